@@ -1,0 +1,1 @@
+"""Isthmus joins the pod networks of several clusters over OVN interconnection."""

@@ -1,0 +1,1 @@
+"""Values only: rows, operations, changes, prefixes and problems. Imports nothing of ours."""

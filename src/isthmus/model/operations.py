@@ -1,0 +1,99 @@
+"""What a reconciler asks of a database: OVSDB operations as values.
+
+They mirror RFC 7047, section 5.2. `isthmus.ovsdb` encodes them; tests interpret them. A value is
+a str, int or bool, a `Ref`/`NewRef`, a (frozen)set or list of those, or a mapping of strings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from isthmus.model.rows import Row, RowId
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A reference to an existing row."""
+
+    uuid: RowId
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewRef:
+    """A reference to a row inserted by the same transaction; two are equal only if identical."""
+
+
+Atom: TypeAlias = str | int | bool | Ref | NewRef
+Value: TypeAlias = (
+    Atom
+    | frozenset[str]
+    | frozenset[Ref]
+    | frozenset[NewRef]
+    | tuple[Atom, ...]
+    | Mapping[str, str]
+)
+"""A column's value; a tuple is a set whose elements may mix references of both kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Insert a row; `ref` lets other operations of the transaction refer to it."""
+
+    table: type[Row]
+    row: Mapping[str, Value]
+    ref: NewRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Replace the named columns of one row."""
+
+    table: type[Row]
+    uuid: RowId
+    row: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutate:
+    """Insert into or delete from set and map columns of one row.
+
+    Each mutation is (column, mutator, value). Deleting from a map takes the keys as a set.
+    """
+
+    table: type[Row]
+    uuid: RowId
+    mutations: tuple[tuple[str, Literal["insert", "delete"], Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one row of a root table."""
+
+    table: type[Row]
+    uuid: RowId
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Fail the transaction unless the row's named columns have these values right now."""
+
+    table: type[Row]
+    uuid: RowId
+    row: Mapping[str, Value]
+
+
+Operation: TypeAlias = Insert | Update | Mutate | Delete | Wait
+
+
+def set_keys(table: type[Row], uuid: RowId, column: str, values: Mapping[str, str]) -> Mutate:
+    """Set some keys of a map column, leaving the other keys, which others may own, alone."""
+    return Mutate(
+        table,
+        uuid,
+        ((column, "delete", frozenset(values)), (column, "insert", dict(values))),
+    )
+
+
+def drop_keys(table: type[Row], uuid: RowId, column: str, keys: frozenset[str]) -> Mutate:
+    """Remove some keys of a map column."""
+    return Mutate(table, uuid, ((column, "delete", keys),))

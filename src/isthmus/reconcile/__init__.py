@@ -1,0 +1,1 @@
+"""Level-triggered, keyed reconciliation: the view, the reconcilers, the engine. Pure."""

@@ -1,0 +1,252 @@
+"""The engine: from changes to transactions. It knows no domain, no clock and no socket.
+
+The daemon feeds it with changes, asks it for a plan of transactions and tells it how each ended.
+At most one transaction per database is in flight; keys that become dirty meanwhile wait for its
+end, so a plan is never made from a view that lacks what was just written.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.model.changes import Change
+from isthmus.model.operations import Operation
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database, Row
+from isthmus.reconcile.reconciler import AnyReconciler, Watch
+from isthmus.reconcile.view import View
+
+BATCH = 1000
+"""Most keys in one transaction: bounds the time that a server is busy with one of ours."""
+
+BACKOFF_FIRST, BACKOFF_MOST = 0.1, 10.0
+"""Seconds until a key that failed for good reason is tried again without any new event."""
+
+Work = tuple[AnyReconciler, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Operations for one database, and the work they came from."""
+
+    database: Database
+    operations: tuple[Operation, ...]
+    work: tuple[Work, ...]
+
+    @property
+    def comment(self) -> str:
+        """A line for the database's log: who wrote, and what kind of objects."""
+        names = dict.fromkeys(reconciler.name for reconciler, _ in self.work)
+        return "isthmus: " + ", ".join(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The transaction took effect, and the view has followed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """It did not take effect through no fault of its own (connection, lock, lost race)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The database refused it.
+
+    Args:
+        error: the error of RFC 7047, e.g. "constraint violation".
+        details: the server's explanation.
+    """
+
+    error: str
+    details: str
+
+
+Result = Committed | TryAgain | Failed
+
+
+@dataclass(slots=True)
+class _Failure:
+    """A key whose own transaction was refused."""
+
+    attempts: int
+    due: float
+    result: Failed
+
+
+@dataclass(slots=True)
+class Engine:
+    """Runs reconcilers over a view.
+
+    Args:
+        view: shared with the reconcilers.
+        reconcilers: in the order in which they depend on each other, derived state first.
+    """
+
+    view: View
+    reconcilers: Sequence[AnyReconciler]
+    last_recompute: str = ""
+    recomputes: int = 0
+    _watchers: dict[type[Row], list[tuple[AnyReconciler, Watch[Any]]]] = field(init=False)
+    _in_flight: dict[Database, Transaction] = field(init=False, default_factory=dict)
+    _isolated: dict[Database, deque[Work]] = field(init=False, default_factory=dict)
+    _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._watchers = {}
+        for reconciler in self.reconcilers:
+            for kind, watch in reconciler.watches().items():
+                self._watchers.setdefault(kind, []).append((reconciler, watch))
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Follow the changes of one or several updates and mark what they may affect."""
+        for change in changes:
+            self.view.apply(change)
+        for change in changes:
+            for reconciler, watch in self._watchers.get(type(change.row), ()):
+                reconciler.mark(watch(change))
+
+    def recompute(self, reason: str) -> None:
+        """Mark everything: all keys of all reconcilers."""
+        self.last_recompute = reason
+        self.recomputes += 1
+        for reconciler in self.reconcilers:
+            reconciler.mark(reconciler.keys())
+
+    def plan(self, now: float, writable: Collection[Database]) -> list[Transaction]:
+        """Reconcile what is dirty, as far as the databases it writes to can be written.
+
+        Args:
+            now: monotonic seconds.
+            writable: the databases that are connected, and whose locks, if any, are held.
+
+        Returns:
+            Transactions to send, at most one per database; each counts as in flight until
+            `completed` is called for it.
+        """
+        self._wake(now)
+        planned: list[Transaction] = []
+        batches: dict[Database, tuple[list[Operation], list[Work]]] = {}
+        for reconciler in self.reconcilers:
+            if reconciler.writes is None:
+                self._derive(reconciler)
+            elif reconciler.writes in writable and reconciler.writes not in self._in_flight:
+                if self._isolated.get(reconciler.writes):
+                    continue
+                operations, work = batches.setdefault(reconciler.writes, ([], []))
+                self._drain(reconciler, operations, work)
+        for database, (operations, work) in batches.items():
+            if operations:
+                planned.append(Transaction(database, tuple(operations), tuple(work)))
+        planned += self._isolate(writable)
+        for transaction in planned:
+            self._in_flight[transaction.database] = transaction
+        return planned
+
+    def completed(self, transaction: Transaction, result: Result, now: float) -> None:
+        """Take note of how a transaction ended, and mark its keys if it must be tried again."""
+        del self._in_flight[transaction.database]
+        for reconciler in dict.fromkeys(reconciler for reconciler, _ in transaction.work):
+            reconciler.batch_done()
+        match result:
+            case Committed():
+                for work in transaction.work:
+                    self._failures.pop(work, None)
+                # What was written is looked at once more: if the server or somebody else
+                # changed it on the way, that shows now and not at the next event.
+                self._mark(transaction.work)
+            case TryAgain():
+                self._mark(transaction.work)
+            case Failed() if len(transaction.work) > 1:
+                # One bad key must not hold up the others: each gets a transaction of its own.
+                self._isolated.setdefault(transaction.database, deque()).extend(transaction.work)
+            case Failed():
+                self._delay(transaction.work[0], result, now)
+
+    def abandon(self, database: Database) -> None:
+        """Forget the transaction in flight to a database whose connection was given up."""
+        transaction = self._in_flight.pop(database, None)
+        if transaction is not None:
+            for reconciler in dict.fromkeys(reconciler for reconciler, _ in transaction.work):
+                reconciler.batch_done()
+            self._mark(transaction.work)
+
+    def next_wakeup(self) -> float | None:
+        """When `plan` must be called again even if nothing happens: monotonic seconds."""
+        return min((failure.due for failure in self._failures.values()), default=None)
+
+    def settled(self) -> bool:
+        """Whether nothing is dirty, in flight or put off."""
+        return not (
+            self._in_flight
+            or any(self._isolated.values())
+            or self._failures
+            or any(reconciler.dirty for reconciler in self.reconcilers)
+        )
+
+    def problems(self) -> list[Problem]:
+        """All that is wrong, in a stable order."""
+        found = {p for r in self.reconcilers for ps in r.problems.values() for p in ps}
+        for (reconciler, key), failure in self._failures.items():
+            found.add(
+                Problem(
+                    object=f"database {reconciler.writes}",
+                    key=reconciler.name,
+                    value=str(key),
+                    message=f"the server refused the change: {failure.result.error}"
+                    f" ({failure.result.details})",
+                    remedy="look for another client that writes the same rows; it is retried",
+                )
+            )
+        return sorted(found)
+
+    def _derive(self, reconciler: AnyReconciler) -> None:
+        dirty, reconciler.dirty = reconciler.dirty, {}
+        for key in dirty:
+            reconciler.handled += 1
+            for operation in reconciler.reconcile(key):
+                raise AssertionError(f"{reconciler.name} writes nothing, yet said {operation}")
+
+    def _drain(
+        self, reconciler: AnyReconciler, operations: list[Operation], work: list[Work]
+    ) -> None:
+        while reconciler.dirty and len(work) < BATCH:
+            key = next(iter(reconciler.dirty))
+            del reconciler.dirty[key]
+            reconciler.handled += 1
+            wanted = tuple(reconciler.reconcile(key))
+            if wanted:
+                operations += wanted
+                work.append((reconciler, key))
+            else:
+                self._failures.pop((reconciler, key), None)
+
+    def _isolate(self, writable: Collection[Database]) -> Iterable[Transaction]:
+        for database, queue in self._isolated.items():
+            while queue and database in writable and database not in self._in_flight:
+                reconciler, key = queue.popleft()
+                reconciler.dirty.pop(key, None)
+                reconciler.handled += 1
+                operations = tuple(reconciler.reconcile(key))
+                if operations:
+                    yield Transaction(database, operations, ((reconciler, key),))
+                    break
+
+    def _mark(self, work: Iterable[Work]) -> None:
+        for reconciler, key in work:
+            reconciler.mark((key,))
+
+    def _delay(self, work: Work, result: Failed, now: float) -> None:
+        known = self._failures.get(work)
+        attempts = known.attempts + 1 if known else 1
+        # The first refusal is often a lost race (a tunnel key, a name): look again at once.
+        delay = 0.0 if attempts == 1 else min(BACKOFF_FIRST * 2**attempts, BACKOFF_MOST)
+        self._failures[work] = _Failure(attempts, now + delay, result)
+
+    def _wake(self, now: float) -> None:
+        for (reconciler, key), failure in self._failures.items():
+            if failure.due <= now:
+                failure.due = now + BACKOFF_MOST
+                reconciler.mark((key,))

@@ -1,0 +1,169 @@
+"""The view: all rows of the four databases in memory, with indexes and parent relations.
+
+The engine feeds it with changes; reconcilers only read it. It is the single source of truth of
+what exists; what reconcilers derive from it can always be derived anew.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from isthmus.model.changes import Change
+from isthmus.model.rows import ROW_TYPES, Row, RowId
+
+R = TypeVar("R", bound=Row)
+
+
+class Index(Generic[R]):
+    """Rows of one table by a computed key; a row may have several keys, or none."""
+
+    __slots__ = ("_entries", "_key", "_rows")
+
+    def __init__(self, rows: dict[RowId, R], key: Callable[[R], Iterable[Hashable]]) -> None:
+        self._rows = rows
+        self._key = key
+        # Most keys have one row: a bare UUID then saves the 200 bytes of a container.
+        self._entries: dict[Hashable, RowId | dict[RowId, None]] = {}
+
+    def add(self, row: R) -> None:
+        """Enter a row under its keys."""
+        for key in self._key(row):
+            entry = self._entries.get(key)
+            if entry is None:
+                self._entries[key] = row.uuid
+            elif isinstance(entry, dict):
+                entry[row.uuid] = None
+            elif entry != row.uuid:
+                self._entries[key] = {entry: None, row.uuid: None}
+
+    def remove(self, row: R) -> None:
+        """Take a row out from under its keys."""
+        for key in self._key(row):
+            entry = self._entries.get(key)
+            if isinstance(entry, dict):
+                entry.pop(row.uuid, None)
+                if not entry:
+                    del self._entries[key]
+            elif entry is not None:
+                del self._entries[key]
+
+    def all(self, key: Hashable) -> Iterator[R]:
+        """The rows under a key, in the order in which they came."""
+        entry = self._entries.get(key)
+        if isinstance(entry, dict):
+            for uuid in list(entry):
+                yield self._rows[uuid]
+        elif entry is not None:
+            yield self._rows[entry]
+
+    def one(self, key: Hashable) -> R | None:
+        """The row under a key; the first of several; None if there is none."""
+        return next(self.all(key), None)
+
+    def keys(self) -> Iterable[Any]:
+        """All keys that have a row."""
+        return self._entries.keys()
+
+
+class Relation:
+    """Which parent row holds which child, for one strong-reference column."""
+
+    __slots__ = ("_children", "_parent")
+
+    def __init__(self) -> None:
+        self._parent: dict[RowId, RowId] = {}
+        self._children: dict[RowId, dict[RowId, None]] = {}
+
+    def parent(self, child: RowId) -> RowId | None:
+        """The row that holds `child`, or None."""
+        return self._parent.get(child)
+
+    def children(self, parent: RowId) -> Iterable[RowId]:
+        """The rows that `parent` holds."""
+        return self._children.get(parent, {}).keys()
+
+    def join(self, parent: RowId, children: Iterable[RowId]) -> None:
+        """Record that `parent` now holds `children`."""
+        held = self._children.setdefault(parent, {})
+        for child in children:
+            held[child] = None
+            self._parent[child] = parent
+
+    def leave(self, parent: RowId, children: Iterable[RowId]) -> None:
+        """Record that `parent` no longer holds `children`."""
+        held = self._children.get(parent, {})
+        for child in children:
+            held.pop(child, None)
+            # Within one transaction a child may move: the new parent may have come first.
+            if self._parent.get(child) == parent:
+                del self._parent[child]
+        if not held:
+            self._children.pop(parent, None)
+
+
+class Table(Generic[R]):
+    """The rows of one table."""
+
+    def __init__(self) -> None:
+        self.rows: dict[RowId, R] = {}
+        self._indexes: list[Index[R]] = []
+
+    def index(self, key: Callable[[R], Iterable[Hashable]]) -> Index[R]:
+        """Create an index; it follows all later changes."""
+        index = Index(self.rows, key)
+        for row in self.rows.values():
+            index.add(row)
+        self._indexes.append(index)
+        return index
+
+    def get(self, uuid: RowId | None) -> R | None:
+        """The row of that UUID, or None."""
+        return None if uuid is None else self.rows.get(uuid)
+
+    def single(self) -> R | None:
+        """The only row of a table that has at most one, or None."""
+        return next(iter(self.rows.values()), None)
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.rows.values())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def apply(self, old: R | None, new: R | None) -> None:
+        """Follow one change."""
+        if old is not None:
+            for index in self._indexes:
+                index.remove(old)
+        if new is not None:
+            self.rows[new.uuid] = new
+            for index in self._indexes:
+                index.add(new)
+        elif old is not None:
+            self.rows.pop(old.uuid, None)
+
+
+class View:
+    """All tables, and all relations of strong references."""
+
+    def __init__(self) -> None:
+        self._tables: dict[type[Row], Table[Any]] = {kind: Table() for kind in ROW_TYPES}
+        self._relations: dict[tuple[type[Row], str], Relation] = {
+            (kind, column): Relation() for kind in ROW_TYPES for column in kind.CHILDREN
+        }
+
+    def table(self, kind: type[R]) -> Table[R]:
+        """The table of a kind of row."""
+        return self._tables[kind]
+
+    def relation(self, kind: type[Row], column: str) -> Relation:
+        """The relation of one of `kind.CHILDREN`."""
+        return self._relations[kind, column]
+
+    def apply(self, change: Change) -> None:
+        """Follow one change."""
+        row = change.row
+        self._tables[type(row)].apply(change.old, change.new)
+        for column, children in change.left.items():
+            self._relations[type(row), column].leave(row.uuid, children)
+        for column, children in change.joined.items():
+            self._relations[type(row), column].join(row.uuid, children)
