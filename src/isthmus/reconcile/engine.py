@@ -91,7 +91,7 @@ class Engine:
     recomputes: int = 0
     _watchers: dict[type[Row], list[tuple[AnyReconciler, Watch[Any]]]] = field(init=False)
     _in_flight: dict[Database, Transaction] = field(init=False, default_factory=dict)
-    _isolated: dict[Database, deque[Work]] = field(init=False, default_factory=dict)
+    _isolated: dict[Database | None, deque[Work]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,12 +115,15 @@ class Engine:
         for reconciler in self.reconcilers:
             reconciler.mark(reconciler.keys())
 
-    def plan(self, now: float, writable: Collection[Database]) -> list[Transaction]:
+    def plan(
+        self, now: float, writable: Collection[Database], synced: Collection[Database]
+    ) -> list[Transaction]:
         """Reconcile what is dirty, as far as the databases it writes to can be written.
 
         Args:
             now: monotonic seconds.
             writable: the databases that are connected, and whose locks, if any, are held.
+            synced: the databases whose contents the view has held in full at least once.
 
         Returns:
             Transactions to send, at most one per database; each counts as in flight until
@@ -132,9 +135,7 @@ class Engine:
         for reconciler in self.reconcilers:
             if reconciler.writes is None:
                 self._derive(reconciler)
-            elif reconciler.writes in writable and reconciler.writes not in self._in_flight:
-                if self._isolated.get(reconciler.writes):
-                    continue
+            elif self._may_run(reconciler, writable, synced):
                 operations, work = batches.setdefault(reconciler.writes, ([], []))
                 self._drain(reconciler, operations, work)
         for database, (operations, work) in batches.items():
@@ -202,6 +203,20 @@ class Engine:
             )
         return sorted(found)
 
+    def _may_run(
+        self,
+        reconciler: AnyReconciler,
+        writable: Collection[Database],
+        synced: Collection[Database],
+    ) -> bool:
+        database = reconciler.writes
+        return (
+            database in writable
+            and database not in self._in_flight
+            and not self._isolated.get(database)
+            and reconciler.needs <= frozenset(synced)
+        )
+
     def _derive(self, reconciler: AnyReconciler) -> None:
         dirty, reconciler.dirty = reconciler.dirty, {}
         for key in dirty:
@@ -215,13 +230,13 @@ class Engine:
         while reconciler.dirty and len(work) < BATCH:
             key = next(iter(reconciler.dirty))
             del reconciler.dirty[key]
+            if (reconciler, key) in self._failures:
+                continue  # it waits for its time, alone, so that it cannot fail the others
             reconciler.handled += 1
             wanted = tuple(reconciler.reconcile(key))
             if wanted:
                 operations += wanted
                 work.append((reconciler, key))
-            else:
-                self._failures.pop((reconciler, key), None)
 
     def _isolate(self, writable: Collection[Database]) -> Iterable[Transaction]:
         for database, queue in self._isolated.items():
@@ -233,6 +248,7 @@ class Engine:
                 if operations:
                     yield Transaction(database, operations, ((reconciler, key),))
                     break
+                self._failures.pop((reconciler, key), None)
 
     def _mark(self, work: Iterable[Work]) -> None:
         for reconciler, key in work:
@@ -249,4 +265,4 @@ class Engine:
         for (reconciler, key), failure in self._failures.items():
             if failure.due <= now:
                 failure.due = now + BACKOFF_MOST
-                reconciler.mark((key,))
+                self._isolated.setdefault(reconciler.writes, deque()).append((reconciler, key))

@@ -28,10 +28,13 @@ class Reconciler(ABC, Generic[K]):
     Attributes:
         name: as shown to people and used in transaction comments, e.g. "learned routes".
         writes: the one database that its operations are for, or None.
+        needs: the databases that must have been seen in full before it may write: what is not
+            known yet must not be taken for what is gone.
     """
 
     name: ClassVar[str]
     writes: ClassVar[Database | None] = None
+    needs: ClassVar[frozenset[Database]] = frozenset(Database)
 
     def __init__(self) -> None:
         self.dirty: dict[K, None] = {}

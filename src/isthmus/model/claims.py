@@ -1,0 +1,36 @@
+"""Who holds which name and address: the keys that Isthmus keeps in the shared databases.
+
+OVSDB has no rights per zone, and `Availability_Zone` has no column to say whose a row is. So a
+zone claims its name in `IC_SB_Global.external_ids`, and the addresses of its router ports in the
+transit switch's `external_ids` in IC-NB. Real `ovn-ic` ignores both. A cluster is identified by
+the UUID of its `NB_Global` row: it lives as long as the northbound database.
+"""
+
+from ipaddress import IPv4Address, IPv6Address
+
+from isthmus.model.rows import RowId
+
+IPAddress = IPv4Address | IPv6Address
+
+_ZONE = "isthmus-zone-"
+_ADDRESS = "isthmus-address-"
+
+
+def zone_claim(zone: str) -> str:
+    """The key in `IC_SB_Global.external_ids` whose value is the UUID of the zone's NB_Global."""
+    return _ZONE + zone
+
+
+def address_claim(address: IPAddress) -> str:
+    """The key in `Transit_Switch.external_ids` whose value is `address_holder(...)`."""
+    return _ADDRESS + str(address)
+
+
+def claimed_address(key: str) -> str | None:
+    """The address text of an address claim's key; None for any other key."""
+    return key.removeprefix(_ADDRESS) if key.startswith(_ADDRESS) else None
+
+
+def address_holder(zone: str, cluster: RowId) -> str:
+    """The value of an address claim: zone name for people, cluster UUID for programs."""
+    return f"{zone}/{cluster}"
