@@ -231,7 +231,9 @@ class Engine:
             key = next(iter(reconciler.dirty))
             del reconciler.dirty[key]
             if (reconciler, key) in self._failures:
-                continue  # it waits for its time, alone, so that it cannot fail the others
+                # Something changed for it: try at once, but alone, so it cannot fail others.
+                self._isolated.setdefault(reconciler.writes, deque()).append((reconciler, key))
+                continue
             reconciler.handled += 1
             wanted = tuple(reconciler.reconcile(key))
             if wanted:

@@ -1,0 +1,1 @@
+"""The composition root: the loop that joins sessions, sources and the engine."""

@@ -1,0 +1,1 @@
+"""The interconnection engine: what `ovn-ic` does, as reconcilers. Pure."""

@@ -1,0 +1,1 @@
+"""The IC databases' servers: what to run (pure), and running it."""

@@ -1,0 +1,1 @@
+"""From `ovn-ic-config`, subnets and nodes to the rows they ask for. Pure."""

@@ -1,0 +1,1 @@
+"""OVSDB sessions: replicas, transactions, locks. The only importer of the `ovs` package."""

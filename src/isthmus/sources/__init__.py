@@ -1,0 +1,1 @@
+"""Where objects such as ConfigMaps and Subnets come from."""

@@ -1,0 +1,1 @@
+"""Real clusters on one machine, for tests, demos and study."""
