@@ -1,0 +1,162 @@
+"""The command `isthmus`: finds the verb, runs it, and says what went wrong.
+
+A verb's module is imported only when that verb is asked for, so that `isthmus --help` and shell
+scripts that call light verbs do not pay for heavy ones. A verb is a function with typer's
+annotations, or a `typer.Typer` with verbs of its own. To add one: write `isthmus/cli/NAME.py`
+and add a line to `VERBS`. Packages above isthmus (the lab) add theirs as entry points of the
+group `isthmus.commands`.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from isthmus.cli.errors import CommandError
+from isthmus.cli.output import error_console, print_problems
+from isthmus.model.problems import Problem
+
+EXTENSIONS = "isthmus.commands"
+"""The group of entry points with which other packages add verbs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb and where it is.
+
+    Args:
+        name: as typed.
+        target: "module:attribute" of a function or a `typer.Typer`.
+        summary: one line for `isthmus --help`; if empty, help imports the verb to ask it.
+    """
+
+    name: str
+    target: str
+    summary: str = ""
+
+
+VERBS: tuple[Verb, ...] = ()
+
+
+def known_verbs() -> dict[str, Verb]:
+    """All verbs by name, in the order of `--help`; isthmus's own win over extensions."""
+    verbs = {verb.name: verb for verb in VERBS}
+    for extension in sorted(entry_points(group=EXTENSIONS)):
+        verbs.setdefault(extension.name, Verb(extension.name, extension.value))
+    return verbs
+
+
+def load(verb: Verb) -> Any:
+    """Import a verb and make it the command that typer runs.
+
+    Raises:
+        CommandError: its module cannot be imported.
+    """
+    module, _, attribute = verb.target.partition(":")
+    try:
+        found: typer.Typer | Callable[..., None] = getattr(
+            importlib.import_module(module), attribute
+        )
+    except ImportError as error:
+        raise CommandError(
+            Problem(
+                object=f"command {verb.name}",
+                key=verb.target,
+                value="",
+                message=f"cannot be loaded: {error}",
+                remedy="install the package that provides it again",
+            )
+        ) from error
+    parent = typer.Typer(add_completion=False)
+    if isinstance(found, typer.Typer):
+        parent.add_typer(found, name=verb.name)
+    else:
+        parent.command(verb.name)(found)
+    return typer.main.get_group(parent).commands[verb.name]
+
+
+class Verbs(TyperGroup):
+    """The group of all verbs, each imported when it is needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
+        """The names of all verbs."""
+        return list(known_verbs())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
+        """The command of that name, or None."""
+        if cmd_name not in self.commands and cmd_name in known_verbs():
+            self.commands[cmd_name] = load(known_verbs()[cmd_name])
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb that was typed; a misspelt one is answered with what may be meant."""
+        if args and args[0] not in known_verbs():
+            self._describe()
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print help from the verbs' summaries."""
+        self._describe()
+        super().format_help(ctx, formatter)
+
+    def _describe(self) -> None:
+        for verb in known_verbs().values():
+            if verb.name not in self.commands:
+                self.commands[verb.name] = _described(verb)
+
+
+def _described(verb: Verb) -> Any:
+    if verb.summary:
+        return TyperCommand(name=verb.name, help=verb.summary)
+    try:
+        return load(verb)
+    except CommandError as error:
+        # Help must not fail because of one broken extension; running it says the rest.
+        return TyperCommand(name=verb.name, help=f"({error.problems[0].message})")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"isthmus {version('isthmus')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=Verbs,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def isthmus(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Join the pod networks of several clusters over OVN interconnection."""
+
+
+def main() -> None:
+    """Run the command line; the console script `isthmus`.
+
+    Exit status: 0, done; 1, people must mend something (printed with its remedy); 2, wrong
+    usage; 130, interrupted. Any other exception is a bug and is shown as it is.
+    """
+    try:
+        typer.main.get_command(app).main(prog_name="isthmus")
+    except CommandError as error:
+        print_problems(error.problems)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        error_console().print("interrupted")
+        sys.exit(130)

@@ -1,0 +1,132 @@
+"""The frame of the command line: help, versions, extensions and errors."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, EntryPoints, version
+
+import pytest
+import typer
+
+from isthmus.cli import main as frame
+from isthmus.cli.errors import CommandError
+from isthmus.model.problems import Problem
+
+PROBLEM = Problem("ConfigMap kube-system/ovn-ic-config", "data.az-name", "a b", "is bad", "mend it")
+
+group = typer.Typer(help="A group with verbs of its own.")
+
+
+@group.command()
+def fine() -> None:
+    """Say something."""
+    typer.echo("said")
+
+
+@group.command()
+def failing() -> None:
+    """Fail as verbs do."""
+    raise CommandError(PROBLEM)
+
+
+@group.command()
+def interrupted() -> None:
+    """Be interrupted."""
+    raise KeyboardInterrupt
+
+
+@group.command()
+def buggy() -> None:
+    """Have a bug."""
+    raise ZeroDivisionError
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    monkeypatch.setitem(sys.modules, "test_group", sys.modules[__name__])
+    found = EntryPoints(
+        (
+            EntryPoint("extra", "test_group:group", frame.EXTENSIONS),
+            EntryPoint("gone", "no_such_module:app", frame.EXTENSIONS),
+        )
+    )
+    monkeypatch.setattr(frame, "entry_points", lambda group: found.select(group=group))
+    monkeypatch.setattr(sys, "argv", ["isthmus", *args])
+    with pytest.raises(SystemExit) as stopped:
+        frame.main()
+    return stopped.value.code if isinstance(stopped.value.code, int) else -1
+
+
+def test_help_names_extensions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Help lists the verbs of other packages, and a broken one does not spoil it."""
+    assert run(monkeypatch, "--help") == 0
+    out = capsys.readouterr().out
+    assert "A group with verbs of its own." in out
+    assert "cannot be loaded: No module named 'no_such_module'" in " ".join(out.split())
+
+
+def test_runs_an_extension(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A verb of an extension runs."""
+    assert run(monkeypatch, "extra", "fine") == 0
+    assert capsys.readouterr().out == "said\n"
+
+
+def test_a_problem_is_printed_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What people must mend names object, key, value and remedy, on standard error."""
+    assert run(monkeypatch, "extra", "failing") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "error: ConfigMap kube-system/ovn-ic-config: data.az-name = 'a b': is bad\n"
+        "  remedy: mend it\n"
+    )
+
+
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with the status that shells expect."""
+    assert run(monkeypatch, "extra", "interrupted") == 130
+
+
+def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception leaves the frame as it is."""
+    with pytest.raises(ZeroDivisionError):
+        run(monkeypatch, "extra", "buggy")
+
+
+def test_a_broken_extension_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Running a verb whose package is broken says which, and what to do."""
+    assert run(monkeypatch, "gone") == 1
+    assert "command gone: no_such_module:app: cannot be loaded" in capsys.readouterr().err
+
+
+def test_a_misspelt_verb_is_answered_with_a_guess(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A typing error is wrong usage, and the nearest verb is named."""
+    assert run(monkeypatch, "extar") == 2
+    assert "Did you mean 'extra'?" in capsys.readouterr().err
+
+
+def test_help_imports_no_verb() -> None:
+    """`isthmus --help` stays quick: the modules of verbs are not imported."""
+    code = (
+        "import sys; from isthmus.cli import main as f; f.EXTENSIONS = 'none'\n"
+        "sys.argv = ['isthmus', '--help']\n"
+        "try: f.main()\n"
+        "except SystemExit: pass\n"
+        "bad = {v.target.split(':')[0] for v in f.VERBS} & set(sys.modules)\n"
+        "sys.exit(f'imported: {bad}' if bad else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the version of the installed package."""
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"isthmus {version('isthmus')}\n"
