@@ -67,7 +67,7 @@ WEAK: dict[tuple[Database, str], dict[str, str]] = {
 _uuids = itertools.count(1)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A transaction that the database does not take."""
 
     def __init__(self, error: str, details: str) -> None:
@@ -79,7 +79,7 @@ Columns = dict[str, Any]
 Tables = dict[type[Row], dict[RowId, Columns]]
 
 
-def _plain(value: Any, new: Mapping[int, RowId]) -> Any:  # noqa: ANN401 - any OVSDB value
+def _plain(value: Any, new: Mapping[int, RowId]) -> Any:
     if isinstance(value, Ref):
         return value.uuid
     if isinstance(value, NewRef):
@@ -124,7 +124,7 @@ class FakeDatabase:
                 return TryAgain()
             _collect_garbage(self.database, after)
             _check(self.database, after)
-        except Refused as refused:
+        except RefusedError as refused:
             return Failed(refused.error, refused.details)
         self.tables = after
         changes = list(_diff(before, after))
@@ -141,28 +141,29 @@ def _execute(tables: Tables, operations: Iterable[Operation]) -> bool:
         for op in operations
         if isinstance(op, Insert) and op.ref is not None
     }
-    for operation in operations:
-        match operation:
-            case Insert(table, row, ref):
-                uuid = new[id(ref)] if ref is not None else RowId(str(UUID(int=next(_uuids))))
-                columns = _defaults(table)
-                for column, value in row.items():
-                    _store(columns, column, _plain(value, new))
-                tables[table][uuid] = columns
-            case Update(table, uuid, row) if uuid in tables[table]:
-                for column, value in row.items():
-                    _store(tables[table][uuid], column, _plain(value, new))
-            case Mutate(table, uuid, mutations) if uuid in tables[table]:
-                for column, mutator, value in mutations:
-                    _mutate(tables[table][uuid], column, mutator, _plain(value, new))
-            case Delete(table, uuid):
-                tables[table].pop(uuid, None)
-            case Wait(table, uuid, row):
-                found = tables[table].get(uuid)
-                if found is None:
-                    return False
-                if any(found[column] != _plain(value, new) for column, value in row.items()):
-                    return False
+    return all(_execute_one(tables[operation.table], operation, new) for operation in operations)
+
+
+def _execute_one(
+    rows: dict[RowId, Columns], operation: Operation, new: Mapping[int, RowId]
+) -> bool:
+    match operation:
+        case Insert(table, row, ref):
+            uuid = new[id(ref)] if ref is not None else RowId(str(UUID(int=next(_uuids))))
+            rows[uuid] = _defaults(table)
+            for column, value in row.items():
+                _store(rows[uuid], column, _plain(value, new))
+        case Update(_, uuid, row) if uuid in rows:
+            for column, value in row.items():
+                _store(rows[uuid], column, _plain(value, new))
+        case Mutate(_, uuid, mutations) if uuid in rows:
+            for column, mutator, value in mutations:
+                _mutate(rows[uuid], column, mutator, _plain(value, new))
+        case Delete(_, uuid):
+            rows.pop(uuid, None)
+        case Wait(_, uuid, row):
+            found = rows.get(uuid)
+            return found is not None and all(found[c] == _plain(v, new) for c, v in row.items())
     return True
 
 
@@ -173,9 +174,9 @@ def _defaults(table: type[Row]) -> Columns:
     return copy.deepcopy(columns)
 
 
-def _store(columns: Columns, column: str, value: Any) -> None:  # noqa: ANN401 - any OVSDB value
+def _store(columns: Columns, column: str, value: Any) -> None:
     if column not in columns:
-        raise Refused("unknown column", column)
+        raise RefusedError("unknown column", column)
     if isinstance(columns[column], frozenset) and not isinstance(value, frozenset):
         value = frozenset({value})
     elif not isinstance(columns[column], frozenset) and isinstance(value, frozenset):
@@ -183,7 +184,7 @@ def _store(columns: Columns, column: str, value: Any) -> None:  # noqa: ANN401 -
     columns[column] = value
 
 
-def _mutate(columns: Columns, column: str, mutator: str, value: Any) -> None:  # noqa: ANN401
+def _mutate(columns: Columns, column: str, mutator: str, value: Any) -> None:
     current = columns[column]
     if isinstance(current, dict) and mutator == "insert":
         columns[column] = {**value, **current}  # an existing key keeps its value
@@ -194,7 +195,7 @@ def _mutate(columns: Columns, column: str, mutator: str, value: Any) -> None:  #
         columns[column] = current | value if mutator == "insert" else current - value
 
 
-def _targets(value: Any) -> Iterator[RowId]:  # noqa: ANN401 - any OVSDB value
+def _targets(value: Any) -> Iterator[RowId]:
     if isinstance(value, frozenset):
         yield from value
     elif value:
@@ -202,16 +203,22 @@ def _targets(value: Any) -> Iterator[RowId]:  # noqa: ANN401 - any OVSDB value
 
 
 def _kind(database: Database, name: str) -> type[Row]:
-    return next(k for k in ROW_TYPES if k.DATABASE is database and k.TABLE == name)
+    return next(k for k in ROW_TYPES if k.DATABASE is database and name == k.TABLE)
+
+
+def _used(database: Database, tables: Tables) -> set[tuple[str, RowId]]:
+    return {
+        (target, uuid)
+        for kind, rows in tables.items()
+        for column, target in STRONG.get((database, kind.TABLE), {}).items()
+        for columns in rows.values()
+        for uuid in _targets(columns[column])
+    }
 
 
 def _collect_garbage(database: Database, tables: Tables) -> None:
     while True:
-        used: set[tuple[str, RowId]] = set()
-        for kind, rows in tables.items():
-            for column, target in STRONG.get((database, kind.TABLE), {}).items():
-                for columns in rows.values():
-                    used.update((target, uuid) for uuid in _targets(columns[column]))
+        used = _used(database, tables)
         dead = [
             (kind, uuid)
             for kind, rows in tables.items()
@@ -223,31 +230,29 @@ def _collect_garbage(database: Database, tables: Tables) -> None:
             break
         for kind, uuid in dead:
             del tables[kind][uuid]
+    _clear_weak(database, tables)
+
+
+def _clear_weak(database: Database, tables: Tables) -> None:
     for kind, rows in tables.items():
         for column, target in WEAK.get((database, kind.TABLE), {}).items():
+            known = tables[_kind(database, target)]
             for columns in rows.values():
-                if columns[column] and columns[column] not in tables[_kind(database, target)]:
+                if columns[column] and columns[column] not in known:
                     columns[column] = None
 
 
 def _check(database: Database, tables: Tables) -> None:
     for kind, rows in tables.items():
-        for column, target in STRONG.get((database, kind.TABLE), {}).items():
-            known = tables[_kind(database, target)]
-            for columns in rows.values():
-                for uuid in _targets(columns[column]):
-                    if uuid not in known:
-                        raise Refused("referential integrity violation", f"{kind.TABLE}.{column}")
+        for target, uuid in _used(database, {kind: rows}):
+            if uuid not in tables[_kind(database, target)]:
+                raise RefusedError("referential integrity violation", f"{kind.TABLE} -> {target}")
         for index in INDEXES.get((database, kind.TABLE), ()):
-            seen: set[tuple[Any, ...]] = set()
-            for columns in rows.values():
-                key = tuple(columns[column] for column in index)
-                if key in seen:
-                    raise Refused("constraint violation", f"{kind.TABLE} {index} {key}")
-                seen.add(key)
-    for kind in tables:
-        if kind.TABLE.endswith("_Global") and len(tables[kind]) > 1:
-            raise Refused("constraint violation", f"{kind.TABLE} may have one row")
+            keys = [tuple(columns[column] for column in index) for columns in rows.values()]
+            if len(set(keys)) < len(keys):
+                raise RefusedError("constraint violation", f"{kind.TABLE} index {index}")
+        if kind.TABLE.endswith("_Global") and len(rows) > 1:
+            raise RefusedError("constraint violation", f"{kind.TABLE} may have one row")
 
 
 def _row(kind: type[Row], uuid: RowId, columns: Columns) -> Row:

@@ -242,7 +242,12 @@ class Engine:
 
     def _isolate(self, writable: Collection[Database]) -> Iterable[Transaction]:
         for database, queue in self._isolated.items():
-            while queue and database in writable and database not in self._in_flight:
+            while (
+                queue
+                and database is not None
+                and database in writable
+                and database not in self._in_flight
+            ):
                 reconciler, key = queue.popleft()
                 reconciler.dirty.pop(key, None)
                 reconciler.handled += 1

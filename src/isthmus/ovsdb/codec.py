@@ -1,0 +1,153 @@
+"""Between values and OVSDB's JSON (RFC 7047, section 5). Pure; used by replicas and sessions.
+
+Decoding follows the *server's* schema: what a column's JSON looks like depends on its type there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import ovs.db.schema
+import ovs.db.types
+
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Operation, Ref, Update, Wait
+from isthmus.model.rows import Row
+
+Json: TypeAlias = Any  # JSON as the json module gives and takes it
+
+Decoder: TypeAlias = Callable[[Json], Any]
+Merger: TypeAlias = Callable[[Any, Json], Any]
+"""From the current value and the difference that `update2` reports, to the new value."""
+
+
+class Column:
+    """How one column of the server's schema is decoded.
+
+    Args:
+        type_: the column's type.
+    """
+
+    __slots__ = ("decode", "merge")
+
+    decode: Decoder
+    merge: Merger
+
+    def __init__(self, type_: ovs.db.types.Type) -> None:
+        if type_.is_map():
+            self.decode, self.merge = _decode_map, _merge_map
+        elif type_.is_optional():
+            self.decode, self.merge = _decode_optional, _replace(_decode_optional)
+        elif type_.is_scalar():
+            self.decode, self.merge = _decode_atom, _replace(_decode_atom)
+        else:
+            self.decode, self.merge = decode_set, _merge_set
+
+
+def columns_of(schema: ovs.db.schema.DbSchema, kind: type[Row]) -> dict[str, Column]:
+    """Decoders for those columns of a table that the server's schema has."""
+    return {name: Column(column.type) for name, column in schema.tables[kind.TABLE].columns.items()}
+
+
+def _decode_atom(json: Json) -> Any:
+    return json[1] if isinstance(json, (list, tuple)) else json
+
+
+def _elements(json: Json) -> Iterable[Json]:
+    return json[1] if isinstance(json, (list, tuple)) and json[0] == "set" else (json,)
+
+
+def decode_set(json: Json) -> frozenset[Any]:
+    """A set: "["set", […]]", or a bare atom for a set of one."""
+    return frozenset(_decode_atom(element) for element in _elements(json))
+
+
+def _decode_optional(json: Json) -> Any:
+    return next((_decode_atom(element) for element in _elements(json)), None)
+
+
+def _decode_map(json: Json) -> dict[Any, Any]:
+    return {_decode_atom(key): _decode_atom(value) for key, value in json[1]}
+
+
+def _replace(decode: Decoder) -> Merger:
+    return lambda _current, difference: decode(difference)
+
+
+def _merge_set(current: frozenset[Any], difference: Json) -> frozenset[Any]:
+    return current ^ decode_set(difference)
+
+
+def _merge_map(current: Mapping[Any, Any], difference: Json) -> dict[Any, Any]:
+    # A key in the difference with its present value means "deleted", otherwise "now this value".
+    merged = dict(current)
+    for key, value in _decode_map(difference).items():
+        if merged.get(key) == value:
+            del merged[key]
+        else:
+            merged[key] = value
+    return merged
+
+
+def encode(operations: Iterable[Operation]) -> list[Json]:
+    """The "transact" form of operations that go into one transaction."""
+    names = _Names()
+    return [_encode_operation(operation, names) for operation in operations]
+
+
+class _Names:
+    """Names for rows inserted by one transaction, made as they are first met."""
+
+    def __init__(self) -> None:
+        self._names: dict[NewRef, str] = {}
+
+    def of(self, ref: NewRef) -> str:
+        return self._names.setdefault(ref, f"new{len(self._names)}")
+
+
+def _encode_operation(operation: Operation, names: _Names) -> Json:
+    table = operation.table.TABLE
+    match operation:
+        case Insert(row=row, ref=ref):
+            json = {"op": "insert", "table": table, "row": _encode_row(row, names)}
+            return json if ref is None else {**json, "uuid-name": names.of(ref)}
+        case Update(uuid=uuid, row=row):
+            return {
+                "op": "update",
+                "table": table,
+                "where": _is(uuid),
+                "row": _encode_row(row, names),
+            }
+        case Mutate(uuid=uuid, mutations=mutations):
+            encoded = [[column, how, _encode(value, names)] for column, how, value in mutations]
+            return {"op": "mutate", "table": table, "where": _is(uuid), "mutations": encoded}
+        case Delete(uuid=uuid):
+            return {"op": "delete", "table": table, "where": _is(uuid)}
+        case Wait(uuid=uuid, row=row):
+            return {
+                "op": "wait",
+                "table": table,
+                "where": _is(uuid),
+                "timeout": 0,
+                "columns": list(row),
+                "until": "==",
+                "rows": [_encode_row(row, names)],
+            }
+
+
+def _is(uuid: str) -> Json:
+    return [["_uuid", "==", ["uuid", uuid]]]
+
+
+def _encode_row(row: Mapping[str, Any], names: _Names) -> Json:
+    return {column: _encode(value, names) for column, value in row.items()}
+
+
+def _encode(value: Any, names: _Names) -> Json:
+    if isinstance(value, Ref):
+        return ["uuid", value.uuid]
+    if isinstance(value, NewRef):
+        return ["named-uuid", names.of(value)]
+    if isinstance(value, Mapping):
+        return ["map", [[key, element] for key, element in value.items()]]
+    if isinstance(value, (frozenset, tuple)):
+        return ["set", [_encode(element, names) for element in value]]
+    return value

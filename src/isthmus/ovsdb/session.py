@@ -1,0 +1,222 @@
+"""One connection to one database: replica, transactions, lock.
+
+It first asks the server for its schema, so that any version's tables and columns serve, then
+replicates. Used by the daemon's loop and, through `snapshot`, by the tools that only look.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import ovs.db.idl
+import ovs.jsonrpc
+import ovs.stream
+
+from isthmus.model.changes import Change
+from isthmus.model.operations import Operation
+from isthmus.model.rows import ROW_TYPES, Database, Row
+from isthmus.ovsdb.codec import Json, encode
+from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.replica import Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a transaction ended.
+
+    Args:
+        committed: it took effect.
+        retry: it did not, but only because of the connection, the lock or a lost race.
+        error: otherwise, the error of RFC 7047.
+        details: the server's explanation.
+    """
+
+    committed: bool = False
+    retry: bool = False
+    error: str = ""
+    details: str = ""
+
+
+class _Transaction(ovs.db.idl.Transaction):
+    """Raw operations over the IDL's session; the IDL routes the reply here."""
+
+    def __init__(self, idl: Replica, operations: list[Json]) -> None:
+        super().__init__(idl)
+        idl.txn = None  # nothing is built row by row, so nothing stays open
+        self._raw = operations
+        self.reply: Reply | None = None
+
+    def send(self) -> None:
+        """Send it, or find at once that it cannot be sent."""
+        idl = self.idl
+        operations = list(self._raw)
+        if idl.lock_name:
+            operations.insert(0, {"op": "assert", "lock": idl.lock_name})
+        params = [idl._db.name, *operations]  # noqa: SLF001 - as the IDL's own commit() does
+        message = ovs.jsonrpc.Message.create_request("transact", params)
+        if idl._session.send(message):  # noqa: SLF001 - as the IDL's own commit() does
+            self.reply = Reply(retry=True)
+        else:
+            idl._outstanding_txns[message.id] = self  # noqa: SLF001 - as commit() does
+
+    def result(self) -> Reply | None:
+        """The reply, once there is one."""
+        if self.reply is None and self._status == self.TRY_AGAIN:
+            return Reply(retry=True)  # the connection broke
+        return self.reply
+
+    def _process_reply(self, message: ovs.jsonrpc.Message) -> None:
+        if message.type == ovs.jsonrpc.Message.T_ERROR:
+            self.reply = Reply(error="request refused", details=str(message.error))
+        else:
+            self.reply = _judge(message.result)
+
+
+def _judge(results: list[Json]) -> Reply:
+    """RFC 7047, section 4.1.3: one result per operation, and an extra one if commit failed."""
+    for result in results:
+        error = result.get("error") if isinstance(result, dict) else None
+        if error in {"timed out", "not owner", "aborted"}:
+            return Reply(retry=True)
+        if error is not None:
+            return Reply(error=error, details=result.get("details", ""))
+    return Reply(committed=True)
+
+
+@dataclass(slots=True)
+class Session:
+    """A connection that is kept up.
+
+    Args:
+        database: which of the four.
+        remote: OVSDB connection methods, comma-separated (ovsdb(7)).
+        kinds: the tables to replicate.
+        lock: an OVSDB lock that every transaction asserts, or "".
+        probe_interval: milliseconds, see `Replica`.
+    """
+
+    database: Database
+    remote: str
+    kinds: tuple[type[Row], ...] = ()
+    lock: str = ""
+    probe_interval: int | None = None
+    _schema: "_SchemaRequest | None" = field(init=False, default=None)
+    _replica: Replica | None = field(init=False, default=None)
+    _transaction: _Transaction | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if not self.kinds:
+            self.kinds = tuple(kind for kind in ROW_TYPES if kind.DATABASE is self.database)
+        self._schema = _SchemaRequest(self.database, self.remote, self.probe_interval)
+
+    @property
+    def synced(self) -> bool:
+        """Whether the database's contents are complete and current."""
+        return self._replica is not None and self._replica.monitoring
+
+    @property
+    def has_lock(self) -> bool:
+        """Whether the lock is held; True if none is wanted."""
+        return not self.lock or (self._replica is not None and bool(self._replica.has_lock))
+
+    @property
+    def connected(self) -> bool:
+        """Whether a server answers at the moment."""
+        session = self._replica or self._schema
+        return session is not None and bool(session._session.is_connected())  # noqa: SLF001 - ours
+
+    @property
+    def last_error(self) -> str:
+        """Why the last schema request was turned down; empty if it was not."""
+        return self._schema.error if self._schema is not None else ""
+
+    @property
+    def writable(self) -> bool:
+        """Whether a transaction can be sent now."""
+        return self.synced and self.has_lock and self._transaction is None
+
+    def run(self) -> list[Change]:
+        """Do what can be done without waiting; the changes that came in, if complete."""
+        if self._schema is not None:
+            schema = self._schema.run()
+            if schema is None:
+                return []
+            self._schema.close()
+            self._schema = None
+            self._start(schema)
+        assert self._replica is not None  # noqa: S101 - started above or before
+        self._replica.run()
+        return self._replica.take_changes() if self._replica.monitoring else []
+
+    def wait(self, poller: Poller) -> None:
+        """Have the poller wake when `run` has something to do."""
+        if self._schema is not None:
+            self._schema.wait(poller)
+        elif self._replica is not None:
+            self._replica.wait(poller.raw)
+
+    def transact(self, operations: Iterable[Operation], comment: str) -> None:
+        """Send a transaction; its end is told by `reply`. Only while `writable`."""
+        assert self._replica is not None  # noqa: S101 - `writable` was true
+        encoded = encode(operations)
+        encoded.append({"op": "comment", "comment": comment})
+        self._transaction = _Transaction(self._replica, encoded)
+        self._transaction.send()
+
+    def reply(self) -> Reply | None:
+        """How the transaction in flight ended, told once; None while it has not."""
+        if self._transaction is None:
+            return None
+        reply = self._transaction.result()
+        if reply is not None:
+            self._transaction = None
+        return reply
+
+    def close(self) -> None:
+        """Give the connection up; a lock is released by the server."""
+        for part in (self._schema, self._replica):
+            if part is not None:
+                part.close()
+        self._schema = self._replica = self._transaction = None
+
+    def _start(self, schema: Json) -> None:
+        self._replica = Replica(self.database, self.remote, schema, self.kinds, self.probe_interval)
+        if self.lock:
+            self._replica.set_lock(self.lock)
+
+
+class _SchemaRequest:
+    """Asks one server after the other for the schema until one gives it."""
+
+    def __init__(self, database: Database, remote: str, probe_interval: int | None) -> None:
+        self._database = database
+        remotes = ovs.db.idl.Idl._parse_remotes(self, remote)  # noqa: SLF001 - uses no state
+        self._session = ovs.jsonrpc.Session.open_multiple(remotes, probe_interval=probe_interval)
+        self._seqno: int | None = None
+        self._id: object = None
+        self.error = ""
+
+    def run(self) -> Json | None:
+        """The schema, once it is there."""
+        self._session.run()
+        if not self._session.is_connected():
+            return None
+        if self._session.get_seqno() != self._seqno:
+            self._seqno = self._session.get_seqno()
+            request = ovs.jsonrpc.Message.create_request("get_schema", [str(self._database)])
+            self._id = request.id
+            self._session.send(request)
+        while (message := self._session.recv()) is not None:
+            if message.id != self._id:
+                continue
+            if message.type == ovs.jsonrpc.Message.T_REPLY:
+                return message.result
+            self.error = f"the server has no database {self._database}: {message.error}"
+            self._session.force_reconnect()
+        return None
+
+    def wait(self, poller: Poller) -> None:
+        self._session.wait(poller.raw)
+        self._session.recv_wait(poller.raw)
+
+    def close(self) -> None:
+        self._session.close()
