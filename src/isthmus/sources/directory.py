@@ -158,7 +158,7 @@ class DirectorySource:
             "",
             "",
             f"cannot be watched: {self._watcher.failure}",
-            f"raise the limits of inotify; until then it is looked at every {LOOK_OFTEN:g} s",
+            f"raise inotify's limits and restart; meanwhile it is looked at every {LOOK_OFTEN:g} s",
         )
 
 

@@ -21,7 +21,11 @@ LONGEST_MS = 400
 
 
 class Watcher:
-    """Watches one directory at a time; `fileno()` is readable after a change."""
+    """Watches one directory at a time; `fileno()` is readable after a change.
+
+    Attributes:
+        failure: why the directory cannot be watched; empty if it can.
+    """
 
     def __init__(self) -> None:
         self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -49,7 +53,7 @@ class Watcher:
             path: a directory.
             identity: its device and inode; a directory replaced by another is watched anew.
         """
-        if identity == self._watched and self._thread and self._thread.is_alive():
+        if identity == self._watched:
             return
         self._halt()
         self._watched, self.failure, self._stop = identity, "", threading.Event()

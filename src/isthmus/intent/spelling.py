@@ -1,0 +1,29 @@
+"""Finds what a misspelt key was meant to be. Used by the parsers of manifests."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+CLOSE = 0.8
+"""Similarity (0 to 1, as in difflib) from which a key counts as a misspelling of another."""
+
+
+def meant(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` most resembles, case aside; None if it resembles none."""
+    by_folded = {_fold(candidate): candidate for candidate in known}
+    close = get_close_matches(_fold(word), list(by_folded), 1, CLOSE)
+    return by_folded[close[0]] if close else None
+
+
+def shown(value: object) -> str:
+    """A value from a manifest as text for a problem; a huge one is cut short."""
+    if isinstance(value, dict | list):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+_LONGEST = 60
+
+
+def _fold(word: str) -> str:
+    return word.lower().replace("_", "-")
