@@ -21,6 +21,11 @@ def zone_claim(zone: str) -> str:
     return _ZONE + zone
 
 
+def claimed_zone(key: str) -> str | None:
+    """The zone name of a zone claim's key; None for any other key."""
+    return key.removeprefix(_ZONE) if key.startswith(_ZONE) else None
+
+
 def address_claim(address: IPAddress) -> str:
     """The key in `Transit_Switch.external_ids` whose value is `address_holder(...)`."""
     return _ADDRESS + str(address)

@@ -1,0 +1,283 @@
+"""Advertised routes: from our routers' networks and static routes to IC-SB routes.
+
+Two steps. `AdvertisedSources` (derived) says, for one source row, which IC-SB routes it asks for
+through each attachment of its router. `AdvertisedRoutes` makes IC-SB hold each of those once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import ClassVar, NamedTuple
+
+from isthmus.exchange.attachments import Attachment, Attachments, GlobalPolicy
+from isthmus.exchange.lookup import Lookup
+from isthmus.exchange.policy import Refusal
+from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
+from isthmus.exchange.zone import OwnZone
+from isthmus.model.changes import Change
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Update
+from isthmus.model.prefixes import (
+    Address,
+    Network,
+    is_link_local_nexthop,
+    parse_address,
+    parse_interface,
+    parse_network,
+)
+from isthmus.model.rows import (
+    Database,
+    IcRoute,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalSwitchPort,
+    Row,
+    RowId,
+)
+from isthmus.reconcile.reconciler import Reconciler, Watch
+
+CONNECTED, STATIC = "connected", "static"
+
+
+class AdvertiseKey(NamedTuple):
+    """What makes one of our IC-SB routes unique, as the database's index has it."""
+
+    ts: str
+    route_table: str
+    ip_prefix: str
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """One reason to advertise a route. The least one wins: static before connected, as in
+    `ovn-ic`, and then by UUID so that every daemon decides alike.
+
+    Args:
+        rank: 0 static, 1 connected.
+        row: the UUID of the static route or router port.
+    """
+
+    rank: int
+    row: RowId
+    origin: str
+    router: RowId
+    tag: str
+
+    @property
+    def external_ids(self) -> dict[str, str]:
+        """What the IC-SB route says about its origin."""
+        ids = {"nb-id": str(self.row), "lr-id": str(self.router)}
+        return {**ids, "ic-route-tag": self.tag} if self.tag else ids
+
+
+def link_local_of(mac: str) -> Address | None:
+    """The EUI-64 link-local address of a MAC (RFC 4291, appendix A), or None."""
+    try:
+        octets = [int(part, 16) for part in mac.split(":")]
+    except ValueError:
+        return None
+    if len(octets) != 6:
+        return None
+    eui = [octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]]
+    return IPv6Address(bytes([0xFE, 0x80, 0, 0, 0, 0, 0, 0, *eui]))
+
+
+class AdvertisedSources(Reconciler[RowId]):
+    """What each source asks for; the key is the UUID of a router port or static route.
+
+    Attributes:
+        wanted: for each IC-SB route that is asked for, who asks.
+    """
+
+    name: ClassVar[str] = "advertised sources"
+
+    def __init__(
+        self, lookup: Lookup, policy: GlobalPolicy, attachments: Attachments, routes: StaticRoutes
+    ) -> None:
+        super().__init__()
+        self._lookup, self._policy = lookup, policy
+        self._attachments, self._routes = attachments, routes
+        self._asked: dict[RowId, tuple[AdvertiseKey, ...]] = {}
+        self.wanted: dict[AdvertiseKey, dict[RowId, Source]] = {}
+        self.output: Reconciler[AdvertiseKey] | None = None
+
+    def watches(self) -> Mapping[type[Row], Watch[RowId]]:
+        return {
+            LogicalRouterPort: lambda change: [change.row.uuid],
+            LogicalRouter: lambda change: (
+                *change.joined.get("ports", ()),
+                *change.left.get("ports", ()),
+            ),
+            LogicalSwitchPort: self._of_switch_port,
+        }
+
+    def _of_switch_port(self, change: Change) -> Iterator[RowId]:
+        """A router port starts or ceases to face a transit switch."""
+        for side in change.sides:
+            if isinstance(side, LogicalSwitchPort) and "router-port" in side.options:
+                lrp = self._lookup.lrp_by_name.one(side.options["router-port"])
+                if lrp is not None:
+                    yield lrp.uuid
+
+    def attachment_changed(self, attachment: Attachment) -> None:
+        """All sources of its router may be advertised through it."""
+        self.mark(lrp.uuid for lrp in self._lookup.ports_of(attachment.router))
+        self.mark(self._routes.own_by_router.get(attachment.router, ()))
+
+    def own_route_changed(self, uuid: RowId, key: OwnKey | None) -> None:
+        """A static route is a source."""
+        self.mark((uuid,))
+
+    def learned_route_changed(self, key: LearnKey) -> None:
+        """Learned routes are never advertised."""
+
+    def keys(self) -> Iterable[RowId]:
+        yield from tuple(self._asked)
+        yield from self._lookup.lrps.rows
+        for uuids in self._routes.own_by_router.values():
+            yield from uuids
+
+    def reconcile(self, key: RowId) -> Iterable[Operation]:
+        asked = dict(self._ask(key))
+        for gone in self._asked.pop(key, ()):
+            if gone not in asked:
+                del self.wanted[gone][key]
+                if not self.wanted[gone]:
+                    del self.wanted[gone]
+                self._mark_output(gone)
+        for route, source in asked.items():
+            sources = self.wanted.setdefault(route, {})
+            if sources.get(key) != source:
+                sources[key] = source
+                self._mark_output(route)
+        if asked:
+            self._asked[key] = tuple(asked)
+        return ()
+
+    def _mark_output(self, route: AdvertiseKey) -> None:
+        if self.output is not None:
+            self.output.mark((route,))
+
+    def _ask(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
+        lrp = self._lookup.lrps.get(uuid)
+        if lrp is not None:
+            yield from self._ask_connected(lrp)
+        elif self._lookup.static_routes.get(uuid) is not None:
+            yield from self._ask_static(uuid)
+
+    def _ask_connected(self, lrp: LogicalRouterPort) -> Iterator[tuple[AdvertiseKey, Source]]:
+        router = self._lookup.router_of(lrp)
+        if router is None or next(self._lookup.transit_ports_of(lrp.name), None) is not None:
+            return  # the networks between the zones are not theirs to exchange
+        for attachment in self._attached(router.uuid):
+            source = Source(1, lrp.uuid, CONNECTED, router.uuid, attachment.tag)
+            for text in sorted(lrp.networks):
+                interface = parse_interface(text)
+                if interface is None:
+                    continue
+                for table in dict.fromkeys(("", attachment.route_table)):
+                    key = self._key(attachment, interface.network, table)
+                    if isinstance(key, AdvertiseKey):
+                        yield key, source
+
+    def _ask_static(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
+        row = self._lookup.static_routes.rows[uuid]
+        router = self._lookup.router_routes.parent(uuid)
+        if router is None or uuid not in self._routes.own_by_router.get(router, ()):
+            return
+        prefix, nexthop = parse_network(row.ip_prefix), parse_address(row.nexthop)
+        if prefix is None or row.policy == "src-ip":
+            return
+        if nexthop is None or is_link_local_nexthop(nexthop):
+            return
+        for attachment in self._attached(router):
+            if row.route_table == attachment.route_table:
+                key = self._key(attachment, prefix, row.route_table)
+                if isinstance(key, AdvertiseKey):
+                    yield key, Source(0, uuid, STATIC, router, attachment.tag)
+
+    def _attached(self, router: RowId) -> Iterable[Attachment]:
+        return self._attachments.by_router.get(router, {}).values()
+
+    def _key(self, attachment: Attachment, prefix: Network, table: str) -> AdvertiseKey | Refusal:
+        """The route through one attachment, or why it is not advertised."""
+        refusal = self._policy.current.refuses_advertising(prefix)
+        refusal = refusal or attachment.advertise.refuses(prefix)
+        if refusal is not None:
+            return refusal
+        nexthop = self._nexthop(attachment, prefix)
+        if nexthop is None:
+            return Refusal.NO_NEXTHOP
+        return AdvertiseKey(attachment.ts, table, str(prefix), str(nexthop))
+
+    def _nexthop(self, attachment: Attachment, prefix: Network) -> Address | None:
+        interface = attachment.nexthop_for(prefix.version)
+        if interface is not None:
+            return interface.ip
+        if prefix.version == 6:
+            port = self._lookup.ic_port_by_name.one(attachment.port)
+            return link_local_of(port.address.split(" ", 1)[0]) if port else None
+        return None
+
+
+class AdvertisedRoutes(Reconciler[AdvertiseKey]):
+    """Our routes in IC-SB; whatever of ours nobody asks for, orphans included, is deleted."""
+
+    name: ClassVar[str] = "advertised routes"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone, sources: AdvertisedSources) -> None:
+        super().__init__()
+        self._lookup, self._zone, self._sources = lookup, zone, sources
+        self._by_key = lookup.ic_routes.index(lambda row: [(row.availability_zone, key_of(row))])
+        sources.output = self
+
+    def watches(self) -> Mapping[type[Row], Watch[AdvertiseKey]]:
+        return {IcRoute: self._of_route}
+
+    def _of_route(self, change: Change) -> Iterable[AdvertiseKey]:
+        zone = self._zone.current
+        return [
+            key_of(side)
+            for side in change.sides
+            if isinstance(side, IcRoute) and zone and side.availability_zone == zone.uuid
+        ]
+
+    def keys(self) -> Iterable[AdvertiseKey]:
+        yield from tuple(self._sources.wanted)
+        zone = self._zone.current
+        if zone is not None:
+            yield from map(key_of, self._lookup.ic_routes_by_zone.all(zone.uuid))
+
+    def reconcile(self, key: AdvertiseKey) -> Iterator[Operation]:
+        zone = self._zone.current
+        if zone is None:
+            return
+        route = self._by_key.one((zone.uuid, key))
+        source = min(self._sources.wanted.get(key, {}).values(), default=None)
+        if source is None:
+            if route is not None:
+                yield Delete(IcRoute, route.uuid)
+        elif route is None:
+            yield Insert(
+                IcRoute,
+                {
+                    "transit_switch": key.ts,
+                    "availability_zone": Ref(zone.uuid),
+                    "route_table": key.route_table,
+                    "ip_prefix": key.ip_prefix,
+                    "nexthop": key.nexthop,
+                    "origin": source.origin,
+                    "external_ids": source.external_ids,
+                },
+            )
+        elif (route.origin, route.external_ids) != (source.origin, source.external_ids):
+            external_ids = source.external_ids
+            yield Update(
+                IcRoute, route.uuid, {"origin": source.origin, "external_ids": external_ids}
+            )
+
+
+def key_of(row: IcRoute) -> AdvertiseKey:
+    """The key of an IC-SB route."""
+    return AdvertiseKey(row.transit_switch, row.route_table, row.ip_prefix, row.nexthop)

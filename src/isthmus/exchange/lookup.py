@@ -1,0 +1,117 @@
+"""The tables, relations and indexes that the interconnection reconcilers share."""
+
+from collections.abc import Iterator
+
+from isthmus.model.prefixes import Network, parse_network
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Gateway,
+    IcDatapathBinding,
+    IcEncap,
+    IcPortBinding,
+    IcRoute,
+    IcSbGlobal,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    RowId,
+    SbEncap,
+    SbPortBinding,
+    TransitSwitch,
+)
+from isthmus.reconcile.view import View
+
+INTERCONN_TS = "interconn-ts"
+REQUESTED_TNL_KEY = "requested-tnl-key"
+LEARNED = "ic-learned-route"
+
+
+def _network_key(prefix: str) -> list[Network]:
+    network = parse_network(prefix)
+    return [] if network is None else [network]
+
+
+class Lookup:
+    """Typed access to the view, made once per engine."""
+
+    def __init__(self, view: View) -> None:
+        self.nb_global = view.table(NbGlobal)
+        self.switches = view.table(LogicalSwitch)
+        self.lsps = view.table(LogicalSwitchPort)
+        self.routers = view.table(LogicalRouter)
+        self.lrps = view.table(LogicalRouterPort)
+        self.static_routes = view.table(LogicalRouterStaticRoute)
+        self.chassis = view.table(Chassis)
+        self.encaps = view.table(SbEncap)
+        self.bindings = view.table(SbPortBinding)
+        self.transit_switches = view.table(TransitSwitch)
+        self.ic_sb_global = view.table(IcSbGlobal)
+        self.zones = view.table(AvailabilityZone)
+        self.gateways = view.table(Gateway)
+        self.ic_encaps = view.table(IcEncap)
+        self.datapaths = view.table(IcDatapathBinding)
+        self.ic_ports = view.table(IcPortBinding)
+        self.ic_routes = view.table(IcRoute)
+
+        self.switch_ports = view.relation(LogicalSwitch, "ports")
+        self.router_ports = view.relation(LogicalRouter, "ports")
+        self.router_routes = view.relation(LogicalRouter, "static_routes")
+
+        self.switch_by_ts = self.switches.index(
+            lambda row: [row.other_config[INTERCONN_TS]] if INTERCONN_TS in row.other_config else []
+        )
+        self.lsp_by_name = self.lsps.index(lambda row: [row.name])
+        self.lsp_by_router_port = self.lsps.index(
+            lambda row: [row.options["router-port"]] if "router-port" in row.options else []
+        )
+        self.lrp_by_name = self.lrps.index(lambda row: [row.name])
+        self.chassis_by_name = self.chassis.index(lambda row: [row.name])
+        self.binding_by_port = self.bindings.index(lambda row: [row.logical_port])
+        self.bindings_by_chassis = self.bindings.index(
+            lambda row: [row.chassis] if row.chassis else []
+        )
+        self.ts_by_name = self.transit_switches.index(lambda row: [row.name])
+        self.zone_by_name = self.zones.index(lambda row: [row.name])
+        self.gateway_by_name = self.gateways.index(lambda row: [row.name])
+        self.gateways_by_zone = self.gateways.index(lambda row: [row.availability_zone])
+        self.gateways_by_encap = self.gateways.index(lambda row: row.encaps)
+        self.chassis_by_encap = self.chassis.index(lambda row: row.encaps)
+        self.datapaths_by_ts = self.datapaths.index(lambda row: [row.transit_switch])
+        self.datapath_by_key = self.datapaths.index(lambda row: [row.tunnel_key])
+        self.ic_port_by_name = self.ic_ports.index(lambda row: [row.logical_port])
+        self.ic_ports_by_ts = self.ic_ports.index(lambda row: [row.transit_switch])
+        self.ic_ports_by_zone = self.ic_ports.index(lambda row: [row.availability_zone])
+        self.ic_ports_by_gateway = self.ic_ports.index(lambda row: [row.gateway])
+        self.ic_routes_by_ts = self.ic_routes.index(lambda row: [row.transit_switch])
+        self.ic_routes_by_zone = self.ic_routes.index(lambda row: [row.availability_zone])
+        self.ic_routes_by_prefix = self.ic_routes.index(lambda row: _network_key(row.ip_prefix))
+
+    def own_switch_of(self, lsp: LogicalSwitchPort) -> LogicalSwitch | None:
+        """The logical switch that has this port."""
+        return self.switches.get(self.switch_ports.parent(lsp.uuid))
+
+    def transit_switch_of(self, lsp: LogicalSwitchPort) -> str | None:
+        """The name of the transit switch whose copy has this port, or None."""
+        switch = self.own_switch_of(lsp)
+        return None if switch is None else switch.other_config.get(INTERCONN_TS)
+
+    def transit_ports_of(self, lrp_name: str) -> Iterator[LogicalSwitchPort]:
+        """The ports on transit switches that the router port of that name attaches to."""
+        for lsp in self.lsp_by_router_port.all(lrp_name):
+            if self.transit_switch_of(lsp) is not None:
+                yield lsp
+
+    def router_of(self, lrp: LogicalRouterPort) -> LogicalRouter | None:
+        """The router that has this port."""
+        return self.routers.get(self.router_ports.parent(lrp.uuid))
+
+    def ports_of(self, router: RowId) -> Iterator[LogicalRouterPort]:
+        """The ports of a router."""
+        for uuid in tuple(self.router_ports.children(router)):
+            lrp = self.lrps.get(uuid)
+            if lrp is not None:
+                yield lrp

@@ -1,0 +1,68 @@
+"""How the interconnection engine is put together: all of its reconcilers, in one place.
+
+Derived state comes first, in the order in which it depends on each other; what is written follows
+in the order in which a joining zone needs it. Nothing but speed depends on the latter.
+"""
+
+from dataclasses import dataclass
+
+from isthmus.exchange.advertise import AdvertisedRoutes, AdvertisedSources
+from isthmus.exchange.attachments import Attachments, GlobalPolicy
+from isthmus.exchange.gateways import GatewayPublication, RemoteChassis
+from isthmus.exchange.learn import LearnedRoutes, LearnedSources
+from isthmus.exchange.lookup import Lookup
+from isthmus.exchange.ports import PortCopies, PortPublication, RemoteBindings
+from isthmus.exchange.static_routes import StaticRoutes
+from isthmus.exchange.transit_switches import TransitSwitchCopies, TransitSwitchKeys
+from isthmus.exchange.zone import OwnZone, ZoneRegistration
+from isthmus.reconcile.reconciler import AnyReconciler
+from isthmus.reconcile.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The engine's parts: all of them for `isthmus.reconcile.engine`, some to be asked."""
+
+    reconcilers: tuple[AnyReconciler, ...]
+    zone: OwnZone
+    attachments: Attachments
+    learned: LearnedSources
+
+
+def exchange(view: View) -> Exchange:
+    """Wire the interconnection engine over a view."""
+    lookup = Lookup(view)
+    zone = OwnZone(lookup)
+    policy = GlobalPolicy(lookup)
+    static_routes = StaticRoutes(lookup)
+    attachments = Attachments(lookup, zone)
+    advertised = AdvertisedSources(lookup, policy, attachments, static_routes)
+    learned = LearnedSources(lookup, zone, policy, attachments, static_routes)
+    advertised_routes = AdvertisedRoutes(lookup, zone, advertised)
+    learned_routes = LearnedRoutes(lookup, zone, static_routes, learned)
+
+    derived: tuple[AnyReconciler, ...] = (
+        zone,
+        policy,
+        static_routes,
+        attachments,
+        advertised,
+        learned,
+    )
+    written: tuple[AnyReconciler, ...] = (
+        ZoneRegistration(lookup),
+        GatewayPublication(lookup, zone),
+        TransitSwitchKeys(lookup, zone),
+        TransitSwitchCopies(lookup, zone),
+        PortPublication(lookup, zone),
+        PortCopies(lookup, zone),
+        RemoteChassis(lookup, zone),
+        RemoteBindings(lookup, zone),
+        advertised_routes,
+        learned_routes,
+    )
+    zone.dependents = (attachments, advertised, learned, *written[1:])
+    policy.dependents = (advertised, learned)
+    attachments.dependents = (advertised, learned)
+    static_routes.dependents = (advertised, learned, learned_routes)
+    return Exchange((*derived, *written), zone, attachments, learned)

@@ -1,0 +1,191 @@
+"""The availability zone: registering its name in IC-SB, and knowing which row is ours.
+
+A name belongs to the cluster that claimed it (isthmus.model.claims). The claim is also how a
+zone that was renamed while the daemon was down is recognised: the claim of the old name carries
+our cluster's UUID. A zone without a claim was registered by `ovn-ic`; it is adopted unless its
+gateways show that it belongs to another cluster.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from isthmus.exchange.lookup import Lookup
+from isthmus.model.claims import claimed_zone, zone_claim
+from isthmus.model.operations import Delete, Insert, Mutate, Operation, Update, set_keys
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    Gateway,
+    IcPortBinding,
+    IcRoute,
+    IcSbGlobal,
+    NbGlobal,
+    Row,
+)
+from isthmus.reconcile.reconciler import AnyReconciler, Reconciler, Watch
+
+Only = tuple[()]
+"""The key of reconcilers that have just one object."""
+
+_ZONE_TABLES: tuple[type[Row], ...] = (NbGlobal, IcSbGlobal, AvailabilityZone)
+
+
+def watch_only(tables: Iterable[type[Row]]) -> Mapping[type[Row], Watch[Only]]:
+    """Watches for a reconciler with one key: any change of these tables affects it."""
+    return {table: lambda _change: [()] for table in tables}
+
+
+class OwnZone(Reconciler[Only]):
+    """Which IC-SB zone is ours; when that changes, everything of ours is looked at anew.
+
+    Attributes:
+        current: our registered zone, or None: then no other reconciler may write.
+        dependents: reconcilers whose objects belong to the zone.
+    """
+
+    name: ClassVar[str] = "own zone"
+
+    def __init__(self, lookup: Lookup) -> None:
+        super().__init__()
+        self._lookup = lookup
+        self.current: AvailabilityZone | None = None
+        self.dependents: Sequence[AnyReconciler] = ()
+
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
+        return watch_only(_ZONE_TABLES)
+
+    def keys(self) -> Iterable[Only]:
+        return [()]
+
+    def reconcile(self, key: Only) -> Iterable[Operation]:
+        before, self.current = self.current, self._find()
+        if (before and before.uuid) != (self.current and self.current.uuid):
+            for dependent in self.dependents:
+                dependent.mark(dependent.keys())
+        return ()
+
+    def _find(self) -> AvailabilityZone | None:
+        nb_global = self._lookup.nb_global.single()
+        ic_global = self._lookup.ic_sb_global.single()
+        if nb_global is None or ic_global is None or not nb_global.name:
+            return None
+        if ic_global.external_ids.get(zone_claim(nb_global.name)) != nb_global.uuid:
+            return None
+        return self._lookup.zone_by_name.one(nb_global.name)
+
+
+class ZoneRegistration(Reconciler[Only]):
+    """Registers, renames and removes our zone, together with its claim."""
+
+    name: ClassVar[str] = "availability zone"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def __init__(self, lookup: Lookup) -> None:
+        super().__init__()
+        self._lookup = lookup
+
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
+        # Gateways are the evidence on whether a name without a claim is in use.
+        return watch_only((*_ZONE_TABLES, Gateway))
+
+    def keys(self) -> Iterable[Only]:
+        return [()]
+
+    def reconcile(self, key: Only) -> Iterable[Operation]:
+        self.report(key)
+        nb_global = self._lookup.nb_global.single()
+        if nb_global is None:
+            return ()
+        claimed = self._claimed(nb_global)
+        if not nb_global.name:
+            return [operation for zone in claimed for operation in self._remove(zone)]
+        if problem := self._taken(nb_global):
+            self.report(key, problem)
+            return ()
+        stale = [zone for zone in claimed if zone != nb_global.name]
+        zone = self._lookup.zone_by_name.one(nb_global.name)
+        if zone is None and stale:
+            return self._rename(stale, nb_global)
+        removed = [operation for old in stale for operation in self._remove(old)]
+        return [*removed, *self._register(zone, nb_global)]
+
+    def _claims(self) -> Mapping[str, str]:
+        ic_global = self._lookup.ic_sb_global.single()
+        return {} if ic_global is None else ic_global.external_ids
+
+    def _claimed(self, nb_global: NbGlobal) -> list[str]:
+        return sorted(
+            name
+            for key, holder in self._claims().items()
+            if holder == nb_global.uuid and (name := claimed_zone(key)) is not None
+        )
+
+    def _taken(self, nb_global: NbGlobal) -> Problem | None:
+        holder = self._claims().get(zone_claim(nb_global.name))
+        if holder == nb_global.uuid:
+            return None
+        zone = self._lookup.zone_by_name.one(nb_global.name)
+        if holder is None and (zone is None or self._looks_ours(zone)):
+            return None
+        who = f"the cluster whose NB_Global is {holder}" if holder else "another cluster"
+        return Problem(
+            object="NB_Global",
+            key="name",
+            value=nb_global.name,
+            message=f"the zone name is in use by {who}; nothing is exchanged under it",
+            remedy="give this cluster another az-name",
+        )
+
+    def _looks_ours(self, zone: AvailabilityZone) -> bool:
+        """Whether a zone without a claim may be ours: none of its gateways is a stranger's."""
+        gateways = list(self._lookup.gateways_by_zone.all(zone.uuid))
+        return not gateways or any(self._is_local(gateway) for gateway in gateways)
+
+    def _is_local(self, gateway: Gateway) -> bool:
+        chassis = self._lookup.chassis_by_name.one(gateway.name)
+        return chassis is not None and chassis.other_config.get("is-remote") != "true"
+
+    def _register(self, zone: AvailabilityZone | None, nb_global: NbGlobal) -> Iterable[Operation]:
+        if zone is None:
+            yield Insert(AvailabilityZone, {"name": nb_global.name})
+        claim = {zone_claim(nb_global.name): str(nb_global.uuid)}
+        ic_global = self._lookup.ic_sb_global.single()
+        if ic_global is None:
+            yield Insert(IcSbGlobal, {"external_ids": claim})
+        elif zone_claim(nb_global.name) not in ic_global.external_ids:
+            # An insertion keeps the value of a key that exists: the first claim wins.
+            yield Mutate(IcSbGlobal, ic_global.uuid, (("external_ids", "insert", claim),))
+
+    def _rename(self, stale: Sequence[str], nb_global: NbGlobal) -> Iterable[Operation]:
+        kept, *others = stale
+        for other in others:
+            yield from self._remove(other)
+        zone = self._lookup.zone_by_name.one(kept)
+        ic_global = self._lookup.ic_sb_global.single()
+        if ic_global is not None:
+            drop = frozenset({zone_claim(kept)})
+            yield Mutate(IcSbGlobal, ic_global.uuid, (("external_ids", "delete", drop),))
+        if zone is None:
+            yield Insert(AvailabilityZone, {"name": nb_global.name})
+        else:
+            yield Update(AvailabilityZone, zone.uuid, {"name": nb_global.name})
+        if ic_global is not None:
+            claim = {zone_claim(nb_global.name): str(nb_global.uuid)}
+            yield set_keys(IcSbGlobal, ic_global.uuid, "external_ids", claim)
+
+    def _remove(self, name: str) -> Iterable[Operation]:
+        """Everything of a zone of ours, then the zone: other rows refer to it strongly."""
+        zone = self._lookup.zone_by_name.one(name)
+        if zone is not None:
+            for route in self._lookup.ic_routes_by_zone.all(zone.uuid):
+                yield Delete(IcRoute, route.uuid)
+            for port in self._lookup.ic_ports_by_zone.all(zone.uuid):
+                yield Delete(IcPortBinding, port.uuid)
+            for gateway in self._lookup.gateways_by_zone.all(zone.uuid):
+                yield Delete(Gateway, gateway.uuid)
+            yield Delete(AvailabilityZone, zone.uuid)
+        ic_global = self._lookup.ic_sb_global.single()
+        if ic_global is not None:
+            drop = frozenset({zone_claim(name)})
+            yield Mutate(IcSbGlobal, ic_global.uuid, (("external_ids", "delete", drop),))

@@ -1,0 +1,94 @@
+"""Prefixes and addresses as OVN's columns hold them, parsed leniently and only once.
+
+All functions take text from databases, which anybody may have written, and return None for what
+does not parse: the caller decides whether that is worth a word.
+"""
+
+from functools import lru_cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+
+# RFC 3927 and RFC 4291: never exchanged, since they mean something else on each link.
+LINK_LOCAL: dict[int, Network] = {4: IPv4Network("169.254.0.0/16"), 6: IPv6Network("fe80::/10")}
+
+_LINK_LOCAL_NEXTHOPS = IPv6Network("fe80::/64")
+
+_CACHE = 1 << 16
+
+
+@lru_cache(_CACHE)
+def parse_interface(text: str) -> Interface | None:
+    """An address with its network, "10.0.0.1/24"; without a length it is a single host's."""
+    try:
+        return ip_interface(text)
+    except ValueError:
+        return None
+
+
+@lru_cache(_CACHE)
+def parse_network(text: str) -> Network | None:
+    """A prefix; bits after its length are ignored, a missing length means a single host."""
+    interface = parse_interface(text)
+    return None if interface is None else interface.network
+
+
+@lru_cache(_CACHE)
+def parse_address(text: str) -> Address | None:
+    """A bare address."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def is_link_local(prefix: Network) -> bool:
+    """Whether a prefix lies inside its family's link-local range."""
+    return is_inside(prefix, LINK_LOCAL[prefix.version])
+
+
+def is_link_local_nexthop(address: Address) -> bool:
+    """Whether OVN takes a next hop for link-local: fe80::/64 only.
+
+    Transit switches use 169.254.0.0/16, and Kube-OVN's use fe80:a9fe::/32, for their routers'
+    addresses: those must count as ordinary next hops.
+    """
+    return isinstance(address, IPv6Address) and address in _LINK_LOCAL_NEXTHOPS
+
+
+def is_inside(prefix: Network, entry: Network) -> bool:
+    """Whether `prefix` equals `entry` or is part of it."""
+    return (
+        prefix.version == entry.version
+        and entry.prefixlen <= prefix.prefixlen
+        and prefix.network_address in entry
+    )
+
+
+def is_default(prefix: Network) -> bool:
+    """Whether it is 0.0.0.0/0 or ::/0."""
+    return prefix.prefixlen == 0
+
+
+def parse_list(text: str) -> tuple[tuple[Network, ...], tuple[str, ...]]:
+    """A comma-separated list of prefixes: those that parse, and the entries that do not."""
+    networks: list[Network] = []
+    bad: list[str] = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        network = parse_network(entry)
+        if network is None:
+            bad.append(entry)
+        else:
+            networks.append(network)
+    return tuple(networks), tuple(bad)
