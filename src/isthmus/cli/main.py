@@ -40,7 +40,9 @@ class Verb:
     summary: str = ""
 
 
-VERBS: tuple[Verb, ...] = ()
+VERBS: tuple[Verb, ...] = (
+    Verb("ic-db", "isthmus.cli.ic_db:app", "Serve the interconnection databases."),
+)
 
 
 def known_verbs() -> dict[str, Verb]:

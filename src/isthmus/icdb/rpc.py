@@ -1,0 +1,142 @@
+"""Just enough of OVSDB's protocol (RFC 7047) to ask a server on this machine a few questions.
+
+Called by `supervisor` to see that a server answers, and to create transit switches. The daemon's
+sessions are in `isthmus.ovsdb`; they replicate whole databases, which is not needed here.
+"""
+
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import PurePath
+from typing import Any
+
+from isthmus.icdb.transit import VENDOR, TransitSwitchSpec
+from isthmus.model.rows import RowId, TransitSwitch
+
+TIMEOUT = 5.0
+"""Seconds to wait for a server on this machine before giving up on a request."""
+
+
+class RpcError(Exception):
+    """The server refused a request.
+
+    Args:
+        error: the code, e.g. "constraint violation" (RFC 7047, section 3.1).
+        details: the server's explanation; may be empty.
+    """
+
+    def __init__(self, error: str, details: str) -> None:
+        super().__init__(error, details)
+        self.error = error
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.details}" if self.details else self.error
+
+
+class Client:
+    """A connection to one server, for requests one after the other.
+
+    Raises:
+        OSError: nobody listens, or the connection broke; from the constructor and all methods.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._received = b""
+
+    @classmethod
+    def over_unix(cls, path: PurePath) -> "Client":
+        """Connect to a Unix socket."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(TIMEOUT)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            connection.close()
+            raise
+        return cls(connection)
+
+    @classmethod
+    def over_tcp(cls, address: IPv4Address | IPv6Address, port: int) -> "Client":
+        """Connect to a TCP port."""
+        return cls(socket.create_connection((str(address), port), TIMEOUT))
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def server_id(self) -> str:
+        """The UUID that this run of the server has chosen for itself."""
+        return str(self._call("get_server_id", []))
+
+    def transit_switches(self) -> list[TransitSwitch]:
+        """All rows of IC-NB's `Transit_Switch`."""
+        columns = ["_uuid", "name", "other_config", "external_ids"]
+        select = {"op": "select", "table": TransitSwitch.TABLE, "where": [], "columns": columns}
+        [result] = self._transact([select])
+        return [
+            TransitSwitch(
+                uuid=RowId(row["_uuid"][1]),
+                name=row["name"],
+                other_config=dict(row["other_config"][1]),
+                external_ids=dict(row["external_ids"][1]),
+            )
+            for row in result["rows"]
+        ]
+
+    def create_transit_switches(self, specs: Iterable[TransitSwitchSpec]) -> None:
+        """Insert transit switches, all or none.
+
+        Raises:
+            RpcError: "constraint violation" if one of the names has been taken meanwhile.
+        """
+        self._transact([_insertion(spec) for spec in specs])
+
+    def _transact(self, operations: list[Mapping[str, Any]]) -> list[Any]:
+        results: list[Any] = self._call("transact", [TransitSwitch.DATABASE, *operations])
+        for result in results:
+            # A failed operation leaves null in place of those after it; a failed commit adds one.
+            if result is not None and "error" in result:
+                raise RpcError(result["error"], result.get("details", ""))
+        return results
+
+    def _call(self, method: str, params: list[Any]) -> Any:
+        request = {"method": method, "params": params, "id": method}
+        self._socket.sendall(json.dumps(request).encode())
+        while (reply := self._receive()).get("id") != method:
+            # The server's inactivity probe; unanswered, it would drop us.
+            if reply.get("method") == "echo":
+                answer = {"result": reply["params"], "error": None, "id": reply["id"]}
+                self._socket.sendall(json.dumps(answer).encode())
+        if reply.get("error"):
+            error = reply["error"]
+            raise RpcError(error.get("error", "error"), error.get("details", ""))
+        return reply["result"]
+
+    def _receive(self) -> dict[str, Any]:
+        """One message; the stream has no separators, so a message ends where JSON is complete."""
+        decoder = json.JSONDecoder()
+        while True:
+            try:
+                message, end = decoder.raw_decode(self._received.decode())
+            except ValueError:
+                more = self._socket.recv(65536)
+                if not more:
+                    raise ConnectionResetError("the server closed the connection") from None
+                self._received += more
+            else:
+                self._received = self._received.decode()[end:].encode()
+                return dict(message)
+
+
+def _insertion(spec: TransitSwitchSpec) -> Mapping[str, Any]:
+    external_ids = [["subnet", spec.subnet], ["vendor", VENDOR]]
+    return {
+        "op": "insert",
+        "table": TransitSwitch.TABLE,
+        "row": {"name": spec.name, "external_ids": ["map", external_ids]},
+    }

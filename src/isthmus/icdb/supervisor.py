@@ -1,0 +1,201 @@
+"""Serves the IC databases in the foreground: starts both servers, and keeps them running.
+
+Called by `isthmus ic-db run`, from the main thread. Invariant: no server outlives this process,
+however it ends.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.plan import STABLE_AFTER, Plan, Server, plan_problems, restart_delay
+from isthmus.icdb.process import Child, StopSignals, stop, wait
+from isthmus.icdb.rpc import Client, RpcError
+from isthmus.icdb.storage import DirectoryLock, check_port, check_programs, prepare_database
+from isthmus.icdb.transit import decide
+from isthmus.model.problems import Problem
+
+READY_LIMIT = 30.0
+"""Seconds for a server to answer; one that reads a very large database takes a few."""
+
+_POLL = 0.02
+_ATTEMPTS = 5
+
+_log = logging.getLogger(__name__)
+
+
+def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
+    """Serve both databases until SIGTERM or SIGINT.
+
+    Args:
+        plan: what to serve.
+        on_ready: called once, when both servers answer and the transit switches exist, with
+            those that exist otherwise than planned.
+
+    Raises:
+        IcDbError: the databases cannot be served; nothing is left running.
+    """
+    problems = plan_problems(plan)
+    if problems:
+        raise IcDbError(*problems)
+    with ExitStack() as stack:
+        signals = stack.enter_context(StopSignals())
+        locks = (
+            stack.enter_context(DirectoryLock(plan.files.data_dir, "--data-dir", "data")),
+            stack.enter_context(DirectoryLock(plan.files.run_dir, "--run-dir", "run")),
+        )
+        for server in plan.servers:
+            check_programs(server)
+            check_port(server)
+            prepare_database(server)
+        keep_open = tuple(lock.fileno() for lock in locks)
+        supervisor = stack.enter_context(Supervisor(plan, signals, keep_open))
+        if supervisor.start():
+            on_ready(ensure_transit_switches(plan))
+            supervisor.run()
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The place of one server: its process, or when to start it again (monotonic seconds)."""
+
+    server: Server
+    child: Child | None = None
+    started: float = 0.0
+    due: float = 0.0
+    deaths: int = 0
+
+
+class Supervisor(AbstractContextManager["Supervisor"]):
+    """Both servers' processes; leaving the context ends them.
+
+    Args:
+        plan: what to serve.
+        signals: readable when it is time to end.
+        keep_open: descriptors that servers inherit (the locks).
+    """
+
+    def __init__(self, plan: Plan, signals: StopSignals, keep_open: tuple[int, ...]) -> None:
+        self._signals = signals
+        self._keep_open = keep_open
+        self._slots = tuple(_Slot(server) for server in plan.servers)
+
+    def __exit__(self, *_: object) -> None:
+        stop(slot.child for slot in self._slots if slot.child is not None)
+
+    def start(self) -> bool:
+        """Start both servers and wait until they answer.
+
+        Returns:
+            False if a signal came first.
+
+        Raises:
+            IcDbError: one ended, or does not answer.
+        """
+        for slot in self._slots:
+            self._launch(slot)
+        return all(slot.child is not None and self._answers(slot.child) for slot in self._slots)
+
+    def run(self) -> None:
+        """Restart servers that end, until a signal comes."""
+        while True:
+            for slot in self._slots:
+                if slot.child is None and slot.due <= time.monotonic():
+                    self._launch(slot)
+                    _log.info("%s started again", slot.server.name)
+            for ready in wait((self._signals, *self._children()), self._next_due()):
+                if isinstance(ready, StopSignals):
+                    return
+                self._bury(ready)
+
+    def _launch(self, slot: _Slot) -> None:
+        slot.started = time.monotonic()
+        slot.child = Child(slot.server, self._keep_open)
+
+    def _children(self) -> list[Child]:
+        return [slot.child for slot in self._slots if slot.child is not None]
+
+    def _next_due(self) -> float | None:
+        dues = [slot.due for slot in self._slots if slot.child is None]
+        return max(0.0, min(dues) - time.monotonic()) if dues else None
+
+    def _bury(self, child: Child) -> None:
+        [slot] = [slot for slot in self._slots if slot.child is child]
+        now = time.monotonic()
+        slot.deaths = 1 if now - slot.started > STABLE_AFTER else slot.deaths + 1
+        delay = restart_delay(slot.deaths)
+        slot.due = now + delay
+        slot.child = None
+        _log.error("%s %s; restarting in %.1f s", child.server.name, child.how_it_ended(), delay)
+        child.close()
+
+    def _answers(self, child: Child) -> bool:
+        deadline = time.monotonic() + READY_LIMIT
+        while not _same_server(child.server):
+            if child.ended():
+                raise IcDbError(_not_served(child.server, child.how_it_ended()))
+            if time.monotonic() > deadline:
+                message = f"does not answer on {child.server.address}: {child.log_tail()}"
+                raise IcDbError(_not_served(child.server, message))
+            if self._signals in wait((self._signals, child), _POLL):
+                return False
+        return True
+
+
+def _same_server(server: Server) -> bool:
+    """Whether the server behind the Unix socket also answers on the TCP port."""
+    try:
+        with (
+            Client.over_unix(server.socket) as local,
+            Client.over_tcp(server.connect_to, server.port) as remote,
+        ):
+            return local.server_id() == remote.server_id()
+    except OSError:
+        return False
+
+
+def ensure_transit_switches(plan: Plan) -> tuple[Problem, ...]:
+    """Create the transit switches that do not exist.
+
+    Returns:
+        how existing ones differ from the plan; they are left as they are.
+
+    Raises:
+        IcDbError: a name is taken by someone else's transit switch, or the server fails.
+    """
+    try:
+        return _ensure(plan)
+    except (OSError, RpcError) as error:
+        message = f"the transit switches cannot be created: {error}"
+        raise IcDbError(_not_served(plan.nb, message)) from error
+
+
+def _ensure(plan: Plan) -> tuple[Problem, ...]:
+    with Client.over_unix(plan.nb.socket) as client:
+        for attempt in range(1, _ATTEMPTS + 1):
+            decision = decide(plan.transit_switches, client.transit_switches())
+            if decision.clashes:
+                raise IcDbError(*decision.clashes)
+            try:
+                if decision.create:
+                    client.create_transit_switches(decision.create)
+                    _log.info("created transit switches %s", [s.name for s in decision.create])
+                return decision.differences
+            except RpcError as error:
+                # Another client took one of the names since we looked.
+                if error.error != "constraint violation" or attempt == _ATTEMPTS:
+                    raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _not_served(server: Server, message: str) -> Problem:
+    return Problem(
+        object=f"database {server.database}",
+        key="",
+        value="",
+        message=message,
+        remedy=f"mend what {server.log_file} tells, and start again",
+    )

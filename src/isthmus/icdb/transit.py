@@ -1,0 +1,197 @@
+"""Transit switches as asked for on the command line, and what creating them takes.
+
+Called by the command line (parsing) and by `supervisor` (deciding). The rows' shape is
+Kube-OVN's: `external_ids:subnet` holds "v4", "v6" or "v4,v6", `external_ids:vendor` is
+"kube-ovn". Invariant: a row that exists is never changed here.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
+from itertools import combinations
+
+from isthmus.model.problems import Problem
+from isthmus.model.rows import TransitSwitch
+
+VENDOR = "kube-ovn"
+"""The vendor of transit switches that Kube-OVN's deployment and Isthmus create."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FEWEST_ADDRESSES = 4
+"""Two router ports, the network's own address and, for IPv4, the broadcast address."""
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class TransitSwitchSpec:
+    """A transit switch that is to exist.
+
+    Args:
+        name: as in IC-NB.
+        subnets: one or two networks, at most one per family, that router ports take addresses
+            from.
+    """
+
+    name: str
+    subnets: tuple[Network, ...]
+
+    @property
+    def subnet(self) -> str:
+        """The value of `external_ids:subnet`."""
+        return ",".join(map(str, self.subnets))
+
+
+DEFAULT = TransitSwitchSpec("ts", (IPv4Network("169.254.100.0/24"),))
+"""The transit switch of Kube-OVN's guide."""
+
+
+def parse_transit_switches(
+    texts: Iterable[str],
+) -> tuple[tuple[TransitSwitchSpec, ...], list[Problem]]:
+    """Parse values of `--transit-switch`, each NAME=CIDR[,CIDR6].
+
+    Returns:
+        the switches that are well-formed, and all that is wrong with the others or between them.
+    """
+    specs: list[TransitSwitchSpec] = []
+    problems: list[Problem] = []
+    for text in texts:
+        parsed = _parse(text)
+        if isinstance(parsed, Problem):
+            problems.append(parsed)
+        else:
+            specs.append(parsed)
+    problems += _clashes(specs)
+    return tuple(specs), problems
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about transit switches.
+
+    Args:
+        create: those that do not exist.
+        clashes: those that cannot exist, since others hold their names.
+        differences: those that exist and stay as they are, though not as wanted.
+    """
+
+    create: tuple[TransitSwitchSpec, ...] = ()
+    clashes: tuple[Problem, ...] = ()
+    differences: tuple[Problem, ...] = ()
+
+
+def decide(
+    wanted: Sequence[TransitSwitchSpec] | None, existing: Iterable[TransitSwitch]
+) -> Decision:
+    """Compare what is wanted with what is there.
+
+    Args:
+        wanted: None asks for `DEFAULT`, unless there is a switch of ours already.
+        existing: all rows of IC-NB's `Transit_Switch`.
+    """
+    rows = {row.name: row for row in existing}
+    if wanted is None:
+        if any(_is_ours(row) for row in rows.values()):
+            return Decision()
+        wanted = (DEFAULT,)
+    known = [(spec, rows[spec.name]) for spec in wanted if spec.name in rows]
+    return Decision(
+        create=tuple(spec for spec in wanted if spec.name not in rows),
+        clashes=tuple(_taken(spec) for spec, row in known if not _is_ours(row)),
+        differences=tuple(
+            _different(spec, row)
+            for spec, row in known
+            if _is_ours(row) and _subnets(row) != frozenset(spec.subnets)
+        ),
+    )
+
+
+def _is_ours(row: TransitSwitch) -> bool:
+    return row.external_ids.get("vendor") == VENDOR
+
+
+def _parse(text: str) -> TransitSwitchSpec | Problem:
+    name, equals, cidrs = text.partition("=")
+    if not equals or not _NAME.fullmatch(name):
+        return _problem(text, "is not NAME=CIDR[,CIDR6]", f"write e.g. ts={DEFAULT.subnet}")
+    subnets: list[Network] = []
+    for cidr in cidrs.split(","):
+        subnet = _parse_subnet(text, cidr)
+        if isinstance(subnet, Problem):
+            return subnet
+        subnets.append(subnet)
+    if len({subnet.version for subnet in subnets}) < len(subnets):
+        return _problem(
+            text, "has two subnets of one address family", "give one IPv4 and one IPv6 subnet"
+        )
+    return TransitSwitchSpec(name, tuple(sorted(subnets, key=lambda subnet: subnet.version)))
+
+
+def _parse_subnet(text: str, cidr: str) -> Network | Problem:
+    try:
+        subnet = ip_network(cidr, strict=False)
+    except ValueError:
+        return _problem(
+            text, f"{cidr!r} is not a CIDR", "write ADDRESS/LENGTH, e.g. 169.254.100.0/24"
+        )
+    if ip_interface(cidr).ip != subnet.network_address:
+        return _problem(text, f"{cidr!r} has host bits set", f"write {subnet}")
+    if subnet.num_addresses < _FEWEST_ADDRESSES:
+        return _problem(text, f"{cidr!r} has no room for two router ports", "give a larger subnet")
+    return subnet
+
+
+def _clashes(specs: Sequence[TransitSwitchSpec]) -> Iterable[Problem]:
+    for one, other in combinations(specs, 2):
+        value = f"{other.name}={other.subnet}"
+        if one.name == other.name:
+            yield _problem(value, "the name is given twice", "give each transit switch once")
+        elif any(
+            a.version == b.version and a.overlaps(b) for a in one.subnets for b in other.subnets
+        ):
+            yield _problem(
+                value,
+                f"overlaps the subnet {one.subnet} of {one.name}",
+                "give each transit switch a subnet of its own",
+            )
+
+
+def _subnets(row: TransitSwitch) -> frozenset[Network]:
+    """The row's subnets; what does not parse counts as none, and so as different."""
+    found = row.external_ids.get("subnet", "").split(",")
+    try:
+        return frozenset(ip_network(cidr.strip()) for cidr in found)
+    except ValueError:
+        return frozenset()
+
+
+def _taken(spec: TransitSwitchSpec) -> Problem:
+    return _problem(
+        f"{spec.name}={spec.subnet}",
+        "another vendor's transit switch has that name",
+        "give another name",
+    )
+
+
+def _different(spec: TransitSwitchSpec, row: TransitSwitch) -> Problem:
+    found = row.external_ids.get("subnet", "")
+    return Problem(
+        object=f"transit switch {spec.name}",
+        key="external_ids:subnet",
+        value=found,
+        message=f"the transit switch exists with this subnet; it is kept, not made {spec.subnet}",
+        remedy=f"start with --transit-switch {spec.name}={found}, or have every cluster leave and"
+        " delete the transit switch first",
+    )
+
+
+def _problem(value: str, message: str, remedy: str) -> Problem:
+    return Problem(
+        object="IC databases",
+        key="--transit-switch",
+        value=value,
+        message=message,
+        remedy=remedy,
+    )

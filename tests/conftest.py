@@ -1,0 +1,46 @@
+"""What all tests share: which of them can run on this machine.
+
+Tests marked `ovn` or `lab` are skipped, with the reason, where their programs or rights are
+missing. With ISTHMUS_REQUIRE_ALL=1 (continuous integration) that is a failure instead.
+"""
+
+import os
+import shutil
+
+import pytest
+
+OVN_PROGRAMS = (
+    "ovsdb-server",
+    "ovsdb-tool",
+    "ovsdb-client",
+    "ovn-northd",
+    "ovn-controller",
+    "ovn-nbctl",
+    "ovs-vswitchd",
+)
+LAB_PROGRAMS = ("ip", "ethtool", "ping")
+
+
+def _missing(programs: tuple[str, ...]) -> str:
+    found = [name for name in programs if shutil.which(name) is None]
+    return f"not installed: {', '.join(found)}; `make setup` installs them" if found else ""
+
+
+def _obstacle(item: pytest.Item) -> str:
+    """Why the test cannot run here; empty if it can."""
+    if item.get_closest_marker("lab"):
+        if os.geteuid() != 0:
+            return "building network namespaces needs root"
+        return _missing(OVN_PROGRAMS + LAB_PROGRAMS)
+    if item.get_closest_marker("ovn"):
+        return _missing(OVN_PROGRAMS)
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run here, or fail where everything is required to run."""
+    obstacle = _obstacle(item)
+    if obstacle and os.environ.get("ISTHMUS_REQUIRE_ALL") == "1":
+        pytest.fail(obstacle, pytrace=False)
+    if obstacle:
+        pytest.skip(obstacle)
