@@ -1,0 +1,46 @@
+# `make help` lists the targets. What they run is in scripts/ and pyproject.toml.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: setup
+setup: ## install Debian packages (root or sudo) and the virtual environment; quick when done
+	@bash scripts/setup.sh
+
+.PHONY: venv
+venv: ## make the virtual environment alone; needs no root
+	@bash scripts/setup.sh --venv
+
+.PHONY: format
+format: venv ## format the code and mend what the linter can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: check
+check: venv ## check format, lint, types and layers, run unit and property tests; no root, < 2 min
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q -n auto -m 'not ovn and not lab'
+
+.PHONY: test
+test: check ## check, then test with real databases and networks; skips what needs root or packages
+	@bash scripts/test.sh
+
+.PHONY: lock
+lock: ## resolve pyproject.toml's dependencies anew and pin them in requirements/
+	@bash scripts/lock.sh
+
+.PHONY: clean
+clean: ## remove the virtual environment, caches and test output
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	    build dist test-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

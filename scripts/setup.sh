@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Installs what Isthmus needs: Debian packages, and a virtual environment with pinned versions.
+# Called by `make setup` and, with --venv, by targets that need no packages of the system.
+# Running it again is quick, and changes nothing if nothing has changed.
+#
+# usage: setup.sh [--venv]
+#   --venv   only the virtual environment; needs no root
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/common.sh
+
+VENV=.venv
+# The daemons under test, the oracle (ovn-ic), and what builds networks on one machine.
+PACKAGES=(
+    ethtool iproute2 iputils-ping
+    openvswitch-switch ovn-central ovn-host ovn-ic ovn-ic-db
+)
+# The same by program, for systems without dpkg.
+PROGRAMS=(
+    ethtool ip ping
+    ovs-vswitchd ovsdb-server ovsdb-tool ovn-northd ovn-nbctl ovn-controller ovn-ic
+)
+
+missing_packages() {
+    local package
+    for package in "$@"; do
+        [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) \
+            == installed ]] || echo "$package"
+    done
+}
+
+missing_programs() {
+    local program
+    for program in "$@"; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || echo "$program"
+    done
+}
+
+install_packages() {
+    local missing sudo
+    mapfile -t missing < <(missing_packages "${PACKAGES[@]}"; find_python >/dev/null || \
+        printf '%s\n' python3 python3-venv)
+    ((${#missing[@]})) || return 0
+    printf 'installing Debian packages: %s\n' "${missing[*]}"
+    if ! sudo=$(as_root); then
+        # sudo may ask for a password, if there is somebody to ask.
+        [[ -t 0 ]] && command -v sudo >/dev/null || die "these Debian packages are missing, and" \
+            "installing them needs root: ${missing[*]}; run \`make setup\` as root or with sudo"
+        sudo=sudo
+    fi
+    ${sudo:+"$sudo"} bash scripts/packages.sh "${missing[@]}"
+}
+
+system_packages() {
+    local missing
+    if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+        install_packages
+        return
+    fi
+    mapfile -t missing < <(missing_programs "${PROGRAMS[@]}"; find_python >/dev/null || \
+        echo "python3 (3.11 or newer, with venv)")
+    ((${#missing[@]})) || return 0
+    die "this system has no apt-get, so install these programs by its own means, then run this" \
+        "again: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')"
+}
+
+# Whether the stamp of that name was made from the same input.
+stamped() {
+    [[ -f $VENV/.stamp-$1 && $(<"$VENV/.stamp-$1") == "$2" ]]
+}
+
+digest() {
+    cat "$@" | sha256sum | cut -d' ' -f1
+}
+
+virtual_environment() {
+    local python pip pins project
+    pins=$(digest requirements/build.txt requirements/dev.txt scripts/setup.sh)
+    project=$(digest pyproject.toml)
+    pip=("$VENV/bin/python" -m pip --disable-pip-version-check --quiet)
+    # A virtual environment whose Python is gone, or that was moved, is made anew.
+    if ! stamped pins "$pins" || ! "$VENV/bin/python" -c '' 2>/dev/null; then
+        python=$(find_python) || die "$PYTHON_NEEDED is missing; install it, or name it in PYTHON"
+        echo "making the virtual environment $VENV with $python"
+        rm -f "$VENV"/.stamp-*
+        "$VENV/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$VENV"
+        "${pip[@]}" install --requirement requirements/build.txt
+        "${pip[@]}" install --no-deps --no-build-isolation --requirement requirements/dev.txt
+        echo "$pins" > "$VENV/.stamp-pins"
+    fi
+    if ! stamped project "$project"; then
+        "${pip[@]}" install --no-deps --no-build-isolation --editable .
+        "${pip[@]}" check || die "pyproject.toml and requirements/ disagree; run \`make lock\`"
+        echo "$project" > "$VENV/.stamp-project"
+    fi
+}
+
+case ${1:-} in
+    "") system_packages ;;
+    --venv) ;;
+    *) die "unknown argument $1; usage: setup.sh [--venv]" ;;
+esac
+virtual_environment

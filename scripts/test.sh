@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs the tests that need OVN's daemons (marker ovn) or network namespaces (marker lab). Called by
+# `make test`, after `make check`. What cannot run here is skipped and named, unless
+# ISTHMUS_REQUIRE_ALL=1.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/common.sh
+
+if ! sudo=$(as_root) && [[ ${ISTHMUS_REQUIRE_ALL:-} != 1 ]]; then
+    printf '%s\n' "not root, and sudo does not work without a password: tests that build networks" \
+        "are skipped, and so are those whose packages are missing (\`make setup\` installs them)"
+    exec .venv/bin/pytest -q -m 'ovn or lab'
+fi
+bash scripts/setup.sh
+# As root no caches are written, so that a user's tree stays the user's.
+${sudo:+"$sudo" --preserve-env=ISTHMUS_REQUIRE_ALL,CI} env PYTHONDONTWRITEBYTECODE=1 \
+    .venv/bin/pytest -q -p no:cacheprovider -m 'ovn or lab'
