@@ -25,7 +25,7 @@ from isthmus.model.operations import (
     Wait,
 )
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
-from isthmus.reconcile.engine import Committed, Engine, Failed, Result, TryAgain
+from isthmus.reconcile.engine import Committed, Engine, Failed, Result, Transaction, TryAgain
 
 ROOTS = {
     "NB_Global", "Logical_Switch", "Logical_Router", "Chassis", "IC_NB_Global", "Transit_Switch",
@@ -314,12 +314,16 @@ class FakeCluster:
         self.feed()
         planned = self.engine.plan(self.now, set(Database), set(Database))
         for transaction in planned:
-            result = self.databases[transaction.database].transact(transaction.operations)
+            result = self.commit(transaction)
             self.feed()
             self.engine.completed(transaction, result, self.now)
         due = self.engine.next_wakeup()
         self.now = due if due is not None and not planned else self.now
         return bool(planned)
+
+    def commit(self, transaction: Transaction) -> Result:
+        """Bring one transaction to its database."""
+        return self.databases[transaction.database].transact(transaction.operations)
 
     def settle(self, limit: int = 200) -> int:
         """Step until nothing is left to do; the number of steps it took."""

@@ -1,0 +1,162 @@
+"""Random histories of two zones: incremental equals recompute, and nobody trespasses."""
+
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.model.operations import Delete, Insert, Update
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Database,
+    LogicalRouterPort,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    RowId,
+    TransitSwitch,
+)
+from support.ownership import trespass
+from support.zone import Fleet, Zone
+
+PREFIXES = ["10.1.0.0/16", "10.2.0.0/16", "10.1.5.0/24", "0.0.0.0/0", "169.254.3.0/24", "fd00::/64"]
+OPTIONS = ["ic_route_adv", "ic_route_learn", "ic_route_adv_default", "ic_route_learn_default"]
+TS = ["ts", "ts1"]
+
+
+def _add_subnet(zone: Zone, value: int) -> None:
+    name = f"net{value}"
+    if not zone.all(LogicalRouterPort, name=name):
+        zone.add_subnet(name, PREFIXES[value].replace(".0/", ".1/").replace("::/", "::1/"))
+
+
+def _drop_subnet(zone: Zone, value: int) -> None:
+    if zone.all(LogicalRouterPort, name=f"net{value}"):
+        zone.drop_subnet(f"net{value}")
+
+
+def _add_route(zone: Zone, value: int) -> None:
+    zone.add_route(PREFIXES[value], "fd00::9" if ":" in PREFIXES[value] else "10.1.0.9")
+
+
+def _drop_route(zone: Zone, value: int) -> None:
+    zone.drop_route(PREFIXES[value])
+
+
+def _option(zone: Zone, value: int) -> None:
+    zone.set_options(**{OPTIONS[value % 4]: "true" if value < 3 else "false"})
+
+
+def _denylist(zone: Zone, value: int) -> None:
+    zone.set_options(ic_route_denylist=PREFIXES[value] if value % 2 else "")
+
+
+def _attach(zone: Zone, value: int) -> None:
+    ts = TS[value % 2]
+    here = any(r["other_config"].get("interconn-ts") == ts for r in zone.all(LogicalSwitch))  # type: ignore[attr-defined]
+    if here and not zone.all(LogicalSwitchPort, name=f"{ts}-{zone.name}"):
+        number = 1 + len(zone.name) % 7
+        zone.attach_router(ts, f"169.254.{100 + value % 2}.{number}/24", chassis=f"gw-{number}")
+
+
+def _chassis(zone: Zone, value: int) -> None:
+    number = 1 + len(zone.name) % 7
+    have = zone.all(Chassis, name=f"gw-{number}", hostname=f"gw-{number}")
+    if not have:
+        zone.add_chassis(f"gw-{number}", f"192.0.2.{number}")
+    elif not have[0]["other_config"].get("is-remote"):  # type: ignore[attr-defined]
+        config = {"is-interconn": "true"} if value % 2 else {}
+        uuid = RowId(str(have[0]["_uuid"]))
+        zone.write(Database.SB, Update(Chassis, uuid, {"other_config": config}))
+
+
+def _ts(zone: Zone, value: int) -> None:
+    have = zone.all(TransitSwitch, name=TS[value % 2])
+    if have and value > 2:
+        zone.write(Database.IC_NB, Delete(TransitSwitch, RowId(str(have[0]["_uuid"]))))
+    elif not have:
+        zone.write(Database.IC_NB, Insert(TransitSwitch, {"name": TS[value % 2]}))
+
+
+def _rename(zone: Zone, value: int) -> None:
+    # Names of different lengths per cluster, so that the zones never clash.
+    zone.rename(["", "a" * len(zone.cluster), "b" * len(zone.cluster)][value % 3])
+
+
+def _restart(zone: Zone, value: int) -> None:
+    zone.start()
+
+
+STEPS: list[Callable[[Zone, int], None]] = [
+    _add_subnet, _drop_subnet, _add_route, _drop_route, _option, _denylist,
+    _attach, _attach, _chassis, _ts, _ts, _rename, _restart,
+]  # fmt: skip
+HISTORY = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from(STEPS), st.integers(0, 5), st.booleans()),
+    max_size=25,
+)
+
+
+class AuditedZone(Zone):
+    """A zone whose every transaction on the IC databases is checked for trespassing."""
+
+    cluster = ""
+
+    def commit(self, transaction):  # type: ignore[no-untyped-def]
+        """Check, then commit."""
+        ic_sb = self.databases[Database.IC_SB]
+        if transaction.database in {Database.IC_NB, Database.IC_SB}:
+            own = self.exchange.zone.current
+            old = {r["name"]: RowId(str(r["_uuid"])) for r in self.all(AvailabilityZone)}
+            mine = {own.uuid if own else None, *(old.get(n) for n in self.names)}
+            for operation in transaction.operations:
+                verdicts = [trespass(operation, zone, ic_sb) for zone in mine]
+                assert None in verdicts, verdicts
+        return super().commit(transaction)
+
+    @property
+    def names(self) -> list[str]:
+        """All names that this cluster may ever have."""
+        return [self.cluster, "a" * len(self.cluster), "b" * len(self.cluster)]
+
+
+def build() -> Fleet:
+    """Two attached zones with one subnet each."""
+    fleet = Fleet()
+    for name in ("x", "yy"):
+        zone = AuditedZone(name, fleet.ic_nb, fleet.ic_sb)
+        zone.cluster = name
+        fleet.zones.append(zone)
+    fleet.add_ts("ts")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        _chassis(zone, 1)
+        _attach(zone, 0)
+        zone.add_subnet("first", f"10.20{number}.0.1/24")
+    return fleet
+
+
+@given(HISTORY)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_incremental_equals_recompute(
+    history: list[tuple[int, Callable[[Zone, int], None], int, bool]],
+) -> None:
+    """After any history, engines started anew on the same databases find nothing to do."""
+    fleet = build()
+    for number, step, value, settle in history:
+        step(fleet.zones[number], value)
+        if settle:
+            fleet.settle()
+    fleet.settle()
+    before = [len(zone.databases[d].committed) for zone in fleet.zones for d in Database]
+    for zone in fleet.zones:
+        learned, attached = (
+            dict(zone.exchange.learned.wanted),
+            dict(zone.exchange.attachments.by_port),
+        )
+        zone.start()
+        zone.settle()
+        assert zone.exchange.learned.wanted == learned
+        assert zone.exchange.attachments.by_port == attached
+    fleet.settle()
+    assert [len(z.databases[d].committed) for z in fleet.zones for d in Database] == before

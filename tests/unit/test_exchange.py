@@ -1,0 +1,286 @@
+"""The interconnection engine on fake databases: two or three zones, one behaviour each."""
+
+import pytest
+
+from isthmus.model.operations import Delete, Mutate, Ref, Update
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Database,
+    Gateway,
+    IcPortBinding,
+    IcRoute,
+    IcSbGlobal,
+    LogicalRouter,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    RowId,
+    SbPortBinding,
+    TransitSwitch,
+)
+from support.zone import Fleet, Zone
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """Two joined zones with a subnet each."""
+    fleet = Fleet("az1", "az2")
+    fleet.add_ts("ts")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        zone.add_subnet("net", f"10.{number}.0.1/16")
+        zone.join("ts", f"169.254.100.{number}/24")
+    fleet.settle()
+    return fleet
+
+
+def test_a_zone_registers_its_name_and_its_claim(fleet: Fleet) -> None:
+    """Both zones have a row, and a claim that names their cluster."""
+    one, two = fleet.zones
+    assert {row["name"] for row in one.all(AvailabilityZone)} == {"az1", "az2"}
+    assert one.find(IcSbGlobal)["external_ids"] == {
+        "isthmus-zone-az1": one.uuid(NbGlobal),
+        "isthmus-zone-az2": two.uuid(NbGlobal),
+    }
+
+
+def test_gateways_become_the_others_remote_chassis(fleet: Fleet) -> None:
+    """A local interconnection chassis is a gateway in IC-SB and a remote chassis elsewhere."""
+    one, two = fleet.zones
+    assert {row["name"] for row in one.all(Gateway)} == {"az1-gw", "az2-gw"}
+    remote = two.find(Chassis, name="az1-gw")
+    assert remote["other_config"] == {"is-remote": "true"}
+    one.write(Database.SB, Update(Chassis, one.uuid(Chassis, name="az1-gw"), {"other_config": {}}))
+    fleet.settle()
+    assert not two.all(Chassis, name="az1-gw")
+
+
+def test_ports_are_published_copied_and_bound(fleet: Fleet) -> None:
+    """A router port is in IC-SB with its address and gateway, and elsewhere a bound remote port."""
+    one, two = fleet.zones
+    port = one.find(IcPortBinding, logical_port="ts-az1")
+    assert port["address"] == "0a:00:00:00:01:01 169.254.100.1/24"
+    assert port["gateway"] == "az1-gw"
+    assert port["external_ids"] == {"router-id": one.router}
+    copy = two.find(LogicalSwitchPort, name="ts-az1")
+    assert (copy["type"], copy["up"]) == ("remote", True)
+    assert copy["addresses"] == {port["address"]}
+    assert copy["options"] == {"requested-tnl-key": str(port["tunnel_key"])}
+    binding = two.find(SbPortBinding, logical_port="ts-az1")
+    assert binding["chassis"] == two.uuid(Chassis, name="az1-gw")
+    own = one.find(LogicalSwitchPort, name="ts-az1")
+    assert own["options"]["requested-tnl-key"] == str(port["tunnel_key"])  # type: ignore[index]
+
+
+def test_connected_networks_are_exchanged(fleet: Fleet) -> None:
+    """Each zone learns the other's subnet, and not its own nor the transit network."""
+    one, two = fleet.zones
+    assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
+    assert two.learned() == {"10.1.0.0/16": {"169.254.100.1"}}
+
+
+def test_static_routes_are_exchanged_and_withdrawn(fleet: Fleet) -> None:
+    """A static route goes to the other zone, and goes away with its source."""
+    one, two = fleet.zones
+    one.add_route("172.16.0.0/12", "10.1.0.9")
+    fleet.settle()
+    assert two.learned()["172.16.0.0/12"] == {"169.254.100.1"}
+    assert one.find(IcRoute, ip_prefix="172.16.0.0/12")["origin"] == "static"
+    one.drop_route("172.16.0.0/12")
+    fleet.settle()
+    assert "172.16.0.0/12" not in two.learned()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "nexthop", "columns"),
+    [
+        ("172.16.0.0/12", "10.1.0.9", {"policy": "src-ip"}),
+        ("172.16.0.0/12", "10.1.0.9", {"route_table": "other"}),
+        ("169.254.7.0/24", "10.1.0.9", {}),
+        ("0.0.0.0/0", "10.1.0.9", {}),
+        ("nonsense", "10.1.0.9", {}),
+        ("fd00:7::/64", "fd00::1", {}),  # the port has no IPv6 address, but its link-local one
+    ],
+)
+def test_what_is_not_advertised(
+    fleet: Fleet, prefix: str, nexthop: str, columns: dict[str, str]
+) -> None:
+    """Routes by source, of other tables, link-local, default or unreadable stay at home."""
+    one, two = fleet.zones
+    one.add_route(prefix, nexthop, **columns)
+    fleet.settle()
+    assert two.learned() == {"10.1.0.0/16": {"169.254.100.1"}}
+
+
+def test_default_routes_need_their_own_switches(fleet: Fleet) -> None:
+    """A default route is exchanged only with the -default options on both sides."""
+    one, two = fleet.zones
+    one.add_route("0.0.0.0/0", "10.1.0.9")
+    one.set_options(ic_route_adv_default="true")
+    fleet.settle()
+    assert one.find(IcRoute, ip_prefix="0.0.0.0/0")
+    assert "0.0.0.0/0" not in two.learned()
+    two.set_options(ic_route_learn_default="true")
+    fleet.settle()
+    assert two.learned()["0.0.0.0/0"] == {"169.254.100.1"}
+
+
+def test_advertising_and_learning_are_switched_apart(fleet: Fleet) -> None:
+    """ic-route-adv and ic-route-learn act alone, live, in both directions."""
+    one, two = fleet.zones
+    one.set_options(ic_route_adv="false")
+    fleet.settle()
+    assert two.learned() == {}
+    assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
+    one.set_options(ic_route_adv="true", ic_route_learn="false")
+    fleet.settle()
+    assert two.learned() == {"10.1.0.0/16": {"169.254.100.1"}}
+    assert one.learned() == {}
+
+
+@pytest.mark.parametrize("option", ["ic_route_denylist", "ic_route_blacklist"])
+def test_the_denylist_acts_in_both_directions(fleet: Fleet, option: str) -> None:
+    """What lies inside an entry is neither advertised nor learned; the rest is."""
+    one, two = fleet.zones
+    one.add_subnet("more", "10.77.1.1/24")
+    two.add_subnet("more", "10.88.1.1/24")
+    one.set_options(**{option: "10.77.0.0/16,bad,10.88.0.0/16"})
+    fleet.settle()
+    assert "10.77.1.0/24" not in two.learned()
+    assert "10.88.1.0/24" not in one.learned()
+    assert "10.1.0.0/16" in two.learned()
+    assert [problem.value for problem in one.engine.problems()] == ["bad"]
+    one.set_options(**{option: ""})
+    fleet.settle()
+    assert "10.77.1.0/24" in two.learned()
+    assert "10.88.1.0/24" in one.learned()
+
+
+def test_a_routers_own_route_wins(fleet: Fleet) -> None:
+    """A prefix for which the router has a route of its own is not learned, until that goes."""
+    one, _ = fleet.zones
+    one.add_route("10.2.0.0/16", "10.1.0.9")
+    fleet.settle()
+    assert one.learned() == {}
+    one.drop_route("10.2.0.0/16")
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
+
+
+def test_a_learned_route_is_not_advertised_again() -> None:
+    """With three zones, every IC-SB route has the zone that owns the subnet."""
+    fleet = Fleet("az1", "az2", "az3")
+    fleet.add_ts("ts")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        zone.add_subnet("net", f"10.{number}.0.1/16")
+        zone.join("ts", f"169.254.100.{number}/24")
+    fleet.settle()
+    assert len(fleet.ic_sb.rows(IcRoute)) == 3
+
+
+def test_two_transit_switches_give_two_next_hops(fleet: Fleet) -> None:
+    """The same prefix through two switches is kept twice, for ECMP, and settles."""
+    one, two = fleet.zones
+    fleet.add_ts("ts1")
+    fleet.settle()
+    one.join("ts1", "169.254.101.1/24")
+    two.join("ts1", "169.254.101.2/24")
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {"169.254.100.2", "169.254.101.2"}}
+
+
+def test_a_transit_switch_that_goes_takes_everything_with_it(fleet: Fleet) -> None:
+    """Copies, ports, routes and learned routes go with their transit switch."""
+    one, two = fleet.zones
+    fleet.ic_nb.transact([Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts"))])
+    fleet.settle()
+    for zone in (one, two):
+        assert not zone.all(LogicalSwitch)
+        assert not zone.all(IcPortBinding)
+        assert not zone.all(IcRoute)
+        assert zone.learned() == {}
+
+
+def test_a_renamed_zone_keeps_its_row(fleet: Fleet) -> None:
+    """A rename updates the row, also when the daemon was down meanwhile."""
+    one, _ = fleet.zones
+    before = one.uuid(AvailabilityZone, name="az1")
+    one.rename("east")
+    fleet.settle()
+    assert one.uuid(AvailabilityZone, name="east") == before
+    one.rename("west")
+    one.start()
+    fleet.settle()
+    assert one.uuid(AvailabilityZone, name="west") == before
+    assert len(one.all(AvailabilityZone)) == 2
+    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+
+
+def test_an_emptied_name_removes_all_rows_of_the_zone(fleet: Fleet) -> None:
+    """Without a name the zone, its gateways, ports, routes and claim leave IC-SB."""
+    one, two = fleet.zones
+    one.rename("")
+    fleet.settle()
+    assert {row["name"] for row in one.all(AvailabilityZone)} == {"az2"}
+    assert [row["name"] for row in one.all(Gateway)] == ["az2-gw"]
+    assert [row["logical_port"] for row in one.all(IcPortBinding)] == ["ts-az2"]
+    assert two.learned() == {}
+    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+
+
+def test_a_second_cluster_of_the_same_name_changes_nothing(fleet: Fleet) -> None:
+    """The newcomer is refused with the name and the remedy; the first goes on undisturbed."""
+    stranger = Zone("az1", fleet.ic_nb, fleet.ic_sb)
+    before = len(fleet.ic_sb.committed)
+    stranger.add_chassis("stranger-gw", "192.0.2.99")
+    fleet.zones.append(stranger)
+    fleet.settle()
+    assert len(fleet.ic_sb.committed) == before
+    problem = next(iter(stranger.engine.problems()))
+    assert (problem.key, problem.value) == ("name", "az1")
+    assert "az-name" in problem.remedy
+
+
+def test_remote_rows_changed_by_hand_are_mended(fleet: Fleet) -> None:
+    """A learned route deleted by hand and a remote port's wrong address come right at once."""
+    one, _ = fleet.zones
+    held = one.find(LogicalRouter, name="r")["static_routes"]
+    gone = frozenset(Ref(RowId(str(uuid))) for uuid in held)  # type: ignore[attr-defined]
+    one.write(Database.NB, Mutate(LogicalRouter, one.router, (("static_routes", "delete", gone),)))
+    copy = one.uuid(LogicalSwitchPort, name="ts-az2")
+    one.write(Database.NB, Update(LogicalSwitchPort, copy, {"addresses": frozenset({"x"})}))
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
+    assert one.find(LogicalSwitchPort, name="ts-az2")["addresses"] != {"x"}
+
+
+def test_a_restart_changes_nothing(fleet: Fleet) -> None:
+    """A daemon that starts anew on settled databases writes not one row."""
+    before = [len(zone.databases[d].committed) for zone in fleet.zones for d in Database]
+    for zone in fleet.zones:
+        zone.start()
+    fleet.settle()
+    assert [len(z.databases[d].committed) for z in fleet.zones for d in Database] == before
+
+
+def test_one_route_more_is_little_work() -> None:
+    """Work per learned route does not grow with the number of routes."""
+    handled = []
+    for others in (10, 200):
+        fleet = Fleet("az1", "az2")
+        fleet.add_ts("ts")
+        fleet.settle()
+        for number, zone in enumerate(fleet.zones, start=1):
+            zone.join("ts", f"169.254.100.{number}/24")
+        for n in range(others):
+            fleet.zones[1].add_subnet(f"n{n}", f"10.2.{n}.1/24")
+        fleet.settle()
+        one = fleet.zones[0]
+        before = sum(reconciler.handled for reconciler in one.engine.reconcilers)
+        fleet.zones[1].add_subnet("last", "10.3.0.1/24")
+        fleet.settle()
+        assert "10.3.0.0/24" in one.learned()
+        handled.append(sum(r.handled for r in one.engine.reconcilers) - before)
+    assert handled[0] == handled[1]
