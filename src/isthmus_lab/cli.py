@@ -1,0 +1,230 @@
+"""The verbs `isthmus lab …`; found by `isthmus.cli.main` as an entry point."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.output import Output, OutputOption, console, error_console, print_json
+from isthmus_lab import netns, processes, removal, topology
+from isthmus_lab.errors import lab_error
+from isthmus_lab.lab import Lab
+from isthmus_lab.names import STATE_VARIABLE, Places, state_base
+from isthmus_lab.requirements import require_root
+from isthmus_lab.status import LabStatus, status_of
+
+app = typer.Typer(no_args_is_help=True, help="Real clusters on this machine, to try Isthmus on.")
+
+DEFAULT = "demo"
+
+NameOption = Annotated[
+    str, typer.Option("--name", "-n", envvar="ISTHMUS_LAB_NAME", help="The lab.")
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", envvar=STATE_VARIABLE, help="The directory of all labs."),
+]
+NoJoinOption = Annotated[
+    bool, typer.Option("--no-join", help="Do not write ovn-ic-config: the clusters stay apart.")
+]
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on standard error that something is going on, and each thing reached with its time.
+
+    Yields:
+        What to call with a line for each thing reached.
+    """
+    out, start = error_console(), time.monotonic()
+    with out.status(what):
+        yield lambda line: out.print(f"{time.monotonic() - start:5.1f} s  {line}")
+
+
+@app.command()
+def up(
+    file: Annotated[
+        str, typer.Argument(metavar="[TOPOLOGY]", help="A topology file, or a built-in name.")
+    ] = DEFAULT,
+    name: Annotated[
+        str, typer.Option("--name", "-n", help="Call the lab this instead of the file's name.")
+    ] = "",
+    no_join: NoJoinOption = False,
+    state: StateOption = None,
+) -> None:
+    """Build a lab; one of the same name is removed first."""
+    wanted = topology.load(topology.find(file), name=name)
+    with progress(f"building the lab {wanted.name}") as report:
+        lab = Lab.up(wanted, join=not no_join, report=report, base=state)
+        report(f"the lab {wanted.name} is up")
+    _say_next(lab)
+
+
+@app.command()
+def add(
+    file: Annotated[
+        str, typer.Argument(metavar="TOPOLOGY", help="A file with `clusters`, or a built-in name.")
+    ],
+    name: NameOption = DEFAULT,
+    no_join: NoJoinOption = False,
+    state: StateOption = None,
+) -> None:
+    """Add clusters to a lab that is up; the others go on undisturbed."""
+    require_root()
+    with progress(f"adding to the lab {name}") as report:
+        Lab.attach(name, state, report).add(topology.find(file), join=not no_join)
+        report(f"{file} added to the lab {name}")
+
+
+@app.command()
+def down(
+    name: NameOption = DEFAULT,
+    every: Annotated[bool, typer.Option("--all", help="Every lab on this machine.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be removed.")
+    ] = False,
+    state: StateOption = None,
+) -> None:
+    """Remove a lab: its processes, namespaces, links and files, however it was left."""
+    base = state or state_base()
+    names = removal.known(base) if every else [name]
+    if not names:
+        error_console().print("there is no lab")
+    for lab in names:
+        found = removal.find(Places(lab, base)) if dry_run else Lab.down(lab, base)
+        if not found:
+            error_console().print(f"there is no lab {lab}: nothing to do")
+            continue
+        error_console().print(
+            f"{'would remove' if dry_run else 'removed'} the lab {lab}:"
+            f" {len(found.processes)} processes, {len(found.namespaces)} namespaces"
+            + (f", {found.directory}" if found.directory else "")
+        )
+        if dry_run:
+            for process in found.processes:
+                console().print(f"process {process.pid} {process.daemon}".rstrip())
+            for namespace in found.namespaces:
+                console().print(f"namespace {namespace}")
+
+
+@app.command()
+def status(
+    name: NameOption = DEFAULT, output: OutputOption = Output.TEXT, state: StateOption = None
+) -> None:
+    """Show clusters, nodes, daemons, tunnels and pods; exit 1 if something does not run."""
+    require_root()
+    found = status_of(Lab.attach(name, state))
+    if output is Output.JSON:
+        print_json({**asdict(found), "whole": found.whole})
+    else:
+        _print_status(found)
+    if not found.whole:
+        raise typer.Exit(1)
+
+
+@app.command(
+    name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def execute(
+    host: Annotated[str, typer.Argument(metavar="NODE|POD", help='A node, a pod, or "ic".')],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND…]", help="What to run; a shell.")
+    ] = None,
+    name: NameOption = DEFAULT,
+    state: StateOption = None,
+) -> None:
+    """Run a command on a node or in a pod, with OVN's tools set to its databases."""
+    require_root()
+    namespace, env = Lab.attach(name, state).host(host)
+    # click leaves the separator in when it comes after the first argument.
+    words = command[1:] if command and command[0] == "--" else command or []
+    words = words or [os.environ.get("SHELL") or "sh"]
+    netns.enter(namespace)
+    try:
+        os.execvpe(words[0], words, processes.environment(env))  # noqa: S606 - no shell wanted
+    except OSError as error:
+        raise lab_error(
+            f"command {words[0]}", f"cannot be run: {error.strerror}", "check its name"
+        ) from error
+
+
+@app.command()
+def logs(  # noqa: PLR0913, PLR0917 - the options of a verb
+    host: Annotated[str, typer.Argument(metavar="[NODE]", help='A node, or "ic".')] = "",
+    daemon: Annotated[str, typer.Argument(metavar="[DAEMON]", help="E.g. isthmus.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="Last lines of each.")] = 20,
+    name: NameOption = DEFAULT,
+    state: StateOption = None,
+) -> None:
+    """Print the ends of logs, of one node or of all."""
+    places = Lab.attach(name, state).places
+    files = sorted(places.root.glob(f"nodes/{host or '*'}/log/{daemon or '*'}.log"))
+    if not files:
+        known = sorted(path.relative_to(places.root) for path in places.root.glob("nodes/*/log/*"))
+        raise lab_error(
+            f"lab {name}",
+            "there is no such log",
+            f"use one of {', '.join(f'{path.parts[1]} {path.stem}' for path in known)}",
+            key="log",
+            value=f"{host} {daemon}".strip(),
+        )
+    options = ["-F"] if follow else []
+    command = ["tail", "-n", str(lines), *options, *map(str, files)]
+    os.execvp(command[0], command)  # noqa: S606 - no shell wanted
+
+
+def _say_next(lab: Lab) -> None:
+    name, node, pod = lab.places.lab, lab.plan.nodes[0].name, next(iter(lab.plan.pods), None)
+    option = "" if name == DEFAULT else f" -n {name}"
+    out = error_console()
+    out.print(f"look:    isthmus lab status{option}")
+    out.print(f"         isthmus lab exec{option} {node} -- ovn-nbctl show")
+    if pod is not None:
+        out.print(f"         isthmus lab exec{option} {pod.name} -- ip addr")
+    out.print(f"remove:  isthmus lab down{option}")
+
+
+def _print_status(found: LabStatus) -> None:
+    out = console()
+    ic = _summary(found.ic_daemons) if found.ic_daemons else "not run by the lab"
+    out.print(f"lab {found.name}; IC databases at {found.ic_address}: {ic}")
+    for cluster in found.clusters:
+        out.print(f"\ncluster {cluster.name}, {'joined' if cluster.joined else 'not joined'}")
+        nodes = [
+            (
+                *(node.name, "+".join(node.roles), " ".join(node.addresses)),
+                "registered" if node.registered else "MISSING",
+                _summary(node.daemons),
+                " ".join(node.tunnels) or "-",
+            )
+            for node in cluster.nodes
+        ]
+        _print_columns(("NODE", "ROLES", "ADDRESS", "CHASSIS", "DAEMONS", "TUNNELS TO"), nodes)
+        pods = [
+            (
+                *(pod.name, pod.node, pod.subnet, " ".join(pod.addresses)),
+                "up" if pod.up else "DOWN",
+            )
+            for pod in cluster.pods
+        ]
+        _print_columns(("POD", "NODE", "SUBNET", "ADDRESS", "PORT"), pods)
+
+
+def _summary(daemons: dict[str, int | None]) -> str:
+    missing = [name for name, pid in daemons.items() if pid is None]
+    return f"NOT RUNNING: {' '.join(missing)}" if missing else f"{len(daemons)} running"
+
+
+def _print_columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    # Not a rich table: it would cut cells to the width of the terminal, or of a pipe's 80.
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        console().print("  " + "  ".join(cells).rstrip())

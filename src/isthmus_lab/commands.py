@@ -1,0 +1,251 @@
+"""The command lines that build a lab's namespaces, links and daemons. Pure.
+
+Used by the starter. Batches, so that a lab costs few process starts.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from isthmus_lab.kubeovn import ROUTER
+from isthmus_lab.names import FABRIC, IC, Places
+from isthmus_lab.plan import (
+    IC_NB_PORT,
+    IC_SB_PORT,
+    MTU,
+    NB_PORT,
+    SB_PORT,
+    ClusterPlan,
+    Interface,
+    LabPlan,
+    NodePlan,
+    PodPlan,
+    endpoint,
+)
+
+UNDERLAY_BRIDGE = "br-ex"
+"""The node's OVS bridge with its tunnel address: userspace tunnels route through a bridge."""
+
+UNDERLAY_LINK, JOIN_PORT, POD_LINK = "eth0", "ovn0", "eth0"
+FABRIC_BRIDGE = "underlay"
+IC_LINK = "ic"
+
+
+def netns_batch(places: Places, hosts: list[str]) -> list[str]:
+    """Lines for `ip -batch`: make the namespaces."""
+    return [f"netns add {places.netns(host)}" for host in hosts]
+
+
+def fabric_batch() -> list[str]:
+    """Lines for `ip -batch` in the fabric: the bridge."""
+    # Snooping would hold back the neighbour discovery of IPv6, as nobody queries here.
+    return [
+        f"link add {FABRIC_BRIDGE} type bridge mcast_snooping 0",
+        f"link set {FABRIC_BRIDGE} addrgenmode none",
+        f"link set {FABRIC_BRIDGE} up",
+        "link set lo up",
+    ]
+
+
+def uplink(places: Places, host: str, fabric_link: str) -> str:
+    """A line for `ip -batch`: the link from a machine to the fabric."""
+    return (
+        f"link add {UNDERLAY_LINK} netns {places.netns(host)} type veth"
+        f" peer name {fabric_link} netns {places.netns(FABRIC)}"
+    )
+
+
+def plug_batch(fabric_link: str) -> list[str]:
+    """Lines for `ip -batch` in the fabric: one link into the bridge."""
+    return [
+        f"link set {fabric_link} addrgenmode none",
+        f"link set {fabric_link} master {FABRIC_BRIDGE} up",
+    ]
+
+
+def pod_links(places: Places, node: NodePlan) -> Iterator[str]:
+    """Lines for `ip -batch`: the links of a node's pods."""
+    for pod in node.pods:
+        yield (
+            f"link add {POD_LINK} netns {places.netns(pod.name)} mtu {MTU} address {pod.mac}"
+            f" type veth peer name {pod.host_link} netns {places.netns(node.name)} mtu {MTU}"
+        )
+
+
+def machine_batch(link: str, addresses: tuple[Interface, ...]) -> list[str]:
+    """Lines for `ip -batch` within a machine: its address, on a link that is there."""
+    lines = ["link set lo up", f"link set {link} addrgenmode none"]
+    lines += [f"addr add {address} dev {link}{_nodad(address)}" for address in addresses]
+    return [*lines, f"link set {link} up"]
+
+
+def pod_batch(pod: PodPlan) -> list[str]:
+    """Lines for `ip -batch` within a pod."""
+    routes = [f"route add default via {gateway} dev {POD_LINK}" for gateway in pod.gateways]
+    return [*machine_batch(POD_LINK, pod.addresses), *routes]
+
+
+def node_links_batch(node: NodePlan) -> list[str]:
+    """Lines for `ip -batch` within a node, before Open vSwitch starts."""
+    links = [UNDERLAY_LINK, *(pod.host_link for pod in node.pods)]
+    lines = ["link set lo up"]
+    for link in links:
+        lines += [f"link set {link} addrgenmode none", f"link set {link} up"]
+    return lines
+
+
+def node_addresses_batch(cluster: ClusterPlan, node: NodePlan) -> list[str]:
+    """Lines for `ip -batch` within a node, once its bridges are there."""
+    lines = [
+        *machine_batch(UNDERLAY_BRIDGE, node.underlay)[1:],
+        *machine_batch(JOIN_PORT, node.join)[1:],
+    ]
+    gateways = {gateway.version: gateway.ip for gateway in cluster.join.gateways}
+    for subnet in cluster.subnets:
+        if subnet.router == ROUTER:
+            lines += [
+                f"route add {network} via {gateways[network.version]} dev {JOIN_PORT}"
+                for network in subnet.cidr
+            ]
+    return lines
+
+
+def links_of(node: NodePlan) -> list[str]:
+    """The links of a node whose checksum offload must be off."""
+    return [UNDERLAY_LINK, UNDERLAY_BRIDGE, JOIN_PORT, *(pod.host_link for pod in node.pods)]
+
+
+def vswitch_configuration(
+    places: Places, cluster: ClusterPlan, node: NodePlan, datapath: str
+) -> list[str]:
+    """Arguments for one call of ovs-vsctl: bridges, ports and what ovn-controller reads."""
+    remote = f"unix:{places.run(node.name)}/ovnsb_db.sock"
+    if not node.central:
+        remote = endpoint(cluster.central.tunnel_ip, SB_PORT)
+    ids = {
+        "system-id": node.system_id,
+        "hostname": node.name,
+        "ovn-remote": remote,
+        "ovn-encap-type": "geneve",
+        "ovn-encap-ip": str(node.tunnel_ip),
+        "ovn-is-interconn": "true" if node.gateway else "false",
+    }
+    commands = [
+        ["set", "Open_vSwitch", ".", *(f'external_ids:{key}="{ids[key]}"' for key in ids)],
+        ["add-br", "br-int"],
+        ["set", "Bridge", "br-int", f"datapath_type={datapath}", "fail_mode=secure"],
+        ["add-br", UNDERLAY_BRIDGE],
+        ["set", "Bridge", UNDERLAY_BRIDGE, f"datapath_type={datapath}"],
+        ["add-port", UNDERLAY_BRIDGE, UNDERLAY_LINK],
+        ["add-port", "br-int", JOIN_PORT, *_interface(JOIN_PORT, f"node-{node.name}")],
+        ["set", "Interface", JOIN_PORT, "type=internal", f'mac="{node.join_mac}"'],
+        ["set", "Interface", JOIN_PORT, f"mtu_request={MTU}"],
+    ]
+    commands += [
+        ["add-port", "br-int", pod.host_link, *_interface(pod.host_link, pod.port)]
+        for pod in node.pods
+    ]
+    return [word for command in commands for word in ("--", *command)][1:]
+
+
+def _interface(link: str, port: str) -> list[str]:
+    return ["--", "set", "Interface", link, f"external_ids:iface-id={port}"]
+
+
+def ovsdb_server(database: Path, run: Path, log: Path, socket: str, port: int = 0) -> list[str]:
+    """An ovsdb-server.
+
+    Args:
+        database: its file.
+        run: the directory of its sockets.
+        log: its log.
+        socket: the name of the socket it listens on.
+        port: a TCP port on every address of its namespace; 0 for none.
+    """
+    command = ["ovsdb-server", str(database), f"--remote=punix:{run / socket}"]
+    if port:
+        # This takes IPv4 too: the socket is not limited to IPv6.
+        command.append(f"--remote=ptcp:{port}:[::]")
+    return [*command, f"--unixctl={run / database.stem}.ctl", *_logging(log)]
+
+
+def vswitchd(run: Path, log: Path) -> list[str]:
+    """The switch of a node."""
+    control = f"--unixctl={run / 'ovs-vswitchd.ctl'}"
+    return ["ovs-vswitchd", f"unix:{run / 'db.sock'}", control, *_logging(log)]
+
+
+def controller(run: Path, log: Path) -> list[str]:
+    """The ovn-controller of a node; its control socket is named by OVN_RUNDIR and its pid."""
+    pidfile = f"--pidfile={run / 'ovn-controller.pid'}"
+    return ["ovn-controller", f"unix:{run / 'db.sock'}", pidfile, *_logging(log)]
+
+
+def northd(run: Path, log: Path) -> list[str]:
+    """The northd of a cluster."""
+    return [
+        "ovn-northd",
+        f"--ovnnb-db=unix:{run / 'ovnnb_db.sock'}",
+        f"--ovnsb-db=unix:{run / 'ovnsb_db.sock'}",
+        f"--unixctl={run / 'ovn-northd.ctl'}",
+        *_logging(log),
+    ]
+
+
+def _logging(log: Path) -> list[str]:
+    # What a daemon says before it has a log goes to standard error, and so to the same file.
+    return [f"--log-file={log}", "-vconsole:off"]
+
+
+def isthmus() -> str:
+    """The command `isthmus` of this very installation."""
+    return str(Path(sys.executable).with_name("isthmus"))
+
+
+def ic_databases(places: Places, plan: LabPlan) -> list[str]:
+    """The IC databases."""
+    switches = [f"--transit-switch={name}={cidr}" for name, cidr in plan.transit_switches]
+    return [
+        *(isthmus(), "ic-db", "run"),
+        *("--data-dir", str(places.db(IC)), "--run-dir", str(places.run(IC))),
+        *("--listen", str(plan.ic[0].ip)),
+        *("--nb-port", str(IC_NB_PORT), "--sb-port", str(IC_SB_PORT)),
+        *switches,
+    ]
+
+
+def engine(places: Places, cluster: ClusterPlan) -> list[str]:
+    """Isthmus in a cluster: controller and engine."""
+    run = places.run(cluster.central.name)
+    return [
+        *(isthmus(), "run", "--manifests", str(places.manifests(cluster.name))),
+        *("--ovnnb-db", f"unix:{run / 'ovnnb_db.sock'}"),
+        *("--ovnsb-db", f"unix:{run / 'ovnsb_db.sock'}"),
+    ]
+
+
+def pod_server(places: Places, cluster: ClusterPlan) -> list[str]:
+    """The web server in each pod of a cluster: one process for all."""
+    pods = [places.netns(pod.name) for pod in cluster.pods]
+    return [sys.executable, "-m", "isthmus_lab.pod_server", *pods]
+
+
+def database_environment(
+    places: Places, plan: LabPlan, cluster: ClusterPlan, host: str
+) -> dict[str, str]:
+    """Variables that tell OVN's tools the databases, as seen from a node."""
+    run, central = places.run(host), cluster.central
+    nb, sb = f"unix:{run / 'ovnnb_db.sock'}", f"unix:{run / 'ovnsb_db.sock'}"
+    if host != central.name:
+        nb, sb = endpoint(central.tunnel_ip, NB_PORT), endpoint(central.tunnel_ip, SB_PORT)
+    return {
+        "OVN_NB_DB": nb,
+        "OVN_SB_DB": sb,
+        "OVN_IC_NB_DB": endpoint(plan.ic[0].ip, IC_NB_PORT),
+        "OVN_IC_SB_DB": endpoint(plan.ic[0].ip, IC_SB_PORT),
+    }
+
+
+def _nodad(address: Interface) -> str:
+    # Nobody else has the address: the second that the check for duplicates takes is wasted.
+    return " nodad" if address.version == 6 else ""

@@ -1,0 +1,243 @@
+"""A lab, for the command line, the demo and tests: make it, look at it, break it, remove it.
+
+Invariant: whatever a `Lab` makes can be removed by the lab's name alone, in another process,
+whenever it was interrupted.
+"""
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from isthmus_lab import commands, kubeovn, processes, removal, requirements
+from isthmus_lab.errors import lab_error
+from isthmus_lab.lock import locked
+from isthmus_lab.manifests import Manifests
+from isthmus_lab.names import FABRIC, IC, TAG, Places, state_base
+from isthmus_lab.plan import ClusterPlan, LabPlan, NodePlan, PodPlan, make_plan
+from isthmus_lab.removal import Remains
+from isthmus_lab.starter import Report, Starter
+from isthmus_lab.topology import Topology, dump, extend, load
+
+T = TypeVar("T")
+
+
+def _silent(_: str) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A lab that exists on this machine.
+
+    Args:
+        places: where its things are.
+        plan: what it consists of.
+    """
+
+    places: Places
+    plan: LabPlan
+    report: Report = field(default=_silent, compare=False)
+
+    @classmethod
+    def up(
+        cls,
+        topology: Topology,
+        *,
+        join: bool = True,
+        report: Report = _silent,
+        base: Path | None = None,
+    ) -> "Lab":
+        """Build a lab; one of the same name is removed first.
+
+        Args:
+            topology: what to build.
+            join: whether to write every cluster's `ovn-ic-config`.
+            report: told what is reached.
+            base: the directory of all labs.
+
+        Raises:
+            LabError: something is missing here, or did not come up. What was made remains for a
+                look, and `down` removes it.
+        """
+        places, plan = Places(topology.name, base or state_base()), make_plan(topology)
+        needed = plan.runs_ic or any(cluster.isthmus for cluster in plan.clusters)
+        requirements.check(isthmus_needed=needed)
+        with locked(places):
+            if removal.remove(places):
+                report(f"removed what was left of the lab {places.lab}")
+            places.topology.write_text(dump(topology), encoding="utf-8")
+            Starter(places, plan, join, report).build(plan.clusters, fabric=True)
+        return cls(places, plan, report)
+
+    @classmethod
+    def attach(cls, name: str, base: Path | None = None, report: Report = _silent) -> "Lab":
+        """The lab of that name, which is up.
+
+        Raises:
+            LabError: there is none.
+        """
+        places = Places(name, base or state_base())
+        if not places.topology.is_file():
+            raise lab_error(
+                f"lab {name}", "is not up", "run `isthmus lab up`, or name another with --name"
+            )
+        return cls(places, make_plan(load(places.topology)), report)
+
+    @staticmethod
+    def down(name: str, base: Path | None = None) -> Remains:
+        """Remove a lab, or what is left of it, and say what there was.
+
+        Raises:
+            LabError: somebody else is at work on it for too long.
+        """
+        places = Places(name, base or state_base())
+        requirements.require_root()
+        if not removal.find(places):
+            return Remains((), (), "")
+        with locked(places):
+            return removal.remove(places)
+
+    def add(self, path: Path, *, join: bool = True) -> "Lab":
+        """Add the clusters of a file to the running lab, and return the larger lab.
+
+        Raises:
+            LabError: the file has faults, or something did not come up.
+        """
+        with locked(self.places):
+            topology = extend(self.plan.topology, path)
+            plan = make_plan(topology)
+            known = {cluster.name for cluster in self.plan.clusters}
+            self.places.topology.write_text(dump(topology), encoding="utf-8")
+            new = [cluster for cluster in plan.clusters if cluster.name not in known]
+            Starter(self.places, plan, join, self.report).build(new, fabric=False)
+        return Lab(self.places, plan, self.report)
+
+    def cluster(self, name: str) -> "ClusterHandle":
+        """A cluster, to work with. Raises: KeyError."""
+        return ClusterHandle(self, self.plan.cluster(name))
+
+    def node(self, name: str) -> NodePlan:
+        """A node. Raises: LabError."""
+        return self._named(name, {node.name: node for node in self.plan.nodes}, "node")
+
+    def pod(self, name: str) -> PodPlan:
+        """A pod. Raises: LabError."""
+        return self._named(name, {pod.name: pod for pod in self.plan.pods}, "pod")
+
+    def host(self, name: str) -> tuple[str, dict[str, str]]:
+        """Namespace and environment to run commands with.
+
+        Args:
+            name: of a node, a pod or "ic".
+
+        Raises:
+            LabError: there is none of that name.
+        """
+        pods = {pod.name for pod in self.plan.pods}
+        if name in pods:
+            return self.places.netns(name), {TAG: self.places.lab}
+        clusters = {node.name: self.plan.cluster(node.cluster) for node in self.plan.nodes}
+        hosts = {**clusters, IC: self.plan.clusters[0]}
+        if name not in hosts:
+            raise lab_error(
+                f"lab {self.places.lab}",
+                "there is no such node or pod",
+                f"use one of {', '.join([*hosts, *sorted(pods)])}",
+                key="name",
+                value=name,
+            )
+        databases = commands.database_environment(self.places, self.plan, hosts[name], name)
+        if name == IC:
+            databases = {k: v for k, v in databases.items() if "_IC_" in k}
+        return self.places.netns(name), {**self.places.environment(name), **databases}
+
+    def run(self, host: str, command: Sequence[str], *, timeout_s: float = 30.0) -> str:
+        """Run a command on a node, in a pod or on "ic" and return what it printed.
+
+        Raises:
+            LabError: it failed, or there is no such place.
+        """
+        netns, env = self.host(host)
+        return processes.run(command, netns=netns, env=env, timeout_s=timeout_s)
+
+    def start(self, host: str, daemon: str, command: Sequence[str]) -> int:
+        """Start a daemon of one's own on a node or on "ic"; it ends with the lab.
+
+        Returns:
+            Its process id.
+        """
+        netns, env = self.host(host)
+        return processes.spawn(
+            command,
+            netns=netns,
+            env=env,
+            daemon=f"{host}/{daemon}",
+            log=self.places.log(host, daemon),
+        )
+
+    def kill(self, host: str, daemon: str) -> None:
+        """Kill a daemon at once, as a crash would.
+
+        Raises:
+            LabError: it is not running.
+        """
+        running = processes.daemons(self.places.lab)
+        pid = self._named(f"{host}/{daemon}", running, "running daemon")
+        processes.stop([pid], signal.SIGKILL)
+
+    def partition(self, node: str, *, cut: bool = True) -> None:
+        """Cut a node off the fabric, or connect it again. Raises: LabError."""
+        state = "down" if cut else "up"
+        link = self.node(node).fabric_link
+        self.run_in_fabric(["ip", "link", "set", link, state])
+
+    def run_in_fabric(self, command: Sequence[str]) -> str:
+        """Run a command in the namespace of the fabric. Raises: LabError."""
+        return processes.run(command, netns=self.places.netns(FABRIC))
+
+    def _named(self, name: str, known: Mapping[str, T], what: str) -> T:
+        if name not in known:
+            raise lab_error(
+                f"lab {self.places.lab}",
+                f"there is no such {what}",
+                f"use one of {', '.join(known)}",
+                key="name",
+                value=name,
+            )
+        return known[name]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHandle:
+    """A cluster of a lab.
+
+    Args:
+        lab: the lab.
+        plan: what the cluster consists of.
+    """
+
+    lab: Lab
+    plan: ClusterPlan
+
+    @property
+    def manifests(self) -> Manifests:
+        """Its Kubernetes objects."""
+        return Manifests(self.lab.places.manifests(self.plan.name))
+
+    def join(self) -> None:
+        """Write `ovn-ic-config`."""
+        self.manifests.apply(kubeovn.config_map(self.lab.plan, self.plan))
+
+    def leave(self) -> None:
+        """Delete `ovn-ic-config`."""
+        self.manifests.delete("ConfigMap", "ovn-ic-config")
+
+    def nbctl(self, *command: str) -> str:
+        """Run ovn-nbctl on the cluster's NB database. Raises: LabError."""
+        return self.lab.run(self.plan.central.name, ["ovn-nbctl", *command])
+
+    def sbctl(self, *command: str) -> str:
+        """Run ovn-sbctl on the cluster's SB database. Raises: LabError."""
+        return self.lab.run(self.plan.central.name, ["ovn-sbctl", *command])

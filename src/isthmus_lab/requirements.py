@@ -1,0 +1,78 @@
+"""What the lab needs of the machine: checked before anything is changed."""
+
+import os
+import shutil
+from pathlib import Path
+
+from isthmus.model.problems import Problem
+from isthmus_lab.commands import isthmus
+from isthmus_lab.errors import LabError, lab_error
+
+_PACKAGES = {
+    "ovsdb-server": "openvswitch-switch",
+    "ovs-vswitchd": "openvswitch-switch",
+    "ovsdb-tool": "openvswitch-common",
+    "ovs-vsctl": "openvswitch-switch",
+    "ovn-northd": "ovn-central",
+    "ovn-nbctl": "ovn-common",
+    "ovn-sbctl": "ovn-common",
+    "ovn-controller": "ovn-host",
+    "ip": "iproute2",
+    "ethtool": "ethtool",
+}
+"""Programs, and the Debian packages that have them."""
+
+SCHEMAS = {
+    "conf": Path("/usr/share/openvswitch/vswitch.ovsschema"),
+    "ovnnb_db": Path("/usr/share/ovn/ovn-nb.ovsschema"),
+    "ovnsb_db": Path("/usr/share/ovn/ovn-sb.ovsschema"),
+}
+"""Database files by name, and their schemas."""
+
+
+def check(*, isthmus_needed: bool) -> None:
+    """Make sure that a lab can be built.
+
+    Raises:
+        LabError: we are not root, or programs are missing.
+    """
+    require_root()
+    missing = {
+        program: package for program, package in _PACKAGES.items() if not shutil.which(program)
+    }
+    problems = []
+    if missing:
+        packages = " ".join(sorted(set(missing.values())))
+        problems.append(
+            Problem(
+                object="the lab",
+                key="programs",
+                value=", ".join(sorted(missing)),
+                message="not installed",
+                remedy=f"run `make setup`, or `apt-get install {packages}`",
+            )
+        )
+    if isthmus_needed and not Path(isthmus()).is_file():
+        problems.append(
+            Problem(
+                object="the lab",
+                key="programs",
+                value=isthmus(),
+                message="the command isthmus is not installed beside this Python",
+                remedy="run `make setup`",
+            )
+        )
+    if problems:
+        raise LabError(*problems)
+
+
+def require_root() -> None:
+    """Make sure that we may make namespaces. Raises: LabError."""
+    if os.geteuid() != 0:
+        raise lab_error(
+            "the lab",
+            "network namespaces can only be made by root; nothing was changed",
+            "run the command with sudo",
+            key="user id",
+            value=str(os.geteuid()),
+        )
