@@ -56,6 +56,8 @@ def _attach(zone: Zone, value: int) -> None:
     here = any(r["other_config"].get("interconn-ts") == ts for r in zone.all(LogicalSwitch))  # type: ignore[attr-defined]
     if here and not zone.all(LogicalSwitchPort, name=f"{ts}-{zone.name}"):
         number = 1 + len(zone.name) % 7
+        if zone.all(LogicalRouterPort, name=f"{zone.name}-{ts}"):
+            zone.drop_subnet(f"{zone.name}-{ts}")  # left behind by a switch that was deleted
         zone.attach_router(ts, f"169.254.{100 + value % 2}.{number}/24", chassis=f"gw-{number}")
 
 

@@ -41,6 +41,9 @@ class Verb:
 
 
 VERBS: tuple[Verb, ...] = (
+    Verb("run", "isthmus.cli.run:run", "Interconnect this cluster."),
+    Verb("show", "isthmus.cli.show:show", "Show zones, gateways, tunnels and ports."),
+    Verb("routes", "isthmus.cli.routes:routes", "Show advertised and learned routes."),
     Verb("ic-db", "isthmus.cli.ic_db:app", "Serve the interconnection databases."),
 )
 

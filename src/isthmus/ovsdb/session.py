@@ -111,7 +111,7 @@ class Session:
     @property
     def synced(self) -> bool:
         """Whether the database's contents are complete and current."""
-        return self._replica is not None and self._replica.monitoring
+        return self._replica is not None and self._replica.monitoring and self.connected
 
     @property
     def has_lock(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from isthmus.model.changes import Change
-from isthmus.model.rows import ROW_TYPES, Row, RowId
+from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
 
 R = TypeVar("R", bound=Row)
 
@@ -158,6 +158,17 @@ class View:
     def relation(self, kind: type[Row], column: str) -> Relation:
         """The relation of one of `kind.CHILDREN`."""
         return self._relations[kind, column]
+
+    def vanish(self, database: Database) -> Iterator[Change]:
+        """The changes that would empty a database's tables; made when it is replaced."""
+        for kind, table in self._tables.items():
+            if kind.DATABASE is database:
+                for row in table:
+                    held = {
+                        column: frozenset(self._relations[kind, column].children(row.uuid))
+                        for column in kind.CHILDREN
+                    }
+                    yield Change(row, None, {}, {c: rows for c, rows in held.items() if rows})
 
     def apply(self, change: Change) -> None:
         """Follow one change."""

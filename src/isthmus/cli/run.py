@@ -1,0 +1,43 @@
+"""`isthmus run`: controller and engine of one cluster, in one process."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.logs import log_to_stderr
+from isthmus.cli.notify import notify_ready
+from isthmus.cli.remotes import NbRemote, SbRemote
+from isthmus.daemon.service import Service, Settings
+from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
+from isthmus.intent.snapshot import ObjectKey
+from isthmus.sources.directory import DirectorySource
+
+
+def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
+    ovnnb_db: NbRemote,
+    ovnsb_db: SbRemote,
+    manifests: Annotated[
+        Path,
+        typer.Option(help="Directory of manifests: ConfigMap, Subnets, Nodes; watched."),
+    ],
+    config_map: Annotated[
+        str,
+        typer.Option(metavar="NAMESPACE/NAME", help="The ConfigMap that holds the configuration."),
+    ] = f"{CONFIG_MAP.namespace}/{CONFIG_MAP.name}",
+    vpc: Annotated[str, typer.Option(help="Logical router to interconnect.")] = DEFAULT_VPC,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log every transaction.")
+    ] = False,
+) -> None:
+    """Interconnect this cluster: read its manifests, and keep its databases in step.
+
+    Runs in the foreground until SIGTERM or Ctrl-C; stopping withdraws nothing. To leave the
+    interconnection, set enable-ic to "false" or delete the ConfigMap.
+    """
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    namespace, _, name = config_map.rpartition("/")
+    inputs = Inputs(ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name), vpc)
+    service = Service(Settings(ovnnb_db, ovnsb_db), DirectorySource(manifests), inputs)
+    service.run(notify_ready)

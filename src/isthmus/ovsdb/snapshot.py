@@ -1,0 +1,67 @@
+"""Reading databases once, for the tools that only look."""
+
+import time
+from collections.abc import Mapping
+
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database
+from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.session import Session
+from isthmus.reconcile.view import View
+
+
+class UnreachableError(Exception):
+    """Databases that could not be read in time.
+
+    Args:
+        problems: one per database.
+    """
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def read(remotes: Mapping[Database, str], timeout: float) -> View:
+    """Read some databases into a view.
+
+    Args:
+        remotes: where they are, by database.
+        timeout: seconds to wait for all of them together.
+
+    Raises:
+        UnreachableError: at least one did not answer in time.
+    """
+    view = View()
+    waiting = [Session(database, remote) for database, remote in remotes.items()]
+    deadline = time.monotonic() + timeout
+    try:
+        while waiting and time.monotonic() < deadline:
+            poller = Poller()
+            for session in tuple(waiting):
+                for change in session.run():
+                    view.apply(change)
+                if session.synced:
+                    session.close()
+                    waiting.remove(session)
+                else:
+                    session.wait(poller)
+            if waiting:
+                poller.wake_in(deadline - time.monotonic())
+                poller.block()
+        if waiting:
+            raise UnreachableError(*(_unreachable(session, timeout) for session in waiting))
+    finally:
+        for session in waiting:
+            session.close()
+    return view
+
+
+def _unreachable(session: Session, timeout: float) -> Problem:
+    return Problem(
+        object=f"database {session.database}",
+        key="remote",
+        value=session.remote,
+        message=session.last_error or f"did not answer within {timeout:g} s",
+        remedy="check the address (flags, or the OVN_*_DB variables), and that its server runs",
+    )
