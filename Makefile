@@ -5,6 +5,8 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
+# Where Debian has OVN's and Open vSwitch's daemons, and users' shells do not look.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: help
 help: ## list the targets

@@ -41,13 +41,13 @@ install_packages() {
     mapfile -t missing < <(missing_packages "${PACKAGES[@]}"; find_python >/dev/null || \
         printf '%s\n' python3 python3-venv)
     ((${#missing[@]})) || return 0
-    printf 'installing Debian packages: %s\n' "${missing[*]}"
     if ! sudo=$(as_root); then
         # sudo may ask for a password, if there is somebody to ask.
         [[ -t 0 ]] && command -v sudo >/dev/null || die "these Debian packages are missing, and" \
             "installing them needs root: ${missing[*]}; run \`make setup\` as root or with sudo"
         sudo=sudo
     fi
+    printf 'installing Debian packages: %s\n' "${missing[*]}"
     ${sudo:+"$sudo"} bash scripts/packages.sh "${missing[@]}"
 }
 

@@ -246,7 +246,8 @@ def _not_installed(what: str, message: str) -> Problem:
         key="",
         value="",
         message=message,
-        remedy=f"install OVN's IC databases (on Debian: apt-get install {PACKAGE})",
+        remedy=f"install OVN's IC databases (on Debian: apt-get install {PACKAGE}), and have"
+        " /usr/sbin on PATH",
     )
 
 
