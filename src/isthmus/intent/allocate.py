@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from hashlib import blake2b
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_network
 
-from isthmus.intent.subnets import Prefix
 from isthmus.model.claims import IPAddress
-
-Interface = IPv4Interface | IPv6Interface
+from isthmus.model.prefixes import Interface, Network, parse_interface
 
 MOST_TRIED = 65536
 """Addresses tried before a subnet counts as full: all of an IPv4 /16."""
 
 
-def parse_subnets(text: str) -> tuple[Prefix, ...]:
+def parse_subnets(text: str) -> tuple[Network, ...]:
     """The subnets in `Transit_Switch.external_ids:subnet`, at most one per family.
 
     Args:
@@ -29,17 +27,12 @@ def parse_subnets(text: str) -> tuple[Prefix, ...]:
 
 
 def parse_port_addresses(text: str) -> tuple[Interface, ...]:
-    """The IP addresses in a port's address, "MAC IP[/len] [IP[/len]…]"; malformed ones are left out."""
-    found: list[Interface] = []
-    for word in text.split()[1:]:
-        try:
-            found.append(ip_interface(word))
-        except ValueError:
-            continue
-    return tuple(found)
+    """The IP addresses in a port's address, "MAC IP[/len] [IP[/len]…]", as far as they parse."""
+    parsed = (parse_interface(word) for word in text.split()[1:])
+    return tuple(interface for interface in parsed if interface is not None)
 
 
-def usable(address: IPAddress, subnet: Prefix) -> bool:
+def usable(address: IPAddress, subnet: Network) -> bool:
     """Whether a port in that subnet may have the address."""
     if address not in subnet:
         return False
@@ -47,7 +40,7 @@ def usable(address: IPAddress, subnet: Prefix) -> bool:
     return lowest <= int(address) <= highest
 
 
-def choose(subnet: Prefix, seed: str, taken: Callable[[IPAddress], bool]) -> IPAddress | None:
+def choose(subnet: Network, seed: str, taken: Callable[[IPAddress], bool]) -> IPAddress | None:
     """A free address; None if there is none among the first `MOST_TRIED` candidates.
 
     Args:
@@ -68,7 +61,7 @@ def choose(subnet: Prefix, seed: str, taken: Callable[[IPAddress], bool]) -> IPA
     return None
 
 
-def _bounds(subnet: Prefix) -> tuple[int, int]:
+def _bounds(subnet: Network) -> tuple[int, int]:
     """The lowest and the highest address that a port may have, as numbers."""
     first, last = int(subnet.network_address), int(subnet.broadcast_address)
     if subnet.max_prefixlen - subnet.prefixlen <= 1:

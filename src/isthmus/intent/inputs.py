@@ -14,7 +14,8 @@ from isthmus.intent.config import Config, Invalid, Join, Leave, parse_config
 from isthmus.intent.nodes import Node, parse_node
 from isthmus.intent.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.intent.spelling import meant
-from isthmus.intent.subnets import Prefix, Subnet, parse_subnet
+from isthmus.intent.subnets import Subnet, parse_subnet
+from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem
 
 DEFAULT_VPC = "ovn-cluster"
@@ -104,7 +105,7 @@ class Inputs:
             nodes=before[3] != self.nodes,
         )
 
-    def private_prefixes(self) -> frozenset[Prefix]:
+    def private_prefixes(self) -> frozenset[Network]:
         """What must not be advertised or learned.
 
         The CIDRs of the VPC's subnets with `disableInterConnection`, of the join subnet, and the

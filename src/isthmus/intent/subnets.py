@@ -5,14 +5,13 @@ taken for one that may be advertised.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from isthmus.intent.snapshot import Manifest
 from isthmus.intent.spelling import meant, shown
+from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem
-
-Prefix = IPv4Network | IPv6Network
 
 _KEYS = ("cidrBlock", "disableInterConnection", "vpc", "vlan")
 
@@ -30,7 +29,7 @@ class Subnet:
     """
 
     name: str
-    prefixes: tuple[Prefix, ...]
+    prefixes: tuple[Network, ...]
     vpc: str = ""
     vlan: str = ""
     disabled: bool = False
@@ -74,7 +73,7 @@ class _Reader:
     spec: dict[Any, Any]
     problems: list[Problem]
 
-    def prefixes(self) -> tuple[Prefix, ...]:
+    def prefixes(self) -> tuple[Network, ...]:
         value = self.spec.get("cidrBlock")
         if not isinstance(value, str) or not value.strip():
             message = "is missing" if value is None else "must be a string like 10.16.0.0/16"

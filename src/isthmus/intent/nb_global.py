@@ -1,0 +1,136 @@
+"""`NB_Global`: the zone's name, the route options and what to remember, as the inputs say.
+
+Keys of `options` and `external_ids` that are not ours are never touched. The blacklist is
+computed from the inputs alone, never from what it holds, so that an entry goes when its reason
+does. A name that another cluster holds is not taken, and nothing else is changed either.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from isthmus.intent.base import IntentReconciler
+from isthmus.intent.config import Config
+from isthmus.intent.inputs import Changed
+from isthmus.intent.memory import memory_of
+from isthmus.model.changes import Change
+from isthmus.model.operations import Operation, Update, drop_keys, set_keys
+from isthmus.model.prefixes import Network
+from isthmus.model.problems import Problem
+from isthmus.model.rows import AvailabilityZone, Database, IcSbGlobal, NbGlobal, Row
+from isthmus.reconcile.reconciler import Watch
+
+KEY = "NB_Global"
+ADVERTISE, LEARN = "ic-route-adv", "ic-route-learn"
+BLACKLIST, DENYLIST = "ic-route-blacklist", "ic-route-denylist"
+OPTIONS = frozenset({ADVERTISE, LEARN, BLACKLIST})
+"""The options that are ours."""
+
+
+class NbGlobalOptions(IntentReconciler[str]):
+    """The one row; its key is `KEY`."""
+
+    name: ClassVar[str] = "zone options"
+    writes: ClassVar[Database | None] = Database.NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        """The row itself, and which zones' names are taken."""
+        return {NbGlobal: _key, IcSbGlobal: _key, AvailabilityZone: _key}
+
+    def affected(self, changed: Changed) -> Iterable[str]:
+        """The row depends on the configuration and the private prefixes."""
+        return (KEY,) if changed.config or changed.private else ()
+
+    def keys(self) -> Iterable[str]:
+        """There is but one."""
+        return (KEY,)
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Set what differs."""
+        row, config = self.lookup.nb_global(), self.inputs.config
+        self.report(key)
+        if row is None or config is None:
+            return
+        problems = self._problems(row, config)
+        self.report(key, *problems)
+        if not self._may_take(row, config):
+            return
+        if row.name != config.zone:
+            yield Update(NbGlobal, row.uuid, {"name": config.zone})
+        yield from _align(row, "options", row.options, self._options(row, config), OPTIONS)
+        memory = memory_of(config)
+        yield from _align(row, "external_ids", row.external_ids, memory, frozenset(memory))
+
+    def _may_take(self, row: NbGlobal, config: Config) -> bool:
+        if self._taken(row, config):
+            return False
+        # A zone that is registered already goes on under its name until it is known that
+        # nobody has the new one; a new zone is only published by the engine, which checks.
+        renamed = bool(row.name) and row.name != config.zone
+        return not renamed or self.view.table(IcSbGlobal).single() is not None
+
+    def _taken(self, row: NbGlobal, config: Config) -> bool:
+        holder = self.lookup.holder_of(config.zone)
+        if holder is None and row.name and row.name != config.zone:
+            # A zone that ovn-ic registered has no holder. Nobody renames his zone to its own.
+            return self.lookup.zone_exists(config.zone)
+        return holder not in {None, row.uuid}
+
+    def _options(self, row: NbGlobal, config: Config) -> Mapping[str, str]:
+        private = [str(prefix) for prefix in sorted(self.inputs.private_prefixes(), key=_order)]
+        if not self.inputs.complete:
+            # A subnet whose manifest could not be read since the start may be private: until it
+            # can be, entries are only added.
+            held = (entry.strip() for entry in row.options.get(BLACKLIST, "").split(","))
+            private = list(dict.fromkeys([*private, *filter(None, held)]))
+        options = {BLACKLIST: ",".join(private)} if private else {}
+        return {**options, ADVERTISE: "true", LEARN: "true"} if config.auto_route else options
+
+    def _problems(self, row: NbGlobal, config: Config) -> list[Problem]:
+        problems: list[Problem] = []
+        if self._taken(row, config) and row.name != config.zone:
+            problems.append(
+                Problem(
+                    str(self.inputs.config_map),
+                    "data.az-name",
+                    config.zone,
+                    "is the name of another cluster in the same IC databases",
+                    "choose a name that no other cluster has; until then nothing is changed",
+                )
+            )
+        if row.options.get(DENYLIST):
+            problems.append(
+                Problem(
+                    KEY,
+                    f"options:{DENYLIST}",
+                    row.options[DENYLIST],
+                    f"hides {BLACKLIST}, so subnets with disableInterConnection, the join subnet"
+                    " and node addresses may be advertised",
+                    f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
+                )
+            )
+        return problems
+
+
+def _align(
+    row: NbGlobal,
+    column: str,
+    held: Mapping[str, str],
+    wanted: Mapping[str, str],
+    ours: frozenset[str],
+) -> Iterable[Operation]:
+    """Bring our keys of a map column to the wanted values."""
+    extra = frozenset(key for key in ours if key in held and key not in wanted)
+    changed = {key: value for key, value in wanted.items() if held.get(key) != value}
+    if extra:
+        yield drop_keys(NbGlobal, row.uuid, column, extra)
+    if changed:
+        yield set_keys(NbGlobal, row.uuid, column, changed)
+
+
+def _order(prefix: Network) -> tuple[int, int, int]:
+    return prefix.version, int(prefix.network_address), prefix.prefixlen
+
+
+def _key(_: Change) -> Iterable[str]:
+    return (KEY,)

@@ -1,0 +1,225 @@
+"""The router's ports on transit switches: switch port, router port and gateway candidates.
+
+One key is one transit switch, and all that belongs to it changes in one transaction, by the least
+difference, so that a connection is not cut to change a detail. Names, MAC and gateways are
+Kube-OVN's contract; a port that Kube-OVN made is taken over as it is. A zone that is not
+registered (or whose name another cluster holds) changes nothing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import ClassVar
+
+from isthmus.intent.allocate import parse_subnets
+from isthmus.intent.base import IntentReconciler
+from isthmus.intent.config import Config
+from isthmus.intent.gateways import choose_gateways
+from isthmus.intent.inputs import Changed
+from isthmus.intent.lookup import (
+    SUBNET,
+    RouterPort,
+    connects,
+    held_addresses,
+    is_ours,
+    is_remote,
+    ports_changed,
+    transit_switches_of,
+)
+from isthmus.intent.port_operations import WantedPort, align_ports, remove_ports
+from isthmus.model.changes import Change
+from isthmus.model.claims import IPAddress, claimed_address
+from isthmus.model.operations import Operation
+from isthmus.model.prefixes import parse_address
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    Chassis,
+    Database,
+    GatewayChassis,
+    IcSbGlobal,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    Row,
+    RowId,
+    TransitSwitch,
+)
+from isthmus.reconcile.reconciler import Watch
+
+_UNICAST_MAC = re.compile(r"[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}")
+
+
+class RouterPorts(IntentReconciler[str]):
+    """The connection to one transit switch; the key is its name."""
+
+    name: ClassVar[str] = "router ports"
+    writes: ClassVar[Database | None] = Database.NB
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        """What a connection consists of, the claims it uses, and the chassis it may run on."""
+        return {
+            TransitSwitch: self._of_transit_switch,
+            LogicalSwitch: transit_switches_of,
+            LogicalSwitchPort: self.lookup.transit_switch_of_port,
+            LogicalRouter: lambda change: self.keys() if ports_changed(change) else (),
+            LogicalRouterPort: self._all,
+            GatewayChassis: self._all,
+            Chassis: self._of_chassis,
+            NbGlobal: self._all,
+            IcSbGlobal: self._all,
+        }
+
+    def affected(self, changed: Changed) -> Iterable[str]:
+        """The configuration decides on all of them; nodes on what is reported."""
+        return self.keys() if changed.config or changed.nodes else ()
+
+    def keys(self) -> Iterable[str]:
+        """The transit switches there are, and those of which something is left in NB."""
+        return self.lookup.transit_switch_names()
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Make, mend or remove the connection."""
+        self.report(key)
+        config, cluster = self.inputs.config, self.lookup.nb_global()
+        if config is None or cluster is None or not self.lookup.registered(config.zone):
+            return ()
+        row = self.lookup.transit_switches.one(key)
+        existing = self.lookup.ports_on(key)
+        if row is None or not connects(row):
+            return remove_ports(self.lookup, existing)
+        networks = _networks(row, cluster.uuid)
+        switch = self.lookup.copies.one(key)
+        if not networks or switch is None:
+            return ()  # the claims come first, and the engine makes the copy
+        return self._align(row, cluster.uuid, networks, switch, existing)
+
+    def _align(
+        self,
+        row: TransitSwitch,
+        cluster: RowId,
+        networks: frozenset[str],
+        switch: LogicalSwitch,
+        existing: list[RouterPort],
+    ) -> Iterable[Operation]:
+        config, router = self.inputs.config, self.lookup.router()
+        if config is None or router is None:
+            self.report(row.name, self._no_router())
+            return ()
+        gateways = choose_gateways(self.lookup, self.inputs, row.name)
+        self.report(row.name, *gateways.problems)
+        if not gateways.priorities:
+            self.report(row.name, self._no_gateway(config), *gateways.problems)
+            if not existing:
+                return ()
+        name = f"{config.zone}-{row.name}"
+        existing = self._named_first(name, existing)
+        wanted = WantedPort(
+            transit_switch=row.name,
+            switch_port=f"{row.name}-{config.zone}",
+            router_port=name,
+            mac=_mac(existing, f"{config.zone} {row.name} {cluster}"),
+            networks=networks,
+            gateways=gateways.priorities or None,
+        )
+        taken = self._taken(wanted, switch, router, existing)
+        if taken is not None:
+            self.report(row.name, taken, *gateways.problems)
+            return ()
+        return align_ports(self.lookup, wanted, existing, switch, router)
+
+    def _named_first(self, name: str, existing: list[RouterPort]) -> list[RouterPort]:
+        """The existing connections, first the one whose router port has the right name."""
+        peer = self.lookup.router_port_named(name)
+        known = any(port.router_port == peer for port in existing)
+        if peer is not None and is_ours(peer.external_ids) and not known:
+            return [RouterPort(None, None, peer), *existing]
+        return sorted(existing, key=lambda port: port.router_port != peer)
+
+    def _taken(
+        self,
+        wanted: WantedPort,
+        switch: LogicalSwitch,
+        router: LogicalRouter,
+        existing: list[RouterPort],
+    ) -> Problem | None:
+        """A port of one of the names that is not ours to change."""
+        own = {port.switch_port.uuid for port in existing if port.switch_port is not None}
+        for port in self.lookup.switch_ports(switch):
+            if port.name == wanted.switch_port and port.uuid not in own:
+                return _name_taken("Logical_Switch_Port", port.name)
+        peer = self.lookup.router_port_named(wanted.router_port)
+        if peer is not None and (
+            not is_ours(peer.external_ids) or self.lookup.router_of(peer) != router
+        ):
+            return _name_taken("Logical_Router_Port", peer.name)
+        return None
+
+    def _no_router(self) -> Problem:
+        return Problem(
+            f"Logical_Router {self.inputs.vpc}",
+            "",
+            "",
+            "does not exist, so there is nothing to connect",
+            "see to it that Kube-OVN runs and --ovnnb-db names its northbound database",
+        )
+
+    def _no_gateway(self, config: Config) -> Problem:
+        return Problem(
+            str(self.inputs.config_map),
+            "data.gw-nodes",
+            ",".join(config.gateways),
+            "none of these nodes can serve as gateway, so the gateways stay as they are",
+            "name at least one node that can, or mend what is reported for each",
+        )
+
+    def _of_transit_switch(self, change: Change) -> Iterable[str]:
+        sides = [row for row in change.sides if isinstance(row, TransitSwitch)]
+        if len({connects(row) for row in sides}) > 1 or len(sides) == 1:
+            return self._all(change)  # the place of each among all decides on its gateways
+        return transit_switches_of(change)
+
+    def _of_chassis(self, change: Change) -> Iterable[str]:
+        local = any(isinstance(row, Chassis) and not is_remote(row) for row in change.sides)
+        return self.keys() if local else ()
+
+    def _all(self, change: Change) -> Iterable[str]:
+        return {*self.keys(), *transit_switches_of(change)}
+
+
+def _networks(row: TransitSwitch, cluster: RowId) -> frozenset[str]:
+    """Our addresses on a transit switch with their lengths; none unless all are claimed."""
+    try:
+        subnets = parse_subnets(row.external_ids[SUBNET])
+    except ValueError:
+        return frozenset()  # reported with the claims
+    keys = sorted(held_addresses(row, cluster))
+    claimed = [parse_address(claimed_address(key) or "") for key in keys]
+    networks: set[str] = set()
+    for subnet in subnets:
+        inside: list[IPAddress] = [a for a in claimed if a is not None and a in subnet]
+        if not inside:
+            return frozenset()
+        networks.add(f"{min(inside, key=int)}/{subnet.prefixlen}")
+    return frozenset(networks)
+
+
+def _mac(existing: Iterable[RouterPort], seed: str) -> str:
+    """The MAC that the connection has, so that peers need not learn another; else a new one."""
+    for port in existing:
+        if port.router_port is not None and _UNICAST_MAC.fullmatch(port.router_port.mac):
+            return port.router_port.mac
+    # 02: locally administered, unicast (IEEE 802, section 8.2).
+    digest = blake2b(seed.encode(), digest_size=5).digest()
+    return ":".join(f"{octet:02x}" for octet in (2, *digest))
+
+
+def _name_taken(table: str, name: str) -> Problem:
+    return Problem(
+        f"{table} {name}",
+        "name",
+        name,
+        "is not Kube-OVN's or Isthmus's, but has the name of the port to be made",
+        "rename or remove it, or choose another az-name",
+    )
