@@ -6,6 +6,7 @@ back; sockets and child processes made meanwhile belong to that namespace for go
 
 import ctypes
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -55,6 +56,16 @@ def inside(name: str | None) -> Iterator[None]:
             _setns(home)
     finally:
         os.close(home)
+
+
+def listens(name: str, address: str, port: int) -> bool:
+    """Whether somebody takes TCP connections at an address, as seen from a namespace."""
+    with inside(name):
+        try:
+            socket.create_connection((address, port), timeout=1.0).close()
+        except OSError:
+            return False
+    return True
 
 
 def of_lab(lab: str) -> list[str]:

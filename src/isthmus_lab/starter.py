@@ -14,7 +14,16 @@ from isthmus_lab import commands, kubeovn
 from isthmus_lab.datapath import probe
 from isthmus_lab.manifests import Manifests
 from isthmus_lab.names import FABRIC, IC, Places
-from isthmus_lab.plan import NB_PORT, SB_PORT, ClusterPlan, LabPlan, NodePlan
+from isthmus_lab.netns import listens
+from isthmus_lab.plan import (
+    IC_NB_PORT,
+    IC_SB_PORT,
+    NB_PORT,
+    SB_PORT,
+    ClusterPlan,
+    LabPlan,
+    NodePlan,
+)
 from isthmus_lab.processes import run, spawn
 from isthmus_lab.requirements import SCHEMAS
 from isthmus_lab.waiting import wait_until
@@ -64,6 +73,9 @@ class Starter:
             for node in cluster.nodes
         ]
         in_parallel(tasks)
+        if self.join:
+            # Only now: Isthmus would wait a second before it tries IC databases again.
+            self._join(clusters)
         in_parallel([lambda c=cluster: self._settle(c) for cluster in clusters])  # type: ignore[misc]
 
     def _directories(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
@@ -77,8 +89,6 @@ class Starter:
             manifests = Manifests(directory)
             for manifest in kubeovn.objects(cluster):
                 manifests.apply(manifest)
-            if self.join:
-                manifests.apply(kubeovn.config_map(self.plan, cluster))
 
     def _links(self, nodes: Sequence[NodePlan], *, fabric: bool) -> None:
         hosts = [*(n.name for n in nodes), *(pod.name for n in nodes for pod in n.pods)]
@@ -107,6 +117,20 @@ class Starter:
         if not self.plan.runs_ic:
             return
         self._spawn(IC, "ic-db", commands.ic_databases(self.places, self.plan))
+        address, netns = str(self.plan.ic[0].ip), self.places.netns(IC)
+        wait_until(
+            lambda: all(listens(netns, address, port) for port in (IC_NB_PORT, IC_SB_PORT)),
+            _LIMIT_S,
+            f"IC databases to listen on {address}",
+        )
+        self.report(f"IC databases at {address}")
+
+    def _join(self, clusters: Sequence[ClusterPlan]) -> None:
+        for cluster in clusters:
+            if cluster.isthmus:
+                manifests = Manifests(self.places.manifests(cluster.name))
+                manifests.apply(kubeovn.config_map(self.plan, cluster))
+                self.report(f"cluster {cluster.name}: ovn-ic-config written")
 
     def _central(self, cluster: ClusterPlan) -> None:
         """The databases of a cluster, northd, and Isthmus."""

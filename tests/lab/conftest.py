@@ -1,0 +1,94 @@
+"""Labs for tests: each under a name of its own, gone afterwards, with evidence left of failures."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from isthmus_lab import netns, processes
+from isthmus_lab.errors import LabError
+from isthmus_lab.lab import Lab
+from isthmus_lab.names import state_base
+from isthmus_lab.removal import known
+from isthmus_lab.status import status_of
+from isthmus_lab.topology import Topology
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "test-output"
+FAILED = pytest.StashKey[bool]()
+DATABASES = {"db.sock": "Open_vSwitch", "ovnnb_db.sock": "OVN_Northbound"} | {
+    "ovnsb_db.sock": "OVN_Southbound",
+    "ovn_ic_nb_db.sock": "OVN_IC_Northbound",
+    "ovn_ic_sb_db.sock": "OVN_IC_Southbound",
+}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Tell fixtures whether their test failed."""
+    outcome = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or outcome.get_result().failed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _labs_of_the_dead() -> None:
+    """Remove the labs of test runs that were killed."""
+    for name in known(state_base()):
+        owner = re.fullmatch(r"t(\d+)-\d+", name)
+        if owner and os.geteuid() == 0 and not Path(f"/proc/{owner[1]}").exists():
+            Lab.down(name)
+
+
+@pytest.fixture
+def lab_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Names for labs; whatever is made under them is removed at the end."""
+    names: list[str] = []
+
+    def new() -> str:
+        names.append(f"t{os.getpid()}-{len(names)}")
+        return names[-1]
+
+    yield new
+    if request.node.stash.get(FAILED, False):
+        for name in names:
+            _keep_evidence(name, OUTPUT / re.sub(r"[^\w.-]+", "_", request.node.name) / name)
+    for name in names:
+        Lab.down(name)
+        assert not netns.of_lab(name)
+        assert not processes.of_lab(name)
+
+
+@pytest.fixture
+def make_lab(lab_name: Callable[[], str]) -> Callable[[Topology], Lab]:
+    """Build a lab from a topology, under a name of its own."""
+
+    def build(topology: Topology, *, join: bool = True) -> Lab:
+        return Lab.up(topology.model_copy(update={"name": lab_name()}), join=join)
+
+    return build
+
+
+def _keep_evidence(name: str, directory: Path) -> None:
+    """Logs, status and database dumps of a lab, for whoever looks into the failure."""
+    try:
+        lab = Lab.attach(name)
+    except LabError:
+        return
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(
+        lab.places.root, directory, ignore=lambda _, names: [n for n in names if n == "run"]
+    )
+    (directory / "status.json").write_text(json.dumps(asdict(status_of(lab)), indent=2))
+    for socket in lab.places.root.glob("nodes/*/run/*.sock"):
+        if socket.name in DATABASES:
+            command = ["ovsdb-client", "dump", f"unix:{socket}", DATABASES[socket.name]]
+            try:
+                text = processes.run(command, timeout_s=5.0)
+            except LabError as error:
+                text = str(error)
+            (directory / f"{socket.parts[-3]}.{socket.stem}.dump").write_text(text)
