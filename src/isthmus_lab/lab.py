@@ -4,7 +4,9 @@ Invariant: whatever a `Lab` makes can be removed by the lab's name alone, in ano
 whenever it was interrupted.
 """
 
+import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +139,7 @@ class Lab:
         """
         pods = {pod.name for pod in self.plan.pods}
         if name in pods:
-            return self.places.netns(name), {TAG: self.places.lab}
+            return self.places.netns(name), {TAG: self.places.lab, "PATH": _path()}
         clusters = {node.name: self.plan.cluster(node.cluster) for node in self.plan.nodes}
         hosts = {**clusters, IC: self.plan.clusters[0]}
         if name not in hosts:
@@ -151,7 +153,11 @@ class Lab:
         databases = commands.database_environment(self.places, self.plan, hosts[name], name)
         if name == IC:
             databases = {k: v for k, v in databases.items() if "_IC_" in k}
-        return self.places.netns(name), {**self.places.environment(name), **databases}
+        return self.places.netns(name), {
+            **self.places.environment(name),
+            **databases,
+            "PATH": _path(),
+        }
 
     def run(self, host: str, command: Sequence[str], *, timeout_s: float = 30.0) -> str:
         """Run a command on a node, in a pod or on "ic" and return what it printed.
@@ -207,6 +213,11 @@ class Lab:
                 value=name,
             )
         return known[name]
+
+
+def _path() -> str:
+    # So that `isthmus` is there, whether or not its virtual environment is active.
+    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 
 
 @dataclass(frozen=True, slots=True)

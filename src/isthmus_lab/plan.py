@@ -183,6 +183,15 @@ def make_plan(topology: Topology) -> LabPlan:
     )
 
 
+def daemons_of(cluster: ClusterPlan, node: NodePlan) -> tuple[str, ...]:
+    """The names of the daemons that the lab runs on a node."""
+    central = ["ovsdb-ovnnb_db", "ovsdb-ovnsb_db", "ovn-northd"]
+    central += ["isthmus"] if cluster.isthmus else []
+    central += ["pod-server"] if cluster.pods else []
+    every = ("ovsdb-conf", "ovs-vswitchd", "ovn-controller")
+    return (*central, *every) if node.central else every
+
+
 def mac_of(*names: str) -> str:
     """A locally administered unicast MAC address, the same for the same names."""
     digest = hashlib.sha256("/".join(names).encode()).digest()[:5]

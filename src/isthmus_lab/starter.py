@@ -10,8 +10,10 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from isthmus.model.problems import Problem
 from isthmus_lab import commands, kubeovn
 from isthmus_lab.datapath import probe
+from isthmus_lab.errors import LabError
 from isthmus_lab.manifests import Manifests
 from isthmus_lab.names import FABRIC, IC, Places
 from isthmus_lab.netns import listens
@@ -23,8 +25,9 @@ from isthmus_lab.plan import (
     ClusterPlan,
     LabPlan,
     NodePlan,
+    daemons_of,
 )
-from isthmus_lab.processes import run, spawn
+from isthmus_lab.processes import daemons, run, spawn
 from isthmus_lab.requirements import SCHEMAS
 from isthmus_lab.waiting import wait_until
 
@@ -77,6 +80,31 @@ class Starter:
             # Only now: Isthmus would wait a second before it tries IC databases again.
             self._join(clusters)
         in_parallel([lambda c=cluster: self._settle(c) for cluster in clusters])  # type: ignore[misc]
+
+        self._check_daemons(clusters)
+
+    def _check_daemons(self, clusters: Sequence[ClusterPlan]) -> None:
+        """Make sure that nothing that was started has ended. Raises: LabError."""
+        running = daemons(self.places.lab)
+        ended = [
+            self._ended(node.name, daemon)
+            for cluster in clusters
+            for node in cluster.nodes
+            for daemon in daemons_of(cluster, node)
+            if f"{node.name}/{daemon}" not in running
+        ]
+        if ended:
+            raise LabError(*ended)
+
+    def _ended(self, host: str, daemon: str) -> Problem:
+        lines = self._log(host, daemon).read_text(encoding="utf-8", errors="replace").splitlines()
+        return Problem(
+            object=f"node {host}",
+            key=daemon,
+            value="",
+            message=f"ended right after its start, saying: {lines[-1] if lines else 'nothing'}",
+            remedy=f"see `isthmus lab logs -n {self.places.lab} {host} {daemon}`",
+        )
 
     def _directories(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
         hosts = [node.name for cluster in clusters for node in cluster.nodes]

@@ -14,7 +14,7 @@ from isthmus_lab import processes
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
 from isthmus_lab.names import IC
-from isthmus_lab.plan import ClusterPlan, NodePlan
+from isthmus_lab.plan import ClusterPlan, NodePlan, daemons_of
 
 _TIMEOUT = "--timeout=3"
 """Seconds for a database to answer."""
@@ -124,7 +124,7 @@ def _cluster(  # noqa: PLR0913, PLR0917 - one caller, which has collected all of
                 name=node.name,
                 roles=tuple(_roles(node)),
                 addresses=tuple(str(i.ip) for i in node.underlay),
-                daemons=_running(running, node.name, _expected(cluster, node)),
+                daemons=_running(running, node.name, daemons_of(cluster, node)),
                 registered=node.system_id in chassis,
                 tunnels=tunnels[node.name],
             )
@@ -143,19 +143,7 @@ def _cluster(  # noqa: PLR0913, PLR0917 - one caller, which has collected all of
     )
 
 
-def _expected(cluster: ClusterPlan, node: NodePlan) -> Iterator[str]:
-    if node.central:
-        yield from ("ovsdb-ovnnb_db", "ovsdb-ovnsb_db", "ovn-northd")
-        if cluster.isthmus:
-            yield "isthmus"
-        if cluster.pods:
-            yield "pod-server"
-    yield from ("ovsdb-conf", "ovs-vswitchd", "ovn-controller")
-
-
-def _running(
-    running: dict[str, int], host: str, names: Sequence[str] | Iterator[str]
-) -> dict[str, int | None]:
+def _running(running: dict[str, int], host: str, names: Sequence[str]) -> dict[str, int | None]:
     return {name: running.get(f"{host}/{name}") for name in names}
 
 

@@ -1,0 +1,152 @@
+"""Labs come and go without a trace, and without touching each other."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from isthmus_lab import probe, processes, removal
+from isthmus_lab.errors import LabError
+from isthmus_lab.lab import Lab
+from isthmus_lab.names import Places, state_base
+from isthmus_lab.status import status_of
+from isthmus_lab.topology import Topology, find, load
+from isthmus_lab.waiting import wait_until
+
+pytestmark = pytest.mark.lab
+
+ISTHMUS = str(Path(sys.executable).with_name("isthmus"))
+LIMIT_S = 30.0
+
+
+@pytest.fixture
+def small() -> Topology:
+    """The demo's topology without Isthmus."""
+    return load(find("demo")).model_copy(update={"interconnect": "none"})
+
+
+def links() -> set[Path]:
+    """The links of the namespace that the tests run in."""
+    return set(Path("/sys/class/net").iterdir())
+
+
+def ping_all(lab: Lab, cluster: str) -> bool:
+    """Whether the pods of a cluster all reach each other."""
+    pods = lab.plan.cluster(cluster).pods
+    paths = [probe.Path(a, b, b.addresses[0].ip) for a in pods for b in pods if a != b]
+    return len(probe.ping(lab.places, paths)) == len(paths)
+
+
+def test_down_removes_all_that_up_made(
+    small: Topology, make_lab: Callable[[Topology], Lab]
+) -> None:
+    """After `down` there is no process, namespace, link or file of the lab."""
+    before = links()
+    lab = make_lab(small)
+    assert status_of(lab).whole
+    found = Lab.down(lab.places.lab)
+    assert found.processes
+    assert found.namespaces
+    assert not removal.find(lab.places)
+    assert not lab.places.root.exists()
+    assert links() == before
+
+
+def test_two_labs_side_by_side(small: Topology, lab_name: Callable[[], str]) -> None:
+    """A lab whose name begins with another's survives the other's removal."""
+    first = lab_name()
+    lab_name()
+    second = f"{first}-b"
+    try:
+        one = Lab.up(small.model_copy(update={"name": first}))
+        other = Lab.up(small.model_copy(update={"name": second}))
+        Lab.down(first)
+        assert not removal.find(one.places)
+        assert status_of(other).whole
+        wait_until(lambda: ping_all(other, "az1"), LIMIT_S, "pings in the other lab")
+    finally:
+        Lab.down(second)
+
+
+@pytest.mark.parametrize("after", ["namespaces", "node", "cluster"])
+def test_up_after_kill_in_the_middle(
+    after: str, lab_name: Callable[[], str], tmp_path: Path
+) -> None:
+    """A starter killed at any stage leaves nothing that `up` cannot replace."""
+    name, file = lab_name(), tmp_path / "topology.yaml"
+    file.write_text(find("demo").read_text() + "interconnect: none\n")
+    command = [ISTHMUS, "lab", "up", str(file), "--name", name]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as starter:
+        assert starter.stderr is not None
+        for line in starter.stderr:
+            if after in line:
+                break
+        starter.send_signal(signal.SIGKILL)
+    lab = Lab.up(load(file, name=name))
+    assert status_of(lab).whole
+    wait_until(lambda: ping_all(lab, "az2"), LIMIT_S, "pings")
+
+
+def test_down_of_nothing_changes_nothing(lab_name: Callable[[], str]) -> None:
+    """Removing a lab that does not exist is no error and makes no directory."""
+    name = lab_name()
+    assert not Lab.down(name)
+    assert not Places(name, state_base()).root.exists()
+
+
+def test_dry_run_removes_nothing(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
+    """`down --dry-run` lists every process and namespace and removes none."""
+    lab = make_lab(small)
+    command = [ISTHMUS, "lab", "down", "--dry-run", "-n", lab.places.lab]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"namespace {lab.places.netns('az1-gw')}" in printed
+    assert " az1-gw/ovs-vswitchd" in printed
+    assert status_of(lab).whole
+
+
+def test_added_cluster_leaves_the_others_alone(
+    small: Topology, make_lab: Callable[[Topology], Lab]
+) -> None:
+    """A third cluster comes up beside two that keep their processes."""
+    lab = make_lab(small)
+    before = processes.daemons(lab.places.lab)
+    larger = lab.add(find("third-cluster"))
+    assert [cluster.name for cluster in larger.plan.clusters] == ["az1", "az2", "az3"]
+    assert before.items() <= processes.daemons(lab.places.lab).items()
+    assert status_of(Lab.attach(lab.places.lab)).whole
+    wait_until(lambda: ping_all(larger, "az3"), LIMIT_S, "pings in the third cluster")
+
+
+def test_cluster_is_added_only_once(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
+    """A cluster of a name that exists is refused, and the lab is as it was."""
+    lab = make_lab(small)
+    larger = lab.add(find("third-cluster"))
+    with pytest.raises(LabError, match="another cluster has this name"):
+        larger.add(find("third-cluster"))
+    assert status_of(Lab.attach(lab.places.lab)).whole
+
+
+def test_killed_daemon_shows_in_status(
+    small: Topology, make_lab: Callable[[Topology], Lab]
+) -> None:
+    """Status tells which daemon of which node does not run."""
+    lab = make_lab(small)
+    lab.kill("az1-worker", "ovn-controller")
+    found = status_of(lab)
+    nodes = {node.name: node for cluster in found.clusters for node in cluster.nodes}
+    assert not found.whole
+    assert nodes["az1-worker"].daemons["ovn-controller"] is None
+    assert nodes["az1-gw"].whole
+
+
+def test_exec_knows_the_databases(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
+    """OVN's tools, run with `exec` on any node, find the databases of the node's own cluster."""
+    lab = make_lab(small)
+    for host in ("az2-gw", "az2-worker"):
+        assert "az2-web.default" in lab.run(host, ["ovn-nbctl", "lsp-list", "ovn-default"])
+    command = [ISTHMUS, "lab", "exec", "-n", lab.places.lab, "az2-web", "--", "ip", "-br", "addr"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "10.17.0.2/16" in printed
