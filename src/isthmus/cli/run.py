@@ -9,9 +9,10 @@ import typer
 from isthmus.cli.logs import log_to_stderr
 from isthmus.cli.notify import notify_ready
 from isthmus.cli.remotes import NbRemote, SbRemote
-from isthmus.daemon.service import Service, Settings
+from isthmus.daemon.service import Settings, controller_and_engine
 from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
 from isthmus.intent.snapshot import ObjectKey
+from isthmus.model.rows import Database
 from isthmus.sources.directory import DirectorySource
 
 
@@ -39,5 +40,6 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     namespace, _, name = config_map.rpartition("/")
     inputs = Inputs(ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name), vpc)
-    service = Service(Settings(ovnnb_db, ovnsb_db), DirectorySource(manifests), inputs)
-    service.run(notify_ready)
+    settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db})
+    loop = controller_and_engine(settings, DirectorySource(manifests), inputs)
+    loop.run(notify_ready, frozenset(settings.remotes))

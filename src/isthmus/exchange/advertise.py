@@ -19,12 +19,14 @@ from isthmus.model.operations import Delete, Insert, Operation, Ref, Update
 from isthmus.model.prefixes import (
     Address,
     Network,
+    canonical,
     is_link_local_nexthop,
     parse_address,
     parse_interface,
     parse_network,
 )
 from isthmus.model.rows import (
+    AvailabilityZone,
     Database,
     IcRoute,
     LogicalRouter,
@@ -39,7 +41,11 @@ CONNECTED, STATIC = "connected", "static"
 
 
 class AdvertiseKey(NamedTuple):
-    """What makes one of our IC-SB routes unique, as the database's index has it."""
+    """What makes one of our IC-SB routes unique; the prefix in canonical form.
+
+    Rows that `ovn-ic` wrote in another form count as the same, so that taking over from it
+    withdraws nothing.
+    """
 
     ts: str
     route_table: str
@@ -253,12 +259,18 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
         zone = self._zone.current
         if zone is None:
             return
-        route = self._by_key.one((zone.uuid, key))
+        have = sorted(self._by_key.all((zone.uuid, key)), key=lambda row: row.uuid)
         source = min(self._sources.wanted.get(key, {}).values(), default=None)
-        if source is None:
-            if route is not None:
-                yield Delete(IcRoute, route.uuid)
-        elif route is None:
+        for route in have if source is None else have[1:]:
+            yield Delete(IcRoute, route.uuid)
+        if source is not None:
+            yield from self._write(key, zone, source, have[0] if have else None)
+
+    @staticmethod
+    def _write(
+        key: AdvertiseKey, zone: AvailabilityZone, source: Source, route: IcRoute | None
+    ) -> Iterator[Operation]:
+        if route is None:
             yield Insert(
                 IcRoute,
                 {
@@ -280,4 +292,5 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
 
 def key_of(row: IcRoute) -> AdvertiseKey:
     """The key of an IC-SB route."""
-    return AdvertiseKey(row.transit_switch, row.route_table, row.ip_prefix, row.nexthop)
+    prefix = canonical(row.ip_prefix)
+    return AdvertiseKey(row.transit_switch, row.route_table, prefix, row.nexthop)

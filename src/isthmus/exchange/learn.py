@@ -16,6 +16,7 @@ from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Val
 from isthmus.model.prefixes import (
     Address,
     Network,
+    canonical,
     is_link_local_nexthop,
     parse_address,
     parse_network,
@@ -99,7 +100,7 @@ class LearnedSources(Reconciler[RowId]):
             if self.refuses(route, attachment) is None:
                 yield LearnKey(
                     attachment.router,
-                    route.ip_prefix,
+                    canonical(route.ip_prefix),
                     route.nexthop,
                     route.origin,
                     route.route_table,
@@ -193,11 +194,10 @@ class LearnedRoutes(Reconciler[LearnKey]):
         spare = [uuid for uuid in have if uuid != kept]
         return [*self._refresh(kept, wanted), *self._delete(key.router, spare)]
 
-    @staticmethod
-    def _insert(key: LearnKey, source: RowId) -> Iterator[Operation]:
+    def _insert(self, key: LearnKey, source: RowId) -> Iterator[Operation]:
         new = NewRef()
         row: dict[str, Value] = {
-            "ip_prefix": key.ip_prefix,
+            "ip_prefix": self._lookup.ic_routes.rows[source].ip_prefix,
             "nexthop": key.nexthop,
             "route_table": key.route_table,
             "external_ids": {LEARNED: str(source)},

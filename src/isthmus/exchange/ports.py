@@ -328,13 +328,9 @@ class PortCopies(Reconciler[str]):
         yield Mutate(LogicalSwitch, switch.uuid, (("ports", "insert", frozenset({new})),))
 
     def _update(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
-        row: dict[str, Value] = {}
+        # `up` is set once, by `_insert`: from then on northd decides, and would not give way.
         if lsp.addresses != self._addresses(port):
-            row["addresses"] = self._addresses(port)
-        if lsp.up is not True:
-            row["up"] = True
-        if row:
-            yield Update(LogicalSwitchPort, lsp.uuid, row)
+            yield Update(LogicalSwitchPort, lsp.uuid, {"addresses": self._addresses(port)})
         yield from self._set_key(lsp, port)
 
     def _clash(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Problem:

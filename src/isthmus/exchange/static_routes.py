@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple, Protocol, TypeVar
 from isthmus.exchange.lookup import LEARNED, Lookup
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
-from isthmus.model.prefixes import Network, parse_network
+from isthmus.model.prefixes import Network, canonical, parse_network
 from isthmus.model.rows import LogicalRouter, LogicalRouterStaticRoute, Row, RowId
 from isthmus.reconcile.reconciler import Reconciler, Watch
 
@@ -15,7 +15,7 @@ K = TypeVar("K")
 
 
 class LearnKey(NamedTuple):
-    """What tells one learned route from another, in the text that the databases hold."""
+    """What tells one learned route from another; the prefix in canonical form."""
 
     router: RowId
     ip_prefix: str
@@ -121,7 +121,7 @@ class StaticRoutes(Reconciler[RowId]):
 def _place(row: LogicalRouterStaticRoute, router: RowId) -> _Place:
     if LEARNED in row.external_ids:
         origin = row.options.get("origin", "")
-        key = LearnKey(router, row.ip_prefix, row.nexthop, origin, row.route_table)
+        key = LearnKey(router, canonical(row.ip_prefix), row.nexthop, origin, row.route_table)
         return _Place(router, key, None)
     network = parse_network(row.ip_prefix)
     own = None if network is None else OwnKey(router, network, row.route_table)

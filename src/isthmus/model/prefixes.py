@@ -45,6 +45,16 @@ def parse_network(text: str) -> Network | None:
 
 
 @lru_cache(_CACHE)
+def canonical(text: str) -> str:
+    """A prefix as its network address and length; unchanged if it does not parse.
+
+    `ovn-ic` up to 23.03 publishes a connected network with its host bits ("10.0.0.1/16").
+    """
+    network = parse_network(text)
+    return text if network is None else str(network)
+
+
+@lru_cache(_CACHE)
 def parse_address(text: str) -> Address | None:
     """A bare address."""
     try:

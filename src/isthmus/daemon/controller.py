@@ -1,0 +1,85 @@
+"""The controller's place in the loop: from the source's snapshots to marked reconcilers."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from isthmus.daemon.databases import Databases
+from isthmus.intent.base import IntentReconciler
+from isthmus.intent.inputs import Inputs
+from isthmus.intent.memory import remembered
+from isthmus.intent.snapshot import Snapshot
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database, NbGlobal
+from isthmus.ovsdb.poller import Poller
+from isthmus.reconcile.engine import Engine
+from isthmus.reconcile.view import View
+
+
+class Source(Protocol):
+    """Where the manifests come from."""
+
+    def fileno(self) -> int:
+        """Readable when `poll` may have something new."""
+
+    def next_wakeup(self) -> float:
+        """When `poll` must be called in any case: monotonic seconds."""
+
+    def poll(self, now: float) -> Snapshot | None:
+        """A new snapshot, or None."""
+
+    def close(self) -> None:
+        """Stop watching."""
+
+
+class Controller:
+    """Follows the source, and connects to the IC databases that it names.
+
+    Args:
+        source: closed with the loop.
+        inputs: shared with the reconcilers.
+        intents: the controller's reconcilers, part of the engine.
+        engine, databases, view: of the loop.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the composition root names each part once
+        self,
+        source: Source,
+        inputs: Inputs,
+        intents: "Sequence[IntentReconciler[object]]",
+        engine: Engine,
+        databases: Databases,
+        view: View,
+    ) -> None:
+        self._source, self._inputs, self._intents = source, inputs, intents
+        self._engine, self._databases, self._view = engine, databases, view
+
+    def run(self, now: float) -> None:
+        """Take over a new snapshot, and follow the addresses of the IC databases."""
+        snapshot = self._source.poll(now)
+        if snapshot is not None:
+            changed = self._inputs.update(snapshot)
+            for intent in self._intents:
+                intent.mark(intent.affected(changed))
+        for database, remote in zip((Database.IC_NB, Database.IC_SB), self._remotes(), strict=True):
+            self._databases.use(database, remote, self._engine, now)
+
+    def problems(self) -> Sequence[Problem]:
+        """What is wrong with the manifests."""
+        return self._inputs.problems()
+
+    def wait(self, poller: Poller, now: float) -> None:
+        """Wake when the source has something new."""
+        poller.wait_readable(self._source.fileno())
+        poller.wake_in(self._source.next_wakeup() - now)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._source.close()
+
+    def _remotes(self) -> tuple[str, str]:
+        """The IC databases of the configuration, or of the zone that is being left."""
+        config = self._inputs.config
+        if config is not None:
+            return config.ic_nb_remote, config.ic_sb_remote
+        memory = remembered(self._view.table(NbGlobal).single())
+        return (memory.ic_nb_remote, memory.ic_sb_remote) if memory else ("", "")

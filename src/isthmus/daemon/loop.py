@@ -1,0 +1,121 @@
+"""The loop: sessions, engine and feeds on one thread.
+
+A turn takes in what has come, lets the engine plan, sends what it planned; when a turn did
+nothing, the loop waits for the next event. Nothing is polled.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from isthmus.daemon.databases import Databases
+from isthmus.daemon.log import ProblemLog
+from isthmus.daemon.wake import StopSignal
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database
+from isthmus.ovsdb.poller import Poller
+from isthmus.reconcile.engine import Engine
+
+_log = logging.getLogger(__name__)
+
+
+class Feed(Protocol):
+    """What takes part in the loop beside databases and engine."""
+
+    def run(self, now: float) -> None:
+        """Do what can be done without waiting."""
+
+    def problems(self) -> Sequence[Problem]:
+        """What people must mend."""
+
+    def wait(self, poller: Poller, now: float) -> None:
+        """Have the poller wake when there is something to do."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class Loop:
+    """Runs an engine on its databases.
+
+    Args:
+        engine, databases: what to run.
+        feeds: run at the beginning of each turn, in this order.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        databases: Databases,
+        feeds: Sequence[Feed] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._databases, self._feeds = engine, databases, feeds
+        self._clock = clock
+        self._problems = ProblemLog()
+        self._was_active: bool | None = None
+        engine.recompute("start")
+
+    def run(self, on_ready: Callable[[], None], needed: frozenset[Database]) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        Args:
+            on_ready: called once, when the `needed` databases have been seen in full.
+        """
+        stop = StopSignal()
+        ready = False
+        try:
+            while not stop.received:
+                progress = self.turn()
+                if not ready and needed <= self._databases.synced:
+                    ready = True
+                    on_ready()
+                if not progress:
+                    self._wait(stop)
+            _log.info("ending on %s; nothing is withdrawn", stop.received)
+        finally:
+            stop.close()
+            for feed in self._feeds:
+                feed.close()
+            self._databases.close()
+
+    def turn(self) -> bool:
+        """Do what can be done without waiting; whether anything was."""
+        now = self._clock()
+        for feed in self._feeds:
+            feed.run(now)
+        changes = self._databases.run(now)
+        self._engine.apply(changes)
+        ended = list(self._databases.ended())
+        for transaction, result in ended:
+            self._engine.completed(transaction, result, now)
+        planned = self._engine.plan(now, self._databases.writable(), self._databases.synced)
+        for transaction in planned:
+            _log.debug("%s: %d operations", transaction.comment, len(transaction.operations))
+            self._databases.send(transaction)
+        self._say(now)
+        return bool(changes or ended or planned)
+
+    def _say(self, now: float) -> None:
+        active = self._databases.active
+        if active != self._was_active:
+            self._was_active = active
+            _log.info("%s", "active" if active else "standing by: the lock is not ours yet")
+        problems = [*self._engine.problems(), *self._databases.problems(now)]
+        for feed in self._feeds:
+            problems += feed.problems()
+        self._problems.update(problems)
+
+    def _wait(self, stop: StopSignal) -> None:
+        poller = Poller()
+        now = self._clock()
+        self._databases.wait(poller)
+        for feed in self._feeds:
+            feed.wait(poller, now)
+        poller.wait_readable(stop.fileno())
+        for due in (self._engine.next_wakeup(), self._databases.next_wakeup(now)):
+            if due is not None:
+                poller.wake_in(due - now)
+        poller.block()
