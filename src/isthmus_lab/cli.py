@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,8 @@ import typer
 
 from isthmus.cli.output import Output, OutputOption, console, error_console, print_json
 from isthmus_lab import netns, processes, removal, topology
+from isthmus_lab.columns import columns, command
+from isthmus_lab.demo import LIMIT_S, Demo
 from isthmus_lab.errors import lab_error
 from isthmus_lab.lab import Lab
 from isthmus_lab.names import STATE_VARIABLE, Places, state_base
@@ -24,6 +26,9 @@ DEFAULT = "demo"
 
 NameOption = Annotated[
     str, typer.Option("--name", "-n", envvar="ISTHMUS_LAB_NAME", help="The lab.")
+]
+RenameOption = Annotated[
+    str, typer.Option("--name", "-n", help="Call the lab this instead of the file's name.")
 ]
 StateOption = Annotated[
     Path | None,
@@ -51,9 +56,7 @@ def up(
     file: Annotated[
         str, typer.Argument(metavar="[TOPOLOGY]", help="A topology file, or a built-in name.")
     ] = DEFAULT,
-    name: Annotated[
-        str, typer.Option("--name", "-n", help="Call the lab this instead of the file's name.")
-    ] = "",
+    name: RenameOption = "",
     no_join: NoJoinOption = False,
     state: StateOption = None,
 ) -> None:
@@ -179,15 +182,44 @@ def logs(  # noqa: PLR0913, PLR0917 - the options of a verb
     os.execvp(command[0], command)  # noqa: S606 - no shell wanted
 
 
+@app.command()
+def demo(
+    file: Annotated[
+        str, typer.Argument(metavar="[TOPOLOGY]", help="A topology file, or a built-in name.")
+    ] = DEFAULT,
+    name: RenameOption = "",
+    limit: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long a change may take.")
+    ] = LIMIT_S,
+) -> None:
+    """Build a lab, join its clusters and show pods reaching each other; exit 0 if all held."""
+    shown = Demo(console(), limit)
+    lab = shown.run(topology.load(topology.find(file), name=name))
+    out = console()
+    out.print("\nSummary", style="bold")
+    out.print(shown.summary())
+    out.print(f"\n{'Everything held.' if shown.passed else 'NOT everything held.'} The lab is up.")
+    _say_next(lab)
+    if not shown.passed:
+        raise typer.Exit(1)
+
+
 def _say_next(lab: Lab) -> None:
     name, node, pod = lab.places.lab, lab.plan.nodes[0].name, next(iter(lab.plan.pods), None)
-    option = "" if name == DEFAULT else f" -n {name}"
-    out = error_console()
-    out.print(f"look:    isthmus lab status{option}")
-    out.print(f"         isthmus lab exec{option} {node} -- ovn-nbctl show")
+    option = [] if name == DEFAULT else ["-n", name]
+    hints = [
+        ("what runs", command("lab", "status", *option)),
+        ("zones and ports", command("lab", "exec", *option, node, "--", "isthmus", "show")),
+        ("routes", command("lab", "exec", *option, node, "--", "isthmus", "routes")),
+        ("OVN's own view", command("lab", "exec", *option, node, "--", "ovn-nbctl", "show")),
+    ]
     if pod is not None:
-        out.print(f"         isthmus lab exec{option} {pod.name} -- ip addr")
-    out.print(f"remove:  isthmus lab down{option}")
+        hints.append(("a shell in a pod", command("lab", "exec", *option, pod.name)))
+    if name == DEFAULT:
+        hints.append(("a third cluster", command("lab", "add", "third-cluster")))
+    remove = f"make down, or {command('lab', 'down')}" if name == DEFAULT else ""
+    hints.append(("remove it all", remove or command("lab", "down", *option)))
+    error_console().print("\n" + columns(("TO SEE OR DO", "TYPE"), hints))
 
 
 def _print_status(found: LabStatus) -> None:
@@ -205,7 +237,7 @@ def _print_status(found: LabStatus) -> None:
             )
             for node in cluster.nodes
         ]
-        _print_columns(("NODE", "ROLES", "ADDRESS", "CHASSIS", "DAEMONS", "TUNNELS TO"), nodes)
+        out.print(columns(("NODE", "ROLES", "ADDRESS", "CHASSIS", "DAEMONS", "TUNNELS TO"), nodes))
         pods = [
             (
                 *(pod.name, pod.node, pod.subnet, " ".join(pod.addresses)),
@@ -213,18 +245,9 @@ def _print_status(found: LabStatus) -> None:
             )
             for pod in cluster.pods
         ]
-        _print_columns(("POD", "NODE", "SUBNET", "ADDRESS", "PORT"), pods)
+        out.print(columns(("POD", "NODE", "SUBNET", "ADDRESS", "PORT"), pods))
 
 
 def _summary(daemons: dict[str, int | None]) -> str:
     missing = [name for name, pid in daemons.items() if pid is None]
     return f"NOT RUNNING: {' '.join(missing)}" if missing else f"{len(daemons)} running"
-
-
-def _print_columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    # Not a rich table: it would cut cells to the width of the terminal, or of a pipe's 80.
-    lines = [heads, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        console().print("  " + "  ".join(cells).rstrip())

@@ -1,0 +1,231 @@
+"""The demo: clusters that are joined, used, partly closed and opened again, each step checked.
+
+Called by `isthmus lab demo`. Everything shown is asked of the running system; a step that fails
+does not stop the others, but the demo fails with it.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from isthmus_lab import probe
+from isthmus_lab.columns import columns
+from isthmus_lab.errors import LabError, lab_error
+from isthmus_lab.lab import Lab
+from isthmus_lab.plan import ClusterPlan, SubnetPlan
+from isthmus_lab.probe import Path
+from isthmus_lab.topology import Topology
+from isthmus_lab.waiting import wait_until
+
+LIMIT_S = 30.0
+"""For a change to reach every cluster: tens of times what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that the demo has made sure of.
+
+    Args:
+        what: what was to hold.
+        fault: why it did not; empty if it did.
+        seconds: how long it took to come about.
+    """
+
+    what: str
+    fault: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class Demo:
+    """A run of the demo.
+
+    Args:
+        out: takes what is shown.
+        limit_s: how long a change may take to reach every cluster.
+        checks: what was made sure of, in order.
+    """
+
+    out: Console
+    limit_s: float = LIMIT_S
+    checks: list[Check] = field(default_factory=list)
+    _start: float = field(default_factory=time.monotonic)
+
+    def run(self, topology: Topology) -> Lab:
+        """Build a lab and show it; it stays up.
+
+        Args:
+            topology: at least two clusters with pods.
+
+        Raises:
+            LabError: the lab could not be built.
+        """
+        self._title(f"Building the lab {topology.name}")
+        lab = Lab.up(topology, join=False, report=self._reached)
+        paths = probe.paths(lab.plan.pods, lab.plan.pods)
+        self._join(lab, paths)
+        self._show(lab)
+        self._traffic(lab, paths)
+        self._close_and_open(lab, paths)
+        return lab
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything held."""
+        return not any(check.fault for check in self.checks)
+
+    def summary(self) -> str:
+        """A table of what was made sure of."""
+        rows = [
+            ("ok" if not check.fault else "FAILED", f"{check.seconds:.1f} s", check.what)
+            for check in self.checks
+        ]
+        return columns(("RESULT", "TOOK", "WHAT"), rows)
+
+    def _join(self, lab: Lab, paths: Sequence[Path]) -> None:
+        self._title("Joining the clusters: ovn-ic-config")
+        with self._check("before, no pod reaches another cluster"):
+            _expect_silence(lab, paths)
+        for cluster in lab.plan.clusters:
+            handle = lab.cluster(cluster.name)
+            handle.join()
+            self._reached(f"cluster {cluster.name}: ovn-ic-config written")
+        with self._check("the first ping from cluster to cluster"):
+            wait_until(lambda: probe.ping(lab.places, paths), self.limit_s, "the first ping")
+        with self._check("every pod reaches every pod of the other clusters"):
+            _wait_for_all(lab, paths, self.limit_s)
+
+    def _show(self, lab: Lab) -> None:
+        self._title("Who takes part: isthmus show")
+        with self._check("isthmus show"):
+            self._print(lab.run(lab.plan.clusters[0].central.name, ["isthmus", "show"]))
+        for cluster in lab.plan.clusters:
+            self._title(f"Routes of {cluster.name}: isthmus routes")
+            with self._check(f"isthmus routes in {cluster.name}"):
+                self._print(lab.run(cluster.central.name, ["isthmus", "routes"]))
+                _expect_learned(lab, cluster)
+
+    def _traffic(self, lab: Lab, paths: Sequence[Path]) -> None:
+        self._title("Ping and HTTP between all pods of different clusters, by pod IP")
+        trips, answers = probe.ping(lab.places, paths), probe.http(lab.places, paths)
+        rows = [
+            (
+                *(path.source.name, path.target.name, str(path.address)),
+                f"{trips[path] * 1000:.1f} ms" if path in trips else "NO ANSWER",
+                answers[path],
+            )
+            for path in paths
+        ]
+        self._print(columns(("FROM", "TO", "ADDRESS", "PING", "HTTP"), rows))
+        with self._check(f"ping on all {len(paths)} paths"):
+            _fail_if([str(path) for path in paths if path not in trips], "no answer")
+        with self._check(f"HTTP on all {len(paths)} paths; the server sees the pod's own IP"):
+            wrong = [path for path in paths if not probe.sees_own_address(path, answers[path])]
+            _fail_if([f"{path}: {answers[path]}" for path in wrong], "wrong answer")
+
+    def _close_and_open(self, lab: Lab, paths: Sequence[Path]) -> None:
+        cluster, subnet = _subnet_to_close(lab)
+        self._title(f"Live: disableInterConnection on the subnet {subnet.name} of {cluster.name}")
+        inside = {pod.name for pod in cluster.pods if pod.subnet == subnet.name}
+        closed = [path for path in paths if {path.source.name, path.target.name} & inside]
+        rest = [path for path in paths if path not in closed]
+        manifests = lab.cluster(cluster.name).manifests
+        manifests.merge("Subnet", subnet.name, "spec", {"disableInterConnection": True})
+        others = [other for other in lab.plan.clusters if other != cluster]
+        with self._check(f"its route is gone in {', '.join(other.name for other in others)}"):
+            wait_until(
+                lambda: all(_shows(lab, other, subnet, present=False) for other in others),
+                self.limit_s,
+                f"the route of {subnet.name} to disappear",
+            )
+        with self._check("its pods are out of reach, all others are not"):
+            wait_until(
+                lambda: not probe.ping(lab.places, closed, 0.2),
+                self.limit_s,
+                "silence of the subnet",
+            )
+            _wait_for_all(lab, rest, self.limit_s)
+        manifests.merge("Subnet", subnet.name, "spec", {"disableInterConnection": False})
+        with self._check("set back to false, the route is there again"):
+            wait_until(
+                lambda: all(_shows(lab, other, subnet, present=True) for other in others),
+                self.limit_s,
+                f"the route of {subnet.name} to appear",
+            )
+        with self._check("and so are its pods"):
+            _wait_for_all(lab, paths, self.limit_s)
+
+    @contextmanager
+    def _check(self, what: str) -> Iterator[None]:
+        start, fault = time.monotonic(), ""
+        try:
+            with self.out.status(what):
+                yield
+        except LabError as error:
+            fault = str(error)
+        self.checks.append(Check(what, fault, time.monotonic() - start))
+        self._reached(f"FAILED: {what}: {fault}" if fault else f"ok: {what}")
+
+    def _title(self, text: str) -> None:
+        self.out.print(f"\n{text}", style="bold")
+
+    def _reached(self, line: str) -> None:
+        style = "bold red" if line.startswith("FAILED") else None
+        self.out.print(f"{time.monotonic() - self._start:5.1f} s  {line}", style=style)
+
+    def _print(self, text: str) -> None:
+        self.out.print(text.rstrip())
+
+
+def _fail_if(cases: Sequence[str], message: str) -> None:
+    if cases:
+        raise lab_error("traffic", message, "see `isthmus lab status`", value="; ".join(cases))
+
+
+def _expect_silence(lab: Lab, paths: Sequence[Path]) -> None:
+    _fail_if([str(path) for path in probe.ping(lab.places, paths)], "answered already")
+
+
+def _wait_for_all(lab: Lab, paths: Sequence[Path], limit_s: float) -> None:
+    wait_until(
+        lambda: len(probe.ping(lab.places, paths)) == len(paths), limit_s, "answers on every path"
+    )
+
+
+def _learned(lab: Lab, cluster: ClusterPlan) -> set[str]:
+    """The prefixes that a cluster has learned, as OVN holds them."""
+    text = lab.cluster(cluster.name).nbctl("lr-route-list", "ovn-cluster")
+    return {line.split()[0] for line in text.splitlines() if "(learned)" in line}
+
+
+def _expect_learned(lab: Lab, cluster: ClusterPlan) -> None:
+    """Make sure that a cluster has learned what the others offer it, in its families."""
+    families = {network.version for network in cluster.join.cidr}
+    wanted = {
+        str(network)
+        for other in lab.plan.clusters
+        for subnet in other.subnets
+        for network in subnet.cidr
+        if other != cluster and network.version in families
+        if not subnet.disable_inter_connection
+    }
+    missing = sorted(wanted - _learned(lab, cluster))
+    _fail_if(missing, f"not learned in {cluster.name}")
+
+
+def _shows(lab: Lab, cluster: ClusterPlan, subnet: SubnetPlan, *, present: bool) -> bool:
+    """Whether a cluster has learned a subnet of another, or nothing of it."""
+    families = {network.version for network in cluster.join.cidr}
+    wanted = {str(network) for network in subnet.cidr if network.version in families}
+    found = wanted & _learned(lab, cluster)
+    return found == wanted if present else not found
+
+
+def _subnet_to_close(lab: Lab) -> tuple[ClusterPlan, SubnetPlan]:
+    """The last subnet with pods of the first cluster."""
+    cluster = lab.plan.clusters[0]
+    used = {pod.subnet for pod in cluster.pods}
+    return cluster, [subnet for subnet in cluster.subnets if subnet.name in used][-1]
