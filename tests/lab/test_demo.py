@@ -1,0 +1,84 @@
+"""The demo, and Isthmus in every example topology: real packets from pod to pod."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from isthmus_lab import probe
+from isthmus_lab.lab import Lab
+from isthmus_lab.topology import Topology, find, load
+from isthmus_lab.waiting import wait_until
+
+pytestmark = pytest.mark.lab
+
+ISTHMUS = str(Path(sys.executable).with_name("isthmus"))
+EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/topologies/*.yaml"))
+LIMIT_S = 30.0
+
+
+def run_demo(topology: str, name: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo to its end, as a user does."""
+    command = [ISTHMUS, "lab", "demo", topology, "-n", name]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_demo_holds_in_every_example(path: Path, lab_name: Callable[[], str]) -> None:
+    """The demo ends well with every example and leaves the lab up."""
+    name = lab_name()
+    done = run_demo(str(path), name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Everything held" in done.stdout
+    status = [ISTHMUS, "lab", "status", "-n", name]
+    assert subprocess.run(status, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", ["node az1-gw", "ovn-ic-config written", "isthmus show"])
+def test_demo_runs_again_after_a_kill(after: str, lab_name: Callable[[], str]) -> None:
+    """Killed at any stage, the demo runs through the next time."""
+    name = lab_name()
+    with subprocess.Popen(
+        [ISTHMUS, "lab", "demo", "-n", name], stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdout is not None
+        next(line for line in starter.stdout if after in line)
+        starter.kill()
+    done = run_demo("demo", name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_demo_fails_if_something_does_not_hold(lab_name: Callable[[], str], tmp_path: Path) -> None:
+    """A cluster that nothing joins makes the demo fail, and the summary says what did not hold."""
+    file = tmp_path / "topology.yaml"
+    file.write_text(
+        find("demo").read_text().replace("- name: az2", "- name: az2\n    engine: none")
+    )
+    command = [ISTHMUS, "lab", "demo", str(file), "-n", lab_name(), "--limit", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+    assert "NOT everything held" in done.stdout
+
+
+def test_first_ping_within_15_seconds(make_lab: Callable[[Topology], Lab]) -> None:
+    """From nothing to a ping answered in the other cluster in at most 15 s."""
+    start = time.monotonic()
+    lab = make_lab(load(find("demo")))
+    paths = probe.paths(lab.plan.pods, lab.plan.pods)
+    wait_until(lambda: probe.ping(lab.places, paths), LIMIT_S, "the first ping")
+    assert time.monotonic() - start < 15
+
+
+def test_third_cluster_joins_a_running_lab(make_lab: Callable[[Topology], Lab]) -> None:
+    """A cluster added to the running demo reaches the others and is reached by them."""
+    lab = make_lab(load(find("demo"))).add(find("third-cluster"))
+    paths = probe.paths(lab.plan.pods, lab.plan.pods)
+    wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
+    answers = probe.http(lab.places, paths)
+    assert [path for path in paths if not probe.sees_own_address(path, answers[path])] == []
