@@ -6,7 +6,7 @@ from isthmus.exchange.wiring import exchange
 from isthmus.intent.inputs import CONFIG_MAP, Inputs
 from isthmus.intent.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.intent.wiring import reconcilers
-from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Value
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Operation, Ref, Update, Value
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
     Chassis,
@@ -79,6 +79,10 @@ class Region:
         """Create a transit switch."""
         ids = {"subnet": subnets, "vendor": vendor}
         self.ic_nb.transact([Insert(TransitSwitch, {"name": name, "external_ids": ids})])
+
+    def drop_ts(self, name: str) -> None:
+        """Delete a transit switch."""
+        self.ic_nb.transact([Delete(TransitSwitch, RowId(self.ts(name)["_uuid"]))])
 
     def ts(self, name: str = "ts") -> dict[str, Any]:
         """A transit switch."""

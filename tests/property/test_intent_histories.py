@@ -1,0 +1,188 @@
+"""Random histories of two controlled clusters: incremental equals recompute."""
+
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.model.operations import Delete, Insert, Mutate, Ref, set_keys
+from isthmus.model.rows import (
+    Chassis,
+    Database,
+    GatewayChassis,
+    LogicalRouter,
+    LogicalRouterPolicy,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    RowId,
+    TransitSwitch,
+)
+from support.site import Region, Site, config_map, node, subnet
+
+TS = {"ts": "169.254.100.0/29", "ts1": "fd00:101::/126", "ts2": "10.9.0.0/29,fd00:102::/125"}
+PREFIXES = ("10.1.0.0/16", "10.77.0.0/24", "fd00:77::/64")
+
+
+def _config(site: Site, value: int) -> None:
+    site.apply(
+        config_map(
+            az_name=site.name,
+            auto_route="true" if value % 3 else "false",
+            gw_nodes=("gw", "gw2,gw", "stranger", "gw,gw2")[value % 4],
+        )
+    )
+
+
+def _rename(site: Site, value: int) -> None:
+    # Names of different first letters per site: only sometimes do they want the same one.
+    site.apply(config_map(az_name=f"{site.name[0]}{value}" if value else "same"))
+
+
+def _leave(site: Site, value: int) -> None:
+    if value % 2 and config_map().key in site.manifests:
+        site.delete(config_map())
+    else:
+        site.apply(config_map(enable_ic="false"))
+
+
+def _spoil(site: Site, value: int) -> None:
+    site.apply(config_map(enable_ic="True"), complete=bool(value % 2))
+
+
+def _subnet(site: Site, value: int) -> None:
+    closed = bool(value % 2)
+    site.apply(subnet(f"s{value % 3}", PREFIXES[value % 3], disableInterConnection=closed))
+
+
+def _node(site: Site, value: int) -> None:
+    site.apply(node("gw2", f"192.0.2.{value}"))
+
+
+def _chassis(site: Site, value: int) -> None:
+    name = f"second-{site.name}"
+    have = site.all(Chassis, name=name)
+    if not have:
+        site.add_chassis(name, "gw2", f"198.51.100.{ord(site.name[0])}", interconn=value % 2 == 0)
+    else:
+        config = {"is-interconn": "true"} if value % 2 else {}
+        site.set(Chassis, RowId(have[0]["_uuid"]), other_config=config)
+
+
+def _ts(site: Site, value: int) -> None:
+    name = sorted(TS)[value % 3]
+    have = site.all(TransitSwitch, name=name)
+    if have and value > 3:
+        site.write(Delete(TransitSwitch, RowId(have[0]["_uuid"])))
+    elif have:
+        ids = {"subnet": TS[name] if value % 2 else "172.16.0.0/28"}
+        site.write(set_keys(TransitSwitch, RowId(have[0]["_uuid"]), "external_ids", ids))
+    else:
+        ids = {"subnet": TS[name], "vendor": "kube-ovn" if value else "other"}
+        site.write(Insert(TransitSwitch, {"name": name, "external_ids": ids}))
+
+
+def _route(site: Site, value: int) -> None:
+    prefix = PREFIXES[value % 3]
+    if site.all(LogicalRouterStaticRoute, ip_prefix=prefix):
+        site.drop_route(prefix)
+    else:
+        nexthop = "169.254.100.3" if value > 2 else "10.9.0.3"
+        site.add_route(prefix, "fd00:101::2" if ":" in prefix else nexthop)
+
+
+def _policy(site: Site, value: int) -> None:
+    row = {"priority": 29500 - value % 2, "match": f"ip4.dst == {PREFIXES[value % 2]}"}
+    ids = {"vendor": "kube-ovn"} if value > 2 else {}
+    site.adopt("policies", LogicalRouterPolicy, action="allow", external_ids=ids, **row)
+
+
+def _drift(site: Site, value: int) -> None:
+    kind, changes = [
+        (LogicalRouterPort, {"networks": frozenset({"169.254.100.3/29"})}),
+        (LogicalRouterPort, {"external_ids": {"vendor": "kube-ovn"}}),
+        (LogicalSwitchPort, {"addresses": frozenset({"unknown"})}),
+        (LogicalSwitchPort, {"options": {"router-port": "elsewhere"}}),
+        (GatewayChassis, {"priority": 7}),
+        (LogicalRouterPolicy, {"action": "drop"}),
+    ][value]
+    rows = [row for row in site.all(kind) if row.get("name") != "ovn-default"]
+    if rows and rows[0].get("type") != "remote":
+        site.set(kind, RowId(rows[0]["_uuid"]), **changes)
+
+
+def _undo(site: Site, value: int) -> None:
+    kind, column = [
+        (LogicalSwitch, "ports"),
+        (LogicalRouterPort, "gateway_chassis"),
+        (LogicalRouter, "policies"),
+        (LogicalRouter, "ports"),
+    ][value % 4]
+    for row in site.all(kind):
+        gone = [
+            uuid for uuid in row[column] if uuid != site.uuid(LogicalRouterPort, name="ovn-default")
+        ]
+        if gone:
+            refs = frozenset(Ref(RowId(uuid)) for uuid in sorted(gone)[:1])
+            site.write(Mutate(kind, RowId(row["_uuid"]), ((column, "delete", refs),)))
+            return
+
+
+def _reach(site: Site, value: int) -> None:
+    local = {Database.NB, Database.SB}
+    site.reachable = local if value % 2 else set(Database)
+
+
+def _restart(site: Site, value: int) -> None:
+    site.start()
+
+
+STEPS: list[Callable[[Site, int], None]] = [
+    _config, _config, _rename, _leave, _spoil, _subnet, _node, _chassis,
+    _ts, _ts, _route, _policy, _drift, _drift, _undo, _reach, _restart,
+]  # fmt: skip
+HISTORY = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from(STEPS), st.integers(0, 5), st.booleans()),
+    max_size=20,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(history=HISTORY)
+def test_incremental_equals_recompute(history: list[tuple[int, object, int, bool]]) -> None:
+    """Whenever things have settled, a full recompute neither writes nor reports anything new."""
+    region = Region("a1", "b1")
+    for site in region.sites:
+        site.join()
+    region.settle()
+    for who, step, value, settle in history:
+        step(region.sites[who], value)  # type: ignore[operator]
+        if settle:
+            region.settle()
+            _check(region)
+    for site in region.sites:
+        site.reachable = set(Database)
+    region.settle()
+    _check(region)
+    _check_addresses(region)
+
+
+def _check(region: Region) -> None:
+    for site in region.sites:
+        before = {name: len(d.committed) for name, d in site.databases.items()}
+        problems = site.problems()
+        site.engine.recompute("test")
+        site.settle()
+        assert {name: len(d.committed) for name, d in site.databases.items()} == before
+        assert site.problems() == problems
+
+
+def _check_addresses(region: Region) -> None:
+    """No two clusters' ports on one transit switch share an address."""
+    seen: dict[tuple[str, str], str] = {}
+    for site in region.sites:
+        for port in site.all(LogicalRouterPort):
+            ts = port["external_ids"].get("isthmus-transit-switch")
+            for network in port["networks"] if ts else ():
+                assert seen.setdefault((ts, network), site.name) == site.name, (ts, network)
