@@ -8,6 +8,9 @@ BIN := .venv/bin
 # Where Debian has OVN's and Open vSwitch's daemons, and users' shells do not look.
 export PATH := $(PATH):/usr/sbin:/sbin
 
+# Building networks takes root.
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+
 .PHONY: help
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -36,6 +39,14 @@ check: venv ## check format, lint, types and layers, run unit and property tests
 .PHONY: test
 test: check ## check, then test with real databases and networks; skips what needs root or packages
 	@bash scripts/test.sh
+
+.PHONY: demo
+demo: setup ## build two clusters on this machine, join them, show pods reaching each other
+	@$(SUDO) $(BIN)/isthmus lab demo
+
+.PHONY: down
+down: venv ## remove what `make demo` has built
+	@$(SUDO) $(BIN)/isthmus lab down
 
 .PHONY: lock
 lock: ## resolve pyproject.toml's dependencies anew and pin them in requirements/

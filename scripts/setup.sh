@@ -81,7 +81,7 @@ virtual_environment() {
     # A virtual environment whose Python is gone, or that was moved, is made anew.
     if ! stamped pins "$pins" || ! "$VENV/bin/python" -c '' 2>/dev/null; then
         python=$(find_python) || die "$PYTHON_NEEDED is missing; install it, or name it in PYTHON"
-        echo "making the virtual environment $VENV with $python"
+        echo "installing Python packages into $VENV, with $python"
         rm -f "$VENV"/.stamp-*
         "$VENV/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$VENV"
         "${pip[@]}" install --requirement requirements/build.txt

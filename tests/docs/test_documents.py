@@ -1,0 +1,156 @@
+"""What the documents say is so: links, names, commands, layers."""
+
+import importlib
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from isthmus.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PACKAGES = (
+    "model",
+    "reconcile",
+    "ovsdb",
+    "exchange",
+    "intent",
+    "observe",
+    "sources",
+    "icdb",
+    "daemon",
+    "cli",
+)
+
+every_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def code(text: str) -> Iterator[str]:
+    """The lines of code blocks, and the code within sentences."""
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield from block.splitlines()
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    yield from (" ".join(found.split()) for found in re.findall(r"`([^`]+)`", prose))
+
+
+def commands(text: str, program: str) -> Iterator[list[str]]:
+    """The arguments of each call of a program."""
+    for line in code(text):
+        line = line.removeprefix("$ ").removeprefix("# ").removeprefix(".venv/bin/")  # noqa: PLW2901
+        if line.startswith(f"{program} "):
+            yield shlex.split(line.partition(" #")[0])[1:]
+
+
+@every_document
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link is to a file that exists."""
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", read(document))
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (document.parent / target).exists()] == []
+
+
+@every_document
+def test_make_targets_exist(document: Path) -> None:
+    """Every `make TARGET` that is named is one that `make help` explains."""
+    targets = set(re.findall(r"^([a-z-]+):.*## ", read(ROOT / "Makefile"), re.MULTILINE))
+    named = {word for args in commands(read(document), "make") for word in args}
+    assert named - targets == set()
+
+
+@every_document
+def test_commands_exist(document: Path) -> None:
+    """Every verb and flag of `isthmus` that is named exists."""
+    for args in commands(read(document), "isthmus"):
+        check_command(args)
+
+
+def check_command(args: list[str]) -> None:
+    command: Any = typer.main.get_command(app)
+    context = typer.Context(command)
+    words = args.copy()
+    while words and hasattr(command, "get_command") and not words[0].startswith("-"):
+        verb = words.pop(0)
+        command = command.get_command(context, verb)
+        assert command is not None, f"no verb {verb}: isthmus {' '.join(args)}"
+    if "--" in words:
+        words = words[: words.index("--")]
+    flags = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+    known = {flag for parameter in command.params for flag in parameter.opts} | {"--help", "-h"}
+    assert flags <= known, f"no such flag: isthmus {' '.join(args)}"
+
+
+@every_document
+def test_names_exist(document: Path) -> None:
+    """Every module, function and file that is named exists; NAME stands for one to come."""
+    for name in code(read(document)):
+        if "NAME" in name:
+            continue
+        match = re.fullmatch(r"(?:isthmus\.)?((\w+)\.\w+(?:\.\w+)*)", name)
+        if match and match[2] in PACKAGES and not name.endswith((".py", ".md")):
+            assert resolves(f"isthmus.{match[1]}"), name
+        if re.fullmatch(r"(?:src|tests|scripts|examples|docs|requirements)/[\w./-]+", name):
+            assert (ROOT / name).exists(), name
+        if re.fullmatch(r"(?:cli|exchange|intent|icdb|ovsdb|sources|daemon)/\w+\.py", name):
+            assert (ROOT / "src" / "isthmus" / name).exists(), name
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name is a module, or an attribute of one."""
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        module, _, attribute = name.rpartition(".")
+        return "." in module and hasattr(importlib.import_module(module), attribute)
+    return True
+
+
+def test_layers_are_those_that_are_checked() -> None:
+    """ARCHITECTURE.md lists the layers that import-linter checks, in the same order."""
+    config = tomllib.loads(read(ROOT / "pyproject.toml"))
+    [contract] = [c for c in config["tool"]["importlinter"]["contracts"] if c["type"] == "layers"]
+    _, _, table = read(ROOT / "ARCHITECTURE.md").partition("| layer | what it is |\n")
+    rows = table.partition("\n\n")[0].splitlines()[1:]
+    cells = [re.split(r"(?<!\\)\|", row)[1] for row in rows]
+    said = [" | ".join(re.findall(r"`([\w.]+)`", cell)) for cell in cells]
+    assert said == contract["layers"]
+
+
+def test_decisions_are_listed() -> None:
+    """The index of decisions has them all, by their titles, in order."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    titles = [read(page).splitlines()[0].partition(". ")[2] for page in pages]
+    index = read(ROOT / "docs" / "decisions" / "README.md")
+    listed = re.findall(r"^\d+\. \[(.*)\]\((.*)\)$", index, re.MULTILINE)
+    assert listed == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
+
+
+def test_libraries_have_their_reasons() -> None:
+    """Decision 2 names every run-time dependency, and no other."""
+    config = tomllib.loads(read(ROOT / "pyproject.toml"))
+    declared = {re.split(r"[<>=]", text)[0] for text in config["project"]["dependencies"]}
+    page = read(ROOT / "docs" / "decisions" / "0002-libraries.md")
+    assert set(re.findall(r"^\| (\w+) \|", page, re.MULTILINE)) - {"library"} == declared
+
+
+def test_both_readmes_say_the_same() -> None:
+    """The Chinese README has the sections, commands and diagrams of the English one."""
+    english, chinese = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
+
+    def skeleton(text: str) -> tuple[int, list[str]]:
+        blocks = re.findall(r"^```\w*\n.*?^```", text, re.MULTILINE | re.DOTALL)
+        shown = [block for block in blocks if not block.startswith("```mermaid")]
+        return len(re.findall(r"^#+ ", text, re.MULTILINE)), shown
+
+    assert skeleton(read(english)) == skeleton(read(chinese))
