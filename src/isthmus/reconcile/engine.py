@@ -5,7 +5,6 @@ At most one transaction per database is in flight; keys that become dirty meanwh
 end, so a plan is never made from a view that lacks what was just written.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +90,7 @@ class Engine:
     recomputes: int = 0
     _watchers: dict[type[Row], list[tuple[AnyReconciler, Watch[Any]]]] = field(init=False)
     _in_flight: dict[Database, Transaction] = field(init=False, default_factory=dict)
-    _isolated: dict[Database | None, deque[Work]] = field(init=False, default_factory=dict)
+    _isolated: dict[Database | None, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -130,6 +129,7 @@ class Engine:
             `completed` is called for it.
         """
         self._wake(now)
+        self._hold_back(frozenset(synced))
         planned: list[Transaction] = []
         batches: dict[Database, tuple[list[Operation], list[Work]]] = {}
         for reconciler in self.reconcilers:
@@ -141,7 +141,8 @@ class Engine:
         for database, (operations, work) in batches.items():
             if operations:
                 planned.append(Transaction(database, tuple(operations), tuple(work)))
-        planned += self._isolate(writable)
+        busy = self._in_flight.keys() | {transaction.database for transaction in planned}
+        planned += self._isolate(set(writable) - busy)
         for transaction in planned:
             self._in_flight[transaction.database] = transaction
         return planned
@@ -162,7 +163,8 @@ class Engine:
                 self._mark(transaction.work)
             case Failed() if len(transaction.work) > 1:
                 # One bad key must not hold up the others: each gets a transaction of its own.
-                self._isolated.setdefault(transaction.database, deque()).extend(transaction.work)
+                for work in transaction.work:
+                    self._try_alone(work)
             case Failed():
                 self._delay(transaction.work[0], result, now)
 
@@ -232,7 +234,7 @@ class Engine:
             del reconciler.dirty[key]
             if (reconciler, key) in self._failures:
                 # Something changed for it: try at once, but alone, so it cannot fail others.
-                self._isolated.setdefault(reconciler.writes, deque()).append((reconciler, key))
+                self._try_alone((reconciler, key))
                 continue
             reconciler.handled += 1
             wanted = tuple(reconciler.reconcile(key))
@@ -240,22 +242,29 @@ class Engine:
                 operations += wanted
                 work.append((reconciler, key))
 
-    def _isolate(self, writable: Collection[Database]) -> Iterable[Transaction]:
+    def _try_alone(self, work: Work) -> None:
+        self._isolated.setdefault(work[0].writes, {})[work] = None
+
+    def _hold_back(self, synced: frozenset[Database]) -> None:
+        """Retries, too, wait for what their reconcilers need, and keep nobody else from working."""
+        for queue in self._isolated.values():
+            for work in [work for work in queue if not work[0].needs <= synced]:
+                del queue[work]
+                self._mark((work,))
+
+    def _isolate(self, free: Collection[Database]) -> Iterable[Transaction]:
         for database, queue in self._isolated.items():
-            while (
-                queue
-                and database is not None
-                and database in writable
-                and database not in self._in_flight
-            ):
-                reconciler, key = queue.popleft()
+            while queue and database is not None and database in free:
+                work = next(iter(queue))
+                del queue[work]
+                reconciler, key = work
                 reconciler.dirty.pop(key, None)
                 reconciler.handled += 1
                 operations = tuple(reconciler.reconcile(key))
                 if operations:
-                    yield Transaction(database, operations, ((reconciler, key),))
+                    yield Transaction(database, operations, (work,))
                     break
-                self._failures.pop((reconciler, key), None)
+                self._failures.pop(work, None)
 
     def _mark(self, work: Iterable[Work]) -> None:
         for reconciler, key in work:
@@ -269,7 +278,7 @@ class Engine:
         self._failures[work] = _Failure(attempts, now + delay, result)
 
     def _wake(self, now: float) -> None:
-        for (reconciler, key), failure in self._failures.items():
+        for work, failure in self._failures.items():
             if failure.due <= now:
                 failure.due = now + BACKOFF_MOST
-                self._isolated.setdefault(reconciler.writes, deque()).append((reconciler, key))
+                self._try_alone(work)
