@@ -245,6 +245,17 @@ class ClusterHandle:
         """Delete `ovn-ic-config`."""
         self.manifests.delete("ConfigMap", "ovn-ic-config")
 
+    def restart_isthmus(self) -> None:
+        """Kill Isthmus as a crash would, and start it again. Raises: LabError."""
+        host = self.plan.central.name
+        self.lab.kill(host, "isthmus")
+        self.lab.start(host, "isthmus", commands.engine(self.lab.places, self.plan))
+
+    def isthmus_log(self) -> str:
+        """What Isthmus has logged since the lab was made."""
+        log = self.lab.places.log(self.plan.central.name, "isthmus")
+        return log.read_text(encoding="utf-8", errors="replace")
+
     def nbctl(self, *command: str) -> str:
         """Run ovn-nbctl on the cluster's NB database. Raises: LabError."""
         return self.lab.run(self.plan.central.name, ["ovn-nbctl", *command])

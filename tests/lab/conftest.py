@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ from isthmus_lab.names import state_base
 from isthmus_lab.removal import known
 from isthmus_lab.status import status_of
 from isthmus_lab.topology import Topology
+from support.joined import Joined, topology
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "test-output"
+NUMBERS = count()
 FAILED = pytest.StashKey[bool]()
 DATABASES = {"db.sock": "Open_vSwitch", "ovnnb_db.sock": "OVN_Northbound"} | {
     "ovnsb_db.sock": "OVN_Southbound",
@@ -32,7 +36,10 @@ DATABASES = {"db.sock": "Open_vSwitch", "ovnnb_db.sock": "OVN_Northbound"} | {
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Tell fixtures whether their test failed."""
     outcome = yield
-    item.stash[FAILED] = item.stash.get(FAILED, False) or outcome.get_result().failed
+    for node in (item, item.parent):
+        # The module too: its lab may serve several tests.
+        if node is not None:
+            node.stash[FAILED] = node.stash.get(FAILED, False) or outcome.get_result().failed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,23 +51,44 @@ def _labs_of_the_dead() -> None:
             Lab.down(name)
 
 
-@pytest.fixture
-def lab_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+@contextmanager
+def labs_for(node: pytest.Item | pytest.Collector) -> Iterator[Callable[[], str]]:
     """Names for labs; whatever is made under them is removed at the end."""
     names: list[str] = []
 
     def new() -> str:
-        names.append(f"t{os.getpid()}-{len(names)}")
+        names.append(f"t{os.getpid()}-{next(NUMBERS)}")
         return names[-1]
 
-    yield new
-    if request.node.stash.get(FAILED, False):
+    try:
+        yield new
+        if node.stash.get(FAILED, False):
+            for name in names:
+                _keep_evidence(name, OUTPUT / re.sub(r"[^\w.-]+", "_", node.name) / name)
+    finally:
         for name in names:
-            _keep_evidence(name, OUTPUT / re.sub(r"[^\w.-]+", "_", request.node.name) / name)
-    for name in names:
-        Lab.down(name)
-        assert not netns.of_lab(name)
-        assert not processes.of_lab(name)
+            Lab.down(name)
+    assert not any(netns.of_lab(name) or processes.of_lab(name) for name in names)
+
+
+@pytest.fixture
+def lab_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Names for the labs of one test."""
+    with labs_for(request.node) as new:
+        yield new
+
+
+@pytest.fixture(scope="module")
+def _joined(request: pytest.FixtureRequest) -> Iterator[Joined]:
+    with labs_for(request.node) as new:
+        yield Joined.of(Lab.up(topology().model_copy(update={"name": new()})))
+
+
+@pytest.fixture
+def joined(_joined: Joined) -> Joined:
+    """Two clusters joined by Isthmus, shared by a module's tests and reset before each."""
+    _joined.reset()
+    return _joined
 
 
 @pytest.fixture
