@@ -1,5 +1,6 @@
 """Whole clusters for tests of the controller: fake databases, a minimal northd, both engines."""
 
+import random
 from typing import Any
 
 from isthmus.exchange.wiring import exchange
@@ -12,15 +13,18 @@ from isthmus.model.rows import (
     Chassis,
     Database,
     LogicalRouter,
+    LogicalRouterPolicy,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
+    LogicalSwitch,
+    LogicalSwitchPort,
     NbGlobal,
     Row,
     RowId,
     SbEncap,
     TransitSwitch,
 )
-from isthmus.reconcile.engine import Engine
+from isthmus.reconcile.engine import Engine, Transaction
 from isthmus.reconcile.view import View
 from support.fake_ovsdb import FakeCluster, FakeDatabase
 from support.zone import northd
@@ -108,12 +112,14 @@ class Site(FakeCluster):
 
     Attributes:
         reachable: the databases that can be read and written.
+        chance: decides which transaction in flight ends first.
     """
 
     def __init__(self, name: str, number: int, ic_nb: FakeDatabase, ic_sb: FakeDatabase) -> None:
         super().__init__(ic_nb, ic_sb)
         self.name = name
         self.reachable = set(Database)
+        self.chance = random.Random(number)  # noqa: S311 - no secret
         self.nb, self.sb = self.databases[Database.NB], self.databases[Database.SB]
         self.manifests: dict[ObjectKey, Manifest] = {}
         self.write(Insert(NbGlobal, {"options": {"northd_probe_interval": "5000"}}))
@@ -124,6 +130,7 @@ class Site(FakeCluster):
 
     def start(self) -> None:
         """Start controller and engine from nothing, as a restarted daemon does."""
+        self.in_flight: dict[Database, Transaction] = {}
         view = View()
         self.inputs = Inputs()
         self.intents = reconcilers(view, self.inputs)
@@ -159,16 +166,19 @@ class Site(FakeCluster):
     # -- the daemon ----------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Feed, plan and commit once, as far as the databases can be reached."""
+        """Feed, plan, and let one of the transactions in flight end; False if there is none."""
         self.feed()
-        planned = self.engine.plan(self.now, self.reachable, self.reachable)
-        for transaction in planned:
-            result = self.commit(transaction)
-            self.feed()
-            self.engine.completed(transaction, result, self.now)
-        due = self.engine.next_wakeup()
-        self.now = due if due is not None and not planned else self.now
-        return bool(planned)
+        for transaction in self.engine.plan(self.now, self.reachable, self.reachable):
+            self.in_flight[transaction.database] = transaction
+        if not self.in_flight:
+            self.now = self.engine.next_wakeup() or self.now
+            return False
+        database = self.chance.choice(sorted(self.in_flight))
+        transaction = self.in_flight.pop(database)
+        result = self.commit(transaction)
+        self.feed()
+        self.engine.completed(transaction, result, self.now)
+        return True
 
     def work(self) -> bool:
         """One round of northd and engines; whether anything was done."""
@@ -178,6 +188,23 @@ class Site(FakeCluster):
     def problems(self) -> list[Problem]:
         """All that is reported."""
         return [*self.inputs.problems(), *self.engine.problems()]
+
+    def traces(self) -> list[str]:
+        """What there is of the interconnection in the cluster's own databases."""
+        row = self.find(NbGlobal)
+        found = [f"zone {row['name']}"] if row["name"] else []
+        found += [f"options:{key}" for key in row["options"] if key.startswith("ic-")]
+        found += [f"external_ids:{key}" for key in row["external_ids"]]
+        for kind, kept in (
+            (LogicalSwitch, {}),
+            (LogicalSwitchPort, {}),
+            (LogicalRouterPort, {"ovn-default"}),
+            (LogicalRouterStaticRoute, {}),
+            (LogicalRouterPolicy, {}),
+        ):
+            found += [f"{kind.TABLE} {r}" for r in self.all(kind) if r.get("name") not in kept]
+        chassis = (r for r in self.all(Chassis) if "is-remote" in r["other_config"])
+        return found + [f"chassis {row['name']}" for row in chassis]
 
     # -- the databases -------------------------------------------------------------------------
 

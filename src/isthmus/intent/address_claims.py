@@ -106,7 +106,10 @@ class AddressClaims(IntentReconciler[str]):
     ) -> Mapping[str, str] | None:
         """The claims that we should hold; None to leave them as they are."""
         config = self.inputs.config
-        if config is None or not connects(row):
+        if config is None:
+            # The ports go first: until then the address is in use.
+            return None if self.lookup.joined() else {}
+        if not connects(row):
             return {}
         if not self.lookup.registered(config.zone):
             return None

@@ -2,6 +2,7 @@
 
 NB and SB are cleaned at once, each in one transaction, whether or not the IC databases can be
 reached; the engine removes what is ours there when they can be, since `NB_Global.name` is empty.
+NB comes first: until its name is empty, the engine goes on writing to the other three.
 A cluster that Isthmus never joined (nothing is remembered) is not touched, nor is one that has
 since joined by other means under another name.
 """
@@ -105,7 +106,7 @@ class LeaveNorthbound(LeavingReconciler):
         yield from self._from_routers("policies", policies)
         if row.name:
             yield Update(NbGlobal, row.uuid, {"name": ""})
-        if options := OPTIONS & row.options.keys():
+        if options := OPTIONS.intersection(row.options):
             yield drop_keys(NbGlobal, row.uuid, "options", options)
 
     def _switch(self, name: str) -> Iterator[Operation]:
@@ -149,26 +150,90 @@ class LeaveSouthbound(LeavingReconciler):
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         """Remove all remote chassis in one transaction."""
-        if self.joined() is None:
+        row = self.joined()
+        if row is None or row.name:
             return
         for chassis in self.view.table(Chassis):
             if is_remote(chassis):
                 yield Delete(Chassis, chassis.uuid)
 
 
+class AtRest(LeavingReconciler):
+    """Writes nothing, but is asked only when nothing of ours is under way to its database.
+
+    Attributes:
+        reached: whether that was so after `NB_Global.name` had been emptied. What the view then
+            shows of the database is the last that this cluster wrote to it.
+        dependents: marked when it is reached.
+    """
+
+    tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal,)
+
+    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+        super().__init__(view, inputs, lookup)
+        self.reached = False
+        self.dependents: tuple[LeavingReconciler, ...] = ()
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Take note."""
+        row = self.joined()
+        self.reached = row is not None and not row.name
+        if self.reached:
+            for dependent in self.dependents:
+                dependent.mark((KEY,))
+        return ()
+
+
+class SouthboundAtRest(AtRest):
+    """For the remote chassis."""
+
+    name: ClassVar[str] = "leaving (SB at rest)"
+    writes: ClassVar[Database | None] = Database.SB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.SB})
+
+
+class IcNorthboundAtRest(AtRest):
+    """For the address claims."""
+
+    name: ClassVar[str] = "leaving (IC-NB at rest)"
+    writes: ClassVar[Database | None] = Database.IC_NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB})
+
+
+class IcSouthboundAtRest(AtRest):
+    """For the zone's registration."""
+
+    name: ClassVar[str] = "leaving (IC-SB at rest)"
+    writes: ClassVar[Database | None] = Database.IC_SB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_SB})
+
+
 class ForgetZone(LeavingReconciler):
-    """The memory of the zone, once nothing of this cluster is left in the IC databases."""
+    """The memory of the zone, once nothing of this cluster is left in any database.
+
+    Without it nobody would know where to look for what is left, so it goes last.
+    """
 
     name: ClassVar[str] = "leaving (memory)"
     writes: ClassVar[Database | None] = Database.NB
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis, IcSbGlobal, TransitSwitch)
+
+    def __init__(
+        self, view: View, inputs: Inputs, lookup: Lookup, others: tuple[AtRest, ...]
+    ) -> None:
+        super().__init__(view, inputs, lookup)
+        self._others = others
+        for other in others:
+            other.dependents = (self,)
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         """Forget what only the removal still needed."""
         row = self.joined()
         if row is None or row.name or self._left_over(row):
             return
-        yield drop_keys(NbGlobal, row.uuid, "external_ids", KEYS & row.external_ids.keys())
+        if all(other.reached for other in self._others):
+            keys = KEYS.intersection(row.external_ids)
+            yield drop_keys(NbGlobal, row.uuid, "external_ids", keys)
 
     def _left_over(self, row: NbGlobal) -> bool:
         """Whether the zone, an address or a remote chassis is still to be removed."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from isthmus.intent.inputs import Inputs
+from isthmus.intent.memory import remembered
 from isthmus.model.changes import Change
 from isthmus.model.claims import claimed_address, zone_claim
 from isthmus.model.rows import (
@@ -81,6 +82,12 @@ class Lookup:
         """Whether this cluster is known by that zone name, and nobody else is."""
         row = self.nb_global()
         return row is not None and row.name == zone and self.holder_of(zone) == row.uuid
+
+    def joined(self) -> bool:
+        """Whether the zone that Isthmus joined is still in force in NB."""
+        row = self.nb_global()
+        memory = remembered(row)
+        return row is not None and memory is not None and row.name == memory.zone
 
     def zone_name(self, zone: RowId) -> str:
         """The name of an IC-SB availability zone; empty if its row is gone."""

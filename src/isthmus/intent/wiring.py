@@ -9,7 +9,14 @@ from typing import Any, TypeAlias
 from isthmus.intent.address_claims import AddressClaims
 from isthmus.intent.base import IntentReconciler
 from isthmus.intent.inputs import Inputs
-from isthmus.intent.leave import ForgetZone, LeaveNorthbound, LeaveSouthbound
+from isthmus.intent.leave import (
+    ForgetZone,
+    IcNorthboundAtRest,
+    IcSouthboundAtRest,
+    LeaveNorthbound,
+    LeaveSouthbound,
+    SouthboundAtRest,
+)
 from isthmus.intent.lookup import Lookup
 from isthmus.intent.nb_global import NbGlobalOptions
 from isthmus.intent.route_policies import RoutePolicies
@@ -31,6 +38,11 @@ def reconcilers(view: View, inputs: Inputs) -> list[AnyIntentReconciler]:
         it.
     """
     lookup = Lookup(view, inputs)
+    at_rest = (
+        SouthboundAtRest(view, inputs, lookup),
+        IcNorthboundAtRest(view, inputs, lookup),
+        IcSouthboundAtRest(view, inputs, lookup),
+    )
     return [
         NbGlobalOptions(view, inputs, lookup),
         AddressClaims(view, inputs, lookup),
@@ -38,5 +50,6 @@ def reconcilers(view: View, inputs: Inputs) -> list[AnyIntentReconciler]:
         RoutePolicies(view, inputs, lookup),
         LeaveNorthbound(view, inputs, lookup),
         LeaveSouthbound(view, inputs, lookup),
-        ForgetZone(view, inputs, lookup),
+        *at_rest,
+        ForgetZone(view, inputs, lookup, at_rest),
     ]
