@@ -243,16 +243,18 @@ def _clear_weak(database: Database, tables: Tables) -> None:
 
 
 def _check(database: Database, tables: Tables) -> None:
+    # In the server's order: references of all tables, then sizes, then indexes.
     for kind, rows in tables.items():
         for target, uuid in _used(database, {kind: rows}):
             if uuid not in tables[_kind(database, target)]:
                 raise RefusedError("referential integrity violation", f"{kind.TABLE} -> {target}")
+    for kind, rows in tables.items():
+        if kind.TABLE.endswith("_Global") and len(rows) > 1:
+            raise RefusedError("constraint violation", f"{kind.TABLE} may have one row")
         for index in INDEXES.get((database, kind.TABLE), ()):
             keys = [tuple(columns[column] for column in index) for columns in rows.values()]
             if len(set(keys)) < len(keys):
                 raise RefusedError("constraint violation", f"{kind.TABLE} index {index}")
-        if kind.TABLE.endswith("_Global") and len(rows) > 1:
-            raise RefusedError("constraint violation", f"{kind.TABLE} may have one row")
 
 
 def _row(kind: type[Row], uuid: RowId, columns: Columns) -> Row:
