@@ -134,7 +134,7 @@ class Site(FakeCluster):
         view = View()
         self.inputs = Inputs()
         self.intents = reconcilers(view, self.inputs)
-        self.attach(Engine(view, [*self.intents, *exchange(view).reconcilers]))
+        self.attach(Engine(view, [*exchange(view).reconcilers, *self.intents]))
         self.feed()
         self.engine.recompute("start")
         if self.manifests:

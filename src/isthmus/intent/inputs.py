@@ -41,9 +41,6 @@ class Changed:
     private: bool = False
     nodes: bool = False
 
-    def __bool__(self) -> bool:
-        return self.config or self.private or self.nodes
-
 
 class _Named(Protocol):
     @property
