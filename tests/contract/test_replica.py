@@ -1,0 +1,65 @@
+"""What the replica relies on in the `ovs` package: its private hooks, and who calls them."""
+
+import inspect
+
+import ovs.db.idl
+import ovs.jsonrpc
+import pytest
+
+from isthmus.ovsdb.replica import Replica
+
+IDL = ovs.db.idl.Idl
+
+USED = (
+    "IDL_S_MONITORING",
+    "_parse_remotes",
+    "cond_change",
+    "force_reconnect",
+    "run",
+    "set_lock",
+    "sync_conditions",
+    "wait",
+)
+"""What `isthmus.ovsdb` uses of the IDL beside the two hooks."""
+
+
+def overridden() -> list[str]:
+    """The mangled names of the IDL that the replica defines itself."""
+    return [name for name in vars(Replica) if name.startswith("_Idl__")]
+
+
+def test_the_replica_replaces_hooks_that_exist() -> None:
+    """Every private method that the replica overrides is one of the IDL's, alike in arguments."""
+    assert set(overridden()) == {
+        "_Idl__clear",
+        "_Idl__process_update",
+        "_Idl__process_update2",
+    }
+    for name in overridden():
+        theirs = inspect.signature(getattr(IDL, name)).parameters
+        assert list(inspect.signature(getattr(Replica, name)).parameters) == list(theirs)
+
+
+@pytest.mark.parametrize(
+    ("hook", "caller"),
+    [
+        ("__clear()", IDL.run),
+        ("__process_update2(table, uuid, row_update)", IDL._Idl__do_parse_update),
+        ("__process_update(table, uuid, old, new)", IDL._Idl__do_parse_update),
+    ],
+)
+def test_the_hooks_are_called(hook: str, caller: object) -> None:
+    """The IDL still stores rows through the hooks, and through nothing else."""
+    assert f"self.{hook}" in inspect.getsource(caller)  # type: ignore[arg-type]
+
+
+def test_what_sessions_use_is_there() -> None:
+    """The other parts of the IDL, its transactions and its connection are where we use them."""
+    assert [name for name in USED if not hasattr(IDL, name)] == []
+    source = inspect.getsource(IDL)
+    for name in ("_session", "_outstanding_txns", "lock_name", "has_lock", "state"):
+        assert f"self.{name} = " in source
+    assert "txn._process_reply(msg)" in source
+    assert "txn._status = Transaction.TRY_AGAIN" in source
+    for name in ("send", "recv", "is_connected", "get_seqno", "force_reconnect"):
+        assert hasattr(ovs.jsonrpc.Session, name)

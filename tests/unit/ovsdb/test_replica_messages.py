@@ -1,0 +1,186 @@
+"""A replica fed with a server's messages, without a server."""
+
+import select
+import socket
+from typing import Any
+
+import pytest
+
+from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, RowId, SbPortBinding
+from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.replica import Replica
+from isthmus.reconcile.view import View
+
+NOWHERE = "unix:/nonexistent/socket"
+ONE, TWO = RowId("11111111-1111-4111-8111-111111111111"), "22222222-2222-4222-8222-222222222222"
+STRING_MAP = {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}}
+SCHEMA: dict[str, Any] = {
+    "name": "OVN_Northbound",
+    "version": "1.0.0",
+    "tables": {
+        "Logical_Router": {
+            "columns": {
+                "name": {"type": "string"},
+                "options": STRING_MAP,
+                "ports": {"type": {"key": "uuid", "min": 0, "max": "unlimited"}},
+                "unknown": {"type": "integer"},
+            }
+        },
+        "Unknown": {"columns": {"name": {"type": "string"}}},
+    },
+}
+
+
+class Fed(Replica):
+    """A replica, and a view that follows it."""
+
+    def __init__(self) -> None:
+        super().__init__(Database.NB, NOWHERE, SCHEMA, [LogicalRouter, NbGlobal])
+        self.state = self.IDL_S_MONITORING
+        self.view = View()
+
+    def feed(self, version: str, **rows: Any) -> int:
+        """Take in an update of routers and pass it on; how many changes that was."""
+        uuids = {"one": ONE, "two": TWO}
+        update = {"Logical_Router": {uuids[name]: row for name, row in rows.items()}}
+        self._Idl__parse_update(update, version)
+        changes = self.take_changes()
+        for change in changes:
+            self.view.apply(change)
+        return len(changes)
+
+    def resync(self, version: str, **rows: Any) -> int:
+        """Take in everything anew, as after a reconnection."""
+        self._Idl__clear()
+        return self.feed(version, **rows)
+
+    @property
+    def rows(self) -> dict[str, LogicalRouter]:
+        """The view's routers by name."""
+        return {row.name: row for row in self.view.table(LogicalRouter)}
+
+    @property
+    def ports(self) -> set[RowId]:
+        """The ports of router ONE."""
+        return set(self.view.relation(LogicalRouter, "ports").children(RowId(ONE)))
+
+
+def ports(*names: str) -> Any:
+    """A set of references, on the wire."""
+    return ["set", [["uuid", name] for name in names]]
+
+
+def test_inserts_differences_and_deletes() -> None:
+    """Rows follow what the server reports, columns that hold children included."""
+    replica = Fed()
+    replica.feed("update2", one={"insert": {"name": "r", "ports": ports("p", "q")}})
+    assert replica.rows["r"] == LogicalRouter(uuid=ONE, name="r")
+    assert replica.ports == {"p", "q"}
+    modify = {"options": ["map", [["a", "1"]]], "ports": ports("q", "s")}
+    assert replica.feed("update2", one={"modify": modify}) == 1
+    assert replica.rows["r"].options == {"a": "1"}
+    assert replica.ports == {"p", "s"}
+    replica.feed("update2", one={"delete": None})
+    assert (replica.rows, replica.ports) == ({}, set())
+
+
+@pytest.mark.parametrize("version", ["update2", "update3"])
+def test_a_resynchronisation_gives_the_difference(version: str) -> None:
+    """What is equal is not reported; what changed, came or went meanwhile is."""
+    replica = Fed()
+    replica.feed(
+        version,
+        one={"initial": {"name": "same", "ports": ports("p")}},
+        two={"initial": {"name": "old", "options": ["map", [["a", "1"]]]}},
+    )
+    equal = {"initial": {"name": "same", "ports": ports("p")}}
+    changed = {"initial": {"name": "new"}}
+    assert replica.resync(version, one=equal, two=changed) == 1
+    assert replica.rows["new"].options == {}
+    assert replica.resync(version, one={"initial": {"name": "same"}}) == 2
+    assert set(replica.rows) == {"same"}
+    assert replica.ports == set()
+
+
+def test_nothing_is_reported_while_it_is_incomplete() -> None:
+    """Between a reconnection and the new contents, rows do not vanish."""
+    replica = Fed()
+    replica.feed("update2", one={"initial": {"name": "r"}})
+    replica.state = replica.IDL_S_SERVER_SCHEMA_REQUESTED
+    replica._Idl__clear()
+    assert not replica.monitoring
+    assert replica.take_changes() == []
+    replica.state = replica.IDL_S_MONITORING
+    assert replica.feed("update2", one={"initial": {"name": "r"}}) == 0
+    assert set(replica.rows) == {"r"}
+
+
+def test_everything_is_all_rows_with_their_children() -> None:
+    """A view built from `everything` is the view that followed all along."""
+    replica = Fed()
+    replica.feed("update2", one={"insert": {"name": "r", "ports": ports("p")}})
+    (change,) = replica.everything()
+    assert change.old is None
+    assert change.new == LogicalRouter(uuid=ONE, name="r")
+    assert change.joined == {"ports": frozenset({"p"})}
+
+
+def test_servers_without_conditional_monitoring() -> None:
+    """The messages of RFC 7047, with whole rows instead of differences, serve as well."""
+    replica = Fed()
+    row = {"name": "r", "options": ["map", []], "ports": ports("p")}
+    assert replica.feed("update", one={"new": row}) == 1
+    changed = {**row, "options": ["map", [["a", "1"]]]}
+    assert replica.feed("update", one={"old": {"options": ["map", []]}, "new": changed}) == 1
+    assert replica.rows["r"].options == {"a": "1"}
+    assert replica.ports == {"p"}
+    assert replica.resync("update", one={"new": changed}) == 0
+    assert replica.feed("update", one={"old": changed}) == 1
+    assert (replica.rows, replica.ports) == ({}, set())
+
+
+def test_tables_and_columns_that_only_one_side_knows() -> None:
+    """Tables that the server lacks are left out; columns that it lacks keep their defaults."""
+    replica = Fed()
+    assert replica.kinds == [LogicalRouter]
+    assert set(replica.tables) == {"Logical_Router"}
+    assert set(replica.tables["Logical_Router"].columns) == {"name", "options", "ports"}
+
+
+BINDINGS: dict[str, Any] = {
+    "name": "OVN_Southbound",
+    "version": "1.0.0",
+    "tables": {"Port_Binding": {"columns": {"type": {"type": "string"}}}},
+}
+
+
+def test_an_unconnected_replica_lets_the_loop_sleep() -> None:
+    """The condition on port bindings goes with the first request; until then nothing is urgent."""
+    replica = Replica(Database.SB, NOWHERE, BINDINGS, [SbPortBinding])
+    poller = Poller()
+    replica.run()
+    replica.wait(poller.raw)
+    assert poller.raw.timeout > 0
+    condition = replica.tables["Port_Binding"].condition_state.acked
+    assert ["type", "==", "chassisredirect"] in condition
+
+
+@pytest.mark.parametrize("kinds", [[], [SbPortBinding]])
+def test_a_southbound_without_port_bindings(kinds: list[type[Row]]) -> None:
+    """Whoever does not want port bindings, or has a server without, gets no condition on them."""
+    schema = {**BINDINGS, "tables": {} if kinds else BINDINGS["tables"]}
+    assert Replica(Database.SB, NOWHERE, schema, kinds).tables == {}
+
+
+def test_a_readable_descriptor_wakes_the_poller() -> None:
+    """The poller waits for descriptors and times, and forgets both after each turn."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        poller = Poller()
+        writer.send(b"x")
+        poller.wait_readable(reader.fileno())
+        poller.wake_in(60.0)
+        poller.block()
+        assert select.select([reader], [], [], 0)[0] == [reader]
+        poller.wake_in(-1.0)
+        poller.block()
