@@ -9,9 +9,7 @@ from isthmus.reconcile.engine import Transaction
 from support.site import Region, Site
 
 SUBNETS = {
-    "ipv4": "169.254.100.0/24",
     "ipv4, room for two": "169.254.100.0/30",
-    "ipv6": "fe80:a9fe:64::/112",
     "ipv6, room for two": "fe80:a9fe:64::/127",
     "dual": "169.254.100.0/24,fe80:a9fe:64::/112",
     "dual, room for two": "169.254.100.0/30,fe80:a9fe:64::/127",
