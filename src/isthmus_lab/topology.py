@@ -5,6 +5,7 @@ follow Kubernetes and Kube-OVN. Invariant: a `Topology` that `load` or `parse` r
 and consistent, every default filled in that does not depend on allotment.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -300,7 +301,15 @@ def _validate(model: type[Any], data: Any, source: str) -> Any:
     try:
         return model.model_validate(data)
     except PydanticError as error:
-        raise LabError(*(_problem(dict(one), source) for one in error.errors())) from error
+        faults: list[dict[str, Any]] = [dict(one) for one in error.errors()]
+        places = [one["loc"] for one in faults]
+        # A list without its bad elements may also count as too short; that would mislead.
+        own = [f for f in faults if not any(_holds(f["loc"], place) for place in places)]
+        raise LabError(*(_problem(one, source) for one in own)) from error
+
+
+def _holds(outer: Sequence[int | str], inner: Sequence[int | str]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 def _problem(error: dict[str, Any], source: str) -> Problem:

@@ -161,6 +161,15 @@ def test_full_subnet_is_named() -> None:
     assert [key for key, _ in faults(data)] == ["clusters[0].pods[2].address"]
 
 
+def test_a_fault_is_reported_once() -> None:
+    """A bad element is reported, and not also that the list is too short without it."""
+    data = minimal()
+    for cluster in data["clusters"]:
+        cluster["nodes"][0]["rolls"] = []
+    keys = [key for key, _ in faults(data)]
+    assert keys == ["clusters[0].nodes[0].rolls", "clusters[1].nodes[0].rolls"]
+
+
 def test_all_faults_are_reported_at_once() -> None:
     """Two faults in one file are both reported."""
     data = changed("clusters.0.pods.0.node", "n9")
