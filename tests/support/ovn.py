@@ -85,6 +85,10 @@ class Processes:
         """Whether a program still runs."""
         return name in self._children and self._children[name].poll() is None
 
+    def pid(self, name: str) -> int:
+        """The process id of a program."""
+        return self._children[name].pid
+
     def log(self, name: str) -> str:
         """What a program has written so far."""
         return (self.directory / f"{name}.log").read_text(errors="replace")
@@ -147,10 +151,16 @@ class Servers(Processes):
 class RealZone:
     """One cluster's NB, SB and northd, with router `r`."""
 
-    def __init__(self, directory: Path, name: str, ic: Servers) -> None:
+    def __init__(self, directory: Path, name: str, ic: Servers, *, northd: bool = True) -> None:
         self.name, self.ic = name, ic
         self.servers = Servers(directory / name)
         self.servers.serve(Database.NB, Database.SB)
+        if northd:
+            self._start_northd()
+        self.nbctl("set", "NB_Global", ".", f"name={name}")
+        self.nbctl("lr-add", "r")
+
+    def _start_northd(self) -> None:
         self.servers.start(
             "northd",
             "ovn-northd",
@@ -159,8 +169,6 @@ class RealZone:
             f"--unixctl={self.servers.directory}/northd.ctl",
             "-vconsole:warn",
         )
-        self.nbctl("set", "NB_Global", ".", f"name={name}")
-        self.nbctl("lr-add", "r")
 
     def nbctl(self, *arguments: str) -> str:
         """Run ovn-nbctl."""
@@ -189,6 +197,14 @@ class RealZone:
             *self._daemon(sys.executable, "-m", "support.engine_process"),
             env={"PYTHONPATH": str(Path(__file__).parents[1])},
         )
+
+    def start_daemon(self, kind: str) -> int:
+        """Start "ovn-ic" or "isthmus"; its process id."""
+        if kind == "ovn-ic":
+            self.start_ovn_ic()
+            return self.servers.pid("ovn-ic")
+        self.start_engine()
+        return self.servers.pid("engine")
 
     def _daemon(self, *program: str) -> Sequence[str]:
         flags = {

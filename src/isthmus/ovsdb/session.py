@@ -14,9 +14,15 @@ import ovs.stream
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
+from isthmus.ovsdb import json_stream
 from isthmus.ovsdb.codec import Json, encode
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
+
+json_stream.install()
+
+CONNECTION_METHODS = ("tcp:", "unix:")
+"""What remotes begin with (ovsdb(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,8 @@ class Session:
     def __post_init__(self) -> None:
         if not self.kinds:
             self.kinds = tuple(kind for kind in ROW_TYPES if kind.DATABASE is self.database)
-        self._schema = _SchemaRequest(self.database, self.remote, self.probe_interval)
+        if not self._bad_remotes():
+            self._schema = _SchemaRequest(self.database, self.remote, self.probe_interval)
 
     @property
     def synced(self) -> bool:
@@ -115,8 +122,13 @@ class Session:
 
     @property
     def has_lock(self) -> bool:
-        """Whether the lock is held; True if none is wanted."""
-        return not self.lock or (self._replica is not None and bool(self._replica.has_lock))
+        """Whether the lock is held; True if none is wanted.
+
+        The server gives away the lock of a connection that broke.
+        """
+        return not self.lock or (
+            self._replica is not None and self.connected and bool(self._replica.has_lock)
+        )
 
     @property
     def connected(self) -> bool:
@@ -125,8 +137,16 @@ class Session:
         return session is not None and bool(session._session.is_connected())  # noqa: SLF001 - ours
 
     @property
+    def hopeless(self) -> bool:
+        """Whether the address is of no kind that can be connected to."""
+        return bool(self._bad_remotes())
+
+    @property
     def last_error(self) -> str:
-        """Why the last schema request was turned down; empty if it was not."""
+        """Why the last schema request was turned down or not even made; empty if it was not."""
+        if bad := self._bad_remotes():
+            methods = " or ".join(f"{method}…" for method in CONNECTION_METHODS)
+            return f"{', '.join(map(repr, bad))} cannot be connected to: write {methods}"
         return self._schema.error if self._schema is not None else ""
 
     @property
@@ -143,7 +163,8 @@ class Session:
             self._schema.close()
             self._schema = None
             self._start(schema)
-        assert self._replica is not None  # noqa: S101 - started above or before
+        if self._replica is None:
+            return []
         self._replica.run()
         return self._replica.take_changes() if self._replica.monitoring else []
 
@@ -178,10 +199,19 @@ class Session:
                 part.close()
         self._schema = self._replica = self._transaction = None
 
+    def _bad_remotes(self) -> list[str]:
+        # The library raises whatever comes on what it cannot connect to.
+        remotes = _split(self.remote)
+        return [remote for remote in remotes if not remote.startswith(CONNECTION_METHODS)]
+
     def _start(self, schema: Json) -> None:
         self._replica = Replica(self.database, self.remote, schema, self.kinds, self.probe_interval)
         if self.lock:
             self._replica.set_lock(self.lock)
+
+
+def _split(remote: str) -> list[str]:
+    return list(ovs.db.idl.Idl._parse_remotes(None, remote))  # noqa: SLF001 - uses no state
 
 
 class _SchemaRequest:
@@ -189,8 +219,9 @@ class _SchemaRequest:
 
     def __init__(self, database: Database, remote: str, probe_interval: int | None) -> None:
         self._database = database
-        remotes = ovs.db.idl.Idl._parse_remotes(self, remote)  # noqa: SLF001 - uses no state
-        self._session = ovs.jsonrpc.Session.open_multiple(remotes, probe_interval=probe_interval)
+        self._session = ovs.jsonrpc.Session.open_multiple(
+            _split(remote), probe_interval=probe_interval
+        )
         self._seqno: int | None = None
         self._id: object = None
         self.error = ""

@@ -30,12 +30,14 @@ def read(remotes: Mapping[Database, str], timeout: float) -> View:
         timeout: seconds to wait for all of them together.
 
     Raises:
-        UnreachableError: at least one did not answer in time.
+        UnreachableError: at least one did not answer in time, or has no proper address.
     """
     view = View()
     waiting = [Session(database, remote) for database, remote in remotes.items()]
     deadline = time.monotonic() + timeout
     try:
+        if hopeless := [session for session in waiting if session.hopeless]:
+            raise UnreachableError(*(_unreachable(session, timeout) for session in hopeless))
         while waiting and time.monotonic() < deadline:
             poller = Poller()
             for session in tuple(waiting):

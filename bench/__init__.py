@@ -1,0 +1,1 @@
+"""Benchmarks: Isthmus and `ovn-ic` side by side in one run. Never part of the tests."""
