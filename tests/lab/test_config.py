@@ -1,6 +1,5 @@
 """What the operator may write, one test per line: joining, leaving and every change while live."""
 
-
 import pytest
 
 from isthmus_lab.plan import IC_SB_PORT

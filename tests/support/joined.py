@@ -1,7 +1,7 @@
 """Clusters that Isthmus has joined in the lab, and what tests ask of them again and again."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -46,10 +46,12 @@ class Joined:
     Args:
         lab: the lab they are in.
         good: the manifests as they were when all was well, by file.
+        state: what `seen` said then.
     """
 
     lab: Lab
     good: dict[Path, str]
+    state: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lab: Lab) -> "Joined":
@@ -57,6 +59,7 @@ class Joined:
         files = lab.places.root.glob("clusters/*/manifests/*.yaml")
         joined = cls(lab, {file: file.read_text() for file in files})
         joined.wait_for_all()
+        joined.state.update(joined.seen())
         return joined
 
     def reset(self) -> None:
@@ -67,7 +70,15 @@ class Joined:
         for file, text in self.good.items():
             if not file.exists() or file.read_text() != text:
                 self.lab.cluster(file.parts[-3]).manifests.write(file.name, text)
+        # Pings alone may still be answered by what the test before has left.
+        self.wait(lambda: self.seen() == self.state, "everything to be as before")
         self.wait_for_all()
+
+    def seen(self) -> dict[str, object]:
+        """Zones, gateways, ports and routes; not addresses, which may change with a new start."""
+        lines = self.ic_sb().splitlines()
+        learned = {c.name: self.learned(c.name) for c in self.lab.plan.clusters}
+        return {"ic": [line for line in lines if "address:" not in line], **learned}
 
     def cluster(self, name: str) -> ClusterHandle:
         """A cluster."""
