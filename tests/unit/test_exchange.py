@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.model.operations import Delete, Mutate, Ref, Update
+from isthmus.model.operations import Delete, Insert, Mutate, Ref, Update
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -284,3 +284,29 @@ def test_one_route_more_is_little_work() -> None:
         assert "10.3.0.0/24" in one.learned()
         handled.append(sum(r.handled for r in one.engine.reconcilers) - before)
     assert handled[0] == handled[1]
+
+
+def test_a_port_keeps_its_tunnel_key_when_ic_sb_has_lost_it(fleet: Fleet) -> None:
+    """A port published anew asks for the key it has: ovn-controller does not follow another."""
+    two = fleet.zones[1]
+    before = two.find(IcPortBinding, logical_port="ts-az2")["tunnel_key"]
+    assert before != 1
+    fleet.ic_sb.transact(
+        [Delete(IcPortBinding, RowId(str(row["_uuid"]))) for row in two.all(IcPortBinding)]
+    )
+    two.settle()
+    assert two.find(IcPortBinding, logical_port="ts-az2")["tunnel_key"] == before
+    fleet.settle()
+
+
+def test_a_switch_copy_is_made_with_its_tunnel_key(fleet: Fleet) -> None:
+    """northd never gets to choose a key of its own for a transit switch."""
+    for zone in fleet.zones:
+        inserted = [
+            operation.row["other_config"]
+            for operations in zone.nb.committed
+            for operation in operations
+            if isinstance(operation, Insert) and operation.table is LogicalSwitch
+        ]
+        assert inserted
+        assert all("requested-tnl-key" in config for config in inserted)  # type: ignore[operator]

@@ -176,7 +176,7 @@ class PortPublication(Reconciler[str]):
             "logical_port": lsp.name,
             "transit_switch": ts,
             "availability_zone": Ref(zone.uuid),
-            "tunnel_key": self._free_key(ts),
+            "tunnel_key": self._choose_key(ts, lsp),
             "address": address,
             "gateway": gateway,
             "external_ids": external_ids,
@@ -205,11 +205,31 @@ class PortPublication(Reconciler[str]):
         if have is not None and have.availability_zone == zone.uuid:
             yield Delete(IcPortBinding, have.uuid)
 
-    def _free_key(self, ts: str) -> int:
-        taken = {port.tunnel_key for port in self._lookup.ic_ports_by_ts.all(ts)}
-        key = next(k for k in PORT_KEYS if k not in taken and (ts, k) not in self._handed_out)
-        self._handed_out.add((ts, key))
-        return key
+    def _choose_key(self, ts: str, lsp: LogicalSwitchPort) -> int:
+        """The key that the port asks for already, if it is free; else the first that is.
+
+        A changed key is not followed by every ovn-controller (23.03 keeps flows of the old one),
+        so a port keeps its key when IC-SB has lost its row, and the controller asks for one at
+        once.
+        """
+        taken = {
+            port.tunnel_key
+            for port in self._lookup.ic_ports_by_ts.all(ts)
+            if not self._is_going(port)
+        }
+        taken |= {key for switch, key in self._handed_out if switch == ts}
+        asked = lsp.options.get(REQUESTED_TNL_KEY, "")
+        wanted = int(asked) if asked.isdecimal() else 0
+        if wanted not in PORT_KEYS or wanted in taken:
+            wanted = next(key for key in PORT_KEYS if key not in taken)
+        self._handed_out.add((ts, wanted))
+        return wanted
+
+    def _is_going(self, port: IcPortBinding) -> bool:
+        """Whether a binding of ours is about to be deleted (its port was renamed, say)."""
+        zone = self._zone.current
+        ours = zone is not None and port.availability_zone == zone.uuid
+        return ours and self._published(port.logical_port) is None
 
     def _clash(self, have: IcPortBinding) -> Problem:
         other = self._lookup.zones.get(have.availability_zone)

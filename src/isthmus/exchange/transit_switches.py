@@ -92,7 +92,10 @@ class TransitSwitchCopies(Reconciler[str]):
             for switch in switches:
                 yield Delete(LogicalSwitch, switch.uuid)
             return
-        config = {INTERCONN_TS: key, **self._tunnel_key(key)}
+        tunnel_key = self._tunnel_key(key)
+        config = {INTERCONN_TS: key, **tunnel_key}
+        if not switches and not tunnel_key:
+            return  # northd would choose a key of its own first, and change it later
         if not switches:
             yield Insert(LogicalSwitch, {"name": key, "other_config": config})
             return

@@ -44,6 +44,7 @@ class WantedPort:
         mac: of the router port.
         networks: of the router port, "address/length".
         gateways: priority by chassis name; None to leave the candidates as they are.
+        tunnel_key: for a new switch port to ask for; 0 if there is none to propose.
     """
 
     transit_switch: str
@@ -52,6 +53,7 @@ class WantedPort:
     mac: str
     networks: frozenset[str]
     gateways: Mapping[str, int] | None
+    tunnel_key: int = 0
 
     @property
     def switch_port_ids(self) -> Mapping[str, str]:
@@ -125,9 +127,9 @@ def _leave(table: type[LogicalSwitch | LogicalRouter], parent: RowId, port: RowI
 def _insert_switch_port(
     switch: LogicalSwitch, wanted: WantedPort, donor: LogicalSwitchPort | None
 ) -> Iterator[Operation]:
-    options = dict(donor.options) if donor is not None else {}
-    # The key belongs to the binding of the old name; the engine asks for the new one's.
-    options.pop(REQUESTED_TNL_KEY, None)
+    # The key is asked for at once: ovn-controller 23.03 keeps flows of a key that is changed later.
+    options = {REQUESTED_TNL_KEY: str(wanted.tunnel_key)} if wanted.tunnel_key else {}
+    options |= donor.options if donor is not None else {}
     ref = NewRef()
     row: dict[str, Value] = {
         "name": wanted.switch_port,

@@ -15,9 +15,10 @@ from isthmus.intent.allocate import parse_subnets
 from isthmus.intent.base import IntentReconciler
 from isthmus.intent.config import Config
 from isthmus.intent.gateways import choose_gateways
-from isthmus.intent.inputs import Changed
+from isthmus.intent.inputs import Changed, Inputs
 from isthmus.intent.lookup import (
     SUBNET,
+    Lookup,
     RouterPort,
     connects,
     held_addresses,
@@ -30,12 +31,13 @@ from isthmus.intent.port_operations import WantedPort, align_ports, remove_ports
 from isthmus.model.changes import Change
 from isthmus.model.claims import IPAddress, claimed_address
 from isthmus.model.operations import Operation
-from isthmus.model.prefixes import parse_address
+from isthmus.model.prefixes import parse_address, parse_interface
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
     Chassis,
     Database,
     GatewayChassis,
+    IcPortBinding,
     IcSbGlobal,
     LogicalRouter,
     LogicalRouterPort,
@@ -47,6 +49,7 @@ from isthmus.model.rows import (
     TransitSwitch,
 )
 from isthmus.reconcile.reconciler import Watch
+from isthmus.reconcile.view import View
 
 _UNICAST_MAC = re.compile(r"[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}")
 
@@ -56,6 +59,10 @@ class RouterPorts(IntentReconciler[str]):
 
     name: ClassVar[str] = "router ports"
     writes: ClassVar[Database | None] = Database.NB
+
+    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+        super().__init__(view, inputs, lookup)
+        self._ic_ports = view.table(IcPortBinding).index(lambda row: (row.transit_switch,))
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """What a connection consists of, the claims it uses, and the chassis it may run on."""
@@ -122,6 +129,7 @@ class RouterPorts(IntentReconciler[str]):
             mac=_mac(existing, f"{config.zone} {row.name} {cluster}"),
             networks=networks,
             gateways=gateways.priorities or None,
+            tunnel_key=self._tunnel_key(row, networks),
         )
         taken = self._taken(wanted, switch, router, existing)
         if taken is not None:
@@ -136,6 +144,19 @@ class RouterPorts(IntentReconciler[str]):
         if peer is not None and is_ours(peer.external_ids) and not known:
             return [RouterPort(None, None, peer), *existing]
         return sorted(existing, key=lambda port: port.router_port != peer)
+
+    def _tunnel_key(self, row: TransitSwitch, networks: frozenset[str]) -> int:
+        """A key to ask for: our address's place in the subnet, which no other claimant has.
+
+        A zone without claims (`ovn-ic`) may have it; then the next one that is free.
+        """
+        interfaces = [i for text in networks if (i := parse_interface(text)) is not None]
+        first = min(interfaces, key=lambda interface: interface.version, default=None)
+        if first is None:
+            return 0
+        place = int(first.ip) - int(first.network.network_address)
+        taken = {port.tunnel_key for port in self._ic_ports.all(row.name)}
+        return next((key for key in range(place, 1 << 15) if key > 0 and key not in taken), 0)
 
     def _taken(
         self,

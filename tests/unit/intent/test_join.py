@@ -754,3 +754,18 @@ def test_an_invalid_config_map_never_leaves(region: Region) -> None:
         one.apply(config_map(**bad))
         region.settle()
     assert writes(one) == before
+
+
+def test_a_port_asks_for_its_tunnel_key_at_once(region: Region) -> None:
+    """No port's key changes once it is made: ovn-controller 23.03 keeps flows of the old one."""
+    for site in region.sites:
+        port = site.find(LogicalSwitchPort, name=f"ts-{site.name}")
+        published = site.find(IcPortBinding, logical_port=f"ts-{site.name}")
+        assert port["options"]["requested-tnl-key"] == str(published["tunnel_key"])
+        changed = [
+            operation
+            for operations in site.databases[Database.NB].committed
+            for operation in operations
+            if isinstance(operation, Mutate) and operation.uuid == port["_uuid"]
+        ]
+        assert changed == []
