@@ -94,6 +94,19 @@ class _Table:
             left[name] = went
 
 
+def _facts(table: Json) -> dict[str, frozenset[str]]:
+    """A table's columns, and the values that each is limited to, from the server's schema."""
+    return {
+        name: _enum(column["type"])
+        for name, column in (table or {"columns": {}})["columns"].items()
+    }
+
+
+def _enum(type_: Json) -> frozenset[str]:
+    key = type_.get("key") if isinstance(type_, dict) else None
+    return decode_set(key["enum"]) if isinstance(key, dict) and "enum" in key else frozenset()
+
+
 class Replica(ovs.db.idl.Idl):
     """One database's rows, kept current; `take_changes` hands over what happened.
 
@@ -103,6 +116,10 @@ class Replica(ovs.db.idl.Idl):
         schema_json: the server's answer to "get_schema".
         kinds: the tables to replicate; those that the schema lacks are left out.
         probe_interval: milliseconds between keepalive probes; 0 is off, None the library's.
+
+    Attributes:
+        facts: for each of the tables, the columns of the server's schema and the values that
+            each is limited to; no columns for a table that the server lacks.
     """
 
     def __init__(
@@ -113,6 +130,8 @@ class Replica(ovs.db.idl.Idl):
         kinds: Iterable[type[Row]],
         probe_interval: int | None = None,
     ) -> None:
+        kinds = tuple(kinds)
+        self.facts = {kind: _facts(schema_json["tables"].get(kind.TABLE)) for kind in kinds}
         helper = ovs.db.idl.SchemaHelper(schema_json=schema_json)
         self.kinds = [kind for kind in kinds if kind.TABLE in schema_json["tables"]]
         for kind in self.kinds:

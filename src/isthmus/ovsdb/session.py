@@ -4,7 +4,7 @@ It first asks the server for its schema, so that any version's tables and column
 replicates. Used by the daemon's loop and, through `snapshot`, by the tools that only look.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import ovs.db.idl
@@ -140,6 +140,11 @@ class Session:
     def hopeless(self) -> bool:
         """Whether the address is of no kind that can be connected to."""
         return bool(self._bad_remotes())
+
+    @property
+    def facts(self) -> Mapping[type[Row], Mapping[str, frozenset[str]]]:
+        """What the server's schema has of the tables, see `Replica`; empty until it is known."""
+        return self._replica.facts if self._replica is not None else {}
 
     @property
     def last_error(self) -> str:

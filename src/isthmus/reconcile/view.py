@@ -4,7 +4,7 @@ The engine feeds it with changes; reconcilers only read it. It is the single sou
 what exists; what reconcilers derive from it can always be derived anew.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from isthmus.model.changes import Change
@@ -142,10 +142,47 @@ class Table(Generic[R]):
             self.rows.pop(old.uuid, None)
 
 
-class View:
-    """All tables, and all relations of strong references."""
+class Schema:
+    """Which tables, columns and values of enumerations the servers have.
+
+    Versions of OVN differ; what a server lacks must not be written. Until a table has been
+    learned, everything that `isthmus.model.rows` declares counts as present.
+    """
 
     def __init__(self) -> None:
+        self._tables: dict[type[Row], Mapping[str, frozenset[str]]] = {}
+
+    def learn(self, kind: type[Row], columns: Mapping[str, frozenset[str]]) -> None:
+        """Note a table's columns and the values each is limited to (empty: any).
+
+        A server without the table has no columns of it.
+        """
+        self._tables[kind] = columns
+
+    def has(self, kind: type[Row], column: str = "") -> bool:
+        """Whether the server has the table, and that column of it."""
+        columns = self._tables.get(kind)
+        if columns is None:
+            return True
+        return column in columns if column else bool(columns)
+
+    def allows(self, kind: type[Row], column: str, value: str) -> bool:
+        """Whether a column can hold a value."""
+        columns = self._tables.get(kind)
+        if columns is None:
+            return True
+        return column in columns and (not columns[column] or value in columns[column])
+
+
+class View:
+    """All tables, and all relations of strong references.
+
+    Attributes:
+        schema: what the servers have.
+    """
+
+    def __init__(self) -> None:
+        self.schema = Schema()
         self._tables: dict[type[Row], Table[Any]] = {kind: Table() for kind in ROW_TYPES}
         self._relations: dict[tuple[type[Row], str], Relation] = {
             (kind, column): Relation() for kind in ROW_TYPES for column in kind.CHILDREN
