@@ -90,6 +90,26 @@ def test_up_after_kill_in_the_middle(
     wait_until(lambda: ping_all(lab, "az2"), LIMIT_S, "pings")
 
 
+def test_simultaneous_ups_take_turns(lab_name: Callable[[], str], tmp_path: Path) -> None:
+    """Two starters of one lab wait for each other, and the second replaces the first's lab."""
+    name, file = lab_name(), tmp_path / "topology.yaml"
+    file.write_text(find("demo").read_text() + "interconnect: none\n")
+    command = [ISTHMUS, "lab", "up", str(file), "--name", name]
+    starters = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [starter.wait() for starter in starters] == [0, 0]
+    assert status_of(Lab.attach(name)).whole
+
+
+def test_down_after_a_killed_down(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
+    """What a killed `down` has left, the next one removes."""
+    lab = make_lab(small)
+    with subprocess.Popen([ISTHMUS, "lab", "down", "-n", lab.places.lab]) as remover:
+        wait_until(lambda: len(processes.of_lab(lab.places.lab)) < 15, LIMIT_S, "the first ends")
+        remover.kill()
+    Lab.down(lab.places.lab)
+    assert not removal.find(lab.places)
+
+
 def test_down_of_nothing_changes_nothing(lab_name: Callable[[], str]) -> None:
     """Removing a lab that does not exist is no error and makes no directory."""
     name = lab_name()
