@@ -7,6 +7,7 @@ are complete, and both arrive as one batch of changes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from isthmus.model.changes import Change
 from isthmus.model.problems import Problem
@@ -24,14 +25,56 @@ LOCK = "ovn_ic"
 """The lock on SB that the one active daemon of a zone holds, as `ovn-ic` does."""
 
 
+class _State(Enum):
+    """How far a session has got; AWAY and REACHED for long are problems."""
+
+    AWAY = auto()
+    REACHED = auto()
+    SYNCED = auto()
+
+
 @dataclass(slots=True)
 class _Link:
-    """One session, and what the loop knows of it."""
+    """One session, and what the loop knows of it; `since` when it is in its state."""
 
     session: Session
     since: float
+    state: _State = _State.AWAY
     fresh: bool = True
     transaction: Transaction | None = None
+
+    def observe(self, now: float) -> None:
+        """Take note of the session's state.
+
+        A server that accepts connections and gives nothing, or drops them again, stays REACHED.
+        """
+        session, before = self.session, self.state
+        if session.synced:
+            self.state = _State.SYNCED
+        elif session.connected:
+            self.state = _State.REACHED
+        elif before is _State.SYNCED:
+            self.state = _State.AWAY
+        if self.state is not before:
+            self.since = now
+
+    @property
+    def overdue(self) -> float | None:
+        """When it becomes a problem that it is not synchronised: monotonic seconds."""
+        return None if self.state is _State.SYNCED else self.since + PATIENCE
+
+    def problem(self, now: float) -> tuple[str, str] | None:
+        """What is wrong, if anything, and what to do about it."""
+        if error := self.session.last_error:
+            return error, "check the address, and that its server has this database"
+        if self.overdue is None or now < self.overdue:
+            return None
+        if self.state is _State.AWAY:
+            return "cannot be reached", "check the address, and that its server runs there"
+        return (
+            "can be reached, but does not give its contents",
+            "check that its server is not overloaded and, of a cluster, that it has a leader",
+        )
 
 
 class Databases:
@@ -68,10 +111,11 @@ class Databases:
         changes: list[Change] = []
         for database, link in self._links.items():
             came = link.session.run()
-            if link.session.connected:
-                link.since = now
+            link.observe(now)
             if link.session.synced and link.fresh:
                 link.fresh = False
+                for kind, columns in link.session.facts.items():
+                    self._view.schema.learn(kind, columns)
                 self.synced.add(database)
                 changes += self._view.vanish(database)
             changes += came
@@ -112,22 +156,17 @@ class Databases:
 
     def problems(self, now: float) -> list[Problem]:
         """The databases that do not answer."""
+        found = ((database, link, link.problem(now)) for database, link in self._links.items())
         return [
-            Problem(
-                object=f"database {database}",
-                key="remote",
-                value=link.session.remote,
-                message=link.session.last_error or "cannot be reached",
-                remedy="check the address, and that its server runs and listens there",
-            )
-            for database, link in self._links.items()
-            if now - link.since >= PATIENCE or link.session.last_error
+            Problem(f"database {database}", "remote", link.session.remote, *problem)
+            for database, link, problem in found
+            if problem is not None
         ]
 
     def next_wakeup(self, now: float) -> float | None:
         """When a database that does not answer becomes a problem: monotonic seconds."""
-        due = (link.since + PATIENCE for link in self._links.values() if not link.session.connected)
-        return min((moment for moment in due if moment > now), default=None)
+        due = (link.overdue for link in self._links.values())
+        return min((moment for moment in due if moment is not None and moment > now), default=None)
 
     def wait(self, poller: Poller) -> None:
         """Have the poller wake when there is something to do."""
