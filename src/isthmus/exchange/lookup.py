@@ -9,6 +9,7 @@ from isthmus.model.rows import (
     Gateway,
     IcDatapathBinding,
     IcEncap,
+    IcNbGlobal,
     IcPortBinding,
     IcRoute,
     IcSbGlobal,
@@ -39,6 +40,7 @@ class Lookup:
     """Typed access to the view, made once per engine."""
 
     def __init__(self, view: View) -> None:
+        self.schema = view.schema
         self.nb_global = view.table(NbGlobal)
         self.switches = view.table(LogicalSwitch)
         self.lsps = view.table(LogicalSwitchPort)
@@ -49,6 +51,7 @@ class Lookup:
         self.encaps = view.table(SbEncap)
         self.bindings = view.table(SbPortBinding)
         self.transit_switches = view.table(TransitSwitch)
+        self.ic_nb_global = view.table(IcNbGlobal)
         self.ic_sb_global = view.table(IcSbGlobal)
         self.zones = view.table(AvailabilityZone)
         self.gateways = view.table(Gateway)
@@ -78,6 +81,7 @@ class Lookup:
         self.zone_by_name = self.zones.index(lambda row: [row.name])
         self.gateway_by_name = self.gateways.index(lambda row: [row.name])
         self.gateways_by_zone = self.gateways.index(lambda row: [row.availability_zone])
+        self.ic_encaps_by_type = self.ic_encaps.index(lambda row: [row.type])
         self.gateways_by_encap = self.gateways.index(lambda row: row.encaps)
         self.chassis_by_encap = self.chassis.index(lambda row: row.encaps)
         self.datapaths_by_ts = self.datapaths.index(lambda row: [row.transit_switch])

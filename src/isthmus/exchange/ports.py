@@ -31,6 +31,7 @@ from isthmus.model.rows import (
     LogicalSwitch,
     LogicalSwitchPort,
     Row,
+    RowId,
     SbPortBinding,
     TransitSwitch,
 )
@@ -38,6 +39,7 @@ from isthmus.reconcile.reconciler import Reconciler, Watch
 
 PORT_KEYS = range(1, 1 << 15)
 ROUTER_ID = "router-id"
+TRANSIT_SWITCH_PORT = "transit-switch-port"
 _REMOTE = "remote"
 _REDIRECT = "cr-"
 
@@ -180,8 +182,16 @@ class PortPublication(Reconciler[str]):
             "address": address,
             "gateway": gateway,
             "external_ids": external_ids,
+            **self._marks(ts),
         }
         yield Insert(IcPortBinding, row)
+
+    def _marks(self, ts: str) -> dict[str, Value]:
+        """What newer schemas say beside the transit switch's name."""
+        row = self._lookup.ts_by_name.one(ts)
+        if row is None or not self._lookup.schema.has(IcPortBinding, "nb_ic_uuid"):
+            return {}
+        return {"type": TRANSIT_SWITCH_PORT, "nb_ic_uuid": Ref(row.uuid)}
 
     def _update(self, have: IcPortBinding, lsp: LogicalSwitchPort) -> Iterator[Operation]:
         address, gateway, external_ids = self._wanted(lsp)
@@ -190,6 +200,9 @@ class PortPublication(Reconciler[str]):
             row["address"] = address
         if have.gateway != gateway:
             row["gateway"] = gateway
+        marks = self._marks(have.transit_switch)
+        if marks and (have.type, Ref(have.nb_ic_uuid or RowId(""))) != tuple(marks.values()):
+            row |= marks
         if row:
             yield Update(IcPortBinding, have.uuid, row)
         router = external_ids.get(ROUTER_ID)

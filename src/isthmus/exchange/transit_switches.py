@@ -1,36 +1,95 @@
 """Transit switches: their tunnel keys in IC-SB, and their copies in NB."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from isthmus.exchange.lookup import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
-from isthmus.exchange.zone import OwnZone
+from isthmus.exchange.zone import Only, OwnZone, watch_only
 from isthmus.model.changes import Change
-from isthmus.model.operations import Delete, Insert, Operation, set_keys
-from isthmus.model.rows import Database, IcDatapathBinding, LogicalSwitch, Row, TransitSwitch
-from isthmus.reconcile.reconciler import Reconciler, Watch
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value, set_keys
+from isthmus.model.rows import (
+    Database,
+    IcDatapathBinding,
+    IcEncap,
+    IcNbGlobal,
+    LogicalSwitch,
+    Row,
+    TransitSwitch,
+)
+from isthmus.reconcile.reconciler import AnyReconciler, Reconciler, Watch
 
 GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
 """The part of the 24-bit key space that OVN keeps for interconnection."""
+
+VXLAN_KEYS = range(1 << 10, 1 << 12)
+"""Where tunnels are VXLAN, 12 bits are left for the datapath."""
+
+VXLAN_MODE = "ic-vxlan_mode"
+TRANSIT_SWITCH, TRANSIT_ROUTER = "transit-switch", "transit-router"
+
+
+class VxlanMode(Reconciler[Only]):
+    """Whether tunnel keys must fit into VXLAN; derived from options and encaps.
+
+    Attributes:
+        on: `IC_NB_Global.options:vxlan_mode` is true and some gateway has a VXLAN encap.
+        dependents: looked at anew when it changes.
+    """
+
+    name: ClassVar[str] = "VXLAN mode"
+
+    def __init__(self, lookup: Lookup) -> None:
+        super().__init__()
+        self._lookup = lookup
+        self.on = False
+        self.dependents: Sequence[AnyReconciler] = ()
+
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
+        return watch_only((IcNbGlobal, IcEncap))
+
+    def keys(self) -> Iterable[Only]:
+        return [()]
+
+    def reconcile(self, key: Only) -> Iterable[Operation]:
+        ic_global = self._lookup.ic_nb_global.single()
+        asked = ic_global is not None and ic_global.options.get("vxlan_mode") == "true"
+        before, self.on = self.on, asked and self._lookup.ic_encaps_by_type.one("vxlan") is not None
+        if before != self.on:
+            for dependent in self.dependents:
+                dependent.mark(dependent.keys())
+        return ()
+
+    @property
+    def keys_allowed(self) -> range:
+        """The tunnel keys that datapaths may have."""
+        return VXLAN_KEYS if self.on else GLOBAL_KEYS
 
 
 class TransitSwitchKeys(Reconciler[str]):
     """One IC-SB datapath binding per transit switch; the key is the switch's name.
 
     Every zone does this. Two that choose at the same time choose the same free key, so the
-    unique index of the table refuses the second, which then finds the first one's row.
+    unique index of the table refuses the second, which then finds the first one's row. Newer
+    schemas allow two switches the same key; then the one whose row has the greater UUID moves.
     """
 
     name: ClassVar[str] = "transit switch keys"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, lookup: Lookup, zone: OwnZone, mode: VxlanMode) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._lookup, self._zone, self._mode = lookup, zone, mode
         self._handed_out: set[int] = set()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {TransitSwitch: ts_names, IcDatapathBinding: ts_names}
+        return {TransitSwitch: ts_names, IcDatapathBinding: self._of_datapath}
+
+    def _of_datapath(self, change: Change) -> Iterator[str]:
+        yield from ts_names(change)
+        for side in change.sides:
+            if isinstance(side, IcDatapathBinding):
+                same = self._lookup.datapath_by_key.all(side.tunnel_key)
+                yield from (row.transit_switch for row in same)
 
     def keys(self) -> Iterable[str]:
         yield from (ts.name for ts in self._lookup.transit_switches)
@@ -42,22 +101,47 @@ class TransitSwitchKeys(Reconciler[str]):
     def reconcile(self, key: str) -> Iterable[Operation]:
         if self._zone.current is None:
             return
-        datapaths = list(self._lookup.datapaths_by_ts.all(key))
-        if self._lookup.ts_by_name.one(key) is None:
-            spare = datapaths
-        elif not datapaths:
-            yield Insert(IcDatapathBinding, {"transit_switch": key, "tunnel_key": self._free_key()})
-            return
-        else:
-            # Duplicates come from zones that raced; all zones keep the same one.
-            spare = sorted(datapaths, key=lambda row: row.tunnel_key)[1:]
-        for datapath in spare:
+        rows = self._lookup.datapaths_by_ts.all(key)
+        datapaths = sorted(
+            (row for row in rows if row.type != TRANSIT_ROUTER),
+            key=lambda row: (row.tunnel_key, row.uuid),
+        )
+        ts = self._lookup.ts_by_name.one(key)
+        # Duplicates come from zones that raced; all zones keep the same one.
+        for datapath in datapaths if ts is None else datapaths[1:]:
             yield Delete(IcDatapathBinding, datapath.uuid)
+        if ts is not None and datapaths:
+            yield from self._update(datapaths[0], ts)
+        elif ts is not None:
+            row = {"transit_switch": key, "tunnel_key": self._free_key(), **self._marks(ts)}
+            yield Insert(IcDatapathBinding, row)
+
+    def _marks(self, ts: TransitSwitch) -> dict[str, Value]:
+        """What newer schemas say beside the name."""
+        if not self._lookup.schema.has(IcDatapathBinding, "nb_ic_uuid"):
+            return {}
+        return {"type": TRANSIT_SWITCH, "nb_ic_uuid": Ref(ts.uuid)}
+
+    def _update(self, have: IcDatapathBinding, ts: TransitSwitch) -> Iterator[Operation]:
+        row: dict[str, Value] = {}
+        if have.tunnel_key not in self._mode.keys_allowed or self._must_move(have):
+            row["tunnel_key"] = self._free_key()
+        marks = self._marks(ts)
+        if marks and (have.type, have.nb_ic_uuid) != (TRANSIT_SWITCH, ts.uuid):
+            row |= marks
+        if row:
+            yield Update(IcDatapathBinding, have.uuid, row)
+
+    def _must_move(self, have: IcDatapathBinding) -> bool:
+        same = self._lookup.datapath_by_key.all(have.tunnel_key)
+        return min(row.uuid for row in same) < have.uuid
 
     def _free_key(self) -> int:
         taken = self._lookup.datapath_by_key
         key = next(
-            key for key in GLOBAL_KEYS if key not in self._handed_out and taken.one(key) is None
+            key
+            for key in self._mode.keys_allowed
+            if key not in self._handed_out and taken.one(key) is None
         )
         self._handed_out.add(key)
         return key
@@ -69,9 +153,9 @@ class TransitSwitchCopies(Reconciler[str]):
     name: ClassVar[str] = "transit switches"
     writes: ClassVar[Database | None] = Database.NB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, lookup: Lookup, zone: OwnZone, mode: VxlanMode) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._lookup, self._zone, self._mode = lookup, zone, mode
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -93,7 +177,7 @@ class TransitSwitchCopies(Reconciler[str]):
                 yield Delete(LogicalSwitch, switch.uuid)
             return
         tunnel_key = self._tunnel_key(key)
-        config = {INTERCONN_TS: key, **tunnel_key}
+        config = {INTERCONN_TS: key, **tunnel_key, **self._vxlan_mode()}
         if not switches and not tunnel_key:
             return  # northd would choose a key of its own first, and change it later
         if not switches:
@@ -105,8 +189,15 @@ class TransitSwitchCopies(Reconciler[str]):
 
     def _tunnel_key(self, ts: str) -> dict[str, str]:
         """The key to request from northd: never one that is not committed in IC-SB."""
-        keys = [datapath.tunnel_key for datapath in self._lookup.datapaths_by_ts.all(ts)]
+        rows = self._lookup.datapaths_by_ts.all(ts)
+        keys = [row.tunnel_key for row in rows if row.type != TRANSIT_ROUTER]
         return {REQUESTED_TNL_KEY: str(min(keys))} if keys else {}
+
+    def _vxlan_mode(self) -> dict[str, str]:
+        # Versions without sequence numbers in IC-NB (before 24.03) do not know the mode either.
+        if not self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg"):
+            return {}
+        return {VXLAN_MODE: "true" if self._mode.on else "false"}
 
 
 def ts_names(change: Change) -> Iterable[str]:

@@ -12,8 +12,9 @@ from isthmus.exchange.gateways import GatewayPublication, RemoteChassis
 from isthmus.exchange.learn import LearnedRoutes, LearnedSources
 from isthmus.exchange.lookup import Lookup
 from isthmus.exchange.ports import PortCopies, PortPublication, RemoteBindings
+from isthmus.exchange.sequence import FleetSequence, ZoneSequence
 from isthmus.exchange.static_routes import StaticRoutes
-from isthmus.exchange.transit_switches import TransitSwitchCopies, TransitSwitchKeys
+from isthmus.exchange.transit_switches import TransitSwitchCopies, TransitSwitchKeys, VxlanMode
 from isthmus.exchange.zone import OwnZone, ZoneRegistration
 from isthmus.reconcile.reconciler import AnyReconciler
 from isthmus.reconcile.view import View
@@ -34,6 +35,7 @@ def exchange(view: View) -> Exchange:
     lookup = Lookup(view)
     zone = OwnZone(lookup)
     policy = GlobalPolicy(lookup)
+    vxlan_mode = VxlanMode(lookup)
     static_routes = StaticRoutes(lookup)
     attachments = Attachments(lookup, zone)
     advertised = AdvertisedSources(lookup, policy, attachments, static_routes)
@@ -41,9 +43,13 @@ def exchange(view: View) -> Exchange:
     advertised_routes = AdvertisedRoutes(lookup, zone, advertised)
     learned_routes = LearnedRoutes(lookup, zone, static_routes, learned)
 
+    switch_keys = TransitSwitchKeys(lookup, zone, vxlan_mode)
+    switch_copies = TransitSwitchCopies(lookup, zone, vxlan_mode)
+
     derived: tuple[AnyReconciler, ...] = (
         zone,
         policy,
+        vxlan_mode,
         static_routes,
         attachments,
         advertised,
@@ -52,16 +58,19 @@ def exchange(view: View) -> Exchange:
     written: tuple[AnyReconciler, ...] = (
         ZoneRegistration(lookup),
         GatewayPublication(lookup, zone),
-        TransitSwitchKeys(lookup, zone),
-        TransitSwitchCopies(lookup, zone),
+        switch_keys,
+        switch_copies,
         PortPublication(lookup, zone),
         PortCopies(lookup, zone),
         RemoteChassis(lookup, zone),
         RemoteBindings(lookup, zone),
         advertised_routes,
         learned_routes,
+        ZoneSequence(lookup, zone),
+        FleetSequence(lookup, zone),
     )
     zone.dependents = (attachments, advertised, learned, *written[1:])
+    vxlan_mode.dependents = (switch_keys, switch_copies)
     policy.dependents = (advertised, learned)
     attachments.dependents = (advertised, learned)
     static_routes.dependents = (advertised, learned, learned_routes)

@@ -148,6 +148,26 @@ class LogicalRouterPolicy(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer(Row):
+    """A load balancer; `vips` maps "IP", "IP:port" or "[IP]:port" to its backends."""
+
+    DATABASE: ClassVar[Database] = Database.NB
+    TABLE: ClassVar[str] = "Load_Balancer"
+    name: str = ""
+    vips: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancerGroup(Row):
+    """Load balancers that routers and switches have in common."""
+
+    DATABASE: ClassVar[Database] = Database.NB
+    TABLE: ClassVar[str] = "Load_Balancer_Group"
+    name: str = ""
+    load_balancer: frozenset[RowId] = frozenset()
+
+
 # --- Southbound -----------------------------------------------------------------------------
 
 
@@ -188,6 +208,27 @@ class SbPortBinding(Row):
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SbDatapathBinding(Row):
+    """A logical datapath; a router's has its NB UUID in `external_ids:logical-router`."""
+
+    DATABASE: ClassVar[Database] = Database.SB
+    TABLE: ClassVar[str] = "Datapath_Binding"
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    nb_uuid: RowId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SbLearnedRoute(Row):
+    """A route that ovn-controller has learned from a routing daemon on its host."""
+
+    DATABASE: ClassVar[Database] = Database.SB
+    TABLE: ClassVar[str] = "Learned_Route"
+    datapath: RowId = RowId("")
+    ip_prefix: str = ""
+    nexthop: str = ""
+
+
 # --- IC Northbound --------------------------------------------------------------------------
 
 
@@ -197,6 +238,8 @@ class IcNbGlobal(Row):
 
     DATABASE: ClassVar[Database] = Database.IC_NB
     TABLE: ClassVar[str] = "IC_NB_Global"
+    nb_ic_cfg: int = 0
+    sb_ic_cfg: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
@@ -221,6 +264,7 @@ class IcSbGlobal(Row):
 
     DATABASE: ClassVar[Database] = Database.IC_SB
     TABLE: ClassVar[str] = "IC_SB_Global"
+    nb_ic_cfg: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
@@ -232,6 +276,7 @@ class AvailabilityZone(Row):
     DATABASE: ClassVar[Database] = Database.IC_SB
     TABLE: ClassVar[str] = "Availability_Zone"
     name: str = ""
+    nb_ic_cfg: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,12 +306,14 @@ class IcEncap(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IcDatapathBinding(Row):
-    """The tunnel key of a transit switch."""
+    """The tunnel key of a transit switch or, by `type`, of a transit router."""
 
     DATABASE: ClassVar[Database] = Database.IC_SB
     TABLE: ClassVar[str] = "Datapath_Binding"
     transit_switch: str = ""
     tunnel_key: int = 0
+    type: str | None = None
+    nb_ic_uuid: RowId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +328,8 @@ class IcPortBinding(Row):
     tunnel_key: int = 0
     gateway: str = ""
     address: str = ""
+    type: str | None = None
+    nb_ic_uuid: RowId | None = None
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -308,9 +357,13 @@ ROW_TYPES: tuple[type[Row], ...] = (
     LogicalRouterStaticRoute,
     GatewayChassis,
     LogicalRouterPolicy,
+    LoadBalancer,
+    LoadBalancerGroup,
     Chassis,
     SbEncap,
     SbPortBinding,
+    SbDatapathBinding,
+    SbLearnedRoute,
     IcNbGlobal,
     TransitSwitch,
     IcSbGlobal,

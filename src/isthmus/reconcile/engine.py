@@ -23,6 +23,7 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.1, 10.0
 """Seconds until a key that failed for good reason is tried again without any new event."""
 
 Work = tuple[AnyReconciler, Any]
+_Batches = dict[Database, tuple[list[Operation], list[Work]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +132,15 @@ class Engine:
         self._wake(now)
         self._hold_back(frozenset(synced))
         planned: list[Transaction] = []
-        batches: dict[Database, tuple[list[Operation], list[Work]]] = {}
+        batches: _Batches = {}
         for reconciler in self.reconcilers:
             if reconciler.writes is None:
                 self._derive(reconciler)
-            elif self._may_run(reconciler, writable, synced):
-                operations, work = batches.setdefault(reconciler.writes, ([], []))
-                self._drain(reconciler, operations, work)
+            elif not reconciler.when_settled:
+                self._collect(reconciler, batches, writable, synced)
+        for reconciler in self.reconcilers:
+            if reconciler.when_settled and self._quiet(reconciler, batches):
+                self._collect(reconciler, batches, writable, synced)
         for database, (operations, work) in batches.items():
             if operations:
                 planned.append(Transaction(database, tuple(operations), tuple(work)))
@@ -205,18 +208,33 @@ class Engine:
             )
         return sorted(found)
 
-    def _may_run(
+    def _collect(
         self,
         reconciler: AnyReconciler,
+        batches: _Batches,
         writable: Collection[Database],
         synced: Collection[Database],
-    ) -> bool:
+    ) -> None:
+        """Add what a reconciler has to do to its database's batch, if it may run now."""
         database = reconciler.writes
-        return (
-            database in writable
+        if (
+            database is not None
+            and database in writable
             and database not in self._in_flight
             and not self._isolated.get(database)
             and reconciler.needs <= frozenset(synced)
+        ):
+            operations, work = batches.setdefault(database, ([], []))
+            self._drain(reconciler, operations, work)
+
+    def _quiet(self, asking: AnyReconciler, batches: _Batches) -> bool:
+        """Whether nobody but the asking reconciler has anything to do, in flight or put off."""
+        return not (
+            self._in_flight
+            or self._failures
+            or any(self._isolated.values())
+            or any(operations for operations, _ in batches.values())
+            or any(r.dirty for r in self.reconcilers if r is not asking and not r.when_settled)
         )
 
     def _derive(self, reconciler: AnyReconciler) -> None:

@@ -30,11 +30,13 @@ class Reconciler(ABC, Generic[K]):
         writes: the one database that its operations are for, or None.
         needs: the databases that must have been seen in full before it may write: what is not
             known yet must not be taken for what is gone.
+        when_settled: it runs only when no other reconciler has anything to do or in flight.
     """
 
     name: ClassVar[str]
     writes: ClassVar[Database | None] = None
     needs: ClassVar[frozenset[Database]] = frozenset(Database)
+    when_settled: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.dirty: dict[K, None] = {}
