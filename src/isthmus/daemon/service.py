@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from isthmus.daemon.collector import collect_rarely
 from isthmus.daemon.controller import Controller, Source
 from isthmus.daemon.databases import Databases
 from isthmus.daemon.loop import Loop
@@ -46,6 +47,7 @@ def controller_and_engine(settings: Settings, source: Source, inputs: Inputs) ->
 
 
 def _databases(settings: Settings, view: View, engine: Engine) -> Databases:
+    collect_rarely()
     databases = Databases(view, settings.probe_interval)
     for database, remote in settings.remotes.items():
         databases.use(database, remote, engine, time.monotonic())

@@ -14,6 +14,7 @@ from ipaddress import (
     IPv6Network,
     ip_address,
     ip_interface,
+    ip_network,
 )
 
 Network = IPv4Network | IPv6Network
@@ -40,8 +41,10 @@ def parse_interface(text: str) -> Interface | None:
 @lru_cache(_CACHE)
 def parse_network(text: str) -> Network | None:
     """A prefix; bits after its length are ignored, a missing length means a single host."""
-    interface = parse_interface(text)
-    return None if interface is None else interface.network
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 @lru_cache(_CACHE)

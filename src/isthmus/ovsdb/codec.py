@@ -11,6 +11,7 @@ import ovs.db.types
 
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Operation, Ref, Update, Wait
 from isthmus.model.rows import Row
+from isthmus.ovsdb.merge import merge
 
 Json: TypeAlias = Any  # JSON as the json module gives and takes it
 
@@ -90,7 +91,7 @@ def _merge_map(current: Mapping[Any, Any], difference: Json) -> dict[Any, Any]:
 def encode(operations: Iterable[Operation]) -> list[Json]:
     """The "transact" form of operations that go into one transaction."""
     names = _Names()
-    return [_encode_operation(operation, names) for operation in operations]
+    return [_encode_operation(operation, names) for operation in merge(operations)]
 
 
 class _Names:
@@ -142,11 +143,13 @@ def _encode_row(row: Mapping[str, Any], names: _Names) -> Json:
 
 
 def _encode(value: Any, names: _Names) -> Json:
+    if isinstance(value, str):  # first, since most are
+        return value
     if isinstance(value, Ref):
         return ["uuid", value.uuid]
     if isinstance(value, NewRef):
         return ["named-uuid", names.of(value)]
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # `Mapping` alone is asked much more slowly
         return ["map", [[key, element] for key, element in value.items()]]
     if isinstance(value, (frozenset, tuple)):
         return ["set", [_encode(element, names) for element in value]]

@@ -12,9 +12,11 @@ from typing import Any
 
 import ovs.json
 
-# A complete string, a brace, or the quote that begins a string that this piece does not end.
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}"]', re.DOTALL)
-_REST_OF_STRING = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Whatever comes before the next brace, or before the quote that begins a string that this piece
+# does not end: complete strings and all that is outside of strings. Possessive, since going back
+# would find nothing else. One match per brace keeps the cost in the regular expression engine.
+_UP_TO_BRACE = re.compile(r'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*+', re.DOTALL)
+_REST_OF_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 class Parser:
@@ -61,18 +63,19 @@ class Parser:
                 return len(text)
             self._in_string = self._escaped = False
             position = rest.end()
-        for token in _TOKEN.finditer(text, position):
-            match token[0]:
-                case "{":
-                    self._depth += 1
-                case "}":
-                    self._depth -= 1
-                    if self._depth == 0:
-                        self._done = True
-                        return token.end()
-                case '"':
-                    self._suspend(text, token.end())
-                    break
+        while (skipped := _UP_TO_BRACE.match(text, position)) and skipped.end() < len(text):
+            position = skipped.end() + 1
+            character = text[skipped.end()]
+            if character == "{":
+                self._depth += 1
+            elif character == "}":
+                self._depth -= 1
+                if self._depth == 0:
+                    self._done = True
+                    return position
+            else:
+                self._suspend(text, position)
+                break
         return len(text)
 
     def _suspend(self, text: str, start: int) -> None:
