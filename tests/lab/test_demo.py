@@ -53,6 +53,7 @@ def test_demo_runs_again_after_a_kill(after: str, lab_name: Callable[[], str]) -
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_demo_fails_if_something_does_not_hold(lab_name: Callable[[], str], tmp_path: Path) -> None:
     """A cluster that nothing joins makes the demo fail, and the summary says what did not hold."""
     file = tmp_path / "topology.yaml"
