@@ -30,6 +30,7 @@ from isthmus.reconcile.engine import Committed, Engine, Failed, Result, Transact
 ROOTS = {
     "NB_Global", "Logical_Switch", "Logical_Router", "Chassis", "IC_NB_Global", "Transit_Switch",
     "IC_SB_Global", "Availability_Zone", "Gateway", "Datapath_Binding", "Port_Binding", "Route",
+    "Load_Balancer", "Load_Balancer_Group", "Learned_Route",
 }  # fmt: skip
 INDEXES: dict[tuple[Database, str], tuple[tuple[str, ...], ...]] = {
     (Database.NB, "Logical_Switch_Port"): (("name",),),

@@ -2,23 +2,30 @@
 
 import pytest
 
-from isthmus.model.operations import Delete, Insert, Mutate, Ref, Update
+from isthmus.exchange.transit_switches import GLOBAL_KEYS, VXLAN_KEYS
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
     Database,
     Gateway,
+    IcDatapathBinding,
+    IcNbGlobal,
     IcPortBinding,
     IcRoute,
     IcSbGlobal,
+    LoadBalancer,
+    LoadBalancerGroup,
     LogicalRouter,
     LogicalSwitch,
     LogicalSwitchPort,
     NbGlobal,
     RowId,
+    SbEncap,
     SbPortBinding,
     TransitSwitch,
 )
+from support.fake_ovsdb import INDEXES
 from support.zone import Fleet, Zone
 
 
@@ -310,3 +317,118 @@ def test_a_switch_copy_is_made_with_its_tunnel_key(fleet: Fleet) -> None:
         ]
         assert inserted
         assert all("requested-tnl-key" in config for config in inserted)  # type: ignore[operator]
+
+
+def add_load_balancer(zone: Zone, *vips: str, group: bool = False) -> RowId:
+    """Give router `r` a load balancer, of its own or through a group."""
+    ref, group_ref = NewRef(), NewRef()
+    held = ("load_balancer_group", "insert", frozenset({group_ref}))
+    if not group:
+        held = ("load_balancer", "insert", frozenset({ref}))
+    zone.write(
+        Database.NB,
+        Insert(LoadBalancer, {"name": "lb", "vips": dict.fromkeys(vips, "10.1.0.7:80")}, ref),
+        Insert(LoadBalancerGroup, {"name": "g", "load_balancer": frozenset({ref})}, group_ref),
+        Mutate(LogicalRouter, zone.router, (held,)),  # type: ignore[arg-type]
+    )
+    return zone.uuid(LoadBalancer, name="lb")
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_vips_are_exchanged_as_host_routes(fleet: Fleet, group: bool) -> None:
+    """A router's VIPs go to zones that learn them, each address once, and follow the balancer."""
+    one, two = fleet.zones
+    lb = add_load_balancer(one, "10.50.0.1:80", "10.50.0.1:443", "10.50.0.2", group=group)
+    one.set_options(ic_route_adv_lb="true")
+    fleet.settle()
+    route = one.find(IcRoute, ip_prefix="10.50.0.1/32")
+    assert route["origin"] == "loadbalancer"
+    assert route["external_ids"]["nb-id"] == lb  # type: ignore[index]
+    assert "10.50.0.1/32" not in two.learned()
+    two.set_options(ic_route_learn_lb="true")
+    fleet.settle()
+    assert {"10.50.0.1/32", "10.50.0.2/32"} <= two.learned().keys()
+    one.write(Database.NB, Update(LoadBalancer, lb, {"vips": {"10.50.0.2:80": ""}}))
+    fleet.settle()
+    assert "10.50.0.1/32" not in two.learned()
+    assert "10.50.0.2/32" in two.learned()
+
+
+def test_a_prefix_around_a_local_vip_is_not_learned(fleet: Fleet) -> None:
+    """A remote prefix with one of our router's VIPs inside stays away until the VIP is gone."""
+    one, _ = fleet.zones
+    lb = add_load_balancer(one, "10.2.5.5:80")
+    fleet.settle()
+    assert "10.2.0.0/16" not in one.learned()
+    one.write(Database.NB, Update(LoadBalancer, lb, {"vips": {"[fd00::1]:80": ""}}))
+    fleet.settle()
+    assert "10.2.0.0/16" in one.learned()
+
+
+def test_discard_routes_are_advertised(fleet: Fleet) -> None:
+    """A route that drops packets at home attracts them from elsewhere."""
+    one, two = fleet.zones
+    one.add_route("172.20.0.0/16", "discard")
+    fleet.settle()
+    assert two.learned()["172.20.0.0/16"] == {"169.254.100.1"}
+
+
+def test_sequence_numbers_come_back_when_all_zones_have_followed(fleet: Fleet) -> None:
+    """A raised number reaches both global rows, once no zone has anything left to write."""
+    one, two = fleet.zones
+    one.write(Database.IC_NB, Update(IcNbGlobal, one.uuid(IcNbGlobal), {"nb_ic_cfg": 7}))
+    one.add_subnet("more", "10.77.0.1/24")
+    one.work()
+    assert one.find(IcNbGlobal)["sb_ic_cfg"] == 0
+    fleet.settle()
+    assert one.find(IcNbGlobal)["sb_ic_cfg"] == 7
+    assert one.find(IcSbGlobal)["nb_ic_cfg"] == 7
+    assert {row["nb_ic_cfg"] for row in two.all(AvailabilityZone)} == {7}
+    history = [op for operations in fleet.ic_sb.committed for op in operations]
+    numbered = next(
+        place
+        for place, op in enumerate(history)
+        if isinstance(op, Update) and op.row.get("nb_ic_cfg") == 7
+    )
+    advertised = next(
+        place
+        for place, op in enumerate(history)
+        if isinstance(op, Insert) and op.row.get("ip_prefix") == "10.77.0.0/24"
+    )
+    assert advertised < numbered
+
+
+def test_vxlan_mode_moves_keys_into_twelve_bits(fleet: Fleet) -> None:
+    """With the option and a VXLAN encap, keys are re-allocated, in NB as well; and back."""
+    one, _ = fleet.zones
+    row = one.uuid(IcNbGlobal)
+    one.write(Database.IC_NB, Update(IcNbGlobal, row, {"options": {"vxlan_mode": "true"}}))
+    fleet.settle()
+    assert one.find(IcDatapathBinding)["tunnel_key"] in GLOBAL_KEYS
+    encap = one.uuid(SbEncap, chassis_name="az1-gw")
+    one.write(Database.SB, Update(SbEncap, encap, {"type": "vxlan"}))
+    fleet.settle()
+    key = one.find(IcDatapathBinding)["tunnel_key"]
+    assert key in VXLAN_KEYS
+    config = one.find(LogicalSwitch)["other_config"]
+    assert (config["requested-tnl-key"], config["ic-vxlan_mode"]) == (str(key), "true")  # type: ignore[index]
+    one.write(Database.IC_NB, Update(IcNbGlobal, row, {"options": {}}))
+    fleet.settle()
+    assert one.find(IcDatapathBinding)["tunnel_key"] in GLOBAL_KEYS
+
+
+def test_two_switches_never_keep_one_key(fleet: Fleet) -> None:
+    """Where a newer schema lets two switches have the same key, one of them moves."""
+    one, _ = fleet.zones
+    fleet.add_ts("ts1")
+    fleet.settle()
+    rows = sorted(one.all(IcDatapathBinding), key=lambda row: str(row["_uuid"]))
+    index = ("nb_ic_uuid", "tunnel_key")
+    with_index = {(Database.IC_SB, "Datapath_Binding"): (index,)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("support.fake_ovsdb.INDEXES", {**INDEXES, **with_index})
+        same = {"tunnel_key": rows[0]["tunnel_key"]}
+        fleet.ic_sb.transact([Update(IcDatapathBinding, RowId(str(rows[1]["_uuid"])), same)])  # type: ignore[arg-type]
+        fleet.settle()
+    keys = [row["tunnel_key"] for row in one.all(IcDatapathBinding)]
+    assert len(set(keys)) == 2

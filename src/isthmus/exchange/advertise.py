@@ -10,8 +10,9 @@ from ipaddress import IPv6Address
 from typing import ClassVar, NamedTuple
 
 from isthmus.exchange.attachments import Attachment, Attachments, GlobalPolicy
+from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import Lookup
-from isthmus.exchange.policy import Refusal
+from isthmus.exchange.policy import CONNECTED, LOADBALANCER, STATIC, Refusal
 from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
 from isthmus.exchange.zone import OwnZone
 from isthmus.model.changes import Change
@@ -28,6 +29,7 @@ from isthmus.model.prefixes import (
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
+    IcNbGlobal,
     IcRoute,
     LogicalRouter,
     LogicalRouterPort,
@@ -37,7 +39,8 @@ from isthmus.model.rows import (
 )
 from isthmus.reconcile.reconciler import Reconciler, Watch
 
-CONNECTED, STATIC = "connected", "static"
+DISCARD = "discard"
+"""The next hop of a static route that drops packets (ovn-nb(5))."""
 
 
 class AdvertiseKey(NamedTuple):
@@ -55,12 +58,12 @@ class AdvertiseKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Source:
-    """One reason to advertise a route. The least one wins: static before connected, as in
-    `ovn-ic`, and then by UUID so that every daemon decides alike.
+    """One reason to advertise a route. The least one wins: static before connected before load
+    balancers, as in `ovn-ic`, and then by UUID so that every daemon decides alike.
 
     Args:
-        rank: 0 static, 1 connected.
-        row: the UUID of the static route or router port.
+        rank: 0 static, 1 connected, 2 load balancer.
+        row: the UUID of the static route, router port or load balancer.
     """
 
     rank: int
@@ -89,7 +92,8 @@ def link_local_of(mac: str) -> Address | None:
 
 
 class AdvertisedSources(Reconciler[RowId]):
-    """What each source asks for; the key is the UUID of a router port or static route.
+    """What each source asks for; the key is the UUID of a router port, static route, load balancer
+    or route of SB's `Learned_Route`.
 
     Attributes:
         wanted: for each IC-SB route that is asked for, who asks.
@@ -98,11 +102,16 @@ class AdvertisedSources(Reconciler[RowId]):
     name: ClassVar[str] = "advertised sources"
 
     def __init__(
-        self, lookup: Lookup, policy: GlobalPolicy, attachments: Attachments, routes: StaticRoutes
+        self,
+        lookup: Lookup,
+        policy: GlobalPolicy,
+        attachments: Attachments,
+        routes: StaticRoutes,
+        vips: RouterVips,
     ) -> None:
         super().__init__()
         self._lookup, self._policy = lookup, policy
-        self._attachments, self._routes = attachments, routes
+        self._attachments, self._routes, self._vips = attachments, routes, vips
         self._asked: dict[RowId, tuple[AdvertiseKey, ...]] = {}
         self.wanted: dict[AdvertiseKey, dict[RowId, Source]] = {}
         self.output: Reconciler[AdvertiseKey] | None = None
@@ -129,6 +138,11 @@ class AdvertisedSources(Reconciler[RowId]):
         """All sources of its router may be advertised through it."""
         self.mark(lrp.uuid for lrp in self._lookup.ports_of(attachment.router))
         self.mark(self._routes.own_by_router.get(attachment.router, ()))
+        self.mark(self._vips.of(attachment.router).by_lb)
+
+    def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
+        """A load balancer is a source."""
+        self.mark(load_balancers)
 
     def own_route_changed(self, uuid: RowId, key: OwnKey | None) -> None:
         """A static route is a source."""
@@ -142,6 +156,8 @@ class AdvertisedSources(Reconciler[RowId]):
         yield from self._lookup.lrps.rows
         for uuids in self._routes.own_by_router.values():
             yield from uuids
+        for vips in self._vips.by_router.values():
+            yield from vips.by_lb
 
     def reconcile(self, key: RowId) -> Iterable[Operation]:
         asked = dict(self._ask(key))
@@ -170,6 +186,8 @@ class AdvertisedSources(Reconciler[RowId]):
             yield from self._ask_connected(lrp)
         elif self._lookup.static_routes.get(uuid) is not None:
             yield from self._ask_static(uuid)
+        else:
+            yield from self._ask_load_balancer(uuid)
 
     def _ask_connected(self, lrp: LogicalRouterPort) -> Iterator[tuple[AdvertiseKey, Source]]:
         router = self._lookup.router_of(lrp)
@@ -194,13 +212,30 @@ class AdvertisedSources(Reconciler[RowId]):
         prefix, nexthop = parse_network(row.ip_prefix), parse_address(row.nexthop)
         if prefix is None or row.policy == "src-ip":
             return
-        if nexthop is None or is_link_local_nexthop(nexthop):
+        if row.nexthop == DISCARD:
+            # Versions without sequence numbers in IC-NB (before 24.03) keep these to themselves.
+            if not self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg"):
+                return
+        elif nexthop is None or is_link_local_nexthop(nexthop):
             return
         for attachment in self._attached(router):
             if row.route_table == attachment.route_table:
                 key = self._key(attachment, prefix, row.route_table)
                 if isinstance(key, AdvertiseKey):
                     yield key, Source(0, uuid, STATIC, router, attachment.tag)
+
+    def _ask_load_balancer(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
+        if not self._policy.current.advertise_lb:
+            return
+        if not self._lookup.schema.allows(IcRoute, "origin", LOADBALANCER):
+            return
+        for router, vips in self._vips.by_router.items():
+            for attachment in self._attached(router) if uuid in vips.by_lb else ():
+                source = Source(2, uuid, LOADBALANCER, router, attachment.tag)
+                for vip in vips.by_lb[uuid]:
+                    key = self._key(attachment, vip, "")
+                    if isinstance(key, AdvertiseKey):
+                        yield key, source
 
     def _attached(self, router: RowId) -> Iterable[Attachment]:
         return self._attachments.by_router.get(router, {}).values()

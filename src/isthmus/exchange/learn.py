@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.exchange.attachments import Attachment, Attachments, GlobalPolicy
+from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import LEARNED, Lookup
-from isthmus.exchange.policy import Refusal
+from isthmus.exchange.policy import LOADBALANCER, Refusal
 from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
 from isthmus.exchange.zone import OwnZone
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
@@ -41,17 +42,18 @@ class LearnedSources(Reconciler[RowId]):
 
     name: ClassVar[str] = "learned sources"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what decides on learning, each once
         self,
         lookup: Lookup,
         zone: OwnZone,
         policy: GlobalPolicy,
         attachments: Attachments,
         routes: StaticRoutes,
+        vips: RouterVips,
     ) -> None:
         super().__init__()
         self._lookup, self._zone, self._policy = lookup, zone, policy
-        self._attachments, self._routes = attachments, routes
+        self._attachments, self._routes, self._vips = attachments, routes, vips
         self._meant: dict[RowId, tuple[LearnKey, ...]] = {}
         self.wanted: dict[LearnKey, dict[RowId, None]] = {}
         self.output: Reconciler[LearnKey] | None = None
@@ -70,6 +72,11 @@ class LearnedSources(Reconciler[RowId]):
 
     def learned_route_changed(self, key: LearnKey) -> None:
         """A learned route does not decide what is learned."""
+
+    def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
+        """A VIP keeps prefixes around it from being learned."""
+        for attachment in tuple(self._attachments.by_router.get(router, {}).values()):
+            self.attachment_changed(attachment)
 
     def keys(self) -> Iterable[RowId]:
         return (*self._meant, *self._lookup.ic_routes.rows)
@@ -115,6 +122,7 @@ class LearnedSources(Reconciler[RowId]):
             self._refuses_sender(route, attachment)
             or _refuses_marks(route, attachment)
             or _refuses_nexthop(nexthop, attachment)
+            or self._refuses_kind(route)
             or self._policy.current.refuses_learning(prefix)
             or attachment.learn.refuses(prefix)
             or self._refuses_own(route, prefix, attachment)
@@ -133,7 +141,14 @@ class LearnedSources(Reconciler[RowId]):
         self, route: IcRoute, prefix: Network, attachment: Attachment
     ) -> Refusal | None:
         own = OwnKey(attachment.router, prefix, route.route_table)
-        return Refusal.OWN_ROUTE if own in self._routes.own else None
+        if own in self._routes.own:
+            return Refusal.OWN_ROUTE
+        inside = self._vips.of(attachment.router).any_inside(prefix)
+        return Refusal.LOCAL_VIP if inside else None
+
+    def _refuses_kind(self, route: IcRoute) -> Refusal | None:
+        learns = route.origin != LOADBALANCER or self._policy.current.learn_lb
+        return None if learns else Refusal.LOAD_BALANCER
 
 
 def _refuses_marks(route: IcRoute, attachment: Attachment) -> Refusal | None:

@@ -13,6 +13,8 @@ from isthmus.model.rows import (
     IcPortBinding,
     IcRoute,
     IcSbGlobal,
+    LoadBalancer,
+    LoadBalancerGroup,
     LogicalRouter,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
@@ -47,6 +49,8 @@ class Lookup:
         self.routers = view.table(LogicalRouter)
         self.lrps = view.table(LogicalRouterPort)
         self.static_routes = view.table(LogicalRouterStaticRoute)
+        self.load_balancers = view.table(LoadBalancer)
+        self.lb_groups = view.table(LoadBalancerGroup)
         self.chassis = view.table(Chassis)
         self.encaps = view.table(SbEncap)
         self.bindings = view.table(SbPortBinding)
@@ -71,6 +75,9 @@ class Lookup:
         self.lsp_by_router_port = self.lsps.index(
             lambda row: [row.options["router-port"]] if "router-port" in row.options else []
         )
+        self.routers_by_lb = self.routers.index(lambda row: row.load_balancer)
+        self.routers_by_lb_group = self.routers.index(lambda row: row.load_balancer_group)
+        self.lb_groups_by_lb = self.lb_groups.index(lambda row: row.load_balancer)
         self.lrp_by_name = self.lrps.index(lambda row: [row.name])
         self.chassis_by_name = self.chassis.index(lambda row: [row.name])
         self.binding_by_port = self.bindings.index(lambda row: [row.logical_port])

@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from isthmus.model.prefixes import Network, is_default, is_inside, is_link_local, parse_list
 
+CONNECTED, STATIC, LOADBALANCER = "connected", "static", "loadbalancer"
+"""Origins of IC-SB routes."""
+
 
 class Refusal(StrEnum):
     """Why a route is not advertised or not learned; the text is shown to people."""
@@ -29,6 +32,8 @@ class Refusal(StrEnum):
     DISABLED = "the router is disabled"
     OWN_ROUTE = "the router has a static route of its own with this prefix"
     UNREACHABLE = "the next hop lies in no network of the router port"
+    LOAD_BALANCER = "it is of a load balancer and ic-route-adv-lb or ic-route-learn-lb is not true"
+    LOCAL_VIP = "a load balancer of the router has a VIP inside the prefix"
     NO_NEXTHOP = "the port has no address of the prefix's family"
 
 
@@ -40,6 +45,8 @@ class RoutePolicy:
     learn: bool = False
     advertise_default: bool = False
     learn_default: bool = False
+    advertise_lb: bool = False
+    learn_lb: bool = False
     denylist: tuple[Network, ...] = ()
     bad_entries: tuple[str, ...] = ()
 
@@ -53,6 +60,8 @@ class RoutePolicy:
             learn=is_true(options, "ic-route-learn"),
             advertise_default=is_true(options, "ic-route-adv-default"),
             learn_default=is_true(options, "ic-route-learn-default"),
+            advertise_lb=is_true(options, "ic-route-adv-lb"),
+            learn_lb=is_true(options, "ic-route-learn-lb"),
             denylist=networks,
             bad_entries=bad,
         )

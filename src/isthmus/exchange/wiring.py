@@ -10,6 +10,7 @@ from isthmus.exchange.advertise import AdvertisedRoutes, AdvertisedSources
 from isthmus.exchange.attachments import Attachments, GlobalPolicy
 from isthmus.exchange.gateways import GatewayPublication, RemoteChassis
 from isthmus.exchange.learn import LearnedRoutes, LearnedSources
+from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import Lookup
 from isthmus.exchange.ports import PortCopies, PortPublication, RemoteBindings
 from isthmus.exchange.sequence import FleetSequence, ZoneSequence
@@ -37,9 +38,10 @@ def exchange(view: View) -> Exchange:
     policy = GlobalPolicy(lookup)
     vxlan_mode = VxlanMode(lookup)
     static_routes = StaticRoutes(lookup)
+    vips = RouterVips(lookup)
     attachments = Attachments(lookup, zone)
-    advertised = AdvertisedSources(lookup, policy, attachments, static_routes)
-    learned = LearnedSources(lookup, zone, policy, attachments, static_routes)
+    advertised = AdvertisedSources(lookup, policy, attachments, static_routes, vips)
+    learned = LearnedSources(lookup, zone, policy, attachments, static_routes, vips)
     advertised_routes = AdvertisedRoutes(lookup, zone, advertised)
     learned_routes = LearnedRoutes(lookup, zone, static_routes, learned)
 
@@ -51,6 +53,7 @@ def exchange(view: View) -> Exchange:
         policy,
         vxlan_mode,
         static_routes,
+        vips,
         attachments,
         advertised,
         learned,
@@ -73,5 +76,6 @@ def exchange(view: View) -> Exchange:
     vxlan_mode.dependents = (switch_keys, switch_copies)
     policy.dependents = (advertised, learned)
     attachments.dependents = (advertised, learned)
+    vips.dependents = (advertised, learned)
     static_routes.dependents = (advertised, learned, learned_routes)
     return Exchange((*derived, *written), zone, attachments, learned)
