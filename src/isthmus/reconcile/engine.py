@@ -129,26 +129,25 @@ class Engine:
             Transactions to send, at most one per database; each counts as in flight until
             `completed` is called for it.
         """
-        self._wake(now)
-        self._hold_back(frozenset(synced))
-        planned: list[Transaction] = []
-        batches: _Batches = {}
         for reconciler in self.reconcilers:
             if reconciler.writes is None:
                 self._derive(reconciler)
-            elif not reconciler.when_settled:
+        self._wake(now)
+        self._hold_back(frozenset(synced))
+        # What must go alone comes first: where it turns out to need nothing, the others may go.
+        planned = self._send(self._isolate(set(writable) - self._in_flight.keys()))
+        batches: _Batches = {}
+        for reconciler in self.reconcilers:
+            if not reconciler.when_settled:
                 self._collect(reconciler, batches, writable, synced)
         for reconciler in self.reconcilers:
             if reconciler.when_settled and self._quiet(reconciler, batches):
                 self._collect(reconciler, batches, writable, synced)
-        for database, (operations, work) in batches.items():
-            if operations:
-                planned.append(Transaction(database, tuple(operations), tuple(work)))
-        busy = self._in_flight.keys() | {transaction.database for transaction in planned}
-        planned += self._isolate(set(writable) - busy)
-        for transaction in planned:
-            self._in_flight[transaction.database] = transaction
-        return planned
+        return planned + self._send(
+            Transaction(database, tuple(operations), tuple(work))
+            for database, (operations, work) in batches.items()
+            if operations
+        )
 
     def completed(self, transaction: Transaction, result: Result, now: float) -> None:
         """Take note of how a transaction ended, and mark its keys if it must be tried again."""
@@ -250,15 +249,16 @@ class Engine:
         while reconciler.dirty and len(work) < BATCH:
             key = next(iter(reconciler.dirty))
             del reconciler.dirty[key]
-            if (reconciler, key) in self._failures:
-                # Something changed for it: try at once, but alone, so it cannot fail others.
-                self._try_alone((reconciler, key))
-                continue
             reconciler.handled += 1
             wanted = tuple(reconciler.reconcile(key))
             if wanted:
                 operations += wanted
                 work.append((reconciler, key))
+
+    def _send(self, transactions: Iterable[Transaction]) -> list[Transaction]:
+        sent = list(transactions)
+        self._in_flight.update({transaction.database: transaction for transaction in sent})
+        return sent
 
     def _try_alone(self, work: Work) -> None:
         self._isolated.setdefault(work[0].writes, {})[work] = None
@@ -297,6 +297,10 @@ class Engine:
 
     def _wake(self, now: float) -> None:
         for work, failure in self._failures.items():
+            reconciler, key = work
             if failure.due <= now:
                 failure.due = now + BACKOFF_MOST
+                self._try_alone(work)
+            elif key in reconciler.dirty:
+                # Something changed for it: try at once, but alone, so it cannot fail others.
                 self._try_alone(work)

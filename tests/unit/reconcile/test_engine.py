@@ -295,10 +295,21 @@ def test_a_bad_key_and_good_keys_go_out_one_after_the_other() -> None:
     writer.wanted["good"] = None
     engine.apply([zone_added("good"), zone_added("bad")])
     (first,) = plan(engine)
-    assert keys_of(first) == ["good"]
-    commit(engine, writer, first)
+    assert keys_of(first) == ["bad"]
+    engine.completed(first, REFUSED, 0.0)
     (second,) = plan(engine)
-    assert keys_of(second) == ["bad"]
+    assert keys_of(second) == ["good"]
+
+
+def test_a_bad_key_that_needs_nothing_holds_up_nobody() -> None:
+    """When the retry of a refused key turns out to be needless, the same plan has the others."""
+    writer = Writer("bad")
+    engine = engine_of(writer)
+    fail_alone(engine, writer)
+    writer.wanted = {"good": None}
+    engine.apply([zone_added("good"), zone_added("bad")])
+    (transaction,) = plan(engine)
+    assert keys_of(transaction) == ["good"]
 
 
 def test_waiting_for_a_server_does_not_pile_up_work() -> None:
