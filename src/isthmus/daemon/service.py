@@ -32,7 +32,7 @@ class Settings:
 def engine_alone(settings: Settings) -> Loop:
     """The interconnection engine on four given databases, as `ovn-ic` is."""
     view = View()
-    engine = Engine(view, exchange(view).reconcilers)
+    engine = Engine(view, exchange(view).reconcilers, time.perf_counter)
     return Loop(engine, _databases(settings, view, engine))
 
 
@@ -40,7 +40,7 @@ def controller_and_engine(settings: Settings, source: Source, inputs: Inputs) ->
     """Both in one: `settings` names NB and SB, the source names the IC databases."""
     view = View()
     intents = reconcilers(view, inputs)
-    engine = Engine(view, (*exchange(view).reconcilers, *intents))
+    engine = Engine(view, (*exchange(view).reconcilers, *intents), time.perf_counter)
     databases = _databases(settings, view, engine)
     controller = Controller(source, inputs, intents, engine, databases, view)
     return Loop(engine, databases, (controller,))

@@ -5,15 +5,18 @@ At most one transaction per database is in flight; keys that become dirty meanwh
 end, so a plan is never made from a view that lacks what was just written.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.problems import Problem
-from isthmus.model.rows import Database, Row
+from isthmus.model.rows import ROW_TYPES, Database, Row
 from isthmus.reconcile.reconciler import AnyReconciler, Watch
+from isthmus.reconcile.report import EngineReport, FlightReport, ReconcilerReport
 from isthmus.reconcile.view import View
 
 BATCH = 1000
@@ -24,6 +27,8 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.1, 10.0
 
 Work = tuple[AnyReconciler, Any]
 _Batches = dict[Database, tuple[list[Operation], list[Work]]]
+
+_CHANGE_OF = {kind: f"a change of {kind.DATABASE} {kind.TABLE}" for kind in ROW_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +88,12 @@ class Engine:
     Args:
         view: shared with the reconcilers.
         reconcilers: in the order in which they depend on each other, derived state first.
+        clock: seconds, for the time that each reconciler is reported to have taken.
     """
 
     view: View
     reconcilers: Sequence[AnyReconciler]
+    clock: Callable[[], float] = float
     last_recompute: str = ""
     recomputes: int = 0
     _watchers: dict[type[Row], list[tuple[AnyReconciler, Watch[Any]]]] = field(init=False)
@@ -105,8 +112,12 @@ class Engine:
         for change in changes:
             self.view.apply(change)
         for change in changes:
-            for reconciler, watch in self._watchers.get(type(change.row), ()):
+            kind = type(change.row)
+            for reconciler, watch in self._watchers.get(kind, ()):
+                before = len(reconciler.dirty)
                 reconciler.mark(watch(change))
+                if len(reconciler.dirty) != before:
+                    reconciler.last_reason = _CHANGE_OF[kind]
 
     def recompute(self, reason: str) -> None:
         """Mark everything: all keys of all reconcilers."""
@@ -114,6 +125,7 @@ class Engine:
         self.recomputes += 1
         for reconciler in self.reconcilers:
             reconciler.mark(reconciler.keys())
+            reconciler.last_reason = f"recompute: {reason}"
 
     def plan(
         self, now: float, writable: Collection[Database], synced: Collection[Database]
@@ -160,9 +172,9 @@ class Engine:
                     self._failures.pop(work, None)
                 # What was written is looked at once more: if the server or somebody else
                 # changed it on the way, that shows now and not at the next event.
-                self._mark(transaction.work)
+                self._mark(transaction.work, "its transaction took effect")
             case TryAgain():
-                self._mark(transaction.work)
+                self._mark(transaction.work, "its transaction is to be tried again")
             case Failed() if len(transaction.work) > 1:
                 # One bad key must not hold up the others: each gets a transaction of its own.
                 for work in transaction.work:
@@ -176,7 +188,7 @@ class Engine:
         if transaction is not None:
             for reconciler in dict.fromkeys(reconciler for reconciler, _ in transaction.work):
                 reconciler.batch_done()
-            self._mark(transaction.work)
+            self._mark(transaction.work, "its database was replaced")
 
     def next_wakeup(self) -> float | None:
         """When `plan` must be called again even if nothing happens: monotonic seconds."""
@@ -206,6 +218,57 @@ class Engine:
                 )
             )
         return sorted(found)
+
+    def report(self, writable: Collection[Database], synced: Collection[Database]) -> EngineReport:
+        """What was done, why, and what it waits for; `writable` and `synced` as for `plan`."""
+        return EngineReport(
+            settled=self.settled(),
+            recomputes=self.recomputes,
+            last_recompute=self.last_recompute,
+            in_flight=tuple(
+                FlightReport(database, transaction.comment, len(transaction.operations))
+                for database, transaction in self._in_flight.items()
+            ),
+            reconcilers=tuple(self._report_of(r, writable, synced) for r in self.reconcilers),
+        )
+
+    def _report_of(
+        self,
+        reconciler: AnyReconciler,
+        writable: Collection[Database],
+        synced: Collection[Database],
+    ) -> ReconcilerReport:
+        alone = self._isolated.get(reconciler.writes, {})
+        return ReconcilerReport(
+            name=reconciler.name,
+            writes=reconciler.writes,
+            handled=reconciler.handled,
+            operations=reconciler.operations,
+            seconds=reconciler.seconds,
+            last_reason=reconciler.last_reason,
+            dirty=len(reconciler.dirty),
+            alone=sum(1 for other, _ in alone if other is reconciler),
+            put_off=sum(1 for other, _ in self._failures if other is reconciler),
+            waits_for=tuple(self._obstacles(reconciler, writable, synced)),
+        )
+
+    def _obstacles(
+        self,
+        reconciler: AnyReconciler,
+        writable: Collection[Database],
+        synced: Collection[Database],
+    ) -> Iterator[str]:
+        database = reconciler.writes
+        if database is None or not reconciler.dirty:
+            return
+        for needed in sorted(reconciler.needs - frozenset(synced)):
+            yield f"{needed}: not read yet"
+        if database in self._in_flight:
+            yield f"{database}: a transaction is in flight"
+        elif database not in writable:
+            yield f"{database}: cannot be written, for want of a connection or the lock"
+        if reconciler.when_settled and not self._quiet(reconciler, {}):
+            yield "the other reconcilers, to have nothing left to do"
 
     def _collect(
         self,
@@ -237,23 +300,51 @@ class Engine:
         )
 
     def _derive(self, reconciler: AnyReconciler) -> None:
+        if not reconciler.dirty:
+            return
         dirty, reconciler.dirty = reconciler.dirty, {}
-        for key in dirty:
-            reconciler.handled += 1
-            for operation in reconciler.reconcile(key):
-                raise AssertionError(f"{reconciler.name} writes nothing, yet said {operation}")
+        with self._timed(reconciler):
+            for key in dirty:
+                reconciler.handled += 1
+                for operation in reconciler.reconcile(key):
+                    raise AssertionError(f"{reconciler.name} writes nothing, yet said {operation}")
 
     def _drain(
         self, reconciler: AnyReconciler, operations: list[Operation], work: list[Work]
     ) -> None:
+        """Look at dirty keys until the batch is full.
+
+        What was found is not kept waiting for the rest: after a batch's worth of keys, many of
+        which may need nothing, it goes out.
+        """
         while reconciler.dirty and len(work) < BATCH:
-            key = next(iter(reconciler.dirty))
-            del reconciler.dirty[key]
-            reconciler.handled += 1
-            wanted = tuple(reconciler.reconcile(key))
-            if wanted:
-                operations += wanted
-                work.append((reconciler, key))
+            with self._timed(reconciler):
+                # In portions: the first key of a dictionary is found behind all removed ones.
+                for key in tuple(islice(reconciler.dirty, BATCH - len(work))):
+                    del reconciler.dirty[key]
+                    if wanted := self._reconciled(reconciler, key):
+                        operations += wanted
+                        work.append((reconciler, key))
+            if work:
+                return
+
+    @staticmethod
+    def _reconciled(reconciler: AnyReconciler, key: Any) -> tuple[Operation, ...]:
+        reconciler.handled += 1
+        operations = tuple(reconciler.reconcile(key))
+        reconciler.operations += len(operations)
+        return operations
+
+    @contextmanager
+    def _timed(self, running: AnyReconciler) -> Iterator[None]:
+        """Count a reconciler's time, and name it to those whose keys it marks."""
+        before = [len(reconciler.dirty) for reconciler in self.reconcilers]
+        began = self.clock()
+        yield
+        running.seconds += self.clock() - began
+        for reconciler, dirty in zip(self.reconcilers, before, strict=True):
+            if reconciler is not running and len(reconciler.dirty) != dirty:
+                reconciler.last_reason = f"another reconciler: {running.name}"
 
     def _send(self, transactions: Iterable[Transaction]) -> list[Transaction]:
         sent = list(transactions)
@@ -268,7 +359,7 @@ class Engine:
         for queue in self._isolated.values():
             for work in [work for work in queue if not work[0].needs <= synced]:
                 del queue[work]
-                self._mark((work,))
+                self._mark((work,), "a retry waits for a database")
 
     def _isolate(self, free: Collection[Database]) -> Iterable[Transaction]:
         for database, queue in self._isolated.items():
@@ -277,16 +368,17 @@ class Engine:
                 del queue[work]
                 reconciler, key = work
                 reconciler.dirty.pop(key, None)
-                reconciler.handled += 1
-                operations = tuple(reconciler.reconcile(key))
+                operations = self._reconciled(reconciler, key)
                 if operations:
                     yield Transaction(database, operations, (work,))
                     break
                 self._failures.pop(work, None)
 
-    def _mark(self, work: Iterable[Work]) -> None:
+    @staticmethod
+    def _mark(work: Iterable[Work], reason: str) -> None:
         for reconciler, key in work:
             reconciler.mark((key,))
+            reconciler.last_reason = reason
 
     def _delay(self, work: Work, result: Failed, now: float) -> None:
         known = self._failures.get(work)

@@ -31,6 +31,8 @@ class Reconciler(ABC, Generic[K]):
         needs: the databases that must have been seen in full before it may write: what is not
             known yet must not be taken for what is gone.
         when_settled: it runs only when no other reconciler has anything to do or in flight.
+        handled, operations, seconds, last_reason: kept by the engine, see
+            `isthmus.reconcile.report.ReconcilerReport`.
     """
 
     name: ClassVar[str]
@@ -42,6 +44,9 @@ class Reconciler(ABC, Generic[K]):
         self.dirty: dict[K, None] = {}
         self.problems: dict[K, tuple[Problem, ...]] = {}
         self.handled = 0
+        self.operations = 0
+        self.seconds = 0.0
+        self.last_reason = ""
 
     @abstractmethod
     def watches(self) -> Mapping[type[Row], Watch[K]]:
