@@ -30,11 +30,13 @@ from isthmus.model.rows import (
     GatewayChassis,
     IcEncap,
     IcRoute,
+    LoadBalancer,
     LogicalRouter,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
     NbGlobal,
     Row,
+    SbDatapathBinding,
     SbEncap,
     SbPortBinding,
 )
@@ -290,8 +292,9 @@ def test_weak_references_are_cleared(real: dict[Database, RealWorld], servers: S
         ]
 
     step(worlds, chassis)
-    # The real one also needs a datapath, a table that reconcilers do not know.
-    worlds[0].transact([Insert(SbPortBinding, {"logical_port": "p", "type": "patch"})])
+    # The real one also needs a datapath, in a column that reconcilers do not know.
+    binding: dict[str, Value] = {"logical_port": "p", "type": "patch"}
+    worlds[0].transact([Insert(SbPortBinding, binding), Insert(SbDatapathBinding, {})])
     servers.ctl(
         "ovn-sbctl", Database.SB, "--id=@d", "create", "Datapath_Binding", "tunnel_key=1", "--",
         "create", "Port_Binding", "logical_port=p", "type=patch", "datapath=@d", "tunnel_key=1",
@@ -306,6 +309,25 @@ def test_weak_references_are_cleared(real: dict[Database, RealWorld], servers: S
     assert worlds[0].dump()["Port_Binding", "p"]["chassis"] == "c"
     assert step(worlds, delete(Chassis, "c")) == "Committed"
     assert worlds[0].dump()["Port_Binding", "p"]["chassis"] is None
+
+
+def test_weak_references_leave_a_set(real: dict[Database, RealWorld]) -> None:
+    """A set of weak references loses those whose rows go, or never were, and keeps the others."""
+    worlds = both(real, Database.NB)
+
+    def balancers(world: World) -> list[Operation]:
+        one, two = NewRef(), NewRef()
+        nobody = Ref(world.find(LoadBalancer, "nobody"))
+        return [
+            Insert(LoadBalancer, {"name": "one"}, one),
+            Insert(LoadBalancer, {"name": "two"}, two),
+            insert(LogicalRouter, "r", name="r", load_balancer=(one, two, nobody)),
+        ]
+
+    assert step(worlds, balancers) == "Committed"
+    assert worlds[0].dump()["Logical_Router", "r"]["load_balancer"] == {"one", "two"}
+    assert step(worlds, delete(LoadBalancer, "one")) == "Committed"
+    assert worlds[0].dump()["Logical_Router", "r"]["load_balancer"] == {"two"}
 
 
 def test_nothing_of_a_refused_transaction_stays(real: dict[Database, RealWorld]) -> None:
@@ -436,6 +458,8 @@ def test_any_history(
 def test_the_fake_has_the_schemas_rules(kind: type[Row]) -> None:
     """Roots, unique indexes and references of the fake are those of the installed schema."""
     schema = json.loads((SCHEMAS / f"{FILES[kind.DATABASE]}.ovsschema").read_text())
+    if kind.TABLE not in schema["tables"]:
+        pytest.skip("the installed schema is older than the table")
     table = schema["tables"][kind.TABLE]
     known = {*kind.__dataclass_fields__, *kind.CHILDREN}
     others = {t.TABLE for t in ROW_TYPES if t.DATABASE is kind.DATABASE}

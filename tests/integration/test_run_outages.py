@@ -174,3 +174,16 @@ def test_a_standby_takes_over(site: Site) -> None:
     assert "|active" in cluster.servers.log("second")
     assert set(before.splitlines()) <= set(cluster.routes().splitlines())
     assert cluster.deleted_routes() == 0
+
+
+def test_without_southbound_nothing_is_written(site: Site) -> None:
+    """The lock is SB's: while SB is away nothing is learned, and then work goes on."""
+    cluster, ic = site
+    cluster.servers.stop(FILES[Database.SB], signal.SIGKILL)
+    wait_until(lambda: cluster.servers.log("run").count("standing by") == 2, "it stands by")
+    ic.advertise("10.3.0.0/16")
+    wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "it is said")
+    assert cluster.learned() == {"10.2.0.0/16"}
+    cluster.servers.serve(Database.SB)
+    wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "work goes on")
+    assert cluster.servers.log("run").count("standing by") == 2

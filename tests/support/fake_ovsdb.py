@@ -36,6 +36,7 @@ INDEXES: dict[tuple[Database, str], tuple[tuple[str, ...], ...]] = {
     (Database.NB, "Logical_Switch_Port"): (("name",),),
     (Database.NB, "Logical_Router_Port"): (("name",),),
     (Database.NB, "Gateway_Chassis"): (("name",),),
+    (Database.NB, "Load_Balancer_Group"): (("name",),),
     (Database.SB, "Chassis"): (("name",),),
     (Database.SB, "Encap"): (("type", "ip"),),
     (Database.SB, "Port_Binding"): (("logical_port",),),
@@ -55,6 +56,7 @@ STRONG: dict[tuple[Database, str], dict[str, str]] = {
         "ports": "Logical_Router_Port",
         "static_routes": "Logical_Router_Static_Route",
         "policies": "Logical_Router_Policy",
+        "load_balancer_group": "Load_Balancer_Group",
     },
     (Database.NB, "Logical_Router_Port"): {"gateway_chassis": "Gateway_Chassis"},
     (Database.SB, "Chassis"): {"encaps": "Encap"},
@@ -63,6 +65,8 @@ STRONG: dict[tuple[Database, str], dict[str, str]] = {
     (Database.IC_SB, "Route"): {"availability_zone": "Availability_Zone"},
 }
 WEAK: dict[tuple[Database, str], dict[str, str]] = {
+    (Database.NB, "Logical_Router"): {"load_balancer": "Load_Balancer"},
+    (Database.NB, "Load_Balancer_Group"): {"load_balancer": "Load_Balancer"},
     (Database.SB, "Port_Binding"): {"chassis": "Chassis"},
 }
 _uuids = itertools.count(1)
@@ -239,7 +243,10 @@ def _clear_weak(database: Database, tables: Tables) -> None:
         for column, target in WEAK.get((database, kind.TABLE), {}).items():
             known = tables[_kind(database, target)]
             for columns in rows.values():
-                if columns[column] and columns[column] not in known:
+                value = columns[column]
+                if isinstance(value, frozenset):
+                    columns[column] = value.intersection(known)
+                elif value and value not in known:
                     columns[column] = None
 
 
