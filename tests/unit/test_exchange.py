@@ -21,7 +21,9 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     NbGlobal,
     RowId,
+    SbDatapathBinding,
     SbEncap,
+    SbLearnedRoute,
     SbPortBinding,
     TransitSwitch,
 )
@@ -432,3 +434,45 @@ def test_two_switches_never_keep_one_key(fleet: Fleet) -> None:
         fleet.settle()
     keys = [row["tunnel_key"] for row in one.all(IcDatapathBinding)]
     assert len(set(keys)) == 2
+
+
+def test_routes_of_a_routing_daemon_are_advertised_and_not_learned_twice(fleet: Fleet) -> None:
+    """What SB's Learned_Route has for the router goes out, and is not learned from elsewhere."""
+    one, two = fleet.zones
+    ids = {"logical-router": str(one.router)}
+    one.write(Database.SB, Insert(SbDatapathBinding, {"external_ids": ids}))
+    datapath = Ref(one.uuid(SbDatapathBinding, external_ids=ids))
+    for prefix in ("55.0.0.0/8", "10.2.0.0/16"):
+        route = {"datapath": datapath, "ip_prefix": prefix, "nexthop": "10.1.0.77"}
+        one.write(Database.SB, Insert(SbLearnedRoute, route))
+    fleet.settle()
+    assert one.learned() == {}
+    assert two.learned()["55.0.0.0/8"] == {"169.254.100.1"}
+    assert one.find(IcRoute, ip_prefix="55.0.0.0/8")["external_ids"] == {
+        "nb-id": one.router,
+        "lr-id": one.router,
+    }
+    for row in one.all(SbLearnedRoute):
+        one.write(Database.SB, Delete(SbLearnedRoute, RowId(str(row["_uuid"]))))
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
+    assert two.learned() == {"10.1.0.0/16": {"169.254.100.1"}}
+
+
+def test_a_port_to_another_switch_is_published(fleet: Fleet) -> None:
+    """A port of type switch goes to the other zones, with unknown addresses, where it is bound."""
+    one, two = fleet.zones
+    here, there = NewRef(), NewRef()
+    ts = one.uuid(LogicalSwitch, name="ts")
+    one.write(
+        Database.NB,
+        Insert(LogicalSwitchPort, {"name": "ts-sw", "type": "switch", "peer": "sw-ts"}, here),
+        Insert(LogicalSwitchPort, {"name": "sw-ts", "type": "switch", "peer": "ts-sw"}, there),
+        Mutate(LogicalSwitch, ts, (("ports", "insert", frozenset({here})),)),
+        Insert(LogicalSwitch, {"name": "sw", "ports": (there,)}),
+    )
+    fleet.settle()
+    port = one.find(IcPortBinding, logical_port="ts-sw")
+    assert port["address"] == "unknown"
+    assert port["external_ids"] == {"router-id": one.uuid(LogicalSwitch, name="sw")}
+    assert two.find(LogicalSwitchPort, name="ts-sw")["addresses"] == {"unknown"}

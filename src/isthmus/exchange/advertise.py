@@ -12,7 +12,13 @@ from typing import ClassVar, NamedTuple
 from isthmus.exchange.attachments import Attachment, Attachments, GlobalPolicy
 from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import Lookup
-from isthmus.exchange.policy import CONNECTED, LOADBALANCER, STATIC, Refusal
+from isthmus.exchange.policy import (
+    CONNECTED,
+    CONNECTED_DYNAMIC,
+    LOADBALANCER,
+    STATIC,
+    Refusal,
+)
 from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
 from isthmus.exchange.zone import OwnZone
 from isthmus.model.changes import Change
@@ -36,6 +42,7 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     Row,
     RowId,
+    SbLearnedRoute,
 )
 from isthmus.reconcile.reconciler import Reconciler, Watch
 
@@ -62,8 +69,8 @@ class Source:
     balancers, as in `ovn-ic`, and then by UUID so that every daemon decides alike.
 
     Args:
-        rank: 0 static, 1 connected, 2 load balancer.
-        row: the UUID of the static route, router port or load balancer.
+        rank: 0 static, 1 connected, 2 load balancer, 3 from a routing daemon.
+        row: the UUID of the static route, router port, load balancer or (rank 3) router.
     """
 
     rank: int
@@ -124,6 +131,7 @@ class AdvertisedSources(Reconciler[RowId]):
                 *change.left.get("ports", ()),
             ),
             LogicalSwitchPort: self._of_switch_port,
+            SbLearnedRoute: lambda change: [change.row.uuid],
         }
 
     def _of_switch_port(self, change: Change) -> Iterator[RowId]:
@@ -139,6 +147,10 @@ class AdvertisedSources(Reconciler[RowId]):
         self.mark(lrp.uuid for lrp in self._lookup.ports_of(attachment.router))
         self.mark(self._routes.own_by_router.get(attachment.router, ()))
         self.mark(self._vips.of(attachment.router).by_lb)
+        datapath = self._lookup.sb_datapath_by_router.one(attachment.router)
+        if datapath is not None:
+            dynamic = self._lookup.dynamic_routes_by_datapath.all(datapath.uuid)
+            self.mark(row.uuid for row in dynamic)
 
     def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
         """A load balancer is a source."""
@@ -158,6 +170,7 @@ class AdvertisedSources(Reconciler[RowId]):
             yield from uuids
         for vips in self._vips.by_router.values():
             yield from vips.by_lb
+        yield from self._lookup.dynamic_routes.rows
 
     def reconcile(self, key: RowId) -> Iterable[Operation]:
         asked = dict(self._ask(key))
@@ -186,6 +199,8 @@ class AdvertisedSources(Reconciler[RowId]):
             yield from self._ask_connected(lrp)
         elif self._lookup.static_routes.get(uuid) is not None:
             yield from self._ask_static(uuid)
+        elif (dynamic := self._lookup.dynamic_routes.get(uuid)) is not None:
+            yield from self._ask_dynamic(dynamic)
         else:
             yield from self._ask_load_balancer(uuid)
 
@@ -199,10 +214,33 @@ class AdvertisedSources(Reconciler[RowId]):
                 interface = parse_interface(text)
                 if interface is None:
                     continue
-                for table in dict.fromkeys(("", attachment.route_table)):
+                for table in self._tables_of(attachment):
                     key = self._key(attachment, interface.network, table)
                     if isinstance(key, AdvertiseKey):
                         yield key, source
+
+    def _tables_of(self, attachment: Attachment) -> tuple[str, ...]:
+        """The route tables for connected networks: the port's own one as well, after 26.03."""
+        if attachment.route_table and self._knows_dynamic:
+            return ("", attachment.route_table)
+        return ("",)
+
+    @property
+    def _knows_dynamic(self) -> bool:
+        return self._lookup.schema.allows(IcRoute, "origin", CONNECTED_DYNAMIC)
+
+    def _ask_dynamic(self, row: SbLearnedRoute) -> Iterator[tuple[AdvertiseKey, Source]]:
+        datapath = self._lookup.sb_datapaths.get(row.datapath)
+        prefix = parse_network(row.ip_prefix)
+        if datapath is None or prefix is None:
+            return
+        router = RowId(datapath.external_ids.get("logical-router", ""))
+        origin = CONNECTED_DYNAMIC if self._knows_dynamic else CONNECTED
+        for attachment in self._attached(router):
+            if not attachment.route_table:
+                key = self._key(attachment, prefix, "")
+                if isinstance(key, AdvertiseKey):
+                    yield key, Source(3, router, origin, router, attachment.tag)
 
     def _ask_static(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
         row = self._lookup.static_routes.rows[uuid]

@@ -13,6 +13,7 @@ from isthmus.exchange.lookup import LEARNED, Lookup
 from isthmus.exchange.policy import LOADBALANCER, Refusal
 from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
 from isthmus.exchange.zone import OwnZone
+from isthmus.model.changes import Change
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
 from isthmus.model.prefixes import (
     Address,
@@ -29,6 +30,7 @@ from isthmus.model.rows import (
     LogicalRouterStaticRoute,
     Row,
     RowId,
+    SbLearnedRoute,
 )
 from isthmus.reconcile.reconciler import Reconciler, Watch
 
@@ -59,7 +61,13 @@ class LearnedSources(Reconciler[RowId]):
         self.output: Reconciler[LearnKey] | None = None
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
-        return {IcRoute: lambda change: [change.row.uuid]}
+        return {IcRoute: lambda change: [change.row.uuid], SbLearnedRoute: self._of_dynamic_route}
+
+    def _of_dynamic_route(self, change: Change) -> Iterator[RowId]:
+        for side in change.sides:
+            network = parse_network(side.ip_prefix) if isinstance(side, SbLearnedRoute) else None
+            if network is not None:
+                yield from (r.uuid for r in self._lookup.ic_routes_by_prefix.all(network))
 
     def attachment_changed(self, attachment: Attachment) -> None:
         """Every route of its transit switch may be learned through it."""
@@ -143,6 +151,8 @@ class LearnedSources(Reconciler[RowId]):
         own = OwnKey(attachment.router, prefix, route.route_table)
         if own in self._routes.own:
             return Refusal.OWN_ROUTE
+        if self._lookup.routes_itself(attachment.router, prefix):
+            return Refusal.DYNAMIC
         inside = self._vips.of(attachment.router).any_inside(prefix)
         return Refusal.LOCAL_VIP if inside else None
 

@@ -22,7 +22,9 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     NbGlobal,
     RowId,
+    SbDatapathBinding,
     SbEncap,
+    SbLearnedRoute,
     SbPortBinding,
     TransitSwitch,
 )
@@ -54,6 +56,8 @@ class Lookup:
         self.chassis = view.table(Chassis)
         self.encaps = view.table(SbEncap)
         self.bindings = view.table(SbPortBinding)
+        self.sb_datapaths = view.table(SbDatapathBinding)
+        self.dynamic_routes = view.table(SbLearnedRoute)
         self.transit_switches = view.table(TransitSwitch)
         self.ic_nb_global = view.table(IcNbGlobal)
         self.ic_sb_global = view.table(IcSbGlobal)
@@ -64,10 +68,14 @@ class Lookup:
         self.ic_ports = view.table(IcPortBinding)
         self.ic_routes = view.table(IcRoute)
 
+        self._index_nb(view)
+        self._index_sb()
+        self._index_ic()
+
+    def _index_nb(self, view: View) -> None:
         self.switch_ports = view.relation(LogicalSwitch, "ports")
         self.router_ports = view.relation(LogicalRouter, "ports")
         self.router_routes = view.relation(LogicalRouter, "static_routes")
-
         self.switch_by_ts = self.switches.index(
             lambda row: [row.other_config[INTERCONN_TS]] if INTERCONN_TS in row.other_config else []
         )
@@ -79,18 +87,32 @@ class Lookup:
         self.routers_by_lb_group = self.routers.index(lambda row: row.load_balancer_group)
         self.lb_groups_by_lb = self.lb_groups.index(lambda row: row.load_balancer)
         self.lrp_by_name = self.lrps.index(lambda row: [row.name])
+        self.lsps_by_peer = self.lsps.index(lambda row: [row.peer] if row.peer else [])
+
+    def _index_sb(self) -> None:
         self.chassis_by_name = self.chassis.index(lambda row: [row.name])
         self.binding_by_port = self.bindings.index(lambda row: [row.logical_port])
         self.bindings_by_chassis = self.bindings.index(
             lambda row: [row.chassis] if row.chassis else []
         )
+        self.sb_datapath_by_router = self.sb_datapaths.index(
+            lambda row: (
+                [row.external_ids["logical-router"]] if "logical-router" in row.external_ids else []
+            )
+        )
+        self.dynamic_routes_by_datapath = self.dynamic_routes.index(lambda row: [row.datapath])
+        self.dynamic_routes_by_prefix = self.dynamic_routes.index(
+            lambda row: [(row.datapath, network) for network in _network_key(row.ip_prefix)]
+        )
+        self.chassis_by_encap = self.chassis.index(lambda row: row.encaps)
+
+    def _index_ic(self) -> None:
         self.ts_by_name = self.transit_switches.index(lambda row: [row.name])
         self.zone_by_name = self.zones.index(lambda row: [row.name])
         self.gateway_by_name = self.gateways.index(lambda row: [row.name])
         self.gateways_by_zone = self.gateways.index(lambda row: [row.availability_zone])
         self.ic_encaps_by_type = self.ic_encaps.index(lambda row: [row.type])
         self.gateways_by_encap = self.gateways.index(lambda row: row.encaps)
-        self.chassis_by_encap = self.chassis.index(lambda row: row.encaps)
         self.datapaths_by_ts = self.datapaths.index(lambda row: [row.transit_switch])
         self.datapath_by_key = self.datapaths.index(lambda row: [row.tunnel_key])
         self.ic_port_by_name = self.ic_ports.index(lambda row: [row.logical_port])
@@ -100,6 +122,13 @@ class Lookup:
         self.ic_routes_by_ts = self.ic_routes.index(lambda row: [row.transit_switch])
         self.ic_routes_by_zone = self.ic_routes.index(lambda row: [row.availability_zone])
         self.ic_routes_by_prefix = self.ic_routes.index(lambda row: _network_key(row.ip_prefix))
+
+    def routes_itself(self, router: RowId, prefix: Network) -> bool:
+        """Whether a routing daemon on a host has taught a router a prefix (SB `Learned_Route`)."""
+        datapath = self.sb_datapath_by_router.one(router)
+        if datapath is None:
+            return False
+        return self.dynamic_routes_by_prefix.one((datapath.uuid, prefix)) is not None
 
     def own_switch_of(self, lsp: LogicalSwitchPort) -> LogicalSwitch | None:
         """The logical switch that has this port."""

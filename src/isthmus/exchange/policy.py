@@ -11,6 +11,7 @@ from enum import StrEnum
 from isthmus.model.prefixes import Network, is_default, is_inside, is_link_local, parse_list
 
 CONNECTED, STATIC, LOADBALANCER = "connected", "static", "loadbalancer"
+CONNECTED_DYNAMIC = "connected-dynamic"
 """Origins of IC-SB routes."""
 
 
@@ -33,6 +34,7 @@ class Refusal(StrEnum):
     OWN_ROUTE = "the router has a static route of its own with this prefix"
     UNREACHABLE = "the next hop lies in no network of the router port"
     LOAD_BALANCER = "it is of a load balancer and ic-route-adv-lb or ic-route-learn-lb is not true"
+    DYNAMIC = "a routing daemon has taught the router this prefix (SB Learned_Route)"
     LOCAL_VIP = "a load balancer of the router has a VIP inside the prefix"
     NO_NEXTHOP = "the port has no address of the prefix's family"
 

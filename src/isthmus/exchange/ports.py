@@ -1,6 +1,6 @@
-"""Ports on transit switches: ours to IC-SB, the others' to NB, their chassis to SB.
+"""Our ports on transit switches, published in IC-SB.
 
-All three reconcilers are keyed by the logical port's name, which is unique in NB and in IC-SB.
+The key is the logical port's name, which is unique in NB and in IC-SB.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,6 @@ from isthmus.model.operations import (
     Delete,
     Insert,
     Mutate,
-    NewRef,
     Operation,
     Ref,
     Update,
@@ -38,9 +37,9 @@ from isthmus.model.rows import (
 from isthmus.reconcile.reconciler import Reconciler, Watch
 
 PORT_KEYS = range(1, 1 << 15)
+PUBLISHED_TYPES = ("router", "switch")
 ROUTER_ID = "router-id"
 TRANSIT_SWITCH_PORT = "transit-switch-port"
-_REMOTE = "remote"
 _REDIRECT = "cr-"
 
 
@@ -58,14 +57,19 @@ class PortPublication(Reconciler[str]):
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
             LogicalSwitch: self._of_switch,
-            LogicalSwitchPort: _names,
+            LogicalSwitchPort: self._of_port,
             LogicalRouter: self._of_router,
             LogicalRouterPort: self._of_router_port,
             SbPortBinding: self._of_binding,
             Chassis: self._of_chassis,
             TransitSwitch: self._of_transit_switch,
-            IcPortBinding: _names,
+            IcPortBinding: port_names,
         }
+
+    def _of_port(self, change: Change) -> Iterator[str]:
+        for name in port_names(change):
+            yield name
+            yield from (lsp.name for lsp in self._lookup.lsps_by_peer.all(name))
 
     def _of_switch(self, change: Change) -> Iterator[str]:
         for children in (*change.joined.values(), *change.left.values()):
@@ -73,6 +77,7 @@ class PortPublication(Reconciler[str]):
                 lsp = self._lookup.lsps.get(uuid)
                 if lsp is not None:
                     yield lsp.name
+                    yield from (other.name for other in self._lookup.lsps_by_peer.all(lsp.name))
         names = {
             s.other_config.get(INTERCONN_TS) for s in change.sides if isinstance(s, LogicalSwitch)
         }
@@ -104,6 +109,7 @@ class PortPublication(Reconciler[str]):
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
         for binding in self._lookup.bindings_by_chassis.all(change.row.uuid):
+            yield binding.logical_port  # a port to another switch is where it is bound itself
             yield from self._on(binding.logical_port.removeprefix(_REDIRECT))
 
     def _of_transit_switch(self, change: Change) -> Iterator[str]:
@@ -150,7 +156,7 @@ class PortPublication(Reconciler[str]):
 
     def _published(self, name: str) -> LogicalSwitchPort | None:
         lsp = self._lookup.lsp_by_name.one(name)
-        if lsp is None or lsp.type != "router":
+        if lsp is None or lsp.type not in PUBLISHED_TYPES:
             return None
         ts = self._lookup.transit_switch_of(lsp)
         if ts is None or self._lookup.ts_by_name.one(ts) is None:
@@ -159,6 +165,8 @@ class PortPublication(Reconciler[str]):
 
     def _wanted(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
         """Address, gateway and external_ids of the binding."""
+        if lsp.type == "switch":
+            return self._wanted_of_switch(lsp)
         peer = lsp.options.get("router-port", "")
         patch = self._lookup.binding_by_port.one(peer)
         redirect = self._lookup.binding_by_port.one(_REDIRECT + peer)
@@ -170,6 +178,15 @@ class PortPublication(Reconciler[str]):
             chassis.name if chassis else "",
             {ROUTER_ID: router.uuid} if router else {},
         )
+
+    def _wanted_of_switch(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
+        """The same for a port that leads to another switch: `router-id` is then that switch's."""
+        binding = self._lookup.binding_by_port.one(lsp.name)
+        chassis = self._lookup.chassis.get(binding.chassis if binding else None)
+        peer = self._lookup.lsp_by_name.one(lsp.peer or "")
+        switch = self._lookup.own_switch_of(peer) if peer else None
+        ids = {ROUTER_ID: str(switch.uuid)} if switch else {}
+        return "unknown", chassis.name if chassis else "", ids
 
     def _insert(self, lsp: LogicalSwitchPort, zone: AvailabilityZone) -> Iterator[Operation]:
         ts = self._lookup.transit_switch_of(lsp) or ""
@@ -255,177 +272,8 @@ class PortPublication(Reconciler[str]):
         )
 
 
-class PortCopies(Reconciler[str]):
-    """The others' ports as `remote` ports in NB, and our own ports' tunnel keys."""
-
-    name: ClassVar[str] = "remote ports"
-    writes: ClassVar[Database | None] = Database.NB
-
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
-        super().__init__()
-        self._lookup, self._zone = lookup, zone
-
-    def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            IcPortBinding: _names,
-            LogicalSwitchPort: _names,
-            LogicalSwitch: self._of_switch,
-        }
-
-    def _of_switch(self, change: Change) -> Iterator[str]:
-        for uuid in change.joined.get("ports", ()):
-            lsp = self._lookup.lsps.get(uuid)
-            if lsp is not None:
-                yield lsp.name
-        names = [
-            s.other_config.get(INTERCONN_TS) for s in change.sides if isinstance(s, LogicalSwitch)
-        ]
-        if change.old is None or len(set(names)) > 1:
-            for ts in filter(None, names):
-                yield from (port.logical_port for port in self._lookup.ic_ports_by_ts.all(ts))
-
-    def keys(self) -> Iterable[str]:
-        yield from (port.logical_port for port in self._lookup.ic_ports)
-        for ts in tuple(self._lookup.switch_by_ts.keys()):
-            for switch in self._lookup.switch_by_ts.all(ts):
-                for uuid in tuple(self._lookup.switch_ports.children(switch.uuid)):
-                    lsp = self._lookup.lsps.get(uuid)
-                    if lsp is not None:
-                        yield lsp.name
-
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        self.report(key)
-        zone = self._zone.current
-        if zone is None:
-            return ()
-        lsp = self._lookup.lsp_by_name.one(key)
-        port = self._lookup.ic_port_by_name.one(key)
-        if port is not None and port.availability_zone == zone.uuid:
-            return self._local(lsp, port)
-        return self._remote(key, lsp, port)
-
-    def _remote(
-        self, key: str, lsp: LogicalSwitchPort | None, port: IcPortBinding | None
-    ) -> Iterable[Operation]:
-        """Another zone's port, or one that nobody publishes any more."""
-        switch = None if port is None else self._copy_of(port.transit_switch)
-        if port is None or switch is None:
-            return self._remove(lsp)
-        if lsp is None:
-            return self._insert(port, switch)
-        if lsp.type != _REMOTE:
-            self.report(key, self._clash(lsp, port))
-            return ()
-        if self._lookup.switch_ports.parent(lsp.uuid) != switch.uuid:
-            return [*self._remove(lsp), *self._insert(port, switch)]
-        return self._update(lsp, port)
-
-    def _copy_of(self, ts: str) -> LogicalSwitch | None:
-        return min(self._lookup.switch_by_ts.all(ts), key=lambda row: row.uuid, default=None)
-
-    def _local(self, lsp: LogicalSwitchPort | None, port: IcPortBinding) -> Iterator[Operation]:
-        """Our own port: northd must use the tunnel key that is committed in IC-SB."""
-        if lsp is None or lsp.type == _REMOTE:
-            yield from self._remove(lsp)
-        elif self._lookup.transit_switch_of(lsp) == port.transit_switch:
-            yield from self._set_key(lsp, port)
-
-    @staticmethod
-    def _set_key(lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
-        key = str(port.tunnel_key)
-        if lsp.options.get(REQUESTED_TNL_KEY) != key:
-            yield set_keys(LogicalSwitchPort, lsp.uuid, "options", {REQUESTED_TNL_KEY: key})
-
-    def _remove(self, lsp: LogicalSwitchPort | None) -> Iterator[Operation]:
-        if lsp is None or lsp.type != _REMOTE:
-            return
-        switch = self._lookup.own_switch_of(lsp)
-        if switch is not None and INTERCONN_TS in switch.other_config:
-            gone = frozenset({Ref(lsp.uuid)})
-            yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", gone),))
-
-    @staticmethod
-    def _addresses(port: IcPortBinding) -> frozenset[str]:
-        return frozenset({port.address}) if port.address else frozenset()
-
-    def _insert(self, port: IcPortBinding, switch: LogicalSwitch) -> Iterator[Operation]:
-        new = NewRef()
-        row: dict[str, Value] = {
-            "name": port.logical_port,
-            "type": _REMOTE,
-            "up": True,
-            "addresses": self._addresses(port),
-            "options": {REQUESTED_TNL_KEY: str(port.tunnel_key)},
-        }
-        yield Insert(LogicalSwitchPort, row, new)
-        yield Mutate(LogicalSwitch, switch.uuid, (("ports", "insert", frozenset({new})),))
-
-    def _update(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
-        # `up` is set once, by `_insert`: from then on northd decides, and would not give way.
-        if lsp.addresses != self._addresses(port):
-            yield Update(LogicalSwitchPort, lsp.uuid, {"addresses": self._addresses(port)})
-        yield from self._set_key(lsp, port)
-
-    def _clash(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Problem:
-        other = self._lookup.zones.get(port.availability_zone)
-        return Problem(
-            object=f"transit switch {port.transit_switch}",
-            key="port",
-            value=port.logical_port,
-            message=f"a local port of type {lsp.type or 'VIF'} has the name of a port of zone"
-            f" {other.name if other else '?'}",
-            remedy="rename the local logical switch port",
-        )
-
-
-class RemoteBindings(Reconciler[str]):
-    """Where the others' ports are: the chassis of remote SB port bindings."""
-
-    name: ClassVar[str] = "remote port bindings"
-    writes: ClassVar[Database | None] = Database.SB
-
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
-        super().__init__()
-        self._lookup, self._zone = lookup, zone
-
-    def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            SbPortBinding: _names,
-            IcPortBinding: _names,
-            LogicalSwitchPort: _names,
-            Chassis: self._of_chassis,
-        }
-
-    def _of_chassis(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, Chassis):
-                for port in self._lookup.ic_ports_by_gateway.all(side.name):
-                    yield port.logical_port
-
-    def keys(self) -> Iterable[str]:
-        return (port.logical_port for port in self._lookup.ic_ports)
-
-    def reconcile(self, key: str) -> Iterator[Operation]:
-        zone = self._zone.current
-        port = self._lookup.ic_port_by_name.one(key)
-        binding = self._lookup.binding_by_port.one(key)
-        if zone is None or port is None or binding is None or binding.type != _REMOTE:
-            return
-        lsp = self._lookup.lsp_by_name.one(key)
-        if port.availability_zone == zone.uuid or lsp is None:
-            return
-        if "requested-chassis" in lsp.options:
-            return  # somebody decides that by hand
-        if not port.gateway:
-            if binding.chassis is not None:
-                yield Update(SbPortBinding, binding.uuid, {"chassis": frozenset[str]()})
-            return
-        chassis = self._lookup.chassis_by_name.one(port.gateway)
-        if chassis is not None and binding.chassis != chassis.uuid:
-            yield Update(SbPortBinding, binding.uuid, {"chassis": Ref(chassis.uuid)})
-
-
-def _names(change: Change) -> Iterator[str]:
+def port_names(change: Change) -> Iterator[str]:
+    """The ports that a change of a port, or of its bindings, is about."""
     for side in change.sides:
         if isinstance(side, LogicalSwitchPort):
             yield side.name

@@ -12,7 +12,8 @@ from isthmus.exchange.gateways import GatewayPublication, RemoteChassis
 from isthmus.exchange.learn import LearnedRoutes, LearnedSources
 from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import Lookup
-from isthmus.exchange.ports import PortCopies, PortPublication, RemoteBindings
+from isthmus.exchange.ports import PortPublication
+from isthmus.exchange.remote_ports import PortCopies, RemoteBindings
 from isthmus.exchange.sequence import FleetSequence, ZoneSequence
 from isthmus.exchange.static_routes import StaticRoutes
 from isthmus.exchange.transit_switches import TransitSwitchCopies, TransitSwitchKeys, VxlanMode

@@ -67,12 +67,13 @@ class LogicalSwitch(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogicalSwitchPort(Row):
-    """A port of a logical switch (LSP)."""
+    """A port of a logical switch (LSP); `peer` is the other end of one of type `switch`."""
 
     DATABASE: ClassVar[Database] = Database.NB
     TABLE: ClassVar[str] = "Logical_Switch_Port"
     name: str = ""
     type: str = ""
+    peer: str | None = None
     addresses: frozenset[str] = frozenset()
     options: Mapping[str, str] = field(default_factory=dict)
     up: bool | None = None
@@ -215,7 +216,6 @@ class SbDatapathBinding(Row):
     DATABASE: ClassVar[Database] = Database.SB
     TABLE: ClassVar[str] = "Datapath_Binding"
     external_ids: Mapping[str, str] = field(default_factory=dict)
-    nb_uuid: RowId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
