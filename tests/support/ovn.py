@@ -16,7 +16,48 @@ from pathlib import Path
 
 from isthmus.model.rows import Database
 
-SCHEMAS = Path("/usr/share/ovn")
+
+class Installation:
+    """Where OVN's programs and schemas are: this system's, or another version's in a directory.
+
+    Args:
+        root: the root of a Debian system in a directory (scripts/ovn-matrix.sh builds them), or
+            None for this system. Its programs run with its own loader and libraries, not in a
+            chroot, so that sockets and files are where they seem to be.
+    """
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = root
+        self.schemas = Path("/usr/share/ovn") if root is None else root / "usr/share/ovn"
+
+    def command(self, program: str) -> list[str]:
+        """What starts a program: its name, or the root's loader and the file in the root."""
+        if self._root is None:
+            return [program]
+        places = (self._root / place / program for place in ("usr/bin", "usr/sbin"))
+        file = next((str(place) for place in places if place.exists()), None)
+        if file is None:
+            return [program]  # not OVN's, e.g. the interpreter that runs our engine
+        loader = next(self._root.glob("lib64/ld-linux-*.so.*"))
+        libraries = ":".join(str(path) for path in self._root.glob("usr/lib/*-linux-gnu"))
+        return [str(loader), "--library-path", libraries, file]
+
+    def version(self) -> str:
+        """OVN's version, e.g. "23.03.1"."""
+        return run_program(self, "ovn-ic", "--version").splitlines()[0].split()[-1]
+
+
+def run_program(installation: Installation, program: str, *arguments: str) -> str:
+    """Run one of OVN's programs to its end; what it printed."""
+    command = [*installation.command(program), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+_root = os.environ.get("ISTHMUS_OVN_ROOT")
+INSTALLATION = Installation(Path(_root) if _root else None)
+"""The one under test, chosen by ISTHMUS_OVN_ROOT."""
+
+SCHEMAS = INSTALLATION.schemas
 FILES = {
     Database.NB: "ovn-nb",
     Database.SB: "ovn-sb",
@@ -58,7 +99,7 @@ class Processes:
         environment = {**os.environ, **self._environment(), **(env or {})}
         with (self.directory / f"{name}.log").open("ab") as log:
             self._children[name] = subprocess.Popen(
-                command,
+                [*INSTALLATION.command(command[0]), *command[1:]],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -120,7 +161,7 @@ class Servers(Processes):
             file = self.directory / f"{FILES[database]}.db"
             if not file.exists():
                 schema = SCHEMAS / f"{FILES[database]}.ovsschema"
-                subprocess.run(["ovsdb-tool", "create", file, schema], check=True)
+                run_program(INSTALLATION, "ovsdb-tool", "create", str(file), str(schema))
             self.start(
                 FILES[database],
                 "ovsdb-server",
@@ -135,17 +176,12 @@ class Servers(Processes):
 
     def dump(self, database: Database) -> str:
         """The contents, for failure reports and comparisons."""
-        return self._output("ovsdb-client", "dump", self.socket(database), database)
+        return run_program(INSTALLATION, "ovsdb-client", "dump", self.socket(database), database)
 
     def ctl(self, program: str, database: Database, *arguments: str) -> str:
         """Run ovn-nbctl, ovn-sbctl, ovn-ic-nbctl or ovn-ic-sbctl."""
-        return self._output(
-            program, f"--db={self.socket(database)}", "--no-leader-only", *arguments
-        )
-
-    @staticmethod
-    def _output(*command: str) -> str:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        flags = (f"--db={self.socket(database)}", "--no-leader-only")
+        return run_program(INSTALLATION, program, *flags, *arguments)
 
 
 class RealZone:

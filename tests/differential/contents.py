@@ -1,0 +1,323 @@
+"""What four databases per fleet hold, in a form in which two fleets can be compared.
+
+Left out is only what may differ: UUIDs (replaced by names), the choice of tunnel keys (replaced
+by whether they are valid, unique and the same in all databases), and the differences named in
+docs/explanation/differences-from-ovn-ic.md.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from differential.rpc import Json
+from isthmus.model.prefixes import canonical
+from isthmus.model.rows import Database
+
+Value: TypeAlias = (
+    "str | int | bool | frozenset[str | int | bool] | tuple[tuple[str, str], ...] | None"
+)
+Table: TypeAlias = dict[str, dict[str, Json]]
+"""Rows by UUID; columns as decoded by `decode`."""
+Fact: TypeAlias = tuple[str, ...]
+
+GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
+VXLAN_KEYS = range(1 << 10, 1 << 12)
+PORT_KEYS = range(1, 1 << 15)
+TNL_KEY = "requested-tnl-key"
+ROUTER_IDS = (25, 3)
+"""The version of `ovn-ic` from which on routes name their router (`lr-id`); before, a zone's routers
+do not learn from each other. Isthmus does both on every version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """The rows of one database by table and UUID."""
+
+    tables: Mapping[str, Table] = field(default_factory=dict)
+
+    def __getitem__(self, table: str) -> Table:
+        return self.tables.get(table, {})
+
+
+TABLES: Mapping[Database, tuple[str, ...]] = {
+    Database.NB: (
+        "NB_Global",
+        "Logical_Switch",
+        "Logical_Switch_Port",
+        "Logical_Router",
+        "Logical_Router_Port",
+        "Logical_Router_Static_Route",
+        "Load_Balancer",
+    ),
+    Database.SB: ("Chassis", "Encap", "Port_Binding"),
+    Database.IC_NB: ("IC_NB_Global", "Transit_Switch"),
+    Database.IC_SB: (
+        "IC_SB_Global",
+        "Availability_Zone",
+        "Gateway",
+        "Encap",
+        "Datapath_Binding",
+        "Port_Binding",
+        "Route",
+    ),
+}
+"""What is fetched; tables of SB that northd fills with flows are not."""
+
+
+def selects(database: Database) -> list[Json]:
+    """The operations whose results `dump` reads."""
+    return [{"op": "select", "table": table, "where": []} for table in TABLES[database]]
+
+
+def dump(database: Database, results: Sequence[Json]) -> Dump:
+    """The rows that `selects` brought."""
+    tables = zip(TABLES[database], results, strict=True)
+    return Dump(
+        {
+            name: {
+                row["_uuid"][1]: {c: decode(v) for c, v in row.items()} for row in result["rows"]
+            }
+            for name, result in tables
+        }
+    )
+
+
+def decode(json: Json) -> Json:
+    """A column as str, int, bool, frozenset or dict; a reference as its UUID."""
+    if not isinstance(json, list):
+        return json
+    kind, value = json
+    if kind == "set":
+        return frozenset(decode(element) for element in value)
+    return {key: decode(v) for key, v in value} if kind == "map" else value
+
+
+def _optional(value: Json) -> Json:
+    """A column of at most one element: the element or None."""
+    return next(iter(value), None) if isinstance(value, frozenset) else value
+
+
+def _set(value: Json) -> frozenset[Json]:
+    return value if isinstance(value, frozenset) else frozenset({value})
+
+
+def _text(value: Json) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}={v}" for k, v in sorted(value.items())) + "}"
+    if isinstance(value, frozenset):
+        return "[" + ", ".join(sorted(map(str, value))) + "]"
+    return str(value)
+
+
+class Contents:
+    """One fleet's contents, normalized.
+
+    Args:
+        zones: (NB, SB) of each site, in order.
+        ic_nb, ic_sb: the shared databases.
+        version: of OVN; older versions of `ovn-ic` cannot be compared in all respects.
+    """
+
+    def __init__(
+        self,
+        zones: Sequence[tuple[Dump, Dump]],
+        ic_nb: Dump,
+        ic_sb: Dump,
+        version: tuple[int, ...],
+    ) -> None:
+        self.zones, self.ic_nb, self.ic_sb = zones, ic_nb, ic_sb
+        self._knows_routers = version >= ROUTER_IDS
+        self._labels: dict[str, str] = {}
+        self._label()
+        self._keys = {
+            row["transit_switch"]: str(row["tunnel_key"])
+            for row in ic_sb["Datapath_Binding"].values()
+        }
+        self._port_keys = {
+            row["logical_port"]: str(row["tunnel_key"]) for row in ic_sb["Port_Binding"].values()
+        }
+        self.facts = frozenset(Counter(self._facts()).items())
+
+    def _label(self) -> None:
+        for number, (nb, _sb) in enumerate(self.zones):
+            for router in nb["Logical_Router"].values():
+                self._labels[router["_uuid"]] = f"<router {number}/{router['name']}>"
+                for uuid in _set(router["static_routes"]):
+                    row = nb["Logical_Router_Static_Route"][uuid]
+                    what = f"{canonical(row['ip_prefix'])} table {row['route_table']!r}"
+                    self._labels[uuid] = f"<static {number}/{router['name']} {what}>"
+            for table, kind in (("Logical_Router_Port", "lrp"), ("Load_Balancer", "lb")):
+                for row in nb[table].values():
+                    self._labels[row["_uuid"]] = f"<{kind} {number}/{row['name']}>"
+        for row in self.ic_nb["Transit_Switch"].values():
+            self._labels[row["_uuid"]] = f"<ts {row['name']}>"
+        for row in self.ic_sb["Availability_Zone"].values():
+            self._labels[row["_uuid"]] = row["name"]
+        for row in self.ic_sb["Route"].values():
+            where = f"{row['transit_switch']} {self._name(row['availability_zone'])}"
+            what = f"{canonical(row['ip_prefix'])} {row['nexthop']} {row['route_table']!r}"
+            self._labels[row["_uuid"]] = f"<ic-route {where} {what}>"
+
+    def _name(self, uuid: str) -> str:
+        return self._labels.get(uuid, "<unknown row>")
+
+    def _ids(self, values: Mapping[str, str], *keys: str) -> str:
+        """A map, with the UUIDs under these keys replaced by names."""
+        return _text({k: self._name(v) if k in keys else v for k, v in values.items()})
+
+    def _facts(self) -> Iterator[Fact]:
+        yield from self._ic_facts()
+        for number, (nb, sb) in enumerate(self.zones):
+            for fact in (*self._nb_facts(nb), *self._sb_facts(sb)):
+                yield (f"zone {number}", *fact)
+
+    # --- IC ---------------------------------------------------------------------------------
+
+    def _ic_facts(self) -> Iterator[Fact]:
+        ic_sb = self.ic_sb
+        for row in ic_sb["Availability_Zone"].values():
+            yield ("Availability_Zone", row["name"])
+        for row in ic_sb["Gateway"].values():
+            encaps = (_encap(ic_sb["Encap"][uuid], "gateway_name") for uuid in _set(row["encaps"]))
+            zone = self._name(row["availability_zone"])
+            yield ("Gateway", row["name"], row["hostname"], zone, *sorted(encaps))
+        yield from self._datapath_facts()
+        yield from self._port_facts()
+        for row in ic_sb["Route"].values():
+            yield (
+                "Route",
+                row["transit_switch"],
+                self._name(row["availability_zone"]),
+                row["route_table"],
+                canonical(row["ip_prefix"]),
+                row["nexthop"],
+                row["origin"],
+                self._ids(self._comparable(row["external_ids"]), "nb-id", "lr-id"),
+            )
+
+    def _comparable(self, ids: Mapping[str, str]) -> dict[str, str]:
+        """A route's external_ids, as far as the version of `ovn-ic` has them."""
+        return {k: v for k, v in ids.items() if k != "lr-id" or self._knows_routers}
+
+    def _datapath_facts(self) -> Iterator[Fact]:
+        rows = self.ic_sb["Datapath_Binding"].values()
+        yield from _clashes("datapath keys", (row["tunnel_key"] for row in rows))
+        for row in rows:
+            key = row["tunnel_key"]
+            valid = "global" if key in GLOBAL_KEYS else "vxlan" if key in VXLAN_KEYS else str(key)
+            yield ("Datapath_Binding", row["transit_switch"], valid, *self._newer(row))
+
+    def _port_facts(self) -> Iterator[Fact]:
+        rows = self.ic_sb["Port_Binding"].values()
+        keys = ((row["transit_switch"], row["tunnel_key"]) for row in rows)
+        yield from _clashes("port keys", keys)
+        for row in rows:
+            yield (
+                "Port_Binding",
+                row["logical_port"],
+                row["transit_switch"],
+                self._name(row["availability_zone"]),
+                row["gateway"],
+                row["address"],
+                self._ids(row["external_ids"], "router-id"),
+                str(row["tunnel_key"] in PORT_KEYS),
+                *self._newer(row),
+            )
+
+    def _newer(self, row: Mapping[str, Json]) -> Iterator[str]:
+        """The columns of newer schemas."""
+        if "nb_ic_uuid" in row:
+            uuid = _optional(row["nb_ic_uuid"])
+            yield self._name(uuid) if uuid else "-"
+            yield str(_optional(row["type"]))
+
+    # --- NB, SB -----------------------------------------------------------------------------
+
+    def _nb_facts(self, nb: Dump) -> Iterator[Fact]:
+        for switch in nb["Logical_Switch"].values():
+            ts = switch["other_config"].get("interconn-ts", "")
+            config = _with_key(switch["other_config"], self._keys.get(ts))
+            yield ("Logical_Switch", switch["name"], config)
+            if ts:
+                for uuid in _set(switch["ports"]):
+                    yield self._switch_port(ts, nb["Logical_Switch_Port"][uuid])
+        for router in nb["Logical_Router"].values():
+            for uuid in _set(router["static_routes"]):
+                row = nb["Logical_Router_Static_Route"][uuid]
+                if self._knows_routers or not self._from_own_zone(nb, row):
+                    yield self._static_route(router, row)
+
+    def _from_own_zone(self, nb: Dump, row: Mapping[str, Json]) -> bool:
+        """Whether a route was learned from another router of the zone."""
+        source = self.ic_sb["Route"].get(row["external_ids"].get("ic-learned-route", ""))
+        zone = self._name(source["availability_zone"]) if source else None
+        return zone in {global_["name"] for global_ in nb["NB_Global"].values()}
+
+    def _switch_port(self, ts: str, row: Mapping[str, Json]) -> Fact:
+        options = _with_key(row["options"], self._port_keys.get(row["name"]))
+        addresses = _text(_set(row["addresses"]))
+        up = str(_optional(row["up"]))
+        external_ids = _text(row["external_ids"])
+        return (
+            "Logical_Switch_Port",
+            ts,
+            row["name"],
+            row["type"],
+            addresses,
+            up,
+            options,
+            external_ids,
+        )
+
+    def _static_route(self, router: Mapping[str, Json], row: Mapping[str, Json]) -> Fact:
+        learned = "ic-learned-route" in row["external_ids"]
+        return (
+            "Logical_Router_Static_Route",
+            router["name"],
+            canonical(row["ip_prefix"]) if learned else row["ip_prefix"],
+            row["nexthop"],
+            row["route_table"],
+            str(_optional(row["policy"])),
+            str(_optional(row["output_port"])),
+            _text(row["options"]),
+            self._ids(row["external_ids"], "ic-learned-route"),
+        )
+
+    def _sb_facts(self, sb: Dump) -> Iterator[Fact]:
+        for row in sb["Chassis"].values():
+            encaps = (_encap(sb["Encap"][uuid], "chassis_name") for uuid in _set(row["encaps"]))
+            config = _text(row["other_config"])
+            yield ("Chassis", row["name"], row["hostname"], config, *sorted(encaps))
+        for row in sb["Port_Binding"].values():
+            if row["type"] in {"remote", "chassisredirect"}:
+                chassis = sb["Chassis"].get(_optional(row["chassis"]), {"name": "-"})
+                requested = _optional(row.get("requested_chassis"))
+                name = sb["Chassis"].get(requested, {"name": "-"})["name"]
+                yield ("SB Port_Binding", row["logical_port"], row["type"], chassis["name"], name)
+
+
+def _encap(row: Mapping[str, Json], owner: str) -> str:
+    return f"{row['type']}:{row['ip']} {_text(row['options'])} of {row[owner]}"
+
+
+def _clashes(what: str, keys: Iterable[object]) -> Iterator[Fact]:
+    seen = list(keys)
+    if len(seen) != len(set(seen)):
+        yield (what, "are not unique", str(sorted(map(str, seen))))
+
+
+def _with_key(config: Mapping[str, str], expected: str | None) -> str:
+    """A map whose tunnel key is replaced by whether it is the one of IC-SB."""
+    replaced = dict(config)
+    if TNL_KEY in replaced:
+        same = replaced[TNL_KEY] == expected
+        replaced[TNL_KEY] = "as in IC-SB" if same else f"not {expected}, as in IC-SB"
+    return _text(replaced)
+
+
+def difference(left: Contents, right: Contents, names: tuple[str, str]) -> list[str]:
+    """What one has and the other lacks, sorted so that what belongs together stands together."""
+    lines = [(fact, count, names[0]) for fact, count in left.facts - right.facts]
+    lines += [(fact, count, names[1]) for fact, count in right.facts - left.facts]
+    return [f"only {who}: {count} x {' | '.join(fact)}" for fact, count, who in sorted(lines)]

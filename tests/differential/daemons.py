@@ -1,0 +1,159 @@
+"""The two interconnection daemons under comparison, with one interface.
+
+Real `ovn-ic` is a process. Our engine runs inside the test, turn by turn: it needs no start-up
+time, and the test knows exactly when it has nothing left to do. That it also works as a process
+is tested in tests/integration.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from differential.rpc import Connection
+from isthmus.daemon.loop import Loop
+from isthmus.daemon.service import Settings, engine_alone
+from isthmus.model.rows import Database
+from support.ovn import Processes, wait_until
+
+SOON = 0.5
+"""Seconds: a retry that is due earlier is waited for before the engine counts as quiet."""
+
+
+class Daemon(Protocol):
+    """An interconnection daemon of one zone."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not stopped."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def stop(self) -> None:
+        """End it; it withdraws nothing."""
+
+    def pause(self) -> None:
+        """Have it write nothing until `resume`."""
+
+    def resume(self) -> None:
+        """Have it go on."""
+
+    def turn(self) -> None:
+        """Give it some time, if it needs that from the test."""
+
+    def quiet(self) -> bool:
+        """Whether it has handled all that the servers had sent, and waits for nothing."""
+
+
+class OvnIc:
+    """Real `ovn-ic`.
+
+    Args:
+        processes: where it is started.
+        remotes: its four databases.
+    """
+
+    FLAGS = {
+        Database.NB: "--ovnnb-db",
+        Database.SB: "--ovnsb-db",
+        Database.IC_NB: "--ic-nb-db",
+        Database.IC_SB: "--ic-sb-db",
+    }
+
+    def __init__(self, processes: Processes, remotes: Mapping[Database, str]) -> None:
+        self._processes, self._remotes = processes, remotes
+        self._control: Connection | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._control is not None
+
+    def start(self) -> None:
+        path = self._processes.directory / "ovn-ic.ctl"
+        path.unlink(missing_ok=True)
+        flags = [f"{self.FLAGS[d]}={remote}" for d, remote in self._remotes.items()]
+        self._processes.start("ovn-ic", "ovn-ic", *flags, f"--unixctl={path}", "-vconsole:info")
+        wait_until(lambda: _connects(path), "ovn-ic answers")
+        self._control = Connection(path)
+
+    def stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+            self._processes.stop("ovn-ic")
+
+    def pause(self) -> None:
+        self._ask("pause")
+
+    def resume(self) -> None:
+        self._ask("resume")
+
+    def turn(self) -> None:
+        assert self._control is None or self._processes.alive("ovn-ic"), "ovn-ic has died"
+
+    def quiet(self) -> bool:
+        # It answers once per turn of its main loop, after reading from its databases: between
+        # the first and the third answer lies a whole turn that saw all that was sent before.
+        for _ in range(3):
+            self._ask("is-paused")
+        return True
+
+    def _ask(self, command: str) -> None:
+        assert self._control is not None, "only a running daemon is asked"
+        self._control.request(command)
+
+
+class Isthmus:
+    """Our engine, on connections of its own, in this process.
+
+    Args:
+        remotes: its four databases.
+    """
+
+    def __init__(self, remotes: Mapping[Database, str]) -> None:
+        self._remotes = dict(remotes)
+        self._loop: Loop | None = None
+        self._paused = False
+
+    @property
+    def running(self) -> bool:
+        return self._loop is not None
+
+    def start(self) -> None:
+        self._paused = False
+        self._loop = engine_alone(Settings(self._remotes))
+
+    def stop(self) -> None:
+        if self._loop is not None:
+            self._loop._databases.close()
+            self._loop = None
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+
+    def turn(self) -> None:
+        while self._loop is not None and not self._paused and self._loop.turn():
+            pass
+
+    def quiet(self) -> bool:
+        loop = self._loop
+        if loop is None or self._paused:
+            return True
+        if loop.turn() or not loop._databases.synced >= frozenset(Database):
+            return False
+        if any(link.transaction is not None for link in loop._databases._links.values()):
+            return False
+        due = loop._engine.next_wakeup()
+        return due is None or due > time.monotonic() + SOON
+
+
+def _connects(path: Path) -> bool:
+    try:
+        Connection(path).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,314 @@
+"""Random histories: first zones that exchange routes, then whatever can happen to them.
+
+Names and addresses come from small pools, so that the same prefix is advertised twice, learned
+where it is local, deleted and made again. Which steps exist depends on the version of OVN: what
+`ovn-ic` does not know there, it cannot be compared in.
+"""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, TypeAlias
+
+from differential.steps import Step
+
+SWITCHES = ("ts0", "ts1", "ts2")
+ROUTERS = ("r0", "r1")
+SUBNETS = (
+    "10.{z}.0.1/16",
+    "10.1.5.1/24",
+    "10.1.5.129/25",
+    "192.168.7.9/24",
+    "fd00:{z}::1/64",
+    "fd00:7::1/64",
+    "169.254.7.1/24",
+)
+PREFIXES = (
+    "172.16.{z}.0/24",
+    "172.16.0.0/12",
+    "172.16.9.7/24",
+    "10.1.5.0/24",
+    "10.9.9.9",
+    "0.0.0.0/0",
+    "::/0",
+    "fd00:9::/48",
+    "fd00:7::/64",
+    "169.254.9.0/24",
+    "no-prefix",
+)
+NEXTHOPS = ("10.{z}.0.9", "10.1.5.9", "192.168.7.1", "fd00:{z}::9", "fe80::9", "no-address")
+OPTIONS = (
+    "ic-route-adv",
+    "ic-route-learn",
+    "ic-route-adv-default",
+    "ic-route-learn-default",
+)
+DENYLISTS = ("", "10.1.0.0/16", "172.16.0.0/12,fd00:7::/64", "nonsense,10.1.5.0/24", "0.0.0.0/0")
+FILTERS = ("", "10.0.0.0/8", "172.16.0.0/12,fd00::/16", "nonsense", "10.1.5.0/24")
+
+Maker: TypeAlias = "Callable[[Maze], Step]"
+
+
+class Maze:
+    """What choices are made from.
+
+    Args:
+        random: the source of all choices.
+        zones: how many there are.
+        version: of OVN, e.g. (23, 3).
+    """
+
+    def __init__(self, random: Random, zones: int, version: tuple[int, ...]) -> None:
+        self.random, self.zones, self.version = random, zones, version
+        self.zone = 0
+
+    def pick(self, values: tuple[Any, ...]) -> Any:
+        """One of them; "{z}" in texts becomes the zone's number."""
+        value = self.random.choice(values)
+        return value.replace("{z}", str(self.zone + 1)) if isinstance(value, str) else value
+
+    def chance(self, probability: float) -> bool:
+        """Whether it happens."""
+        return self.random.random() < probability
+
+    @property
+    def router(self) -> str:
+        """A router, mostly the first."""
+        return "r0" if self.chance(0.75) else "r1"
+
+    @property
+    def ts(self) -> str:
+        """A transit switch, mostly the first."""
+        return "ts0" if self.chance(0.5) else self.pick(SWITCHES)
+
+    def lrp(self, router: str, ts: str) -> str:
+        """The name of a router's port on a transit switch."""
+        return f"lrp-{self.zone}-{router}-{ts}"
+
+    def lsp(self, router: str, ts: str) -> str:
+        """The name of the switch port in front of it."""
+        return f"lsp-{self.zone}-{router}-{ts}"
+
+    def address(self, router: str, ts: str) -> tuple[str, ...]:
+        """Addresses on a transit switch: one family or both, sometimes others than before."""
+        number = int(ts[-1])
+        host = 1 + 2 * self.zone + ROUTERS.index(router) + (10 if self.chance(0.15) else 0)
+        v4 = f"169.254.{100 + number}.{host}/24"
+        v6 = f"fe80:a9fe:{64 + number}::{host}/112" if number < 2 else f"fd00:ffff::{host}/64"
+        return self.random.choices([(v4,), (v6,), (v4, v6)], [4, 1, 3])[0]
+
+    def mac(self, *parts: object) -> str:
+        """A MAC that belongs to a port alone."""
+        number = sum(ord(c) * 31**i for i, c in enumerate(str((self.zone, *parts)))) % (1 << 32)
+        return "0a:00:" + ":".join(f"{number >> shift & 255:02x}" for shift in (24, 16, 8, 0))
+
+    def chassis(self) -> str:
+        """A chassis of the zone."""
+        return f"ch-{self.zone}-{self.random.randrange(2)}"
+
+    def encaps(self, chassis: str) -> tuple[tuple[str, str, str], ...]:
+        """Its tunnel ends: addresses that no other chassis has."""
+        number = int(chassis[-1])
+        ip = f"192.0.2.{1 + 20 * self.zone + 5 * number + self.random.randrange(3)}"
+        kinds = self.random.choice([("geneve",), ("geneve",), ("geneve", "stt"), ("vxlan",)])
+        csum = self.random.choice(("true", "true", "false"))
+        return tuple((kind, ip, csum) for kind in kinds)
+
+    def step(self, kind: str, *arguments: Any) -> Step:
+        """A step in the current zone."""
+        return Step(kind, self.zone, arguments)
+
+
+def _subnet(maze: Maze) -> Step:
+    router, number = maze.router, maze.random.randrange(4)
+    name = f"net-{maze.zone}-{router}-{number}"
+    networks = {maze.pick(SUBNETS) for _ in range(maze.random.choice((1, 1, 2)))}
+    mac = maze.mac(router, number)
+    return maze.step("port_add", router, name, mac, tuple(sorted(networks)))
+
+
+def _any_port(maze: Maze) -> str:
+    if maze.chance(0.5):
+        return maze.lrp(maze.router, maze.ts)
+    return f"net-{maze.zone}-{maze.router}-{maze.random.randrange(4)}"
+
+
+def _attach_port(maze: Maze) -> Step:
+    router, ts = maze.router, maze.ts
+    networks = maze.address(router, ts)
+    mac = maze.mac(router, ts)
+    return maze.step("port_add", router, maze.lrp(router, ts), mac, networks)
+
+
+def _join(maze: Maze) -> Step:
+    router, ts = maze.router, maze.ts
+    return maze.step("join", ts, maze.lsp(router, ts), "router", maze.lrp(router, ts))
+
+
+def _foreign(maze: Maze) -> Step:
+    ts, kind = maze.ts, maze.pick(("", "localnet"))
+    return maze.step("join", ts, f"foreign-{maze.zone}-{ts}", kind, "")
+
+
+def _part(maze: Maze) -> Step:
+    ts = maze.ts
+    name = maze.lsp(maze.router, ts) if maze.chance(0.8) else f"foreign-{maze.zone}-{ts}"
+    return maze.step("part", name)
+
+
+def _networks(maze: Maze) -> Step:
+    if maze.chance(0.5):
+        router, ts = maze.router, maze.ts
+        return maze.step("port_networks", maze.lrp(router, ts), maze.address(router, ts))
+    networks = {maze.pick(SUBNETS) for _ in range(maze.random.choice((1, 1, 2)))}
+    return maze.step("port_networks", _any_port(maze), tuple(sorted(networks)))
+
+
+def _port_option(maze: Maze) -> Step:
+    choices: list[tuple[str, str]] = [("route_table", maze.pick(("", "t1", "t2")))]
+    if maze.version >= (25, 3):
+        choices += [
+            ("ic-route-tag", maze.pick(("", "red", "blue"))),
+            ("ic-route-filter-tag", maze.pick(("", "red", "blue"))),
+        ]
+    choices += _filters(maze)
+    name = maze.lrp(maze.router, maze.ts)
+    return maze.step("port_option", name, *maze.random.choice(choices))
+
+
+def _filters(maze: Maze) -> list[tuple[str, str]]:
+    keys: tuple[str, ...] = ()
+    if maze.version >= (25, 9):
+        keys += ("ic-route-filter-adv", "ic-route-filter-learn")
+    if maze.version >= (26, 3):
+        keys += ("ic-route-deny-adv", "ic-route-deny-learn")
+    return [(key, maze.pick(FILTERS)) for key in keys]
+
+
+def _router_option(maze: Maze) -> Step:
+    choices = _filters(maze) or [("mcast_relay", maze.pick(("", "true")))]
+    return maze.step("router_option", maze.router, *maze.random.choice(choices))
+
+
+def _route(maze: Maze) -> Step:
+    table = maze.pick(("", "", "", "t1", "t2"))
+    policy = maze.pick(("", "", "", "dst-ip", "src-ip"))
+    prefix = maze.pick(PREFIXES)
+    matching = tuple(n for n in NEXTHOPS if (":" in n) == (":" in prefix))
+    nexthop = maze.pick(matching if maze.chance(0.9) else NEXTHOPS)
+    if maze.version >= (25, 3) and maze.chance(0.1):
+        nexthop = "discard"
+    return maze.step("route_add", maze.router, prefix, nexthop, table, policy)
+
+
+def _option(maze: Maze) -> Step:
+    return maze.step("option", maze.pick(OPTIONS), maze.pick(("true", "true", "false", "")))
+
+
+def _denylist(maze: Maze) -> Step:
+    key = maze.pick(("ic-route-denylist", "ic-route-blacklist"))
+    return maze.step("option", key, maze.pick(DENYLISTS))
+
+
+def _chassis_add(maze: Maze) -> Step:
+    name = maze.chassis()
+    arguments = (name, f"host-{name}", maze.encaps(name), maze.chance(0.85))
+    return maze.step("chassis_add", *arguments)
+
+
+def _chassis_set(maze: Maze) -> Step:
+    name = maze.chassis()
+    hostname = maze.pick((f"host-{name}", f"other-{name}"))
+    return maze.step("chassis_set", name, hostname, maze.chance(0.6))
+
+
+def _chassis_encaps(maze: Maze) -> Step:
+    name = maze.chassis()
+    return maze.step("chassis_encaps", name, maze.encaps(name))
+
+
+def _rename(maze: Maze) -> Step:
+    return maze.step("rename", maze.pick((f"az{maze.zone}", f"zone-{maze.zone}", "")))
+
+
+MAKERS: Mapping[Maker, int] = {
+    _subnet: 10,
+    lambda maze: maze.step("port_del", _any_port(maze)): 5,
+    _attach_port: 6,
+    _join: 8,
+    _foreign: 2,
+    _part: 4,
+    _networks: 6,
+    lambda maze: maze.step("port_mac", _any_port(maze), maze.mac(maze.random.random())): 2,
+    _port_option: 5,
+    _router_option: 2,
+    lambda maze: maze.step("router_add", maze.router): 2,
+    lambda maze: maze.step("router_del", maze.router): 1,
+    lambda maze: maze.step("router_enabled", maze.router, maze.chance(0.5)): 2,
+    _route: 12,
+    lambda maze: maze.step("route_del", maze.pick(PREFIXES)): 5,
+    _option: 5,
+    _denylist: 3,
+    _chassis_add: 4,
+    _chassis_set: 4,
+    _chassis_encaps: 3,
+    lambda maze: maze.step("chassis_del", maze.chassis()): 2,
+    lambda maze: maze.step("bind", maze.lrp(maze.router, maze.ts), maze.chassis()): 6,
+    lambda maze: maze.step("unbind", maze.lrp(maze.router, maze.ts)): 2,
+    lambda maze: Step("ts_add", 0, (maze.ts,)): 4,
+    lambda maze: Step("ts_del", 0, (maze.ts,)): 2,
+    _rename: 2,
+    lambda maze: maze.step("stop"): 1,
+    lambda maze: maze.step("start"): 2,
+    lambda maze: maze.step("restart"): 1,
+    lambda maze: maze.step("pause"): 1,
+    lambda maze: maze.step("resume"): 2,
+    lambda maze: Step("settle", 0): 2,
+}
+"""What may happen, and how often in comparison."""
+
+
+def _beginning(maze: Maze) -> list[Step]:
+    """Zones that exchange routes, so that there is something to change."""
+    steps = [Step("ts_add", 0, ("ts0",))]
+    if maze.chance(0.5):
+        steps.append(Step("ts_add", 0, ("ts1",)))
+    for maze.zone in range(maze.zones):
+        steps.append(maze.step("rename", f"az{maze.zone}"))
+        steps += [maze.step("option", key, "true") for key in OPTIONS[:2]]
+        chassis = f"ch-{maze.zone}-0"
+        arguments = (chassis, f"host-{chassis}", maze.encaps(chassis), True)
+        steps.append(maze.step("chassis_add", *arguments))
+        for router in ROUTERS[: 1 + maze.chance(0.4)]:
+            steps += _connected_router(maze, router, chassis)
+    return steps
+
+
+def _connected_router(maze: Maze, router: str, chassis: str) -> list[Step]:
+    lrp = maze.lrp(router, "ts0")
+    networks, mac = maze.address(router, "ts0"), maze.mac(router, "ts0")
+    return [
+        maze.step("router_add", router),
+        maze.step("port_add", router, lrp, mac, networks),
+        maze.step("bind", lrp, chassis),
+        maze.step("join", "ts0", maze.lsp(router, "ts0"), "router", lrp),
+        _subnet(maze),
+    ]
+
+
+def history(seed: int, *, steps: int, zones: int, version: tuple[int, ...]) -> list[Step]:
+    """The history of a seed.
+
+    Args:
+        seed: the same seed gives the same history.
+        steps: how many random ones there are; what builds the zones first comes on top.
+        zones: how many there are.
+        version: of OVN.
+    """
+    maze = Maze(Random(seed), zones, version)
+    made = _beginning(maze)
+    makers, weights = list(MAKERS), list(MAKERS.values())
+    for _ in range(steps):
+        maze.zone = maze.random.randrange(zones)
+        make = maze.random.choices(makers, weights)[0]
+        made.append(make(maze))
+    return made

@@ -1,0 +1,453 @@
+"""What can happen in a history, and how it is written to the databases.
+
+A step is a value: its kind, the zone it happens in, and arguments. It can be left out of a history
+without making the rest invalid: a step whose object is not there does nothing, and whether it is
+there is decided by the model kept here, never by a database, so that both sides do the same.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from differential.rpc import Json, delete, insert, mapping, mutate, named, new, strings, update
+from differential.world import VERSION, World
+from isthmus.model.rows import Database
+
+RENAMES = (25, 3)
+"""The version of `ovn-ic` from which on a zone can be renamed, and can leave."""
+ROUTER_PORT = "Logical_Router_Port"
+SWITCH_PORT = "Logical_Switch_Port"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens.
+
+    Args:
+        kind: a key of `KINDS`.
+        zone: the number of the zone; 0 for what happens in IC-NB.
+        arguments: strings, booleans and tuples of them, as the kind's function takes them.
+    """
+
+    kind: str
+    zone: int
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class Zone:
+    """What the history has made of a zone so far.
+
+    Attributes:
+        copies: transit switches that certainly have a copy in NB.
+        switch_ports: our ports on them, with the transit switch.
+        router_ports: all router ports, with the router.
+    """
+
+    name: str = ""
+    active: bool = True
+    stopped: bool = False
+    copies: set[str] = field(default_factory=set)
+    chassis: set[str] = field(default_factory=set)
+    routers: set[str] = field(default_factory=set)
+    router_ports: dict[str, str] = field(default_factory=dict)
+    switch_ports: dict[str, str] = field(default_factory=dict)
+    balancers: set[str] = field(default_factory=set)
+
+
+class Play:
+    """A history being played in a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.zones = [Zone() for _ in range(world.size)]
+        self.switches: set[str] = set()
+
+    def do(self, step: Step) -> None:
+        """Take one step."""
+        KINDS[step.kind](self, step.zone, *step.arguments)
+
+    def nb(self, zone: int, *operations: Json) -> None:
+        """Write to the zone's NB, on both sides."""
+        self.world.write(zone, Database.NB, *operations)
+
+    def sb(self, zone: int, *operations: Json) -> None:
+        """Write to the zone's SB, on both sides."""
+        self.world.write(zone, Database.SB, *operations)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether all daemons work, so that both sides must be equal."""
+        return all(zone.active for zone in self.zones)
+
+    def follow(self) -> None:
+        """Wait until the daemons have followed, and the model after them."""
+        self.world.wait()
+        for zone in self.zones:
+            if zone.active and zone.name:
+                zone.copies &= self.switches
+                ports = zone.switch_ports
+                zone.switch_ports = {p: ts for p, ts in ports.items() if ts in zone.copies}
+
+    def activate_all(self) -> None:
+        """The end of every history: all daemons work again."""
+        for number, zone in enumerate(self.zones):
+            if zone.stopped:
+                _start(self, number)
+            elif not zone.active:
+                _resume(self, number)
+
+
+Kind: TypeAlias = Callable[..., None]
+
+
+def _settle(play: Play, zone: int) -> None:
+    play.follow()
+
+
+# --- Transit switches, zones, daemons -----------------------------------------------------------
+
+
+def _ts_add(play: Play, zone: int, name: str) -> None:
+    if name not in play.switches:
+        play.switches.add(name)
+        play.world.write_ic(Database.IC_NB, insert("Transit_Switch", "ts", name=name))
+
+
+def _ts_del(play: Play, zone: int, name: str) -> None:
+    if name in play.switches:
+        play.switches.remove(name)
+        play.world.write_ic(Database.IC_NB, delete("Transit_Switch", named(name)))
+        play.follow()  # added again at once, the copies would live on or not, as it happens
+
+
+def _rename(play: Play, zone: int, name: str) -> None:
+    taken = {other.name for other in play.zones}
+    if play.zones[zone].active and play.comparable and (not name or name not in taken):
+        play.follow()
+        if VERSION < RENAMES and play.zones[zone].name:
+            _leave(play, zone)
+        play.zones[zone].name = name
+        play.nb(zone, update("NB_Global", [], name=name))
+        play.follow()
+
+
+def _leave(play: Play, zone: int) -> None:
+    """Leave by hand, as users of an old `ovn-ic` must: it cannot rename, nor delete, a zone
+    that has published anything, and then tries for ever."""
+    play.nb(zone, update("NB_Global", [], name=""))
+    play.follow()
+    for fleet in play.world.fleets:
+        zones = {
+            "op": "select",
+            "table": "Availability_Zone",
+            "where": named(play.zones[zone].name),
+        }
+        for row in fleet.ic.transact(Database.IC_SB, zones)[0]["rows"]:
+            ours = [["availability_zone", "==", row["_uuid"]]]
+            tables = ("Route", "Port_Binding", "Gateway")
+            last = delete("Availability_Zone", named(row["name"]))
+            fleet.ic.transact(Database.IC_SB, *(delete(t, ours) for t in tables), last)
+    play.follow()
+
+
+def _option(play: Play, zone: int, key: str, value: str) -> None:
+    play.world.options(zone, {key: value})
+
+
+def _stop(play: Play, zone: int) -> None:
+    state = play.zones[zone]
+    if state.active:
+        state.active, state.stopped = False, True
+        for site in play.world.sites(zone):
+            site.daemon.stop()
+            site.active = False
+
+
+def _start(play: Play, zone: int) -> None:
+    state = play.zones[zone]
+    if state.stopped:
+        state.active, state.stopped = True, False
+        for site in play.world.sites(zone):
+            site.daemon.start()
+            site.active = True
+        play.follow()
+
+
+def _restart(play: Play, zone: int) -> None:
+    _stop(play, zone)
+    _start(play, zone)
+
+
+def _pause(play: Play, zone: int) -> None:
+    state = play.zones[zone]
+    if state.active:
+        state.active = False
+        for site in play.world.sites(zone):
+            site.daemon.pause()
+            site.active = False
+
+
+def _resume(play: Play, zone: int) -> None:
+    state = play.zones[zone]
+    if not state.active and not state.stopped:
+        state.active = True
+        for site in play.world.sites(zone):
+            site.daemon.resume()
+            site.active = True
+        play.follow()
+
+
+# --- Chassis --------------------------------------------------------------------------------
+
+
+Encaps: TypeAlias = tuple[tuple[str, str, str], ...]
+"""Type, IP and the value of `options:csum` of each."""
+
+
+def _encaps(chassis: str, encaps: Encaps) -> tuple[list[Json], Json]:
+    """The rows to insert, and the references to them."""
+    rows = [
+        insert(
+            "Encap",
+            f"encap{i}",
+            type=kind,
+            ip=ip,
+            chassis_name=chassis,
+            options=mapping({"csum": csum}),
+        )
+        for i, (kind, ip, csum) in enumerate(encaps)
+    ]
+    return rows, ["set", [["named-uuid", f"encap{i}"] for i in range(len(rows))]]
+
+
+def _config(*, interconn: bool) -> Json:
+    return mapping({"is-interconn": "true"} if interconn else {})
+
+
+def _chassis_add(
+    play: Play, zone: int, name: str, hostname: str, encaps: Encaps, interconn: bool
+) -> None:
+    state = play.zones[zone]
+    if name not in state.chassis:
+        state.chassis.add(name)
+        rows, refs = _encaps(name, encaps)
+        config = _config(interconn=interconn)
+        row = insert(
+            "Chassis", "chassis", name=name, hostname=hostname, encaps=refs, other_config=config
+        )
+        play.sb(zone, *rows, row)
+
+
+def _chassis_del(play: Play, zone: int, name: str) -> None:
+    state = play.zones[zone]
+    if name in state.chassis:
+        state.chassis.remove(name)
+        play.sb(zone, delete("Chassis", named(name)))
+
+
+def _chassis_set(play: Play, zone: int, name: str, hostname: str, interconn: bool) -> None:
+    if name in play.zones[zone].chassis:
+        config = _config(interconn=interconn)
+        play.sb(zone, update("Chassis", named(name), hostname=hostname, other_config=config))
+
+
+def _chassis_encaps(play: Play, zone: int, name: str, encaps: Encaps) -> None:
+    if name in play.zones[zone].chassis:
+        rows, refs = _encaps(name, encaps)
+        play.sb(zone, *rows, update("Chassis", named(name), encaps=refs))
+
+
+# --- Routers and their ports ----------------------------------------------------------------
+
+
+def _router_add(play: Play, zone: int, name: str) -> None:
+    state = play.zones[zone]
+    if name not in state.routers:
+        state.routers.add(name)
+        play.nb(zone, insert("Logical_Router", "router", name=name))
+
+
+def _router_del(play: Play, zone: int, name: str) -> None:
+    state = play.zones[zone]
+    if name in state.routers:
+        state.routers.remove(name)
+        state.router_ports = {p: r for p, r in state.router_ports.items() if r != name}
+        play.nb(zone, delete("Logical_Router", named(name)))
+
+
+def _router_enabled(play: Play, zone: int, name: str, enabled: bool) -> None:
+    if name in play.zones[zone].routers:
+        play.nb(zone, update("Logical_Router", named(name), enabled=enabled))
+
+
+def _router_option(play: Play, zone: int, name: str, key: str, value: str) -> None:
+    if name in play.zones[zone].routers:
+        play.nb(zone, _set_option("Logical_Router", name, key, value))
+
+
+def _set_option(table: str, name: str, key: str, value: str) -> Json:
+    remove = ["options", "delete", ["set", [key]]]
+    add = ["options", "insert", mapping({key: value} if value else {})]
+    return mutate(table, named(name), remove, add)
+
+
+def _port_add(
+    play: Play, zone: int, router: str, name: str, mac: str, networks: tuple[str, ...]
+) -> None:
+    state = play.zones[zone]
+    if router in state.routers and name not in state.router_ports:
+        state.router_ports[name] = router
+        port = insert(ROUTER_PORT, "port", name=name, mac=mac, networks=strings(networks))
+        join = mutate("Logical_Router", named(router), ["ports", "insert", new("port")])
+        play.nb(zone, port, join)
+
+
+def _port_del(play: Play, zone: int, name: str) -> None:
+    router = play.zones[zone].router_ports.pop(name, None)
+    if router is not None:
+        _forget(play, zone, "Logical_Router", named(router), ROUTER_PORT, name)
+
+
+def _forget(play: Play, zone: int, parent: str, where: Json, table: str, name: str) -> None:
+    """Take a row out of its parent's `ports`; its UUID differs between the two sides."""
+    for site in play.world.sites(zone):
+        select = {"op": "select", "table": table, "where": named(name), "columns": ["_uuid"]}
+        for row in site.transact(Database.NB, select)[0]["rows"]:
+            gone = ["ports", "delete", ["set", [row["_uuid"]]]]
+            site.transact(Database.NB, mutate(parent, where, gone))
+
+
+def _port_networks(play: Play, zone: int, name: str, networks: tuple[str, ...]) -> None:
+    if name in play.zones[zone].router_ports:
+        play.nb(zone, update(ROUTER_PORT, named(name), networks=strings(networks)))
+
+
+def _port_mac(play: Play, zone: int, name: str, mac: str) -> None:
+    if name in play.zones[zone].router_ports:
+        play.nb(zone, update(ROUTER_PORT, named(name), mac=mac))
+
+
+def _port_option(play: Play, zone: int, name: str, key: str, value: str) -> None:
+    if name in play.zones[zone].router_ports:
+        play.nb(zone, _set_option(ROUTER_PORT, name, key, value))
+
+
+def _bind(play: Play, zone: int, name: str, chassis: str) -> None:
+    """Name the chassis that claims a router port, as ovn-controller does for the live gateway."""
+    if name in play.zones[zone].router_ports:
+        gateway = insert(
+            "Gateway_Chassis", "gw", name=f"{name}-{chassis}", chassis_name=chassis, priority=1
+        )
+        play.nb(zone, gateway, update(ROUTER_PORT, named(name), gateway_chassis=new("gw")))
+        for site in play.world.sites(zone):
+            site.bound[f"cr-{name}"] = chassis
+
+
+def _unbind(play: Play, zone: int, name: str) -> None:
+    if name in play.zones[zone].router_ports:
+        for site in play.world.sites(zone):
+            site.bound.pop(f"cr-{name}", None)
+
+
+def _join(play: Play, zone: int, ts: str, name: str, kind: str, peer: str) -> None:
+    """Add a port to the copy of a transit switch, once the copy is there."""
+    state = play.zones[zone]
+    if ts in play.switches and state.active and state.name:
+        play.world.wait_for_copy(zone, ts)
+        state.copies.add(ts)
+    if ts in state.copies and name not in state.switch_ports:
+        state.switch_ports[name] = ts
+        options = mapping({"router-port": peer} if peer else {})
+        addresses = strings(["router"] if kind == "router" else ["unknown"])
+        port = insert(
+            SWITCH_PORT, "port", name=name, type=kind, options=options, addresses=addresses
+        )
+        play.nb(zone, port, mutate("Logical_Switch", named(ts), ["ports", "insert", new("port")]))
+
+
+def _part(play: Play, zone: int, name: str) -> None:
+    ts = play.zones[zone].switch_ports.pop(name, None)
+    if ts is not None:
+        _forget(play, zone, "Logical_Switch", named(ts), SWITCH_PORT, name)
+
+
+# --- Routes ---------------------------------------------------------------------------------
+
+
+def _route_add(
+    play: Play, zone: int, router: str, prefix: str, nexthop: str, table: str, policy: str
+) -> None:
+    if router in play.zones[zone].routers:
+        row: dict[str, Json] = {"ip_prefix": prefix, "nexthop": nexthop, "route_table": table}
+        if policy:
+            row["policy"] = policy
+        route = insert("Logical_Router_Static_Route", "route", **row)
+        join = ["static_routes", "insert", new("route")]
+        play.nb(zone, route, mutate("Logical_Router", named(router), join))
+
+
+def _route_del(play: Play, zone: int, prefix: str) -> None:
+    """Delete the zone's own static routes of a prefix."""
+    for site in play.world.sites(zone):
+        where = named(prefix, "ip_prefix")
+        select = {"op": "select", "table": "Logical_Router_Static_Route", "where": where}
+        for row in site.transact(Database.NB, select)[0]["rows"]:
+            if "ic-learned-route" not in dict(row["external_ids"][1]):
+                gone = ["static_routes", "delete", ["set", [row["_uuid"]]]]
+                site.transact(Database.NB, mutate("Logical_Router", [], gone))
+
+
+def _balance(play: Play, zone: int, router: str, name: str, vips: Mapping[str, str]) -> None:
+    """Give a router a load balancer, or the load balancer other VIPs."""
+    state = play.zones[zone]
+    pairs = mapping(dict(vips))
+    if name in state.balancers:
+        play.nb(zone, update("Load_Balancer", named(name), vips=pairs))
+    elif router in state.routers:
+        state.balancers.add(name)
+        row = insert("Load_Balancer", "lb", name=name, vips=pairs)
+        join = ["load_balancer", "insert", new("lb")]
+        play.nb(zone, row, mutate("Logical_Router", named(router), join))
+
+
+def _unbalance(play: Play, zone: int, name: str) -> None:
+    state = play.zones[zone]
+    if name in state.balancers:
+        state.balancers.remove(name)
+        play.nb(zone, delete("Load_Balancer", named(name)))
+
+
+KINDS: Mapping[str, Kind] = {
+    "settle": _settle,
+    "ts_add": _ts_add,
+    "ts_del": _ts_del,
+    "rename": _rename,
+    "option": _option,
+    "stop": _stop,
+    "start": _start,
+    "restart": _restart,
+    "pause": _pause,
+    "resume": _resume,
+    "chassis_add": _chassis_add,
+    "chassis_del": _chassis_del,
+    "chassis_set": _chassis_set,
+    "chassis_encaps": _chassis_encaps,
+    "router_add": _router_add,
+    "router_del": _router_del,
+    "router_enabled": _router_enabled,
+    "router_option": _router_option,
+    "port_add": _port_add,
+    "port_del": _port_del,
+    "port_networks": _port_networks,
+    "port_mac": _port_mac,
+    "port_option": _port_option,
+    "bind": _bind,
+    "unbind": _unbind,
+    "join": _join,
+    "part": _part,
+    "route_add": _route_add,
+    "route_del": _route_del,
+    "balance": _balance,
+    "unbalance": _unbalance,
+}
