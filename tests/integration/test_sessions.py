@@ -417,3 +417,89 @@ def test_reading_once(servers: Servers) -> None:
     assert problem.message == "did not answer within 0.2 s"
     with pytest.raises(UnreachableError, match="has no database OVN_IC_Northbound"):
         read({Database.IC_NB: remotes[NB]}, 1.0)
+
+
+MEMBERS = ("m1", "m2", "m3")
+
+
+class Cluster:
+    """A Raft cluster of three servers of NB."""
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+        self.directory = servers.directory
+        first, *others = (f"unix:{self.directory}/{name}.raft" for name in MEMBERS)
+        schema = SCHEMAS / f"{FILES[NB]}.ovsschema"
+        self._tool("create-cluster", self.file("m1"), schema, first)
+        for name, address in zip(MEMBERS[1:], others, strict=True):
+            self._tool("join-cluster", self.file(name), NB, address, first)
+        for name in MEMBERS:
+            self.start(name)
+
+    def file(self, name: str) -> Path:
+        """A member's data."""
+        return self.directory / f"{name}.db"
+
+    def start(self, name: str) -> None:
+        """Start a member."""
+        self.servers.start(
+            name,
+            "ovsdb-server",
+            str(self.file(name)),
+            f"--remote=punix:{self.directory}/{name}.sock",
+            f"--unixctl={self.directory}/{name}.ctl",
+            "-vconsole:warn",
+        )
+
+    @property
+    def remote(self) -> str:
+        """All members, comma-separated."""
+        return ",".join(f"unix:{self.directory}/{name}.sock" for name in MEMBERS)
+
+    def leader(self) -> str:
+        """The member that leads, or an empty string."""
+        for name in MEMBERS:
+            if self.servers.alive(name):
+                command = ("ovs-appctl", "-t", self.directory / f"{name}.ctl", "cluster/status", NB)
+                status = subprocess.run(command, capture_output=True, text=True, check=False)
+                if "Role: leader" in status.stdout:
+                    return name
+        return ""
+
+    @staticmethod
+    def _tool(*arguments: str | Path) -> None:
+        subprocess.run(["ovsdb-tool", *arguments], check=True, stderr=subprocess.DEVNULL)
+
+
+def test_a_cluster_that_loses_its_leader(servers: Servers, connect: Connect) -> None:
+    """A session finds the leader, and the next one, without losing or repeating a row."""
+    cluster = Cluster(servers)
+    wait_until(cluster.leader, "a leader is elected")
+    client = connect(cluster.remote).sync()
+    assert client.transact(Insert(LogicalRouter, {"name": "one"})).committed
+    client.forget()
+    servers.stop(cluster.leader(), signal.SIGKILL)
+    client.until(lambda: not client.session.synced, "the loss is noticed")
+    assert client.names() == {"one"}
+    client.sync()
+    assert client.changes == []
+    assert client.transact(Insert(LogicalRouter, {"name": "two"})).committed
+    assert client.names() == {"one", "two"}
+
+
+def test_a_cluster_without_a_majority(servers: Servers, connect: Connect) -> None:
+    """What is left of it gives no contents; nothing looks empty until it is whole again."""
+    cluster = Cluster(servers)
+    wait_until(cluster.leader, "a leader is elected")
+    client = connect(cluster.remote).sync()
+    assert client.transact(Insert(LogicalRouter, {"name": "one"})).committed
+    client.forget()
+    stopped = [cluster.leader(), next(name for name in MEMBERS if name != cluster.leader())]
+    for name in stopped:
+        servers.stop(name, signal.SIGKILL)
+    client.until(lambda: not client.session.synced, "the loss is noticed")
+    for name in stopped:
+        cluster.start(name)
+    client.sync()
+    assert client.changes == []
+    assert client.names() == {"one"}

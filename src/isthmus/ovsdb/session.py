@@ -24,6 +24,10 @@ json_stream.install()
 CONNECTION_METHODS = ("tcp:", "unix:")
 """What remotes begin with (ovsdb(7))."""
 
+RETRY_INTERVAL = 1000
+"""Milliseconds between attempts to connect. The library's own backoff grows to 8 s, which is then
+how much longer an outage, or the election of a Raft leader, lasts for us."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -211,8 +215,13 @@ class Session:
 
     def _start(self, schema: Json) -> None:
         self._replica = Replica(self.database, self.remote, schema, self.kinds, self.probe_interval)
+        _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
         if self.lock:
             self._replica.set_lock(self.lock)
+
+
+def _limit_backoff(session: ovs.jsonrpc.Session) -> None:
+    session.reconnect.set_backoff(RETRY_INTERVAL, RETRY_INTERVAL)
 
 
 def _split(remote: str) -> list[str]:
@@ -227,6 +236,7 @@ class _SchemaRequest:
         self._session = ovs.jsonrpc.Session.open_multiple(
             _split(remote), probe_interval=probe_interval
         )
+        _limit_backoff(self._session)
         self._seqno: int | None = None
         self._id: object = None
         self.error = ""
