@@ -26,11 +26,14 @@ from isthmus.model.rows import (
     SbEncap,
     SbLearnedRoute,
     SbPortBinding,
+    TransitRouter,
+    TransitRouterPort,
     TransitSwitch,
 )
 from isthmus.reconcile.view import View
 
 INTERCONN_TS = "interconn-ts"
+INTERCONN_TR = "interconn-tr"
 REQUESTED_TNL_KEY = "requested-tnl-key"
 LEARNED = "ic-learned-route"
 
@@ -59,6 +62,8 @@ class Lookup:
         self.sb_datapaths = view.table(SbDatapathBinding)
         self.dynamic_routes = view.table(SbLearnedRoute)
         self.transit_switches = view.table(TransitSwitch)
+        self.transit_routers = view.table(TransitRouter)
+        self.transit_router_ports = view.table(TransitRouterPort)
         self.ic_nb_global = view.table(IcNbGlobal)
         self.ic_sb_global = view.table(IcSbGlobal)
         self.zones = view.table(AvailabilityZone)
@@ -86,6 +91,9 @@ class Lookup:
         self.routers_by_lb = self.routers.index(lambda row: row.load_balancer)
         self.routers_by_lb_group = self.routers.index(lambda row: row.load_balancer_group)
         self.lb_groups_by_lb = self.lb_groups.index(lambda row: row.load_balancer)
+        self.router_by_tr = self.routers.index(
+            lambda row: [row.options[INTERCONN_TR]] if INTERCONN_TR in row.options else []
+        )
         self.lrp_by_name = self.lrps.index(lambda row: [row.name])
         self.lsps_by_peer = self.lsps.index(lambda row: [row.peer] if row.peer else [])
 
@@ -108,6 +116,17 @@ class Lookup:
 
     def _index_ic(self) -> None:
         self.ts_by_name = self.transit_switches.index(lambda row: [row.name])
+        self.transit_router_by_name = self.transit_routers.index(lambda row: [row.name])
+        self.transit_router_port_by_name = self.transit_router_ports.index(lambda row: [row.name])
+        self.transit_router_ports_by_router = self.transit_router_ports.index(
+            lambda row: [row.tr_uuid]
+        )
+        self.transit_router_ports_by_chassis = self.transit_router_ports.index(
+            lambda row: [row.chassis]
+        )
+        self.datapaths_by_ic_nb = self.datapaths.index(
+            lambda row: [row.nb_ic_uuid] if row.nb_ic_uuid else []
+        )
         self.zone_by_name = self.zones.index(lambda row: [row.name])
         self.gateway_by_name = self.gateways.index(lambda row: [row.name])
         self.gateways_by_zone = self.gateways.index(lambda row: [row.availability_zone])

@@ -3,7 +3,7 @@
 The key is the logical port's name, which is unique in NB and in IC-SB.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import ClassVar
 
 from isthmus.exchange.lookup import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
@@ -39,7 +39,7 @@ from isthmus.reconcile.reconciler import Reconciler, Watch
 PORT_KEYS = range(1, 1 << 15)
 PUBLISHED_TYPES = ("router", "switch")
 ROUTER_ID = "router-id"
-TRANSIT_SWITCH_PORT = "transit-switch-port"
+TRANSIT_SWITCH_PORT, TRANSIT_ROUTER_PORT = "transit-switch-port", "transit-router-port"
 _REDIRECT = "cr-"
 
 
@@ -143,8 +143,17 @@ class PortPublication(Reconciler[str]):
             return ()
         lsp = self._published(key)
         have = self._lookup.ic_port_by_name.one(key)
-        if lsp is None:
-            return self._delete(have, zone)
+        if have is not None and have.type == TRANSIT_ROUTER_PORT:
+            return ()  # `isthmus.exchange.transit_routers` sees to those
+        return self._delete(have, zone) if lsp is None else self._align(key, lsp, have, zone)
+
+    def _align(
+        self,
+        key: str,
+        lsp: LogicalSwitchPort,
+        have: IcPortBinding | None,
+        zone: AvailabilityZone,
+    ) -> Iterable[Operation]:
         if have is None:
             return self._insert(lsp, zone)
         if have.availability_zone != zone.uuid:
@@ -242,18 +251,13 @@ class PortPublication(Reconciler[str]):
         so a port keeps its key when IC-SB has lost its row, and the controller asks for one at
         once.
         """
-        taken = {
-            port.tunnel_key
-            for port in self._lookup.ic_ports_by_ts.all(ts)
-            if not self._is_going(port)
-        }
+        ports = self._lookup.ic_ports_by_ts.all(ts)
+        taken = {port.tunnel_key for port in ports if not self._is_going(port)}
         taken |= {key for switch, key in self._handed_out if switch == ts}
         asked = lsp.options.get(REQUESTED_TNL_KEY, "")
-        wanted = int(asked) if asked.isdecimal() else 0
-        if wanted not in PORT_KEYS or wanted in taken:
-            wanted = next(key for key in PORT_KEYS if key not in taken)
-        self._handed_out.add((ts, wanted))
-        return wanted
+        key = choose_port_key(taken, int(asked) if asked.isdecimal() else 0)
+        self._handed_out.add((ts, key))
+        return key
 
     def _is_going(self, port: IcPortBinding) -> bool:
         """Whether a binding of ours is about to be deleted (its port was renamed, say)."""
@@ -270,6 +274,13 @@ class PortPublication(Reconciler[str]):
             message=f"zone {other.name if other else '?'} has published a port of the same name",
             remedy="rename the logical switch port in one of the two clusters",
         )
+
+
+def choose_port_key(taken: Set[int], asked: int = 0) -> int:
+    """A tunnel key for a port: the one asked for if it may be had, else the first free one."""
+    if asked in PORT_KEYS and asked not in taken:
+        return asked
+    return next(key for key in PORT_KEYS if key not in taken)
 
 
 def port_names(change: Change) -> Iterator[str]:

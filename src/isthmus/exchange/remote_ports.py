@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.exchange.lookup import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
-from isthmus.exchange.ports import port_names
+from isthmus.exchange.ports import TRANSIT_ROUTER_PORT, port_names
 from isthmus.exchange.zone import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Value, set_keys
@@ -71,6 +71,8 @@ class PortCopies(Reconciler[str]):
             return ()
         lsp = self._lookup.lsp_by_name.one(key)
         port = self._lookup.ic_port_by_name.one(key)
+        if port is not None and port.type == TRANSIT_ROUTER_PORT:
+            return ()  # `isthmus.exchange.transit_routers` sees to those
         if port is not None and port.availability_zone == zone.uuid:
             return self._local(lsp, port)
         return self._remote(key, lsp, port)

@@ -65,38 +65,69 @@ class VxlanMode(Reconciler[Only]):
         return VXLAN_KEYS if self.on else GLOBAL_KEYS
 
 
-class TransitSwitchKeys(Reconciler[str]):
-    """One IC-SB datapath binding per transit switch; the key is the switch's name.
+class DatapathKeys:
+    """Tunnel keys of IC-SB datapaths, of transit switches and transit routers alike.
 
-    Every zone does this. Two that choose at the same time choose the same free key, so the
-    unique index of the table refuses the second, which then finds the first one's row. Newer
-    schemas allow two switches the same key; then the one whose row has the greater UUID moves.
+    Every zone allocates. Two that choose at the same time choose the same free key, so a unique
+    index refuses the second, which then finds the first one's row. Newer schemas let two
+    datapaths have one key; then those whose rows have the greater UUIDs move.
     """
+
+    def __init__(self, lookup: Lookup, mode: VxlanMode) -> None:
+        self._lookup, self._mode = lookup, mode
+        self._handed_out: set[int] = set()
+
+    def fits(self, have: IcDatapathBinding) -> bool:
+        """Whether a row may keep its key."""
+        same = self._lookup.datapath_by_key.all(have.tunnel_key)
+        allowed = have.tunnel_key in self._mode.keys_allowed
+        return allowed and min(row.uuid for row in same) == have.uuid
+
+    def choose(self) -> int:
+        """A free key; it stays taken until `forget`, when the transaction has ended."""
+        taken = self._lookup.datapath_by_key
+        key = next(
+            key
+            for key in self._mode.keys_allowed
+            if key not in self._handed_out and taken.one(key) is None
+        )
+        self._handed_out.add(key)
+        return key
+
+    def forget(self) -> None:
+        """The keys handed out are in the view by now, or were not taken."""
+        self._handed_out.clear()
+
+    def neighbours(self, change: Change) -> Iterator[IcDatapathBinding]:
+        """The rows whose keys a change of another row affects."""
+        for side in change.sides:
+            if isinstance(side, IcDatapathBinding):
+                yield from self._lookup.datapath_by_key.all(side.tunnel_key)
+
+
+class TransitSwitchKeys(Reconciler[str]):
+    """One IC-SB datapath binding per transit switch; the key is the switch's name."""
 
     name: ClassVar[str] = "transit switch keys"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone, mode: VxlanMode) -> None:
+    def __init__(self, lookup: Lookup, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
         super().__init__()
-        self._lookup, self._zone, self._mode = lookup, zone, mode
-        self._handed_out: set[int] = set()
+        self._lookup, self._zone, self._tunnel_keys = lookup, zone, tunnel_keys
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {TransitSwitch: ts_names, IcDatapathBinding: self._of_datapath}
 
     def _of_datapath(self, change: Change) -> Iterator[str]:
         yield from ts_names(change)
-        for side in change.sides:
-            if isinstance(side, IcDatapathBinding):
-                same = self._lookup.datapath_by_key.all(side.tunnel_key)
-                yield from (row.transit_switch for row in same)
+        yield from (row.transit_switch for row in self._tunnel_keys.neighbours(change))
 
     def keys(self) -> Iterable[str]:
         yield from (ts.name for ts in self._lookup.transit_switches)
         yield from (datapath.transit_switch for datapath in self._lookup.datapaths)
 
     def batch_done(self) -> None:
-        self._handed_out.clear()
+        self._tunnel_keys.forget()
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         if self._zone.current is None:
@@ -113,7 +144,11 @@ class TransitSwitchKeys(Reconciler[str]):
         if ts is not None and datapaths:
             yield from self._update(datapaths[0], ts)
         elif ts is not None:
-            row = {"transit_switch": key, "tunnel_key": self._free_key(), **self._marks(ts)}
+            row = {
+                "transit_switch": key,
+                "tunnel_key": self._tunnel_keys.choose(),
+                **self._marks(ts),
+            }
             yield Insert(IcDatapathBinding, row)
 
     def _marks(self, ts: TransitSwitch) -> dict[str, Value]:
@@ -124,27 +159,13 @@ class TransitSwitchKeys(Reconciler[str]):
 
     def _update(self, have: IcDatapathBinding, ts: TransitSwitch) -> Iterator[Operation]:
         row: dict[str, Value] = {}
-        if have.tunnel_key not in self._mode.keys_allowed or self._must_move(have):
-            row["tunnel_key"] = self._free_key()
+        if not self._tunnel_keys.fits(have):
+            row["tunnel_key"] = self._tunnel_keys.choose()
         marks = self._marks(ts)
         if marks and (have.type, have.nb_ic_uuid) != (TRANSIT_SWITCH, ts.uuid):
             row |= marks
         if row:
             yield Update(IcDatapathBinding, have.uuid, row)
-
-    def _must_move(self, have: IcDatapathBinding) -> bool:
-        same = self._lookup.datapath_by_key.all(have.tunnel_key)
-        return min(row.uuid for row in same) < have.uuid
-
-    def _free_key(self) -> int:
-        taken = self._lookup.datapath_by_key
-        key = next(
-            key
-            for key in self._mode.keys_allowed
-            if key not in self._handed_out and taken.one(key) is None
-        )
-        self._handed_out.add(key)
-        return key
 
 
 class TransitSwitchCopies(Reconciler[str]):

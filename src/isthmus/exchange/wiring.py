@@ -16,7 +16,18 @@ from isthmus.exchange.ports import PortPublication
 from isthmus.exchange.remote_ports import PortCopies, RemoteBindings
 from isthmus.exchange.sequence import FleetSequence, ZoneSequence
 from isthmus.exchange.static_routes import StaticRoutes
-from isthmus.exchange.transit_switches import TransitSwitchCopies, TransitSwitchKeys, VxlanMode
+from isthmus.exchange.transit_routers import (
+    TransitRouterCopies,
+    TransitRouterKeys,
+    TransitRouterPortCopies,
+    TransitRouterPortPublication,
+)
+from isthmus.exchange.transit_switches import (
+    DatapathKeys,
+    TransitSwitchCopies,
+    TransitSwitchKeys,
+    VxlanMode,
+)
 from isthmus.exchange.zone import OwnZone, ZoneRegistration
 from isthmus.reconcile.reconciler import AnyReconciler
 from isthmus.reconcile.view import View
@@ -46,7 +57,9 @@ def exchange(view: View) -> Exchange:
     advertised_routes = AdvertisedRoutes(lookup, zone, advertised)
     learned_routes = LearnedRoutes(lookup, zone, static_routes, learned)
 
-    switch_keys = TransitSwitchKeys(lookup, zone, vxlan_mode)
+    tunnel_keys = DatapathKeys(lookup, vxlan_mode)
+    switch_keys = TransitSwitchKeys(lookup, zone, tunnel_keys)
+    router_keys = TransitRouterKeys(lookup, zone, tunnel_keys)
     switch_copies = TransitSwitchCopies(lookup, zone, vxlan_mode)
 
     derived: tuple[AnyReconciler, ...] = (
@@ -68,13 +81,17 @@ def exchange(view: View) -> Exchange:
         PortCopies(lookup, zone),
         RemoteChassis(lookup, zone),
         RemoteBindings(lookup, zone),
+        router_keys,
+        TransitRouterCopies(lookup, zone),
+        TransitRouterPortPublication(lookup, zone),
+        TransitRouterPortCopies(lookup, zone),
         advertised_routes,
         learned_routes,
         ZoneSequence(lookup, zone),
         FleetSequence(lookup, zone),
     )
     zone.dependents = (attachments, advertised, learned, *written[1:])
-    vxlan_mode.dependents = (switch_keys, switch_copies)
+    vxlan_mode.dependents = (switch_keys, switch_copies, router_keys)
     policy.dependents = (advertised, learned)
     attachments.dependents = (advertised, learned)
     vips.dependents = (advertised, learned)

@@ -255,6 +255,28 @@ class TransitSwitch(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitRouter(Row):
+    """A transit router, shared by all zones (OVN 26.03 on)."""
+
+    DATABASE: ClassVar[Database] = Database.IC_NB
+    TABLE: ClassVar[str] = "Transit_Router"
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitRouterPort(Row):
+    """A port of the transit router `tr_uuid`, in the zone that has the chassis."""
+
+    DATABASE: ClassVar[Database] = Database.IC_NB
+    TABLE: ClassVar[str] = "Transit_Router_Port"
+    name: str = ""
+    mac: str = ""
+    chassis: str = ""
+    networks: frozenset[str] = frozenset()
+    tr_uuid: RowId = RowId("")
+
+
 # --- IC Southbound --------------------------------------------------------------------------
 
 
@@ -366,6 +388,8 @@ ROW_TYPES: tuple[type[Row], ...] = (
     SbLearnedRoute,
     IcNbGlobal,
     TransitSwitch,
+    TransitRouter,
+    TransitRouterPort,
     IcSbGlobal,
     AvailabilityZone,
     Gateway,
