@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points, version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,9 @@ from isthmus.model.problems import Problem
 EXTENSIONS = "isthmus.commands"
 """The group of entry points with which other packages add verbs."""
 
+STAND_IN = "ovn-ic"
+"""The verb that the program is if it is started by that name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:
@@ -31,7 +35,8 @@ class Verb:
 
     Args:
         name: as typed.
-        target: "module:attribute" of a function or a `typer.Typer`.
+        target: "module:attribute" of a function, a `typer.Typer`, or a class of commands that
+            parse their own arguments.
         summary: one line for `isthmus --help`; if empty, help imports the verb to ask it.
     """
 
@@ -42,6 +47,7 @@ class Verb:
 
 VERBS: tuple[Verb, ...] = (
     Verb("run", "isthmus.cli.run:run", "Interconnect this cluster."),
+    Verb("ovn-ic", "isthmus.cli.ovn_ic:verb", "Run the engine alone, in place of OVN's ovn-ic."),
     Verb("show", "isthmus.cli.show:show", "Show zones, gateways, tunnels and ports."),
     Verb("routes", "isthmus.cli.routes:routes", "Show advertised and learned routes."),
     Verb("ic-db", "isthmus.cli.ic_db:app", "Serve the interconnection databases."),
@@ -64,7 +70,7 @@ def load(verb: Verb) -> Any:
     """
     module, _, attribute = verb.target.partition(":")
     try:
-        found: typer.Typer | Callable[..., None] = getattr(
+        found: typer.Typer | type[TyperCommand] | Callable[..., None] = getattr(
             importlib.import_module(module), attribute
         )
     except ImportError as error:
@@ -77,6 +83,8 @@ def load(verb: Verb) -> Any:
                 remedy="install the package that provides it again",
             )
         ) from error
+    if isinstance(found, type) and issubclass(found, TyperCommand):
+        return found(name=verb.name, help=verb.summary)
     parent = typer.Typer(add_completion=False)
     if isinstance(found, typer.Typer):
         parent.add_typer(found, name=verb.name)
@@ -154,10 +162,15 @@ def isthmus(
 def main() -> None:
     """Run the command line; the console script `isthmus`.
 
+    Started through a link or script named `ovn-ic`, it is that verb, for scripts that know
+    nothing of isthmus.
+
     Exit status: 0, done; 1, people must mend something (printed with its remedy); 2, wrong
     usage; 130, interrupted. Any other exception is a bug and is shown as it is.
     """
     try:
+        if Path(sys.argv[0]).name == STAND_IN:
+            load(known_verbs()[STAND_IN]).main(sys.argv[1:], prog_name=STAND_IN)
         typer.main.get_command(app).main(prog_name="isthmus")
     except CommandError as error:
         print_problems(error.problems)

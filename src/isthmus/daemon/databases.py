@@ -87,9 +87,11 @@ class Databases:
 
     def __init__(self, view: View, probe_interval: int | None = None) -> None:
         self._view = view
-        self._probe_interval = probe_interval
+        self._probe_intervals: dict[Database, int | None] = dict.fromkeys(Database, probe_interval)
         self._links: dict[Database, _Link] = {}
+        self._locks_wanted = True
         self.synced: set[Database] = set()
+        self.paused = False
 
     def use(self, database: Database, remote: str, engine: Engine, now: float) -> None:
         """Connect to a database, instead of where it was so far; an empty remote: to none."""
@@ -101,10 +103,35 @@ class Databases:
             engine.abandon(database)
             self.synced.discard(database)
             del self._links[database]
+            self._release_or_take()
         if remote:
             lock = LOCK if database is Database.SB else ""
-            session = Session(database, remote, lock=lock, probe_interval=self._probe_interval)
+            interval = self._probe_intervals[database]
+            session = Session(database, remote, lock=lock, probe_interval=interval)
+            session.want_lock(self._locks_wanted)
             self._links[database] = _Link(session, now)
+
+    def probe(self, database: Database, milliseconds: int | None) -> None:
+        """Change the interval of keepalive probes; None is the default, 0 is off."""
+        if self._probe_intervals[database] != milliseconds:
+            self._probe_intervals[database] = milliseconds
+            if database in self._links:
+                self._links[database].session.set_probe_interval(milliseconds)
+
+    def pause(self) -> None:
+        """Write nothing more; the locks are released when what was sent has ended."""
+        self.paused = True
+        self._release_or_take()
+
+    def resume(self) -> None:
+        """Take the locks again, and write when they are held."""
+        self.paused = False
+        self._release_or_take()
+
+    def connected(self, database: Database) -> bool:
+        """Whether a database answers at the moment."""
+        link = self._links.get(database)
+        return link is not None and link.session.connected
 
     def run(self, now: float) -> list[Change]:
         """What has happened in all databases."""
@@ -124,7 +151,7 @@ class Databases:
     def writable(self) -> set[Database]:
         """The databases to which a transaction may be sent now: none without the lock."""
         sb = self._links.get(Database.SB)
-        if sb is None or not sb.session.has_lock:
+        if self.paused or sb is None or not sb.session.has_lock:
             return set()
         return {database for database, link in self._links.items() if link.session.writable}
 
@@ -132,7 +159,7 @@ class Databases:
     def active(self) -> bool:
         """Whether this daemon holds the zone's lock."""
         sb = self._links.get(Database.SB)
-        return sb is not None and sb.session.synced and sb.session.has_lock
+        return not self.paused and sb is not None and sb.session.synced and sb.session.has_lock
 
     def send(self, transaction: Transaction) -> None:
         """Send a transaction that the engine planned."""
@@ -147,12 +174,24 @@ class Databases:
             if reply is None or link.transaction is None:
                 continue
             transaction, link.transaction = link.transaction, None
+            self._release_or_take()
             if reply.committed:
                 yield transaction, Committed()
             elif reply.retry:
                 yield transaction, TryAgain()
             else:
                 yield transaction, Failed(reply.error, reply.details)
+
+    def _release_or_take(self) -> None:
+        """Have the locks wanted or not; whoever gets them next must not meet writes of ours."""
+        if self._locks_wanted is not self.paused or self._in_flight():
+            return
+        self._locks_wanted = not self.paused
+        for link in self._links.values():
+            link.session.want_lock(self._locks_wanted)
+
+    def _in_flight(self) -> bool:
+        return any(link.transaction is not None for link in self._links.values())
 
     def problems(self, now: float) -> list[Problem]:
         """The databases that do not answer."""

@@ -19,6 +19,12 @@ from isthmus.reconcile.engine import Engine
 
 _log = logging.getLogger(__name__)
 
+_MEANING = {
+    "active": "active",
+    "standby": "standing by: the lock is not ours yet",
+    "paused": "paused: nothing is written",
+}
+
 
 class Feed(Protocol):
     """What takes part in the loop beside databases and engine."""
@@ -55,11 +61,23 @@ class Loop:
         self._engine, self._databases, self._feeds = engine, databases, feeds
         self._clock = clock
         self._problems = ProblemLog()
-        self._was_active: bool | None = None
+        self._was = ""
+        self._stop_reason = ""
         engine.recompute("start")
 
+    @property
+    def status(self) -> str:
+        """ "active" with the zone's lock, "standby" without, "paused" if told so."""
+        if self._databases.paused:
+            return "paused"
+        return "active" if self._databases.active else "standby"
+
+    def stop(self, reason: str) -> None:
+        """End after this turn."""
+        self._stop_reason = reason
+
     def run(self, on_ready: Callable[[], None], needed: frozenset[Database]) -> None:
-        """Work until SIGTERM or SIGINT.
+        """Work until SIGTERM, SIGINT or `stop`.
 
         Args:
             on_ready: called once, when the `needed` databases have been seen in full.
@@ -67,14 +85,15 @@ class Loop:
         stop = StopSignal()
         ready = False
         try:
-            while not stop.received:
+            while not (stop.received or self._stop_reason):
                 progress = self.turn()
                 if not ready and needed <= self._databases.synced:
                     ready = True
                     on_ready()
-                if not progress:
+                if not (progress or self._stop_reason):
                     self._wait(stop)
-            _log.info("ending on %s; nothing is withdrawn", stop.received)
+            reason = stop.received or self._stop_reason
+            _log.info("ending on %s; nothing is withdrawn", reason)
         finally:
             stop.close()
             for feed in self._feeds:
@@ -99,10 +118,9 @@ class Loop:
         return bool(changes or ended or planned)
 
     def _say(self, now: float) -> None:
-        active = self._databases.active
-        if active != self._was_active:
-            self._was_active = active
-            _log.info("%s", "active" if active else "standing by: the lock is not ours yet")
+        if self.status != self._was:
+            self._was = self.status
+            _log.info("%s", _MEANING[self.status])
         problems = [*self._engine.problems(), *self._databases.problems(now)]
         for feed in self._feeds:
             problems += feed.problems()

@@ -1,17 +1,20 @@
 """The composition root: which parts make up a daemon."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.daemon.collector import collect_rarely
+from isthmus.daemon.commands import process_commands
 from isthmus.daemon.controller import Controller, Source
 from isthmus.daemon.databases import Databases
-from isthmus.daemon.loop import Loop
+from isthmus.daemon.loop import Feed, Loop
+from isthmus.daemon.probes import Probes
 from isthmus.exchange.wiring import exchange
 from isthmus.intent.inputs import Inputs
 from isthmus.intent.wiring import reconcilers
 from isthmus.model.rows import Database
+from isthmus.ovsdb.control import ControlServer
 from isthmus.reconcile.engine import Engine
 from isthmus.reconcile.view import View
 
@@ -29,21 +32,39 @@ class Settings:
     probe_interval: int | None = None
 
 
-def engine_alone(settings: Settings) -> Loop:
-    """The interconnection engine on four given databases, as `ovn-ic` is."""
+def engine_alone(settings: Settings, control: ControlServer | None = None) -> Loop:
+    """The interconnection engine on four given databases, as `ovn-ic` is.
+
+    Args:
+        control: the control socket, if there is one; commands on the process are added.
+    """
     view = View()
     engine = Engine(view, exchange(view).reconcilers, time.perf_counter)
-    return Loop(engine, _databases(settings, view, engine))
+    databases = _databases(settings, view, engine)
+    return _loop(engine, databases, (Probes(view, databases, settings.probe_interval),), control)
 
 
-def controller_and_engine(settings: Settings, source: Source, inputs: Inputs) -> Loop:
+def controller_and_engine(
+    settings: Settings, source: Source, inputs: Inputs, control: ControlServer | None = None
+) -> Loop:
     """Both in one: `settings` names NB and SB, the source names the IC databases."""
     view = View()
     intents = reconcilers(view, inputs)
     engine = Engine(view, (*exchange(view).reconcilers, *intents), time.perf_counter)
     databases = _databases(settings, view, engine)
     controller = Controller(source, inputs, intents, engine, databases, view)
-    return Loop(engine, databases, (controller,))
+    probes = Probes(view, databases, settings.probe_interval)
+    return _loop(engine, databases, (controller, probes), control)
+
+
+def _loop(
+    engine: Engine, databases: Databases, feeds: Sequence[Feed], control: ControlServer | None
+) -> Loop:
+    if control is None:
+        return Loop(engine, databases, feeds)
+    loop = Loop(engine, databases, (*feeds, control))
+    control.register(*process_commands(loop, databases))
+    return loop
 
 
 def _databases(settings: Settings, view: View, engine: Engine) -> Databases:

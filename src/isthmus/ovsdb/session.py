@@ -14,19 +14,23 @@ import ovs.stream
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
-from isthmus.ovsdb import json_stream
+from isthmus.ovsdb import json_stream, tls
 from isthmus.ovsdb.codec import Json, encode
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
 
 json_stream.install()
 
-CONNECTION_METHODS = ("tcp:", "unix:")
-"""What remotes begin with (ovsdb(7))."""
+CONNECTION_METHODS = ("tcp:", "unix:", "ssl:")
+"""What remotes begin with (ovsdb(7)); "ssl:" only if there is a certificate to show."""
 
 RETRY_INTERVAL = 1000
 """Milliseconds between attempts to connect. The library's own backoff grows to 8 s, which is then
 how much longer an outage, or the election of a Raft leader, lasts for us."""
+
+
+DEFAULT_PROBE = 5000
+"""Milliseconds between keepalive probes, except on unix sockets, which need none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ class Session:
     _schema: "_SchemaRequest | None" = field(init=False, default=None)
     _replica: Replica | None = field(init=False, default=None)
     _transaction: _Transaction | None = field(init=False, default=None)
+    _lock_wanted: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         if not self.kinds:
@@ -155,6 +160,11 @@ class Session:
         """Why the last schema request was turned down or not even made; empty if it was not."""
         if bad := self._bad_remotes():
             methods = " or ".join(f"{method}…" for method in CONNECTION_METHODS)
+            if bad[0].startswith("ssl:"):
+                return (
+                    f"{bad[0]!r} cannot be connected to: give a private key, a certificate and the"
+                    " CA's certificate"
+                )
             return f"{', '.join(map(repr, bad))} cannot be connected to: write {methods}"
         return self._schema.error if self._schema is not None else ""
 
@@ -201,6 +211,26 @@ class Session:
             self._transaction = None
         return reply
 
+    def want_lock(self, wanted: bool) -> None:
+        """Release the lock, or ask for it again. Only while no transaction is in flight."""
+        self._lock_wanted = wanted
+        if self.lock and self._replica is not None:
+            self._replica.set_lock(self.lock if wanted else None)
+
+    def set_probe_interval(self, milliseconds: int | None) -> None:
+        """Change the interval of keepalive probes, also of the connection that there is.
+
+        Args:
+            milliseconds: 0 is off; None the default, which is off on unix sockets.
+        """
+        self.probe_interval = milliseconds
+        part = self._replica or self._schema
+        if part is not None:
+            if milliseconds is None:
+                probed = ovs.stream.stream_or_pstream_needs_probes(_split(self.remote)[0])
+                milliseconds = DEFAULT_PROBE if probed else 0
+            part._session.reconnect.set_probe_interval(milliseconds)  # noqa: SLF001 - ours
+
     def close(self) -> None:
         """Give the connection up; a lock is released by the server."""
         for part in (self._schema, self._replica):
@@ -211,13 +241,16 @@ class Session:
     def _bad_remotes(self) -> list[str]:
         # The library raises whatever comes on what it cannot connect to.
         remotes = _split(self.remote)
-        return [remote for remote in remotes if not remote.startswith(CONNECTION_METHODS)]
+        methods = CONNECTION_METHODS if tls.configured() else CONNECTION_METHODS[:2]
+        return [remote for remote in remotes if not remote.startswith(methods)]
 
     def _start(self, schema: Json) -> None:
         self._replica = Replica(self.database, self.remote, schema, self.kinds, self.probe_interval)
         _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
-        if self.lock:
-            self._replica.set_lock(self.lock)
+        if self.probe_interval is not None:
+            # Given to its constructor, it would not count on unix sockets.
+            self.set_probe_interval(self.probe_interval)
+        self.want_lock(self._lock_wanted)
 
 
 def _limit_backoff(session: ovs.jsonrpc.Session) -> None:

@@ -1,0 +1,287 @@
+"""Logging as the daemons of OVS and OVN log: destinations, levels per module, patterns.
+
+`isthmus ovn-ic` installs one `DaemonLog` as the only handler of Python's logging, before anything
+is logged; the control commands `vlog/*` change it while it runs. Options and formats are those of
+ovs-appctl(8) and ovs-vswitchd(8). Invariant: a record that no destination wants costs no more
+than Python's own check of levels.
+"""
+
+import logging
+import logging.handlers
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+DESTINATIONS = ("console", "syslog", "file")
+LEVELS = {
+    "off": logging.CRITICAL + 1,
+    "emer": logging.CRITICAL,
+    "err": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "dbg": logging.DEBUG,
+}
+OWN_MODULE = "ovn_ic"
+"""The module of everything that this package logs itself, as people know it from `ovn-ic`."""
+
+_PATTERNS = {
+    "console": "%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m",
+    "syslog": "ovs|%05N|%c%T|%p|%m",
+    "file": "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m",
+}
+_FIELD = re.compile(r"%-?(0?)(\d*)(?:([dD])(?:\{([^}]*)\})?|([A-Za-z%]))")
+
+
+def module_of(logger: str) -> str:
+    """The module under which a logger's records appear.
+
+    Args:
+        logger: "ovs.NAME" for what the `ovs` package says, anything else is ours.
+    """
+    package, _, name = logger.partition(".")
+    return name if package == "ovs" else OWN_MODULE
+
+
+class DaemonLog(logging.Handler):
+    """Console, syslog and file, each with a level per module.
+
+    Args:
+        program: the name in syslog and file names.
+        modules: the modules beside `OWN_MODULE` that levels can be given for.
+    """
+
+    def __init__(self, program: str, modules: Iterable[str]) -> None:
+        super().__init__()
+        self._program = program
+        self._patterns = dict(_PATTERNS)
+        names = sorted({OWN_MODULE, "vlog", *modules})
+        self._levels = {name: dict.fromkeys(DESTINATIONS, "info") for name in names}
+        self._file: TextIO | None = None
+        self._path: Path | None = None
+        self._syslog: list[logging.handlers.SysLogHandler] = []
+        self._number = 0
+
+    def install(self) -> None:
+        """Become the one handler of all that is logged."""
+        root = logging.getLogger()
+        root.handlers[:] = [self]
+        # A syslog server that has gone must not fill the console with tracebacks.
+        logging.raiseExceptions = False
+        self._adjust()
+
+    def use_syslog(self, method: str, target: str = "") -> None:
+        """Send messages to syslog, as far as there is one.
+
+        Args:
+            method: "libc", "null", "unix:FILE" or "udp:IP:PORT".
+            target: HOST:PORT of a second syslog server, or empty.
+
+        Raises:
+            ValueError: neither of these.
+        """
+        if method == "libc":
+            if Path("/dev/log").exists():
+                self._add_syslog("/dev/log")
+        elif method.startswith("unix:"):
+            self._add_syslog(method.removeprefix("unix:"))
+        elif method.startswith("udp:"):
+            self._add_syslog(_host_and_port(method.removeprefix("udp:")))
+        elif method != "null":
+            raise ValueError(f"{method}: unknown syslog method; use libc, null, unix: or udp:")
+        if target:
+            self._add_syslog(_host_and_port(target))
+
+    def open_file(self, path: Path) -> None:
+        """Log to a file as well; it is appended to.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.close_file()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._file, self._path = os.fdopen(descriptor, "a", encoding="utf-8"), path
+        logging.getLogger("ovs.vlog").info("opened log file %s", path)
+
+    def reopen_file(self) -> None:
+        """Open the file anew, after it was moved away.
+
+        Raises:
+            ValueError: there is none.
+            OSError: it cannot be opened.
+        """
+        if self._path is None:
+            raise ValueError("Logging to file not configured")
+        self.open_file(self._path)
+
+    def close_file(self) -> None:
+        """Stop writing to the file, until it is opened anew."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def set(self, spec: str) -> None:
+        """Change levels or a pattern.
+
+        Args:
+            spec: module, destination and level in any order, separated by blanks, colons or
+                commas, each at most once; or "PATTERN:DESTINATION:PATTERN".
+
+        Raises:
+            ValueError: it says what is wrong.
+        """
+        words = [word for word in re.split(r"[\s:,]+", spec) if word]
+        match [word.lower() for word in words]:
+            case ["pattern", destination, _, *_]:
+                pattern = spec.split(":", 2)[-1]
+                self._patterns.update(dict.fromkeys(_named(destination), pattern))
+            case ["facility", name]:
+                self._set_facility(name)
+            case _:
+                self._set_levels(words)
+        self._adjust()
+
+    def levels(self) -> str:
+        """The table that `vlog/list` prints."""
+        lines = [
+            "                 console    syslog    file",
+            "                 -------    ------    ------",
+        ]
+        for module, levels in self._levels.items():
+            console, syslog, file = (levels[name].upper() for name in DESTINATIONS)
+            lines.append(f"{module:<16}  {console:>4}       {syslog:>4}       {file:>4}")
+        return "\n".join(lines) + "\n"
+
+    def patterns(self) -> str:
+        """The table that `vlog/list-pattern` prints."""
+        lines = ["         format", "         ------"]
+        lines += [f"{name.upper():<8} {pattern}" for name, pattern in self._patterns.items()]
+        return "\n".join(lines) + "\n"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record to every destination that wants it."""
+        levels = self._levels.get(module_of(record.name), self._levels[OWN_MODULE])
+        wanted = [name for name in DESTINATIONS if record.levelno >= LEVELS[levels[name]]]
+        if not wanted:
+            return
+        self._number += 1
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + logging.Formatter().formatException(record.exc_info)
+        for name in wanted:
+            self._write(name, self._format(self._patterns[name], record, message), record)
+
+    def _write(self, destination: str, line: str, record: logging.LogRecord) -> None:
+        try:
+            if destination == "console":
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
+            elif destination == "file" and self._file is not None:
+                self._file.write(line + "\n")
+                self._file.flush()
+            elif destination == "syslog":
+                for handler in self._syslog:
+                    handler.emit(logging.makeLogRecord({"levelno": record.levelno, "msg": line}))
+        except OSError:
+            # A full disk must stop no route; there is nowhere to say it.
+            pass
+
+    def _format(self, pattern: str, record: logging.LogRecord, message: str) -> str:
+        values = {
+            "A": self._program,
+            "c": module_of(record.name),
+            "E": socket.gethostname(),
+            "m": message,
+            "N": str(self._number),
+            "n": "\n",
+            "p": _level_name(record.levelno),
+            "P": str(os.getpid()),
+            "r": str(int(record.relativeCreated)),
+            "t": "main",
+            "T": "",
+            "%": "%",
+        }
+
+        def field(match: re.Match[str]) -> str:
+            zero, width, date, date_format, letter = match.groups()
+            if date:
+                return _date(record.created, date_format or "%Y-%m-%d %H:%M:%S", utc=date == "D")
+            value = values.get(letter, "")
+            return value.rjust(int(width), "0" if zero else " ") if width else value
+
+        return _FIELD.sub(field, pattern)
+
+    def _set_levels(self, words: Iterable[str]) -> None:
+        found: dict[str, str] = {}
+        for word in words:
+            kind = self._kind(word)
+            if kind and found.setdefault(kind, word) != word:
+                raise ValueError(f"cannot specify multiple {kind}s")
+        modules = [found["module"].replace("-", "_")] if "module" in found else [*self._levels]
+        level = found.get("level", "dbg").lower()
+        for module in modules:
+            self._levels[module].update(
+                dict.fromkeys(_named(found.get("destination", "any")), level)
+            )
+
+    def _kind(self, word: str) -> str:
+        """What a word of a specification is; empty for "any", which says nothing."""
+        lower = word.lower()
+        if lower == "any":
+            return ""
+        if lower in DESTINATIONS:
+            return "destination"
+        if lower in LEVELS:
+            return "level"
+        if word.replace("-", "_") in self._levels:
+            return "module"
+        raise ValueError(f'no destination, level, or module "{word}"')
+
+    def _set_facility(self, name: str) -> None:
+        facility = logging.handlers.SysLogHandler.facility_names.get(name.lower())
+        if facility is None:
+            raise ValueError(f"invalid facility {name}")
+        for handler in self._syslog:
+            handler.facility = facility
+
+    def _add_syslog(self, address: str | tuple[str, int]) -> None:
+        daemon = logging.handlers.SysLogHandler.LOG_DAEMON
+        handler = logging.handlers.SysLogHandler(address, facility=daemon)
+        handler.ident = f"{self._program}: "
+        self._syslog.append(handler)
+
+    def _adjust(self) -> None:
+        """Let Python's logging drop at once what no destination wants."""
+        lowest = min(LEVELS[level] for levels in self._levels.values() for level in levels.values())
+        logging.getLogger().setLevel(lowest)
+
+
+def _named(destination: str) -> tuple[str, ...]:
+    lower = destination.lower()
+    if lower == "any":
+        return DESTINATIONS
+    if lower not in DESTINATIONS:
+        raise ValueError(f"destination {destination} does not exist")
+    return (lower,)
+
+
+def _level_name(number: int) -> str:
+    return next(name.upper() for name, level in LEVELS.items() if number >= level)
+
+
+def _date(moment: float, date_format: str, *, utc: bool) -> str:
+    parts = time.gmtime(moment) if utc else time.localtime(moment)
+    text = time.strftime(date_format, parts)
+    fraction = f"{moment % 1:.9f}"[2:]
+    return re.sub("#+", lambda match: fraction[: len(match[0])], text)
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"{text}: not HOST:PORT")
+    return host.strip("[]"), int(port)

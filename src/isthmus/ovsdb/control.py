@@ -1,0 +1,145 @@
+"""The control socket that `ovn-appctl` and `ovs-appctl` talk to (ovs-appctl(8)).
+
+Takes part in the daemon's loop as a feed. The composition root registers the commands; a reply is
+sent at once, so that a client of `exit` has its answer before the process ends. Invariant: a bad
+request is answered, and never ends the daemon.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ovs.jsonrpc
+import ovs.stream
+import ovs.unixctl.server
+
+from isthmus.model.problems import Problem
+from isthmus.ovsdb.poller import Poller
+
+_log = logging.getLogger("ovs.unixctl")
+
+_BATCH = 10
+"""Most clients taken in per turn, so that none can keep the daemon from its work."""
+
+
+class CommandFailedError(Exception):
+    """A command cannot be carried out; the text is sent to the client as an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A control command.
+
+    Args:
+        name: as typed, e.g. "is-paused".
+        run: takes the arguments and returns the reply; may raise `CommandFailedError`.
+        usage: the arguments, for `list-commands`.
+        least, most: how many arguments it takes; `most` None is any number.
+    """
+
+    name: str
+    run: Callable[[Sequence[str]], str]
+    usage: str = ""
+    least: int = 0
+    most: int | None = 0
+
+
+class ControlServer:
+    """Listens on a socket and carries out commands.
+
+    Args:
+        path: absolute path of the socket; one that is there is replaced.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, path: str) -> None:
+        error, self._listener = ovs.stream.PassiveStream.open(f"punix:{path}")
+        if error:
+            raise OSError(error, os.strerror(error), path)
+        self._connections: list[_Connection] = []
+        self._commands: dict[str, Command] = {}
+        self.register(Command("list-commands", lambda _arguments: self._listing()))
+
+    def register(self, *commands: Command) -> None:
+        """Offer commands; a later one of the same name replaces the earlier."""
+        for command in commands:
+            self._commands[command.name] = command
+
+    def run(self, now: float) -> None:  # noqa: ARG002 - a feed's signature
+        """Take in clients and carry out what they ask for."""
+        for _ in range(_BATCH):
+            error, stream = self._listener.accept()
+            if error:
+                break
+            rpc = ovs.jsonrpc.Connection(stream)
+            self._connections.append(_Connection(rpc, self._execute))
+        for connection in tuple(self._connections):
+            if connection.run():
+                connection._close()  # noqa: SLF001 - what the package has its server call
+                self._connections.remove(connection)
+
+    def problems(self) -> Sequence[Problem]:
+        """None: clients are told theirs."""
+        return ()
+
+    def wait(self, poller: Poller, now: float) -> None:  # noqa: ARG002 - a feed's signature
+        """Wake when a client comes or asks."""
+        self._listener.wait(poller.raw)
+        for connection in self._connections:
+            connection._wait(poller.raw)  # noqa: SLF001 - what the package has its server call
+
+    def close(self) -> None:
+        """Let the clients go and remove the socket."""
+        for connection in self._connections:
+            connection._close()  # noqa: SLF001 - what the package has its server call
+        self._connections.clear()
+        self._listener.close()
+
+    def _execute(self, name: str, arguments: Sequence[str]) -> str:
+        command = self._commands.get(name)
+        if command is None:
+            raise CommandFailedError(
+                f'"{name}" is not a valid command (use "list-commands" to see a list of valid'
+                " commands)"
+            )
+        if len(arguments) < command.least:
+            raise CommandFailedError(
+                f'"{name}" command requires at least {command.least} arguments'
+            )
+        if command.most is not None and len(arguments) > command.most:
+            raise CommandFailedError(f'"{name}" command takes at most {command.most} arguments')
+        return command.run(arguments)
+
+    def _listing(self) -> str:
+        lines = [f"  {name:<23} {self._commands[name].usage}" for name in sorted(self._commands)]
+        return "\n".join(["The available commands are:", *lines]) + "\n"
+
+
+class _Connection(ovs.unixctl.server.UnixctlConnection):
+    """The package's connection, but with commands of one server instead of one process."""
+
+    def __init__(self, rpc: Any, execute: Callable[[str, Sequence[str]], str]) -> None:
+        super().__init__(rpc)
+        self._execute = execute
+
+    def run(self) -> bool:
+        """Work; whether the client has gone."""
+        error = super().run()
+        return bool(error) and error != ovs.unixctl.server.errno.EAGAIN
+
+    def _process_command(self, request: Any) -> None:
+        self._request_id = request.id
+        arguments = request.params
+        try:
+            if not all(isinstance(argument, str) for argument in arguments):
+                raise CommandFailedError(f'"{request.method}" command has non-string argument')
+            _log.debug("received request %s%s", request.method, arguments)
+            reply = self._execute(request.method, arguments)
+        except CommandFailedError as error:
+            self.reply_error(f"{error}\n")
+        else:
+            self.reply(reply if reply.endswith("\n") or not reply else f"{reply}\n")
