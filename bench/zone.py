@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from isthmus.model.operations import Insert, NewRef, Operation, Ref, Update
+from isthmus.model.operations import Insert, NewRef, Operation, Ref, Update, Value
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -113,7 +113,7 @@ class BenchZone:
             )
             for n, ref in enumerate(lrps)
         ]
-        port = {
+        port: dict[str, Value] = {
             "name": "lrp-ts",
             "mac": "0a:00:00:00:01:01",
             "networks": frozenset({"169.254.0.1/16"}),
@@ -185,7 +185,7 @@ class BenchZone:
         )
 
     @staticmethod
-    def route(zone: RowId, n: int) -> dict[str, object]:
+    def route(zone: RowId, n: int) -> dict[str, Value]:
         """The n-th remote route."""
         return {
             "transit_switch": "ts",

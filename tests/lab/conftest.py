@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import count
@@ -32,14 +32,17 @@ DATABASES = {"db.sock": "Open_vSwitch", "ovnnb_db.sock": "OVN_Northbound"} | {
 }
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell fixtures whether their test failed."""
-    outcome = yield
+    report = yield
     for node in (item, item.parent):
         # The module too: its lab may serve several tests.
         if node is not None:
-            node.stash[FAILED] = node.stash.get(FAILED, False) or outcome.get_result().failed
+            node.stash[FAILED] = node.stash.get(FAILED, False) or report.failed
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -146,7 +146,7 @@ def test_subnet_is_closed_and_opened_live(joined: Joined) -> None:
     manifests = joined.cluster("az1").manifests
     for value, routes in ((True, 1), (None, 2), (True, 1), (False, 2)):
         manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": value})
-        joined.wait(lambda wanted=routes: len(joined.learned("az2")) == wanted, "the routes")
+        joined.wait_for_learned("az2", routes)
     joined.wait_for_all()
 
 

@@ -5,6 +5,7 @@ the tests of Isthmus.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def start_ic_databases(lab: Lab) -> None:
         file = lab.places.db("ic") / f"{schema}.db"
         lab.run("ic", ["ovsdb-tool", "create", str(file), f"/usr/share/ovn/{schema}.ovsschema"])
         lab.start("ic", schema, ["ovsdb-server", str(file), f"--remote=ptcp:{port}:[::]"])
-        wait_until(lambda p=port: listens(netns, address, p), LIMIT_S, f"{schema} to listen")
+        wait_until(partial(listens, netns, address, port), LIMIT_S, f"{schema} to listen")
     for name, _ in lab.plan.transit_switches:
         lab.run("ic", ["ovn-ic-nbctl", "ts-add", name])
 
@@ -81,6 +82,11 @@ def learned(handle: ClusterHandle) -> list[str]:
     return sorted({line.split()[0] for line in lines if "(learned)" in line})
 
 
+def has_learned(handle: ClusterHandle, prefixes: list[str]) -> bool:
+    """Whether a cluster's router has learned all these prefixes."""
+    return set(learned(handle)) >= set(prefixes)
+
+
 def foreign_prefixes(lab: Lab, own: ClusterPlan) -> list[str]:
     """What a cluster can learn: the others' subnets, of its families."""
     versions = {network.version for network in own.join.cidr}
@@ -112,7 +118,7 @@ def test_pods_of_all_clusters_reach_each_other(
         join_by_hand(handle, lab.plan, number)
     for handle in handles:
         wanted = foreign_prefixes(lab, handle.plan)
-        wait_until(lambda h=handle, w=wanted: set(learned(h)) >= set(w), LIMIT_S, f"{path}: routes")
+        wait_until(partial(has_learned, handle, wanted), LIMIT_S, f"{path}: routes")
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
     assert not probe.ping(lab.places, paths)
 

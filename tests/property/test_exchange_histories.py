@@ -16,6 +16,7 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
+from isthmus.reconcile.engine import Result, Transaction
 from support.ownership import trespass
 from support.zone import Fleet, Zone
 
@@ -102,9 +103,7 @@ HISTORY = st.lists(
 class AuditedZone(Zone):
     """A zone whose every transaction on the IC databases is checked for trespassing."""
 
-    cluster = ""
-
-    def commit(self, transaction):  # type: ignore[no-untyped-def]
+    def commit(self, transaction: Transaction) -> Result:
         """Check, then commit."""
         ic_sb = self.databases[Database.IC_SB]
         if transaction.database in {Database.IC_NB, Database.IC_SB}:
@@ -126,9 +125,7 @@ def build() -> Fleet:
     """Two attached zones with one subnet each."""
     fleet = Fleet()
     for name in ("x", "yy"):
-        zone = AuditedZone(name, fleet.ic_nb, fleet.ic_sb)
-        zone.cluster = name
-        fleet.zones.append(zone)
+        fleet.zones.append(AuditedZone(name, fleet.ic_nb, fleet.ic_sb))
     fleet.add_ts("ts")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):

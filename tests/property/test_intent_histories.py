@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.model.operations import Delete, Insert, Mutate, Ref, set_keys
+from isthmus.model.operations import Delete, Insert, Mutate, Ref, Value, set_keys
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -20,6 +20,7 @@ from isthmus.model.rows import (
     LogicalRouterStaticRoute,
     LogicalSwitch,
     LogicalSwitchPort,
+    Row,
     RowId,
     TransitSwitch,
 )
@@ -103,14 +104,15 @@ def _policy(site: Site, value: int) -> None:
 
 
 def _drift(site: Site, value: int) -> None:
-    kind, changes = [
+    drifts: list[tuple[type[Row], dict[str, Value]]] = [
         (LogicalRouterPort, {"networks": frozenset({"169.254.100.3/29"})}),
         (LogicalRouterPort, {"external_ids": {"vendor": "kube-ovn"}}),
         (LogicalSwitchPort, {"addresses": frozenset({"unknown"})}),
         (LogicalSwitchPort, {"options": {"router-port": "elsewhere"}}),
         (GatewayChassis, {"priority": 7}),
         (LogicalRouterPolicy, {"action": "drop"}),
-    ][value]
+    ]
+    kind, changes = drifts[value]
     rows = [row for row in site.all(kind) if row.get("name") != "ovn-default"]
     if rows and rows[0].get("type") != "remote":
         site.set(kind, RowId(rows[0]["_uuid"]), **changes)

@@ -30,7 +30,7 @@ from isthmus.reconcile.engine import Committed, Engine, Failed, Result, Transact
 ROOTS = {
     "NB_Global", "Logical_Switch", "Logical_Router", "Chassis", "IC_NB_Global", "Transit_Switch",
     "IC_SB_Global", "Availability_Zone", "Gateway", "Datapath_Binding", "Port_Binding", "Route",
-    "Load_Balancer", "Load_Balancer_Group", "Learned_Route",
+    "Load_Balancer", "Load_Balancer_Group", "Learned_Route", "Service_Monitor",
 }  # fmt: skip
 INDEXES: dict[tuple[Database, str], tuple[tuple[str, ...], ...]] = {
     (Database.NB, "Logical_Switch_Port"): (("name",),),
@@ -91,7 +91,7 @@ def _plain(value: Any, new: Mapping[int, RowId]) -> Any:
         return new[id(value)]
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, (frozenset, set, tuple)):
+    if isinstance(value, (frozenset, tuple)):
         return frozenset(_plain(element, new) for element in value)
     return value
 

@@ -114,6 +114,10 @@ class Joined:
         lines = self.cluster(cluster).nbctl("lr-route-list", "ovn-cluster").splitlines()
         return {line.split()[0] for line in lines if "(learned)" in line}
 
+    def wait_for_learned(self, cluster: str, number: int) -> None:
+        """Wait until a cluster has learned this many prefixes."""
+        self.wait(lambda: len(self.learned(cluster)) == number, f"{number} routes in {cluster}")
+
     def ic_sb(self) -> str:
         """What `ovn-ic-sbctl show` prints."""
         return self.lab.run("ic", ["ovn-ic-sbctl", "show"])

@@ -1,6 +1,7 @@
 """One zone for tests of the exchange: databases, a minimal northd, and the engine."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from isthmus.exchange.wiring import exchange
 from isthmus.model.operations import (
@@ -11,6 +12,7 @@ from isthmus.model.operations import (
     Operation,
     Ref,
     Update,
+    Value,
     set_keys,
 )
 from isthmus.model.rows import (
@@ -60,7 +62,7 @@ class Zone(FakeCluster):
 
     def __init__(self, name: str, ic_nb: FakeDatabase, ic_sb: FakeDatabase) -> None:
         super().__init__(ic_nb, ic_sb)
-        self.name = name
+        self.cluster = self.name = name
         self.nb, self.sb = self.databases[Database.NB], self.databases[Database.SB]
         on = {"ic-route-adv": "true", "ic-route-learn": "true"}
         self.write(Database.NB, Insert(NbGlobal, {"name": name, "options": on}))
@@ -133,7 +135,11 @@ class Zone(FakeCluster):
     def add_subnet(self, name: str, *networks: str) -> RowId:
         """Add a router port with a subnet's gateway addresses."""
         ref = NewRef()
-        row = {"name": name, "mac": "0a:00:00:00:00:01", "networks": frozenset(networks)}
+        row: dict[str, Value] = {
+            "name": name,
+            "mac": "0a:00:00:00:00:01",
+            "networks": frozenset(networks),
+        }
         self.write(
             Database.NB,
             Insert(LogicalRouterPort, row, ref),
@@ -168,7 +174,7 @@ class Zone(FakeCluster):
     def attach_router(self, ts: str, *networks: str, chassis: str = "") -> None:
         """Connect router `r` to the local copy of a transit switch."""
         lsp, lrp, gateway = NewRef(), NewRef(), NewRef()
-        port: dict[str, object] = {
+        port: dict[str, Value] = {
             "name": f"{self.name}-{ts}",
             "mac": "0a:00:00:00:01:01",
             "networks": frozenset(networks),
@@ -176,7 +182,8 @@ class Zone(FakeCluster):
         operations: list[Operation] = []
         if chassis:
             port["gateway_chassis"] = (gateway,)
-            row = {"name": f"{self.name}-{ts}-{chassis}", "chassis_name": chassis, "priority": 9}
+            name = f"{self.name}-{ts}-{chassis}"
+            row: dict[str, Value] = {"name": name, "chassis_name": chassis, "priority": 9}
             operations.append(Insert(GatewayChassis, row, gateway))
         switch = next(
             RowId(str(row["_uuid"]))
@@ -186,7 +193,7 @@ class Zone(FakeCluster):
         self.write(
             Database.NB,
             *operations,
-            Insert(LogicalRouterPort, port, lrp),  # type: ignore[arg-type]
+            Insert(LogicalRouterPort, port, lrp),
             Mutate(LogicalRouter, self.router, (("ports", "insert", frozenset({lrp})),)),
             Insert(
                 LogicalSwitchPort,
@@ -235,7 +242,7 @@ def northd(nb: FakeDatabase, sb: FakeDatabase) -> bool:
     return bool(operations)
 
 
-def _bindings(nb: FakeDatabase, sb: FakeDatabase) -> Iterable[dict[str, object]]:
+def _bindings(nb: FakeDatabase, sb: FakeDatabase) -> Iterable[dict[str, Any]]:
     chassis = {row["name"]: Ref(row["_uuid"]) for row in sb.rows(Chassis)}
     for lsp in nb.rows(LogicalSwitchPort):
         kind = {"router": "patch", "remote": "remote"}.get(lsp["type"], "")

@@ -1,6 +1,6 @@
 """The choice of an address in a transit switch's subnet."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_the_choice_is_stable_and_spread() -> None:
 def test_every_usable_address_is_found_and_then_it_is_full(subnet: str, count: int) -> None:
     """Network, broadcast and the anycast address are left out; the last free one is found."""
     network = ip_network(subnet)
-    taken = set()
+    taken: set[IPv4Address | IPv6Address] = set()
     for _ in range(count):
         address = choose(network, "seed", taken.__contains__)
         assert address is not None

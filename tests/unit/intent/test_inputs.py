@@ -142,7 +142,8 @@ def test_no_config_map_is_leave() -> None:
     inputs = Inputs()
     inputs.update(snapshot(config_map()))
     inputs.update(snapshot(complete=False))
-    assert isinstance(inputs.wanted, Join)
+    joined = inputs.wanted
+    assert isinstance(joined, Join)
     inputs.update(snapshot())
     assert inputs.wanted == Leave("there is no ConfigMap kube-system/ovn-ic-config")
 

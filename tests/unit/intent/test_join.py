@@ -12,6 +12,7 @@ from isthmus.model.operations import (
     NewRef,
     Ref,
     Update,
+    Value,
     drop_keys,
     set_keys,
 )
@@ -461,7 +462,7 @@ def test_a_family_that_is_full_makes_no_half_port() -> None:
 def publish(region: Region, address: str) -> None:
     """Have a zone that knows nothing of claims publish a port, as ovn-ic does."""
     zone = NewRef()
-    row = {
+    row: dict[str, Value] = {
         "transit_switch": "ts",
         "logical_port": "ts-plain",
         "tunnel_key": 77,
@@ -498,22 +499,24 @@ def test_a_port_made_by_kube_ovn_is_taken_over() -> None:
     site = region.sites[0]
     lsp, lrp, gateway, switch = NewRef(), NewRef(), NewRef(), NewRef()
     vendor = {"vendor": "kube-ovn"}
-    port = {
+    port: dict[str, Value] = {
         "name": "az1-ts",
         "mac": "00:00:00:50:AC:8C",
         "networks": frozenset({"169.254.100.45/24", "fe80:a9fe:64:0::2d/112"}),
         "external_ids": vendor,
         "gateway_chassis": frozenset({gateway}),
     }
-    candidate = {"name": "az1-ts-gw-az1", "chassis_name": "gw-az1", "priority": 100}
-    switch_port = {
+    candidate: dict[str, Value] = {"name": "az1-ts-gw-az1", "chassis_name": "gw-az1"}
+    candidate["priority"] = 100
+    switch_port: dict[str, Value] = {
         "name": "ts-az1",
         "type": "router",
         "addresses": frozenset({"router"}),
         "options": {"router-port": "az1-ts"},
         "external_ids": {"ls": "ts", **vendor},
     }
-    copy = {"name": "ts", "other_config": {"interconn-ts": "ts"}, "ports": frozenset({lsp})}
+    copy: dict[str, Value] = {"name": "ts", "other_config": {"interconn-ts": "ts"}}
+    copy["ports"] = frozenset({lsp})
     site.write(
         Insert(GatewayChassis, candidate, gateway),
         Insert(LogicalRouterPort, port, lrp),

@@ -53,7 +53,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     for key in parents:
         part = part[key]
     part[last] = value
-    return data
+    return dict(data)
 
 
 def test_defaults_are_kube_ovns() -> None:
