@@ -13,6 +13,7 @@ from isthmus.model.rows import (
     IcPortBinding,
     IcRoute,
     IcSbGlobal,
+    IcServiceMonitor,
     LoadBalancer,
     LoadBalancerGroup,
     LogicalRouter,
@@ -26,6 +27,7 @@ from isthmus.model.rows import (
     SbEncap,
     SbLearnedRoute,
     SbPortBinding,
+    SbServiceMonitor,
     TransitRouter,
     TransitRouterPort,
     TransitSwitch,
@@ -62,6 +64,8 @@ class Lookup:
         self.sb_datapaths = view.table(SbDatapathBinding)
         self.dynamic_routes = view.table(SbLearnedRoute)
         self.transit_switches = view.table(TransitSwitch)
+        self.monitors = view.table(SbServiceMonitor)
+        self.ic_monitors = view.table(IcServiceMonitor)
         self.transit_routers = view.table(TransitRouter)
         self.transit_router_ports = view.table(TransitRouterPort)
         self.ic_nb_global = view.table(IcNbGlobal)

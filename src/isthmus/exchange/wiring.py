@@ -15,6 +15,7 @@ from isthmus.exchange.lookup import Lookup
 from isthmus.exchange.ports import PortPublication
 from isthmus.exchange.remote_ports import PortCopies, RemoteBindings
 from isthmus.exchange.sequence import FleetSequence, ZoneSequence
+from isthmus.exchange.service_monitors import MonitorCopies, MonitorRequests
 from isthmus.exchange.static_routes import StaticRoutes
 from isthmus.exchange.transit_routers import (
     TransitRouterCopies,
@@ -85,6 +86,8 @@ def exchange(view: View) -> Exchange:
         TransitRouterCopies(lookup, zone),
         TransitRouterPortPublication(lookup, zone),
         TransitRouterPortCopies(lookup, zone),
+        MonitorRequests(lookup, zone),
+        MonitorCopies(lookup, zone),
         advertised_routes,
         learned_routes,
         ZoneSequence(lookup, zone),

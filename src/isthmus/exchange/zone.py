@@ -60,7 +60,7 @@ class OwnZone(Reconciler[Only]):
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
         before, self.current = self.current, self._find()
-        if (before and before.uuid) != (self.current and self.current.uuid):
+        if _identity(before) != _identity(self.current):
             for dependent in self.dependents:
                 dependent.mark(dependent.keys())
         return ()
@@ -73,6 +73,11 @@ class OwnZone(Reconciler[Only]):
         if ic_global.external_ids.get(zone_claim(nb_global.name)) != nb_global.uuid:
             return None
         return self._lookup.zone_by_name.one(nb_global.name)
+
+
+def _identity(zone: AvailabilityZone | None) -> tuple[str, str] | None:
+    """What other rows say of a zone: most its UUID, some its name."""
+    return None if zone is None else (zone.uuid, zone.name)
 
 
 class ZoneRegistration(Reconciler[Only]):

@@ -229,6 +229,25 @@ class SbLearnedRoute(Row):
     nexthop: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SbServiceMonitor(Row):
+    """A health check: of another zone's endpoint (`remote`), or for another zone (`ic_learned`)."""
+
+    DATABASE: ClassVar[Database] = Database.SB
+    TABLE: ClassVar[str] = "Service_Monitor"
+    type: str | None = None
+    ip: str = ""
+    protocol: str | None = None
+    port: int = 0
+    logical_port: str = ""
+    src_ip: str = ""
+    src_mac: str = ""
+    status: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    ic_learned: bool = False
+    remote: bool = False
+
+
 # --- IC Northbound --------------------------------------------------------------------------
 
 
@@ -370,6 +389,25 @@ class IcRoute(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IcServiceMonitor(Row):
+    """A health check that one zone asks of another; zones by name (OVN 25.09 on)."""
+
+    DATABASE: ClassVar[Database] = Database.IC_SB
+    TABLE: ClassVar[str] = "Service_Monitor"
+    type: str | None = None
+    ip: str = ""
+    protocol: str | None = None
+    port: int = 0
+    logical_port: str = ""
+    src_ip: str = ""
+    src_mac: str = ""
+    status: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    source_availability_zone: str = ""
+    target_availability_zone: str = ""
+
+
 ROW_TYPES: tuple[type[Row], ...] = (
     NbGlobal,
     LogicalSwitch,
@@ -386,6 +424,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     SbPortBinding,
     SbDatapathBinding,
     SbLearnedRoute,
+    SbServiceMonitor,
     IcNbGlobal,
     TransitSwitch,
     TransitRouter,
@@ -397,4 +436,5 @@ ROW_TYPES: tuple[type[Row], ...] = (
     IcDatapathBinding,
     IcPortBinding,
     IcRoute,
+    IcServiceMonitor,
 )
