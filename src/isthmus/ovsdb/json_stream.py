@@ -13,9 +13,11 @@ from typing import Any
 import ovs.json
 
 # Whatever comes before the next brace, or before the quote that begins a string that this piece
-# does not end: complete strings and all that is outside of strings. Possessive, since going back
-# would find nothing else. One match per brace keeps the cost in the regular expression engine.
-_UP_TO_BRACE = re.compile(r'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*+', re.DOTALL)
+# does not end: complete strings and all that is outside of strings. One match per brace keeps the
+# cost in the regular expression engine. Possessive, since going back would find nothing else; only
+# the outermost group is not, because up to Python 3.11.4 such a group takes a string that does not
+# end for a match (CPython issue 106052), and Debian 12 has 3.11.2.
+_UP_TO_BRACE = re.compile(r'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*', re.DOTALL)
 _REST_OF_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
