@@ -70,7 +70,8 @@ LIMIT = 30.0
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the kernel kill a child when its parent ends: for `preexec_fn`."""
     _libc.prctl(1, signal.SIGKILL)
 
 
@@ -104,7 +105,7 @@ class Processes:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=environment,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - the test has one thread here
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - the test has one thread here
             )
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
