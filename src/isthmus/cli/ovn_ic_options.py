@@ -265,11 +265,22 @@ def _tls(found: argparse.Namespace) -> Tls | None:
                 remedy="give all three options, or none",
             )
         )
-    return Tls(
-        found.private_key,
-        found.certificate,
-        ca_cert,
-        found.ssl_protocols,
-        found.ssl_ciphers,
-        found.ssl_server_name,
-    )
+    try:
+        return Tls(
+            found.private_key,
+            found.certificate,
+            ca_cert,
+            found.ssl_protocols,
+            found.ssl_ciphers,
+            found.ssl_server_name,
+        )
+    except ValueError as error:
+        raise CommandError(
+            Problem(
+                object=f"command {PROGRAM}",
+                key="--ssl-protocols",
+                value=found.ssl_protocols,
+                message=str(error),
+                remedy="name versions such as TLSv1.2,TLSv1.3",
+            )
+        ) from error
