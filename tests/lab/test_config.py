@@ -1,9 +1,15 @@
 """What the operator may write, one test per line: joining, leaving and every change while live."""
 
+import re
+from collections.abc import Callable
+
 import pytest
 
+from isthmus_lab import commands, probe
+from isthmus_lab.lab import Lab
 from isthmus_lab.plan import IC_SB_PORT
-from support.joined import Joined
+from isthmus_lab.topology import Topology
+from support.joined import Joined, topology
 
 pytestmark = pytest.mark.lab
 
@@ -114,10 +120,43 @@ def test_database_address_is_changed_live(joined: Joined) -> None:
     assert joined.all_answer()
 
 
-def established(joined: Joined, port: int) -> bool:
+def test_a_whole_other_pair_of_databases(make_lab: Callable[[Topology], Lab]) -> None:
+    """`ic-db-host` edited live, cluster by cluster: both meet again in the new, empty databases."""
+    lab = make_lab(topology())
+    joined, second = Joined.of(lab), "192.168.65.4"
+    lab.run("ic", ["ip", "address", "add", f"{second}/24", "dev", commands.UNDERLAY_LINK])
+    directory = lab.places.root / "second"
+    lab.start(
+        "ic",
+        "second-ic-databases",
+        [
+            *(commands.isthmus(), "ic-db", "run", "--listen", second),
+            *("--data-dir", str(directory / "db"), "--run-dir", str(directory / "run")),
+            *("--transit-switch", "ts=169.254.100.0/24"),
+        ],
+    )
+    for name in ("az1", "az2"):
+        joined.configure(name, ic_db_host=second)
+    show = ["ovn-ic-sbctl", f"--db=tcp:{second}:{IC_SB_PORT}", "show"]
+
+    def met() -> bool:
+        shown = lab.run("ic", show)
+        return all(f"port ts-{name}" in shown for name in ("az1", "az2"))
+
+    joined.wait(lambda: established(joined, IC_SB_PORT, second), "az1 to connect")
+    joined.wait(met, "both in the new databases")
+    joined.wait_for_all()
+    joined.wait(lambda: not established(joined, IC_SB_PORT), "the old connection to be closed")
+    joined.cluster("az1").manifests.merge(
+        "Subnet", "apps", "spec", {"disableInterConnection": True}
+    )
+    joined.wait_for_learned("az2", 1)
+
+
+def established(joined: Joined, port: int, host: str = "") -> bool:
     """Whether Isthmus of az1 has a connection to a port of the IC databases."""
     text = joined.lab.run("az1-gw", ["ss", "-tn", "state", "established", f"dport = :{port}"])
-    return str(joined.lab.plan.ic[0].ip) in text
+    return (host or str(joined.lab.plan.ic[0].ip)) in text
 
 
 def test_gateways_are_changed_live(joined: Joined) -> None:
@@ -139,6 +178,37 @@ def test_auto_route_is_switched_live(joined: Joined) -> None:
     assert joined.router_port("az1-ts") == address
     joined.configure("az1", auto_route="true")
     joined.wait_for_all()
+
+
+def remote_address(joined: Joined, cluster: str) -> str:
+    """Where the other cluster is, read as Kube-OVN's guide does: from `ovn-nbctl show`."""
+    shown = joined.cluster(cluster).nbctl("show", "ts")
+    (address,) = re.findall(r"type: remote\s+addresses: \[\"\S+ ([^\s/]+)/", shown)
+    return str(address)
+
+
+def test_manual_routes_of_the_guide(joined: Joined) -> None:
+    """Without auto-route, `lr-route-add` on both sides joins just the two subnets named."""
+    routes = {"az1": "10.17.0.0/16", "az2": "10.16.0.0/16"}
+    for name in routes:
+        joined.configure(name, auto_route="false")
+    joined.wait_for_silence()
+    try:
+        for name, prefix in routes.items():
+            via = remote_address(joined, name)
+            joined.cluster(name).nbctl("lr-route-add", "ovn-cluster", prefix, via)
+        joined.wait(lambda: answering(joined) == {("az1-web", "az2-web")}, "just these two")
+        assert not joined.learned("az1") | joined.learned("az2")
+    finally:
+        for name, prefix in routes.items():
+            joined.cluster(name).nbctl("--if-exists", "lr-route-del", "ovn-cluster", prefix)
+    joined.wait_for_silence()
+
+
+def answering(joined: Joined) -> set[tuple[str, str]]:
+    """The pairs of pods that reach each other in both directions, each in order of names."""
+    found = {(p.source.name, p.target.name) for p in probe.ping(joined.lab.places, joined.paths())}
+    return {pair for pair in found if pair == tuple(sorted(pair)) and pair[::-1] in found}
 
 
 def test_subnet_is_closed_and_opened_live(joined: Joined) -> None:

@@ -1,0 +1,65 @@
+"""Manifest files that come, go and come back, with real packets: what is meant by it, and what not.
+
+How files are read is tested in tests/unit/sources; here, that nothing of it touches traffic.
+"""
+
+import pytest
+
+from support.joined import Joined
+
+pytestmark = pytest.mark.lab
+
+
+def port_row(joined: Joined) -> str:
+    """The UUID of az1's router port: another one means that az1 had left meanwhile."""
+    return joined.cluster("az1").nbctl("get", "Logical_Router_Port", "az1-ts", "_uuid")
+
+
+def test_a_file_that_an_editor_replaces(joined: Joined) -> None:
+    """Moved aside, or deleted, and written anew within a moment, nothing is torn down."""
+    manifests = joined.cluster("az1").manifests
+    file = manifests.path("ConfigMap", "ovn-ic-config")
+    backup, before = file.with_name(f"{file.name}~"), port_row(joined)
+    for number in range(20):
+        text = file.read_text()
+        file.rename(backup)
+        if number % 2:
+            backup.unlink()
+        assert joined.all_answer()
+        file.write_text(text)
+        backup.unlink(missing_ok=True)
+    manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": True})
+    joined.wait_for_learned("az2", 1)
+    assert port_row(joined) == before
+
+
+def test_a_file_that_stays_away_and_comes_back(joined: Joined) -> None:
+    """A deleted ConfigMap means to leave, and its return to join, without a restart."""
+    file = joined.cluster("az1").manifests.path("ConfigMap", "ovn-ic-config")
+    text, running = file.read_text(), joined.daemon("az1")
+    file.unlink()
+    joined.wait(lambda: "az1" not in joined.ic_sb(), "az1 to leave")
+    joined.wait_for_silence()
+    file.write_text(text)
+    joined.wait_for_all()
+    assert joined.daemon("az1") == running
+
+
+def test_the_whole_directory_vanishes(joined: Joined) -> None:
+    """What is not there to be read is no wish to leave: all goes on, and changes work again."""
+    handle, before = joined.cluster("az1"), port_row(joined)
+    directory = handle.manifests.directory
+    aside = directory.with_name("aside")
+    since = len(handle.isthmus_log())
+    directory.rename(aside)
+    try:
+        fault = f"directory {directory}: cannot be read"
+        joined.wait(lambda: fault in handle.isthmus_log()[since:], "a report")
+        assert joined.all_answer()
+        assert port_row(joined) == before
+    finally:
+        aside.rename(directory)
+    joined.wait(lambda: f"resolved: {fault}" in handle.isthmus_log()[since:], "it to be resolved")
+    handle.manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": True})
+    joined.wait_for_learned("az2", 1)
+    assert port_row(joined) == before
