@@ -40,6 +40,7 @@ INDEXES: dict[tuple[Database, str], tuple[tuple[str, ...], ...]] = {
     (Database.SB, "Chassis"): (("name",),),
     (Database.SB, "Encap"): (("type", "ip"),),
     (Database.SB, "Port_Binding"): (("logical_port",),),
+    (Database.SB, "Service_Monitor"): (("logical_port", "ip", "port", "protocol"),),
     (Database.IC_NB, "Transit_Switch"): (("name",),),
     (Database.IC_SB, "Availability_Zone"): (("name",),),
     (Database.IC_SB, "Gateway"): (("name",),),

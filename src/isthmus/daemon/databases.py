@@ -40,7 +40,7 @@ class _Link:
     session: Session
     since: float
     state: _State = _State.AWAY
-    fresh: bool = True
+    generation: int = 0
     transaction: Transaction | None = None
 
     def observe(self, now: float) -> None:
@@ -139,8 +139,8 @@ class Databases:
         for database, link in self._links.items():
             came = link.session.run()
             link.observe(now)
-            if link.session.synced and link.fresh:
-                link.fresh = False
+            if link.session.synced and link.generation != link.session.generation:
+                link.generation = link.session.generation
                 for kind, columns in link.session.facts.items():
                     self._view.schema.learn(kind, columns)
                 self.synced.add(database)

@@ -13,6 +13,7 @@ from typing import Any
 
 import ovs.db.idl
 import ovs.db.schema
+import ovs.jsonrpc
 
 from isthmus.model.changes import Change
 from isthmus.model.rows import Database, Row, RowId
@@ -94,17 +95,30 @@ class _Table:
             left[name] = went
 
 
-def _facts(table: Json) -> dict[str, frozenset[str]]:
-    """A table's columns, and the values that each is limited to, from the server's schema."""
+def _facts(schema: Json, kinds: Iterable[type[Row]]) -> dict[type[Row], dict[str, frozenset[str]]]:
+    """The tables' columns, and the values that each is limited to, from the server's schema."""
+    columns = {kind: schema["tables"].get(kind.TABLE, {"columns": {}})["columns"] for kind in kinds}
     return {
-        name: _enum(column["type"])
-        for name, column in (table or {"columns": {}})["columns"].items()
+        kind: {name: _enum(column["type"]) for name, column in found.items()}
+        for kind, found in columns.items()
     }
 
 
 def _enum(type_: Json) -> frozenset[str]:
     key = type_.get("key") if isinstance(type_, dict) else None
     return decode_set(key["enum"]) if isinstance(key, dict) and "enum" in key else frozenset()
+
+
+class _SchemaReply:
+    """Waits for the answer to a "get_schema" in the place of a transaction."""
+
+    def __init__(self) -> None:
+        self.schema: Json | None = None
+        self._status = ""  # the IDL marks what a broken connection has cost
+
+    def _process_reply(self, message: ovs.jsonrpc.Message) -> None:
+        if message.type == ovs.jsonrpc.Message.T_REPLY:
+            self.schema = message.result
 
 
 class Replica(ovs.db.idl.Idl):
@@ -131,7 +145,10 @@ class Replica(ovs.db.idl.Idl):
         probe_interval: int | None = None,
     ) -> None:
         kinds = tuple(kinds)
-        self.facts = {kind: _facts(schema_json["tables"].get(kind.TABLE)) for kind in kinds}
+        self._asked_for = kinds
+        self._has_begun = False
+        self._schema_reply: _SchemaReply | None = None
+        self.facts = _facts(schema_json, kinds)
         helper = ovs.db.idl.SchemaHelper(schema_json=schema_json)
         self.kinds = [kind for kind in kinds if kind.TABLE in schema_json["tables"]]
         for kind in self.kinds:
@@ -163,6 +180,36 @@ class Replica(ovs.db.idl.Idl):
                     self._note_change(table.drop(uuid))
         changes, self._changes = self._changes, []
         return changes
+
+    def restart_fsm(self) -> None:
+        """Begin anew after a reconnection, or when the server has dropped our monitors.
+
+        Either may mean another schema: a database can be converted while it is served
+        (ovsdb-client(1)), and a server can come back with another version's.
+        """
+        super().restart_fsm()
+        if self._has_begun:
+            request = ovs.jsonrpc.Message.create_request("get_schema", [self._db.name])
+            self._session.send(request)
+            # The IDL hands replies that it did not ask for itself to whoever waits under the id.
+            self._outstanding_txns[request.id] = self._schema_reply = _SchemaReply()
+        self._has_begun = True
+
+    def set_lock(self, lock_name: str | None) -> None:
+        """Want a lock, or none; a request for the schema may be under way, a transaction not."""
+        waiting, self._outstanding_txns = self._outstanding_txns, {}
+        super().set_lock(lock_name)
+        self._outstanding_txns = waiting
+
+    def other_schema(self) -> Json | None:
+        """The server's schema, told once, if it is no longer the one this replica is made for."""
+        reply, schema = self._schema_reply, None
+        if reply is not None and reply.schema is not None:
+            self._schema_reply = None
+            schema = reply.schema
+        if schema is None or _facts(schema, self._asked_for) == self.facts:
+            return None
+        return schema
 
     def everything(self) -> Iterator[Change]:
         """All rows, as if they had just been inserted."""

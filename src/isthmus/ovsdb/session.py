@@ -106,6 +106,10 @@ class Session:
         kinds: the tables to replicate.
         lock: an OVSDB lock that every transaction asserts, or "".
         probe_interval: milliseconds, see `Replica`.
+
+    Attributes:
+        generation: raised whenever the contents start anew from nothing, first by connecting,
+            then by each change of the server's schema: the first changes after that are all rows.
     """
 
     database: Database
@@ -113,6 +117,7 @@ class Session:
     kinds: tuple[type[Row], ...] = ()
     lock: str = ""
     probe_interval: int | None = None
+    generation: int = field(init=False, default=0)
     _schema: "_SchemaRequest | None" = field(init=False, default=None)
     _replica: Replica | None = field(init=False, default=None)
     _transaction: _Transaction | None = field(init=False, default=None)
@@ -185,6 +190,11 @@ class Session:
         if self._replica is None:
             return []
         self._replica.run()
+        if (schema := self._replica.other_schema()) is not None:
+            self._replica.close()
+            self._start(schema)
+            if self._transaction is not None:
+                self._transaction.reply = Reply(retry=True)
         return self._replica.take_changes() if self._replica.monitoring else []
 
     def wait(self, poller: Poller) -> None:
@@ -245,6 +255,7 @@ class Session:
         return [remote for remote in remotes if not remote.startswith(methods)]
 
     def _start(self, schema: Json) -> None:
+        self.generation += 1
         self._replica = Replica(self.database, self.remote, schema, self.kinds, self.probe_interval)
         _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
         if self.probe_interval is not None:
