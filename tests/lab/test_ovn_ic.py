@@ -1,21 +1,24 @@
-"""The lab with OVN's own `ovn-ic` instead of Isthmus: proof that the lab's networks are sound.
+"""The lab with OVN's own `ovn-ic`: instead of Isthmus, and in one cluster of two.
 
-What Isthmus is to do is done by hand here, so a failure is the lab's. The same topologies serve
-the tests of Isthmus.
+The first is proof that the lab's networks are sound: what Isthmus is to do is done by hand there,
+so a failure is the lab's. The same topologies serve the tests of Isthmus.
 """
 
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_interface
 from pathlib import Path
 
 import pytest
+import yaml
 
 from isthmus_lab import probe
 from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.netns import listens
 from isthmus_lab.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan, endpoint
-from isthmus_lab.topology import Topology, find, load
+from isthmus_lab.topology import Topology, find, load, parse
 from isthmus_lab.waiting import wait_until
+from support.joined import Joined
 
 pytestmark = pytest.mark.lab
 
@@ -36,7 +39,13 @@ def start_ic_databases(lab: Lab) -> None:
 
 
 def join_by_hand(handle: ClusterHandle, plan: LabPlan, number: int) -> None:
-    """Start ovn-ic for a cluster and attach its router to every transit switch."""
+    """Start ovn-ic for a cluster and attach its router to every transit switch.
+
+    Args:
+        handle: the cluster.
+        plan: the lab's.
+        number: tells MAC addresses apart; its addresses are the (10 + number)-th of each subnet.
+    """
     cluster, central = handle.plan, handle.plan.central.name
     # Not its IPv6 CIDR: for ovn-ic 23.03 that one denies every other IPv6 prefix as well.
     denied = ",".join(str(network) for network in cluster.join.cidr if network.version == 4)
@@ -127,6 +136,30 @@ def test_pods_of_all_clusters_reach_each_other(
     wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
     answers = probe.http(lab.places, paths)
     assert [p for p in paths if not probe.sees_own_address(p, answers[p])] == []
+
+
+def test_isthmus_beside_ovn_ic(make_lab: Callable[..., Lab]) -> None:
+    """A cluster that ovn-ic runs has the address that Isthmus would take: it takes another."""
+    text = find("demo").read_text().replace("- name: az2", "- name: az2\n    engine: none")
+    lab = make_lab(parse(yaml.safe_load(text), "test"), join=False)
+    both, isthmus, other = Joined(lab, {}), lab.cluster("az1"), lab.cluster("az2")
+    # The address is derived from the zone's name, so it would be the same the next time.
+    isthmus.join()
+    wait_until(lambda: both.router_port("az1-ts"), LIMIT_S, "the port of Isthmus")
+    wanted = ip_interface(both.router_port("az1-ts"))
+    isthmus.leave()
+    wait_until(lambda: not both.router_port("az1-ts"), LIMIT_S, "Isthmus to leave")
+
+    join_by_hand(other, lab.plan, int(wanted.ip) - int(wanted.network[10]))
+    assert both.router_port("az2-ts", "az2") == str(wanted)
+    wait_until(lambda: f" {wanted}" in both.ic_sb(), LIMIT_S, "ovn-ic to publish it")
+    isthmus.join()
+    for handle in (isthmus, other):
+        wanted_prefixes = foreign_prefixes(lab, handle.plan)
+        wait_until(partial(has_learned, handle, wanted_prefixes), LIMIT_S, "routes")
+    assert both.router_port("az1-ts") != str(wanted)
+    allow(other)
+    both.wait_for_all()
 
 
 def test_a_partition_stops_traffic_until_it_heals(make_lab: Callable[[Topology], Lab]) -> None:
