@@ -136,6 +136,8 @@ class Replica(ovs.db.idl.Idl):
             each is limited to; no columns for a table that the server lacks.
     """
 
+    _outstanding_txns: dict[Json, Json]  # the library's; declared, as it has no types
+
     def __init__(
         self,
         database: Database,
