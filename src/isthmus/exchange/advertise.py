@@ -39,6 +39,7 @@ from isthmus.model.rows import (
     IcRoute,
     LogicalRouter,
     LogicalRouterPort,
+    LogicalRouterStaticRoute,
     LogicalSwitchPort,
     Row,
     RowId,
@@ -84,6 +85,21 @@ class Source:
         """What the IC-SB route says about its origin."""
         ids = {"nb-id": str(self.row), "lr-id": str(self.router)}
         return {**ids, "ic-route-tag": self.tag} if self.tag else ids
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one prefix of one source at one attachment.
+
+    Args:
+        outcome: the route to advertise, or why there is none.
+    """
+
+    source: Source
+    attachment: Attachment
+    prefix: Network
+    route_table: str
+    outcome: AdvertiseKey | Refusal
 
 
 def link_local_of(mac: str) -> Address | None:
@@ -194,17 +210,27 @@ class AdvertisedSources(Reconciler[RowId]):
             self.output.mark((route,))
 
     def _ask(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
+        for decision in self.decide(uuid):
+            if isinstance(decision.outcome, AdvertiseKey):
+                yield decision.outcome, decision.source
+
+    def decide(self, uuid: RowId) -> Iterator[Decision]:
+        """What becomes of a source's prefixes at each attachment of its router.
+
+        Sources that are none of anybody's business (what does not parse, router ports that face a
+        transit switch) yield nothing.
+        """
         lrp = self._lookup.lrps.get(uuid)
         if lrp is not None:
-            yield from self._ask_connected(lrp)
+            yield from self._decide_connected(lrp)
         elif self._lookup.static_routes.get(uuid) is not None:
-            yield from self._ask_static(uuid)
+            yield from self._decide_static(uuid)
         elif (dynamic := self._lookup.dynamic_routes.get(uuid)) is not None:
-            yield from self._ask_dynamic(dynamic)
+            yield from self._decide_dynamic(dynamic)
         else:
-            yield from self._ask_load_balancer(uuid)
+            yield from self._decide_load_balancer(uuid)
 
-    def _ask_connected(self, lrp: LogicalRouterPort) -> Iterator[tuple[AdvertiseKey, Source]]:
+    def _decide_connected(self, lrp: LogicalRouterPort) -> Iterator[Decision]:
         router = self._lookup.router_of(lrp)
         if router is None or next(self._lookup.transit_ports_of(lrp.name), None) is not None:
             return  # the networks between the zones are not theirs to exchange
@@ -215,9 +241,7 @@ class AdvertisedSources(Reconciler[RowId]):
                 if interface is None:
                     continue
                 for table in self._tables_of(attachment):
-                    key = self._key(attachment, interface.network, table)
-                    if isinstance(key, AdvertiseKey):
-                        yield key, source
+                    yield self._decision(source, attachment, interface.network, table)
 
     def _tables_of(self, attachment: Attachment) -> tuple[str, ...]:
         """The route tables for connected networks: the port's own one as well, after 26.03."""
@@ -229,7 +253,7 @@ class AdvertisedSources(Reconciler[RowId]):
     def _knows_dynamic(self) -> bool:
         return self._lookup.schema.allows(IcRoute, "origin", CONNECTED_DYNAMIC)
 
-    def _ask_dynamic(self, row: SbLearnedRoute) -> Iterator[tuple[AdvertiseKey, Source]]:
+    def _decide_dynamic(self, row: SbLearnedRoute) -> Iterator[Decision]:
         datapath = self._lookup.sb_datapaths.get(row.datapath)
         prefix = parse_network(row.ip_prefix)
         if datapath is None or prefix is None:
@@ -237,43 +261,56 @@ class AdvertisedSources(Reconciler[RowId]):
         router = RowId(datapath.external_ids.get("logical-router", ""))
         origin = CONNECTED_DYNAMIC if self._knows_dynamic else CONNECTED
         for attachment in self._attached(router):
-            if not attachment.route_table:
-                key = self._key(attachment, prefix, "")
-                if isinstance(key, AdvertiseKey):
-                    yield key, Source(3, router, origin, router, attachment.tag)
+            source = Source(3, router, origin, router, attachment.tag)
+            refusal = Refusal.ROUTE_TABLE if attachment.route_table else None
+            yield self._decision(source, attachment, prefix, "", refusal)
 
-    def _ask_static(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
+    def _decide_static(self, uuid: RowId) -> Iterator[Decision]:
         row = self._lookup.static_routes.rows[uuid]
         router = self._lookup.router_routes.parent(uuid)
+        prefix = parse_network(row.ip_prefix)
         if router is None or uuid not in self._routes.own_by_router.get(router, ()):
             return
-        prefix, nexthop = parse_network(row.ip_prefix), parse_address(row.nexthop)
-        if prefix is None or row.policy == "src-ip":
+        if prefix is None:
             return
+        refusal = self._refuses_static(row)
+        for attachment in self._attached(router):
+            source = Source(0, uuid, STATIC, router, attachment.tag)
+            other = Refusal.ROUTE_TABLE if row.route_table != attachment.route_table else None
+            yield self._decision(source, attachment, prefix, row.route_table, refusal or other)
+
+    def _refuses_static(self, row: LogicalRouterStaticRoute) -> Refusal | None:
+        if row.policy == "src-ip":
+            return Refusal.BY_SOURCE
         if row.nexthop == DISCARD:
             # Versions without sequence numbers in IC-NB (before 24.03) keep these to themselves.
-            if not self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg"):
-                return
-        elif nexthop is None or is_link_local_nexthop(nexthop):
-            return
-        for attachment in self._attached(router):
-            if row.route_table == attachment.route_table:
-                key = self._key(attachment, prefix, row.route_table)
-                if isinstance(key, AdvertiseKey):
-                    yield key, Source(0, uuid, STATIC, router, attachment.tag)
+            known = self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg")
+            return None if known else Refusal.DISCARDS
+        nexthop = parse_address(row.nexthop)
+        if nexthop is None:
+            return Refusal.UNPARSABLE
+        return Refusal.NEXTHOP_LINK_LOCAL if is_link_local_nexthop(nexthop) else None
 
-    def _ask_load_balancer(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
-        if not self._policy.current.advertise_lb:
-            return
+    def _decide_load_balancer(self, uuid: RowId) -> Iterator[Decision]:
         if not self._lookup.schema.allows(IcRoute, "origin", LOADBALANCER):
             return
+        refusal = None if self._policy.current.advertise_lb else Refusal.LOAD_BALANCER
         for router, vips in self._vips.by_router.items():
             for attachment in self._attached(router) if uuid in vips.by_lb else ():
                 source = Source(2, uuid, LOADBALANCER, router, attachment.tag)
                 for vip in vips.by_lb[uuid]:
-                    key = self._key(attachment, vip, "")
-                    if isinstance(key, AdvertiseKey):
-                        yield key, source
+                    yield self._decision(source, attachment, vip, "", refusal)
+
+    def _decision(
+        self,
+        source: Source,
+        attachment: Attachment,
+        prefix: Network,
+        table: str,
+        refusal: Refusal | None = None,
+    ) -> Decision:
+        outcome = refusal or self._key(attachment, prefix, table)
+        return Decision(source, attachment, prefix, table, outcome)
 
     def _attached(self, router: RowId) -> Iterable[Attachment]:
         return self._attachments.by_router.get(router, {}).values()

@@ -36,6 +36,8 @@ class Refusal(StrEnum):
     LOAD_BALANCER = "it is of a load balancer and ic-route-adv-lb or ic-route-learn-lb is not true"
     DYNAMIC = "a routing daemon has taught the router this prefix (SB Learned_Route)"
     LOCAL_VIP = "a load balancer of the router has a VIP inside the prefix"
+    BY_SOURCE = "the static route goes by source address (policy src-ip)"
+    DISCARDS = "the static route discards, which OVN before 24.03 does not tell other zones"
     NO_NEXTHOP = "the port has no address of the prefix's family"
 
 

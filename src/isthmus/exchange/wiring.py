@@ -41,6 +41,8 @@ class Exchange:
     reconcilers: tuple[AnyReconciler, ...]
     zone: OwnZone
     attachments: Attachments
+    static_routes: StaticRoutes
+    advertised: AdvertisedSources
     learned: LearnedSources
 
 
@@ -99,4 +101,4 @@ def exchange(view: View) -> Exchange:
     attachments.dependents = (advertised, learned)
     vips.dependents = (advertised, learned)
     static_routes.dependents = (advertised, learned, learned_routes)
-    return Exchange((*derived, *written), zone, attachments, learned)
+    return Exchange((*derived, *written), zone, attachments, static_routes, advertised, learned)
