@@ -8,9 +8,9 @@ real ovsdb-server.
 
 import copy
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from isthmus.model.changes import Change
@@ -290,6 +290,22 @@ def _diff(before: Tables, after: Tables) -> Iterator[Change]:
                 joined,
                 left,
             )
+
+
+class Worker(Protocol):
+    """One of several that share databases."""
+
+    def work(self) -> bool:
+        """One round; whether anything was done."""
+
+
+def settle_all(workers: Sequence[Worker], limit: int) -> None:
+    """Let all work in turns until nobody has anything to do."""
+    for _ in range(limit):
+        worked = [worker.work() for worker in workers]  # everybody, before anybody is asked
+        if not any(worked):
+            return
+    raise AssertionError(f"not settled after {limit} rounds")
 
 
 class FakeCluster:

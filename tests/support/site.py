@@ -26,7 +26,7 @@ from isthmus.model.rows import (
 )
 from isthmus.reconcile.engine import Engine, Transaction
 from isthmus.reconcile.view import View
-from support.fake_ovsdb import FakeCluster, FakeDatabase
+from support.fake_ovsdb import FakeCluster, FakeDatabase, settle_all
 from support.zone import northd
 
 CONFIG = {
@@ -94,11 +94,7 @@ class Region:
 
     def settle(self, limit: int = 100) -> None:
         """Let every site work until nobody has anything to do."""
-        for _ in range(limit):
-            worked = [site.work() for site in self.sites]
-            if not any(worked):
-                return
-        raise AssertionError(f"the region is not settled after {limit} rounds")
+        settle_all(self.sites, limit)
 
 
 class Site(FakeCluster):

@@ -33,7 +33,7 @@ from isthmus.model.rows import (
 )
 from isthmus.reconcile.engine import Engine
 from isthmus.reconcile.view import View
-from support.fake_ovsdb import FakeCluster, FakeDatabase
+from support.fake_ovsdb import FakeCluster, FakeDatabase, settle_all
 
 
 class Fleet:
@@ -50,11 +50,7 @@ class Fleet:
 
     def settle(self, limit: int = 100) -> None:
         """Let every zone's northd and engine work until nobody has anything to do."""
-        for _ in range(limit):
-            worked = [zone.work() for zone in self.zones]
-            if not any(worked):
-                return
-        raise AssertionError(f"the fleet is not settled after {limit} rounds")
+        settle_all(self.zones, limit)
 
 
 class Zone(FakeCluster):
