@@ -130,6 +130,9 @@ class Contents:
         self._knows_routers = version >= ROUTER_IDS
         self._labels: dict[str, str] = {}
         self._label()
+        self._routes: dict[Fact, dict[str, Json]] = {}
+        for row in sorted(ic_sb["Route"].values(), key=lambda row: row["origin"]):
+            self._routes[self._route_key(row)] = row
         self._keys = {
             row["transit_switch"]: str(row["tunnel_key"])
             for row in ic_sb["Datapath_Binding"].values()
@@ -147,17 +150,30 @@ class Contents:
                     row = nb["Logical_Router_Static_Route"][uuid]
                     what = f"{canonical(row['ip_prefix'])} table {row['route_table']!r}"
                     self._labels[uuid] = f"<static {number}/{router['name']} {what}>"
-            for table, kind in (("Logical_Router_Port", "lrp"), ("Load_Balancer", "lb")):
-                for row in nb[table].values():
-                    self._labels[row["_uuid"]] = f"<{kind} {number}/{row['name']}>"
+                for uuid in _set(router["ports"]):
+                    self._labels[uuid] = f"<lrp of {number}/{router['name']}>"
+            for row in nb["Load_Balancer"].values():
+                self._labels[row["_uuid"]] = f"<lb {number}/{row['name']}>"
         for row in self.ic_nb["Transit_Switch"].values():
             self._labels[row["_uuid"]] = f"<ts {row['name']}>"
         for row in self.ic_sb["Availability_Zone"].values():
             self._labels[row["_uuid"]] = row["name"]
         for row in self.ic_sb["Route"].values():
-            where = f"{row['transit_switch']} {self._name(row['availability_zone'])}"
-            what = f"{canonical(row['ip_prefix'])} {row['nexthop']} {row['route_table']!r}"
-            self._labels[row["_uuid"]] = f"<ic-route {where} {what}>"
+            self._labels[row["_uuid"]] = f"<ic-route {' '.join(self._route_key(row))}>"
+
+    def _route_key(self, row: Mapping[str, Json]) -> Fact:
+        """What tells one IC-SB route from another.
+
+        `ovn-ic` writes a connected network with its host bits, and so has two rows where a router
+        has a static route to one of its own networks; here, the static one counts.
+        """
+        return (
+            row["transit_switch"],
+            self._name(row["availability_zone"]),
+            f"table {row['route_table']!r}",
+            canonical(row["ip_prefix"]),
+            row["nexthop"],
+        )
 
     def _name(self, uuid: str) -> str:
         return self._labels.get(uuid, "<unknown row>")
@@ -184,7 +200,7 @@ class Contents:
             yield ("Gateway", row["name"], row["hostname"], zone, *sorted(encaps))
         yield from self._datapath_facts()
         yield from self._port_facts()
-        for row in ic_sb["Route"].values():
+        for row in self._routes.values():
             yield (
                 "Route",
                 row["transit_switch"],
@@ -220,10 +236,17 @@ class Contents:
                 self._name(row["availability_zone"]),
                 row["gateway"],
                 row["address"],
-                self._ids(row["external_ids"], "router-id"),
+                self._binding_ids(row),
                 str(row["tunnel_key"] in PORT_KEYS),
                 *self._newer(row),
             )
+
+    def _binding_ids(self, row: Mapping[str, Json]) -> str:
+        """A port's external_ids; without a peer, `ovn-ic` leaves the former peer's router there."""
+        ids = row["external_ids"]
+        if not row["address"]:
+            ids = {key: value for key, value in ids.items() if key != "router-id"}
+        return self._ids(ids, "router-id")
 
     def _newer(self, row: Mapping[str, Json]) -> Iterator[str]:
         """The columns of newer schemas."""
@@ -242,17 +265,27 @@ class Contents:
             if ts:
                 for uuid in _set(switch["ports"]):
                     yield self._switch_port(ts, nb["Logical_Switch_Port"][uuid])
+        attached = _attached(nb)
         for router in nb["Logical_Router"].values():
-            for uuid in _set(router["static_routes"]):
-                row = nb["Logical_Router_Static_Route"][uuid]
-                if self._knows_routers or not self._from_own_zone(nb, row):
+            rows = [nb["Logical_Router_Static_Route"][u] for u in _set(router["static_routes"])]
+            for row in rows:
+                if "ic-learned-route" not in row["external_ids"]:
+                    yield self._static_route(router, row)
+                elif router["_uuid"] in attached and self._counts(nb, row):
                     yield self._static_route(router, row)
 
-    def _from_own_zone(self, nb: Dump, row: Mapping[str, Json]) -> bool:
-        """Whether a route was learned from another router of the zone."""
-        source = self.ic_sb["Route"].get(row["external_ids"].get("ic-learned-route", ""))
-        zone = self._name(source["availability_zone"]) if source else None
-        return zone in {global_["name"] for global_ in nb["NB_Global"].values()}
+    def _counts(self, nb: Dump, row: Mapping[str, Json]) -> bool:
+        """Whether a learned route takes part in the comparison."""
+        source = self.ic_sb["Route"].get(row["external_ids"]["ic-learned-route"])
+        if source is None:
+            return True
+        if self._routes[self._route_key(source)] is not source:
+            return False
+        return self._knows_routers or not self._is_own_zone(nb, source["availability_zone"])
+
+    def _is_own_zone(self, nb: Dump, zone: str) -> bool:
+        """Whether a zone's row is that of this NB."""
+        return self._name(zone) in {row["name"] for row in nb["NB_Global"].values()}
 
     def _switch_port(self, ts: str, row: Mapping[str, Json]) -> Fact:
         options = _with_key(row["options"], self._port_keys.get(row["name"]))
@@ -295,6 +328,23 @@ class Contents:
                 requested = _optional(row.get("requested_chassis"))
                 name = sb["Chassis"].get(requested, {"name": "-"})["name"]
                 yield ("SB Port_Binding", row["logical_port"], row["type"], chassis["name"], name)
+
+
+def _attached(nb: Dump) -> set[str]:
+    """The routers that work and have a port on a transit switch: `ovn-ic` looks at no others, and
+    leaves learned routes on routers that no longer do or have."""
+    peers = {
+        nb["Logical_Switch_Port"][uuid]["options"].get("router-port")
+        for switch in nb["Logical_Switch"].values()
+        if "interconn-ts" in switch["other_config"]
+        for uuid in _set(switch["ports"])
+    }
+    ports = {row["_uuid"] for row in nb["Logical_Router_Port"].values() if row["name"] in peers}
+    return {
+        router["_uuid"]
+        for router in nb["Logical_Router"].values()
+        if _set(router["ports"]) & ports and _optional(router["enabled"]) is not False
+    }
 
 
 def _encap(row: Mapping[str, Json], owner: str) -> str:

@@ -45,6 +45,15 @@ OPTIONS = (
 DENYLISTS = ("", "10.1.0.0/16", "172.16.0.0/12,fd00:7::/64", "nonsense,10.1.5.0/24", "0.0.0.0/0")
 FILTERS = ("", "10.0.0.0/8", "172.16.0.0/12,fd00::/16", "nonsense", "10.1.5.0/24")
 
+SIBLINGS = (25, 3)
+"""The version of `ovn-ic` from which on two routers of a zone may share a transit switch; before, it
+deletes for the one what it has written for the other, for ever."""
+
+LINK_LOCAL = (25, 3)
+"""The version of `ovn-ic` from which on it can live with link-local next hops, which it publishes for
+IPv6 prefixes where the port has no IPv6 address; before, it deletes its own such routes as malformed
+and makes them again, for ever."""
+
 Maker: TypeAlias = "Callable[[Maze], Step]"
 
 
@@ -71,6 +80,14 @@ class Maze:
         return self.random.random() < probability
 
     @property
+    def place(self) -> tuple[str, str]:
+        """A router and a transit switch to which it may be attached."""
+        router, ts = self.router, self.ts
+        if self.version < SIBLINGS:
+            ts = "ts2" if router == "r1" else "ts1" if ts == "ts2" else ts
+        return router, ts
+
+    @property
     def router(self) -> str:
         """A router, mostly the first."""
         return "r0" if self.chance(0.75) else "r1"
@@ -94,7 +111,8 @@ class Maze:
         host = 1 + 2 * self.zone + ROUTERS.index(router) + (10 if self.chance(0.15) else 0)
         v4 = f"169.254.{100 + number}.{host}/24"
         v6 = f"fe80:a9fe:{64 + number}::{host}/112" if number < 2 else f"fd00:ffff::{host}/64"
-        return self.random.choices([(v4,), (v6,), (v4, v6)], [4, 1, 3])[0]
+        weights = [4, 1, 3] if self.version >= LINK_LOCAL else [0, 1, 3]
+        return self.random.choices([(v4,), (v6,), (v4, v6)], weights)[0]
 
     def mac(self, *parts: object) -> str:
         """A MAC that belongs to a port alone."""
@@ -109,7 +127,8 @@ class Maze:
         """Its tunnel ends: addresses that no other chassis has."""
         number = int(chassis[-1])
         ip = f"192.0.2.{1 + 20 * self.zone + 5 * number + self.random.randrange(3)}"
-        kinds = self.random.choice([("geneve",), ("geneve",), ("geneve", "stt"), ("vxlan",)])
+        second = "stt" if self.version < (25, 3) else "vxlan"
+        kinds = self.random.choice([("geneve",), ("geneve",), ("geneve", second), ("vxlan",)])
         csum = self.random.choice(("true", "true", "false"))
         return tuple((kind, ip, csum) for kind in kinds)
 
@@ -127,20 +146,22 @@ def _subnet(maze: Maze) -> Step:
 
 
 def _any_port(maze: Maze) -> str:
-    if maze.chance(0.5):
-        return maze.lrp(maze.router, maze.ts)
+    return maze.lrp(*maze.place) if maze.chance(0.5) else _inner_port(maze)
+
+
+def _inner_port(maze: Maze) -> str:
     return f"net-{maze.zone}-{maze.router}-{maze.random.randrange(4)}"
 
 
 def _attach_port(maze: Maze) -> Step:
-    router, ts = maze.router, maze.ts
+    router, ts = maze.place
     networks = maze.address(router, ts)
     mac = maze.mac(router, ts)
     return maze.step("port_add", router, maze.lrp(router, ts), mac, networks)
 
 
 def _join(maze: Maze) -> Step:
-    router, ts = maze.router, maze.ts
+    router, ts = maze.place
     return maze.step("join", ts, maze.lsp(router, ts), "router", maze.lrp(router, ts))
 
 
@@ -150,17 +171,18 @@ def _foreign(maze: Maze) -> Step:
 
 
 def _part(maze: Maze) -> Step:
-    ts = maze.ts
-    name = maze.lsp(maze.router, ts) if maze.chance(0.8) else f"foreign-{maze.zone}-{ts}"
+    router, ts = maze.place
+    name = maze.lsp(router, ts) if maze.chance(0.8) else f"foreign-{maze.zone}-{ts}"
     return maze.step("part", name)
 
 
 def _networks(maze: Maze) -> Step:
     if maze.chance(0.5):
-        router, ts = maze.router, maze.ts
+        router, ts = maze.place
         return maze.step("port_networks", maze.lrp(router, ts), maze.address(router, ts))
     networks = {maze.pick(SUBNETS) for _ in range(maze.random.choice((1, 1, 2)))}
-    return maze.step("port_networks", _any_port(maze), tuple(sorted(networks)))
+    port = _any_port(maze) if maze.version >= LINK_LOCAL else _inner_port(maze)
+    return maze.step("port_networks", port, tuple(sorted(networks)))
 
 
 def _port_option(maze: Maze) -> Step:
@@ -171,7 +193,7 @@ def _port_option(maze: Maze) -> Step:
             ("ic-route-filter-tag", maze.pick(("", "red", "blue"))),
         ]
     choices += _filters(maze)
-    name = maze.lrp(maze.router, maze.ts)
+    name = maze.lrp(*maze.place)
     return maze.step("port_option", name, *maze.random.choice(choices))
 
 
@@ -252,8 +274,8 @@ MAKERS: Mapping[Maker, int] = {
     _chassis_set: 4,
     _chassis_encaps: 3,
     lambda maze: maze.step("chassis_del", maze.chassis()): 2,
-    lambda maze: maze.step("bind", maze.lrp(maze.router, maze.ts), maze.chassis()): 6,
-    lambda maze: maze.step("unbind", maze.lrp(maze.router, maze.ts)): 2,
+    lambda maze: maze.step("bind", maze.lrp(*maze.place), maze.chassis()): 6,
+    lambda maze: maze.step("unbind", maze.lrp(*maze.place)): 2,
     lambda maze: Step("ts_add", 0, (maze.ts,)): 4,
     lambda maze: Step("ts_del", 0, (maze.ts,)): 2,
     _rename: 2,
@@ -269,7 +291,7 @@ MAKERS: Mapping[Maker, int] = {
 
 def _beginning(maze: Maze) -> list[Step]:
     """Zones that exchange routes, so that there is something to change."""
-    steps = [Step("ts_add", 0, ("ts0",))]
+    steps = [Step("ts_add", 0, ("ts0",)), Step("ts_add", 0, ("ts2",))]
     if maze.chance(0.5):
         steps.append(Step("ts_add", 0, ("ts1",)))
     for maze.zone in range(maze.zones):
@@ -284,13 +306,13 @@ def _beginning(maze: Maze) -> list[Step]:
 
 
 def _connected_router(maze: Maze, router: str, chassis: str) -> list[Step]:
-    lrp = maze.lrp(router, "ts0")
-    networks, mac = maze.address(router, "ts0"), maze.mac(router, "ts0")
+    ts = "ts2" if router == "r1" and maze.version < SIBLINGS else "ts0"
+    lrp, networks, mac = maze.lrp(router, ts), maze.address(router, ts), maze.mac(router, ts)
     return [
         maze.step("router_add", router),
         maze.step("port_add", router, lrp, mac, networks),
         maze.step("bind", lrp, chassis),
-        maze.step("join", "ts0", maze.lsp(router, "ts0"), "router", lrp),
+        maze.step("join", ts, maze.lsp(router, ts), "router", lrp),
         _subnet(maze),
     ]
 

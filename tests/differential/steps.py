@@ -125,7 +125,7 @@ def _rename(play: Play, zone: int, name: str) -> None:
     taken = {other.name for other in play.zones}
     if play.zones[zone].active and play.comparable and (not name or name not in taken):
         play.follow()
-        if VERSION < RENAMES and play.zones[zone].name:
+        if play.zones[zone].name and (not name or VERSION < RENAMES):
             _leave(play, zone)
         play.zones[zone].name = name
         play.nb(zone, update("NB_Global", [], name=name))
