@@ -117,6 +117,8 @@ class Attachments(Reconciler[str]):
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         before, after = self.by_port.get(key), self._attachment(key)
+        bad = (*after.advertise.bad_entries, *after.learn.bad_entries) if after else ()
+        self.report(key, *(_bad_filter(key, entry) for entry in dict.fromkeys(bad)))
         if before == after:
             return ()
         if before is not None:
@@ -185,6 +187,16 @@ class GlobalPolicy(Reconciler[Only]):
             for dependent in self.dependents:
                 dependent.mark(dependent.keys())
         return ()
+
+
+def _bad_filter(port: str, entry: str) -> Problem:
+    return Problem(
+        object=f"Logical_Switch_Port {port}",
+        key="options:ic-route-filter-* or ic-route-deny-* of its router port or router",
+        value=entry,
+        message="the entry is no prefix and is skipped",
+        remedy="write it as ADDRESS/LENGTH",
+    )
 
 
 def _bad_entry(entry: str) -> Problem:
