@@ -257,6 +257,28 @@ def test_paused_it_writes_nothing(zone: RealZone, daemon: OvnIc) -> None:
     )
 
 
+def test_pausing_in_the_middle_of_work(fleet: RealFleet, zone: RealZone, daemon: OvnIc) -> None:
+    """What was sent before `pause` ends before another has the lock, and is not done twice."""
+    daemon.detach("-vfile:dbg")
+    zone.join("ts", "169.254.100.1/24")
+    wait_until(lambda: learned(zone, "10.2.0.0/16"), "it works")
+    before = daemon.log.count("learned routes")
+    zone.servers.signal("ovn-nb", signal.SIGSTOP)
+    try:
+        for number in range(20):
+            fleet.zones[1].add_subnet(f"late{number}", f"10.{100 + number}.0.1/16")
+        wait_until(lambda: daemon.log.count("learned routes") > before, "a transaction is sent")
+        daemon.ask("pause")
+        assert daemon.ask("status") == "Status: paused"
+        zone.start_ovn_ic()
+    finally:
+        zone.servers.signal("ovn-nb", signal.SIGCONT)
+    wait_until(lambda: "Status: active" in appctl(zone, "ovn-ic", "status"), "another has the lock")
+    wait_until(lambda: len(zone.learned()) == 21, "which does the rest")
+    columns = ("--bare", "--columns=ip_prefix", "list", "Logical_Router_Static_Route")
+    assert len(zone.nbctl(*columns).split()) == 21
+
+
 def test_the_log_is_that_of_an_ovs_daemon(alone: OvnIc) -> None:
     """Lines have OVS's form; levels change while it runs; after rotation a new file is used."""
     alone.detach()

@@ -16,7 +16,8 @@ from typer.core import TyperCommand
 
 from isthmus.cli.errors import CommandError
 from isthmus.cli.notify import notify_ready
-from isthmus.cli.ovn_ic_options import PROGRAM, VERSION, Options, parse, run_dir
+from isthmus.cli.ovn_ic_options import PROGRAM, VERSION, Options, parse
+from isthmus.cli.remotes import run_dir
 from isthmus.daemon.commands import log_commands, version_command
 from isthmus.daemon.service import Settings, engine_alone
 from isthmus.daemon.vlog import DaemonLog

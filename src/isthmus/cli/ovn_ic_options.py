@@ -6,12 +6,14 @@ option of OVN 23.03's `ovn-ic` is known, and the newer ones that its scripts may
 
 import argparse
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
 from isthmus.cli.errors import CommandError
+from isthmus.cli.remotes import run_dir
+from isthmus.cli.tls import tls_of
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.daemonize import Daemon
@@ -84,11 +86,6 @@ class _PrintOptions(argparse.Action):
             for name in action.option_strings:
                 print(name + value)
         parser.exit()
-
-
-def run_dir() -> Path:
-    """Where OVN keeps pidfiles and sockets."""
-    return Path(os.environ.get("OVN_RUNDIR", "/var/run/ovn"))
 
 
 def _log_dir() -> Path:
@@ -247,32 +244,13 @@ def _tls(found: argparse.Namespace) -> Tls | None:
                 remedy="copy the CA's certificate there by a way that you trust",
             )
         )
-    given = {
-        "--private-key": found.private_key,
-        "--certificate": found.certificate,
-        "--ca-cert": ca_cert,
-    }
-    if not any(given.values()):
-        return None
-    missing = [name for name, value in given.items() if not value]
-    if missing:
-        raise CommandError(
-            Problem(
-                object=f"command {PROGRAM}",
-                key=missing[0],
-                value="",
-                message="is missing; TLS needs a private key, a certificate and a CA certificate",
-                remedy="give all three options, or none",
-            )
-        )
+    tls = tls_of(PROGRAM, found.private_key, found.certificate, ca_cert)
     try:
-        return Tls(
-            found.private_key,
-            found.certificate,
-            ca_cert,
-            found.ssl_protocols,
-            found.ssl_ciphers,
-            found.ssl_server_name,
+        return tls and replace(
+            tls,
+            protocols=found.ssl_protocols,
+            ciphers=found.ssl_ciphers,
+            server_name=found.ssl_server_name,
         )
     except ValueError as error:
         raise CommandError(

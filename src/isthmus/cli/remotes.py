@@ -5,13 +5,19 @@ then the sockets in `OVN_RUNDIR` (ovn-nbctl(8), ovn-ic(8)).
 """
 
 import os
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 
+def run_dir() -> Path:
+    """Where OVN keeps sockets and pidfiles: `OVN_RUNDIR`, or its default."""
+    return Path(os.environ.get("OVN_RUNDIR", "/var/run/ovn"))
+
+
 def _socket(name: str) -> str:
-    return f"unix:{os.environ.get('OVN_RUNDIR', '/var/run/ovn')}/{name}.sock"
+    return f"unix:{run_dir()}/{name}.sock"
 
 
 def _option(flag: str, variable: str, socket: str, what: str) -> typer.models.OptionInfo:

@@ -1,18 +1,24 @@
 """`isthmus run`: controller and engine of one cluster, in one process."""
 
 import logging
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from isthmus.cli.errors import CommandError
 from isthmus.cli.logs import log_to_stderr
 from isthmus.cli.notify import notify_ready
-from isthmus.cli.remotes import NbRemote, SbRemote
+from isthmus.cli.remotes import NbRemote, SbRemote, run_dir
+from isthmus.cli.tls import tls_of
+from isthmus.daemon.commands import version_command
 from isthmus.daemon.service import Settings, controller_and_engine
 from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
 from isthmus.intent.snapshot import ObjectKey
+from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
+from isthmus.ovsdb.control import ControlServer
 from isthmus.sources.directory import DirectorySource
 
 
@@ -31,6 +37,21 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log every transaction.")
     ] = False,
+    unixctl: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SOCKET",
+            help="Answer control commands (ovs-appctl -t) on this socket; relative names are in"
+            " $OVN_RUNDIR.",
+        ),
+    ] = None,
+    private_key: Annotated[
+        str, typer.Option("--private-key", "-p", help="Our private key, for ssl: remotes.")
+    ] = "",
+    certificate: Annotated[str, typer.Option("--certificate", "-c", help="Our certificate.")] = "",
+    ca_cert: Annotated[
+        str, typer.Option("--ca-cert", "-C", help="Certificate of the servers' CA.")
+    ] = "",
 ) -> None:
     """Interconnect this cluster: read its manifests, and keep its databases in step.
 
@@ -41,5 +62,26 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     namespace, _, name = config_map.rpartition("/")
     inputs = Inputs(ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name), vpc)
     settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db})
-    loop = controller_and_engine(settings, DirectorySource(manifests), inputs)
+    tls = tls_of("run", private_key, certificate, ca_cert)
+    if tls is not None:
+        tls.use()
+    control = _control(run_dir() / unixctl) if unixctl else None
+    loop = controller_and_engine(settings, DirectorySource(manifests), inputs, control)
     loop.run(notify_ready, frozenset(settings.remotes))
+
+
+def _control(path: Path) -> ControlServer:
+    try:
+        control = ControlServer(str(path))
+    except OSError as error:
+        raise CommandError(
+            Problem(
+                object="command run",
+                key="--unixctl",
+                value=str(path),
+                message=f"cannot be listened on: {error.strerror}",
+                remedy="name a socket in a directory that can be written to",
+            )
+        ) from error
+    control.register(version_command(f"isthmus {version('isthmus')}"))
+    return control

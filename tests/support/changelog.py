@@ -1,0 +1,45 @@
+"""What a database's own transaction log says was deleted."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from isthmus.model.rows import Database
+from support.ovn import FILES, RealFleet, Servers
+
+
+class ChangeLog:
+    """The log of one standalone database, from the moment at which this is made."""
+
+    def __init__(self, servers: Servers, database: Database) -> None:
+        self._file: Path = servers.directory / f"{FILES[database]}.db"
+        self._start = self._file.stat().st_size
+
+    def deleted(self) -> Counter[str]:
+        """How many rows of each table have been deleted since."""
+        found: Counter[str] = Counter()
+        for line in self._file.read_bytes()[self._start :].splitlines():
+            if not line.startswith(b"{"):
+                continue  # the frame around a record
+            record: dict[str, Any] = json.loads(line)
+            for table, rows in record.items():
+                if isinstance(rows, dict):
+                    found[table] += sum(row is None for row in rows.values())
+        return +found
+
+
+class ChangeLogs:
+    """The logs of the databases that the first zone of a fleet writes to."""
+
+    def __init__(self, fleet: RealFleet) -> None:
+        own = fleet.zones[0].servers
+        self._logs = [ChangeLog(own, Database.NB), ChangeLog(own, Database.SB)]
+        self._logs.append(ChangeLog(fleet.ic, Database.IC_SB))
+
+    def deleted(self) -> dict[str, int]:
+        """How many rows of each table have been deleted since."""
+        found: Counter[str] = Counter()
+        for log in self._logs:
+            found += log.deleted()
+        return dict(found)
