@@ -1,4 +1,4 @@
-"""What all tests share: which of them can run on this machine.
+"""What all tests share: which of them can run on this machine, and that none has a deadline.
 
 Tests marked `ovn` or `lab` are skipped, with the reason, where their programs or rights are
 missing. With ISTHMUS_REQUIRE_ALL=1 (continuous integration) that is a failure instead.
@@ -8,6 +8,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine any example may take long; that is no fault of the code.
+settings.register_profile("isthmus", deadline=None, print_blob=True)
+settings.load_profile("isthmus")
 
 OVN_PROGRAMS = (
     "ovsdb-server",

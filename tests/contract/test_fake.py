@@ -440,7 +440,7 @@ def test_any_history(
 ) -> None:
     """Random transactions of some operations each: equal outcomes, equal contents, each time."""
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.lists(steps, min_size=1, max_size=3), max_size=12))
     def run(history: list[list[Make]]) -> None:
         worlds = both(real, database)

@@ -136,7 +136,7 @@ def build() -> Fleet:
 
 
 @given(HISTORY)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_incremental_equals_recompute(
     history: list[tuple[int, Callable[[Zone, int], None], int, bool]],
 ) -> None:

@@ -154,7 +154,7 @@ HISTORY = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(history=HISTORY, chance=st.integers(0, 1000))
 def test_incremental_equals_recompute(
     history: list[tuple[int, object, int, bool]], chance: int

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.model.changes import Change
@@ -124,7 +124,6 @@ EVENT = st.one_of(
 
 
 @given(st.lists(EVENT, max_size=40))
-@settings(deadline=None)
 def test_it_always_gets_there(history: list[tuple[str, str]]) -> None:
     """After any history the wanted zones are there, no others, and nothing is left to do or say."""
     world = World()
