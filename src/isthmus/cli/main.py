@@ -50,6 +50,8 @@ VERBS: tuple[Verb, ...] = (
     Verb("ovn-ic", "isthmus.cli.ovn_ic:verb", "Run the engine alone, in place of OVN's ovn-ic."),
     Verb("show", "isthmus.cli.show:show", "Show zones, gateways, tunnels and ports."),
     Verb("routes", "isthmus.cli.routes:routes", "Show advertised and learned routes."),
+    Verb("engine", "isthmus.cli.engine:app", "Look into the engine: counters, and why a route is."),
+    Verb("zone", "isthmus.cli.zone:app", "Decide about availability zones."),
     Verb("ic-db", "isthmus.cli.ic_db:app", "Serve the interconnection databases."),
 )
 

@@ -8,9 +8,10 @@ from isthmus.daemon.collector import collect_rarely
 from isthmus.daemon.commands import process_commands
 from isthmus.daemon.controller import Controller, Source
 from isthmus.daemon.databases import Databases
+from isthmus.daemon.engine_commands import engine_commands
 from isthmus.daemon.loop import Feed, Loop
 from isthmus.daemon.probes import Probes
-from isthmus.exchange.wiring import exchange
+from isthmus.exchange.wiring import Exchange, exchange
 from isthmus.intent.inputs import Inputs
 from isthmus.intent.wiring import reconcilers
 from isthmus.model.rows import Database
@@ -39,8 +40,10 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
         control: the control socket, if there is one; commands on the process are added.
     """
     view = View()
-    engine = Engine(view, exchange(view).reconcilers, time.perf_counter)
+    parts = exchange(view)
+    engine = Engine(view, parts.reconcilers, time.perf_counter)
     databases = _databases(settings, view, engine)
+    _offer_engine(control, engine, parts, databases)
     return _loop(engine, databases, (Probes(view, databases, settings.probe_interval),), control)
 
 
@@ -50,11 +53,20 @@ def controller_and_engine(
     """Both in one: `settings` names NB and SB, the source names the IC databases."""
     view = View()
     intents = reconcilers(view, inputs)
-    engine = Engine(view, (*exchange(view).reconcilers, *intents), time.perf_counter)
+    parts = exchange(view)
+    engine = Engine(view, (*parts.reconcilers, *intents), time.perf_counter)
     databases = _databases(settings, view, engine)
+    _offer_engine(control, engine, parts, databases)
     controller = Controller(source, inputs, intents, engine, databases, view)
     probes = Probes(view, databases, settings.probe_interval)
     return _loop(engine, databases, (controller, probes), control)
+
+
+def _offer_engine(
+    control: ControlServer | None, engine: Engine, parts: Exchange, databases: Databases
+) -> None:
+    if control is not None:
+        control.register(*engine_commands(engine, parts, databases))
 
 
 def _loop(

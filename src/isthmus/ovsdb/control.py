@@ -13,6 +13,7 @@ from typing import Any
 
 import ovs.jsonrpc
 import ovs.stream
+import ovs.unixctl.client
 import ovs.unixctl.server
 
 from isthmus.model.problems import Problem
@@ -117,6 +118,27 @@ class ControlServer:
     def _listing(self) -> str:
         lines = [f"  {name:<23} {self._commands[name].usage}" for name in sorted(self._commands)]
         return "\n".join(["The available commands are:", *lines]) + "\n"
+
+
+def ask(path: str, name: str, *arguments: str) -> str:
+    """Have a daemon carry out a command, as `ovs-appctl -t PATH NAME ARGUMENTS` does.
+
+    Raises:
+        OSError: no daemon listens there.
+        CommandFailedError: it refuses.
+    """
+    error, client = ovs.unixctl.client.UnixctlClient.create(path)
+    if error:
+        raise OSError(error, os.strerror(error), path)
+    try:
+        error, refusal, reply = client.transact(name, list(arguments))
+    finally:
+        client.close()
+    if error:
+        raise OSError(error, os.strerror(error), path)
+    if refusal is not None:
+        raise CommandFailedError(str(refusal).strip())
+    return str(reply)
 
 
 class _Connection(ovs.unixctl.server.UnixctlConnection):

@@ -44,6 +44,8 @@ def read(remotes: Mapping[Database, str], timeout: float) -> View:
                 for change in session.run():
                     view.apply(change)
                 if session.synced:
+                    for kind, columns in session.facts.items():
+                        view.schema.learn(kind, columns)
                     session.close()
                     waiting.remove(session)
                 else:

@@ -1,0 +1,51 @@
+"""Control commands by which a running engine explains itself.
+
+Registered by the composition root. `isthmus engine` asks for JSON; `ovs-appctl -t` shows text.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from isthmus.daemon.databases import Databases
+from isthmus.exchange.wiring import Exchange
+from isthmus.model.prefixes import parse_network
+from isthmus.observe.engine_text import explanation_text, report_text
+from isthmus.observe.explain import explain
+from isthmus.ovsdb.control import Command, CommandFailedError
+from isthmus.reconcile.engine import Engine
+
+FORMATS = "[text|json]"
+
+
+def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) -> list[Command]:
+    """`engine/show`, `engine/explain` and `engine/recompute`."""
+
+    def show(arguments: Sequence[str]) -> str:
+        report = engine.report(databases.writable(), databases.synced)
+        return _formatted(report, report_text, arguments)
+
+    def explain_prefix(arguments: Sequence[str]) -> str:
+        prefix = parse_network(arguments[0])
+        if prefix is None:
+            raise CommandFailedError(f'"{arguments[0]}" is no prefix; write ADDRESS/LENGTH')
+        found = explain(engine.view, exchange, prefix)
+        return _formatted(found, explanation_text, arguments[1:])
+
+    def recompute(_arguments: Sequence[str]) -> str:
+        engine.recompute("control command engine/recompute")
+        return ""
+
+    return [
+        Command("engine/show", show, FORMATS, 0, 1),
+        Command("engine/explain", explain_prefix, f"PREFIX {FORMATS}", 1, 2),
+        Command("engine/recompute", recompute),
+    ]
+
+
+def _formatted(value: Any, text: Callable[[Any], str], arguments: Sequence[str]) -> str:
+    wanted = arguments[0] if arguments else "text"
+    if wanted not in {"text", "json"}:
+        raise CommandFailedError(f'"{wanted}" is no format; use text or json')
+    return json.dumps(asdict(value)) if wanted == "json" else text(value)
