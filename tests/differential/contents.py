@@ -25,6 +25,8 @@ GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
 VXLAN_KEYS = range(1 << 10, 1 << 12)
 PORT_KEYS = range(1, 1 << 15)
 TNL_KEY = "requested-tnl-key"
+ORPHANS = (25, 3)
+"""The version of `ovn-ic` from which on it deletes routes whose port is gone."""
 ROUTER_IDS = (25, 3)
 """The version of `ovn-ic` from which on routes name their router (`lr-id`); before, a zone's routers
 do not learn from each other. Isthmus does both on every version."""
@@ -132,7 +134,8 @@ class Contents:
         self._label()
         self._routes: dict[Fact, dict[str, Json]] = {}
         for row in sorted(ic_sb["Route"].values(), key=lambda row: row["origin"]):
-            self._routes[self._route_key(row)] = row
+            if version >= ORPHANS or not self._is_orphan(row):
+                self._routes[self._route_key(row)] = row
         self._keys = {
             row["transit_switch"]: str(row["tunnel_key"])
             for row in ic_sb["Datapath_Binding"].values()
@@ -174,6 +177,17 @@ class Contents:
             canonical(row["ip_prefix"]),
             row["nexthop"],
         )
+
+    def _is_orphan(self, route: Mapping[str, Json]) -> bool:
+        """Whether no port of the route's zone has its next hop."""
+        addresses = {
+            interface.split("/")[0]
+            for port in self.ic_sb["Port_Binding"].values()
+            if (port["transit_switch"], port["availability_zone"])
+            == (route["transit_switch"], route["availability_zone"])
+            for interface in port["address"].split()
+        }
+        return route["nexthop"] not in addresses
 
     def _name(self, uuid: str) -> str:
         return self._labels.get(uuid, "<unknown row>")
@@ -279,7 +293,7 @@ class Contents:
         source = self.ic_sb["Route"].get(row["external_ids"]["ic-learned-route"])
         if source is None:
             return True
-        if self._routes[self._route_key(source)] is not source:
+        if self._routes.get(self._route_key(source)) is not source:
             return False
         return self._knows_routers or not self._is_own_zone(nb, source["availability_zone"])
 

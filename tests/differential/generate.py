@@ -45,6 +45,8 @@ OPTIONS = (
 DENYLISTS = ("", "10.1.0.0/16", "172.16.0.0/12,fd00:7::/64", "nonsense,10.1.5.0/24", "0.0.0.0/0")
 FILTERS = ("", "10.0.0.0/8", "172.16.0.0/12,fd00::/16", "nonsense", "10.1.5.0/24")
 
+DENYLIST = (25, 3)
+"""The version of `ovn-ic` from which on it knows `ic-route-denylist`."""
 SIBLINGS = (25, 3)
 """The version of `ovn-ic` from which on two routers of a zone may share a transit switch; before, it
 deletes for the one what it has written for the other, for ever."""
@@ -227,7 +229,8 @@ def _option(maze: Maze) -> Step:
 
 
 def _denylist(maze: Maze) -> Step:
-    key = maze.pick(("ic-route-denylist", "ic-route-blacklist"))
+    keys = ("ic-route-denylist", "ic-route-blacklist")
+    key = maze.pick(keys if maze.version >= DENYLIST else keys[1:])
     return maze.step("option", key, maze.pick(DENYLISTS))
 
 

@@ -15,6 +15,9 @@ from isthmus.model.rows import Database
 
 RENAMES = (25, 3)
 """The version of `ovn-ic` from which on a zone can be renamed, and can leave."""
+DUPLICATES = (25, 3)
+"""The version of `ovn-ic` from which on a router may have two routes to the same prefix, or two ports
+in the same network; before, it ends by an assertion."""
 ROUTER_PORT = "Logical_Router_Port"
 SWITCH_PORT = "Logical_Switch_Port"
 
@@ -53,6 +56,16 @@ class Zone:
     router_ports: dict[str, str] = field(default_factory=dict)
     switch_ports: dict[str, str] = field(default_factory=dict)
     balancers: set[str] = field(default_factory=set)
+    networks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def is_second(self, port: str, router: str, networks: tuple[str, ...]) -> bool:
+        """Whether another port of a router has one of these networks."""
+        return any(
+            set(networks) & set(self.networks.get(other, ()))
+            for other, its_router in self.router_ports.items()
+            if other != port and its_router == router
+        )
 
 
 class Play:
@@ -273,6 +286,7 @@ def _router_del(play: Play, zone: int, name: str) -> None:
     if name in state.routers:
         state.routers.remove(name)
         state.router_ports = {p: r for p, r in state.router_ports.items() if r != name}
+        state.routes = [known for known in state.routes if known[0] != name]
         play.nb(zone, delete("Logical_Router", named(name)))
 
 
@@ -296,8 +310,11 @@ def _port_add(
     play: Play, zone: int, router: str, name: str, mac: str, networks: tuple[str, ...]
 ) -> None:
     state = play.zones[zone]
+    if VERSION < DUPLICATES and state.is_second(name, router, networks):
+        return
     if router in state.routers and name not in state.router_ports:
         state.router_ports[name] = router
+        state.networks[name] = networks
         port = insert(ROUTER_PORT, "port", name=name, mac=mac, networks=strings(networks))
         join = mutate("Logical_Router", named(router), ["ports", "insert", new("port")])
         play.nb(zone, port, join)
@@ -319,7 +336,10 @@ def _forget(play: Play, zone: int, parent: str, where: Json, table: str, name: s
 
 
 def _port_networks(play: Play, zone: int, name: str, networks: tuple[str, ...]) -> None:
-    if name in play.zones[zone].router_ports:
+    state = play.zones[zone]
+    router = state.router_ports.get(name)
+    if router and not (VERSION < DUPLICATES and state.is_second(name, router, networks)):
+        state.networks[name] = networks
         play.nb(zone, update(ROUTER_PORT, named(name), networks=strings(networks)))
 
 
@@ -378,7 +398,10 @@ def _part(play: Play, zone: int, name: str) -> None:
 def _route_add(
     play: Play, zone: int, router: str, prefix: str, nexthop: str, table: str, policy: str
 ) -> None:
-    if router in play.zones[zone].routers:
+    state = play.zones[zone]
+    known = (router, prefix, table)
+    if router in state.routers and not (VERSION < DUPLICATES and known in state.routes):
+        state.routes.append(known)
         row: dict[str, Json] = {"ip_prefix": prefix, "nexthop": nexthop, "route_table": table}
         if policy:
             row["policy"] = policy
@@ -389,6 +412,8 @@ def _route_add(
 
 def _route_del(play: Play, zone: int, prefix: str) -> None:
     """Delete the zone's own static routes of a prefix."""
+    state = play.zones[zone]
+    state.routes = [known for known in state.routes if known[1] != prefix]
     for site in play.world.sites(zone):
         where = named(prefix, "ip_prefix")
         select = {"op": "select", "table": "Logical_Router_Static_Route", "where": where}
