@@ -32,8 +32,7 @@ def test_the_replica_replaces_hooks_that_exist() -> None:
     """Every private method that the replica overrides is one of the IDL's, alike in arguments."""
     assert set(overridden()) == {
         "_Idl__clear",
-        "_Idl__process_update",
-        "_Idl__process_update2",
+        "_Idl__do_parse_update",
     }
     for name in overridden():
         theirs = inspect.signature(getattr(IDL, name)).parameters
@@ -44,8 +43,8 @@ def test_the_replica_replaces_hooks_that_exist() -> None:
     ("hook", "caller"),
     [
         ("__clear()", IDL.run),
-        ("__process_update2(table, uuid, row_update)", IDL._Idl__do_parse_update),
-        ("__process_update(table, uuid, old, new)", IDL._Idl__do_parse_update),
+        ("__do_parse_update(update, version, self.tables)", IDL._Idl__parse_update),
+        ("__do_parse_update(update, version, tables)", IDL._Idl__parse_update),
     ],
 )
 def test_the_hooks_are_called(hook: str, caller: object) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import ovs.db.error
 import ovs.db.idl
 import ovs.db.schema
 import ovs.jsonrpc
@@ -232,37 +233,35 @@ class Replica(ovs.db.idl.Idl):
             table.unconfirmed = set(table.rows)
         self.cond_seqno = 0
 
-    def _Idl__process_update2(  # noqa: N802 - overrides the IDL's
+    def _Idl__do_parse_update(  # noqa: N802 - overrides the IDL's
         self,
-        table: Any,
-        uuid: Any,
-        row_update: Json,
-    ) -> Any:
-        replicated = self._replicated.get(table.name)
-        if replicated is None or table is not self.tables.get(table.name):
-            return super()._Idl__process_update2(table, uuid, row_update)
-        identity = RowId(str(uuid))
-        if "delete" in row_update:
-            self._note_change(replicated.drop(identity))
-        elif "modify" in row_update and identity in replicated.rows:
-            self._note_change(replicated.modify(identity, row_update["modify"]))
-        else:
-            row = row_update.get("insert") or row_update.get("initial") or {}
-            self._note_change(replicated.put(identity, row))
+        table_updates: Json,
+        version: str,
+        tables: Any,
+    ) -> None:
+        if tables is not self.tables:
+            super()._Idl__do_parse_update(table_updates, version, tables)
+            return
+        # A server without a _Server database is monitored in the way of RFC 7047.
+        follow = self._follow_rfc if version == ovs.db.idl.OVSDB_UPDATE else self._follow
+        for name, updates in table_updates.items():
+            table = self._replicated.get(name)
+            if table is None:
+                raise ovs.db.error.Error(f"an update of table {name}, which was not asked for")
+            for uuid, update in updates.items():
+                self._note_change(follow(table, uuid, update))
         self.change_seqno += 1
-        return False
 
-    def _Idl__process_update(  # noqa: N802 - overrides the IDL's
-        self,
-        table: Any,
-        uuid: Any,
-        old: Json,  # noqa: ARG002 - what a row was is known here
-        new: Json,
-    ) -> Any:
-        # A server without a _Server database is monitored in the way of RFC 7047; without this,
-        # it would look empty.
-        identity = RowId(str(uuid))
-        replicated = self._replicated[table.name]
-        self._note_change(replicated.put(identity, new) if new else replicated.drop(identity))
-        self.change_seqno += 1
-        return False
+    @staticmethod
+    def _follow(table: _Table, uuid: RowId, update: Json) -> Change | None:
+        """Take in a row of an "update2" or "update3" (ovsdb-server(7))."""
+        if "delete" in update:
+            return table.drop(uuid)
+        if "modify" in update and uuid in table.rows:
+            return table.modify(uuid, update["modify"])
+        return table.put(uuid, update.get("insert") or update.get("initial") or {})
+
+    @staticmethod
+    def _follow_rfc(table: _Table, uuid: RowId, update: Json) -> Change | None:
+        """Take in a row of an "update" (RFC 7047, section 4.1.6)."""
+        return table.put(uuid, update["new"]) if update.get("new") else table.drop(uuid)
