@@ -139,7 +139,7 @@ class ZoneRegistration(Reconciler[Only]):
             key="name",
             value=nb_global.name,
             message=f"the zone name is in use by {who}; nothing is exchanged under it",
-            remedy="give this cluster another az-name",
+            remedy="give this cluster another az-name, or see isthmus zone take-over --help",
         )
 
     def _looks_ours(self, zone: AvailabilityZone) -> bool:
