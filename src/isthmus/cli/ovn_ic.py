@@ -98,12 +98,12 @@ def _start_log(options: Options) -> DaemonLog:
 def _become_daemon(options: Options) -> None:
     # A peer that goes away is an error on its socket, not the end of the process.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Through an interpreter, the kernel may know us by its name; scripts look for ours.
+    Path("/proc/self/comm").write_text(PROGRAM, encoding="ascii")
     try:
         options.daemon.start()
     except (LookupError, PermissionError) as error:
         raise _refused("--user", error, "name a user that exists, and start as root") from error
-    # Through an interpreter, the kernel may know us by its name; scripts look for ours.
-    Path("/proc/self/comm").write_text(PROGRAM, encoding="ascii")
 
 
 def _control(options: Options) -> ControlServer | None:

@@ -89,7 +89,8 @@ class _PrintOptions(argparse.Action):
 
 
 def _log_dir() -> Path:
-    return Path(os.environ.get("OVN_LOGDIR", "/var/log/ovn"))
+    # ovn-ic itself knows the second only; its start script gives the first.
+    return Path(os.environ.get("OVN_LOGDIR") or os.environ.get("OVS_LOGDIR") or "/var/log/ovn")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -29,6 +29,9 @@ LEVELS = {
 OWN_MODULE = "ovn_ic"
 """The module of everything that this package logs itself, as people know it from `ovn-ic`."""
 
+_ACCEPTED = ("inc_proc_eng", "memory", "ovn_util", "ovsdb_cs", "ovsdb_idl", "poll_loop", "timeval")
+"""Modules of `ovn-ic` that say nothing here; scripts may set their levels all the same."""
+
 _PATTERNS = {
     "console": "%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m",
     "syslog": "ovs|%05N|%c%T|%p|%m",
@@ -59,7 +62,7 @@ class DaemonLog(logging.Handler):
         super().__init__()
         self._program = program
         self._patterns = dict(_PATTERNS)
-        names = sorted({OWN_MODULE, "vlog", *modules})
+        names = sorted({OWN_MODULE, "vlog", *_ACCEPTED, *modules})
         self._levels = {name: dict.fromkeys(DESTINATIONS, "info") for name in names}
         self._file: TextIO | None = None
         self._path: Path | None = None

@@ -24,7 +24,11 @@ _LEVELS = {
 
 
 def forward_to_logging() -> list[str]:
-    """Have the package's messages logged; the names of its modules."""
+    """Have the package's messages logged.
+
+    Returns:
+        The names of its modules, and of those with which this package speaks for it.
+    """
     vlog = ovs.vlog.Vlog
 
     def forward(self: Any, level: str, message: str, **_more: Any) -> None:
@@ -35,7 +39,8 @@ def forward_to_logging() -> list[str]:
 
     vlog._Vlog__log = forward  # noqa: SLF001 - the package offers no hook
     vlog._Vlog__is_enabled = enabled  # noqa: SLF001 - as above
-    return [_name(name) for name in vlog._Vlog__mfl]  # noqa: SLF001 - as above
+    known = [_name(name) for name in vlog._Vlog__mfl]  # noqa: SLF001 - as above
+    return [*known, "stream_ssl", "unixctl"]
 
 
 def _name(module: str) -> str:
