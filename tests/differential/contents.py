@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from differential.rpc import Json
-from isthmus.model.prefixes import canonical
+from isthmus.model.prefixes import canonical, parse_address, parse_interface
 from isthmus.model.rows import Database
 
 Value: TypeAlias = (
@@ -27,6 +27,8 @@ PORT_KEYS = range(1, 1 << 15)
 TNL_KEY = "requested-tnl-key"
 ORPHANS = (25, 3)
 """The version of `ovn-ic` from which on it deletes routes whose port is gone."""
+REACHABLE = (25, 3)
+"""The version of `ovn-ic` from which on it does not learn what the port cannot reach."""
 ROUTER_IDS = (25, 3)
 """The version of `ovn-ic` from which on routes name their router (`lr-id`); before, a zone's routers
 do not learn from each other. Isthmus does both on every version."""
@@ -129,6 +131,7 @@ class Contents:
         version: tuple[int, ...],
     ) -> None:
         self.zones, self.ic_nb, self.ic_sb = zones, ic_nb, ic_sb
+        self._version = version
         self._knows_routers = version >= ROUTER_IDS
         self._labels: dict[str, str] = {}
         self._label()
@@ -279,17 +282,26 @@ class Contents:
             if ts:
                 for uuid in _set(switch["ports"]):
                     yield self._switch_port(ts, nb["Logical_Switch_Port"][uuid])
-        attached = _attached(nb)
+        attached = _attachments(nb)
         for router in nb["Logical_Router"].values():
             rows = [nb["Logical_Router_Static_Route"][u] for u in _set(router["static_routes"])]
             for row in rows:
                 if "ic-learned-route" not in row["external_ids"]:
                     yield self._static_route(router, row)
-                elif router["_uuid"] in attached and self._counts(nb, row):
+                elif self._counts(nb, row, attached.get(router["_uuid"], ())):
                     yield self._static_route(router, row)
 
-    def _counts(self, nb: Dump, row: Mapping[str, Json]) -> bool:
-        """Whether a learned route takes part in the comparison."""
+    def _counts(self, nb: Dump, row: Mapping[str, Json], networks: Iterable[str]) -> bool:
+        """Whether a learned route takes part in the comparison.
+
+        Args:
+            nb: where it is.
+            row: the route.
+            networks: of its router's ports on transit switches.
+        """
+        reachable = any(_is_inside(row["nexthop"], network) for network in networks)
+        if not (networks if self._version >= REACHABLE else reachable):
+            return False
         source = self.ic_sb["Route"].get(row["external_ids"]["ic-learned-route"])
         if source is None:
             return True
@@ -344,21 +356,34 @@ class Contents:
                 yield ("SB Port_Binding", row["logical_port"], row["type"], chassis["name"], name)
 
 
-def _attached(nb: Dump) -> set[str]:
-    """The routers that work and have a port on a transit switch: `ovn-ic` looks at no others, and
-    leaves learned routes on routers that no longer do or have."""
+def _is_inside(nexthop: str, network: str) -> bool:
+    address, interface = parse_address(nexthop), parse_interface(network)
+    return (
+        address is not None
+        and interface is not None
+        and address.version == interface.version
+        and address in interface.network
+    )
+
+
+def _attachments(nb: Dump) -> dict[str, list[str]]:
+    """The routers that work and have ports on transit switches, with those ports' networks.
+
+    `ovn-ic` looks at no others, and leaves learned routes on routers that no longer do or have.
+    """
     peers = {
         nb["Logical_Switch_Port"][uuid]["options"].get("router-port")
         for switch in nb["Logical_Switch"].values()
         if "interconn-ts" in switch["other_config"]
         for uuid in _set(switch["ports"])
     }
-    ports = {row["_uuid"] for row in nb["Logical_Router_Port"].values() if row["name"] in peers}
-    return {
-        router["_uuid"]
-        for router in nb["Logical_Router"].values()
-        if _set(router["ports"]) & ports and _optional(router["enabled"]) is not False
-    }
+    networks: dict[str, list[str]] = {}
+    for router in nb["Logical_Router"].values():
+        for uuid in _set(router["ports"]):
+            port = nb["Logical_Router_Port"][uuid]
+            if port["name"] in peers and _optional(router["enabled"]) is not False:
+                networks.setdefault(router["_uuid"], []).extend(_set(port["networks"]))
+    return networks
 
 
 def _encap(row: Mapping[str, Json], owner: str) -> str:

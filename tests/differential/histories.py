@@ -1,0 +1,114 @@
+"""Plays histories and reports what differs. Used by the tests and by `differential.run`."""
+
+import random
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from differential.generate import history
+from differential.rpc import RpcError
+from differential.shrink import shrink
+from differential.steps import Play, Step
+from differential.world import VERSION, World, world_in
+
+STEPS = 30
+"""Random steps per history; those that first build the zones come on top."""
+FLEETS = {
+    "plain": ("isthmus", "isthmus"),
+    "three": ("isthmus", "isthmus", "isthmus"),
+    "mixed": ("isthmus", "ovn-ic"),
+    "mixed3": ("ovn-ic", "isthmus", "ovn-ic"),
+}
+"""Daemons per zone; each fleet is compared with one of `ovn-ic` alone."""
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A history after which the sides differ, reduced to what that takes.
+
+    Args:
+        seed: of the whole history.
+        steps: those that are needed.
+        difference: what only one side has, or what broke.
+    """
+
+    seed: int
+    steps: Sequence[Step]
+    difference: Sequence[str]
+
+    def __str__(self) -> str:
+        steps = "\n".join(f"    {step}," for step in self.steps)
+        return f"seed {self.seed}:\n{steps}\n  " + "\n  ".join(self.difference)
+
+
+class Player:
+    """Plays histories one after the other on the same servers; to be used with `with`.
+
+    Args:
+        fleet: a key of `FLEETS`.
+    """
+
+    def __init__(self, fleet: str) -> None:
+        self._kinds = FLEETS[fleet]
+        self._stack = ExitStack()
+        self._world: World | None = None
+
+    def __enter__(self) -> "Player":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def history(self, seed: int) -> list[Step]:
+        """The history of a seed."""
+        return history(seed, steps=STEPS, zones=len(self._kinds), version=VERSION)
+
+    def check(self, seed: int, *, reduce: bool = True) -> Failure | None:
+        """Play the history of a seed; what went wrong, with the steps that it takes."""
+        steps = self.history(seed)
+        found = self.play(steps)
+        if not found:
+            return None
+        if reduce:
+            steps = shrink(steps, lambda part: bool(self.play(part)))
+            found = self.play(steps) or found
+        return Failure(seed, steps, found)
+
+    def play(self, steps: Sequence[Step]) -> list[str]:
+        """Play steps; how the sides differ, or what broke."""
+        try:
+            return self._play(steps)
+        except (AssertionError, RpcError, OSError):
+            self._stack.close()  # whatever it is, the next history must not suffer from it
+            self._world = None
+            return traceback.format_exc().splitlines()[-3:]
+
+    def _play(self, steps: Sequence[Step]) -> list[str]:
+        world = self._world or self._build()
+        world.reset()
+        play = Play(world)
+        for number, step in enumerate(steps):
+            play.do(step)
+            if number % 2:
+                world.subject.turn()
+            if step.kind == "settle" and play.comparable and (found := world.settle()):
+                return found
+        play.activate_all()
+        return world.settle()
+
+    def _build(self) -> World:
+        parent = _MEMORY if _MEMORY.is_dir() else None
+        name = tempfile.TemporaryDirectory(prefix="isthmus-", dir=parent)
+        directory = Path(self._stack.enter_context(name))
+        self._world = self._stack.enter_context(world_in(directory, self._kinds))
+        return self._world
+
+
+def fresh_seeds(count: int) -> Iterator[int]:
+    """Seeds that nobody has tried yet."""
+    source = random.SystemRandom()
+    return (source.randrange(1 << 32) for _ in range(count))

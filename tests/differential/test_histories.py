@@ -1,0 +1,24 @@
+"""A fresh sample of random histories; `make test-differential` plays many, and known ones."""
+
+import os
+
+import pytest
+
+from differential.histories import Player, fresh_seeds
+from differential.world import VERSION
+
+pytestmark = pytest.mark.ovn
+
+COUNT = int(os.environ.get("ISTHMUS_HISTORIES", "15"))
+"""Histories per fleet."""
+
+
+@pytest.mark.parametrize("fleet", ["plain", "three", "mixed", "mixed3"])
+def test_databases_are_equal_after_any_history(fleet: str) -> None:
+    """A fleet with our engine ends as one of `ovn-ic` alone, whatever has happened."""
+    seeds = list(fresh_seeds(COUNT))
+    print(f"OVN {VERSION}, fleet {fleet}, seeds {seeds}")  # noqa: T201 - pytest shows it on failure
+    with Player(fleet) as player:
+        for seed in seeds:
+            failure = player.check(seed)
+            assert failure is None, f"fleet {fleet}: {failure}"
