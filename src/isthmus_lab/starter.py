@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from isthmus.model.problems import Problem
@@ -69,18 +70,15 @@ class Starter:
         self._datapath = self._choose_datapath()
         self.report(f"namespaces and links; data path {self._datapath}")
         tasks: list[Callable[[], None]] = [self._ic] if fabric else []
-        tasks += [lambda c=cluster: self._central(c) for cluster in clusters]  # type: ignore[misc]
+        tasks += [partial(self._central, cluster) for cluster in clusters]
         tasks += [
-            lambda c=cluster, n=node: self._node(c, n)  # type: ignore[misc]
-            for cluster in clusters
-            for node in cluster.nodes
+            partial(self._node, cluster, node) for cluster in clusters for node in cluster.nodes
         ]
         in_parallel(tasks)
         if self.join:
             # Only now: Isthmus would wait a second before it tries IC databases again.
             self._join(clusters)
-        in_parallel([lambda c=cluster: self._settle(c) for cluster in clusters])  # type: ignore[misc]
-
+        in_parallel([partial(self._settle, cluster) for cluster in clusters])
         self._check_daemons(clusters)
 
     def _check_daemons(self, clusters: Sequence[ClusterPlan]) -> None:
@@ -195,8 +193,9 @@ class Starter:
         self._tool(host, ["ovs-vsctl", f"--db=unix:{run_dir / 'db.sock'}", *configuration])
         ip_batch(commands.node_addresses_batch(cluster, node), netns)
         self._offload_off(host, commands.links_of(node))
-        # A controller that finds no SB database would wait a second before it tries again.
-        self._centrals[cluster.name].result(timeout=_LIMIT_S)
+        # A controller that finds no SB database would wait a second before it tries again. No limit
+        # here: whatever becomes of the databases is set within the limits of `_database`.
+        self._centrals[cluster.name].result()
         self._spawn(
             host, "ovn-controller", commands.controller(run_dir, self._log(host, "ovn-controller"))
         )
