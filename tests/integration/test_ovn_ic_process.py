@@ -1,9 +1,12 @@
 """`isthmus ovn-ic` as a process: what scripts, `ovn-appctl` and operators of `ovn-ic` expect."""
 
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -310,6 +313,27 @@ def test_names_can_be_chosen(alone: OvnIc) -> None:
     wait_until(alone.gone, "it ends")
     assert (alone.directory / "my.log").exists()
     assert not (alone.directory / "my.pid").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_it_becomes_another_user() -> None:
+    """With --user, process and files are that user's; a user that does not exist is refused."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name) / "ovn"
+        found = OvnIc(directory, {})
+        for path in (Path(name), directory):
+            path.chmod(0o755)
+        shutil.chown(directory, "nobody")
+        with found.sandbox:
+            found.detach("--user=nobody")
+            files = [directory / "ovn-ic.log", directory / "ovn-ic.pid"]
+            assert [path.owner() for path in files] == ["nobody", "nobody"]
+            owner = found.sandbox.run("ps", "-o", "user=,comm=", "-p", str(found.pid)).stdout
+            assert owner.split() == ["nobody", "ovn-ic"]
+            assert found.ask("vlog/reopen") == ""
+            refused = found.sandbox.run("ovn-ic", "--user=no-such-user", check=False)
+            assert refused.returncode == 1
+            assert "no-such-user: no such user or group" in refused.stderr
 
 
 @pytest.mark.skipif(not OVN_CTL.exists(), reason="ovn-ctl is not installed")

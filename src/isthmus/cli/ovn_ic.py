@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> None:
         SystemExit: in the starter of a detached daemon, or after help.
     """
     options = parse(arguments)
+    _become_user(options)
     log = _start_log(options)
     _become_daemon(options)
     try:
@@ -98,10 +99,15 @@ def _start_log(options: Options) -> DaemonLog:
 def _become_daemon(options: Options) -> None:
     # A peer that goes away is an error on its socket, not the end of the process.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    # Through an interpreter, the kernel may know us by its name; scripts look for ours.
+    options.daemon.start()
+
+
+def _become_user(options: Options) -> None:
+    # Through an interpreter, the kernel may know us by its name; scripts look for ours. Once we
+    # are somebody else, it cannot be changed any more.
     Path("/proc/self/comm").write_text(PROGRAM, encoding="ascii")
     try:
-        options.daemon.start()
+        options.daemon.become_user()
     except (LookupError, PermissionError) as error:
         raise _refused("--user", error, "name a user that exists, and start as root") from error
 

@@ -103,10 +103,10 @@ class DaemonLog(logging.Handler):
         """Log to a file as well; it is appended to.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: it cannot be opened; what is open stays so.
         """
-        self.close_file()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self.close_file()
         self._file, self._path = os.fdopen(descriptor, "a", encoding="utf-8"), path
         logging.getLogger("ovs.vlog").info("opened log file %s", path)
 

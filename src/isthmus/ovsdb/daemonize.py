@@ -41,19 +41,25 @@ class Daemon:
     chdir: bool = True
     user: str = ""
 
+    def become_user(self) -> None:
+        """Become the user, for good; before files are made that are to be that user's.
+
+        Raises:
+            LookupError: the user or group does not exist.
+            PermissionError: only root can become another user.
+        """
+        if self.user:
+            _become(self.user)
+
     def start(self) -> None:
         """Fork as asked; returns in the process that is to work.
 
         Raises:
             SystemExit: in the starter, when the daemon is ready or has failed; also if the
                 pidfile is in use.
-            LookupError: the user or group does not exist.
-            PermissionError: only root can become another user.
         """
         ovs.util.PROGRAM_NAME = self.program
         ovs.dirs.RUNDIR = self.run_dir
-        if self.user:
-            _become(self.user)
         if self.pidfile is not None:
             ovs.daemon.set_pidfile(self.pidfile)
         if self.overwrite_pidfile:
@@ -74,8 +80,11 @@ class Daemon:
 
 def _become(name: str) -> None:
     user, _, group = name.partition(":")
-    entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
-    gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+    try:
+        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
+        gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+    except KeyError as error:
+        raise LookupError(f"{name}: no such user or group") from error
     os.initgroups(entry.pw_name, gid)
     os.setgid(gid)
     os.setuid(entry.pw_uid)
