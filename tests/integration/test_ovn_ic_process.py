@@ -354,7 +354,7 @@ def test_ovn_ctl_starts_and_stops_it(zone: RealZone, daemon: OvnIc) -> None:
     stopped = daemon.sandbox.run(str(OVN_CTL), "stop_ic")
     assert "Exiting ovn-ic" in stopped.stdout
     assert "Killing" not in stopped.stdout
-    assert daemon.gone()
+    wait_until(daemon.gone, "the monitor ends too")
 
 
 def test_probes_are_set_while_it_runs(zone: RealZone, daemon: OvnIc) -> None:
