@@ -64,13 +64,3 @@ def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert f"--unixctl = '{bad}': cannot be listened on" in done.stderr
-
-
-def test_half_a_certificate_is_refused(tmp_path: Path) -> None:
-    """A private key without a certificate is refused with what is missing."""
-    done = subprocess.run(
-        [PROGRAM, "run", f"--manifests={tmp_path}", "--private-key=key.pem"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "--certificate: is missing" in done.stderr

@@ -4,6 +4,7 @@ import logging
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,7 @@ class Server:
             f"--certificate={certificate}", f"--ca-cert={authority.certificate}",
             f"--unixctl={directory}/nb.ctl", "-vconsole:warn",
         )  # fmt: skip
+        wait_until((directory / "nb.sock").exists, "the server listens")
 
     def nbctl(self, *arguments: str) -> None:
         """Run ovn-nbctl."""
@@ -139,7 +141,6 @@ def test_rows_come_over_tls(
     """A database of several TLS records is read in full, and followed."""
     install(files, authorities[0])
     server.start(authorities[0])
-    wait_until(lambda: Path(server.local.removeprefix("unix:")).exists(), "the server listens")
     server.nbctl(*" -- ".join(f"ls-add switch-{n:04}" for n in range(1500)).split())
     found: set[str] = set()
 
@@ -215,6 +216,25 @@ def test_bad_files_are_named_and_survived(
     assert not session.connected
     install(files, first)
     follow(session, "synced")
+
+
+def test_verbs_look_over_tls(
+    authorities: tuple[Authority, Authority], server: Server, files: Tls
+) -> None:
+    """With the three options before the verb, databases are read over TLS."""
+    install(files, authorities[0])
+    server.start(authorities[0])
+    server.nbctl("init")
+    options = ["-p", files.private_key, "-c", files.certificate, "-C", files.ca_cert]
+    program = str(Path(sys.executable).with_name("isthmus"))
+    verb = ["zone", "take-over", "az9", f"--ovnnb-db={server.remote}", "--timeout=20"]
+    same = f"--ic-sb-db={server.remote}"  # has no IC-SB, which is all that is missing
+    done = subprocess.run(
+        [program, *options, *verb, same], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "OVN_IC_Southbound: remote" in done.stderr
+    assert "OVN_Northbound" not in done.stderr
 
 
 def test_a_remote_with_tls_needs_files(monkeypatch: pytest.MonkeyPatch) -> None:

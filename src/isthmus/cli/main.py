@@ -157,8 +157,24 @@ def isthmus(
             "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
+    private_key: Annotated[
+        str, typer.Option("--private-key", "-p", metavar="FILE", help="Our key, for ssl: remotes.")
+    ] = "",
+    certificate: Annotated[
+        str, typer.Option("--certificate", "-c", metavar="FILE", help="Our certificate.")
+    ] = "",
+    ca_cert: Annotated[
+        str, typer.Option("--ca-cert", "-C", metavar="FILE", help="Certificate of the servers' CA.")
+    ] = "",
 ) -> None:
     """Join the pod networks of several clusters over OVN interconnection."""
+    if private_key or certificate or ca_cert:
+        # Imported when needed, as verbs are: it brings the ovs package.
+        from isthmus.cli.tls import tls_of  # noqa: PLC0415
+
+        tls = tls_of("isthmus", private_key, certificate, ca_cert)
+        if tls is not None:
+            tls.use()
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from isthmus.cli.errors import CommandError
 from isthmus.cli.logs import log_to_stderr
 from isthmus.cli.notify import notify_ready
 from isthmus.cli.remotes import NbRemote, SbRemote, run_dir
-from isthmus.cli.tls import tls_of
 from isthmus.daemon.commands import version_command
 from isthmus.daemon.service import Settings, controller_and_engine
 from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
@@ -45,13 +44,6 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
             " $OVN_RUNDIR.",
         ),
     ] = None,
-    private_key: Annotated[
-        str, typer.Option("--private-key", "-p", help="Our private key, for ssl: remotes.")
-    ] = "",
-    certificate: Annotated[str, typer.Option("--certificate", "-c", help="Our certificate.")] = "",
-    ca_cert: Annotated[
-        str, typer.Option("--ca-cert", "-C", help="Certificate of the servers' CA.")
-    ] = "",
 ) -> None:
     """Interconnect this cluster: read its manifests, and keep its databases in step.
 
@@ -62,9 +54,6 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     namespace, _, name = config_map.rpartition("/")
     inputs = Inputs(ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name), vpc)
     settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db})
-    tls = tls_of("run", private_key, certificate, ca_cert)
-    if tls is not None:
-        tls.use()
     control = _control(run_dir() / unixctl) if unixctl else None
     loop = controller_and_engine(settings, DirectorySource(manifests), inputs, control)
     loop.run(notify_ready, frozenset(settings.remotes))

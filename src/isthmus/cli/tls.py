@@ -1,12 +1,16 @@
-"""The three TLS options that verbs share, checked alike."""
+"""The three TLS options, those of `isthmus` and those of `isthmus ovn-ic`, checked alike."""
 
 from isthmus.cli.errors import CommandError
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.tls import Tls
 
 
-def tls_of(verb: str, private_key: str, certificate: str, ca_cert: str) -> Tls | None:
-    """What to show servers; None if no option is given (empty strings).
+def tls_of(program: str, private_key: str, certificate: str, ca_cert: str) -> Tls | None:
+    """What to show servers; None if no option is given.
+
+    Args:
+        program: whose options they are, for errors.
+        private_key, certificate, ca_cert: file names, empty if not given.
 
     Raises:
         CommandError: only some are given.
@@ -18,7 +22,7 @@ def tls_of(verb: str, private_key: str, certificate: str, ca_cert: str) -> Tls |
     if missing:
         raise CommandError(
             Problem(
-                object=f"command {verb}",
+                object=f"command {program}",
                 key=missing[0],
                 value="",
                 message="is missing; TLS needs a private key, a certificate and a CA certificate",

@@ -113,6 +113,16 @@ def test_a_misspelt_verb_is_answered_with_a_guess(
     assert "Did you mean 'extra'?" in capsys.readouterr().err
 
 
+def test_half_a_certificate_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A private key without a certificate is refused with what is missing, before the verb runs."""
+    assert run(monkeypatch, "--private-key=key.pem", "extra", "fine") == 1
+    out, err = capsys.readouterr()
+    assert "--certificate: is missing" in err
+    assert not out
+
+
 def test_help_imports_no_verb() -> None:
     """`isthmus --help` stays quick: the modules of verbs are not imported."""
     code = (
