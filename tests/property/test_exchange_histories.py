@@ -5,15 +5,21 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.model.operations import Delete, Insert, Update
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, set_keys
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
     Database,
+    IcNbGlobal,
+    LoadBalancer,
+    LogicalRouter,
     LogicalRouterPort,
     LogicalSwitch,
     LogicalSwitchPort,
     RowId,
+    SbDatapathBinding,
+    SbLearnedRoute,
+    SbServiceMonitor,
     TransitSwitch,
 )
 from isthmus.reconcile.engine import Result, Transaction
@@ -90,9 +96,68 @@ def _restart(zone: Zone, value: int) -> None:
     zone.start()
 
 
+def _load_balancer(zone: Zone, value: int) -> None:
+    have = zone.all(LoadBalancer, name="lb")
+    vips = {"vips": dict.fromkeys(["10.1.5.5:80", "[fd00::5]:80", "10.2.9.9"][: value % 4], "")}
+    if have:
+        zone.write(Database.NB, Update(LoadBalancer, RowId(str(have[0]["_uuid"])), vips))
+        return
+    ref = NewRef()
+    held = ("load_balancer", "insert", frozenset({ref}))
+    zone.write(
+        Database.NB,
+        Insert(LoadBalancer, {"name": "lb", **vips}, ref),
+        Mutate(LogicalRouter, zone.router, (held,)),  # type: ignore[arg-type]
+    )
+    zone.set_options(ic_route_adv_lb="true", ic_route_learn_lb="true")
+
+
+def _router(zone: Zone, value: int) -> None:
+    zone.write(Database.NB, Update(LogicalRouter, zone.router, {"enabled": value < 3}))
+
+
+def _filter(zone: Zone, value: int) -> None:
+    key = ["ic-route-filter-learn", "ic-route-deny-adv", "ic-route-filter-adv"][value % 3]
+    entry = {key: PREFIXES[value] if value < 4 else ""}
+    zone.write(Database.NB, set_keys(LogicalRouter, zone.router, "options", entry))
+
+
+def _taught(zone: Zone, value: int) -> None:
+    ids = {"logical-router": str(zone.router)}
+    if not zone.all(SbDatapathBinding, external_ids=ids):
+        zone.write(Database.SB, Insert(SbDatapathBinding, {"external_ids": ids}))
+    have = zone.all(SbLearnedRoute, ip_prefix=PREFIXES[value])
+    if have:
+        zone.write(Database.SB, Delete(SbLearnedRoute, RowId(str(have[0]["_uuid"]))))
+        return
+    datapath = Ref(zone.uuid(SbDatapathBinding, external_ids=ids))
+    row = {"datapath": datapath, "ip_prefix": PREFIXES[value], "nexthop": "10.1.0.7"}
+    zone.write(Database.SB, Insert(SbLearnedRoute, row))  # type: ignore[arg-type]
+
+
+def _sequence(zone: Zone, value: int) -> None:
+    for row in zone.all(IcNbGlobal):
+        options = {"vxlan_mode": "true" if value % 2 else "false"}
+        columns = {"nb_ic_cfg": value, "options": options}
+        zone.write(Database.IC_NB, Update(IcNbGlobal, RowId(str(row["_uuid"])), columns))  # type: ignore[arg-type]
+
+
+def _monitor(zone: Zone, value: int) -> None:
+    port = f"vm{value % 2}"
+    have = zone.all(SbServiceMonitor, logical_port=port, ic_learned=False)
+    taken = zone.all(SbServiceMonitor, logical_port=port, ic_learned=True)
+    if have:
+        zone.write(Database.SB, Delete(SbServiceMonitor, RowId(str(have[0]["_uuid"]))))
+    elif not taken:
+        target = {"az-name": "yy" if zone.cluster == "x" else "x"}
+        row = {"logical_port": port, "ip": "10.9.9.9", "remote": True, "options": target}
+        zone.write(Database.SB, Insert(SbServiceMonitor, row))  # type: ignore[arg-type]
+
+
 STEPS: list[Callable[[Zone, int], None]] = [
     _add_subnet, _drop_subnet, _add_route, _drop_route, _option, _denylist,
     _attach, _attach, _chassis, _ts, _ts, _rename, _restart,
+    _load_balancer, _router, _filter, _taught, _sequence, _monitor,
 ]  # fmt: skip
 HISTORY = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from(STEPS), st.integers(0, 5), st.booleans()),

@@ -10,6 +10,7 @@ from isthmus.model.rows import (
     IcPortBinding,
     IcRoute,
     IcSbGlobal,
+    IcServiceMonitor,
     RowId,
     TransitSwitch,
 )
@@ -32,15 +33,28 @@ def trespass(operation: Operation, zone: RowId | None, ic_sb: FakeDatabase) -> s
         return _trespass_shared(operation)
     if isinstance(operation, Insert):
         owner = operation.row.get("availability_zone")
-        if table in ZONES_OWN and owner != Ref(zone or RowId("")):
-            return f"inserts a {table.TABLE} for zone {owner}"
-        return None
-    if table is AvailabilityZone:
-        return None if operation.uuid == zone else f"{operation} is about another zone's row"
+        theirs = table in ZONES_OWN and owner != Ref(zone or RowId(""))
+        return f"inserts a {table.TABLE} for zone {owner}" if theirs else None
+    if table is IcServiceMonitor:
+        return _trespass_monitor(operation, zone, ic_sb)
     row = ic_sb.tables[table].get(operation.uuid)
-    if row is not None and row["availability_zone"] != zone:
+    owner = operation.uuid if table is AvailabilityZone else row and row["availability_zone"]
+    if row is not None and owner != zone:
         return f"{operation} is about a row of another zone"
     return None
+
+
+def _trespass_monitor(operation: Operation, zone: RowId | None, ic_sb: FakeDatabase) -> str | None:
+    """A request is its source's; its target may answer with a status."""
+    assert not isinstance(operation, Insert)
+    row = ic_sb.tables[IcServiceMonitor].get(operation.uuid)
+    name = ic_sb.tables[AvailabilityZone].get(zone or RowId(""), {}).get("name")
+    if row is None or row["source_availability_zone"] == name:
+        return None
+    answers = isinstance(operation, Update) and set(operation.row) == {"status"}
+    if answers and row["target_availability_zone"] == name:
+        return None
+    return f"{operation} is about another zone's request"
 
 
 def _trespass_shared(operation: Operation) -> str | None:
