@@ -40,6 +40,10 @@ check: venv ## check format, lint, types and layers, run unit and property tests
 test: check ## check, then test with real databases and networks; skips what needs root or packages
 	@bash scripts/test.sh
 
+.PHONY: bench
+bench: setup ## measure Isthmus beside ovn-ic, 15 min (QUICK=1: 2 min); results in bench/results
+	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick)
+
 .PHONY: demo
 demo: setup ## build two clusters on this machine, join them, show pods reaching each other
 	@$(SUDO) $(BIN)/isthmus lab demo
