@@ -227,7 +227,7 @@ def test_verbs_look_over_tls(
     server.nbctl("init")
     options = ["-p", files.private_key, "-c", files.certificate, "-C", files.ca_cert]
     program = str(Path(sys.executable).with_name("isthmus"))
-    verb = ["zone", "take-over", "az9", f"--ovnnb-db={server.remote}", "--timeout=20"]
+    verb = ["zone", "take-over", "az9", f"--ovnnb-db={server.remote}", "--timeout=5"]
     same = f"--ic-sb-db={server.remote}"  # has no IC-SB, which is all that is missing
     done = subprocess.run(
         [program, *options, *verb, same], capture_output=True, text=True, check=False
