@@ -24,6 +24,7 @@ Fact: TypeAlias = tuple[str, ...]
 GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
 VXLAN_KEYS = range(1 << 10, 1 << 12)
 PORT_KEYS = range(1, 1 << 15)
+LEARNED = "ic-learned-route"
 TNL_KEY = "requested-tnl-key"
 ORPHANS = (25, 3)
 """The version of `ovn-ic` from which on it deletes routes whose port is gone."""
@@ -285,11 +286,30 @@ class Contents:
         attached = _attachments(nb)
         for router in nb["Logical_Router"].values():
             rows = [nb["Logical_Router_Static_Route"][u] for u in _set(router["static_routes"])]
+            own = [row for row in rows if LEARNED not in row["external_ids"]]
+            for row in own:
+                yield self._static_route(router, row)
             for row in rows:
-                if "ic-learned-route" not in row["external_ids"]:
+                if (
+                    LEARNED in row["external_ids"]
+                    and self._counts(nb, row, attached.get(router["_uuid"], ()))
+                    and not self._is_own_with_host_bits(row, own)
+                ):
                     yield self._static_route(router, row)
-                elif self._counts(nb, row, attached.get(router["_uuid"], ())):
-                    yield self._static_route(router, row)
+
+    def _is_own_with_host_bits(
+        self, row: Mapping[str, Json], own: Sequence[Mapping[str, Json]]
+    ) -> bool:
+        """Whether `ovn-ic` has learned what the router has a route of its own for.
+
+        It compares texts, and those of connected networks have host bits.
+        """
+        source = self.ic_sb["Route"].get(row["external_ids"][LEARNED], {"ip_prefix": ""})
+        prefix = canonical(source["ip_prefix"])
+        return prefix != source["ip_prefix"] and any(
+            (canonical(other["ip_prefix"]), other["route_table"]) == (prefix, row["route_table"])
+            for other in own
+        )
 
     def _counts(self, nb: Dump, row: Mapping[str, Json], networks: Iterable[str]) -> bool:
         """Whether a learned route takes part in the comparison.
@@ -302,7 +322,7 @@ class Contents:
         reachable = any(_is_inside(row["nexthop"], network) for network in networks)
         if not (networks if self._version >= REACHABLE else reachable):
             return False
-        source = self.ic_sb["Route"].get(row["external_ids"]["ic-learned-route"])
+        source = self.ic_sb["Route"].get(row["external_ids"][LEARNED])
         if source is None:
             return True
         if self._routes.get(self._route_key(source)) is not source:
@@ -330,7 +350,7 @@ class Contents:
         )
 
     def _static_route(self, router: Mapping[str, Json], row: Mapping[str, Json]) -> Fact:
-        learned = "ic-learned-route" in row["external_ids"]
+        learned = LEARNED in row["external_ids"]
         return (
             "Logical_Router_Static_Route",
             router["name"],
@@ -340,7 +360,7 @@ class Contents:
             str(_optional(row["policy"])),
             str(_optional(row["output_port"])),
             _text(row["options"]),
-            self._ids(row["external_ids"], "ic-learned-route"),
+            self._ids(row["external_ids"], LEARNED),
         )
 
     def _sb_facts(self, sb: Dump) -> Iterator[Fact]:
