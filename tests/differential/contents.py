@@ -31,8 +31,8 @@ ORPHANS = (25, 3)
 REACHABLE = (25, 3)
 """The version of `ovn-ic` from which on it does not learn what the port cannot reach."""
 ROUTER_IDS = (25, 3)
-"""The version of `ovn-ic` from which on routes name their router (`lr-id`); before, a zone's routers
-do not learn from each other. Isthmus does both on every version."""
+"""The version of `ovn-ic` from which on routes name their router (`lr-id`); before, a zone's
+routers do not learn from each other. Isthmus does both on every version."""
 
 
 @dataclass(frozen=True, slots=True)

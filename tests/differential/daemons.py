@@ -8,7 +8,7 @@ is tested in tests/integration.
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from differential.rpc import Connection
 from isthmus.daemon.loop import Loop
@@ -54,7 +54,7 @@ class OvnIc:
         remotes: its four databases.
     """
 
-    FLAGS = {
+    FLAGS: ClassVar = {
         Database.NB: "--ovnnb-db",
         Database.SB: "--ovnsb-db",
         Database.IC_NB: "--ic-nb-db",

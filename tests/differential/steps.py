@@ -16,8 +16,8 @@ from isthmus.model.rows import Database
 RENAMES = (25, 3)
 """The version of `ovn-ic` from which on a zone can be renamed, and can leave."""
 DUPLICATES = (25, 3)
-"""The version of `ovn-ic` from which on a router may have two routes to the same prefix, or two ports
-in the same network; before, it ends by an assertion."""
+"""The version of `ovn-ic` from which on a router may have two routes to the same prefix, or two
+ports in the same network; before, it ends by an assertion."""
 ROUTER_PORT = "Logical_Router_Port"
 SWITCH_PORT = "Logical_Switch_Port"
 

@@ -17,7 +17,7 @@ COUNT = int(os.environ.get("ISTHMUS_HISTORIES", "15"))
 def test_databases_are_equal_after_any_history(fleet: str) -> None:
     """A fleet with our engine ends as one of `ovn-ic` alone, whatever has happened."""
     seeds = list(fresh_seeds(COUNT))
-    print(f"OVN {VERSION}, fleet {fleet}, seeds {seeds}")  # noqa: T201 - pytest shows it on failure
+    print(f"OVN {VERSION}, fleet {fleet}, seeds {seeds}")
     with Player(fleet) as player:
         for seed in seeds:
             failure = player.check(seed)
