@@ -319,8 +319,13 @@ class Contents:
             row: the route.
             networks: of its router's ports on transit switches.
         """
-        reachable = any(_is_inside(row["nexthop"], network) for network in networks)
-        if not (networks if self._version >= REACHABLE else reachable):
+        if not networks:
+            return False
+        if self._version < REACHABLE and (
+            # A zone that has left keeps what it had learned, which here is more than it should.
+            self._has_left(nb)
+            or not any(_is_inside(row["nexthop"], network) for network in networks)
+        ):
             return False
         source = self.ic_sb["Route"].get(row["external_ids"][LEARNED])
         if source is None:
@@ -328,6 +333,10 @@ class Contents:
         if self._routes.get(self._route_key(source)) is not source:
             return False
         return self._knows_routers or not self._is_own_zone(nb, source["availability_zone"])
+
+    @staticmethod
+    def _has_left(nb: Dump) -> bool:
+        return not any(row["name"] for row in nb["NB_Global"].values())
 
     def _is_own_zone(self, nb: Dump, zone: str) -> bool:
         """Whether a zone's row is that of this NB."""

@@ -48,13 +48,13 @@ FILTERS = ("", "10.0.0.0/8", "172.16.0.0/12,fd00::/16", "nonsense", "10.1.5.0/24
 DENYLIST = (25, 3)
 """The version of `ovn-ic` from which on it knows `ic-route-denylist`."""
 SIBLINGS = (25, 3)
-"""The version of `ovn-ic` from which on two routers of a zone may share a transit switch; before, it
-deletes for the one what it has written for the other, for ever."""
+"""The version of `ovn-ic` from which on two routers of a zone may share a transit switch; before,
+it deletes for the one what it has written for the other, for ever."""
 
 LINK_LOCAL = (25, 3)
-"""The version of `ovn-ic` from which on it can live with link-local next hops, which it publishes for
-IPv6 prefixes where the port has no IPv6 address; before, it deletes its own such routes as malformed
-and makes them again, for ever."""
+"""The version of `ovn-ic` from which on link-local next hops can be compared. It publishes them for
+IPv6 prefixes where the port has no IPv6 address, takes its own such routes for malformed, and
+replaces them for ever; before this version, in two transactions, so that they come and go."""
 
 Maker: TypeAlias = "Callable[[Maze], Step]"
 
@@ -66,10 +66,15 @@ class Maze:
         random: the source of all choices.
         zones: how many there are.
         version: of OVN, e.g. (23, 3).
+        mixed: whether our engine shares IC databases with `ovn-ic`.
     """
 
-    def __init__(self, random: Random, zones: int, version: tuple[int, ...]) -> None:
+    def __init__(
+        self, random: Random, zones: int, version: tuple[int, ...], *, mixed: bool
+    ) -> None:
         self.random, self.zones, self.version = random, zones, version
+        # In a mixed fleet, our engine would never come to rest beside them.
+        self.link_local = version >= LINK_LOCAL and not mixed
         self.zone = 0
 
     def pick(self, values: tuple[Any, ...]) -> Any:
@@ -113,7 +118,7 @@ class Maze:
         host = 1 + 2 * self.zone + ROUTERS.index(router) + (10 if self.chance(0.15) else 0)
         v4 = f"169.254.{100 + number}.{host}/24"
         v6 = f"fe80:a9fe:{64 + number}::{host}/112" if number < 2 else f"fd00:ffff::{host}/64"
-        weights = [4, 1, 3] if self.version >= LINK_LOCAL else [0, 1, 3]
+        weights = [4, 1, 3] if self.link_local else [0, 1, 3]
         return self.random.choices([(v4,), (v6,), (v4, v6)], weights)[0]
 
     def mac(self, *parts: object) -> str:
@@ -183,7 +188,7 @@ def _networks(maze: Maze) -> Step:
         router, ts = maze.place
         return maze.step("port_networks", maze.lrp(router, ts), maze.address(router, ts))
     networks = {maze.pick(SUBNETS) for _ in range(maze.random.choice((1, 1, 2)))}
-    port = _any_port(maze) if maze.version >= LINK_LOCAL else _inner_port(maze)
+    port = _any_port(maze) if maze.link_local else _inner_port(maze)
     return maze.step("port_networks", port, tuple(sorted(networks)))
 
 
@@ -287,7 +292,7 @@ MAKERS: Mapping[Maker, int] = {
     lambda maze: maze.step("restart"): 1,
     lambda maze: maze.step("pause"): 1,
     lambda maze: maze.step("resume"): 2,
-    lambda maze: Step("settle", 0): 2,
+    lambda _maze: Step("settle", 0): 2,
 }
 """What may happen, and how often in comparison."""
 
@@ -297,7 +302,8 @@ def _beginning(maze: Maze) -> list[Step]:
     steps = [Step("ts_add", 0, ("ts0",)), Step("ts_add", 0, ("ts2",))]
     if maze.chance(0.5):
         steps.append(Step("ts_add", 0, ("ts1",)))
-    for maze.zone in range(maze.zones):
+    for zone in range(maze.zones):
+        maze.zone = zone
         steps.append(maze.step("rename", f"az{maze.zone}"))
         steps += [maze.step("option", key, "true") for key in OPTIONS[:2]]
         chassis = f"ch-{maze.zone}-0"
@@ -320,7 +326,9 @@ def _connected_router(maze: Maze, router: str, chassis: str) -> list[Step]:
     ]
 
 
-def history(seed: int, *, steps: int, zones: int, version: tuple[int, ...]) -> list[Step]:
+def history(
+    seed: int, *, steps: int, zones: int, version: tuple[int, ...], mixed: bool
+) -> list[Step]:
     """The history of a seed.
 
     Args:
@@ -328,8 +336,9 @@ def history(seed: int, *, steps: int, zones: int, version: tuple[int, ...]) -> l
         steps: how many random ones there are; what builds the zones first comes on top.
         zones: how many there are.
         version: of OVN.
+        mixed: whether our engine shares IC databases with `ovn-ic`.
     """
-    maze = Maze(Random(seed), zones, version)
+    maze = Maze(Random(seed), zones, version, mixed=mixed)  # noqa: S311 - no secret
     made = _beginning(maze)
     makers, weights = list(MAKERS), list(MAKERS.values())
     for _ in range(steps):

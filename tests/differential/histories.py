@@ -65,7 +65,10 @@ class Player:
 
     def history(self, seed: int) -> list[Step]:
         """The history of a seed."""
-        return history(seed, steps=STEPS, zones=len(self._kinds), version=VERSION)
+        kinds = self._kinds
+        return history(
+            seed, steps=STEPS, zones=len(kinds), version=VERSION, mixed="ovn-ic" in kinds
+        )
 
     def check(self, seed: int, *, reduce: bool = True) -> Failure | None:
         """Play the history of a seed; what went wrong, with the steps that it takes."""
