@@ -149,3 +149,24 @@ def test_one_takes_over_from_the_other(fleet: RealFleet, first: str, second: str
     two.nbctl("lrp-del", "late")
     wait_until(lambda: joined(one, 2), "and forgotten")
     assert sorted(rows().splitlines()) == sorted(before.splitlines())
+
+
+def test_ovn_ic_finds_its_connected_routes_again(fleet: RealFleet) -> None:
+    """With host bits published, ovn-ic takes over without re-creating one row of IC-SB."""
+    one, two = fleet.zones
+    one.nbctl("set", "NB_Global", ".", "options:isthmus-route-host-bits=true")
+    one.start_engine()
+    two.start_engine()
+    populate(fleet)
+    wait_until(lambda: joined(one, 2) and joined(two, 1), "all is learned")
+
+    def rows() -> list[str]:
+        columns = ("--columns=_uuid,ip_prefix", "--format=csv", "list", "route")
+        return sorted(fleet.ic.ctl("ovn-ic-sbctl", Database.IC_SB, *columns).splitlines())
+
+    before = rows()
+    one.start_ovn_ic()
+    one.servers.stop("engine", 9)
+    one.add_subnet("late", "10.99.0.1/24")
+    wait_until(lambda: "10.99.0.0/24" in two.learned(), "ovn-ic is at work")
+    assert set(before) <= set(rows())

@@ -476,3 +476,17 @@ def test_a_port_to_another_switch_is_published(fleet: Fleet) -> None:
     assert port["address"] == "unknown"
     assert port["external_ids"] == {"router-id": one.uuid(LogicalSwitch, name="sw")}
     assert two.find(LogicalSwitchPort, name="ts-sw")["addresses"] == {"unknown"}
+
+
+def test_connected_networks_are_published_with_host_bits_on_request(fleet: Fleet) -> None:
+    """The switch rewrites the rows in place, live; nobody learns anything anew."""
+    one, two = fleet.zones
+    before = one.uuid(IcRoute, ip_prefix="10.1.0.0/16")
+    written = len(two.nb.committed)
+    one.set_options(isthmus_route_host_bits="true")
+    fleet.settle()
+    assert one.uuid(IcRoute, ip_prefix="10.1.0.1/16") == before
+    assert len(two.nb.committed) == written
+    one.set_options(isthmus_route_host_bits="false")
+    fleet.settle()
+    assert one.uuid(IcRoute, ip_prefix="10.1.0.1/16") == before

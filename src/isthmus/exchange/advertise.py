@@ -22,7 +22,7 @@ from isthmus.exchange.policy import (
 from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
 from isthmus.exchange.zone import OwnZone
 from isthmus.model.changes import Change
-from isthmus.model.operations import Delete, Insert, Operation, Ref, Update
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -72,6 +72,7 @@ class Source:
     Args:
         rank: 0 static, 1 connected, 2 load balancer, 3 from a routing daemon.
         row: the UUID of the static route, router port, load balancer or (rank 3) router.
+        written: the prefix as it is to be published; empty if in canonical form.
     """
 
     rank: int
@@ -79,6 +80,7 @@ class Source:
     origin: str
     router: RowId
     tag: str
+    written: str = ""
 
     @property
     def external_ids(self) -> dict[str, str]:
@@ -235,11 +237,12 @@ class AdvertisedSources(Reconciler[RowId]):
         if router is None or next(self._lookup.transit_ports_of(lrp.name), None) is not None:
             return  # the networks between the zones are not theirs to exchange
         for attachment in self._attached(router.uuid):
-            source = Source(1, lrp.uuid, CONNECTED, router.uuid, attachment.tag)
             for text in sorted(lrp.networks):
                 interface = parse_interface(text)
                 if interface is None:
                     continue
+                written = str(interface) if self._policy.current.host_bits else ""
+                source = Source(1, lrp.uuid, CONNECTED, router.uuid, attachment.tag, written)
                 for table in self._tables_of(attachment):
                     yield self._decision(source, attachment, interface.network, table)
 
@@ -387,17 +390,20 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
                     "transit_switch": key.ts,
                     "availability_zone": Ref(zone.uuid),
                     "route_table": key.route_table,
-                    "ip_prefix": key.ip_prefix,
+                    "ip_prefix": source.written or key.ip_prefix,
                     "nexthop": key.nexthop,
                     "origin": source.origin,
                     "external_ids": source.external_ids,
                 },
             )
-        elif (route.origin, route.external_ids) != (source.origin, source.external_ids):
-            external_ids = source.external_ids
-            yield Update(
-                IcRoute, route.uuid, {"origin": source.origin, "external_ids": external_ids}
-            )
+            return
+        row: dict[str, Value] = {}
+        if (route.origin, route.external_ids) != (source.origin, source.external_ids):
+            row |= {"origin": source.origin, "external_ids": source.external_ids}
+        if source.written and route.ip_prefix != source.written:
+            row["ip_prefix"] = source.written
+        if row:
+            yield Update(IcRoute, route.uuid, row)
 
 
 def key_of(row: IcRoute) -> AdvertiseKey:

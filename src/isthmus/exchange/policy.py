@@ -15,6 +15,10 @@ CONNECTED_DYNAMIC = "connected-dynamic"
 """Origins of IC-SB routes."""
 
 
+HOST_BITS = "isthmus-route-host-bits"
+"""The key of `NB_Global.options` that sets `RoutePolicy.host_bits`."""
+
+
 class Refusal(StrEnum):
     """Why a route is not advertised or not learned; the text is shown to people."""
 
@@ -43,7 +47,12 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """The `ic-route-*` options of `NB_Global`."""
+    """The `ic-route-*` options of `NB_Global`.
+
+    Args:
+        host_bits: publish connected networks with the port's host bits ("10.0.0.1/16"), as
+            `ovn-ic` does up to 26.03 at least: then it finds its own when it takes over from us.
+    """
 
     advertise: bool = False
     learn: bool = False
@@ -53,6 +62,7 @@ class RoutePolicy:
     learn_lb: bool = False
     denylist: tuple[Network, ...] = ()
     bad_entries: tuple[str, ...] = ()
+    host_bits: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> "RoutePolicy":
@@ -68,6 +78,7 @@ class RoutePolicy:
             learn_lb=is_true(options, "ic-route-learn-lb"),
             denylist=networks,
             bad_entries=bad,
+            host_bits=is_true(options, HOST_BITS),
         )
 
     def refuses_advertising(self, prefix: Network) -> Refusal | None:
