@@ -40,6 +40,14 @@ check: venv ## check format, lint, types and layers, run unit and property tests
 test: check ## check, then test with real databases and networks; skips what needs root or packages
 	@bash scripts/test.sh
 
+.PHONY: test-differential
+test-differential: setup ## play 1300 random histories through ovn-ic and ours, record the result; 20 min
+	@bash scripts/differential.sh
+
+.PHONY: test-ovn-matrix
+test-ovn-matrix: setup ## test the engine with newer OVN, in Debian suites built once (SUITES=sid)
+	@bash scripts/ovn-matrix.sh $(or $(SUITES),sid)
+
 .PHONY: bench
 bench: setup ## measure Isthmus beside ovn-ic, 15 min (QUICK=1: 2 min); results in bench/results
 	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick)
