@@ -42,11 +42,15 @@ OPTIONS = (
     "ic-route-adv-default",
     "ic-route-learn-default",
 )
+LB_OPTIONS = ("ic-route-adv-lb", "ic-route-learn-lb")
+VIPS = ("10.50.0.{z}:80", "10.1.5.7:80", "172.16.9.9", "[fd00:50::{z}]:80", "10.50.0.1:443")
 DENYLISTS = ("", "10.1.0.0/16", "172.16.0.0/12,fd00:7::/64", "nonsense,10.1.5.0/24", "0.0.0.0/0")
+V4_DENYLISTS = tuple(denylist for denylist in DENYLISTS if ":" not in denylist)
 FILTERS = ("", "10.0.0.0/8", "172.16.0.0/12,fd00::/16", "nonsense", "10.1.5.0/24")
 
 DENYLIST = (25, 3)
-"""The version of `ovn-ic` from which on it knows `ic-route-denylist`."""
+"""The version of `ovn-ic` from which on it knows `ic-route-denylist`, and an IPv6 entry does not
+stand for all IPv6 prefixes."""
 SIBLINGS = (25, 3)
 """The version of `ovn-ic` from which on two routers of a zone may share a transit switch; before,
 it deletes for the one what it has written for the other, for ever."""
@@ -236,7 +240,8 @@ def _option(maze: Maze) -> Step:
 def _denylist(maze: Maze) -> Step:
     keys = ("ic-route-denylist", "ic-route-blacklist")
     key = maze.pick(keys if maze.version >= DENYLIST else keys[1:])
-    return maze.step("option", key, maze.pick(DENYLISTS))
+    denylists = DENYLISTS if maze.version >= DENYLIST else V4_DENYLISTS
+    return maze.step("option", key, maze.pick(denylists))
 
 
 def _chassis_add(maze: Maze) -> Step:
@@ -297,6 +302,36 @@ MAKERS: Mapping[Maker, int] = {
 """What may happen, and how often in comparison."""
 
 
+def _balance(maze: Maze) -> Step:
+    vips = {maze.pick(VIPS): "10.99.0.1:80" for _ in range(maze.random.choice((1, 2)))}
+    name = f"lb-{maze.zone}-{maze.random.randrange(2)}"
+    return maze.step("balance", maze.router, name, tuple(sorted(vips.items())))
+
+
+NEWER_MAKERS: Mapping[tuple[int, int], Mapping[Maker, int]] = {
+    (25, 3): {
+        lambda maze: maze.step("lose_learned", maze.router): 2,
+        lambda maze: Step("lose_advertised", 0, (maze.ts,)): 2,
+        lambda _: Step("ask", 0): 3,
+        lambda maze: Step("ic_option", 0, ("vxlan_mode", maze.pick(("true", "false", "")))): 2,
+    },
+    (25, 9): {
+        _balance: 6,
+        lambda maze: maze.step("unbalance", f"lb-{maze.zone}-{maze.random.randrange(2)}"): 2,
+        lambda maze: maze.step("option", maze.pick(LB_OPTIONS), maze.pick(("true", "true", ""))): 5,
+    },
+}
+"""What may happen from a version on."""
+
+
+def _makers(version: tuple[int, ...]) -> dict[Maker, int]:
+    makers = dict(MAKERS)
+    for first, newer in NEWER_MAKERS.items():
+        if version >= first:
+            makers.update(newer)
+    return makers
+
+
 def _beginning(maze: Maze) -> list[Step]:
     """Zones that exchange routes, so that there is something to change."""
     steps = [Step("ts_add", 0, ("ts0",)), Step("ts_add", 0, ("ts2",))]
@@ -340,7 +375,8 @@ def history(
     """
     maze = Maze(Random(seed), zones, version, mixed=mixed)  # noqa: S311 - no secret
     made = _beginning(maze)
-    makers, weights = list(MAKERS), list(MAKERS.values())
+    weighted = _makers(version)
+    makers, weights = list(weighted), list(weighted.values())
     for _ in range(steps):
         maze.zone = maze.random.randrange(zones)
         make = maze.random.choices(makers, weights)[0]

@@ -98,10 +98,10 @@ class Player:
             play.do(step)
             if number % 2:
                 world.subject.turn()
-            if step.kind == "settle" and play.comparable and (found := world.settle()):
+            if step.kind == "settle" and play.comparable and (found := play.differences()):
                 return found
         play.activate_all()
-        return world.settle()
+        return play.differences()
 
     def _build(self) -> World:
         parent = _MEMORY if _MEMORY.is_dir() else None

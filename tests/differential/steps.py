@@ -15,6 +15,8 @@ from isthmus.model.rows import Database
 
 RENAMES = (25, 3)
 """The version of `ovn-ic` from which on a zone can be renamed, and can leave."""
+SEQUENCE_NUMBERS = (25, 3)
+"""The version of OVN from which on zones say which state of IC-NB they have followed."""
 DUPLICATES = (25, 3)
 """The version of `ovn-ic` from which on a router may have two routes to the same prefix, or two
 ports in the same network; before, it ends by an assertion."""
@@ -101,6 +103,13 @@ class Play:
                 zone.copies &= self.switches
                 ports = zone.switch_ports
                 zone.switch_ports = {p: ts for p, ts in ports.items() if ts in zone.copies}
+
+    def differences(self) -> list[str]:
+        """Wait until both sides are settled; how they differ then."""
+        # Restarted, `ovn-ic` does not answer what was asked while it was down; but the next time.
+        if VERSION >= SEQUENCE_NUMBERS:
+            _ask(self, 0)
+        return self.world.settle()
 
     def activate_all(self) -> None:
         """The end of every history: all daemons work again."""
@@ -423,7 +432,9 @@ def _route_del(play: Play, zone: int, prefix: str) -> None:
                 site.transact(Database.NB, mutate("Logical_Router", [], gone))
 
 
-def _balance(play: Play, zone: int, router: str, name: str, vips: Mapping[str, str]) -> None:
+def _balance(
+    play: Play, zone: int, router: str, name: str, vips: tuple[tuple[str, str], ...]
+) -> None:
     """Give a router a load balancer, or the load balancer other VIPs."""
     state = play.zones[zone]
     pairs = mapping(dict(vips))
@@ -443,7 +454,41 @@ def _unbalance(play: Play, zone: int, name: str) -> None:
         play.nb(zone, delete("Load_Balancer", named(name)))
 
 
+# --- Other hands ----------------------------------------------------------------------------
+
+
+def _lose_learned(play: Play, zone: int, router: str) -> None:
+    """Somebody deletes the routes that a router has learned."""
+    for site in play.world.sites(zone):
+        select = {"op": "select", "table": "Logical_Router_Static_Route", "where": []}
+        rows = site.transact(Database.NB, select)[0]["rows"]
+        gone = [row["_uuid"] for row in rows if "ic-learned-route" in dict(row["external_ids"][1])]
+        loss = ["static_routes", "delete", ["set", gone]]
+        site.transact(Database.NB, mutate("Logical_Router", named(router), loss))
+
+
+def _lose_advertised(play: Play, zone: int, ts: str) -> None:
+    """Somebody deletes all routes of a transit switch."""
+    play.world.write_ic(Database.IC_SB, delete("Route", named(ts, "transit_switch")))
+
+
+def _ask(play: Play, zone: int) -> None:
+    """A client wants to know when all zones have followed (`ovn-ic-nbctl --wait=sb sync`)."""
+    play.world.write_ic(Database.IC_NB, mutate("IC_NB_Global", [], ["nb_ic_cfg", "+=", 1]))
+
+
+def _ic_option(play: Play, zone: int, key: str, value: str) -> None:
+    """Set an option of all zones."""
+    remove = ["options", "delete", ["set", [key]]]
+    add = ["options", "insert", mapping({key: value} if value else {})]
+    play.world.write_ic(Database.IC_NB, mutate("IC_NB_Global", [], remove, add))
+
+
 KINDS: Mapping[str, Kind] = {
+    "lose_learned": _lose_learned,
+    "lose_advertised": _lose_advertised,
+    "ask": _ask,
+    "ic_option": _ic_option,
     "settle": _settle,
     "ts_add": _ts_add,
     "ts_del": _ts_del,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from differential.contents import TABLES, Contents, Dump, difference, dump, selects
 from differential.daemons import Daemon, Isthmus, OvnIc
-from differential.rpc import Connection, Json, delete, mapping, mutate, named, update
+from differential.rpc import Connection, Json, delete, insert, mapping, mutate, named, update
 from isthmus.model.rows import Database
 from support.ovn import (
     FILES,
@@ -160,6 +160,7 @@ class Fleet:
         for site in self.sites:
             site.daemon.stop()
         self.ic.empty()
+        self.ic.transact(Database.IC_NB, insert("IC_NB_Global", "global"))
         for site in self.sites:
             site.reset()
         settle(self)
