@@ -14,12 +14,13 @@ import ovs.stream
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
-from isthmus.ovsdb import json_stream, tls
+from isthmus.ovsdb import characters, json_stream, tls
 from isthmus.ovsdb.codec import Json, encode
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
 
 json_stream.install()
+characters.install()
 
 CONNECTION_METHODS = ("tcp:", "unix:", "ssl:")
 """What remotes begin with (ovsdb(7)); "ssl:" only if there is a certificate to show."""
