@@ -195,12 +195,6 @@ def _wait_for_all(lab: Lab, paths: Sequence[Path], limit_s: float) -> None:
     )
 
 
-def _learned(lab: Lab, cluster: ClusterPlan) -> set[str]:
-    """The prefixes that a cluster has learned, as OVN holds them."""
-    text = lab.cluster(cluster.name).nbctl("lr-route-list", "ovn-cluster")
-    return {line.split()[0] for line in text.splitlines() if "(learned)" in line}
-
-
 def _expect_learned(lab: Lab, cluster: ClusterPlan) -> None:
     """Make sure that a cluster has learned what the others offer it, in its families."""
     families = {network.version for network in cluster.join.cidr}
@@ -212,7 +206,7 @@ def _expect_learned(lab: Lab, cluster: ClusterPlan) -> None:
         if other != cluster and network.version in families
         if not subnet.disable_inter_connection
     }
-    missing = sorted(wanted - _learned(lab, cluster))
+    missing = sorted(wanted - lab.cluster(cluster.name).learned())
     _fail_if(missing, f"not learned in {cluster.name}")
 
 
@@ -220,7 +214,7 @@ def _shows(lab: Lab, cluster: ClusterPlan, subnet: SubnetPlan, *, present: bool)
     """Whether a cluster has learned a subnet of another, or nothing of it."""
     families = {network.version for network in cluster.join.cidr}
     wanted = {str(network) for network in subnet.cidr if network.version in families}
-    found = wanted & _learned(lab, cluster)
+    found = wanted & lab.cluster(cluster.name).learned()
     return found == wanted if present else not found
 
 

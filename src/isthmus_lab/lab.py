@@ -256,6 +256,11 @@ class ClusterHandle:
         log = self.lab.places.log(self.plan.central.name, "isthmus")
         return log.read_text(encoding="utf-8", errors="replace")
 
+    def learned(self) -> set[str]:
+        """The prefixes that its router has learned, as OVN holds them. Raises: LabError."""
+        lines = self.nbctl("lr-route-list", kubeovn.ROUTER).splitlines()
+        return {line.split()[0] for line in lines if "(learned)" in line}
+
     def nbctl(self, *command: str) -> str:
         """Run ovn-nbctl on the cluster's NB database. Raises: LabError."""
         return self.lab.run(self.plan.central.name, ["ovn-nbctl", *command])

@@ -78,7 +78,12 @@ class Starter:
         if self.join:
             # Only now: Isthmus would wait a second before it tries IC databases again.
             self._join(clusters)
-        in_parallel([partial(self._settle, cluster) for cluster in clusters])
+        try:
+            in_parallel([partial(self._settle, cluster) for cluster in clusters])
+        except LabError:
+            # A daemon that has ended says more than what therefore did not come about.
+            self._check_daemons(clusters)
+            raise
         self._check_daemons(clusters)
 
     def _check_daemons(self, clusters: Sequence[ClusterPlan]) -> None:
@@ -164,13 +169,14 @@ class Starter:
         try:
             self._database(host, "ovnnb_db", "ovnnb_db.sock", NB_PORT)
             self._database(host, "ovnsb_db", "ovnsb_db.sock", SB_PORT)
+            log = self._log(host, "ovn-northd")
+            self._spawn(host, "ovn-northd", commands.northd(self.places.run(host), log))
+            wait = ["--wait=sb", f"--timeout={_LIMIT_S:g}"]
+            self._tool(host, ["ovn-nbctl", *wait, *kubeovn.nb_commands(cluster)], "OVN_NB_DB")
         except BaseException as error:
             ready.set_exception(error)
             raise
         ready.set_result(None)
-        run_dir = self.places.run(host)
-        self._spawn(host, "ovn-northd", commands.northd(run_dir, self._log(host, "ovn-northd")))
-        self._tool(host, ["ovn-nbctl", "--no-wait", *kubeovn.nb_commands(cluster)], "OVN_NB_DB")
         if cluster.isthmus:
             self._spawn(host, "isthmus", commands.engine(self.places, cluster))
         if cluster.pods:
@@ -193,8 +199,8 @@ class Starter:
         self._tool(host, ["ovs-vsctl", f"--db=unix:{run_dir / 'db.sock'}", *configuration])
         ip_batch(commands.node_addresses_batch(cluster, node), netns)
         self._offload_off(host, commands.links_of(node))
-        # A controller that finds no SB database would wait a second before it tries again. No limit
-        # here: whatever becomes of the databases is set within the limits of `_database`.
+        # A controller that finds no SB database would wait a second before it tries again, and one
+        # that meets northd filling it has been seen to end. No limit here: `_central` has its own.
         self._centrals[cluster.name].result()
         self._spawn(
             host, "ovn-controller", commands.controller(run_dir, self._log(host, "ovn-controller"))

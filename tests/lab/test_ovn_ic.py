@@ -85,15 +85,9 @@ def _gateway_chassis(cluster: ClusterPlan, router_port: str, index: int) -> list
     return commands
 
 
-def learned(handle: ClusterHandle) -> list[str]:
-    """The prefixes that a cluster's router has learned."""
-    lines = handle.nbctl("lr-route-list", "ovn-cluster").splitlines()
-    return sorted({line.split()[0] for line in lines if "(learned)" in line})
-
-
 def has_learned(handle: ClusterHandle, prefixes: list[str]) -> bool:
     """Whether a cluster's router has learned all these prefixes."""
-    return set(learned(handle)) >= set(prefixes)
+    return handle.learned() >= set(prefixes)
 
 
 def foreign_prefixes(lab: Lab, own: ClusterPlan) -> list[str]:
@@ -110,7 +104,7 @@ def foreign_prefixes(lab: Lab, own: ClusterPlan) -> list[str]:
 
 def allow(handle: ClusterHandle) -> None:
     """Put the learned prefixes above Kube-OVN's policies by source."""
-    for prefix in learned(handle):
+    for prefix in handle.learned():
         match = f"ip{6 if ':' in prefix else 4}.dst == {prefix}"
         handle.nbctl("lr-policy-add", "ovn-cluster", "29500", match, "allow")
 

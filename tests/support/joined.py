@@ -111,8 +111,7 @@ class Joined:
 
     def learned(self, cluster: str) -> set[str]:
         """The prefixes that a cluster has learned."""
-        lines = self.cluster(cluster).nbctl("lr-route-list", "ovn-cluster").splitlines()
-        return {line.split()[0] for line in lines if "(learned)" in line}
+        return self.cluster(cluster).learned()
 
     def wait_for_learned(self, cluster: str, number: int) -> None:
         """Wait until a cluster has learned this many prefixes."""
