@@ -17,6 +17,7 @@ from isthmus.model.rows import (
     LoadBalancer,
     LoadBalancerGroup,
     LogicalRouter,
+    LogicalRouterPort,
     LogicalSwitch,
     LogicalSwitchPort,
     NbGlobal,
@@ -476,6 +477,18 @@ def test_a_port_to_another_switch_is_published(fleet: Fleet) -> None:
     assert port["address"] == "unknown"
     assert port["external_ids"] == {"router-id": one.uuid(LogicalSwitch, name="sw")}
     assert two.find(LogicalSwitchPort, name="ts-sw")["addresses"] == {"unknown"}
+
+
+def test_a_link_local_next_hop_follows_the_mac(fleet: Fleet) -> None:
+    """A port without an IPv6 address is reached at the one of its MAC, also when that changes."""
+    _, two = fleet.zones
+    two.add_subnet("six", "fd00:2::1/64")
+    fleet.settle()
+    assert two.find(IcRoute, ip_prefix="fd00:2::/64")["nexthop"] == "fe80::800:ff:fe00:101"
+    port = two.uuid(LogicalRouterPort, name="az2-ts")
+    two.write(Database.NB, Update(LogicalRouterPort, port, {"mac": "0a:00:00:00:02:02"}))
+    fleet.settle()
+    assert two.find(IcRoute, ip_prefix="fd00:2::/64")["nexthop"] == "fe80::800:ff:fe00:202"
 
 
 def test_connected_networks_are_published_with_host_bits_on_request(fleet: Fleet) -> None:

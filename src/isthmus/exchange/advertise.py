@@ -329,14 +329,12 @@ class AdvertisedSources(Reconciler[RowId]):
             return Refusal.NO_NEXTHOP
         return AdvertiseKey(attachment.ts, table, str(prefix), str(nexthop))
 
-    def _nexthop(self, attachment: Attachment, prefix: Network) -> Address | None:
+    @staticmethod
+    def _nexthop(attachment: Attachment, prefix: Network) -> Address | None:
         interface = attachment.nexthop_for(prefix.version)
         if interface is not None:
             return interface.ip
-        if prefix.version == 6:
-            port = self._lookup.ic_port_by_name.one(attachment.port)
-            return link_local_of(port.address.split(" ", 1)[0]) if port else None
-        return None
+        return link_local_of(attachment.mac) if prefix.version == 6 else None
 
 
 class AdvertisedRoutes(Reconciler[AdvertiseKey]):

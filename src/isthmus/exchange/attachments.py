@@ -30,7 +30,8 @@ class Attachment:
     """A router port on a transit switch, as far as routes depend on it.
 
     Args:
-        addresses: of the *published* port address, in its order: the next hops we advertise.
+        mac: of the *published* port address: a link-local next hop comes from it.
+        addresses: of the published port address, in its order: the next hops we advertise.
         networks: of the router port: the next hops that we can reach through it.
     """
 
@@ -38,6 +39,7 @@ class Attachment:
     ts: str
     router: RowId
     lrp: RowId
+    mac: str
     addresses: tuple[Interface, ...]
     networks: frozenset[Network]
     route_table: str
@@ -150,6 +152,7 @@ class Attachments(Reconciler[str]):
             ts=port.transit_switch,
             router=router.uuid,
             lrp=lrp.uuid,
+            mac=port.address.partition(" ")[0],
             addresses=parse_port_address(port.address),
             networks=frozenset(i.network for i in interfaces if i is not None),
             route_table=lrp.options.get("route_table", ""),
