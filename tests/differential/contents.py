@@ -28,6 +28,9 @@ LEARNED = "ic-learned-route"
 TNL_KEY = "requested-tnl-key"
 ORPHANS = (25, 3)
 """The version of `ovn-ic` from which on it deletes routes whose port is gone."""
+LEARNS_ONCE = (25, 3)
+"""The version of `ovn-ic` from which on it does not learn a route twice when the port that it was
+learned through is replaced."""
 REACHABLE = (25, 3)
 """The version of `ovn-ic` from which on it does not learn what the port cannot reach."""
 ROUTER_IDS = (25, 3)
@@ -295,26 +298,27 @@ class Contents:
             own = [row for row in rows if LEARNED not in row["external_ids"]]
             for row in own:
                 yield self._static_route(router, row)
-            for row in rows:
-                if (
-                    LEARNED in row["external_ids"]
-                    and self._counts(nb, row, attached.get(router["_uuid"], ()))
-                    and not self._is_own_with_host_bits(row, own)
-                ):
-                    yield self._static_route(router, row)
+            learned = [
+                self._static_route(router, row)
+                for row in rows
+                if LEARNED in row["external_ids"]
+                and self._counts(nb, row, attached.get(router["_uuid"], ()))
+                and not self._is_own_with_host_bits(row, own, _vips(nb, router))
+            ]
+            yield from learned if self._version >= LEARNS_ONCE else dict.fromkeys(learned)
 
     def _is_own_with_host_bits(
-        self, row: Mapping[str, Json], own: Sequence[Mapping[str, Json]]
+        self, row: Mapping[str, Json], own: Sequence[Mapping[str, Json]], vips: Iterable[str]
     ) -> bool:
-        """Whether `ovn-ic` has learned what the router has a route of its own for.
+        """Whether `ovn-ic` has learned what the router has a route or a VIP of its own for.
 
-        It compares texts, and those of connected networks have host bits.
+        It compares what is written, and connected networks are written with host bits.
         """
         source = self.ic_sb["Route"].get(row["external_ids"][LEARNED], {"ip_prefix": ""})
         prefix = canonical(source["ip_prefix"])
-        return prefix != source["ip_prefix"] and any(
-            (canonical(other["ip_prefix"]), other["route_table"]) == (prefix, row["route_table"])
-            for other in own
+        keys = {(canonical(other["ip_prefix"]), other["route_table"]) for other in own}
+        return prefix != source["ip_prefix"] and (
+            (prefix, row["route_table"]) in keys or any(_is_inside(vip, prefix) for vip in vips)
         )
 
     def _counts(self, nb: Dump, row: Mapping[str, Json], networks: Iterable[str]) -> bool:
@@ -391,8 +395,15 @@ class Contents:
                 yield ("SB Port_Binding", row["logical_port"], row["type"], chassis["name"], name)
 
 
-def _is_inside(nexthop: str, network: str) -> bool:
-    address, interface = parse_address(nexthop), parse_interface(network)
+def _vips(nb: Dump, router: Mapping[str, Json]) -> Iterator[str]:
+    """The addresses of a router's load balancers."""
+    for uuid in _set(router["load_balancer"]):
+        for vip in nb["Load_Balancer"][uuid]["vips"]:
+            yield vip.strip("[").partition("]")[0] if "[" in vip else vip.partition(":")[0]
+
+
+def _is_inside(text: str, network: str) -> bool:
+    address, interface = parse_address(text), parse_interface(network)
     return (
         address is not None
         and interface is not None

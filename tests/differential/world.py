@@ -88,6 +88,7 @@ class Site(Server):
 
     def __init__(self, directory: Path, kind: str, ic: Server) -> None:
         super().__init__(directory, Database.NB, Database.SB)
+        self.transact(Database.NB, insert("NB_Global", "global"))
         flags = (f"--ovnnb-db={self.remote}", f"--ovnsb-db={self.remote}")
         control = f"--unixctl={directory}/northd.ctl"
         self.start("northd", "ovn-northd", *flags, control, "-vconsole:warn")
@@ -99,8 +100,6 @@ class Site(Server):
         self.active = False
         self.bound: dict[str, str] = {}
         self._number = 0
-        if not self.transact(Database.NB, *selects(Database.NB))[0]["rows"]:
-            self.transact(Database.NB, {"op": "insert", "table": "NB_Global", "row": {}})
 
     def reset(self) -> None:
         """Stop the daemon and empty the databases."""
