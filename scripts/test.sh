@@ -13,5 +13,5 @@ if ! sudo=$(as_root) && [[ ${ISTHMUS_REQUIRE_ALL:-} != 1 ]]; then
 fi
 bash scripts/setup.sh
 # As root no caches are written, so that a user's tree stays the user's.
-${sudo:+"$sudo" --preserve-env=ISTHMUS_REQUIRE_ALL,CI} env PYTHONDONTWRITEBYTECODE=1 \
+${sudo:+"$sudo" --preserve-env=ISTHMUS_REQUIRE_ALL,ISTHMUS_FIRST_SEED,ISTHMUS_HISTORIES,CI} env PYTHONDONTWRITEBYTECODE=1 \
     .venv/bin/pytest -q -p no:cacheprovider -m 'ovn or lab'

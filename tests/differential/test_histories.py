@@ -12,11 +12,14 @@ pytestmark = pytest.mark.ovn
 COUNT = int(os.environ.get("ISTHMUS_HISTORIES", "15"))
 """Histories per fleet."""
 
+FIRST = os.environ.get("ISTHMUS_FIRST_SEED", "")
+"""The first of consecutive seeds to play again; empty: fresh ones."""
+
 
 @pytest.mark.parametrize("fleet", ["plain", "three", "mixed", "mixed3"])
 def test_databases_are_equal_after_any_history(fleet: str) -> None:
     """A fleet with our engine ends as one of `ovn-ic` alone, whatever has happened."""
-    seeds = list(fresh_seeds(COUNT))
+    seeds = list(range(int(FIRST), int(FIRST) + COUNT) if FIRST else fresh_seeds(COUNT))
     print(f"OVN {VERSION}, fleet {fleet}, seeds {seeds}")
     with Player(fleet) as player:
         for seed in seeds:
