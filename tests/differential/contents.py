@@ -26,12 +26,12 @@ VXLAN_KEYS = range(1 << 10, 1 << 12)
 PORT_KEYS = range(1, 1 << 15)
 LEARNED = "ic-learned-route"
 TNL_KEY = "requested-tnl-key"
-ORPHANS = (25, 3)
+ORPHANS = (26, 3)
 """The version of `ovn-ic` from which on it deletes routes whose port is gone."""
-LEARNS_ONCE = (25, 3)
+LEARNS_ONCE = (26, 3)
 """The version of `ovn-ic` from which on it does not learn a route twice when the port that it was
 learned through is replaced."""
-REACHABLE = (25, 3)
+REACHABLE = (26, 3)
 """The version of `ovn-ic` from which on it does not learn what the port cannot reach."""
 ROUTER_IDS = (25, 3)
 """The version of `ovn-ic` from which on routes name their router (`lr-id`); before, a zone's
@@ -285,13 +285,14 @@ class Contents:
     # --- NB, SB -----------------------------------------------------------------------------
 
     def _nb_facts(self, nb: Dump) -> Iterator[Fact]:
+        left = self._has_left(nb)
         for switch in nb["Logical_Switch"].values():
             ts = switch["other_config"].get("interconn-ts", "")
-            config = _with_key(switch["other_config"], self._keys.get(ts))
+            config = _with_key(switch["other_config"], self._keys.get(ts), left=left)
             yield ("Logical_Switch", switch["name"], config)
             if ts:
                 for uuid in _set(switch["ports"]):
-                    yield self._switch_port(ts, nb["Logical_Switch_Port"][uuid])
+                    yield self._switch_port(ts, nb["Logical_Switch_Port"][uuid], left=left)
         attached = _attachments(nb)
         for router in nb["Logical_Router"].values():
             rows = [nb["Logical_Router_Static_Route"][u] for u in _set(router["static_routes"])]
@@ -352,8 +353,8 @@ class Contents:
         """Whether a zone's row is that of this NB."""
         return self._name(zone) in {row["name"] for row in nb["NB_Global"].values()}
 
-    def _switch_port(self, ts: str, row: Mapping[str, Json]) -> Fact:
-        options = _with_key(row["options"], self._port_keys.get(row["name"]))
+    def _switch_port(self, ts: str, row: Mapping[str, Json], *, left: bool) -> Fact:
+        options = _with_key(row["options"], self._port_keys.get(row["name"]), left=left)
         addresses = _text(_set(row["addresses"]))
         up = str(_optional(row["up"]))
         external_ids = _text(row["external_ids"])
@@ -442,11 +443,14 @@ def _clashes(what: str, keys: Iterable[object]) -> Iterator[Fact]:
         yield (what, "are not unique", str(sorted(map(str, seen))))
 
 
-def _with_key(config: Mapping[str, str], expected: str | None) -> str:
-    """A map whose tunnel key is replaced by whether it is the one of IC-SB."""
+def _with_key(config: Mapping[str, str], expected: str | None, *, left: bool) -> str:
+    """A map whose tunnel key is replaced by whether it is the one of IC-SB.
+
+    A zone that has left does not follow when others choose anew, which is a matter of chance.
+    """
     replaced = dict(config)
     if TNL_KEY in replaced:
-        same = replaced[TNL_KEY] == expected
+        same = left or replaced[TNL_KEY] == expected
         replaced[TNL_KEY] = "as in IC-SB" if same else "not as in IC-SB"
     return _text(replaced)
 
