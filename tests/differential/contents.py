@@ -29,8 +29,8 @@ TNL_KEY = "requested-tnl-key"
 ORPHANS = (26, 3)
 """The version of `ovn-ic` from which on it deletes routes whose port is gone."""
 LEARNS_ONCE = (26, 3)
-"""The version of `ovn-ic` from which on it does not learn a route twice when the port that it was
-learned through is replaced."""
+"""The version of `ovn-ic` from which on it does not learn a route twice, or keep one that is gone, when
+the port that it was learned through is replaced."""
 REACHABLE = (26, 3)
 """The version of `ovn-ic` from which on it does not learn what the port cannot reach."""
 ROUTER_IDS = (25, 3)
@@ -340,7 +340,7 @@ class Contents:
             return False
         source = self.ic_sb["Route"].get(row["external_ids"][LEARNED])
         if source is None:
-            return True
+            return self._version >= LEARNS_ONCE
         if self._routes.get(self._route_key(source)) is not source:
             return False
         return self._knows_routers or not self._is_own_zone(nb, source["availability_zone"])

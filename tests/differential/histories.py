@@ -1,6 +1,8 @@
 """Plays histories and reports what differs. Used by the tests and by `differential.run`."""
 
+import os
 import random
+import shutil
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ FLEETS = {
 }
 """Daemons per zone; each fleet is compared with one of `ovn-ic` alone."""
 _MEMORY = Path("/dev/shm")
+_PREFIX = "isthmus-histories-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,20 @@ class Player:
         return play.differences()
 
     def _build(self) -> World:
-        parent = _MEMORY if _MEMORY.is_dir() else None
-        name = tempfile.TemporaryDirectory(prefix="isthmus-", dir=parent)
+        parent = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
+        _remove_leftovers(parent)
+        name = tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent)
         directory = Path(self._stack.enter_context(name))
         self._world = self._stack.enter_context(world_in(directory, self._kinds))
         return self._world
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Remove what killed runs left; their processes have died with them."""
+    for path in parent.glob(f"{_PREFIX}*"):
+        owner = path.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def fresh_seeds(count: int) -> Iterator[int]:
