@@ -29,8 +29,8 @@ TNL_KEY = "requested-tnl-key"
 ORPHANS = (26, 3)
 """The version of `ovn-ic` from which on it deletes routes whose port is gone."""
 LEARNS_ONCE = (26, 3)
-"""The version of `ovn-ic` from which on it does not learn a route twice, or keep one that is gone, when
-the port that it was learned through is replaced."""
+"""The version of `ovn-ic` from which on it does not learn a route twice, or keep one that is gone,
+when the port that it was learned through is replaced."""
 REACHABLE = (26, 3)
 """The version of `ovn-ic` from which on it does not learn what the port cannot reach."""
 ROUTER_IDS = (25, 3)
