@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from isthmus.model.operations import Delete, Insert, Mutate, Ref, Value, set_keys
@@ -155,6 +155,7 @@ HISTORY = st.lists(
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@example(history=[(0, _route, 3, False), (0, _drift, 1, False)], chance=0)
 @given(history=HISTORY, chance=st.integers(0, 1000))
 def test_incremental_equals_recompute(
     history: list[tuple[int, object, int, bool]], chance: int

@@ -125,7 +125,7 @@ class RoutePolicies(IntentReconciler[Network]):
 
     def _of_router_port(self, change: Change) -> Iterable[Network]:
         reach = {
-            row.networks if is_ours(row.external_ids) else frozenset()
+            (row.networks, frozenset(row.external_ids.items()))
             for row in change.sides
             if isinstance(row, LogicalRouterPort)
         }
