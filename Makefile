@@ -10,6 +10,9 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 # Building networks takes root.
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+# Where `make kube-assets` has put what it built: root would look elsewhere.
+KUBE_ENV = env XDG_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" \
+    KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-}" PATH="$$PATH"
 
 .PHONY: help
 help: ## list the targets
@@ -34,11 +37,15 @@ check: venv ## check format, lint, types and layers, run unit and property tests
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q -n auto -m 'not ovn and not lab'
+	$(BIN)/pytest -q -n auto -m 'not ovn and not kube and not lab'
 
 .PHONY: test
 test: check ## check, then test with real databases and networks; skips what needs root or packages
 	@bash scripts/test.sh
+
+.PHONY: kube-assets
+kube-assets: ## find a Kubernetes API server, or build one with Go, once; 10 min, quick when done
+	@bash scripts/kube-assets.sh
 
 .PHONY: test-differential
 test-differential: setup ## play 1300 random histories through ovn-ic and ours, record the result; 20 min
@@ -48,13 +55,24 @@ test-differential: setup ## play 1300 random histories through ovn-ic and ours, 
 test-ovn-matrix: setup ## test the engine with newer OVN, in Debian suites built once (SUITES=sid)
 	@bash scripts/ovn-matrix.sh $(or $(SUITES),sid)
 
+.PHONY: test-live-edits
+test-live-edits: setup ## count the packets that live edits lose, 2 min (RECORD=1: write them to docs)
+	@$(SUDO) env ISTHMUS_REQUIRE_ALL=1 $(if $(RECORD),ISTHMUS_RECORD_LIVE_EDITS=1) PYTHONDONTWRITEBYTECODE=1 \
+	    $(BIN)/pytest -q -p no:cacheprovider tests/lab/test_live_edits.py
+
+.PHONY: test-container
+test-container: setup ## carry out the container file in a Debian directory, and run what it makes; 5 min
+	@$(SUDO) env ISTHMUS_CONTAINER=1 PYTHONDONTWRITEBYTECODE=1 \
+	    $(BIN)/pytest -q -p no:cacheprovider tests/container
+
 .PHONY: bench
-bench: setup ## measure Isthmus beside ovn-ic, 15 min (QUICK=1: 2 min); results in bench/results
+bench: setup ## measure Isthmus beside ovn-ic, 20 min (QUICK=1: 3 min); results in bench/results
 	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 .PHONY: demo
-demo: setup ## build two clusters on this machine, join them, show pods reaching each other
-	@$(SUDO) $(BIN)/isthmus lab demo
+demo: setup ## build two clusters here, join them, show pods reaching each other (KUBE=1: by kubectl)
+	@$(if $(KUBE),$(MAKE) kube-assets)
+	@$(SUDO) $(if $(KUBE),$(KUBE_ENV)) $(BIN)/isthmus lab demo $(if $(KUBE),--kube)
 
 .PHONY: down
 down: venv ## remove what `make demo` has built

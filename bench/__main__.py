@@ -16,7 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import learned_routes, mesh
+from bench import kubernetes, learned_routes, mesh
+from isthmus_lab import kube_assets
 
 RESULTS = Path(__file__).parent / "results"
 DAEMONS = ("isthmus", "ovn-ic")
@@ -26,18 +27,22 @@ def main() -> None:
     """Measure, print, and keep the results."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, no large cases")
-    parser.add_argument("--only", choices=("learned", "mesh"), help="one of the scenarios")
+    parser.add_argument(
+        "--only", choices=("learned", "mesh", "kubernetes"), help="one of the scenarios"
+    )
     parser.add_argument("--output", type=Path, help="where the JSON goes")
     arguments = parser.parse_args()
     began = time.strftime("%Y-%m-%d")
     results: dict[str, list[dict[str, Any]]] = {}
-    if arguments.only != "mesh":
-        results["learned_routes"] = _learned(quick=arguments.quick)
-    if arguments.only != "learned":
-        results["mesh"] = _mesh(quick=arguments.quick)
+    scenarios = {"learned": _learned, "mesh": _mesh, "kubernetes": _kubernetes}
+    names = {"learned": "learned_routes"}
+    for name, scenario in scenarios.items():
+        if arguments.only in {None, name}:
+            results[names.get(name, name)] = scenario(quick=arguments.quick)
     for name, rows in results.items():
-        print(f"\n{name}")
-        _print(rows)
+        if rows:
+            print(f"\n{name}")
+            _print(rows)
     facts = {"date": began, "quick": arguments.quick, "versions": _versions(), **_machine()}
     output = arguments.output or RESULTS / f"{began}-ovn-{_versions()['ovn']}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +71,17 @@ def _mesh(*, quick: bool) -> list[dict[str, Any]]:
         for daemon in DAEMONS:
             rows.append(asdict(mesh.measure(daemon, zones, 2 if quick else 3)))
             _say(rows[-1])
+    return rows
+
+
+def _kubernetes(*, quick: bool) -> list[dict[str, Any]]:
+    if missing := kube_assets.missing():
+        print(f"kubernetes: not measured, for want of {', '.join(missing)}", file=sys.stderr)
+        return []
+    rows = []
+    for subnets, nodes in ((50, 20),) if quick else ((50, 20), (200, 1000), (200, 5000)):
+        rows.append(asdict(kubernetes.measure(subnets, nodes, 20 if quick else 100)))
+        _say(rows[-1])
     return rows
 
 

@@ -1,14 +1,18 @@
 """What all tests share: which of them can run on this machine, and that none has a deadline.
 
-Tests marked `ovn` or `lab` are skipped, with the reason, where their programs or rights are
+Tests marked `ovn`, `kube` or `lab` are skipped, with the reason, where their programs or rights are
 missing. With ISTHMUS_REQUIRE_ALL=1 (continuous integration) that is a failure instead.
 """
 
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from isthmus_lab import kube_assets
+from support.kube import TestServer, running_server
 
 # On a busy machine any example may take long; that is no fault of the code.
 settings.register_profile("isthmus", deadline=None, print_blob=True)
@@ -31,8 +35,15 @@ def _missing(programs: tuple[str, ...]) -> str:
     return f"not installed: {', '.join(found)}; `make setup` installs them" if found else ""
 
 
+def _missing_kube() -> str:
+    found = kube_assets.missing()
+    return f"not there: {', '.join(found)}; `make kube-assets` builds them" if found else ""
+
+
 def _obstacle(item: pytest.Item) -> str:
     """Why the test cannot run here; empty if it can."""
+    if item.get_closest_marker("kube") and (missing := _missing_kube()):
+        return missing
     if item.get_closest_marker("lab"):
         if os.geteuid() != 0:
             return "building network namespaces needs root"
@@ -49,3 +60,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(obstacle, pytrace=False)
     if obstacle:
         pytest.skip(obstacle)
+
+
+@pytest.fixture(scope="session")
+def _kube_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    with running_server(tmp_path_factory.mktemp("kube")) as server:
+        yield server
+
+
+@pytest.fixture
+def kube(_kube_server: TestServer) -> TestServer:
+    """A real API server with Kube-OVN's kinds, shared by all tests and empty before each."""
+    _kube_server.clear()
+    return _kube_server

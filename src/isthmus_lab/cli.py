@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from isthmus.cli.output import Output, OutputOption, console, error_console, print_json
-from isthmus_lab import netns, processes, removal, topology
+from isthmus_lab import kube_assets, netns, processes, removal, topology
 from isthmus_lab.columns import columns, command
-from isthmus_lab.demo import LIMIT_S, Demo
+from isthmus_lab.demo import DEFAULT, LIMIT_S, Demo
 from isthmus_lab.errors import lab_error
 from isthmus_lab.lab import Lab
 from isthmus_lab.names import STATE_VARIABLE, Places, state_base
@@ -21,8 +21,6 @@ from isthmus_lab.requirements import require_root
 from isthmus_lab.status import LabStatus, status_of
 
 app = typer.Typer(no_args_is_help=True, help="Real clusters on this machine, to try Isthmus on.")
-
-DEFAULT = "demo"
 
 NameOption = Annotated[
     str, typer.Option("--name", "-n", envvar="ISTHMUS_LAB_NAME", help="The lab.")
@@ -33,6 +31,9 @@ RenameOption = Annotated[
 StateOption = Annotated[
     Path | None,
     typer.Option("--state", envvar=STATE_VARIABLE, help="The directory of all labs."),
+]
+KubeOption = Annotated[
+    bool, typer.Option("--kube", help="Give every cluster a Kubernetes API server.")
 ]
 NoJoinOption = Annotated[
     bool, typer.Option("--no-join", help="Do not write ovn-ic-config: the clusters stay apart.")
@@ -58,10 +59,11 @@ def up(
     ] = DEFAULT,
     name: RenameOption = "",
     no_join: NoJoinOption = False,
+    kube: KubeOption = False,
     state: StateOption = None,
 ) -> None:
     """Build a lab; one of the same name is removed first."""
-    wanted = topology.load(topology.find(file), name=name)
+    wanted = _load(file, name, kube=kube)
     with progress(f"building the lab {wanted.name}") as report:
         lab = Lab.up(wanted, join=not no_join, report=report, base=state)
         report(f"the lab {wanted.name} is up")
@@ -143,10 +145,31 @@ def execute(
 ) -> None:
     """Run a command on a node or in a pod, with OVN's tools set to its databases."""
     require_root()
-    namespace, env = Lab.attach(name, state).host(host)
     # click leaves the separator in when it comes after the first argument.
     words = command[1:] if command and command[0] == "--" else command or []
-    words = words or [os.environ.get("SHELL") or "sh"]
+    _become(Lab.attach(name, state), host, words or [os.environ.get("SHELL") or "sh"])
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def kubectl(
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster, e.g. az1.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGUMENT…]", help="What kubectl is to do.")
+    ] = None,
+    name: NameOption = DEFAULT,
+    state: StateOption = None,
+) -> None:
+    """Run kubectl as the administrator of a cluster of a lab that was made with --kube."""
+    require_root()
+    lab = Lab.attach(name, state)
+    words = arguments[1:] if arguments and arguments[0] == "--" else arguments or []
+    host = lab.kube_cluster(cluster).plan.central.name
+    _become(lab, host, [kube_assets.required(kube_assets.KUBECTL), *words])
+
+
+def _become(lab: Lab, host: str, words: list[str]) -> NoReturn:
+    """Go on as another program on a node or in a pod. Raises: LabError."""
+    namespace, env = lab.host(host)
     netns.enter(namespace)
     try:
         os.execvpe(words[0], words, processes.environment(env))  # noqa: S606 - no shell wanted
@@ -191,10 +214,11 @@ def demo(
     limit: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="How long a change may take.")
     ] = LIMIT_S,
+    kube: KubeOption = False,
 ) -> None:
     """Build a lab, join its clusters and show pods reaching each other; exit 0 if all held."""
     shown = Demo(console(), limit)
-    lab = shown.run(topology.load(topology.find(file), name=name))
+    lab = shown.run(_load(file, name, kube=kube))
     out = console()
     out.print("\nSummary", style="bold")
     out.print(shown.summary())
@@ -202,6 +226,11 @@ def demo(
     _say_next(lab)
     if not shown.passed:
         raise typer.Exit(1)
+
+
+def _load(file: str, name: str, *, kube: bool) -> topology.Topology:
+    wanted = topology.load(topology.find(file), name=name)
+    return wanted.model_copy(update={"kubernetes": True}) if kube else wanted
 
 
 def _say_next(lab: Lab) -> None:
@@ -215,6 +244,9 @@ def _say_next(lab: Lab) -> None:
     ]
     if pod is not None:
         hints.append(("a shell in a pod", command("lab", "exec", *option, pod.name)))
+    if lab.plan.topology.kubernetes:
+        subnets = [lab.plan.clusters[0].name, "get", "subnets"]
+        hints.append(("Kubernetes", command("lab", "kubectl", *option, *subnets)))
     if name == DEFAULT:
         hints.append(("a third cluster", command("lab", "add", "third-cluster")))
     remove = f"make down, or {command('lab', 'down')}" if name == DEFAULT else ""

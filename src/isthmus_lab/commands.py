@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from isthmus_lab.kube_roles import ACCOUNT
+from isthmus_lab.kube_server import KubeServer
 from isthmus_lab.kubeovn import ROUTER
 from isthmus_lab.names import FABRIC, IC, Places
 from isthmus_lab.plan import (
@@ -128,8 +130,10 @@ def vswitch_configuration(
         "ovn-remote": remote,
         "ovn-encap-type": "geneve",
         "ovn-encap-ip": str(node.tunnel_ip),
-        "ovn-is-interconn": "true" if node.gateway else "false",
     }
+    if not cluster.kubernetes:
+        # Otherwise the Node's label decides, see `node_agent`.
+        ids["ovn-is-interconn"] = "true" if node.gateway else "false"
     commands = [
         ["set", "Open_vSwitch", ".", *(f'external_ids:{key}="{ids[key]}"' for key in ids)],
         ["add-br", "br-int"],
@@ -208,7 +212,7 @@ def ic_databases(places: Places, plan: LabPlan) -> list[str]:
     return [
         *(isthmus(), "ic-db", "run"),
         *("--data-dir", str(places.db(IC)), "--run-dir", str(places.run(IC))),
-        *("--listen", str(plan.ic[0].ip)),
+        *("--listen", str(plan.ic[0].ip), "--insecure"),
         *("--nb-port", str(IC_NB_PORT), "--sb-port", str(IC_SB_PORT)),
         *switches,
     ]
@@ -217,11 +221,27 @@ def ic_databases(places: Places, plan: LabPlan) -> list[str]:
 def engine(places: Places, cluster: ClusterPlan) -> list[str]:
     """Isthmus in a cluster: controller and engine."""
     run = places.run(cluster.central.name)
+    manifests = ["--manifests", str(places.manifests(cluster.name))]
+    if cluster.kubernetes:
+        kubeconfig = kube_server(places, cluster).kubeconfig_of(ACCOUNT)
+        manifests = ["--kubernetes", "--kubeconfig", str(kubeconfig)]
     return [
-        *(isthmus(), "run", "--manifests", str(places.manifests(cluster.name))),
+        *(isthmus(), "run", *manifests),
         *("--ovnnb-db", f"unix:{run / 'ovnnb_db.sock'}"),
         *("--ovnsb-db", f"unix:{run / 'ovnsb_db.sock'}"),
     ]
+
+
+def kube_server(places: Places, cluster: ClusterPlan) -> KubeServer:
+    """The API server of a cluster, on the loopback interface of its central node."""
+    return KubeServer(places.kube(cluster.name))
+
+
+def node_agent(places: Places, cluster: ClusterPlan) -> list[str]:
+    """What plays Kube-OVN's daemon on the nodes of a cluster: one process for all."""
+    kubeconfig = str(kube_server(places, cluster).kubeconfig)
+    sockets = [f"{node.name}={places.run(node.name) / 'db.sock'}" for node in cluster.nodes]
+    return [sys.executable, "-m", "isthmus_lab.node_agent", kubeconfig, *sockets]
 
 
 def pod_server(places: Places, cluster: ClusterPlan) -> list[str]:

@@ -8,17 +8,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from shlex import join
 
 from rich.console import Console
 
-from isthmus_lab import probe
-from isthmus_lab.columns import columns
+from isthmus_lab import kubeovn, probe
+from isthmus_lab.columns import columns, command
 from isthmus_lab.errors import LabError, lab_error
-from isthmus_lab.lab import Lab
+from isthmus_lab.kube_objects import KubectlObjects, Objects
+from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.plan import ClusterPlan, SubnetPlan
 from isthmus_lab.probe import Path
 from isthmus_lab.topology import Topology
 from isthmus_lab.waiting import wait_until
+
+DEFAULT = "demo"
+"""The name of the lab that commands mean if they name none."""
 
 LIMIT_S = 30.0
 """For a change to reach every cluster: tens of times what it takes."""
@@ -68,6 +73,7 @@ class Demo:
         paths = probe.paths(lab.plan.pods, lab.plan.pods)
         self._join(lab, paths)
         self._show(lab)
+        self._status(lab)
         self._traffic(lab, paths)
         self._close_and_open(lab, paths)
         return lab
@@ -90,13 +96,50 @@ class Demo:
         with self._check("before, no pod reaches another cluster"):
             _expect_silence(lab, paths)
         for cluster in lab.plan.clusters:
-            handle = lab.cluster(cluster.name)
-            handle.join()
+            self._objects(lab, cluster).apply(kubeovn.config_map(lab.plan, cluster))
             self._reached(f"cluster {cluster.name}: ovn-ic-config written")
         with self._check("the first ping from cluster to cluster"):
             wait_until(lambda: probe.ping(lab.places, paths), self.limit_s, "the first ping")
         with self._check("every pod reaches every pod of the other clusters"):
             _wait_for_all(lab, paths, self.limit_s)
+
+    def _objects(self, lab: Lab, cluster: ClusterPlan) -> Objects:
+        """The objects of a cluster; where it has an API server, edited by kubectl for all to see.
+
+        Raises from there: LabError.
+        """
+        handle = lab.cluster(cluster.name)
+        if not cluster.kubernetes:
+            return handle.objects
+
+        def kubectl(arguments: list[str]) -> str:
+            option = [] if lab.places.lab == DEFAULT else ["-n", lab.places.lab]
+            self._print(f"# {command('lab', 'kubectl', *option, cluster.name, join(arguments))}")
+            said = handle.kubectl(*arguments)
+            self._print(said)
+            return said
+
+        return KubectlObjects(kubectl, lab.places.manifests(cluster.name))
+
+    def _status(self, lab: Lab) -> None:
+        """What Isthmus says in the clusters themselves."""
+        for cluster in lab.plan.clusters:
+            if cluster.kubernetes and cluster.isthmus:
+                self._title(f"Status of {cluster.name}, in Kubernetes: ovn-ic-status")
+                with self._check(f"ovn-ic-status of {cluster.name} says that it is joined"):
+                    self._expect_joined(lab.cluster(cluster.name))
+
+    def _expect_joined(self, handle: ClusterHandle) -> None:
+        conditions = ["accepted", "joined", "conflict", "degraded"]
+        cells = ",".join(f"{name.upper()}:.data.{name}" for name in ["zone", *conditions])
+        get = ["get", "configmap", "ovn-ic-status", "-n", kubeovn.NAMESPACE]
+        wanted = ["True", "True", "False", "False"]
+
+        def joined() -> str:
+            said = handle.kubectl(*get, "-o", f"custom-columns={cells}", "--ignore-not-found")
+            return said if said.split()[-len(wanted) :] == wanted else ""
+
+        self._print(wait_until(joined, self.limit_s, "the conditions to say so", interval_s=0.2))
 
     def _show(self, lab: Lab) -> None:
         self._title("Who takes part: isthmus show")
@@ -132,8 +175,8 @@ class Demo:
         inside = {pod.name for pod in cluster.pods if pod.subnet == subnet.name}
         closed = [path for path in paths if {path.source.name, path.target.name} & inside]
         rest = [path for path in paths if path not in closed]
-        manifests = lab.cluster(cluster.name).manifests
-        manifests.merge("Subnet", subnet.name, "spec", {"disableInterConnection": True})
+        objects = self._objects(lab, cluster)
+        objects.merge("Subnet", subnet.name, "spec", {"disableInterConnection": True})
         others = [other for other in lab.plan.clusters if other != cluster]
         with self._check(f"its route is gone in {', '.join(other.name for other in others)}"):
             wait_until(
@@ -148,7 +191,7 @@ class Demo:
                 "silence of the subnet",
             )
             _wait_for_all(lab, rest, self.limit_s)
-        manifests.merge("Subnet", subnet.name, "spec", {"disableInterConnection": False})
+        objects.merge("Subnet", subnet.name, "spec", {"disableInterConnection": False})
         with self._check("set back to false, the route is there again"):
             wait_until(
                 lambda: all(_shows(lab, other, subnet, present=True) for other in others),

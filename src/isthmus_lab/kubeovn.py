@@ -20,6 +20,9 @@ from isthmus_lab.plan import (
 )
 from isthmus_lab.topology import Network
 
+NAMESPACE = "kube-system"
+"""Where Kube-OVN's ConfigMaps are."""
+
 ROUTER = "ovn-cluster"
 """The router of the default VPC."""
 
@@ -155,7 +158,7 @@ def config_map(lab: LabPlan, cluster: ClusterPlan) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "ovn-ic-config", "namespace": "kube-system"},
+        "metadata": {"name": "ovn-ic-config", "namespace": NAMESPACE},
         "data": {
             "enable-ic": "true",
             "az-name": cluster.az_name,
@@ -176,7 +179,10 @@ def objects(cluster: ClusterPlan) -> Iterator[dict[str, Any]]:
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": node.name},
-            "status": {"addresses": [*addresses, {"type": "Hostname", "address": node.name}]},
+            "status": {
+                "addresses": [*addresses, {"type": "Hostname", "address": node.name}],
+                "conditions": [{"type": "Ready", "status": "True", "reason": "Lab"}],
+            },
         }
     for subnet in (cluster.join, *cluster.subnets):
         yield {

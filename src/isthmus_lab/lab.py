@@ -14,6 +14,10 @@ from typing import TypeVar
 
 from isthmus_lab import commands, kubeovn, processes, removal, requirements
 from isthmus_lab.errors import lab_error
+from isthmus_lab.kube_api import KubeApi
+from isthmus_lab.kube_assets import KUBECTL, required
+from isthmus_lab.kube_objects import Objects, objects_of
+from isthmus_lab.kube_starter import kube_api
 from isthmus_lab.lock import locked
 from isthmus_lab.manifests import Manifests
 from isthmus_lab.names import FABRIC, IC, TAG, Places, state_base
@@ -21,6 +25,7 @@ from isthmus_lab.plan import ClusterPlan, LabPlan, NodePlan, PodPlan, make_plan
 from isthmus_lab.removal import Remains
 from isthmus_lab.starter import Report, Starter
 from isthmus_lab.topology import Topology, dump, extend, load
+from isthmus_lab.waiting import wait_until
 
 T = TypeVar("T")
 
@@ -65,7 +70,7 @@ class Lab:
         """
         places, plan = Places(topology.name, base or state_base()), make_plan(topology)
         needed = plan.runs_ic or any(cluster.isthmus for cluster in plan.clusters)
-        requirements.check(isthmus_needed=needed)
+        requirements.check(isthmus_needed=needed, kubernetes=topology.kubernetes)
         with locked(places):
             if removal.remove(places):
                 report(f"removed what was left of the lab {places.lab}")
@@ -120,6 +125,17 @@ class Lab:
         """A cluster, to work with. Raises: KeyError."""
         return ClusterHandle(self, self.plan.cluster(name))
 
+    def kube_cluster(self, name: str) -> "ClusterHandle":
+        """A cluster that has an API server. Raises: LabError."""
+        if not self.plan.topology.kubernetes:
+            raise lab_error(
+                f"lab {self.places.lab}",
+                "its clusters have no API servers",
+                f"make it anew with --kube; or edit the manifests in {self.places.manifests(name)}",
+            )
+        known = {cluster.name: cluster for cluster in self.plan.clusters}
+        return ClusterHandle(self, self._named(name, known, "cluster"))
+
     def node(self, name: str) -> NodePlan:
         """A node. Raises: LabError."""
         return self._named(name, {node.name: node for node in self.plan.nodes}, "node")
@@ -153,6 +169,9 @@ class Lab:
         databases = commands.database_environment(self.places, self.plan, hosts[name], name)
         if name == IC:
             databases = {k: v for k, v in databases.items() if "_IC_" in k}
+        elif name == hosts[name].central.name and hosts[name].kubernetes:
+            kubeconfig = commands.kube_server(self.places, hosts[name]).kubeconfig
+            databases["KUBECONFIG"] = str(kubeconfig)
         return self.places.netns(name), {
             **self.places.environment(name),
             **databases,
@@ -234,22 +253,39 @@ class ClusterHandle:
 
     @property
     def manifests(self) -> Manifests:
-        """Its Kubernetes objects."""
+        """The files that hold its Kubernetes objects, where it has no API server."""
         return Manifests(self.lab.places.manifests(self.plan.name))
+
+    @property
+    def objects(self) -> Objects:
+        """Its Kubernetes objects, wherever they are."""
+        return objects_of(self.lab.places, self.plan)
+
+    @property
+    def api(self) -> KubeApi:
+        """Its API server, if it has one, as the administrator."""
+        return kube_api(self.lab.places, self.plan)
 
     def join(self) -> None:
         """Write `ovn-ic-config`."""
-        self.manifests.apply(kubeovn.config_map(self.lab.plan, self.plan))
+        self.objects.apply(kubeovn.config_map(self.lab.plan, self.plan))
 
     def leave(self) -> None:
         """Delete `ovn-ic-config`."""
-        self.manifests.delete("ConfigMap", "ovn-ic-config")
+        self.objects.delete("ConfigMap", "ovn-ic-config")
 
     def restart_isthmus(self) -> None:
         """Kill Isthmus as a crash would, and start it again. Raises: LabError."""
         host = self.plan.central.name
         self.lab.kill(host, "isthmus")
         self.lab.start(host, "isthmus", commands.engine(self.lab.places, self.plan))
+
+    def restart_api_server(self) -> None:
+        """Kill the API server as a crash would, and start it again. Raises: LabError."""
+        host, server = self.plan.central.name, commands.kube_server(self.lab.places, self.plan)
+        self.lab.kill(host, "kube-apiserver")
+        self.lab.start(host, "kube-apiserver", server.apiserver())
+        wait_until(self.api.is_ready, 60.0, f"the API server of {self.plan.name} to be ready")
 
     def isthmus_log(self) -> str:
         """What Isthmus has logged since the lab was made."""
@@ -260,6 +296,11 @@ class ClusterHandle:
         """The prefixes that its router has learned, as OVN holds them. Raises: LabError."""
         lines = self.nbctl("lr-route-list", kubeovn.ROUTER).splitlines()
         return {line.split()[0] for line in lines if "(learned)" in line}
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl as the administrator of the cluster. Raises: LabError."""
+        host = self.plan.central.name
+        return self.lab.run(host, [required(KUBECTL), *arguments])
 
     def nbctl(self, *command: str) -> str:
         """Run ovn-nbctl on the cluster's NB database. Raises: LabError."""

@@ -26,6 +26,10 @@ class Manifests:
         """The file of an object."""
         return self.directory / f"{kind.lower()}-{name}.yaml"
 
+    def exists(self, kind: str, name: str) -> bool:
+        """Whether there is such an object."""
+        return self.path(kind, name).exists()
+
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """An object. Raises: FileNotFoundError."""
         found: dict[str, Any] = yaml.safe_load(self.path(kind, name).read_text(encoding="utf-8"))

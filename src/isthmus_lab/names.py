@@ -87,6 +87,10 @@ class Places:
         """The directory of manifests that stands for the cluster's Kubernetes API."""
         return self.root / "clusters" / cluster / "manifests"
 
+    def kube(self, cluster: str) -> Path:
+        """The directory of the cluster's API server, if it has one."""
+        return self.root / "clusters" / cluster / "kube"
+
     def environment(self, host: str) -> dict[str, str]:
         """What makes the tools and daemons of OVS and OVN on a node use its own places."""
         run, db, logs = map(str, (self.run(host), self.db(host), self.logs(host)))

@@ -114,6 +114,7 @@ class ClusterPlan:
         gateways: node names, in order of preference.
         subnets: without the join subnet.
         isthmus: whether the lab runs Isthmus for it.
+        kubernetes: whether it has an API server.
     """
 
     name: str
@@ -124,6 +125,7 @@ class ClusterPlan:
     subnets: tuple[SubnetPlan, ...]
     join: SubnetPlan
     isthmus: bool
+    kubernetes: bool = False
 
     @property
     def central(self) -> NodePlan:
@@ -186,6 +188,7 @@ def make_plan(topology: Topology) -> LabPlan:
 def daemons_of(cluster: ClusterPlan, node: NodePlan) -> tuple[str, ...]:
     """The names of the daemons that the lab runs on a node."""
     central = ["ovsdb-ovnnb_db", "ovsdb-ovnsb_db", "ovn-northd"]
+    central += ["etcd", "kube-apiserver", "node-agent"] if cluster.kubernetes else []
     central += ["isthmus"] if cluster.isthmus else []
     central += ["pod-server"] if cluster.pods else []
     every = ("ovsdb-conf", "ovs-vswitchd", "ovn-controller")
@@ -231,6 +234,7 @@ def _cluster(topology: Topology, cluster: Cluster, nodes_before: int) -> Cluster
         subnets=subnets,
         join=join,
         isthmus=topology.runs_isthmus(cluster),
+        kubernetes=topology.kubernetes,
     )
 
 

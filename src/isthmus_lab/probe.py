@@ -4,10 +4,8 @@ Used by tests and the demo. The sockets are made inside the pods' namespaces, so
 takes the way that a packet of the pod takes.
 """
 
-import os
 import selectors
 import socket
-import struct
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +14,13 @@ from http.client import HTTPConnection, HTTPException
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
+from isthmus_lab import icmp
 from isthmus_lab.names import Places
 from isthmus_lab.netns import inside
 from isthmus_lab.plan import PodPlan
 from isthmus_lab.pod_server import PORT
 
 Address: TypeAlias = IPv4Address | IPv6Address
-
-_ECHO = {4: (8, 0), 6: (128, 129)}
-"""Type of request and reply: RFC 792, RFC 4443."""
 
 _THREADS = 16
 
@@ -79,7 +75,7 @@ def ping(places: Places, wanted: Sequence[Path], timeout_s: float = 0.5) -> dict
     with selectors.DefaultSelector() as selector:
         sent: dict[Path, float] = {}
         for path in wanted:
-            link = _echo_socket(places, path)
+            link = icmp.echo_socket(places.netns(path.source.name), path.address.version)
             selector.register(link, selectors.EVENT_READ, path)
             sent[path] = time.monotonic()
             _send_echo(link, path)
@@ -93,16 +89,6 @@ def ping(places: Places, wanted: Sequence[Path], timeout_s: float = 0.5) -> dict
     return answered
 
 
-def _echo_socket(places: Places, path: Path) -> socket.socket:
-    with inside(places.netns(path.source.name)):
-        if path.address.version == 4:
-            link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        else:
-            link = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-    link.setblocking(False)
-    return link
-
-
 def _socket(found: object) -> socket.socket:
     if not isinstance(found, socket.socket):
         raise TypeError("only sockets are registered")
@@ -110,14 +96,8 @@ def _socket(found: object) -> socket.socket:
 
 
 def _send_echo(link: socket.socket, path: Path) -> None:
-    request, _ = _ECHO[path.address.version]
-    payload = _payload(path)
-    packet = struct.pack("!BBHHH", request, 0, 0, os.getpid() & 0xFFFF, 1) + payload
-    if path.address.version == 4:
-        # The kernel fills it in for ICMPv6 only (RFC 3542).
-        packet = packet[:2] + struct.pack("!H", _checksum(packet)) + packet[4:]
     try:
-        link.sendto(packet, (str(path.address), 0))
+        link.sendto(icmp.request(path.address.version, _payload(path)), (str(path.address), 0))
     except OSError:
         # Not even a route: it counts as unanswered.
         return
@@ -133,21 +113,10 @@ def _is_reply(found: object, path: Path) -> bool:
         packet, sender = link.recvfrom(2048)
     except OSError:
         return False
-    if path.address.version == 4:
-        packet = packet[(packet[0] & 0xF) * 4 :]
-    _, reply = _ECHO[path.address.version]
     # A raw socket sees the replies of all others in its namespace, too.
-    return packet[0] == reply and sender[0] == str(path.address) and packet[8:] == _payload(path)
-
-
-def _checksum(packet: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    total: int = sum(struct.unpack(f"!{len(packet) // 2}H", packet[: len(packet) // 2 * 2]))
-    if len(packet) % 2:
-        total += packet[-1] << 8
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return sender[0] == str(path.address) and (
+        icmp.reply(path.address.version, packet) == _payload(path)
+    )
 
 
 def http(places: Places, wanted: Sequence[Path], timeout_s: float = 2.0) -> dict[Path, str]:

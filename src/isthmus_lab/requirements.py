@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from isthmus.model.problems import Problem
+from isthmus_lab import kube_assets, kube_roles
 from isthmus_lab.commands import isthmus
 from isthmus_lab.errors import LabError, lab_error
 
@@ -30,8 +32,12 @@ SCHEMAS = {
 """Database files by name, and their schemas."""
 
 
-def check(*, isthmus_needed: bool) -> None:
+def check(*, isthmus_needed: bool, kubernetes: bool = False) -> None:
     """Make sure that a lab can be built.
+
+    Args:
+        isthmus_needed: whether it runs Isthmus.
+        kubernetes: whether it runs API servers.
 
     Raises:
         LabError: we are not root, or programs are missing.
@@ -62,8 +68,24 @@ def check(*, isthmus_needed: bool) -> None:
                 remedy="run `make setup`",
             )
         )
+    if kubernetes:
+        problems += _kubernetes()
     if problems:
         raise LabError(*problems)
+
+
+def _kubernetes() -> Iterator[Problem]:
+    """What API servers lack."""
+    if absent := kube_assets.missing():
+        yield from kube_assets.missing_error(absent).problems
+    if not kube_roles.DIRECTORY.is_dir():
+        yield Problem(
+            object="the lab",
+            key="roles",
+            value=str(kube_roles.DIRECTORY),
+            message="not there; Isthmus gets its rights in API servers from there",
+            remedy="run the lab from a checkout of the source",
+        )
 
 
 def require_root() -> None:

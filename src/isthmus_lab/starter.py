@@ -15,7 +15,8 @@ from isthmus.model.problems import Problem
 from isthmus_lab import commands, kubeovn
 from isthmus_lab.datapath import probe
 from isthmus_lab.errors import LabError
-from isthmus_lab.manifests import Manifests
+from isthmus_lab.kube_objects import objects_of
+from isthmus_lab.kube_starter import KubeStarter
 from isthmus_lab.names import FABRIC, IC, Places
 from isthmus_lab.netns import listens
 from isthmus_lab.plan import (
@@ -56,6 +57,7 @@ class Starter:
     report: Report
     _datapath: str = ""
     _centrals: dict[str, "Future[None]"] = field(default_factory=dict)
+    _apis: dict[str, "Future[None]"] = field(default_factory=dict)
 
     def build(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
         """Build the fabric and the IC databases if asked for, and some clusters.
@@ -65,11 +67,13 @@ class Starter:
         """
         nodes = [node for cluster in clusters for node in cluster.nodes]
         self._centrals = {cluster.name: Future() for cluster in clusters}
+        self._apis = {cluster.name: Future() for cluster in clusters}
         self._directories(clusters, fabric=fabric)
         self._links(nodes, fabric=fabric)
         self._datapath = self._choose_datapath()
         self.report(f"namespaces and links; data path {self._datapath}")
         tasks: list[Callable[[], None]] = [self._ic] if fabric else []
+        tasks += [partial(self._objects, cluster) for cluster in clusters]
         tasks += [partial(self._central, cluster) for cluster in clusters]
         tasks += [
             partial(self._node, cluster, node) for cluster in clusters for node in cluster.nodes
@@ -115,11 +119,7 @@ class Starter:
             for path in (self.places.run(host), self.places.db(host), self.places.logs(host)):
                 path.mkdir(parents=True)
         for cluster in clusters:
-            directory = self.places.manifests(cluster.name)
-            directory.mkdir(parents=True)
-            manifests = Manifests(directory)
-            for manifest in kubeovn.objects(cluster):
-                manifests.apply(manifest)
+            self.places.manifests(cluster.name).mkdir(parents=True)
 
     def _links(self, nodes: Sequence[NodePlan], *, fabric: bool) -> None:
         hosts = [*(n.name for n in nodes), *(pod.name for n in nodes for pod in n.pods)]
@@ -159,9 +159,25 @@ class Starter:
     def _join(self, clusters: Sequence[ClusterPlan]) -> None:
         for cluster in clusters:
             if cluster.isthmus:
-                manifests = Manifests(self.places.manifests(cluster.name))
-                manifests.apply(kubeovn.config_map(self.plan, cluster))
+                objects = objects_of(self.places, cluster)
+                objects.apply(kubeovn.config_map(self.plan, cluster))
                 self.report(f"cluster {cluster.name}: ovn-ic-config written")
+
+    def _objects(self, cluster: ClusterPlan) -> None:
+        """The cluster's Kubernetes objects, in files or in an API server."""
+        ready = self._apis[cluster.name]
+        try:
+            if cluster.kubernetes:
+                KubeStarter(self.places, self._spawn).start(cluster)
+                self.report(f"cluster {cluster.name}: API server")
+            else:
+                objects = objects_of(self.places, cluster)
+                for manifest in kubeovn.objects(cluster):
+                    objects.apply(manifest)
+        except BaseException as error:
+            ready.set_exception(error)
+            raise
+        ready.set_result(None)
 
     def _central(self, cluster: ClusterPlan) -> None:
         """The databases of a cluster, northd, and Isthmus."""
@@ -177,6 +193,7 @@ class Starter:
             ready.set_exception(error)
             raise
         ready.set_result(None)
+        self._apis[cluster.name].result()
         if cluster.isthmus:
             self._spawn(host, "isthmus", commands.engine(self.places, cluster))
         if cluster.pods:

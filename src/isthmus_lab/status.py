@@ -115,10 +115,9 @@ def _cluster(  # noqa: PLR0913, PLR0917 - one caller, which has collected all of
     chassis: set[str],
     up: set[str],
 ) -> ClusterStatus:
-    config = lab.cluster(cluster.name).manifests.path("ConfigMap", "ovn-ic-config")
     return ClusterStatus(
         name=cluster.name,
-        joined=config.exists(),
+        joined=lab.cluster(cluster.name).objects.exists("ConfigMap", "ovn-ic-config"),
         nodes=tuple(
             NodeStatus(
                 name=node.name,

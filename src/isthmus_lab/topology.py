@@ -174,12 +174,15 @@ class Topology(Model):
         datapath: OVS's `datapath_type`; `auto` probes the kernel.
         underlay: the network between the nodes.
         interconnect: whether the lab runs Isthmus and its IC databases, or a test brings its own.
+        kubernetes: whether every cluster has an API server; otherwise a directory of manifests
+            takes its place.
     """
 
     name: LabName = "demo"
     family: Family = Family.IPV4
     datapath: Literal["auto", "netdev", "system"] = "auto"
     interconnect: Literal["isthmus", "none"] = "isthmus"
+    kubernetes: bool = False
     underlay: Cidr | None = None
     transit_switches: tuple[TransitSwitch, ...] = ()
     clusters: tuple[Cluster, ...] = Field(min_length=1)

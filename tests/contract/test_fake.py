@@ -40,7 +40,7 @@ from isthmus.model.rows import (
     SbEncap,
     SbPortBinding,
 )
-from isthmus.reconcile.engine import Committed
+from isthmus.reconcile.flights import Committed
 from support.fake_ovsdb import INDEXES, ROOTS, STRONG, WEAK
 from support.ovn import FILES, SCHEMAS, Servers
 from support.worlds import FakeWorld, RealWorld, World, outcome

@@ -138,6 +138,7 @@ class Contents:
         self._version = version
         self._knows_routers = version >= ROUTER_IDS
         self._labels: dict[str, str] = {}
+        self._vips_of: dict[str, set[str]] = {}
         self._label()
         self._routes: dict[Fact, dict[str, Json]] = {}
         for row in sorted(ic_sb["Route"].values(), key=lambda row: row["origin"]):
@@ -164,6 +165,7 @@ class Contents:
                     self._labels[uuid] = f"<lrp of {number}/{router['name']}>"
             for row in nb["Load_Balancer"].values():
                 self._labels[row["_uuid"]] = f"<lb {number}/{row['name']}>"
+                self._vips_of[row["_uuid"]] = set(_addresses(row))
         for row in self.ic_nb["Transit_Switch"].values():
             self._labels[row["_uuid"]] = f"<ts {row['name']}>"
         for row in self.ic_sb["Availability_Zone"].values():
@@ -236,12 +238,22 @@ class Contents:
                 canonical(row["ip_prefix"]),
                 row["nexthop"],
                 row["origin"],
-                self._ids(self._comparable(row["external_ids"]), "nb-id", "lr-id"),
+                self._ids(self._comparable(row["external_ids"]), "lr-id"),
+                self._source(row),
             )
 
     def _comparable(self, ids: Mapping[str, str]) -> dict[str, str]:
-        """A route's external_ids, as far as the version of `ovn-ic` has them."""
-        return {k: v for k, v in ids.items() if k != "lr-id" or self._knows_routers}
+        """A route's external_ids, as far as the version of `ovn-ic` has them; not its source."""
+        absent = {"nb-id"} if self._knows_routers else {"nb-id", "lr-id"}
+        return {k: v for k, v in ids.items() if k not in absent}
+
+    def _source(self, route: Mapping[str, Json]) -> str:
+        """What a route comes from; of several load balancers with one VIP, it may be any."""
+        uuid = route["external_ids"].get("nb-id", "")
+        vip = route["ip_prefix"].partition("/")[0]
+        if vip in self._vips_of.get(uuid, ()):
+            return f"<a load balancer with {vip}>"
+        return self._name(uuid) if uuid else ""
 
     def _datapath_facts(self) -> Iterator[Fact]:
         rows = self.ic_sb["Datapath_Binding"].values()
@@ -304,23 +316,25 @@ class Contents:
                 for row in rows
                 if LEARNED in row["external_ids"]
                 and self._counts(nb, row, attached.get(router["_uuid"], ()))
-                and not self._is_own_with_host_bits(row, own, _vips(nb, router))
+                and not self._is_own_in_other_words(row, own, _vips(nb, router))
             ]
             yield from learned if self._version >= LEARNS_ONCE else dict.fromkeys(learned)
 
-    def _is_own_with_host_bits(
+    def _is_own_in_other_words(
         self, row: Mapping[str, Json], own: Sequence[Mapping[str, Json]], vips: Iterable[str]
     ) -> bool:
         """Whether `ovn-ic` has learned what the router has a route or a VIP of its own for.
 
-        It compares what is written, and connected networks are written with host bits.
+        It compares what is written: connected networks are written with host bits, and a router's
+        own route may be ("10.9.9.9" is "10.9.9.9/32").
         """
         source = self.ic_sb["Route"].get(row["external_ids"][LEARNED], {"ip_prefix": ""})
-        prefix = canonical(source["ip_prefix"])
-        keys = {(canonical(other["ip_prefix"]), other["route_table"]) for other in own}
-        return prefix != source["ip_prefix"] and (
-            (prefix, row["route_table"]) in keys or any(_is_inside(vip, prefix) for vip in vips)
-        )
+        written, prefix = source["ip_prefix"], canonical(source["ip_prefix"])
+        return any(
+            (canonical(other["ip_prefix"]), other["route_table"]) == (prefix, row["route_table"])
+            and other["ip_prefix"] != written
+            for other in own
+        ) or (prefix != written and any(_is_inside(vip, prefix) for vip in vips))
 
     def _counts(self, nb: Dump, row: Mapping[str, Json], networks: Iterable[str]) -> bool:
         """Whether a learned route takes part in the comparison.
@@ -399,8 +413,13 @@ class Contents:
 def _vips(nb: Dump, router: Mapping[str, Json]) -> Iterator[str]:
     """The addresses of a router's load balancers."""
     for uuid in _set(router["load_balancer"]):
-        for vip in nb["Load_Balancer"][uuid]["vips"]:
-            yield vip.strip("[").partition("]")[0] if "[" in vip else vip.partition(":")[0]
+        yield from _addresses(nb["Load_Balancer"][uuid])
+
+
+def _addresses(load_balancer: Mapping[str, Json]) -> Iterator[str]:
+    """The addresses of a load balancer's VIPs."""
+    for vip in load_balancer["vips"]:
+        yield vip.strip("[").partition("]")[0] if "[" in vip else vip.partition(":")[0]
 
 
 def _is_inside(text: str, network: str) -> bool:

@@ -20,6 +20,10 @@ SOON = 0.5
 """Seconds: a retry that is due earlier is waited for before the engine counts as quiet."""
 
 
+class PeerDiedError(AssertionError):
+    """Real `ovn-ic` has ended: no history to compare with."""
+
+
 class Daemon(Protocol):
     """An interconnection daemon of one zone."""
 
@@ -90,7 +94,8 @@ class OvnIc:
         self._ask("resume")
 
     def turn(self) -> None:
-        assert self._control is None or self._processes.alive("ovn-ic"), "ovn-ic has died"
+        if self._control is not None and not self._processes.alive("ovn-ic"):
+            raise PeerDiedError("ovn-ic has died")
 
     def quiet(self) -> bool:
         # It answers once per turn of its main loop, after reading from its databases: between
@@ -145,7 +150,7 @@ class Isthmus:
             return True
         if loop.turn() or not loop._databases.synced >= frozenset(Database):
             return False
-        if any(link.transaction is not None for link in loop._databases._links.values()):
+        if any(link.sent for link in loop._databases._links.values()):
             return False
         due = loop._engine.next_wakeup()
         return due is None or due > time.monotonic() + SOON

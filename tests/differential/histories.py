@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from differential.daemons import PeerDiedError
 from differential.generate import history
 from differential.rpc import RpcError
 from differential.shrink import shrink
@@ -25,6 +26,7 @@ FLEETS = {
     "mixed3": ("ovn-ic", "isthmus", "ovn-ic"),
 }
 """Daemons per zone; each fleet is compared with one of `ovn-ic` alone."""
+_ATTEMPTS = 3
 _MEMORY = Path("/dev/shm")
 _PREFIX = "isthmus-histories-"
 
@@ -85,13 +87,21 @@ class Player:
         return Failure(seed, steps, found)
 
     def play(self, steps: Sequence[Step]) -> list[str]:
-        """Play steps; how the sides differ, or what broke."""
-        try:
-            return self._play(steps)
-        except (AssertionError, RpcError, OSError):
-            self._stack.close()  # whatever it is, the next history must not suffer from it
-            self._world = None
-            return traceback.format_exc().splitlines()[-3:]
+        """Play steps; how the sides differ, or what broke.
+
+        Where real `ovn-ic` ends by an assertion, which depends on the moment, it is tried again.
+        """
+        broken: list[str] = []
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._play(steps)
+            except (AssertionError, RpcError, OSError) as error:
+                self._stack.close()  # whatever it is, the next history must not suffer from it
+                self._world = None
+                broken = traceback.format_exc().splitlines()[-3:]
+                if not isinstance(error, PeerDiedError):
+                    break
+        return broken
 
     def _play(self, steps: Sequence[Step]) -> list[str]:
         world = self._world or self._build()

@@ -17,10 +17,13 @@ FIRST = os.environ.get("ISTHMUS_FIRST_SEED", "")
 
 
 @pytest.mark.parametrize("fleet", ["plain", "three", "mixed", "mixed3"])
-def test_databases_are_equal_after_any_history(fleet: str) -> None:
+def test_databases_are_equal_after_any_history(
+    fleet: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A fleet with our engine ends as one of `ovn-ic` alone, whatever has happened."""
     seeds = list(range(int(FIRST), int(FIRST) + COUNT) if FIRST else fresh_seeds(COUNT))
-    print(f"OVN {VERSION}, fleet {fleet}, seeds {seeds}")
+    with capsys.disabled():
+        print(f"\nOVN {VERSION}, fleet {fleet}, seeds {seeds}")
     with Player(fleet) as player:
         for seed in seeds:
             failure = player.check(seed)

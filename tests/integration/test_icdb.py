@@ -146,6 +146,33 @@ def test_comes_back_with_its_data(ic_db: IcDb) -> None:
         assert switches["ts1"]["subnet"] == "169.254.101.0/24,fe80:a9fe:65::/112"
 
 
+def test_forgets_zones_when_told_to(ic_db: IcDb) -> None:
+    """The one that is silent for so long goes, and is logged; others and unknown ones stay."""
+    sb = f"tcp:{ic_db.address}:{ic_db.sb_port}"
+
+    def zones() -> set[str]:
+        select = {"op": "select", "table": "Availability_Zone", "where": []}
+        [result] = ic_db.transact(json.dumps(["OVN_IC_Southbound", select]), sb)
+        rows = result["rows"]
+        assert isinstance(rows, list)
+        return {row["name"] for row in rows}
+
+    now = int(time.time())
+    signs = [["isthmus-alive-dead", str(now - 5000)], ["isthmus-alive-asleep", str(now - 2000)]]
+    operations: list[dict[str, object]] = [
+        {"op": "insert", "table": "Availability_Zone", "row": {"name": name}, "uuid-name": name}
+        for name in ("dead", "asleep", "unknown")
+    ]
+    operations += [
+        {"op": "insert", "table": "IC_SB_Global", "row": {"external_ids": ["map", signs]}},
+    ]
+    with ic_db.running():
+        ic_db.transact(json.dumps(["OVN_IC_Southbound", *operations]), sb)
+    with ic_db.running("--forget-zones-after=4000"):
+        wait_for(lambda: zones() == {"asleep", "unknown"}, "the dead one is gone")
+    assert "zone dead is forgotten" in ic_db.log.read_text()
+
+
 def test_listens_on_ipv6(tmp_path: Path) -> None:
     """An IPv6 address works like any other."""
     ic_db = IcDb(tmp_path, "::1")
@@ -217,7 +244,7 @@ def test_a_port_in_use_is_named(ic_db: IcDb) -> None:
 def test_a_foreign_address_is_named(ic_db: IcDb) -> None:
     """An address of another machine cannot be listened on."""
     assert "--listen = '192.0.2.1': is not an address of this machine" in ic_db.refused(
-        "--listen=192.0.2.1"
+        "--listen=192.0.2.1", "--insecure"
     )
 
 
@@ -287,7 +314,9 @@ def test_a_clustered_database_is_named(ic_db: IcDb) -> None:
     schema = "/usr/share/ovn/ovn-ic-nb.ovsschema"
     create = ["ovsdb-tool", "create-cluster", str(file), schema, "tcp:127.0.0.1:6647"]
     subprocess.run(create, check=True)
-    assert "is a member of a Raft cluster" in ic_db.refused()
+    said = ic_db.refused()
+    assert "is a member of a Raft cluster, and no members are given" in said
+    assert "NODE_IPS" in said
 
 
 @pytest.mark.parametrize(

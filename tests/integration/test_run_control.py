@@ -1,5 +1,6 @@
 """`isthmus run --unixctl`: the same control commands as `isthmus ovn-ic` has."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,25 @@ def test_it_is_paused_resumed_and_stopped(cluster: Cluster) -> None:
     ask(cluster, "exit")
     wait_until(lambda: not cluster.servers.alive("run"), "it ends")
     assert not (cluster.servers.directory / "run.ctl").exists()
+
+
+def test_status_says_joined_or_why_not(cluster: Cluster) -> None:
+    """`isthmus status` names the one thing that is missing, and exits 0 once nothing is."""
+
+    def status(*flags: str) -> "subprocess.CompletedProcess[str]":
+        socket = f"--unixctl={cluster.servers.directory / 'run.ctl'}"
+        return subprocess.run(
+            [PROGRAM, "status", socket, *flags], capture_output=True, text=True, check=False
+        )
+
+    wait_until(lambda: "NoGateway" in status().stdout, "nothing serves the port")
+    assert status().stdout.startswith("not joined (NoGateway) since 20")
+    assert status("-q").returncode == 1
+    cluster.zone.sbctl("lsp-bind", "cr-az1-ts", "gw1")
+    wait_until(lambda: status("-q").returncode == 0, "it is joined")
+    said = status("-o", "json")
+    assert json.loads(said.stdout)["transitSwitches"][0]["gateway"] == "node1"
+    assert "zone az1 is connected with az2 over ts" in status().stdout
 
 
 def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:

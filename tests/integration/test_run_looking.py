@@ -87,7 +87,8 @@ def test_show_as_json(site: Site) -> None:
         [{"type": "geneve", "ip": "192.0.2.2"}],
     )
     assert [port["name"] for port in gateway["ports"]] == ["ts-az2"]
-    assert found["transit_switches"] == [{"name": "ts", "subnet": "169.254.100.0/24", "zones": 2}]
+    switch = {"name": "ts", "subnet": "169.254.100.0/24", "zones": 2, "network": ""}
+    assert found["transit_switches"] == [switch]
 
 
 def test_routes(site: Site) -> None:

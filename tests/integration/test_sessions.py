@@ -299,6 +299,18 @@ def test_a_lock_has_one_owner_at_a_time(servers: Servers, connect: Connect) -> N
     assert second.transact(Insert(LogicalRouter, {"name": "r"})) == Reply(committed=True)
 
 
+def test_transactions_end_in_the_order_in_which_they_were_sent(
+    servers: Servers, connect: Connect
+) -> None:
+    """A second may be sent before the first has ended; each has its own end."""
+    servers.serve(NB)
+    client = connect(servers.socket(NB)).sync()
+    client.session.transact([Insert(LogicalRouter, {"colour": "red"})], "bad")
+    client.session.transact([Insert(LogicalRouter, {"name": "r"})], "good")
+    assert not client.end().committed
+    assert client.end() == Reply(committed=True)
+
+
 def test_without_a_connection_there_is_no_lock(servers: Servers, connect: Connect) -> None:
     """The server gives the lock of a lost connection away, so nobody may count on it."""
     servers.serve(NB)
@@ -311,16 +323,17 @@ def test_without_a_connection_there_is_no_lock(servers: Servers, connect: Connec
     client.until(lambda: client.session.has_lock, "has the lock again")
 
 
-def test_a_transaction_on_a_connection_that_breaks(servers: Servers, connect: Connect) -> None:
-    """It ends with "retry" when the server is back, and can then be sent again."""
+def test_transactions_on_a_connection_that_breaks(servers: Servers, connect: Connect) -> None:
+    """Each ends with "retry" when the server is back, and can then be sent again."""
     servers.serve(NB)
     client = connect(servers.socket(NB)).sync()
     servers.signal(FILES[NB], signal.SIGSTOP)
     client.session.transact([Insert(LogicalRouter, {"name": "r"})], "test")
+    client.session.transact([Insert(LogicalRouter, {"name": "s"})], "test")
     assert client.session.reply() is None
-    assert not client.session.writable
     servers.stop(FILES[NB], signal.SIGKILL)
     servers.serve(NB)
+    assert client.end() == Reply(retry=True)
     assert client.end() == Reply(retry=True)
     client.sync()
     assert client.names() == set()

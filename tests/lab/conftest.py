@@ -1,5 +1,6 @@
 """Labs for tests: each under a name of its own, gone afterwards, with evidence left of failures."""
 
+import itertools
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab import netns, processes
+from isthmus_lab import kube_assets, netns, processes
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
 from isthmus_lab.names import state_base
@@ -20,6 +21,8 @@ from isthmus_lab.removal import known
 from isthmus_lab.status import status_of
 from isthmus_lab.topology import Topology
 from support.joined import Joined, topology
+from support.live_edits import FLOWS, THREE_CLUSTERS, Live, Row, record
+from support.traffic import Traffic
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "test-output"
@@ -92,6 +95,41 @@ def joined(_joined: Joined) -> Joined:
     """Two clusters joined by Isthmus, shared by a module's tests and reset before each."""
     _joined.reset()
     return _joined
+
+
+@pytest.fixture(scope="module")
+def _three(request: pytest.FixtureRequest) -> Iterator[Joined]:
+    with labs_for(request.node) as new:
+        changes = {"name": new(), "kubernetes": not kube_assets.missing()}
+        lab = Lab.up(topology(THREE_CLUSTERS).model_copy(update=changes))
+        _meet(lab)
+        yield Joined.of(lab)
+
+
+def _meet(lab: Lab) -> None:
+    """Have every node talk to every other.
+
+    The lab's switches, in user space, lose what they tunnel to a node that they have never talked
+    to until its address is resolved; a kernel keeps it.
+    """
+    nodes = [node for cluster in lab.plan.clusters for node in cluster.nodes]
+    for node, other in itertools.permutations(nodes, 2):
+        lab.run(node.name, ["ping", "-c", "1", "-W", "5", str(other.tunnel_ip)])
+
+
+@pytest.fixture(scope="session")
+def _losses() -> Iterator[list[Row]]:
+    rows: list[Row] = []
+    yield rows
+    record(rows)
+
+
+@pytest.fixture
+def live(_three: Joined, _losses: list[Row]) -> Iterator[Live]:
+    """Three clusters under traffic, shared by a module's tests and reset before each."""
+    _three.reset()
+    with Traffic(_three.lab, FLOWS, FLOWS) as traffic:
+        yield Live(_three, traffic, _losses)
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def test_a_whole_other_pair_of_databases(make_lab: Callable[[Topology], Lab]) ->
         "ic",
         "second-ic-databases",
         [
-            *(commands.isthmus(), "ic-db", "run", "--listen", second),
+            *(commands.isthmus(), "ic-db", "run", "--insecure", "--listen", second),
             *("--data-dir", str(directory / "db"), "--run-dir", str(directory / "run")),
             *("--transit-switch", "ts=169.254.100.0/24"),
         ],

@@ -1,19 +1,25 @@
 """Random histories of two zones: incremental equals recompute, and nobody trespasses."""
 
 from collections.abc import Callable
+from ipaddress import ip_network
+from itertools import chain
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isthmus.model.guarding import Guarded
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, set_keys
+from isthmus.model.prefixes import Network, is_default, is_inside
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
     Database,
     IcNbGlobal,
+    IcRoute,
     LoadBalancer,
     LogicalRouter,
     LogicalRouterPort,
+    LogicalRouterStaticRoute,
     LogicalSwitch,
     LogicalSwitchPort,
     RowId,
@@ -22,7 +28,8 @@ from isthmus.model.rows import (
     SbServiceMonitor,
     TransitSwitch,
 )
-from isthmus.reconcile.engine import Result, Transaction
+from isthmus.model.rules import RouteRules, ZoneRule
+from isthmus.reconcile.flights import Result, Transaction
 from support.ownership import trespass
 from support.zone import Fleet, Zone
 
@@ -154,10 +161,43 @@ def _monitor(zone: Zone, value: int) -> None:
         zone.write(Database.SB, Insert(SbServiceMonitor, row))  # type: ignore[arg-type]
 
 
+RULES = [
+    ZoneRule(),
+    ZoneRule(most=1),
+    ZoneRule((ip_network("10.0.0.0/14"),), 2),
+    ZoneRule(default_route=True),
+    ZoneRule((ip_network("10.1.0.0/16"), ip_network("fd00::/64")), None, default_route=True),
+    ZoneRule(most=0),
+]
+
+
+def _local(zone: Zone, value: int) -> None:
+    local = {f"Subnet s{i}": (ip_network(PREFIXES[i]),) for i in range(6) if value >> i & 1}
+    node = {"Node n": (ip_network("10.2.0.7"),)} if value % 3 else {}
+    assert isinstance(zone, AuditedZone)
+    routers = {"r": local | node, "other": local}
+    zone.tell(Guarded(routers, zone.told.rules))
+
+
+def _rules(zone: Zone, value: int) -> None:
+    assert isinstance(zone, AuditedZone)
+    other = "y" * (3 - len(zone.name))
+    advertise = (ip_network("10.1.0.0/16"), ip_network("::/0")) if value == 4 else None
+    zones = {other: RULES[value]} if value % 2 else {}
+    rules = RouteRules({**zones, "a": RULES[1]}, RULES[value // 2], advertise)
+    zone.tell(Guarded(zone.told.local, rules))
+
+
+def _router_name(zone: Zone, value: int) -> None:
+    row = zone.uuid(LogicalRouter)
+    zone.write(Database.NB, Update(LogicalRouter, row, {"name": "r" if value % 2 else "other"}))
+
+
 STEPS: list[Callable[[Zone, int], None]] = [
     _add_subnet, _drop_subnet, _add_route, _drop_route, _option, _denylist,
     _attach, _attach, _chassis, _ts, _ts, _rename, _restart,
     _load_balancer, _router, _filter, _taught, _sequence, _monitor,
+    _local, _local, _rules, _rules, _router_name,
 ]  # fmt: skip
 HISTORY = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from(STEPS), st.integers(0, 5), st.booleans()),
@@ -166,7 +206,29 @@ HISTORY = st.lists(
 
 
 class AuditedZone(Zone):
-    """A zone whose every transaction on the IC databases is checked for trespassing."""
+    """A zone whose every transaction on the IC databases is checked for trespassing.
+
+    Attributes:
+        told: what its guard was told, and is told again after a restart.
+    """
+
+    told = Guarded()
+
+    def start(self, *, guarded: bool = False, settle: float = 0.0) -> None:
+        """Start an engine from nothing, and tell its guard what the last one was told."""
+        super().start(guarded=guarded, settle=settle)
+        if self.told != Guarded():
+            self.exchange.guard.tell(self.told)
+
+    def tell(self, values: Guarded) -> None:
+        """Tell the guard."""
+        self.told = values
+        self.exchange.guard.tell(values)
+
+    @property
+    def router(self) -> RowId:
+        """The UUID of the only router, whatever its name."""
+        return self.uuid(LogicalRouter)
 
     def commit(self, transaction: Transaction) -> Result:
         """Check, then commit."""
@@ -218,9 +280,38 @@ def test_incremental_equals_recompute(
             dict(zone.exchange.learned.wanted),
             dict(zone.exchange.attachments.by_port),
         )
+        problems = zone.engine.problems()
+        check_guard(zone)
         zone.start()
         zone.settle()
+        assert zone.engine.problems() == problems
         assert zone.exchange.learned.wanted == learned
         assert zone.exchange.attachments.by_port == attached
     fleet.settle()
     assert [len(z.databases[d].committed) for z in fleet.zones for d in Database] == before
+
+
+def check_guard(zone: Zone) -> None:
+    """Nothing that a router has learned overlaps its own, or is more than was asked for."""
+    guard = zone.exchange.guard
+    if not guard.active or zone.exchange.zone.current is None:
+        return  # a zone that has left removes nothing by itself
+    by_zone: dict[str, set[Network]] = {}
+    for key, rows in zone.exchange.static_routes.learned.items():
+        prefix = ip_network(key.ip_prefix)
+        local = guard.told.local.get(guard.router_name(key.router), {}).values()
+        for own in chain.from_iterable(local):
+            assert is_default(prefix) or not own.overlaps(prefix)
+        for uuid in rows:
+            source = zone.engine.view.table(LogicalRouterStaticRoute).rows[uuid]
+            route = zone.engine.view.table(IcRoute).get(
+                RowId(source.external_ids["ic-learned-route"])
+            )
+            assert route is not None
+            by_zone.setdefault(guard.zone_of(route), set()).add(prefix)
+            rule = guard.rule_of(route)
+            allowed = rule.prefixes is None or any(is_inside(prefix, p) for p in rule.prefixes)
+            assert allowed or (is_default(prefix) and rule.default_route)
+    for name, prefixes in by_zone.items():
+        most = guard.told.rules.of_zone(name).most
+        assert most is None or len(prefixes) <= most

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from isthmus.model.rows import LogicalRouterPort
-from isthmus.reconcile.engine import Transaction
+from isthmus.reconcile.flights import Transaction
 from support.site import Region, Site
 
 SUBNETS = {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from isthmus.model.operations import Delete, Insert, Mutate, Ref, Value, set_keys
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Value, set_keys
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -20,13 +20,17 @@ from isthmus.model.rows import (
     LogicalRouterStaticRoute,
     LogicalSwitch,
     LogicalSwitchPort,
+    NbGlobal,
     Row,
     RowId,
     TransitSwitch,
 )
-from support.site import Region, Site, config_map, node, subnet
+from support.site import Region, Site, config_map, manifest, node, subnet
 
 TS = {"ts": "169.254.100.0/29", "ts1": "fd00:101::/126", "ts2": "10.9.0.0/29,fd00:102::/125"}
+NETWORKS = ("", "blue", "red")
+VPCS = ("v", "w")
+SUBNET_PORTS = ("ovn-default", "v-apps", "w-apps")
 PREFIXES = ("10.1.0.0/16", "10.77.0.0/24", "fd00:77::/64")
 
 
@@ -36,8 +40,49 @@ def _config(site: Site, value: int) -> None:
             az_name=site.name,
             auto_route="true" if value % 3 else "false",
             gw_nodes=("gw", "gw2,gw", "stranger", "gw,gw2")[value % 4],
+            mtu=("1400", "1300", "off")[value % 3],
         )
     )
+
+
+def _vpcs(site: Site, value: int) -> None:
+    lists = (None, "v=blue", "w=blue", "v=red", "v=blue,w=red", "v=red,w=blue")
+    site.apply(config_map(az_name=site.name, vpcs=lists[value]))
+
+
+def _vpc_router(site: Site, value: int) -> None:
+    name = VPCS[value % 2]
+    have = site.all(LogicalRouter, name=name)
+    if value > 3 and have:
+        site.write(Delete(LogicalRouter, RowId(have[0]["_uuid"])))
+    elif not have:
+        port = NewRef()
+        networks = frozenset({f"10.{ord(site.name[0]) % 2 + 1}.0.1/16"})
+        row: dict[str, Value] = {"name": f"{name}-apps", "mac": "0a:00:00:00:00:02"}
+        router: dict[str, Value] = {"name": name, "ports": frozenset({port})}
+        site.write(
+            Insert(LogicalRouterPort, {**row, "networks": networks}, port),
+            Insert(LogicalRouter, router),
+        )
+
+
+def _vpc_object(site: Site, value: int) -> None:
+    vpc = manifest("Vpc", VPCS[value % 2], spec={})
+    if vpc.key in site.manifests:
+        site.delete(vpc)
+    else:
+        site.apply(vpc)
+
+
+def _network(site: Site, value: int) -> None:
+    rows = site.all(TransitSwitch)
+    if not rows:
+        return
+    row = min(rows, key=lambda row: str(row["name"])) if value % 2 else rows[-1]
+    ids = {"isthmus-network": NETWORKS[value // 2], "vendor": "isthmus"}
+    if not ids["isthmus-network"]:
+        ids["vendor"] = "kube-ovn"
+    site.write(set_keys(TransitSwitch, RowId(row["_uuid"]), "external_ids", ids))
 
 
 def _rename(site: Site, value: int) -> None:
@@ -58,7 +103,8 @@ def _spoil(site: Site, value: int) -> None:
 
 def _subnet(site: Site, value: int) -> None:
     closed = bool(value % 2)
-    site.apply(subnet(f"s{value % 3}", PREFIXES[value % 3], disableInterConnection=closed))
+    spec = {"disableInterConnection": closed, "vpc": ("", "v", "w")[value // 2]}
+    site.apply(subnet(f"s{value % 3}", PREFIXES[value % 3], **spec), complete=value != 3)
 
 
 def _node(site: Site, value: int) -> None:
@@ -107,13 +153,15 @@ def _drift(site: Site, value: int) -> None:
     drifts: list[tuple[type[Row], dict[str, Value]]] = [
         (LogicalRouterPort, {"networks": frozenset({"169.254.100.3/29"})}),
         (LogicalRouterPort, {"external_ids": {"vendor": "kube-ovn"}}),
+        (LogicalRouterPort, {"options": {"gateway_mtu": "9000"}}),
+        (LogicalRouterPort, {"options": {"ic-route-deny-adv": "10.8.0.0/16"}}),
         (LogicalSwitchPort, {"addresses": frozenset({"unknown"})}),
         (LogicalSwitchPort, {"options": {"router-port": "elsewhere"}}),
         (GatewayChassis, {"priority": 7}),
         (LogicalRouterPolicy, {"action": "drop"}),
     ]
-    kind, changes = drifts[value]
-    rows = [row for row in site.all(kind) if row.get("name") != "ovn-default"]
+    kind, changes = drifts[(value + len(site.nb.committed)) % len(drifts)]
+    rows = [row for row in site.all(kind) if row.get("name") not in SUBNET_PORTS]
     if rows and rows[0].get("type") != "remote":
         site.set(kind, RowId(rows[0]["_uuid"]), **changes)
 
@@ -126,9 +174,8 @@ def _undo(site: Site, value: int) -> None:
         (LogicalRouter, "ports"),
     ][value % 4]
     for row in site.all(kind):
-        gone = [
-            uuid for uuid in row[column] if uuid != site.uuid(LogicalRouterPort, name="ovn-default")
-        ]
+        kept = {p["_uuid"] for p in site.all(LogicalRouterPort) if p["name"] in SUBNET_PORTS}
+        gone = [uuid for uuid in row[column] if uuid not in kept]
         if gone:
             refs = frozenset(Ref(RowId(uuid)) for uuid in sorted(gone)[:1])
             site.write(Mutate(kind, RowId(row["_uuid"]), ((column, "delete", refs),)))
@@ -145,7 +192,8 @@ def _restart(site: Site, value: int) -> None:
 
 
 STEPS: list[Callable[[Site, int], None]] = [
-    _config, _config, _rename, _leave, _spoil, _subnet, _node, _chassis,
+    _vpcs, _vpcs, _vpc_router, _vpc_router, _vpc_object, _network, _config, _config, _rename,
+    _leave, _spoil, _subnet, _node, _chassis,
     _ts, _ts, _route, _policy, _drift, _drift, _undo, _reach, _restart,
 ]  # fmt: skip
 HISTORY = st.lists(
@@ -162,9 +210,12 @@ def test_incremental_equals_recompute(
 ) -> None:
     """Whenever things have settled, a full recompute neither writes nor reports anything new."""
     region = Region("a1", "b1")
-    for site in region.sites:
+    ids = {"subnet": "169.254.200.0/29", "vendor": "isthmus", "isthmus-network": "blue"}
+    region.ic_nb.transact([Insert(TransitSwitch, {"name": "b", "external_ids": ids})])
+    for number, site in enumerate(region.sites):
+        _vpc_router(site, number)
         site.chance.seed(chance)
-        site.join()
+        site.join(vpcs=f"{VPCS[number]}=blue")
     region.settle()
     for who, step, value, settle in history:
         step(region.sites[who], value)  # type: ignore[operator]
@@ -176,6 +227,7 @@ def test_incremental_equals_recompute(
     region.settle()
     _check(region)
     _check_addresses(region)
+    _check_routers(region)
     _leave_all(region)
 
 
@@ -186,11 +238,12 @@ def _leave_all(region: Region) -> None:
     region.settle()
     for site in region.sites:
         by_hand = ("Logical_Router_Static_Route", "Logical_Router_Policy")
-        assert [trace for trace in site.traces() if not trace.startswith(by_hand)] == []
+        traces = [trace for trace in site.traces() if not trace.startswith(by_hand)]
+        assert [trace for trace in traces if "-apps'" not in trace] == []
     for kind in (AvailabilityZone, Gateway, IcPortBinding, IcRoute):
         assert region.ic_sb.rows(kind) == []
     for row in region.ic_nb.rows(TransitSwitch):
-        assert row["external_ids"].keys() == {"subnet", "vendor"}
+        assert row["external_ids"].keys() <= {"subnet", "vendor", "isthmus-network"}
 
 
 def _check(region: Region) -> None:
@@ -211,3 +264,27 @@ def _check_addresses(region: Region) -> None:
             ts = port["external_ids"].get("isthmus-transit-switch")
             for network in port["networks"] if ts else ():
                 assert seen.setdefault((ts, network), site.name) == site.name, (ts, network)
+
+
+def _check_routers(region: Region) -> None:
+    """Every port of ours is on the router of a VPC that takes part in its transit switch's network.
+
+    Policies of ours are on such routers only.
+    """
+    for site in region.sites:
+        config = site.inputs.config
+        if config is None or site.find(NbGlobal)["name"] != config.zone:
+            continue
+        vpcs = {network: vpc for vpc, network in config.vpcs.items()} | {"": "ovn-cluster"}
+        networks = {
+            row["name"]: row["external_ids"].get("isthmus-network", "")
+            for row in site.all(TransitSwitch)
+        }
+        for router in site.all(LogicalRouter):
+            for port in site.all(LogicalRouterPort):
+                ts = port["external_ids"].get("isthmus-transit-switch")
+                if ts and port["_uuid"] in router["ports"]:
+                    assert vpcs.get(networks.get(ts, "?")) == router["name"], port
+            for policy in site.all(LogicalRouterPolicy, priority=29500):
+                if policy["_uuid"] in router["policies"] and policy["external_ids"]:
+                    assert router["name"] in vpcs.values(), policy

@@ -44,8 +44,12 @@ class IcServers(Servers):
         super().__init__(directory)
         self.ports = {database: free_port() for database in IC}
 
-    def serve_pair(self) -> None:
-        """Start both servers, on the data that is there."""
+    def serve_pair(self, *tls: str) -> None:
+        """Start both servers, on the data that is there.
+
+        Args:
+            tls: flags with key, certificate and CA; with them, ports are served by TLS alone.
+        """
         for database in IC:
             file = self.directory / f"{FILES[database]}.db"
             if not file.exists():
@@ -56,7 +60,8 @@ class IcServers(Servers):
                 "ovsdb-server",
                 str(file),
                 f"--remote=p{self.socket(database)}",
-                f"--remote=ptcp:{self.ports[database]}:127.0.0.1",
+                f"--remote={'pssl' if tls else 'ptcp'}:{self.ports[database]}:127.0.0.1",
+                *tls,
                 f"--unixctl={self.directory}/{FILES[database]}.ctl",
                 "-vconsole:warn",
             )
@@ -76,10 +81,14 @@ class IcServers(Servers):
             shutil.copy(self.directory / f"{FILES[database]}.db", directory)
         return copy
 
-    def add_peer(self) -> None:
-        """Register a zone az2 with a port on the transit switch ts."""
-        ts = ("create", "Transit_Switch", "name=ts", 'external_ids:subnet="169.254.100.0/24"')
+    def add_ts(self, name: str = "ts", subnet: str = "169.254.100.0/24") -> None:
+        """Create a transit switch."""
+        ts = ("create", "Transit_Switch", f"name={name}", f'external_ids:subnet="{subnet}"')
         self.ctl("ovn-ic-nbctl", Database.IC_NB, *ts, "external_ids:vendor=kube-ovn")
+
+    def add_peer(self) -> None:
+        """Create the transit switch, and register a zone az2 with a port on it."""
+        self.add_ts()
         self.ctl("ovn-ic-sbctl", Database.IC_SB, *shlex.split(PEER))
 
     def advertise(self, *prefixes: str) -> None:
@@ -93,32 +102,50 @@ class IcServers(Servers):
                 "origin=connected",
             )  # fmt: skip
 
+    def advertised(self) -> set[str]:
+        """The prefixes that are advertised, by all zones together."""
+        columns = ("--bare", "--columns=ip_prefix", "list", "Route")
+        return set(self.ctl("ovn-ic-sbctl", Database.IC_SB, *columns).split())
+
 
 class Cluster:
-    """Databases, northd, a gateway chassis, and manifests; daemons are started by the test."""
+    """Databases, northd, a gateway chassis, and manifests; daemons are started by the test.
 
-    def __init__(self, directory: Path, ic: IcServers) -> None:
-        self.zone = RealZone(directory, "az1", ic)
+    Args:
+        directory: for data, sockets and manifests.
+        ic: the IC databases.
+        number: makes names and addresses unique: az1, gw1, node1, 10.1.0.0/16.
+    """
+
+    def __init__(self, directory: Path, ic: IcServers, number: int = 1) -> None:
+        self.number = number
+        self.zone = RealZone(directory, f"az{number}", ic)
         self.servers = self.zone.servers
-        self.manifests = directory / "manifests"
+        self.manifests = self.servers.directory / "manifests"
         self.manifests.mkdir()
-        self.zone.sbctl("chassis-add", "gw1", "geneve", "192.0.2.1")
-        self.zone.sbctl("set", "chassis", "gw1", "hostname=node1", "other_config:is-interconn=true")
-        self.zone.add_subnet("net", "10.1.0.1/16")
+        chassis = f"gw{number}"
+        self.zone.sbctl("chassis-add", chassis, "geneve", f"192.0.2.{number}")
+        self.zone.sbctl("set", "chassis", chassis, f"hostname=node{number}")
+        self.zone.sbctl("set", "chassis", chassis, "other_config:is-interconn=true")
+        self.zone.add_subnet("net", f"10.{number}.0.1/16")
         self.use(ic)
 
-    def use(self, ic: IcServers, **changes: str) -> None:
-        """Write the ConfigMap, with the ports of a pair of IC databases."""
-        data = {
+    def configuration(self, ic: IcServers, **changes: str) -> dict[str, str]:
+        """The ConfigMap's data, with the ports of a pair of IC databases."""
+        return {
             "enable-ic": "true",
-            "az-name": "az1",
+            "az-name": self.zone.name,
             "ic-db-host": "127.0.0.1",
             "ic-nb-port": str(ic.ports[Database.IC_NB]),
             "ic-sb-port": str(ic.ports[Database.IC_SB]),
-            "gw-nodes": "node1",
+            "gw-nodes": f"node{self.number}",
             "auto-route": "true",
             **changes,
         }
+
+    def use(self, ic: IcServers, **changes: str) -> None:
+        """Write the ConfigMap into the directory of manifests."""
+        data = self.configuration(ic, **changes)
         metadata = {"name": "ovn-ic-config", "namespace": "kube-system"}
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
         # JSON is YAML; written beside and renamed, as editors do.
@@ -126,13 +153,23 @@ class Cluster:
         draft.write_text(json.dumps(manifest) + "\n")
         draft.rename(self.manifests / "config.yaml")
 
-    def start(self, name: str = "run") -> None:
-        """Start `isthmus run`."""
+    def leave(self) -> None:
+        """Delete the ConfigMap."""
+        (self.manifests / "config.yaml").unlink()
+
+    def start(self, name: str = "run", *origin: str, tls: tuple[str, ...] = ()) -> None:
+        """Start `isthmus run`.
+
+        Args:
+            name: of the process.
+            origin: flags that say where manifests come from, by default the directory.
+            tls: flags of `isthmus` itself with key, certificate and CA.
+        """
         flags = {Database.NB: "--ovnnb-db", Database.SB: "--ovnsb-db"}
         remotes = [f"{flag}={self.servers.socket(database)}" for database, flag in flags.items()]
-        manifests = f"--manifests={self.manifests}"
+        origin = origin or (f"--manifests={self.manifests}",)
         program = str(Path(sys.executable).parent / "isthmus")
-        self.servers.start(name, program, "run", *remotes, manifests, "--vpc=r", "-v")
+        self.servers.start(name, program, *tls, "run", *remotes, *origin, "--vpc=r", "-v")
 
     def learned(self) -> set[str]:
         """The prefixes that have been learned."""

@@ -25,7 +25,8 @@ from isthmus.model.operations import (
     Wait,
 )
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
-from isthmus.reconcile.engine import Committed, Engine, Failed, Result, Transaction, TryAgain
+from isthmus.reconcile.engine import Engine
+from isthmus.reconcile.flights import Committed, Failed, Result, Transaction, TryAgain
 
 ROOTS = {
     "NB_Global", "Logical_Switch", "Logical_Router", "Chassis", "IC_NB_Global", "Transit_Switch",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from isthmus_lab import probe, processes
+from isthmus_lab import kubeovn, probe, processes
 from isthmus_lab.lab import ClusterHandle, Lab
+from isthmus_lab.plan import ClusterPlan
 from isthmus_lab.topology import Topology, parse
 from isthmus_lab.waiting import wait_until
 
@@ -59,6 +60,7 @@ class Joined:
         files = lab.places.root.glob("clusters/*/manifests/*.yaml")
         joined = cls(lab, {file: file.read_text() for file in files})
         joined.wait_for_all()
+        joined.wait(joined._all_gateways_shown, "gateways in reserve to be published, too")
         joined.state.update(joined.seen())
         return joined
 
@@ -70,15 +72,33 @@ class Joined:
         for file, text in self.good.items():
             if not file.exists() or file.read_text() != text:
                 self.lab.cluster(file.parts[-3]).manifests.write(file.name, text)
+        for cluster in self.lab.plan.clusters:
+            if cluster.kubernetes:
+                self._reset_objects(cluster)
         # Pings alone may still be answered by what the test before has left.
         self.wait(lambda: self.seen() == self.state, "everything to be as before")
         self.wait_for_all()
+
+    def _reset_objects(self, cluster: ClusterPlan) -> None:
+        """Put the objects in a cluster's API server back that tests change."""
+        objects = self.cluster(cluster.name).objects
+        objects.apply(kubeovn.config_map(self.lab.plan, cluster))
+        for manifest in kubeovn.objects(cluster):
+            if manifest["kind"] == "Subnet":
+                objects.apply(manifest)
 
     def seen(self) -> dict[str, object]:
         """Zones, gateways, ports and routes; not addresses, which may change with a new start."""
         lines = self.ic_sb().splitlines()
         learned = {c.name: self.learned(c.name) for c in self.lab.plan.clusters}
         return {"ic": [line for line in lines if "address:" not in line], **learned}
+
+    def _all_gateways_shown(self) -> bool:
+        find = ["--bare", "--columns=hostname", "find", "Chassis", "other_config:is-interconn=true"]
+        names = {
+            n for c in self.lab.plan.clusters for n in self.cluster(c.name).sbctl(*find).split()
+        }
+        return names <= {word.strip('"') for word in self.ic_sb().split()}
 
     def cluster(self, name: str) -> ClusterHandle:
         """A cluster."""
@@ -87,7 +107,7 @@ class Joined:
     def configure(self, cluster: str, **data: str | None) -> None:
         """Change keys of `ovn-ic-config`; '-' in a key is written '_', None removes it."""
         values = {key.replace("_", "-"): value for key, value in data.items()}
-        self.cluster(cluster).manifests.merge("ConfigMap", "ovn-ic-config", "data", values)
+        self.cluster(cluster).objects.merge("ConfigMap", "ovn-ic-config", "data", values)
 
     def paths(self) -> list[probe.Path]:
         """Every path from a pod to one of another cluster."""

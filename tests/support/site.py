@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from isthmus.exchange.wiring import exchange
+from isthmus.intent.guarding import guarded
 from isthmus.intent.inputs import CONFIG_MAP, Inputs
 from isthmus.intent.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.intent.wiring import reconcilers
@@ -24,7 +25,8 @@ from isthmus.model.rows import (
     SbEncap,
     TransitSwitch,
 )
-from isthmus.reconcile.engine import Engine, Transaction
+from isthmus.reconcile.engine import Engine
+from isthmus.reconcile.flights import Transaction
 from isthmus.reconcile.view import View
 from support.fake_ovsdb import FakeCluster, FakeDatabase, settle_all
 from support.zone import northd
@@ -126,11 +128,12 @@ class Site(FakeCluster):
 
     def start(self) -> None:
         """Start controller and engine from nothing, as a restarted daemon does."""
-        self.in_flight: dict[Database, Transaction] = {}
+        self.in_flight: list[Transaction] = []
         view = View()
         self.inputs = Inputs()
         self.intents = reconcilers(view, self.inputs)
-        self.attach(Engine(view, [*exchange(view).reconcilers, *self.intents]))
+        self.exchange = exchange(view, guarded=True)
+        self.attach(Engine(view, [*self.exchange.reconcilers, *self.intents]))
         self.feed()
         self.engine.recompute("start")
         if self.manifests:
@@ -156,6 +159,7 @@ class Site(FakeCluster):
     def hand_over(self, snapshot: Snapshot) -> None:
         """Give a snapshot to the inputs, as the daemon does."""
         changed = self.inputs.update(snapshot)
+        self.exchange.guard.tell(guarded(self.inputs))
         for intent in self.intents:
             intent.mark(intent.affected(changed))
 
@@ -165,12 +169,13 @@ class Site(FakeCluster):
         """Feed, plan, and let one of the transactions in flight end; False if there is none."""
         self.feed()
         for transaction in self.engine.plan(self.now, self.reachable, self.reachable):
-            self.in_flight[transaction.database] = transaction
+            self.in_flight.append(transaction)
         if not self.in_flight:
             self.now = self.engine.next_wakeup() or self.now
             return False
-        database = self.chance.choice(sorted(self.in_flight))
-        transaction = self.in_flight.pop(database)
+        database = self.chance.choice(sorted({sent.database for sent in self.in_flight}))
+        transaction = next(sent for sent in self.in_flight if sent.database is database)
+        self.in_flight.remove(transaction)
         result = self.commit(transaction)
         self.feed()
         self.engine.completed(transaction, result, self.now)

@@ -13,7 +13,7 @@ from isthmus.model.operations import Delete, Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from isthmus.reconcile.engine import Committed, Failed, Result, TryAgain
+from isthmus.reconcile.flights import Committed, Failed, Result, TryAgain
 from isthmus.reconcile.view import View
 from support.fake_ovsdb import ROOTS, FakeDatabase
 from support.ovn import wait_until

@@ -491,6 +491,30 @@ def test_a_link_local_next_hop_follows_the_mac(fleet: Fleet) -> None:
     assert two.find(IcRoute, ip_prefix="fd00:2::/64")["nexthop"] == "fe80::800:ff:fe00:202"
 
 
+def test_ipv4_goes_by_ipv6_next_hops_on_request() -> None:
+    """On a transit switch without IPv4, an option of port or router lets IPv4 prefixes through."""
+    fleet = Fleet("az1", "az2")
+    fleet.add_ts("ts")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        zone.add_subnet("net", f"10.{number}.0.1/16")
+        zone.add_chassis(f"{zone.name}-gw", f"192.0.2.{number}")
+        zone.attach_router("ts", f"fd00:100::{number}/64", chassis=f"{zone.name}-gw")
+    fleet.settle()
+    one, two = fleet.zones
+    assert one.learned() == two.learned() == {}
+    option = {"ic-route-ipv4-next-hop-ipv6": "true"}
+    port = one.uuid(LogicalRouterPort, name="az1-ts")
+    one.write(Database.NB, Update(LogicalRouterPort, port, {"options": option}))
+    fleet.settle()
+    assert one.find(IcRoute, ip_prefix="10.1.0.0/16")["nexthop"] == "fd00:100::1"
+    assert two.learned() == {}
+    two.write(Database.NB, Update(LogicalRouter, two.router, {"options": option}))
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {"fd00:100::2"}}
+    assert two.learned() == {"10.1.0.0/16": {"fd00:100::1"}}
+
+
 def test_connected_networks_are_published_with_host_bits_on_request(fleet: Fleet) -> None:
     """The switch rewrites the rows in place, live; nobody learns anything anew."""
     one, two = fleet.zones

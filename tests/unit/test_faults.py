@@ -21,7 +21,7 @@ from isthmus.model.rows import (
     SbPortBinding,
     TransitSwitch,
 )
-from isthmus.reconcile.engine import Failed, Result, Transaction
+from isthmus.reconcile.flights import Failed, Result, Transaction
 from support.zone import Fleet, Zone
 
 
@@ -104,7 +104,10 @@ def test_fault_12_the_same_hostname_in_two_clusters_is_no_fault(fleet: Fleet) ->
         uuid = zone.uuid(Chassis, name=f"{zone.name}-gw")
         zone.write(Database.SB, Update(Chassis, uuid, {"hostname": "node-1"}))
     fleet.settle()
-    assert {row["hostname"] for row in one.all(Chassis)} == {"node-1"}
+    for zone in (one, two):
+        chassis = {(row["name"], row["hostname"]) for row in zone.all(Chassis)}
+        assert chassis == {("az1-gw", "node-1"), ("az2-gw", "node-1")}
+    assert {row["name"] for row in one.all(Gateway)} == {"az1-gw", "az2-gw"}
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
 
 
@@ -115,6 +118,10 @@ def test_fault_15_switches_of_others_are_left_alone(fleet: Fleet) -> None:
     vendor = {"name": "theirs", "external_ids": {"vendor": "another"}}
     one.write(Database.IC_NB, Insert(TransitSwitch, vendor))  # type: ignore[arg-type]
     fleet.settle()
+    one.write(Database.IC_NB, Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts")))
+    fleet.settle()
+    copies = [row["other_config"].get("interconn-ts") for row in one.all(LogicalSwitch)]  # type: ignore[attr-defined]
+    assert sorted(map(str, copies)) == ["None", "theirs"]
     assert one.find(LogicalSwitch, other_config={"mine": "1"})
     assert one.find(TransitSwitch, name="theirs")["external_ids"] == {"vendor": "another"}
 

@@ -1,16 +1,17 @@
 """`isthmus engine`: what the engine has done, what it waits for, and why a route is as it is.
 
-`show` and `recompute` ask a running daemon over its control socket. `explain` reads the four
-databases and lets the engine decide without writing, so that it needs no daemon.
+`show` and `recompute` ask a running daemon over its control socket. `explain` does so if it is
+given one; otherwise it reads the four databases and lets the engine decide without writing, which
+needs no daemon, but leaves out what only the inputs of `isthmus run` say.
 """
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from isthmus.cli.control import KnowingSocketOption, SocketOption, ask_daemon
 from isthmus.cli.databases import read_databases
 from isthmus.cli.errors import CommandError
 from isthmus.cli.output import Output, OutputOption, print_json
@@ -20,7 +21,6 @@ from isthmus.cli.remotes import (
     NbRemote,
     SbRemote,
     TimeoutOption,
-    run_dir,
 )
 from isthmus.exchange.wiring import exchange
 from isthmus.model.prefixes import Network, parse_network
@@ -28,26 +28,15 @@ from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.observe.engine_text import explanation_text
 from isthmus.observe.explain import explain as explain_prefix
-from isthmus.ovsdb.control import CommandFailedError, ask
 from isthmus.reconcile.engine import Engine
 
 app = typer.Typer(no_args_is_help=True)
-
-SocketOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--unixctl",
-        metavar="SOCKET",
-        help="The daemon's control socket; relative names are in $OVN_RUNDIR.",
-        show_default="that of the daemon in $OVN_RUNDIR/ovn-ic.pid",
-    ),
-]
 
 
 @app.command()
 def show(unixctl: SocketOption = None, output: OutputOption = Output.TEXT) -> None:
     """Show a running engine's counters, and what it waits for."""
-    reply = _ask(unixctl, "engine/show", output)
+    reply = ask_daemon(unixctl, "engine/show", output)
     if output is Output.JSON:
         print_json(json.loads(reply))
     else:
@@ -57,7 +46,7 @@ def show(unixctl: SocketOption = None, output: OutputOption = Output.TEXT) -> No
 @app.command()
 def recompute(unixctl: SocketOption = None) -> None:
     """Have a running engine look at everything again."""
-    _ask(unixctl, "engine/recompute")
+    ask_daemon(unixctl, "engine/recompute")
 
 
 @app.command()
@@ -68,10 +57,18 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     ic_nb_db: IcNbRemote,
     ic_sb_db: IcSbRemote,
     timeout: TimeoutOption = 5.0,
+    unixctl: KnowingSocketOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say which rule lets this cluster advertise or learn a prefix, or keeps it from it."""
     network = _network(prefix)
+    if unixctl is not None:
+        reply = ask_daemon(unixctl, "engine/explain", str(network), output)
+        if output is Output.JSON:
+            print_json(json.loads(reply))
+        else:
+            typer.echo(reply, nl=False)
+        return
     remotes = {
         Database.NB: ovnnb_db,
         Database.SB: ovnsb_db,
@@ -98,34 +95,3 @@ def _network(text: str) -> Network:
             Problem("engine explain", "PREFIX", text, "is no prefix", "write ADDRESS/LENGTH")
         )
     return network
-
-
-def _ask(unixctl: Path | None, command: str, *arguments: str) -> str:
-    path = _socket(unixctl)
-    try:
-        return ask(str(path), command, *arguments)
-    except OSError as error:
-        message = f"no daemon answers: {error.strerror or error}"
-    except CommandFailedError as error:
-        message = str(error)
-    remedy = "see that the daemon runs and was started with a control socket (--unixctl)"
-    raise CommandError(Problem("control socket", "--unixctl", str(path), message, remedy))
-
-
-def _socket(unixctl: Path | None) -> Path:
-    """As ovn-appctl finds it: by the pidfile of the daemon that is named ovn-ic."""
-    if unixctl is not None:
-        return run_dir() / unixctl
-    pidfile = run_dir() / "ovn-ic.pid"
-    try:
-        return run_dir() / f"ovn-ic.{int(pidfile.read_text())}.ctl"
-    except (OSError, ValueError) as error:
-        raise CommandError(
-            Problem(
-                object="control socket",
-                key="--unixctl",
-                value="",
-                message=f"{pidfile} does not name a daemon: {error}",
-                remedy="give the daemon's control socket, as it was given to the daemon",
-            )
-        ) from error

@@ -28,3 +28,14 @@ def raise_if_any(problems: Iterable[Problem]) -> None:
     found = tuple(problems)
     if found:
         raise CommandError(*found)
+
+
+def unconfirmed(what: str, message: str) -> Problem:
+    """What to say if --yes is missing."""
+    return Problem(
+        object=what,
+        key="--yes",
+        value="",
+        message=f"{message}; nothing was changed",
+        remedy="give --yes to do it",
+    )

@@ -20,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from isthmus.cli.errors import CommandError
 from isthmus.cli.output import error_console, print_problems
+from isthmus.cli.surroundings import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.model.problems import Problem
 
 EXTENSIONS = "isthmus.commands"
@@ -48,11 +49,13 @@ class Verb:
 VERBS: tuple[Verb, ...] = (
     Verb("run", "isthmus.cli.run:run", "Interconnect this cluster."),
     Verb("ovn-ic", "isthmus.cli.ovn_ic:verb", "Run the engine alone, in place of OVN's ovn-ic."),
+    Verb("status", "isthmus.cli.status:status", "Say whether this cluster is joined, or why not."),
     Verb("show", "isthmus.cli.show:show", "Show zones, gateways, tunnels and ports."),
     Verb("routes", "isthmus.cli.routes:routes", "Show advertised and learned routes."),
     Verb("engine", "isthmus.cli.engine:app", "Look into the engine: counters, and why a route is."),
     Verb("zone", "isthmus.cli.zone:app", "Decide about availability zones."),
     Verb("ic-db", "isthmus.cli.ic_db:app", "Serve the interconnection databases."),
+    Verb("pki", "isthmus.cli.pki:app", "Make the certificates of the interconnection databases."),
 )
 
 
@@ -141,6 +144,10 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _tls_option(flag: str, short: str, variable: str, what: str) -> Any:
+    return typer.Option(flag, short, metavar="FILE", envvar=variable, help=what)
+
+
 app = typer.Typer(
     cls=Verbs,
     add_completion=False,
@@ -158,13 +165,13 @@ def isthmus(
         ),
     ] = False,
     private_key: Annotated[
-        str, typer.Option("--private-key", "-p", metavar="FILE", help="Our key, for ssl: remotes.")
+        str, _tls_option("--private-key", "-p", PRIVATE_KEY, "Our key, for ssl: remotes.")
     ] = "",
     certificate: Annotated[
-        str, typer.Option("--certificate", "-c", metavar="FILE", help="Our certificate.")
+        str, _tls_option("--certificate", "-c", CERTIFICATE, "Our certificate.")
     ] = "",
     ca_cert: Annotated[
-        str, typer.Option("--ca-cert", "-C", metavar="FILE", help="Certificate of the servers' CA.")
+        str, _tls_option("--ca-cert", "-C", CA_CERT, "Certificate of the servers' CA.")
     ] = "",
 ) -> None:
     """Join the pod networks of several clusters over OVN interconnection."""

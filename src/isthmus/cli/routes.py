@@ -1,9 +1,13 @@
-"""`isthmus routes`: what this cluster advertises and what it has learned."""
+"""`isthmus routes`: what this cluster advertises, what it has learned, and what it refuses."""
 
+import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
+from isthmus.cli.control import KnowingSocketOption, ask_daemon
 from isthmus.cli.databases import read_databases
 from isthmus.cli.output import Output, OutputOption, console, print_json
 from isthmus.cli.remotes import IcSbRemote, NbRemote, TimeoutOption
@@ -16,14 +20,43 @@ def routes(
     ovnnb_db: NbRemote,
     ic_sb_db: IcSbRemote,
     timeout: TimeoutOption = 5.0,
+    unixctl: KnowingSocketOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show the routes of this cluster: advertised and learned, by zone and transit switch."""
+    """Show the routes of this cluster: advertised and learned, by zone and transit switch.
+
+    With a daemon's control socket, also what overlaps or rules keep from being learned.
+    """
     found = routes_of(read_databases({Database.NB: ovnnb_db, Database.IC_SB: ic_sb_db}, timeout))
+    refused = _refused(unixctl)
     if output is Output.JSON:
-        print_json(asdict(found))
-    else:
-        _print(found)
+        print_json({**asdict(found), **({} if refused is None else {"refused": refused})})
+        return
+    _print(found)
+    if refused:
+        console().print(_refusals(found.zone, refused))
+
+
+def _refused(unixctl: Path | None) -> list[dict[str, Any]] | None:
+    """What the daemon refuses; None if there is none to be asked."""
+    if unixctl is None:
+        return None
+    refused: list[dict[str, Any]] = json.loads(ask_daemon(unixctl, "engine/refused"))
+    return refused
+
+
+def _refusals(zone: str, refused: list[dict[str, Any]]) -> Table:
+    count = sum(entry["count"] for entry in refused)
+    title = f"{zone}: {count} refused routes"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for heading in ("PREFIX", "FROM ZONE", "ROUTER"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("RULE")
+    for entry in refused:
+        more = entry["count"] - len(entry["examples"])
+        prefixes = "\n".join([*entry["examples"], *([f"and {more} more"] if more else [])])
+        table.add_row(prefixes, entry["zone"], entry["router"], entry["rule"])
+    return table
 
 
 def _print(found: Routes) -> None:

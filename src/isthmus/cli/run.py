@@ -1,6 +1,7 @@
 """`isthmus run`: controller and engine of one cluster, in one process."""
 
 import logging
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -9,29 +10,76 @@ import typer
 
 from isthmus.cli.errors import CommandError
 from isthmus.cli.logs import log_to_stderr
+from isthmus.cli.manifest_options import Origin
 from isthmus.cli.notify import notify_ready
 from isthmus.cli.remotes import NbRemote, SbRemote, run_dir
+from isthmus.cli.surroundings import CONTROL_SOCKET
+from isthmus.cli.tls import tls_in
 from isthmus.daemon.commands import version_command
 from isthmus.daemon.service import Settings, controller_and_engine
 from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
 from isthmus.intent.snapshot import ObjectKey
+from isthmus.kube.publisher import Publisher
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.control import ControlServer
-from isthmus.sources.directory import DirectorySource
+
+
+class EngineChoice(StrEnum):
+    """Values of --engine."""
+
+    ISTHMUS = "isthmus"
+    NONE = "none"
 
 
 def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
     ovnnb_db: NbRemote,
     ovnsb_db: SbRemote,
     manifests: Annotated[
-        Path,
-        typer.Option(help="Directory of manifests: ConfigMap, Subnets, Nodes; watched."),
-    ],
+        Path | None,
+        typer.Option(help="Directory of manifests: ConfigMap, Subnets, VPCs, Nodes; watched."),
+    ] = None,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Watch the Kubernetes API instead of a directory.")
+    ] = False,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --kubernetes: where the API is and who we are there. Default: $KUBECONFIG,"
+            " then the pod's ServiceAccount, then ~/.kube/config.",
+        ),
+    ] = None,
+    context: Annotated[
+        str, typer.Option(metavar="NAME", help="Context of the kubeconfig.", show_default=False)
+    ] = "",
     config_map: Annotated[
         str,
         typer.Option(metavar="NAMESPACE/NAME", help="The ConfigMap that holds the configuration."),
     ] = f"{CONFIG_MAP.namespace}/{CONFIG_MAP.name}",
+    ic_db_tls: Annotated[
+        bool,
+        typer.Option(
+            "--ic-db-tls",
+            envvar="ISTHMUS_IC_DB_TLS",
+            help="Connect to the IC databases of ic-db-host by TLS, with -p, -c and -C (ssl:).",
+        ),
+    ] = False,
+    ic_tls_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="ISTHMUS_IC_TLS_DIR",
+            help="The same with a certificate of its own: tls.crt, tls.key and ca.crt in DIR.",
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineChoice,
+        typer.Option(
+            help="Who exchanges gateways, ports and routes with the other clusters: isthmus, or"
+            " none, where OVN's ovn-ic does."
+        ),
+    ] = EngineChoice.ISTHMUS,
     vpc: Annotated[str, typer.Option(help="Logical router to interconnect.")] = DEFAULT_VPC,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log every transaction.")
@@ -40,6 +88,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
         Path | None,
         typer.Option(
             metavar="SOCKET",
+            envvar=CONTROL_SOCKET,
             help="Answer control commands (ovs-appctl -t) on this socket; relative names are in"
             " $OVN_RUNDIR.",
         ),
@@ -52,10 +101,19 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     namespace, _, name = config_map.rpartition("/")
-    inputs = Inputs(ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name), vpc)
-    settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db})
+    wanted = ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name)
+    origin = Origin(manifests, kubernetes, kubeconfig, context)
+    client = origin.client()
+    alone = engine is EngineChoice.NONE
+    if ic_tls_dir is not None:
+        tls_in(ic_tls_dir).use((Database.IC_NB, Database.IC_SB))
+    tls = ic_db_tls or ic_tls_dir is not None
+    inputs = Inputs(wanted, vpc, tls=tls, port_lists=not alone)
+    settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db}, alone=alone)
     control = _control(run_dir() / unixctl) if unixctl else None
-    loop = controller_and_engine(settings, DirectorySource(manifests), inputs, control)
+    sink = Publisher(client, wanted) if client is not None else None
+    source = origin.source(client, wanted)
+    loop = controller_and_engine(settings, source, inputs, control, sink)
     loop.run(notify_ready, frozenset(settings.remotes))
 
 

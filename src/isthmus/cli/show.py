@@ -31,8 +31,9 @@ def _print(found: Topology) -> None:
     for zone in found.zones:
         out.print(_zone(zone))
     for switch in found.transit_switches:
+        network = f" of network {switch.network}" if switch.network else ""
         out.print(
-            f"transit switch {switch.name}: subnet {switch.subnet or 'none'},"
+            f"transit switch {switch.name}{network}: subnet {switch.subnet or 'none'},"
             f" {switch.zones} of {len(found.zones)} zones attached",
             soft_wrap=True,
         )

@@ -1,5 +1,7 @@
 """The three TLS options, those of `isthmus` and those of `isthmus ovn-ic`, checked alike."""
 
+from pathlib import Path
+
 from isthmus.cli.errors import CommandError
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.tls import Tls
@@ -30,3 +32,16 @@ def tls_of(program: str, private_key: str, certificate: str, ca_cert: str) -> Tl
             )
         )
     return Tls(private_key, certificate, ca_cert)
+
+
+def tls_in(directory: Path) -> Tls:
+    """What to show servers, from a directory as `isthmus pki issue` or a Secret makes.
+
+    Files that are missing or bad are reported when they are used: they may come or be mended
+    while a daemon runs.
+    """
+    # Imported when needed: whoever uses no TLS need not load a library for it.
+    from isthmus.pki.files import TlsFiles  # noqa: PLC0415
+
+    files = TlsFiles.in_directory(directory)
+    return Tls(str(files.private_key), str(files.certificate), str(files.ca_cert))

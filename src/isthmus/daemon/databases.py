@@ -5,8 +5,9 @@ one, never looks empty to the engine; the view keeps what was last known until t
 are complete, and both arrive as one batch of changes.
 """
 
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from isthmus.model.changes import Change
@@ -14,7 +15,8 @@ from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from isthmus.reconcile.engine import Committed, Engine, Failed, Result, Transaction, TryAgain
+from isthmus.reconcile.engine import Engine
+from isthmus.reconcile.flights import Committed, Failed, Result, Transaction, TryAgain
 from isthmus.reconcile.view import View
 
 PATIENCE = 3.0
@@ -23,6 +25,9 @@ server's restart, shorter than an operator's patience."""
 
 LOCK = "ovn_ic"
 """The lock on SB that the one active daemon of a zone holds, as `ovn-ic` does."""
+
+CONTROLLER_LOCK = "isthmus_controller"
+"""The lock on SB of a controller that works beside `ovn-ic`."""
 
 
 class _State(Enum):
@@ -41,7 +46,7 @@ class _Link:
     since: float
     state: _State = _State.AWAY
     generation: int = 0
-    transaction: Transaction | None = None
+    sent: deque[Transaction] = field(default_factory=deque)
 
     def observe(self, now: float) -> None:
         """Take note of the session's state.
@@ -69,6 +74,8 @@ class _Link:
             return error, "check the address, and that its server has this database"
         if self.overdue is None or now < self.overdue:
             return None
+        if fault := self.session.tls_fault:
+            return fault
         if self.state is _State.AWAY:
             return "cannot be reached", "check the address, and that its server runs there"
         return (
@@ -83,10 +90,11 @@ class Databases:
     Args:
         view: what the engine sees; read here when a database is replaced.
         probe_interval: milliseconds between keepalive probes, or None for the default.
+        lock: the lock on SB without which nothing is written.
     """
 
-    def __init__(self, view: View, probe_interval: int | None = None) -> None:
-        self._view = view
+    def __init__(self, view: View, probe_interval: int | None = None, lock: str = LOCK) -> None:
+        self._view, self._lock = view, lock
         self._probe_intervals: dict[Database, int | None] = dict.fromkeys(Database, probe_interval)
         self._links: dict[Database, _Link] = {}
         self._locks_wanted = True
@@ -105,7 +113,7 @@ class Databases:
             del self._links[database]
             self._release_or_take()
         if remote:
-            lock = LOCK if database is Database.SB else ""
+            lock = self._lock if database is Database.SB else ""
             interval = self._probe_intervals[database]
             session = Session(database, remote, lock=lock, probe_interval=interval)
             session.want_lock(self._locks_wanted)
@@ -127,6 +135,11 @@ class Databases:
         """Take the locks again, and write when they are held."""
         self.paused = False
         self._release_or_take()
+
+    @property
+    def remotes(self) -> dict[Database, str]:
+        """Where the databases in use are."""
+        return {database: link.session.remote for database, link in self._links.items()}
 
     def connected(self, database: Database) -> bool:
         """Whether a database answers at the moment."""
@@ -164,23 +177,21 @@ class Databases:
     def send(self, transaction: Transaction) -> None:
         """Send a transaction that the engine planned."""
         link = self._links[transaction.database]
-        link.transaction = transaction
+        link.sent.append(transaction)
         link.session.transact(transaction.operations, transaction.comment)
 
     def ended(self) -> Iterator[tuple[Transaction, Result]]:
         """The transactions that have ended, each told once."""
         for link in self._links.values():
-            reply = link.session.reply()
-            if reply is None or link.transaction is None:
-                continue
-            transaction, link.transaction = link.transaction, None
-            self._release_or_take()
-            if reply.committed:
-                yield transaction, Committed()
-            elif reply.retry:
-                yield transaction, TryAgain()
-            else:
-                yield transaction, Failed(reply.error, reply.details)
+            while (reply := link.session.reply()) is not None:
+                transaction = link.sent.popleft()
+                self._release_or_take()
+                if reply.committed:
+                    yield transaction, Committed()
+                elif reply.retry:
+                    yield transaction, TryAgain()
+                else:
+                    yield transaction, Failed(reply.error, reply.details)
 
     def _release_or_take(self) -> None:
         """Have the locks wanted or not; whoever gets them next must not meet writes of ours."""
@@ -191,13 +202,19 @@ class Databases:
             link.session.want_lock(self._locks_wanted)
 
     def _in_flight(self) -> bool:
-        return any(link.transaction is not None for link in self._links.values())
+        return any(link.sent for link in self._links.values())
 
     def problems(self, now: float) -> list[Problem]:
         """The databases that do not answer."""
         found = ((database, link, link.problem(now)) for database, link in self._links.items())
         return [
-            Problem(f"database {database}", "remote", link.session.remote, *problem)
+            Problem(
+                f"database {database}",
+                "remote",
+                link.session.remote,
+                *problem,
+                "DatabaseUnreachable",
+            )
             for database, link, problem in found
             if problem is not None
         ]

@@ -20,7 +20,7 @@ FORMATS = "[text|json]"
 
 
 def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) -> list[Command]:
-    """`engine/show`, `engine/explain` and `engine/recompute`."""
+    """`engine/show`, `engine/explain`, `engine/refused` and `engine/recompute`."""
 
     def show(arguments: Sequence[str]) -> str:
         report = engine.report(databases.writable(), databases.synced)
@@ -33,6 +33,9 @@ def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) ->
         found = explain(engine.view, exchange, prefix)
         return _formatted(found, explanation_text, arguments[1:])
 
+    def refused(_arguments: Sequence[str]) -> str:
+        return json.dumps([asdict(entry) for entry in exchange.announced.refused()])
+
     def recompute(_arguments: Sequence[str]) -> str:
         engine.recompute("control command engine/recompute")
         return ""
@@ -40,6 +43,7 @@ def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) ->
     return [
         Command("engine/show", show, FORMATS, 0, 1),
         Command("engine/explain", explain_prefix, f"PREFIX {FORMATS}", 1, 2),
+        Command("engine/refused", refused),
         Command("engine/recompute", recompute),
     ]
 

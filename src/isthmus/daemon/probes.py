@@ -63,4 +63,5 @@ def _bad(table: str, value: str) -> Problem:
         value=value,
         message="is no number of milliseconds; the default is used",
         remedy="set a whole number, 0 to switch probes off, or remove the option",
+        reason="InvalidOption",
     )

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from isthmus.daemon.collector import collect_rarely
 from isthmus.daemon.commands import process_commands
 from isthmus.daemon.controller import Controller, Source
-from isthmus.daemon.databases import Databases
+from isthmus.daemon.databases import CONTROLLER_LOCK, LOCK, Databases
 from isthmus.daemon.engine_commands import engine_commands
+from isthmus.daemon.heartbeat import Heartbeat
 from isthmus.daemon.loop import Feed, Loop
 from isthmus.daemon.probes import Probes
+from isthmus.daemon.publishing import Publishing, Sink
+from isthmus.daemon.readiness import ready_command, remotes_command
+from isthmus.daemon.settling import Settling
+from isthmus.exchange.paths import SETTLE
 from isthmus.exchange.wiring import Exchange, exchange
 from isthmus.intent.inputs import Inputs
 from isthmus.intent.wiring import reconcilers
@@ -27,10 +32,12 @@ class Settings:
     Args:
         remotes: where databases are (ovsdb(7) connection methods).
         probe_interval: milliseconds between keepalive probes; None for the default.
+        alone: whether `ovn-ic` is the engine, and Isthmus the controller beside it.
     """
 
     remotes: Mapping[Database, str]
     probe_interval: int | None = None
+    alone: bool = False
 
 
 def engine_alone(settings: Settings, control: ControlServer | None = None) -> Loop:
@@ -48,18 +55,41 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
 
 
 def controller_and_engine(
-    settings: Settings, source: Source, inputs: Inputs, control: ControlServer | None = None
+    settings: Settings,
+    source: Source,
+    inputs: Inputs,
+    control: ControlServer | None = None,
+    sink: Sink | None = None,
 ) -> Loop:
-    """Both in one: `settings` names NB and SB, the source names the IC databases."""
+    """Both in one, or the controller alone: the source names the IC databases.
+
+    Args:
+        control: the control socket, if there is one; commands are added.
+        sink: who publishes what the daemon reports of its cluster, if anybody does.
+    """
     view = View()
     intents = reconcilers(view, inputs)
-    parts = exchange(view)
+    parts = exchange(view, guarded=True, alone=settings.alone, settle=SETTLE)
     engine = Engine(view, (*parts.reconcilers, *intents), time.perf_counter)
     databases = _databases(settings, view, engine)
     _offer_engine(control, engine, parts, databases)
-    controller = Controller(source, inputs, intents, engine, databases, view)
+    guard = None if settings.alone else parts.guard
+    controller = Controller(source, inputs, intents, engine, databases, view, guard)
     probes = Probes(view, databases, settings.probe_interval)
-    return _loop(engine, databases, (controller, probes), control)
+    others = (lambda _now: probes.problems(),)
+    publishing = Publishing(view, inputs, engine, databases, controller, others, sink)
+    if control is not None:
+        control.register(
+            ready_command(databases, inputs, settings.remotes),
+            remotes_command(databases),
+            *publishing.commands(),
+        )
+    feeds: list[Feed] = [controller, probes, publishing]
+    if parts.paths is not None:
+        feeds.append(Settling(parts.paths))
+    if not settings.alone:
+        feeds.append(Heartbeat(parts.alive))
+    return _loop(engine, databases, feeds, control)
 
 
 def _offer_engine(
@@ -81,7 +111,8 @@ def _loop(
 
 def _databases(settings: Settings, view: View, engine: Engine) -> Databases:
     collect_rarely()
-    databases = Databases(view, settings.probe_interval)
+    lock = CONTROLLER_LOCK if settings.alone else LOCK
+    databases = Databases(view, settings.probe_interval, lock)
     for database, remote in settings.remotes.items():
         databases.use(database, remote, engine, time.monotonic())
     return databases

@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 from typing import ClassVar, NamedTuple
 
 from isthmus.exchange.attachments import Attachment, Attachments, GlobalPolicy
+from isthmus.exchange.guard import Guard
 from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import Lookup
 from isthmus.exchange.policy import (
@@ -22,6 +23,7 @@ from isthmus.exchange.policy import (
 from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
 from isthmus.exchange.zone import OwnZone
 from isthmus.model.changes import Change
+from isthmus.model.guarding import DECLARED
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
 from isthmus.model.prefixes import (
     Address,
@@ -126,17 +128,20 @@ class AdvertisedSources(Reconciler[RowId]):
 
     name: ClassVar[str] = "advertised sources"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what decides on advertising, each once
         self,
         lookup: Lookup,
         policy: GlobalPolicy,
         attachments: Attachments,
         routes: StaticRoutes,
         vips: RouterVips,
+        guard: Guard,
     ) -> None:
         super().__init__()
         self._lookup, self._policy = lookup, policy
         self._attachments, self._routes, self._vips = attachments, routes, vips
+        self._guard = guard
+        guard.advertising = self
         self._asked: dict[RowId, tuple[AdvertiseKey, ...]] = {}
         self.wanted: dict[AdvertiseKey, dict[RowId, Source]] = {}
         self.output: Reconciler[AdvertiseKey] | None = None
@@ -180,6 +185,10 @@ class AdvertisedSources(Reconciler[RowId]):
 
     def learned_route_changed(self, key: LearnKey) -> None:
         """Learned routes are never advertised."""
+
+    def guard_changed(self) -> None:
+        """Another list of what may be advertised."""
+        self.mark(self.keys())
 
     def keys(self) -> Iterable[RowId]:
         yield from tuple(self._asked)
@@ -285,6 +294,8 @@ class AdvertisedSources(Reconciler[RowId]):
     def _refuses_static(self, row: LogicalRouterStaticRoute) -> Refusal | None:
         if row.policy == "src-ip":
             return Refusal.BY_SOURCE
+        if DECLARED in row.external_ids:
+            return Refusal.DECLARED
         if row.nexthop == DISCARD:
             # Versions without sequence numbers in IC-NB (before 24.03) keep these to themselves.
             known = self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg")
@@ -322,6 +333,7 @@ class AdvertisedSources(Reconciler[RowId]):
         """The route through one attachment, or why it is not advertised."""
         refusal = self._policy.current.refuses_advertising(prefix)
         refusal = refusal or attachment.advertise.refuses(prefix)
+        refusal = refusal or self._guard.refuses_advertising(prefix)
         if refusal is not None:
             return refusal
         nexthop = self._nexthop(attachment, prefix)
@@ -343,11 +355,18 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
     name: ClassVar[str] = "advertised routes"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone, sources: AdvertisedSources) -> None:
+    def __init__(
+        self, lookup: Lookup, zone: OwnZone, sources: AdvertisedSources, guard: Guard
+    ) -> None:
         super().__init__()
         self._lookup, self._zone, self._sources = lookup, zone, sources
+        self._guard = guard
         self._by_key = lookup.ic_routes.index(lambda row: [(row.availability_zone, key_of(row))])
         sources.output = self
+
+    def guard_known(self) -> None:
+        """What was held back may go."""
+        self.mark(self.keys())
 
     def watches(self) -> Mapping[type[Row], Watch[AdvertiseKey]]:
         return {IcRoute: self._of_route}
@@ -374,7 +393,7 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
         source = min(self._sources.wanted.get(key, {}).values(), default=None)
         for route in have if source is None else have[1:]:
             yield Delete(IcRoute, route.uuid)
-        if source is not None:
+        if source is not None and (have or self._guard.known):
             yield from self._write(key, zone, source, have[0] if have else None)
 
     @staticmethod

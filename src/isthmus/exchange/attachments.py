@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from isthmus.exchange.lookup import Lookup
-from isthmus.exchange.policy import Filter, RoutePolicy
+from isthmus.exchange.policy import IPV4_BY_IPV6, Filter, RoutePolicy, is_true
 from isthmus.exchange.ports import ROUTER_ID
 from isthmus.exchange.zone import Only, OwnZone, watch_only
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
-from isthmus.model.prefixes import Interface, Network, parse_interface
+from isthmus.model.prefixes import Address, Interface, Network, parse_interface
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
     IcPortBinding,
@@ -33,6 +33,7 @@ class Attachment:
         mac: of the *published* port address: a link-local next hop comes from it.
         addresses: of the published port address, in its order: the next hops we advertise.
         networks: of the router port: the next hops that we can reach through it.
+        ipv4_by_ipv6: IPv4 prefixes may have IPv6 next hops (`ic-route-ipv4-next-hop-ipv6`).
     """
 
     port: str
@@ -48,10 +49,18 @@ class Attachment:
     advertise: Filter
     learn: Filter
     router_enabled: bool
+    ipv4_by_ipv6: bool = False
 
     def nexthop_for(self, version: int) -> Interface | None:
         """The address to advertise as next hop for prefixes of an IP version."""
-        return next((a for a in self.addresses if a.version == version), None)
+        own = next((a for a in self.addresses if a.version == version), None)
+        if own is None and version == 4 and self.ipv4_by_ipv6:
+            return self.nexthop_for(6)
+        return own
+
+    def takes_nexthop(self, prefix: Network, nexthop: Address) -> bool:
+        """Whether a next hop's family is one that a prefix may have here."""
+        return prefix.version == nexthop.version or (prefix.version == 4 and self.ipv4_by_ipv6)
 
 
 def parse_port_address(address: str) -> tuple[Interface, ...]:
@@ -161,6 +170,8 @@ class Attachments(Reconciler[str]):
             advertise=Filter.of("adv", lrp.options, router.options),
             learn=Filter.of("learn", lrp.options, router.options),
             router_enabled=router.enabled is not False,
+            ipv4_by_ipv6=is_true(lrp.options, IPV4_BY_IPV6)
+            or is_true(router.options, IPV4_BY_IPV6),
         )
 
 
@@ -199,6 +210,7 @@ def _bad_filter(port: str, entry: str) -> Problem:
         value=entry,
         message="the entry is no prefix and is skipped",
         remedy="write it as ADDRESS/LENGTH",
+        reason="InvalidOption",
     )
 
 
@@ -209,6 +221,7 @@ def _bad_entry(entry: str) -> Problem:
         value=entry,
         message="the entry is no prefix and is skipped",
         remedy="write it as ADDRESS/LENGTH",
+        reason="InvalidOption",
     )
 
 

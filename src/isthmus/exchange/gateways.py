@@ -173,6 +173,7 @@ class GatewayPublication(Reconciler[str]):
             value=chassis.hostname,
             message=f"zone {other.name if other else '?'} has a gateway of the same chassis name",
             remedy="give the node's Open vSwitch another external_ids:system-id",
+            reason="ChassisNameTaken",
         )
 
 

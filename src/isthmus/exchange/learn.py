@@ -5,13 +5,17 @@ learned, and if not, why. `LearnedRoutes` makes each router hold each such route
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import ClassVar
 
+from isthmus.exchange.announcements import Announcements, Finding
 from isthmus.exchange.attachments import Attachment, Attachments, GlobalPolicy
+from isthmus.exchange.guard import Guard
 from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import LEARNED, Lookup
+from isthmus.exchange.paths import Path, Paths
 from isthmus.exchange.policy import LOADBALANCER, Refusal
-from isthmus.exchange.static_routes import LearnKey, OwnKey, StaticRoutes
+from isthmus.exchange.static_routes import Destination, LearnKey, OwnKey, StaticRoutes
 from isthmus.exchange.zone import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
@@ -19,18 +23,22 @@ from isthmus.model.prefixes import (
     Address,
     Network,
     canonical,
+    is_default,
     is_link_local_nexthop,
     parse_address,
     parse_network,
 )
 from isthmus.model.rows import (
+    AvailabilityZone,
     Database,
+    IcPortBinding,
     IcRoute,
     LogicalRouter,
     LogicalRouterStaticRoute,
     Row,
     RowId,
     SbLearnedRoute,
+    SbPortBinding,
 )
 from isthmus.reconcile.reconciler import Reconciler, Watch
 
@@ -52,16 +60,36 @@ class LearnedSources(Reconciler[RowId]):
         attachments: Attachments,
         routes: StaticRoutes,
         vips: RouterVips,
+        guard: Guard,
+        announced: Announcements,
     ) -> None:
         super().__init__()
         self._lookup, self._zone, self._policy = lookup, zone, policy
         self._attachments, self._routes, self._vips = attachments, routes, vips
+        self._guard, self._announced = guard, announced
+        guard.learning = announced.learning = self
         self._meant: dict[RowId, tuple[LearnKey, ...]] = {}
         self.wanted: dict[LearnKey, dict[RowId, None]] = {}
         self.output: Reconciler[LearnKey] | None = None
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
-        return {IcRoute: lambda change: [change.row.uuid], SbLearnedRoute: self._of_dynamic_route}
+        return {
+            IcRoute: lambda change: [change.row.uuid],
+            SbLearnedRoute: self._of_dynamic_route,
+            AvailabilityZone: self._of_zone,
+            LogicalRouter: self._of_router,
+        }
+
+    def _of_zone(self, change: Change) -> Iterator[RowId]:
+        """The guard's rules go by the zone's name."""
+        if self._guard.active and len({_name(side) for side in change.sides}) == 2:
+            yield from (r.uuid for r in self._lookup.ic_routes_by_zone.all(change.row.uuid))
+
+    def _of_router(self, change: Change) -> Iterator[RowId]:
+        """The guard's local prefixes go by the router's name."""
+        if self._guard.active and len({_name(side) for side in change.sides}) == 2:
+            for attachment in tuple(self._attachments.by_router.get(change.row.uuid, {}).values()):
+                yield from (r.uuid for r in self._lookup.ic_routes_by_ts.all(attachment.ts))
 
     def _of_dynamic_route(self, change: Change) -> Iterator[RowId]:
         for side in change.sides:
@@ -86,12 +114,32 @@ class LearnedSources(Reconciler[RowId]):
         for attachment in tuple(self._attachments.by_router.get(router, {}).values()):
             self.attachment_changed(attachment)
 
+    def guard_changed(self, routes: Iterable[RowId]) -> None:
+        """What may be learned, or how much, is another."""
+        for route in routes:
+            self.mark((route,))
+            for learned in self.keys_of(route):
+                self._mark_output(learned)
+
+    def learned_prefix_moved(self, router: RowId, prefix: Network) -> None:
+        """It moved across the maximum of its zone."""
+        for route in self._lookup.ic_routes_by_prefix.all(prefix):
+            for learned in self.keys_of(route.uuid):
+                if learned.router == router:
+                    self._mark_output(learned)
+
     def keys(self) -> Iterable[RowId]:
         return (*self._meant, *self._lookup.ic_routes.rows)
 
+    def keys_of(self, route: RowId) -> tuple[LearnKey, ...]:
+        """What a route means, the maximum of its zone aside."""
+        return self._meant.get(route, ())
+
     def reconcile(self, key: RowId) -> Iterable[Operation]:
         route = self._lookup.ic_routes.get(key)
-        meant = {} if route is None else dict.fromkeys(self._means(route))
+        findings: list[Finding] = []
+        meant = {} if route is None else dict.fromkeys(self._means(route, findings))
+        renoted = self._announced.note(key, findings)
         for gone in self._meant.pop(key, ()):
             if gone not in meant:
                 del self.wanted[gone][key]
@@ -99,20 +147,28 @@ class LearnedSources(Reconciler[RowId]):
                     del self.wanted[gone]
                 self._mark_output(gone)
         for learned in meant:
-            if key not in self.wanted.setdefault(learned, {}):
-                self.wanted[learned][key] = None
+            self._announced.meaning_changed(learned)  # of which zone may be another
+            if renoted or key not in self.wanted.setdefault(learned, {}):
+                self.wanted.setdefault(learned, {})[key] = None
                 self._mark_output(learned)
         if meant:
             self._meant[key] = tuple(meant)
         return ()
 
     def _mark_output(self, learned: LearnKey) -> None:
+        self._announced.meaning_changed(learned)
         if self.output is not None:
             self.output.mark((learned,))
 
-    def _means(self, route: IcRoute) -> Iterator[LearnKey]:
+    def _means(self, route: IcRoute, findings: list[Finding]) -> Iterator[LearnKey]:
+        """What a route means for our routers; what there is to note on it goes to `findings`."""
+        prefix = parse_network(route.ip_prefix)
         for attachment in self._attachments.by_ts.get(route.transit_switch, {}).values():
-            if self.refuses(route, attachment) is None:
+            refusal = self._refuses(route, attachment)
+            if prefix is not None:
+                finding = self._announced.finding(route, prefix, attachment.router, refusal)
+                findings += [finding] if finding is not None else []
+            if refusal is None:
                 yield LearnKey(
                     attachment.router,
                     canonical(route.ip_prefix),
@@ -121,18 +177,28 @@ class LearnedSources(Reconciler[RowId]):
                     route.route_table,
                 )
 
+    def admitted(self, key: LearnKey) -> dict[RowId, None]:
+        """The IC-SB routes that want a learned route and are within their zones' maximum."""
+        wanted = self.wanted.get(key, {})
+        return {uuid: None for uuid in wanted if self._announced.admits(uuid, key.router)}
+
     def refuses(self, route: IcRoute, attachment: Attachment) -> Refusal | None:
         """Why a route is not learned through an attachment, or None if it is."""
+        refusal = self._refuses(route, attachment)
+        if refusal is None and not self._announced.admits(route.uuid, attachment.router):
+            return Refusal.TOO_MANY
+        return refusal
+
+    def _refuses(self, route: IcRoute, attachment: Attachment) -> Refusal | None:
         prefix, nexthop = parse_network(route.ip_prefix), parse_address(route.nexthop)
-        if prefix is None or nexthop is None or prefix.version != nexthop.version:
+        if prefix is None or nexthop is None or not attachment.takes_nexthop(prefix, nexthop):
             return Refusal.UNPARSABLE
         return (
             self._refuses_sender(route, attachment)
             or _refuses_marks(route, attachment)
             or _refuses_nexthop(nexthop, attachment)
             or self._refuses_kind(route)
-            or self._policy.current.refuses_learning(prefix)
-            or attachment.learn.refuses(prefix)
+            or self._refuses_prefix(route, prefix, attachment)
             or self._refuses_own(route, prefix, attachment)
         )
 
@@ -156,9 +222,24 @@ class LearnedSources(Reconciler[RowId]):
         inside = self._vips.of(attachment.router).any_inside(prefix)
         return Refusal.LOCAL_VIP if inside else None
 
+    def _refuses_prefix(
+        self, route: IcRoute, prefix: Network, attachment: Attachment
+    ) -> Refusal | None:
+        default = is_default(prefix) and self._guard.allows_default(route)
+        refusal = self._policy.current.refuses_learning(prefix, default=default)
+        if refusal not in {None, Refusal.DENYLIST}:
+            return refusal
+        # The guard before the lists: what lies in a private subnet is worth a word, too.
+        guarded = self._guard.refuses_learning(route, prefix, attachment)
+        return guarded or refusal or attachment.learn.refuses(prefix)
+
     def _refuses_kind(self, route: IcRoute) -> Refusal | None:
         learns = route.origin != LOADBALANCER or self._policy.current.learn_lb
         return None if learns else Refusal.LOAD_BALANCER
+
+
+def _name(row: Row) -> str:
+    return row.name if isinstance(row, AvailabilityZone | LogicalRouter) else ""
 
 
 def _refuses_marks(route: IcRoute, attachment: Attachment) -> Refusal | None:
@@ -180,25 +261,55 @@ def _refuses_nexthop(nexthop: Address, attachment: Attachment) -> Refusal | None
 
 
 class LearnedRoutes(Reconciler[LearnKey]):
-    """Our routers' learned static routes: each wanted one once, and no other."""
+    """Our routers' learned static routes: each wanted one once, and no other.
+
+    Args:
+        paths: where they are given, another way to a prefix that can be reached already is added
+            when packets will arrive by it, and not before.
+    """
 
     name: ClassVar[str] = "learned routes"
     writes: ClassVar[Database | None] = Database.NB
+    independent: ClassVar[bool] = True
 
-    def __init__(
-        self, lookup: Lookup, zone: OwnZone, routes: StaticRoutes, sources: LearnedSources
+    def __init__(  # noqa: PLR0913, PLR0917 - what decides on writing, each once
+        self,
+        lookup: Lookup,
+        zone: OwnZone,
+        routes: StaticRoutes,
+        sources: LearnedSources,
+        guard: Guard,
+        paths: Paths | None,
     ) -> None:
         super().__init__()
         self._lookup, self._zone = lookup, zone
         self._routes, self._sources = routes, sources
+        self._guard, self._paths = guard, paths
+        self._waiting: dict[Destination, dict[LearnKey, None]] = {}
+        if paths is not None:
+            paths.opened = self._path_opened
         sources.output = self
 
+    def guard_known(self) -> None:
+        """What was held back may go."""
+        self.mark(self.keys())
+
     def watches(self) -> Mapping[type[Row], Watch[LearnKey]]:
-        return {}  # `StaticRoutes` and `LearnedSources` mark the keys
+        # `StaticRoutes` and `LearnedSources` mark the keys; these open the ways of waiting ones.
+        return {IcPortBinding: self._of_gateway, SbPortBinding: self._of_gateway}
+
+    def _of_gateway(self, _: Change) -> Iterator[LearnKey]:
+        if self._paths is not None:
+            self._paths.gateways_changed()
+        return chain.from_iterable(self._waiting.values())
+
+    def _path_opened(self) -> None:
+        self.mark(chain.from_iterable(self._waiting.values()))
 
     def learned_route_changed(self, key: LearnKey) -> None:
         """A row of ours came, went or changed, by our hand or another's."""
         self.mark((key,))
+        self.mark(self._waiting.get(key.destination, ()))
 
     def own_route_changed(self, uuid: RowId, key: OwnKey | None) -> None:
         """Acts through `LearnedSources`."""
@@ -210,14 +321,35 @@ class LearnedRoutes(Reconciler[LearnKey]):
         if self._zone.current is None or self._lookup.routers.get(key.router) is None:
             return ()
         have = self._routes.learned.get(key, {})
-        wanted = self._sources.wanted.get(key, {})
+        wanted = self._sources.admitted(key)
+        waits = bool(wanted) and not have and not self._may_come(key, wanted)
+        self._note(key, waits=waits)
         if not wanted:
             return self._delete(key.router, have)
         if not have:
-            return self._insert(key, min(wanted))
+            return self._insert(key, min(wanted)) if self._guard.known and not waits else ()
         kept = min(have)
         spare = [uuid for uuid in have if uuid != kept]
         return [*self._refresh(kept, wanted), *self._delete(key.router, spare)]
+
+    def waits(self, key: LearnKey) -> bool:
+        """Whether a route is wanted, but not yet: see `isthmus.exchange.paths`."""
+        return key in self._waiting.get(key.destination, ())
+
+    def _may_come(self, key: LearnKey, wanted: Iterable[RowId]) -> bool:
+        """Whether a route will not lead packets astray that find their way without it."""
+        if self._paths is None or not self._routes.ways.get(key.destination):
+            return True
+        switches = {self._lookup.ic_routes.rows[uuid].transit_switch for uuid in wanted}
+        return any(self._paths.open(Path(key.router, ts, key.nexthop)) for ts in switches)
+
+    def _note(self, key: LearnKey, *, waits: bool) -> None:
+        if waits:
+            self._waiting.setdefault(key.destination, {})[key] = None
+        elif key in (keys := self._waiting.get(key.destination, {})):
+            del keys[key]
+            if not keys:
+                del self._waiting[key.destination]
 
     def _insert(self, key: LearnKey, source: RowId) -> Iterator[Operation]:
         new = NewRef()

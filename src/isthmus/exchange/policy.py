@@ -5,10 +5,17 @@ Facts: ovn-nb(5), NB_Global and Logical_Router_Port options.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from isthmus.model.prefixes import Network, is_default, is_inside, is_link_local, parse_list
+from isthmus.model.prefixes import (
+    Network,
+    PrefixSet,
+    is_default,
+    is_inside,
+    is_link_local,
+    parse_list,
+)
 
 CONNECTED, STATIC, LOADBALANCER = "connected", "static", "loadbalancer"
 CONNECTED_DYNAMIC = "connected-dynamic"
@@ -17,6 +24,10 @@ CONNECTED_DYNAMIC = "connected-dynamic"
 
 HOST_BITS = "isthmus-route-host-bits"
 """The key of `NB_Global.options` that sets `RoutePolicy.host_bits`."""
+
+IPV4_BY_IPV6 = "ic-route-ipv4-next-hop-ipv6"
+"""In `options` of a router port on a transit switch, or of its router: IPv4 prefixes go by an IPv6
+next hop where there is no IPv4 one. `ovn-ic` has it after 26.03."""
 
 
 class Refusal(StrEnum):
@@ -43,6 +54,11 @@ class Refusal(StrEnum):
     BY_SOURCE = "the static route goes by source address (policy src-ip)"
     DISCARDS = "the static route discards, which OVN before 24.03 does not tell other zones"
     NO_NEXTHOP = "the port has no address of the prefix's family"
+    OVERLAP = "the prefix overlaps one of this cluster's own"
+    NOT_ACCEPTED = "the configuration accepts no such prefix from the zone"
+    TOO_MANY = "the zone announces more prefixes than the configuration accepts from it"
+    NOT_ADVERTISED = "the configuration lists what is advertised, and not this"
+    DECLARED = "it is a declared route to another zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,11 @@ class RoutePolicy:
     denylist: tuple[Network, ...] = ()
     bad_entries: tuple[str, ...] = ()
     host_bits: bool = False
+    # The list has an entry for each node, and each route is held against it.
+    _denied: PrefixSet = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_denied", PrefixSet(self.denylist))
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> "RoutePolicy":
@@ -85,9 +106,13 @@ class RoutePolicy:
         """Why a prefix may not be advertised, or None."""
         return self._refuses(prefix, switch=self.advertise, default=self.advertise_default)
 
-    def refuses_learning(self, prefix: Network) -> Refusal | None:
-        """Why a prefix may not be learned, or None."""
-        return self._refuses(prefix, switch=self.learn, default=self.learn_default)
+    def refuses_learning(self, prefix: Network, *, default: bool = False) -> Refusal | None:
+        """Why a prefix may not be learned, or None.
+
+        Args:
+            default: whether default routes may be learned whatever the options say.
+        """
+        return self._refuses(prefix, switch=self.learn, default=self.learn_default or default)
 
     def _refuses(self, prefix: Network, *, switch: bool, default: bool) -> Refusal | None:
         if not switch:
@@ -96,7 +121,7 @@ class RoutePolicy:
             return Refusal.LINK_LOCAL
         if is_default(prefix) and not default:
             return Refusal.DEFAULT
-        if any(is_inside(prefix, entry) for entry in self.denylist):
+        if self._denied.contains(prefix):
             return Refusal.DENYLIST
         return None
 

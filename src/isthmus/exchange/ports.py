@@ -273,6 +273,7 @@ class PortPublication(Reconciler[str]):
             value=have.logical_port,
             message=f"zone {other.name if other else '?'} has published a port of the same name",
             remedy="rename the logical switch port in one of the two clusters",
+            reason="NameTaken",
         )
 
 

@@ -148,6 +148,7 @@ class PortCopies(Reconciler[str]):
             message=f"a local port of type {lsp.type or 'VIF'} has the name of a port of zone"
             f" {other.name if other else '?'}",
             remedy="rename the local logical switch port",
+            reason="NameTaken",
         )
 
 

@@ -12,6 +12,7 @@ from isthmus.model.rows import LogicalRouter, LogicalRouterStaticRoute, Row, Row
 from isthmus.reconcile.reconciler import Reconciler, Watch
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 
 class LearnKey(NamedTuple):
@@ -21,6 +22,19 @@ class LearnKey(NamedTuple):
     ip_prefix: str
     nexthop: str
     origin: str
+    route_table: str
+
+    @property
+    def destination(self) -> "Destination":
+        """What it leads to, whichever way."""
+        return Destination(self.router, self.ip_prefix, self.route_table)
+
+
+class Destination(NamedTuple):
+    """A prefix in one route table of a router; the prefix in canonical form."""
+
+    router: RowId
+    ip_prefix: str
     route_table: str
 
 
@@ -56,6 +70,7 @@ class StaticRoutes(Reconciler[RowId]):
 
     Attributes:
         learned: the rows by what they were learned as; more than one is one too many.
+        ways: what was learned, by destination.
         own: the rows that were not learned, by prefix and table.
         own_by_router: the same by router.
         dependents: told of what came, went or changed.
@@ -68,6 +83,7 @@ class StaticRoutes(Reconciler[RowId]):
         self._lookup = lookup
         self._places: dict[RowId, _Place] = {}
         self.learned: dict[LearnKey, dict[RowId, None]] = {}
+        self.ways: dict[Destination, dict[LearnKey, None]] = {}
         self.own: dict[OwnKey, dict[RowId, None]] = {}
         self.own_by_router: dict[RowId, dict[RowId, None]] = {}
         self.dependents: tuple[StaticRouteUser, ...] = ()
@@ -97,6 +113,7 @@ class StaticRoutes(Reconciler[RowId]):
     def _file(self, uuid: RowId, place: _Place) -> None:
         if place.learned is not None:
             self.learned.setdefault(place.learned, {})[uuid] = None
+            self.ways.setdefault(place.learned.destination, {})[place.learned] = None
             return
         self.own_by_router.setdefault(place.router, {})[uuid] = None
         if place.own is not None:
@@ -105,6 +122,8 @@ class StaticRoutes(Reconciler[RowId]):
     def _take_out(self, uuid: RowId, place: _Place) -> None:
         if place.learned is not None:
             _remove(self.learned, place.learned, uuid)
+            if place.learned not in self.learned:
+                _remove(self.ways, place.learned.destination, place.learned)
             return
         _remove(self.own_by_router, place.router, uuid)
         if place.own is not None:
@@ -128,8 +147,8 @@ def _place(row: LogicalRouterStaticRoute, router: RowId) -> _Place:
     return _Place(router, None, own)
 
 
-def _remove(index: dict[K, dict[RowId, None]], key: K, uuid: RowId) -> None:
-    index[key].pop(uuid, None)
+def _remove(index: dict[K, dict[V, None]], key: K, value: V) -> None:
+    index[key].pop(value, None)
     if not index[key]:
         del index[key]
 

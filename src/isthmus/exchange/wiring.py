@@ -7,11 +7,15 @@ in the order in which a joining zone needs it. Nothing but speed depends on the 
 from dataclasses import dataclass
 
 from isthmus.exchange.advertise import AdvertisedRoutes, AdvertisedSources
+from isthmus.exchange.alive import SignOfLife
+from isthmus.exchange.announcements import Announcements
 from isthmus.exchange.attachments import Attachments, GlobalPolicy
 from isthmus.exchange.gateways import GatewayPublication, RemoteChassis
+from isthmus.exchange.guard import Guard
 from isthmus.exchange.learn import LearnedRoutes, LearnedSources
 from isthmus.exchange.load_balancers import RouterVips
 from isthmus.exchange.lookup import Lookup
+from isthmus.exchange.paths import Paths
 from isthmus.exchange.ports import PortPublication
 from isthmus.exchange.remote_ports import PortCopies, RemoteBindings
 from isthmus.exchange.sequence import FleetSequence, ZoneSequence
@@ -44,22 +48,45 @@ class Exchange:
     static_routes: StaticRoutes
     advertised: AdvertisedSources
     learned: LearnedSources
+    learned_routes: LearnedRoutes
+    guard: Guard
+    announced: Announcements
+    paths: Paths | None
+    alive: SignOfLife
 
 
-def exchange(view: View) -> Exchange:
-    """Wire the interconnection engine over a view."""
+def exchange(
+    view: View, *, guarded: bool = False, alone: bool = False, settle: float = 0.0
+) -> Exchange:
+    """Wire the interconnection engine over a view.
+
+    Args:
+        alone: whether there is a controller without the engine: `ovn-ic` exchanges, and of the
+            engine there is just what looks, and what claims, renames and removes the zone.
+        guarded: whether somebody will tell `Exchange.guard` what may not be exchanged; until
+            then no route is added anywhere. And another way to a prefix is added only when
+            packets will arrive by it.
+        settle: seconds that nodes are given before they do; see `Exchange.paths`.
+    """
     lookup = Lookup(view)
+    guard = Guard(lookup, known=not guarded)
+    announced = Announcements(lookup, guard)
     zone = OwnZone(lookup)
     policy = GlobalPolicy(lookup)
     vxlan_mode = VxlanMode(lookup)
     static_routes = StaticRoutes(lookup)
     vips = RouterVips(lookup)
     attachments = Attachments(lookup, zone)
-    advertised = AdvertisedSources(lookup, policy, attachments, static_routes, vips)
-    learned = LearnedSources(lookup, zone, policy, attachments, static_routes, vips)
-    advertised_routes = AdvertisedRoutes(lookup, zone, advertised)
-    learned_routes = LearnedRoutes(lookup, zone, static_routes, learned)
+    advertised = AdvertisedSources(lookup, policy, attachments, static_routes, vips, guard)
+    learned = LearnedSources(
+        lookup, zone, policy, attachments, static_routes, vips, guard, announced
+    )
+    advertised_routes = AdvertisedRoutes(lookup, zone, advertised, guard)
+    # `ovn-ic` does not wait for gateways, so neither does the engine in its place.
+    paths = Paths(lookup, attachments, settle) if guarded else None
+    learned_routes = LearnedRoutes(lookup, zone, static_routes, learned, guard, paths)
 
+    alive = SignOfLife(lookup, zone)
     tunnel_keys = DatapathKeys(lookup, vxlan_mode)
     switch_keys = TransitSwitchKeys(lookup, zone, tunnel_keys)
     router_keys = TransitRouterKeys(lookup, zone, tunnel_keys)
@@ -74,9 +101,10 @@ def exchange(view: View) -> Exchange:
         attachments,
         advertised,
         learned,
+        announced,
     )
     written: tuple[AnyReconciler, ...] = (
-        ZoneRegistration(lookup),
+        ZoneRegistration(lookup),  # the first: the only one of a controller alone
         GatewayPublication(lookup, zone),
         switch_keys,
         switch_copies,
@@ -94,6 +122,7 @@ def exchange(view: View) -> Exchange:
         learned_routes,
         ZoneSequence(lookup, zone),
         FleetSequence(lookup, zone),
+        alive,
     )
     zone.dependents = (attachments, advertised, learned, *written[1:])
     vxlan_mode.dependents = (switch_keys, switch_copies, router_keys)
@@ -101,4 +130,24 @@ def exchange(view: View) -> Exchange:
     attachments.dependents = (advertised, learned)
     vips.dependents = (advertised, learned)
     static_routes.dependents = (advertised, learned, learned_routes)
-    return Exchange((*derived, *written), zone, attachments, static_routes, advertised, learned)
+    guard.outputs = (advertised_routes, learned_routes)
+    if alone:
+        # Those that are never asked must not gather what they would have to do, either.
+        advertised.output = learned.output = None
+        zone.dependents = (attachments, advertised, learned)
+        static_routes.dependents = (advertised, learned)
+        vxlan_mode.dependents = guard.outputs = ()
+        written = written[:1]
+    return Exchange(
+        (*derived, *written),
+        zone,
+        attachments,
+        static_routes,
+        advertised,
+        learned,
+        learned_routes,
+        guard,
+        announced,
+        paths,
+        alive,
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from isthmus.exchange.lookup import Lookup
-from isthmus.model.claims import claimed_zone, zone_claim
+from isthmus.model.claims import alive_key, claimed_zone, zone_claim
 from isthmus.model.operations import Delete, Insert, Mutate, Operation, Update, set_keys
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
@@ -140,6 +140,7 @@ class ZoneRegistration(Reconciler[Only]):
             value=nb_global.name,
             message=f"the zone name is in use by {who}; nothing is exchanged under it",
             remedy="give this cluster another az-name, or see isthmus zone take-over --help",
+            reason="ZoneNameTaken",
         )
 
     def _looks_ours(self, zone: AvailabilityZone) -> bool:
@@ -169,7 +170,7 @@ class ZoneRegistration(Reconciler[Only]):
         zone = self._lookup.zone_by_name.one(kept)
         ic_global = self._lookup.ic_sb_global.single()
         if ic_global is not None:
-            drop = frozenset({zone_claim(kept)})
+            drop = frozenset({zone_claim(kept), alive_key(kept)})
             yield Mutate(IcSbGlobal, ic_global.uuid, (("external_ids", "delete", drop),))
         if zone is None:
             yield Insert(AvailabilityZone, {"name": nb_global.name})
@@ -192,5 +193,5 @@ class ZoneRegistration(Reconciler[Only]):
             yield Delete(AvailabilityZone, zone.uuid)
         ic_global = self._lookup.ic_sb_global.single()
         if ic_global is not None:
-            drop = frozenset({zone_claim(name)})
+            drop = frozenset({zone_claim(name), alive_key(name)})
             yield Mutate(IcSbGlobal, ic_global.uuid, (("external_ids", "delete", drop),))

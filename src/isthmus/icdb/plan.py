@@ -5,19 +5,23 @@ scripts (ovn-ctl(8)), so that its tools find the sockets, and a data directory t
 be taken over as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import PurePath
 
+from isthmus.icdb.members import Membership, bracketed
 from isthmus.icdb.transit import TransitSwitchSpec
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
+from isthmus.pki.files import TlsFiles
 
 IPV4 = 4
 
 NB_PORT = 6645
 SB_PORT = 6646
+NB_RAFT_PORT = 6647
+SB_RAFT_PORT = 6648
 
 SOCKET_PATH_LIMIT = 107
 """Bytes in the path of a Unix socket (`sun_path` in unix(7), less its final zero)."""
@@ -36,13 +40,15 @@ class Files:
 
     Args:
         data_dir: the database files.
-        run_dir: sockets, logs and pid files.
+        run_dir: sockets and pid files.
         schema_dir: OVN's schemas.
+        log_dir: logs, if they are not in `run_dir`.
     """
 
     data_dir: PurePath
     run_dir: PurePath
     schema_dir: PurePath
+    log_dir: PurePath | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Server:
         port: TCP port.
         listen: the address that the port is on.
         files: where its files are.
+        raft_port: TCP port for the other members of its cluster.
+        tls: what it shows clients and members, who must show the same; None for plain TCP.
     """
 
     database: Database
@@ -62,6 +70,8 @@ class Server:
     port: int
     listen: IPv4Address | IPv6Address
     files: Files
+    raft_port: int
+    tls: TlsFiles | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +87,11 @@ class Server:
     def database_file(self) -> PurePath:
         """The database's file."""
         return self.files.data_dir / f"ovn_ic_{self.short}_db.db"
+
+    @property
+    def waiting_file(self) -> PurePath:
+        """The empty database that a founder serves while it waits."""
+        return self._run_file("waiting")
 
     @property
     def socket(self) -> PurePath:
@@ -96,12 +111,21 @@ class Server:
     @property
     def log_file(self) -> PurePath:
         """The server's log."""
-        return self.files.run_dir / f"{self.name}.log"
+        return (self.files.log_dir or self.files.run_dir) / f"{self.name}.log"
 
     @property
     def address(self) -> str:
         """How clients reach it, e.g. "tcp:127.0.0.1:6645" or "tcp:[::1]:6645"."""
-        return f"tcp:{_bracketed(self.listen)}:{self.port}"
+        return f"{self.method}:{bracketed(str(self.listen))}:{self.port}"
+
+    @property
+    def method(self) -> str:
+        """How connections to it are made: "ssl" or "tcp" (ovsdb(7))."""
+        return "tcp" if self.tls is None else "ssl"
+
+    def raft_address(self, host: str) -> str:
+        """A member's address for Raft, e.g. "tcp:192.0.2.1:6647": part of its identity."""
+        return f"{self.method}:{bracketed(host)}:{self.raft_port}"
 
     @property
     def connect_to(self) -> IPv4Address | IPv6Address:
@@ -110,9 +134,8 @@ class Server:
             return self.listen
         return ip_address("127.0.0.1" if self.listen.version == IPV4 else "::1")
 
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The command line that serves the database, in the foreground.
+    def command(self, *databases: PurePath) -> tuple[str, ...]:
+        """The command line that serves databases, in the foreground.
 
         There is no `db:` remote: the addresses in the database's `connections` column, which
         may be every address of the machine, must not widen what `--listen` says.
@@ -120,12 +143,13 @@ class Server:
         return (
             "ovsdb-server",
             f"--remote=punix:{self.socket}",
-            f"--remote=ptcp:{self.port}:{_bracketed(self.listen)}",
+            f"--remote=p{self.method}:{self.port}:{bracketed(str(self.listen))}",
+            *(self.tls.options if self.tls is not None else ()),
             f"--unixctl={self.control_socket}",
             f"--pidfile={self.pid_file}",
             f"--log-file={self.log_file}",
             "-vconsole:off",
-            str(self.database_file),
+            *map(str, databases),
         )
 
     def _run_file(self, suffix: str) -> PurePath:
@@ -140,11 +164,17 @@ class Plan:
         nb: the server of IC-NB.
         sb: the server of IC-SB.
         transit_switches: to exist in IC-NB; None for `transit.DEFAULT` if there is none of ours.
+        membership: the cluster's members; None if the databases stand alone.
+        insecure: whether plain TCP was asked for.
+        forget_after: seconds of silence after which a zone is forgotten; None for never.
     """
 
     nb: Server
     sb: Server
     transit_switches: tuple[TransitSwitchSpec, ...] | None
+    membership: Membership | None = None
+    insecure: bool = False
+    forget_after: int | None = None
 
     @property
     def servers(self) -> tuple[Server, Server]:
@@ -157,34 +187,38 @@ class Plan:
         return self.nb.files
 
 
-def make_plan(
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP ports, the same for all members: for clients, and for Raft between members."""
+
+    nb: int = NB_PORT
+    sb: int = SB_PORT
+    nb_raft: int = NB_RAFT_PORT
+    sb_raft: int = SB_RAFT_PORT
+
+
+def make_plan(  # noqa: PLR0913, PLR0917 - as many as a plan has parts
     files: Files,
     listen: IPv4Address | IPv6Address,
-    nb_port: int,
-    sb_port: int,
+    ports: Ports,
     transit_switches: tuple[TransitSwitchSpec, ...] | None,
+    membership: Membership | None = None,
+    insecure: bool = False,
+    tls: TlsFiles | None = None,
 ) -> Plan:
     """Plan both servers on one address; ports are 1 to 65535."""
     return Plan(
-        nb=Server(Database.IC_NB, "nb", nb_port, listen, files),
-        sb=Server(Database.IC_SB, "sb", sb_port, listen, files),
+        nb=Server(Database.IC_NB, "nb", ports.nb, listen, files, ports.nb_raft, tls),
+        sb=Server(Database.IC_SB, "sb", ports.sb, listen, files, ports.sb_raft, tls),
         transit_switches=transit_switches,
+        membership=membership,
+        insecure=insecure,
     )
 
 
 def plan_problems(plan: Plan) -> list[Problem]:
     """What can be seen to be wrong with a plan before anything is touched."""
-    problems = []
-    if plan.nb.port == plan.sb.port:
-        problems.append(
-            Problem(
-                object="IC databases",
-                key="--sb-port",
-                value=str(plan.sb.port),
-                message="is the port of the northbound database too",
-                remedy=f"give two different ports, such as {NB_PORT} and {SB_PORT}",
-            )
-        )
+    problems = [*_port_problems(plan), *_clear_text(plan)]
     longest = max(len(bytes_of(server.socket)) for server in plan.servers)
     if longest > SOCKET_PATH_LIMIT:
         problems.append(
@@ -198,6 +232,54 @@ def plan_problems(plan: Plan) -> list[Problem]:
             )
         )
     return problems
+
+
+def _port_problems(plan: Plan) -> Iterable[Problem]:
+    named = [("--nb-port", plan.nb.port), ("--sb-port", plan.sb.port)]
+    if plan.membership is not None:
+        named += [
+            ("--nb-raft-port", plan.nb.raft_port),
+            ("--sb-raft-port", plan.sb.raft_port),
+        ]
+    taken: dict[int, str] = {}
+    for flag, port in named:
+        if port in taken:
+            yield Problem(
+                object="IC databases",
+                key=flag,
+                value=str(port),
+                message=f"is the port of {taken[port]} too",
+                remedy="give different ports, such as"
+                f" {NB_PORT}, {SB_PORT}, {NB_RAFT_PORT} and {SB_RAFT_PORT}",
+            )
+        taken.setdefault(port, flag)
+
+
+def _clear_text(plan: Plan) -> Iterable[Problem]:
+    """Plain TCP beyond this machine must be asked for."""
+    if plan.insecure or plan.nb.tls is not None:
+        return
+    own = plan.membership.own if plan.membership is not None else ""
+    for key, host in (("--listen", str(plan.nb.listen)), ("--address", own)):
+        if host and not is_loopback(host):
+            yield Problem(
+                object="IC databases",
+                key=key,
+                value=host,
+                message="is reached from other machines, and plain TCP lets anyone there read and"
+                " write",
+                remedy="give --tls-dir (`isthmus pki` makes the files), or accept it: --insecure"
+                " (or ENABLE_SSL=false)",
+            )
+            return
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as `members` writes it, is this machine and no other can reach it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def bytes_of(path: PurePath) -> bytes:
@@ -220,6 +302,23 @@ def parse_listen(text: str) -> IPv4Address | IPv6Address | Problem:
         )
 
 
+def listen_of_member(own: str, ipv6: bool) -> IPv4Address | IPv6Address:
+    """Where a member listens for clients if nothing else is said.
+
+    One that is named by a host name listens on all addresses: which of them the name stands for
+    may change, and is different for others.
+
+    Args:
+        own: the member, as `members` writes it.
+        ipv6: whether this machine has IPv6; "::" means both families.
+    """
+    try:
+        return ip_address(own)
+    except ValueError:
+        every = "::" if ipv6 else "0.0.0.0"  # noqa: S104 - whoever gives a name asks for it
+        return ip_address("127.0.0.1" if own == "localhost" else every)
+
+
 def restart_delay(deaths: int) -> float:
     """Seconds to wait before a restart; `deaths` in a row, at least 1."""
     # The exponent is bounded: a server may die on every start for weeks.
@@ -232,7 +331,3 @@ def default_dirs(environment: Mapping[str, str]) -> tuple[PurePath, PurePath]:
         PurePath(environment.get("OVN_DBDIR") or "/var/lib/ovn"),
         PurePath(environment.get("OVN_RUNDIR") or "/var/run/ovn"),
     )
-
-
-def _bracketed(address: IPv4Address | IPv6Address) -> str:
-    return str(address) if address.version == IPV4 else f"[{address}]"

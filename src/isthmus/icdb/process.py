@@ -9,13 +9,15 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
+from pathlib import Path, PurePath
 from select import select
 from types import FrameType
 
 from isthmus.icdb.plan import Server
+from isthmus.icdb.rpc import Client, RpcError
 
 STOP_LIMIT = 10.0
 """Seconds that a server has to end after SIGTERM before it is killed."""
@@ -32,17 +34,20 @@ class Child:
     """A running (or just ended) server process.
 
     Args:
-        server: what it serves.
+        server: which.
+        databases: files that it serves.
         keep_open: file descriptors that it inherits.
     """
 
-    def __init__(self, server: Server, keep_open: Sequence[int] = ()) -> None:
+    def __init__(
+        self, server: Server, databases: Sequence[PurePath], keep_open: Sequence[int] = ()
+    ) -> None:
         self.server = server
         self._log = Path(server.log_file)
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                server.command,
+                server.command(*databases),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -77,6 +82,15 @@ class Child:
         """Send a signal, if it still runs."""
         self._process.send_signal(number)
 
+    def leave(self) -> bool:
+        """Ask it to end in good order; whether it has said that it does."""
+        try:
+            with Client.over_unix(self.server.control_socket) as client:
+                client.control("exit")
+        except (OSError, RpcError):
+            return False
+        return True
+
     def close(self) -> None:
         """Forget an ended process."""
         self._process.wait()
@@ -91,12 +105,18 @@ class Child:
 
 
 def stop(children: Iterable[Child]) -> None:
-    """End processes, all at once; kill those that do not end within `STOP_LIMIT`."""
+    """End processes, all at once; kill those that do not end within `STOP_LIMIT`.
+
+    They are asked over their control sockets: at a signal, a server that leads its cluster would
+    be gone without handing over, and nothing could be written until the others miss it.
+    """
     running = list(children)
     for child in running:
-        child.send(signal.SIGTERM)
+        if not child.leave():
+            child.send(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_LIMIT
     for child in running:
-        if not select([child], [], [], STOP_LIMIT)[0]:
+        if not select([child], [], [], max(0.0, deadline - time.monotonic()))[0]:
             child.send(signal.SIGKILL)
         child.close()
 

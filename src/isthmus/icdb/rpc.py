@@ -1,17 +1,21 @@
 """Just enough of OVSDB's protocol (RFC 7047) to ask a server on this machine a few questions.
 
-Called by `supervisor` to see that a server answers, and to create transit switches. The daemon's
+Called by `supervisor` and `tending` to see that a server answers, what it has and how its cluster
+fares, and to create transit switches. Unlike the `ovs` package's client of control sockets, it
+never waits for longer than `TIMEOUT` for a server that hangs. The daemon's
 sessions are in `isthmus.ovsdb`; they replicate whole databases, which is not needed here.
 """
 
 import json
 import socket
+import ssl
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import PurePath
 from typing import Any
 
-from isthmus.icdb.transit import VENDOR, TransitSwitchSpec
+from isthmus.icdb.peers import SELECT
+from isthmus.icdb.transit import TransitSwitchSpec
 from isthmus.model.rows import RowId, TransitSwitch
 
 TIMEOUT = 5.0
@@ -59,9 +63,18 @@ class Client:
         return cls(connection)
 
     @classmethod
-    def over_tcp(cls, address: IPv4Address | IPv6Address, port: int) -> "Client":
-        """Connect to a TCP port."""
-        return cls(socket.create_connection((str(address), port), TIMEOUT))
+    def over_tcp(
+        cls, address: IPv4Address | IPv6Address, port: int, context: ssl.SSLContext | None = None
+    ) -> "Client":
+        """Connect to a TCP port; with a context, by TLS."""
+        plain = socket.create_connection((str(address), port), TIMEOUT)
+        if context is None:
+            return cls(plain)
+        try:
+            return cls(context.wrap_socket(plain))
+        except OSError:
+            plain.close()
+            raise
 
     def __enter__(self) -> "Client":
         return self
@@ -72,6 +85,19 @@ class Client:
     def server_id(self) -> str:
         """The UUID that this run of the server has chosen for itself."""
         return str(self._call("get_server_id", []))
+
+    def databases(self) -> list[dict[str, Any]]:
+        """Rows of `_Server`'s `Database`: name, model, cid, sid, schema, connected, leader."""
+        [result] = self._call("transact", ["_Server", SELECT])
+        return list(result["rows"])
+
+    def control(self, command: str, *arguments: str) -> str:
+        """Have a daemon carry out a command, if the connection is to its control socket.
+
+        Raises:
+            RpcError: it refuses.
+        """
+        return str(self._call(command, list(arguments)))
 
     def transit_switches(self) -> list[TransitSwitch]:
         """All rows of IC-NB's `Transit_Switch`."""
@@ -114,6 +140,8 @@ class Client:
                 self._socket.sendall(json.dumps(answer).encode())
         if reply.get("error"):
             error = reply["error"]
+            if isinstance(error, str):  # As control sockets have it.
+                raise RpcError(error.strip(), "")
             raise RpcError(error.get("error", "error"), error.get("details", ""))
         return reply["result"]
 
@@ -134,7 +162,7 @@ class Client:
 
 
 def _insertion(spec: TransitSwitchSpec) -> Mapping[str, Any]:
-    external_ids = [["subnet", spec.subnet], ["vendor", VENDOR]]
+    external_ids = [[key, value] for key, value in spec.external_ids.items()]
     return {
         "op": "insert",
         "table": TransitSwitch.TABLE,

@@ -11,12 +11,14 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePath
 
 from isthmus.icdb.errors import IcDbError
-from isthmus.icdb.plan import IPV4, Server
+from isthmus.icdb.members import bracketed
+from isthmus.icdb.plan import Files, Server
 from isthmus.model.problems import Problem
 
 PACKAGE = "ovn-ic-db"
@@ -100,6 +102,28 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
         )
 
 
+def make_log_dir(files: Files) -> None:
+    """Make the directory of logs, if it is one of its own.
+
+    Raises:
+        IcDbError: it cannot be made.
+    """
+    if files.log_dir is None:
+        return
+    try:
+        Path(files.log_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IcDbError(
+            Problem(
+                object="IC databases",
+                key="--log-dir",
+                value=str(files.log_dir),
+                message=f"cannot be made: {error.strerror}",
+                remedy="give a directory that this user may write to",
+            )
+        ) from error
+
+
 def check_programs(server: Server) -> None:
     """See that the schema and OVSDB's programs are installed.
 
@@ -119,14 +143,51 @@ def check_port(server: Server) -> None:
     Raises:
         IcDbError: the port is in use, or the address is none of this machine.
     """
-    family = socket.AF_INET if server.listen.version == IPV4 else socket.AF_INET6
-    with socket.socket(family) as probe:
+    try:
+        _try_to_listen(str(server.listen), server.port)
+    except OSError as error:
+        host = ("--listen", str(server.listen))
+        port = (f"--{server.short}-port", server.port)
+        raise IcDbError(_cannot_listen(server, host, port, error)) from error
+
+
+def check_raft_port(server: Server, host: str) -> None:
+    """See that this machine can listen on a host and the server's Raft port.
+
+    Raises:
+        IcDbError: the port is in use, or the host is not this machine.
+    """
+    try:
+        _try_to_listen(host, server.raft_port)
+    except OSError as error:
+        port = (f"--{server.short}-raft-port", server.raft_port)
+        raise IcDbError(_cannot_listen(server, ("--address", host), port, error)) from error
+
+
+def _try_to_listen(host: str, port: int) -> None:
+    [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    )
+    with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((str(server.listen), server.port))
-            probe.listen()
-        except OSError as error:
-            raise IcDbError(_cannot_listen(server, error)) from error
+        probe.bind(address)
+        probe.listen()
+
+
+def has_ipv6() -> bool:
+    """Whether any interface of this machine has an IPv6 address."""
+    try:
+        return bool(Path("/proc/net/if_inet6").read_text(encoding="ascii"))
+    except OSError:
+        return False
+
+
+def free_space(server: Server) -> int:
+    """Bytes that are free where the database is; as many as can be if it cannot be told."""
+    try:
+        return shutil.disk_usage(server.files.data_dir).free
+    except OSError:
+        return sys.maxsize
 
 
 def prepare_database(server: Server) -> None:
@@ -140,8 +201,9 @@ def prepare_database(server: Server) -> None:
     file = Path(server.database_file)
     try:
         if file.exists() and file.stat().st_size:
-            _check_database(server)
-            _upgrade(server)
+            if tool("db-is-clustered", file).returncode == 0:
+                raise IcDbError(_clustered(server))
+            check_standalone(server)
         else:
             # An empty file is what remains of a creation that was cut short.
             file.unlink(missing_ok=True)
@@ -149,7 +211,7 @@ def prepare_database(server: Server) -> None:
     except OSError as error:
         message = f"cannot be used: {error.strerror}"
         remedy = "give --data-dir a directory that this user may read and write"
-        raise IcDbError(_bad_file(server, message, remedy)) from error
+        raise IcDbError(bad_file(server, message, remedy)) from error
 
 
 def _create(server: Server) -> None:
@@ -159,56 +221,77 @@ def _create(server: Server) -> None:
     shutil.rmtree(workshop, ignore_errors=True)
     workshop.mkdir(mode=0o750)
     made = workshop / file.name
-    result = _tool("create", made, server.schema)
+    result = tool("create", made, server.schema)
     if result.returncode:
-        raise IcDbError(_bad_file(server, _said(result), "free space, or mend the installation"))
+        shutil.rmtree(workshop)
+        raise IcDbError(bad_file(server, said(result), "free space, or mend the installation"))
     made.rename(file)
     shutil.rmtree(workshop)
 
 
-def _check_database(server: Server) -> None:
+def check_standalone(server: Server) -> None:
+    """See that a stand-alone database can be served, and convert it to the installed schema.
+
+    Raises:
+        IcDbError: the file is damaged or another database.
+    """
     file = server.database_file
-    if _tool("db-is-clustered", file).returncode == 0:
-        message = "is a member of a Raft cluster; only stand-alone databases are served"
-        remedy = "convert a copy with `ovsdb-tool cluster-to-standalone`"
-        raise IcDbError(_bad_file(server, message, remedy))
-    name = _tool("db-name", file)
+    name = tool("db-name", file)
     if name.returncode:
-        raise IcDbError(_damaged(server, _said(name)))
+        raise IcDbError(bad_file(server, f"is damaged: {said(name)}", _RESTORE))
     found = name.stdout.decode().strip()
     if found != server.database:
         message = f"holds the database {found}, not {server.database}"
-        raise IcDbError(_bad_file(server, message, "give --data-dir the right directory"))
-    everything = _tool("query", file, json.dumps([server.database]))
+        raise IcDbError(bad_file(server, message, "give --data-dir the right directory"))
+    everything = tool("query", file, json.dumps([server.database]))
     if everything.returncode:
-        _judge(server, _said(everything))
+        judge_damage(server, said(everything), _RESTORE)
+    _upgrade(server)
 
 
-def _judge(server: Server, said: str) -> None:
-    """The server would serve what is before the damage, silently; that may be too little."""
-    if "(End of file)" not in said:
-        raise IcDbError(_damaged(server, said))
+def judge_damage(server: Server, damage: str, remedy: str) -> None:
+    """The server would serve what is before the damage, silently; that may be too little.
+
+    Args:
+        server: whose file.
+        damage: what `ovsdb-tool` said.
+        remedy: for people.
+
+    Raises:
+        IcDbError: more than the end of the last record is missing.
+    """
+    if "(End of file)" not in damage:
+        raise IcDbError(bad_file(server, f"is damaged: {damage}", remedy))
     _log.warning(
         "%s: the last transaction is incomplete, as after a power failure, and is dropped: %s",
         server.database_file,
-        said,
+        damage,
     )
 
 
 def _upgrade(server: Server) -> None:
     file, schema = server.database_file, server.schema
-    has = _tool("db-version", file).stdout.decode().strip()
-    installed = _tool("schema-version", schema).stdout.decode().strip()
-    if _tool("compare-versions", has, "<", installed).returncode:
+    has = tool("db-version", file).stdout.decode().strip()
+    installed = tool("schema-version", schema).stdout.decode().strip()
+    if tool("compare-versions", has, ">", installed).returncode == 0:
+        _log.warning(
+            "%s: its schema version, %s, is newer than the installed one, %s; it is served as it"
+            " is; install the OVN version that made it",
+            file,
+            has,
+            installed,
+        )
+    if tool("compare-versions", has, "<", installed).returncode:
         return
     _log.info("%s: converting from schema version %s to %s", file, has, installed)
-    result = _tool("convert", file, schema)
+    result = tool("convert", file, schema)
     if result.returncode:
-        message = f"cannot be converted to schema version {installed}: {_said(result)}"
-        raise IcDbError(_bad_file(server, message, "install the OVN version that made it"))
+        message = f"cannot be converted to schema version {installed}: {said(result)}"
+        raise IcDbError(bad_file(server, message, "install the OVN version that made it"))
 
 
-def _tool(*arguments: str | PurePath) -> subprocess.CompletedProcess[bytes]:
+def tool(*arguments: str | PurePath) -> subprocess.CompletedProcess[bytes]:
+    """Run `ovsdb-tool`."""
     return subprocess.run(
         ("ovsdb-tool", *map(str, arguments)),
         stdin=subprocess.DEVNULL,
@@ -217,20 +300,29 @@ def _tool(*arguments: str | PurePath) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def _said(result: subprocess.CompletedProcess[bytes]) -> str:
-    return result.stderr.decode(errors="replace").strip().removeprefix("ovsdb-tool: ")
+def said(result: subprocess.CompletedProcess[bytes]) -> str:
+    """What a failed program said last."""
+    lines = result.stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("ovsdb-tool: ") if lines else f"exit status {result.returncode}"
 
 
-def _damaged(server: Server, said: str) -> Problem:
-    return _bad_file(
+_RESTORE = (
+    "restore it from a backup; or move it away and start again: a new one is made, and the"
+    " clusters register again"
+)
+
+
+def _clustered(server: Server) -> Problem:
+    return bad_file(
         server,
-        f"is damaged: {said}",
-        "restore it from a backup; or move it away and start again: a new one is made, and the"
-        " clusters register again",
+        "is a member of a Raft cluster, and no members are given",
+        "give --members and --address (or NODE_IPS and LOCAL_IP); to have it stand alone again,"
+        " convert a copy with `ovsdb-tool cluster-to-standalone`",
     )
 
 
-def _bad_file(server: Server, message: str, remedy: str) -> Problem:
+def bad_file(server: Server, message: str, remedy: str) -> Problem:
+    """What is wrong with a database's file."""
     return Problem(
         object=f"database {server.database}",
         key="file",
@@ -251,19 +343,23 @@ def _not_installed(what: str, message: str) -> Problem:
     )
 
 
-def _cannot_listen(server: Server, error: OSError) -> Problem:
+def _cannot_listen(
+    server: Server, host: tuple[str, str], port: tuple[str, int], error: OSError
+) -> Problem:
+    """What to say; host and port come with the flags that gave them."""
+    thing = f"database {server.database}"
+    if isinstance(error, socket.gaierror):
+        message = f"cannot be resolved: {error.strerror}"
+        remedy = "mend the name in DNS or /etc/hosts, or give an IP address"
+        return Problem(thing, *host, message, remedy)
     if error.errno == errno.EADDRNOTAVAIL:
-        return Problem(
-            object=f"database {server.database}",
-            key="--listen",
-            value=str(server.listen),
-            message="is not an address of this machine",
-            remedy="give one of its addresses (`ip address` lists them)",
-        )
+        message = "is not an address of this machine"
+        remedy = "give one of its addresses (`ip address` lists them)"
+        return Problem(thing, *host, message, remedy)
     return Problem(
-        object=f"database {server.database}",
-        key=f"--{server.short}-port",
-        value=str(server.port),
-        message=f"cannot listen on {server.address}: {error.strerror}",
-        remedy="stop what listens there (`ss -ltnp` lists it), or give another port",
+        thing,
+        port[0],
+        str(port[1]),
+        f"cannot listen on {server.method}:{bracketed(host[1])}:{port[1]}: {error.strerror}",
+        "stop what listens there (`ss -ltnp` lists it), or give another port",
     )

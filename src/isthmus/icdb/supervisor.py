@@ -9,17 +9,33 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from pathlib import PurePath
 
+from isthmus.icdb.cluster_files import prepare_member
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.forgetter import Forgetter
 from isthmus.icdb.plan import STABLE_AFTER, Plan, Server, plan_problems, restart_delay
 from isthmus.icdb.process import Child, StopSignals, stop, wait
+from isthmus.icdb.renewal import Renewal
 from isthmus.icdb.rpc import Client, RpcError
-from isthmus.icdb.storage import DirectoryLock, check_port, check_programs, prepare_database
+from isthmus.icdb.storage import (
+    DirectoryLock,
+    check_port,
+    check_programs,
+    check_raft_port,
+    make_log_dir,
+    prepare_database,
+)
+from isthmus.icdb.tending import Tender, server_context
 from isthmus.icdb.transit import decide
 from isthmus.model.problems import Problem
 
 READY_LIMIT = 30.0
 """Seconds for a server to answer; one that reads a very large database takes a few."""
+
+_LOOK_CLOSELY = 0.25
+_LOOK = 1.0
+"""Seconds between looks at a cluster: until it is complete, and then."""
 
 _POLL = 0.02
 _ATTEMPTS = 5
@@ -32,8 +48,8 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
 
     Args:
         plan: what to serve.
-        on_ready: called once, when both servers answer and the transit switches exist, with
-            those that exist otherwise than planned.
+        on_ready: called once, when both databases can be written to and the transit switches
+            exist, with those that exist otherwise than planned.
 
     Raises:
         IcDbError: the databases cannot be served; nothing is left running.
@@ -47,15 +63,20 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
             stack.enter_context(DirectoryLock(plan.files.data_dir, "--data-dir", "data")),
             stack.enter_context(DirectoryLock(plan.files.run_dir, "--run-dir", "run")),
         )
+        make_log_dir(plan.files)
         for server in plan.servers:
             check_programs(server)
             check_port(server)
-            prepare_database(server)
+            if plan.membership is not None:
+                check_raft_port(server, plan.membership.own)
         keep_open = tuple(lock.fileno() for lock in locks)
         supervisor = stack.enter_context(Supervisor(plan, signals, keep_open))
         if supervisor.start():
-            on_ready(ensure_transit_switches(plan))
-            supervisor.run()
+            supervisor.run(on_ready)
+
+
+class NotYetError(Exception):
+    """What a cluster cannot do at the moment, as between two leaders."""
 
 
 @dataclass(slots=True)
@@ -63,10 +84,21 @@ class _Slot:
     """The place of one server: its process, or when to start it again (monotonic seconds)."""
 
     server: Server
+    tender: Tender | None = None
     child: Child | None = None
     started: float = 0.0
     due: float = 0.0
     deaths: int = 0
+
+    @property
+    def databases(self) -> tuple[PurePath, ...]:
+        """The files to serve."""
+        return (self.server.database_file,) if self.tender is None else self.tender.databases
+
+    @property
+    def ready(self) -> bool:
+        """Whether the database can be written to."""
+        return self.child is not None and (self.tender is None or self.tender.ready)
 
 
 class Supervisor(AbstractContextManager["Supervisor"]):
@@ -76,12 +108,19 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         plan: what to serve.
         signals: readable when it is time to end.
         keep_open: descriptors that servers inherit (the locks).
+
+    Raises:
+        IcDbError: a database file cannot be served.
     """
 
     def __init__(self, plan: Plan, signals: StopSignals, keep_open: tuple[int, ...]) -> None:
+        self._plan = plan
         self._signals = signals
         self._keep_open = keep_open
-        self._slots = tuple(_Slot(server) for server in plan.servers)
+        self._renewal = Renewal(plan.nb.tls) if plan.nb.tls is not None else None
+        after = plan.forget_after
+        self._forgetter = None if after is None else Forgetter(plan, after)
+        self._slots = tuple(_Slot(server, self._prepare(server)) for server in plan.servers)
 
     def __exit__(self, *_: object) -> None:
         stop(slot.child for slot in self._slots if slot.child is not None)
@@ -95,32 +134,84 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         Raises:
             IcDbError: one ended, or does not answer.
         """
-        for slot in self._slots:
-            self._launch(slot)
-        return all(slot.child is not None and self._answers(slot.child) for slot in self._slots)
+        children = [self._launch(slot) for slot in self._slots]
+        return all(map(self._answers, children))
 
-    def run(self) -> None:
-        """Restart servers that end, until a signal comes."""
+    def run(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
+        """Restart servers that end, and tend the cluster, until a signal comes.
+
+        Raises:
+            IcDbError: see `serve`.
+        """
+        announced = False
         while True:
             for slot in self._slots:
                 if slot.child is None and slot.due <= time.monotonic():
                     self._launch(slot)
                     _log.info("%s started again", slot.server.name)
-            for ready in wait((self._signals, *self._children()), self._next_due()):
+            if not self._tend():
+                return
+            if self._renewal is not None and self._renewal.look():
+                _log.info("new connections get the renewed certificate")
+            if not announced and all(slot.ready for slot in self._slots):
+                announced = self._announce(on_ready)
+            if announced and self._forgetter is not None:
+                self._forgetter.look()
+            for ready in wait((self._signals, *self._children()), self._pause(announced)):
                 if isinstance(ready, StopSignals):
                     return
                 self._bury(ready)
 
-    def _launch(self, slot: _Slot) -> None:
+    def _prepare(self, server: Server) -> Tender | None:
+        membership = self._plan.membership
+        if membership is None:
+            prepare_database(server)
+            return None
+        holds = prepare_member(server, membership)
+        return Tender(server, membership, holds, (self._signals.fileno(),))
+
+    def _tend(self) -> bool:
+        """Do what membership asks for; False if a signal came meanwhile."""
+        for slot in self._slots:
+            if slot.child is None or slot.tender is None:
+                continue
+            decision = slot.tender.step()
+            if decision is None:
+                continue
+            child, slot.child = slot.child, None
+            stop((child,))
+            slot.tender.carry_out(decision)
+            if not self._answers(self._launch(slot)):
+                return False
+        return True
+
+    def _announce(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> bool:
+        """Create the transit switches and tell that all is ready; False to try again."""
+        try:
+            problems = ensure_transit_switches(self._plan)
+        except NotYetError as error:
+            _log.info("%s; trying again", error)
+            return False
+        on_ready(problems)
+        return True
+
+    def _pause(self, announced: bool) -> float | None:
+        """Seconds until there is something to look at, if nothing happens."""
+        tending = self._plan.membership is not None or self._renewal is not None
+        dues = [slot.due - time.monotonic() for slot in self._slots if slot.child is None]
+        if tending or not announced:
+            dues.append(_LOOK if announced else _LOOK_CLOSELY)
+        if announced and self._forgetter is not None:
+            dues.append(self._forgetter.pause())
+        return max(0.0, min(dues)) if dues else None
+
+    def _launch(self, slot: _Slot) -> Child:
         slot.started = time.monotonic()
-        slot.child = Child(slot.server, self._keep_open)
+        slot.child = Child(slot.server, slot.databases, self._keep_open)
+        return slot.child
 
     def _children(self) -> list[Child]:
         return [slot.child for slot in self._slots if slot.child is not None]
-
-    def _next_due(self) -> float | None:
-        dues = [slot.due for slot in self._slots if slot.child is None]
-        return max(0.0, min(dues) - time.monotonic()) if dues else None
 
     def _bury(self, child: Child) -> None:
         [slot] = [slot for slot in self._slots if slot.child is child]
@@ -150,7 +241,7 @@ def _same_server(server: Server) -> bool:
     try:
         with (
             Client.over_unix(server.socket) as local,
-            Client.over_tcp(server.connect_to, server.port) as remote,
+            Client.over_tcp(server.connect_to, server.port, server_context(server)) as remote,
         ):
             return local.server_id() == remote.server_id()
     except OSError:
@@ -165,11 +256,14 @@ def ensure_transit_switches(plan: Plan) -> tuple[Problem, ...]:
 
     Raises:
         IcDbError: a name is taken by someone else's transit switch, or the server fails.
+        NotYetError: the cluster cannot write at the moment.
     """
     try:
         return _ensure(plan)
     except (OSError, RpcError) as error:
         message = f"the transit switches cannot be created: {error}"
+        if plan.membership is not None:
+            raise NotYetError(message) from error
         raise IcDbError(_not_served(plan.nb, message)) from error
 
 

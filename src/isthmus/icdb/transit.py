@@ -2,21 +2,21 @@
 
 Called by the command line (parsing) and by `supervisor` (deciding). The rows' shape is
 Kube-OVN's: `external_ids:subnet` holds "v4", "v6" or "v4,v6", `external_ids:vendor` is
-"kube-ovn". Invariant: a row that exists is never changed here.
+"kube-ovn"; one that serves a network of custom VPCs says which, and is marked as Isthmus's, so
+that Kube-OVN's controllers leave it alone. Invariant: a row that exists is never changed here.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from itertools import combinations
 
+from isthmus.model.marks import ISTHMUS, KUBE_OVN, NETWORK, SUBNET, VENDOR, is_ours
 from isthmus.model.problems import Problem
 from isthmus.model.rows import TransitSwitch
 
-VENDOR = "kube-ovn"
-"""The vendor of transit switches that Kube-OVN's deployment and Isthmus create."""
-
+_FORM = "NAME=CIDR[,CIDR6][@NETWORK]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FEWEST_ADDRESSES = 4
 """Two router ports, the network's own address and, for IPv4, the broadcast address."""
@@ -32,15 +32,27 @@ class TransitSwitchSpec:
         name: as in IC-NB.
         subnets: one or two networks, at most one per family, that router ports take addresses
             from.
+        network: the network of custom VPCs that it serves; empty for that of the default VPCs.
     """
 
     name: str
     subnets: tuple[Network, ...]
+    network: str = ""
 
     @property
     def subnet(self) -> str:
         """The value of `external_ids:subnet`."""
         return ",".join(map(str, self.subnets))
+
+    @property
+    def external_ids(self) -> Mapping[str, str]:
+        """The row's `external_ids`."""
+        if not self.network:
+            return {SUBNET: self.subnet, VENDOR: KUBE_OVN}
+        return {SUBNET: self.subnet, VENDOR: ISTHMUS, NETWORK: self.network}
+
+    def __str__(self) -> str:
+        return _text(self.name, self.subnet, self.network)
 
 
 DEFAULT = TransitSwitchSpec("ts", (IPv4Network("169.254.100.0/24"),))
@@ -50,7 +62,7 @@ DEFAULT = TransitSwitchSpec("ts", (IPv4Network("169.254.100.0/24"),))
 def parse_transit_switches(
     texts: Iterable[str],
 ) -> tuple[tuple[TransitSwitchSpec, ...], list[Problem]]:
-    """Parse values of `--transit-switch`, each NAME=CIDR[,CIDR6].
+    """Parse values of `--transit-switch`, each NAME=CIDR[,CIDR6][@NETWORK].
 
     Returns:
         the switches that are well-formed, and all that is wrong with the others or between them.
@@ -93,29 +105,30 @@ def decide(
     """
     rows = {row.name: row for row in existing}
     if wanted is None:
-        if any(_is_ours(row) for row in rows.values()):
+        if any(is_ours(row.external_ids) for row in rows.values()):
             return Decision()
         wanted = (DEFAULT,)
     known = [(spec, rows[spec.name]) for spec in wanted if spec.name in rows]
     return Decision(
         create=tuple(spec for spec in wanted if spec.name not in rows),
-        clashes=tuple(_taken(spec) for spec, row in known if not _is_ours(row)),
+        clashes=tuple(_taken(spec) for spec, row in known if not is_ours(row.external_ids)),
         differences=tuple(
             _different(spec, row)
             for spec, row in known
-            if _is_ours(row) and _subnets(row) != frozenset(spec.subnets)
+            if is_ours(row.external_ids) and not _is_as(spec, row)
         ),
     )
 
 
-def _is_ours(row: TransitSwitch) -> bool:
-    return row.external_ids.get("vendor") == VENDOR
-
-
 def _parse(text: str) -> TransitSwitchSpec | Problem:
-    name, equals, cidrs = text.partition("=")
+    name, equals, rest = text.partition("=")
+    cidrs, at, network = rest.partition("@")
     if not equals or not _NAME.fullmatch(name):
-        return _problem(text, "is not NAME=CIDR[,CIDR6]", f"write e.g. ts={DEFAULT.subnet}")
+        return _problem(text, f"is not {_FORM}", f"write e.g. {DEFAULT}")
+    if at and not _NAME.fullmatch(network):
+        return _problem(
+            text, f"{network!r} cannot be the name of a network", f"write e.g. {DEFAULT}@blue"
+        )
     subnets: list[Network] = []
     for cidr in cidrs.split(","):
         subnet = _parse_subnet(text, cidr)
@@ -126,7 +139,9 @@ def _parse(text: str) -> TransitSwitchSpec | Problem:
         return _problem(
             text, "has two subnets of one address family", "give one IPv4 and one IPv6 subnet"
         )
-    return TransitSwitchSpec(name, tuple(sorted(subnets, key=lambda subnet: subnet.version)))
+    return TransitSwitchSpec(
+        name, tuple(sorted(subnets, key=lambda subnet: subnet.version)), network
+    )
 
 
 def _parse_subnet(text: str, cidr: str) -> Network | Problem:
@@ -145,10 +160,10 @@ def _parse_subnet(text: str, cidr: str) -> Network | Problem:
 
 def _clashes(specs: Sequence[TransitSwitchSpec]) -> Iterable[Problem]:
     for one, other in combinations(specs, 2):
-        value = f"{other.name}={other.subnet}"
+        value = str(other)
         if one.name == other.name:
             yield _problem(value, "the name is given twice", "give each transit switch once")
-        elif any(
+        elif one.network == other.network and any(
             a.version == b.version and a.overlaps(b) for a in one.subnets for b in other.subnets
         ):
             yield _problem(
@@ -156,6 +171,15 @@ def _clashes(specs: Sequence[TransitSwitchSpec]) -> Iterable[Problem]:
                 f"overlaps the subnet {one.subnet} of {one.name}",
                 "give each transit switch a subnet of its own",
             )
+
+
+def _is_as(spec: TransitSwitchSpec, row: TransitSwitch) -> bool:
+    same_network = row.external_ids.get(NETWORK, "") == spec.network
+    return same_network and _subnets(row) == frozenset(spec.subnets)
+
+
+def _text(name: str, subnet: str, network: str) -> str:
+    return f"{name}={subnet}@{network}" if network else f"{name}={subnet}"
 
 
 def _subnets(row: TransitSwitch) -> frozenset[Network]:
@@ -169,19 +193,22 @@ def _subnets(row: TransitSwitch) -> frozenset[Network]:
 
 def _taken(spec: TransitSwitchSpec) -> Problem:
     return _problem(
-        f"{spec.name}={spec.subnet}",
+        str(spec),
         "another vendor's transit switch has that name",
         "give another name",
     )
 
 
 def _different(spec: TransitSwitchSpec, row: TransitSwitch) -> Problem:
-    found = row.external_ids.get("subnet", "")
+    ids = row.external_ids
+    found = _text("", ids.get(SUBNET, ""), ids.get(NETWORK, "")).removeprefix("=")
+    wanted = _text("", spec.subnet, spec.network).removeprefix("=")
+    moved = ids.get(NETWORK, "") != spec.network
     return Problem(
         object=f"transit switch {spec.name}",
-        key="external_ids:subnet",
-        value=found,
-        message=f"the transit switch exists with this subnet; it is kept, not made {spec.subnet}",
+        key=f"external_ids:{NETWORK if moved else SUBNET}",
+        value=ids.get(NETWORK, "") if moved else ids.get(SUBNET, ""),
+        message=f"the transit switch exists as {found}; it is kept, not made {wanted}",
         remedy=f"start with --transit-switch {spec.name}={found}, or have every cluster leave and"
         " delete the transit switch first",
     )

@@ -15,15 +15,14 @@ from isthmus.intent.allocate import choose, parse_port_addresses, parse_subnets,
 from isthmus.intent.base import IntentReconciler
 from isthmus.intent.inputs import Changed, Inputs
 from isthmus.intent.lookup import (
-    SUBNET,
     Lookup,
-    connects,
     held_addresses,
     ports_changed,
     transit_switches_of,
 )
 from isthmus.model.changes import Change
 from isthmus.model.claims import IPAddress, address_claim, address_holder, claimed_address
+from isthmus.model.marks import SUBNET
 from isthmus.model.operations import Operation, Wait, drop_keys, set_keys
 from isthmus.model.prefixes import Network, parse_address, parse_interface
 from isthmus.model.problems import Problem
@@ -109,8 +108,8 @@ class AddressClaims(IntentReconciler[str]):
         if config is None:
             # The ports go first: until then the address is in use.
             return None if self.lookup.joined() else {}
-        if not connects(row):
-            return {}
+        if self.lookup.vpc_of(row) is None:
+            return None if self.lookup.ports_on(row.name) else {}
         if not self.lookup.registered(config.zone):
             return None
         try:
@@ -198,6 +197,7 @@ def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
         row.external_ids[SUBNET],
         f"is no subnet: {error}",
         "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet with a comma in between",
+        "InvalidTransitSwitch",
     )
 
 
@@ -208,4 +208,5 @@ def _full(row: TransitSwitch, subnet: Network) -> Problem:
         str(subnet),
         "has no free address for this cluster's router port",
         "give the transit switch a larger subnet, or have a cluster leave",
+        "NoFreeAddress",
     )

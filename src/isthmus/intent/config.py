@@ -1,21 +1,25 @@
 """The ConfigMap `ovn-ic-config`: what the operator asks of this cluster.
 
-`Inputs` calls `parse_config`; nothing else reads the ConfigMap. Keys and defaults are Kube-OVN's.
-Invariant: a ConfigMap with any bad value is `Invalid` as a whole, so nothing is half applied, and
-`Invalid` never means leaving.
+`Inputs` calls `parse_config`; nothing else reads the ConfigMap. Keys and defaults are Kube-OVN's,
+save those from `mtu` on, which are ours and optional. Invariant: a ConfigMap with any bad value is
+`Invalid` as a whole, so nothing is half applied, and `Invalid` never means leaving.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from isthmus.intent import config_values as values
+from isthmus.intent import rule_values
+from isthmus.intent.faults import BadValueError
 from isthmus.intent.snapshot import Manifest
 from isthmus.intent.spelling import meant, shown
+from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem
+from isthmus.model.rules import DeclaredRoute, RouteRules, ZoneRule
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 KEYS = (
     "enable-ic",
@@ -25,14 +29,16 @@ KEYS = (
     "ic-sb-port",
     "gw-nodes",
     "auto-route",
+    "mtu",
+    "vpcs",
+    "accept",
+    "advertise",
+    "routes",
 )
 DEFAULT_NB_PORT, DEFAULT_SB_PORT = 6645, 6646
 
-MOST_GATEWAYS = 100
-"""Kube-OVN's gateway priorities count down from 100, and none may be below 1."""
-
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
-_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+DEFAULT_MTU = 1400
+"""The MTU of Kube-OVN's pods on nodes with 1500: it sets aside 100 bytes for Geneve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,12 @@ class Config:
         nb_port, sb_port: their TCP ports (`ic-nb-port`, `ic-sb-port`).
         gateways: names of the gateway nodes, the most preferred first (`gw-nodes`).
         auto_route: whether routes are advertised and learned (`auto-route`).
+        mtu: of the packets that pass through our router ports, in bytes; None not to limit
+            them (`mtu`).
+        vpcs: the network that each custom VPC takes part in (`vpcs`).
+        rules: what may be learned and advertised (`accept`, `advertise`).
+        routes: those to keep in place (`routes`).
+        tls: whether the IC databases are reached by TLS; a flag of the daemon, not a key.
     """
 
     zone: str
@@ -53,6 +65,11 @@ class Config:
     sb_port: int
     gateways: tuple[str, ...]
     auto_route: bool
+    mtu: int | None = DEFAULT_MTU
+    vpcs: Mapping[str, str] = field(default_factory=dict)
+    rules: RouteRules = field(default_factory=RouteRules)
+    routes: tuple[DeclaredRoute, ...] = ()
+    tls: bool = False
 
     @property
     def ic_nb_remote(self) -> str:
@@ -65,9 +82,9 @@ class Config:
         return self._remote(self.sb_port)
 
     def _remote(self, port: int) -> str:
-        return ",".join(
-            f"tcp:[{host}]:{port}" if ":" in host else f"tcp:{host}:{port}" for host in self.hosts
-        )
+        method = "ssl" if self.tls else "tcp"
+        hosts = (f"[{host}]" if ":" in host else host for host in self.hosts)
+        return ",".join(f"{method}:{host}:{port}" for host in hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,43 +110,65 @@ class Invalid:
     problems: tuple[Problem, ...]
 
 
-class _BadError(Exception):
-    """A value that cannot be: message and remedy."""
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.message, self.remedy = message, remedy
-
-
-def parse_config(manifest: Manifest) -> Join | Leave | Invalid:
+def parse_config(manifest: Manifest, default_vpc: str) -> Join | Leave | Invalid:
     """What a ConfigMap asks for.
 
     Args:
         manifest: the ConfigMap, as written.
+        default_vpc: the name of the VPC that takes part without being in `vpcs`.
     """
     reader = _Reader(str(manifest.key), manifest.body.get("data"))
-    enabled = reader.read("enable-ic", _boolean)
-    if enabled is False:
+    if reader.read("enable-ic", values.boolean) is False:
         # Leaving must not depend on the other values being right.
         return Leave('enable-ic is "false"')
     reader.check_keys()
-    zone = reader.read("az-name", _zone)
-    hosts = reader.read("ic-db-host", _hosts)
-    nb_port = reader.read("ic-nb-port", _port, DEFAULT_NB_PORT)
-    sb_port = reader.read("ic-sb-port", _port, DEFAULT_SB_PORT)
-    gateways = reader.read("gw-nodes", _gateways)
-    auto_route = reader.read("auto-route", _boolean, False)
+    config = _config(reader, default_vpc)
+    if reader.problems or config is None:
+        return Invalid(tuple(reader.problems + reader.warnings))
+    return Join(config, tuple(reader.warnings))
+
+
+def _config(reader: "_Reader", default_vpc: str) -> Config | None:
+    """All values; None if one that must be there cannot be read."""
+    zone = reader.read("az-name", values.zone)
+    hosts = reader.read("ic-db-host", values.hosts)
+    nb_port = reader.read("ic-nb-port", values.port, DEFAULT_NB_PORT)
+    sb_port = reader.read("ic-sb-port", values.port, DEFAULT_SB_PORT)
+    gateways = reader.read("gw-nodes", values.gateways)
+    auto_route = reader.read("auto-route", values.boolean, False)
     reader.warn_missing(
         "auto-route", "no route is advertised or learned", 'write "true" or "false"'
     )
-    if reader.problems or zone is None or hosts is None or gateways is None:
-        return Invalid(tuple(reader.problems + reader.warnings))
-    if nb_port is None or sb_port is None or auto_route is None:
-        return Invalid(tuple(reader.problems + reader.warnings))
+    mtu = reader.read_optional("mtu", values.mtu, DEFAULT_MTU)
+    vpcs = reader.read_optional("vpcs", values.vpcs, None) or {}
+    zones = reader.read_optional("accept", rule_values.accept, None) or {}
+    advertise = reader.read_optional("advertise", rule_values.advertise, None)
+    routes = reader.read_optional("routes", rule_values.routes, None) or ()
+    if zone is None or hosts is None or nb_port is None or sb_port is None:
+        return None
+    if gateways is None or auto_route is None:
+        return None
     config = Config(
-        zone, _unique(hosts), nb_port, sb_port, reader.once("gw-nodes", gateways), auto_route
+        zone=zone,
+        hosts=_unique(hosts),
+        nb_port=nb_port,
+        sb_port=sb_port,
+        gateways=reader.once("gw-nodes", gateways),
+        auto_route=auto_route,
+        mtu=mtu,
+        vpcs=vpcs,
+        rules=_rules(zones, advertise),
+        routes=tuple(
+            replace(route, vpc="") if route.vpc == default_vpc else route for route in routes
+        ),
     )
-    return Join(config, tuple(reader.warnings))
+    reader.cross_check(config, default_vpc)
+    return config
+
+
+def _rules(zones: Mapping[str, ZoneRule], advertise: tuple[Network, ...] | None) -> RouteRules:
+    named = {zone: rule for zone, rule in zones.items() if zone != rule_values.OTHERS}
+    return RouteRules(named, zones.get(rule_values.OTHERS, ZoneRule()), advertise)
 
 
 def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
@@ -149,9 +188,13 @@ class _Reader:
 
     def read(self, key: str, parse: Callable[[str], T], default: T | None = None) -> T | None:
         """The parsed value; the default if the key is missing; None after a problem."""
+        if key not in self._data and default is None:
+            self._bad(f"data.{key}", None, "is missing", f"add {key} to the ConfigMap's data")
+        return self.read_optional(key, parse, default)
+
+    def read_optional(self, key: str, parse: Callable[[str], T], default: D) -> T | D | None:
+        """The same for a key that may be missing, whatever its default is."""
         if key not in self._data:
-            if default is None:
-                self._bad(f"data.{key}", None, "is missing", f"add {key} to the ConfigMap's data")
             return default
         value = self._data[key]
         if not isinstance(value, str):
@@ -161,9 +204,36 @@ class _Reader:
             return None
         try:
             return parse(value)
-        except _BadError as bad:
-            self._bad(f"data.{key}", value, bad.message, bad.remedy)
+        except BadValueError as error:
+            for fault in error.faults:
+                found = fault.value if fault.path else value
+                self._bad(f"data.{key}{fault.path}", found, fault.message, fault.remedy)
             return None
+
+    def cross_check(self, config: Config, default_vpc: str) -> None:
+        """Report what is wrong between values that are right by themselves."""
+        if default_vpc in config.vpcs:
+            self._bad(
+                "data.vpcs",
+                self._data["vpcs"],
+                f"names the default VPC {default_vpc}, which takes part in any case",
+                f"remove {default_vpc} from the list",
+            )
+        for number, route in enumerate(config.routes):
+            if route.vpc and route.vpc not in config.vpcs:
+                self._bad(
+                    f"data.routes[{number}].vpc",
+                    route.vpc,
+                    "takes no part in the interconnection",
+                    f"add {route.vpc} to vpcs, or name another VPC",
+                )
+            if route.zone == config.zone:
+                self._bad(
+                    f"data.routes[{number}].zone",
+                    route.zone,
+                    "is this cluster's own az-name",
+                    "name the zone that the route leads to",
+                )
 
     def warn_missing(self, key: str, effect: str, remedy: str) -> None:
         """Report that a key with a default is missing, where the default may surprise."""
@@ -196,88 +266,14 @@ class _Reader:
         return _unique(items)
 
     def _warn(self, key: str, value: str, message: str, remedy: str) -> None:
-        self.warnings.append(Problem(self._name, key, value, message, remedy))
+        self.warnings.append(Problem(self._name, key, value, message, remedy, "Ineffective"))
 
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
         text = "" if value is None else shown(value)
-        self.problems.append(Problem(self._name, key, text, message, remedy))
+        self.problems.append(Problem(self._name, key, text, message, remedy, "InvalidValue"))
 
 
 def _quoted(value: Any) -> str:
     if isinstance(value, bool):
         return '"true"' if value else '"false"'
     return f'"{shown(value)}"' if isinstance(value, int | float) else '"…"'
-
-
-def _boolean(text: str) -> bool:
-    if text in {"true", "false"}:
-        return text == "true"
-    hint = text.strip().lower()
-    remedy = f'write "{hint}"' if hint in {"true", "false"} else 'write "true" or "false"'
-    raise _BadError('must be exactly "true" or "false"', remedy)
-
-
-def _zone(text: str) -> str:
-    if not text.strip():
-        raise _BadError("is empty", "give this cluster a name that no other cluster has")
-    if not text.isprintable() or any(character.isspace() for character in text):
-        raise _BadError("holds white space", "write a name without blanks, e.g. az1")
-    return text
-
-
-def _port(text: str) -> int:
-    digits = text.strip()
-    if digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) <= 65535:
-        return int(digits)
-    raise _BadError("is no TCP port", "write a number from 1 to 65535")
-
-
-def _items(text: str, what: str) -> list[str]:
-    items = [item.strip() for item in text.split(",")]
-    if not any(items):
-        raise _BadError("is empty", f"list at least one {what}, with commas in between")
-    if not all(items):
-        raise _BadError("has a comma too many", f"separate each {what} by one comma")
-    return items
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    return tuple(_host(item) for item in _items(text, "host"))
-
-
-def _host(text: str) -> str:
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    try:
-        address = ip_address(bare)
-    except ValueError:
-        pass
-    else:
-        if isinstance(address, IPv6Address) and address.scope_id:
-            raise _BadError(f"{text} has a scope", "write an address that is valid everywhere")
-        return str(address)
-    if _HOST_NAME.fullmatch(text) and not text.rstrip(".").rpartition(".")[2].isdigit():
-        return text
-    if re.search(r":\d+$", text):
-        raise _BadError(
-            f"{text} is neither an IP address nor a host name",
-            "leave the port out and give it as ic-nb-port and ic-sb-port",
-        )
-    raise _BadError(
-        f"{text} is neither an IP address nor a host name",
-        "list IPv4 or IPv6 addresses or host names, with commas in between",
-    )
-
-
-def _gateways(text: str) -> tuple[str, ...]:
-    items = tuple(_items(text, "node name"))
-    for item in items:
-        if not _NODE_NAME.fullmatch(item):
-            raise _BadError(
-                f"{item} cannot be the name of a node",
-                "list names as `kubectl get nodes` prints them, with commas in between",
-            )
-    if len(set(items)) > MOST_GATEWAYS:
-        raise _BadError(
-            f"lists more than {MOST_GATEWAYS} nodes", f"list at most {MOST_GATEWAYS} gateways"
-        )
-    return items

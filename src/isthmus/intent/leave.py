@@ -19,6 +19,7 @@ from isthmus.intent.port_operations import remove_ports
 from isthmus.intent.route_policies import LEARNED, policy_prefix
 from isthmus.model.changes import Change
 from isthmus.model.claims import claimed_zone
+from isthmus.model.guarding import DECLARED
 from isthmus.model.operations import Delete, Mutate, Operation, Ref, Update, drop_keys
 from isthmus.model.rows import (
     Chassis,
@@ -86,8 +87,8 @@ class LeaveNorthbound(LeavingReconciler):
 
     def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
         super().__init__(view, inputs, lookup)
-        self._learned = view.table(LogicalRouterStaticRoute).index(
-            lambda row: (LEARNED,) if LEARNED in row.external_ids else ()
+        self._made = view.table(LogicalRouterStaticRoute).index(
+            lambda row: (LEARNED,) if {LEARNED, DECLARED} & row.external_ids.keys() else ()
         )
         self._policies = view.table(LogicalRouterPolicy).index(
             lambda row: (LEARNED,) if policy_prefix(row) else ()
@@ -100,7 +101,7 @@ class LeaveNorthbound(LeavingReconciler):
             return
         for switch in sorted(self.lookup.transit_switch_names()):
             yield from self._switch(switch)
-        routes = (route.uuid for route in self._learned.all(LEARNED))
+        routes = (route.uuid for route in self._made.all(LEARNED))
         yield from self._from_routers("static_routes", routes)
         policies = (policy.uuid for policy in self._policies.all(LEARNED))
         yield from self._from_routers("policies", policies)

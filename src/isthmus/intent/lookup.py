@@ -12,6 +12,7 @@ from isthmus.intent.inputs import Inputs
 from isthmus.intent.memory import remembered
 from isthmus.model.changes import Change
 from isthmus.model.claims import claimed_address, zone_claim
+from isthmus.model.marks import ISTHMUS, KUBE_OVN, VENDOR, is_ours, network_of
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -28,14 +29,8 @@ from isthmus.model.rows import (
 )
 from isthmus.reconcile.view import View
 
-VENDOR: Mapping[str, str] = {"vendor": "kube-ovn"}
-"""In `external_ids` of all that Kube-OVN, or Isthmus in its place, makes."""
-
 MARK = "isthmus-transit-switch"
 """In `external_ids` of our router ports: the transit switch that they connect."""
-
-SUBNET = "subnet"
-"""In `external_ids` of a transit switch: the subnets of its router ports."""
 
 INTERCONN_TS = "interconn-ts"
 """In `other_config` of a logical switch: the transit switch that it is this zone's copy of."""
@@ -54,11 +49,10 @@ class RouterPort:
 
 
 class Lookup:
-    """Indexes over one view, for the VPC of the inputs."""
+    """Indexes over one view, for the VPCs of the inputs."""
 
     def __init__(self, view: View, inputs: Inputs) -> None:
-        self._view = view
-        self._vpc = inputs.vpc
+        self._view, self._inputs = view, inputs
         self.transit_switches = view.table(TransitSwitch).index(lambda row: (row.name,))
         self.copies = view.table(LogicalSwitch).index(_interconn_ts)
         self.marked = view.table(LogicalRouterPort).index(_mark)
@@ -104,16 +98,31 @@ class Lookup:
         """All names that matter: of transit switches, of copies, and on what remains of ports."""
         return {*self.transit_switches.keys(), *self.copies.keys(), *self.marked.keys()}
 
-    def connected_names(self) -> list[str]:
-        """The transit switches that are ours to connect, in the order of their numbers."""
-        names = (row.name for row in self._view.table(TransitSwitch) if connects(row))
-        return sorted(names, key=_natural)
+    def vpc_of(self, row: TransitSwitch) -> str | None:
+        """The VPC to connect to a transit switch; None if it is none of our business."""
+        network = network_of(row)
+        return None if network is None else self._inputs.vpc_in(network)
+
+    def connected_names(self, vpc: str) -> list[str]:
+        """The transit switches to connect a VPC to, in the order of their numbers."""
+        rows = self._view.table(TransitSwitch)
+        return sorted((row.name for row in rows if self.vpc_of(row) == vpc), key=_natural)
 
     # -- routers and ports -------------------------------------------------------------------
 
-    def router(self) -> LogicalRouter | None:
-        """The router of the VPC."""
-        return self._routers.one(self._vpc)
+    def router(self, vpc: str) -> LogicalRouter | None:
+        """The router of a VPC."""
+        return self._routers.one(vpc)
+
+    def router_ports(self, vpc: str) -> list[LogicalRouterPort]:
+        """Our ports of a VPC's router on transit switches."""
+        router = self.router(vpc)
+        ports = (port for name in tuple(self.marked.keys()) for port in self.marked.all(name))
+        return [port for port in ports if self.router_of(port) == router]
+
+    def vendor(self, vpc: str) -> Mapping[str, str]:
+        """The `external_ids` that say who makes what a VPC needs."""
+        return {VENDOR: KUBE_OVN if vpc == self._inputs.vpc else ISTHMUS}
 
     def router_port_named(self, name: str) -> LogicalRouterPort | None:
         """The router port of that name, of any router."""
@@ -133,17 +142,16 @@ class Lookup:
                 yield port
 
     def ports_on(self, transit_switch: str) -> list[RouterPort]:
-        """All connections of the VPC's router to a transit switch that are ours, by name.
+        """All connections of routers to a transit switch that are ours, by name.
 
-        Those are the router-type ports with Kube-OVN's vendor mark on the switch's copies, unless
-        they lead to another router, and what else carries our own mark.
+        Those are the router-type ports with a vendor mark of ours on the switch's copies that
+        lead to the default VPC's router or nowhere, and what carries our own mark.
         """
         found: list[RouterPort] = []
         for switch in self.copies.all(transit_switch):
             for port in self.switch_ports(switch):
-                peer = self.router_port_named(port.options.get("router-port", ""))
-                if is_ours(port.external_ids) and port.type == "router" and self._here(peer):
-                    found.append(RouterPort(switch, port, peer))
+                if port.type == "router" and is_ours(port.external_ids):
+                    found += self._connection(transit_switch, switch, port)
         paired = {pair.router_port.uuid for pair in found if pair.router_port is not None}
         found += [
             RouterPort(None, None, orphan)
@@ -172,21 +180,20 @@ class Lookup:
         """This cluster's chassis on the node of that name, by name."""
         return sorted(self._chassis.all(node), key=lambda row: row.name)
 
-    def _here(self, port: LogicalRouterPort | None) -> bool:
-        if port is None:
-            return True
-        router = self.router_of(port)
-        return router is not None and router.name == self._vpc
-
-
-def is_ours(external_ids: Mapping[str, str]) -> bool:
-    """Whether Kube-OVN or Isthmus made what carries these `external_ids`."""
-    return VENDOR.items() <= external_ids.items()
-
-
-def connects(row: TransitSwitch) -> bool:
-    """Whether a transit switch is ours to connect; other vendors' are left alone."""
-    return is_ours(row.external_ids) and bool(row.external_ids.get(SUBNET))
+    def _connection(
+        self, transit_switch: str, switch: LogicalSwitch, port: LogicalSwitchPort
+    ) -> Iterator[RouterPort]:
+        """A switch port with its router port; nothing if it is another router's."""
+        peer = self.router_port_named(port.options.get("router-port", ""))
+        if peer is None or peer.external_ids.get(MARK, transit_switch) != transit_switch:
+            yield RouterPort(switch, port, None)
+            return
+        router, made_here = self.router_of(peer), port.external_ids[VENDOR] == ISTHMUS
+        marked = is_ours(peer.external_ids) and (MARK in peer.external_ids or made_here)
+        if marked or (router is not None and router.name == self._inputs.vpc):
+            yield RouterPort(switch, port, peer)
+        elif made_here:
+            yield RouterPort(switch, port, None)
 
 
 def held_addresses(row: TransitSwitch, cluster: RowId) -> dict[str, str]:

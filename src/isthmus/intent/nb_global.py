@@ -11,17 +11,26 @@ from typing import ClassVar
 from isthmus.intent.base import IntentReconciler
 from isthmus.intent.config import Config
 from isthmus.intent.inputs import Changed
+from isthmus.intent.lookup import MARK
 from isthmus.intent.memory import memory_of
+from isthmus.intent.port_settings import denied_by
+from isthmus.intent.private import BLACKLIST, PrivateLists
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation, Update, drop_keys, set_keys
-from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem
-from isthmus.model.rows import AvailabilityZone, Database, IcSbGlobal, NbGlobal, Row
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    IcSbGlobal,
+    LogicalRouterPort,
+    NbGlobal,
+    Row,
+)
 from isthmus.reconcile.reconciler import Watch
 
 KEY = "NB_Global"
 ADVERTISE, LEARN = "ic-route-adv", "ic-route-learn"
-BLACKLIST, DENYLIST = "ic-route-blacklist", "ic-route-denylist"
+DENYLIST = "ic-route-denylist"
 OPTIONS = frozenset({ADVERTISE, LEARN, BLACKLIST})
 """The options that are ours."""
 
@@ -34,8 +43,13 @@ class NbGlobalOptions(IntentReconciler[str]):
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """The row itself, and which zones' names are taken."""
-        return {NbGlobal: _key, IcSbGlobal: _key, AvailabilityZone: _key}
+        """The row itself, which zones' names are taken, and what router ports keep private."""
+        return {
+            NbGlobal: _key,
+            IcSbGlobal: _key,
+            AvailabilityZone: _key,
+            LogicalRouterPort: _of_router_port,
+        }
 
     def affected(self, changed: Changed) -> Iterable[str]:
         """The row depends on the configuration and the private prefixes."""
@@ -57,7 +71,7 @@ class NbGlobalOptions(IntentReconciler[str]):
             return
         if row.name != config.zone:
             yield Update(NbGlobal, row.uuid, {"name": config.zone})
-        yield from _align(row, "options", row.options, self._options(row, config), OPTIONS)
+        yield from _align(row, "options", row.options, self._options(config), OPTIONS)
         memory = memory_of(config)
         yield from _align(row, "external_ids", row.external_ids, memory, frozenset(memory))
 
@@ -76,13 +90,8 @@ class NbGlobalOptions(IntentReconciler[str]):
             return self.lookup.zone_exists(config.zone)
         return holder not in {None, row.uuid}
 
-    def _options(self, row: NbGlobal, config: Config) -> Mapping[str, str]:
-        private = [str(prefix) for prefix in sorted(self.inputs.private_prefixes(), key=_order)]
-        if not self.inputs.complete:
-            # A subnet whose manifest could not be read since the start may be private: until it
-            # can be, entries are only added.
-            held = (entry.strip() for entry in row.options.get(BLACKLIST, "").split(","))
-            private = list(dict.fromkeys([*private, *filter(None, held)]))
+    def _options(self, config: Config) -> Mapping[str, str]:
+        private = PrivateLists(self.inputs, self.lookup).everywhere()
         options = {BLACKLIST: ",".join(private)} if private else {}
         return {**options, ADVERTISE: "true", LEARN: "true"} if config.auto_route else options
 
@@ -96,6 +105,7 @@ class NbGlobalOptions(IntentReconciler[str]):
                     config.zone,
                     "is the name of another cluster in the same IC databases",
                     "choose a name that no other cluster has; until then nothing is changed",
+                    "ZoneNameTaken",
                 )
             )
         if row.options.get(DENYLIST):
@@ -107,6 +117,7 @@ class NbGlobalOptions(IntentReconciler[str]):
                     f"hides {BLACKLIST}, so subnets with disableInterConnection, the join subnet"
                     " and node addresses may be advertised",
                     f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
+                    "PrivatePrefixesExposed",
                 )
             )
         return problems
@@ -128,9 +139,14 @@ def _align(
         yield set_keys(NbGlobal, row.uuid, column, changed)
 
 
-def _order(prefix: Network) -> tuple[int, int, int]:
-    return prefix.version, int(prefix.network_address), prefix.prefixlen
-
-
 def _key(_: Change) -> Iterable[str]:
     return (KEY,)
+
+
+def _of_router_port(change: Change) -> Iterable[str]:
+    lists = {
+        denied_by(row.options)
+        for row in change.sides
+        if isinstance(row, LogicalRouterPort) and MARK in row.external_ids
+    }
+    return (KEY,) if any(lists) else ()

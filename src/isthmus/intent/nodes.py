@@ -16,10 +16,13 @@ class Node:
     Args:
         name: its name; OVN knows its chassis by this as `hostname`.
         addresses: its InternalIPs (`status.addresses`), in the order given.
+        ready: whether its condition Ready is "True"; None if it has none, as in manifests
+            written by hand.
     """
 
     name: str
     addresses: tuple[IPAddress, ...]
+    ready: bool | None = None
 
 
 def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Problem, ...]]:
@@ -51,6 +54,7 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
                     shown(value),
                     "is no IP address",
                     "write the node's InternalIP",
+                    "InvalidNode",
                 )
             )
     if entries is not None and not isinstance(entries, list):
@@ -61,7 +65,17 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
                 shown(entries),
                 "must be a list",
                 "list entries with type and address",
+                "InvalidNode",
             )
         )
-    node = Node(manifest.key.name, tuple(addresses))
+    node = Node(manifest.key.name, tuple(addresses), _ready(status))
     return (last if problems and last is not None else node), tuple(problems)
+
+
+def _ready(status: object) -> bool | None:
+    conditions = status.get("conditions") if isinstance(status, dict) else None
+    for condition in conditions if isinstance(conditions, list) else ():
+        if isinstance(condition, dict) and condition.get("type") == "Ready":
+            # "Unknown" is what Kubernetes makes of a node that it has lost.
+            return condition.get("status") == "True"
+    return None

@@ -8,7 +8,8 @@ replaced because its name changes.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.intent.lookup import MARK, VENDOR, Lookup, RouterPort
+from isthmus.intent.lookup import MARK, Lookup, RouterPort
+from isthmus.intent.port_settings import MARKS, PortSettings
 from isthmus.model.operations import (
     Insert,
     Mutate,
@@ -17,6 +18,7 @@ from isthmus.model.operations import (
     Ref,
     Update,
     Value,
+    change_map,
     set_keys,
 )
 from isthmus.model.prefixes import parse_interface
@@ -44,6 +46,8 @@ class WantedPort:
         mac: of the router port.
         networks: of the router port, "address/length".
         gateways: priority by chassis name; None to leave the candidates as they are.
+        vendor: who makes it, as in `external_ids`.
+        settings: options of the router port.
         tunnel_key: for a new switch port to ask for; 0 if there is none to propose.
     """
 
@@ -53,17 +57,19 @@ class WantedPort:
     mac: str
     networks: frozenset[str]
     gateways: Mapping[str, int] | None
+    vendor: Mapping[str, str]
+    settings: PortSettings
     tunnel_key: int = 0
 
     @property
     def switch_port_ids(self) -> Mapping[str, str]:
         """The `external_ids` of the switch port."""
-        return {"ls": self.transit_switch, **VENDOR}
+        return {"ls": self.transit_switch, **self.vendor}
 
     @property
     def router_port_ids(self) -> Mapping[str, str]:
         """The `external_ids` of the router port."""
-        return {MARK: self.transit_switch, **VENDOR}
+        return {MARK: self.transit_switch, **self.vendor, **self.settings.marks}
 
 
 def align_ports(
@@ -85,6 +91,8 @@ def align_ports(
     ports = list(existing)
     switch_port = next((p.switch_port for p in ports if _is_wanted(p, wanted, switch)), None)
     router_port = lookup.router_port_named(wanted.router_port)
+    if router_port is not None and lookup.router_of(router_port) != router:
+        router_port = None  # of the VPC that was connected before; removed below
     # Settings made by hand on a port that is replaced belong to the connection, not to the name.
     donor = next((p for p in ports if p.router_port is not None), RouterPort(None, None, None))
     yield from remove_ports(lookup, ports, keep=(switch_port, router_port))
@@ -168,7 +176,11 @@ def _insert_router_port(
         "name": wanted.router_port,
         "mac": wanted.mac,
         "networks": wanted.networks,
-        "options": dict(donor.options) if donor is not None else {},
+        "options": (
+            wanted.settings.options(donor.options, donor.external_ids)
+            if donor is not None
+            else wanted.settings.options({}, {})
+        ),
         "external_ids": wanted.router_port_ids,
         "gateway_chassis": frozenset(refs),
     }
@@ -187,8 +199,11 @@ def _update_router_port(
         row["networks"] = wanted.networks
     if row:
         yield Update(LogicalRouterPort, have.uuid, row)
-    if not wanted.router_port_ids.items() <= have.external_ids.items():
-        yield set_keys(LogicalRouterPort, have.uuid, "external_ids", wanted.router_port_ids)
+    options = wanted.settings.options(have.options, have.external_ids)
+    yield from change_map(LogicalRouterPort, have.uuid, "options", have.options, options)
+    stale = {key: v for key, v in have.external_ids.items() if key not in MARKS}
+    ids = {**stale, **wanted.router_port_ids}
+    yield from change_map(LogicalRouterPort, have.uuid, "external_ids", have.external_ids, ids)
     if wanted.gateways is not None:
         yield from _align_gateways(lookup, have, wanted, wanted.gateways)
 

@@ -13,8 +13,9 @@ from typing import ClassVar
 
 from isthmus.intent.base import IntentReconciler
 from isthmus.intent.inputs import Changed, Inputs
-from isthmus.intent.lookup import VENDOR, Lookup, is_ours
+from isthmus.intent.lookup import Lookup
 from isthmus.model.changes import Change
+from isthmus.model.marks import is_ours
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, set_keys
 from isthmus.model.prefixes import Network, parse_address, parse_interface, parse_network
 from isthmus.model.rows import (
@@ -71,10 +72,20 @@ class RoutePolicies(IntentReconciler[Network]):
         return {*self._routes.keys(), *self._policies.keys()}
 
     def reconcile(self, key: Network) -> Iterable[Operation]:
-        """Keep one policy per prefix in step with the routes."""
-        router = self.lookup.router()
-        if router is None or self.inputs.config is None:
+        """Keep one policy per router and prefix in step with the routes."""
+        if self.inputs.config is None:
             return
+        vpcs = {vpc: self.lookup.router(vpc) for vpc in self.inputs.vpcs}
+        for vpc, router in vpcs.items():
+            if router is not None:
+                yield from self._align(key, vpc, router)
+        connected = {router.uuid for router in vpcs.values() if router is not None}
+        for policy in self._policies.all(key):
+            parent = self._router_of_policy.parent(policy.uuid)
+            if parent is not None and parent not in connected:
+                yield _removal(parent, policy)
+
+    def _align(self, key: Network, vpc: str, router: LogicalRouter) -> Iterator[Operation]:
         origin = self._origin(key, router)
         policies = [
             policy
@@ -88,7 +99,7 @@ class RoutePolicies(IntentReconciler[Network]):
         if kept and origin is not None:
             yield from _mend(kept[0], origin)
         elif origin is not None:
-            yield from _insert(router, key, origin)
+            yield from _insert(router, key, {ORIGIN: origin, **self.lookup.vendor(vpc)})
 
     def _origin(self, key: Network, router: LogicalRouter) -> str | None:
         """The origin of the route that asks for a policy; None if none does."""
@@ -170,7 +181,14 @@ def _moved(change: Change, column: str) -> Iterator[RowId]:
     yield from change.left.get(column, ())
 
 
-def _insert(router: LogicalRouter, prefix: Network, origin: str) -> Iterator[Operation]:
+def _removal(router: RowId, policy: LogicalRouterPolicy) -> Operation:
+    gone = frozenset({Ref(policy.uuid)})
+    return Mutate(LogicalRouter, router, (("policies", "delete", gone),))
+
+
+def _insert(
+    router: LogicalRouter, prefix: Network, external_ids: Mapping[str, str]
+) -> Iterator[Operation]:
     ref = NewRef()
     yield Insert(
         LogicalRouterPolicy,
@@ -178,7 +196,7 @@ def _insert(router: LogicalRouter, prefix: Network, origin: str) -> Iterator[Ope
             "priority": PRIORITY,
             "match": f"ip{prefix.version}.dst == {prefix}",
             "action": ALLOW,
-            "external_ids": {ORIGIN: origin, **VENDOR},
+            "external_ids": external_ids,
         },
         ref,
     )

@@ -8,6 +8,7 @@ registered (or whose name another cluster holds) changes nothing.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import ClassVar
 
@@ -17,19 +18,20 @@ from isthmus.intent.config import Config
 from isthmus.intent.gateways import choose_gateways
 from isthmus.intent.inputs import Changed, Inputs
 from isthmus.intent.lookup import (
-    SUBNET,
+    MARK,
     Lookup,
     RouterPort,
-    connects,
     held_addresses,
-    is_ours,
     is_remote,
     ports_changed,
     transit_switches_of,
 )
 from isthmus.intent.port_operations import WantedPort, align_ports, remove_ports
+from isthmus.intent.port_settings import DENY_MARK, PortSettings, entries
+from isthmus.intent.private import PrivateLists
 from isthmus.model.changes import Change
 from isthmus.model.claims import IPAddress, claimed_address
+from isthmus.model.marks import SUBNET, is_ours
 from isthmus.model.operations import Operation
 from isthmus.model.prefixes import parse_address, parse_interface
 from isthmus.model.problems import Problem
@@ -54,6 +56,25 @@ from isthmus.reconcile.view import View
 _UNICAST_MAC = re.compile(r"[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a connection is to be.
+
+    Args:
+        cluster: this cluster, as in claims.
+        transit_switch, switch: the transit switch, and this zone's copy of it.
+        networks: the router port's networks there.
+        vpc, router: what to connect.
+    """
+
+    cluster: RowId
+    transit_switch: TransitSwitch
+    switch: LogicalSwitch
+    networks: frozenset[str]
+    vpc: str
+    router: LogicalRouter
+
+
 class RouterPorts(IntentReconciler[str]):
     """The connection to one transit switch; the key is its name."""
 
@@ -62,6 +83,7 @@ class RouterPorts(IntentReconciler[str]):
 
     def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
         super().__init__(view, inputs, lookup)
+        self._private = PrivateLists(inputs, lookup)
         self._ic_ports = view.table(IcPortBinding).index(lambda row: (row.transit_switch,))
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
@@ -79,8 +101,8 @@ class RouterPorts(IntentReconciler[str]):
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
-        """The configuration decides on all of them; nodes on what is reported."""
-        return self.keys() if changed.config or changed.nodes else ()
+        """Configuration and private prefixes decide on all of them; nodes on what is reported."""
+        return self.keys() if changed.config or changed.private or changed.nodes else ()
 
     def keys(self) -> Iterable[str]:
         """The transit switches there are, and those of which something is left in NB."""
@@ -94,27 +116,35 @@ class RouterPorts(IntentReconciler[str]):
             return ()
         row = self.lookup.transit_switches.one(key)
         existing = self.lookup.ports_on(key)
-        if row is None or not connects(row):
-            return remove_ports(self.lookup, existing)
+        vpc = self.lookup.vpc_of(row) if row is not None else None
+        router = self.lookup.router(vpc) if vpc is not None else None
+        if row is None or vpc is None or router is None:
+            return remove_ports(self.lookup, existing)  # a missing router is reported elsewhere
         networks = _networks(row, cluster.uuid)
         switch = self.lookup.copies.one(key)
         if not networks or switch is None:
-            return ()  # the claims come first, and the engine makes the copy
-        return self._align(row, cluster.uuid, networks, switch, existing)
+            # The claims come first, and the engine makes the copy.
+            return remove_ports(self.lookup, self._astray(existing, router))
+        place = _Place(cluster.uuid, row, switch, networks, vpc, router)
+        return self._align(config, place, existing)
+
+    def _astray(self, existing: list[RouterPort], router: LogicalRouter) -> list[RouterPort]:
+        """The connections of other routers: another VPC's traffic must not wait for anything."""
+        return [
+            port
+            for port in existing
+            if port.router_port is not None and self.lookup.router_of(port.router_port) != router
+        ]
 
     def _align(
         self,
-        row: TransitSwitch,
-        cluster: RowId,
-        networks: frozenset[str],
-        switch: LogicalSwitch,
+        config: Config,
+        place: _Place,
         existing: list[RouterPort],
     ) -> Iterable[Operation]:
-        config, router = self.inputs.config, self.lookup.router()
-        if config is None or router is None:
-            self.report(row.name, self._no_router())
-            return ()
-        gateways = choose_gateways(self.lookup, self.inputs, row.name)
+        row, vpc = place.transit_switch, place.vpc
+        switches = self.lookup.connected_names(vpc)
+        gateways = choose_gateways(self.lookup, self.inputs, switches, row.name)
         self.report(row.name, *gateways.problems)
         if not gateways.priorities:
             self.report(row.name, self._no_gateway(config), *gateways.problems)
@@ -126,16 +156,18 @@ class RouterPorts(IntentReconciler[str]):
             transit_switch=row.name,
             switch_port=f"{row.name}-{config.zone}",
             router_port=name,
-            mac=_mac(existing, f"{config.zone} {row.name} {cluster}"),
-            networks=networks,
+            mac=_mac(existing, f"{config.zone} {row.name} {place.cluster}"),
+            networks=place.networks,
             gateways=gateways.priorities or None,
-            tunnel_key=self._tunnel_key(row, networks),
+            vendor=self.lookup.vendor(vpc),
+            settings=PortSettings(config.mtu, self._private.on_port(vpc, _held(existing))),
+            tunnel_key=self._tunnel_key(row, place.networks),
         )
-        taken = self._taken(wanted, switch, router, existing)
+        taken = self._taken(wanted, place, existing)
         if taken is not None:
             self.report(row.name, taken, *gateways.problems)
-            return ()
-        return align_ports(self.lookup, wanted, existing, switch, router)
+            return remove_ports(self.lookup, self._astray(existing, place.router))
+        return align_ports(self.lookup, wanted, existing, place.switch, place.router)
 
     def _named_first(self, name: str, existing: list[RouterPort]) -> list[RouterPort]:
         """The existing connections, first the one whose router port has the right name."""
@@ -161,30 +193,21 @@ class RouterPorts(IntentReconciler[str]):
     def _taken(
         self,
         wanted: WantedPort,
-        switch: LogicalSwitch,
-        router: LogicalRouter,
+        place: _Place,
         existing: list[RouterPort],
     ) -> Problem | None:
         """A port of one of the names that is not ours to change."""
         own = {port.switch_port.uuid for port in existing if port.switch_port is not None}
-        for port in self.lookup.switch_ports(switch):
+        for port in self.lookup.switch_ports(place.switch):
             if port.name == wanted.switch_port and port.uuid not in own:
                 return _name_taken("Logical_Switch_Port", port.name)
         peer = self.lookup.router_port_named(wanted.router_port)
         if peer is not None and (
-            not is_ours(peer.external_ids) or self.lookup.router_of(peer) != router
+            not is_ours(peer.external_ids)
+            or (self.lookup.router_of(peer) != place.router and MARK not in peer.external_ids)
         ):
             return _name_taken("Logical_Router_Port", peer.name)
         return None
-
-    def _no_router(self) -> Problem:
-        return Problem(
-            f"Logical_Router {self.inputs.vpc}",
-            "",
-            "",
-            "does not exist, so there is nothing to connect",
-            "see to it that Kube-OVN runs and --ovnnb-db names its northbound database",
-        )
 
     def _no_gateway(self, config: Config) -> Problem:
         return Problem(
@@ -193,11 +216,12 @@ class RouterPorts(IntentReconciler[str]):
             ",".join(config.gateways),
             "none of these nodes can serve as gateway, so the gateways stay as they are",
             "name at least one node that can, or mend what is reported for each",
+            "NoGateway",
         )
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
         sides = [row for row in change.sides if isinstance(row, TransitSwitch)]
-        if len({connects(row) for row in sides}) > 1 or len(sides) == 1:
+        if len({self.lookup.vpc_of(row) for row in sides}) > 1 or len(sides) == 1:
             return self._all(change)  # the place of each among all decides on its gateways
         return transit_switches_of(change)
 
@@ -226,6 +250,13 @@ def _networks(row: TransitSwitch, cluster: RowId) -> frozenset[str]:
     return frozenset(networks)
 
 
+def _held(existing: Iterable[RouterPort]) -> list[str]:
+    """The entries of deny lists that we have put on the connection."""
+    ports = (port.router_port for port in existing)
+    ids = (port.external_ids for port in ports if port is not None)
+    return [entry for marks in ids for entry in entries(marks.get(DENY_MARK, ""))]
+
+
 def _mac(existing: Iterable[RouterPort], seed: str) -> str:
     """The MAC that the connection has, so that peers need not learn another; else a new one."""
     for port in existing:
@@ -243,4 +274,5 @@ def _name_taken(table: str, name: str) -> Problem:
         name,
         "is not Kube-OVN's or Isthmus's, but has the name of the port to be made",
         "rename or remove it, or choose another az-name",
+        "NameTaken",
     )

@@ -4,13 +4,14 @@ Invariant: a Subnet whose owner may have meant to keep it out of the interconnec
 taken for one that may be advertised.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
 from isthmus.intent.snapshot import Manifest
 from isthmus.intent.spelling import meant, shown
-from isthmus.model.prefixes import Network
+from isthmus.model.prefixes import Network, is_inside
 from isthmus.model.problems import Problem
 
 _KEYS = ("cidrBlock", "disableInterConnection", "vpc", "vlan")
@@ -63,6 +64,41 @@ def parse_subnet(
     if last is not None:
         return last, tuple(problems)
     return (subnet if prefixes else None), tuple(problems)
+
+
+def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Problem]:
+    """What is wrong between the subnets of each VPC: no address may belong to two of them.
+
+    Underlay subnets are in VLANs of their own, and may be as they like.
+    """
+    pairs = [
+        (subnet.vpc or default_vpc, prefix, subnet)
+        for subnet in subnets
+        if not subnet.vlan
+        for prefix in subnet.prefixes
+    ]
+    pairs.sort(key=lambda pair: (pair[0], *_order(pair[1]), pair[2].name))
+    around: list[tuple[str, Network, Subnet]] = []
+    for pair in pairs:
+        vpc, prefix, subnet = pair
+        # Sorted like this, a prefix comes right after those that it lies inside.
+        while around and not (around[-1][0] == vpc and is_inside(prefix, around[-1][1])):
+            around.pop()
+        if around:
+            _, other, owner = around[-1]
+            yield Problem(
+                f"Subnet {subnet.name}",
+                "spec.cidrBlock",
+                str(prefix),
+                f"overlaps {other} of Subnet {owner.name} in the same VPC {vpc}",
+                "give each subnet of a VPC addresses of its own",
+                "OverlappingSubnets",
+            )
+        around.append(pair)
+
+
+def _order(prefix: Network) -> tuple[int, int, int]:
+    return prefix.version, int(prefix.network_address), prefix.prefixlen
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +154,6 @@ class _Reader:
 
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
         text = "" if value is None else shown(value)
-        self.problems.append(Problem(self.name, f"spec.{key}", text, message, remedy))
+        self.problems.append(
+            Problem(self.name, f"spec.{key}", text, message, remedy, "InvalidSubnet")
+        )

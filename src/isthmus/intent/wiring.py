@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from isthmus.intent.address_claims import AddressClaims
 from isthmus.intent.base import IntentReconciler
+from isthmus.intent.declared_routes import DeclaredRoutes
 from isthmus.intent.inputs import Inputs
 from isthmus.intent.leave import (
     ForgetZone,
@@ -21,6 +22,7 @@ from isthmus.intent.lookup import Lookup
 from isthmus.intent.nb_global import NbGlobalOptions
 from isthmus.intent.route_policies import RoutePolicies
 from isthmus.intent.router_ports import RouterPorts
+from isthmus.intent.vpc_reports import VpcReports
 from isthmus.reconcile.view import View
 
 AnyIntentReconciler: TypeAlias = IntentReconciler[Any]
@@ -47,6 +49,8 @@ def reconcilers(view: View, inputs: Inputs) -> list[AnyIntentReconciler]:
         NbGlobalOptions(view, inputs, lookup),
         AddressClaims(view, inputs, lookup),
         RouterPorts(view, inputs, lookup),
+        VpcReports(view, inputs, lookup),
+        DeclaredRoutes(view, inputs, lookup),
         RoutePolicies(view, inputs, lookup),
         LeaveNorthbound(view, inputs, lookup),
         LeaveSouthbound(view, inputs, lookup),

@@ -6,6 +6,7 @@ transit switch's `external_ids` in IC-NB. Real `ovn-ic` ignores both. A cluster 
 the UUID of its `NB_Global` row: it lives as long as the northbound database.
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 
 from isthmus.model.rows import RowId
@@ -14,6 +15,7 @@ IPAddress = IPv4Address | IPv6Address
 
 _ZONE = "isthmus-zone-"
 _ADDRESS = "isthmus-address-"
+_ALIVE = "isthmus-alive-"
 
 
 def zone_claim(zone: str) -> str:
@@ -24,6 +26,17 @@ def zone_claim(zone: str) -> str:
 def claimed_zone(key: str) -> str | None:
     """The zone name of a zone claim's key; None for any other key."""
     return key.removeprefix(_ZONE) if key.startswith(_ZONE) else None
+
+
+def alive_key(zone: str) -> str:
+    """The key in `IC_SB_Global.external_ids` whose value is when the zone last lived."""
+    return _ALIVE + zone
+
+
+def alive_since(external_ids: Mapping[str, str], zone: str) -> int | None:
+    """When a zone last gave a sign of life, in seconds since 1970; None if it gives none."""
+    text = external_ids.get(alive_key(zone), "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def address_claim(address: IPAddress) -> str:

@@ -4,7 +4,7 @@ They mirror RFC 7047, section 5.2. `isthmus.ovsdb` encodes them; tests interpret
 a str, int or bool, a `Ref`/`NewRef`, a (frozen)set or list of those, or a mapping of strings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -97,3 +97,19 @@ def set_keys(table: type[Row], uuid: RowId, column: str, values: Mapping[str, st
 def drop_keys(table: type[Row], uuid: RowId, column: str, keys: frozenset[str]) -> Mutate:
     """Remove some keys of a map column."""
     return Mutate(table, uuid, ((column, "delete", keys),))
+
+
+def change_map(
+    table: type[Row],
+    uuid: RowId,
+    column: str,
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+) -> Iterator[Mutate]:
+    """Bring a map column from one value to another, touching only the keys that differ."""
+    gone = frozenset(key for key in before if key not in after)
+    new = {key: value for key, value in after.items() if before.get(key) != value}
+    if gone:
+        yield drop_keys(table, uuid, column, gone)
+    if new:
+        yield set_keys(table, uuid, column, new)

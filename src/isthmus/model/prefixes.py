@@ -4,6 +4,7 @@ All functions take text from databases, which anybody may have written, and retu
 does not parse: the caller decides whether that is worth a word.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -87,6 +88,32 @@ def is_inside(prefix: Network, entry: Network) -> bool:
         and entry.prefixlen <= prefix.prefixlen
         and prefix.network_address in entry
     )
+
+
+class PrefixSet:
+    """Prefixes, to ask whether one of them contains another; the answer costs a look per length.
+
+    Args:
+        prefixes: with any overlaps.
+    """
+
+    __slots__ = ("_addresses",)
+
+    def __init__(self, prefixes: Iterable[Network] = ()) -> None:
+        self._addresses: dict[tuple[int, int], set[int]] = {}
+        for prefix in prefixes:
+            kind = prefix.version, prefix.prefixlen
+            self._addresses.setdefault(kind, set()).add(int(prefix.network_address))
+
+    def contains(self, prefix: Network) -> bool:
+        """Whether `prefix` equals one of them or is part of it."""
+        address, longest = int(prefix.network_address), prefix.max_prefixlen
+        return any(
+            version == prefix.version
+            and length <= prefix.prefixlen
+            and address >> (longest - length) << (longest - length) in addresses
+            for (version, length), addresses in self._addresses.items()
+        )
 
 
 def is_default(prefix: Network) -> bool:

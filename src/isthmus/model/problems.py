@@ -13,6 +13,8 @@ class Problem:
         value: the bad value as found, as text; empty if there is none.
         message: what is wrong, one sentence without a full stop.
         remedy: what to do about it, one imperative sentence without a full stop.
+        reason: the kind of fault for programs, in CamelCase as Kubernetes' conditions have it,
+            e.g. "OverlappingPrefix"; empty for those that never get into a condition.
     """
 
     object: str
@@ -20,6 +22,7 @@ class Problem:
     value: str
     message: str
     remedy: str
+    reason: str = ""
 
     def __str__(self) -> str:
         where = f"{self.object}: {self.key}" if self.key else self.object

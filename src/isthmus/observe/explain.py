@@ -135,6 +135,8 @@ class _Question:
             yield f"this cluster takes no part: its NB_Global.name {state}"
         elif not self._exchange.attachments.by_port:
             yield "no router of this cluster is attached to a transit switch"
+        if not self._exchange.guard.known:
+            yield "the configuration has not been read yet: until it has, no route is added"
         if not advertising:
             yield "no router port, static route or VIP on an attached router has this prefix"
         if not learning and not (unseen := tuple(self._unattached())):
@@ -163,11 +165,13 @@ class _Question:
 
     def _advertised(self, row: RowId, decision: Decision) -> Reason:
         outcome, attachment = decision.outcome, decision.attachment
-        verdict, rule, nexthop = Verdict.REFUSED, str(outcome), ""
+        verdict, nexthop = Verdict.REFUSED, ""
         if isinstance(outcome, AdvertiseKey):
             there = outcome in self._ours_in_ic_sb
             verdict = Verdict.ADVERTISED if there else Verdict.PENDING
             rule, nexthop = "no rule refuses it", outcome.nexthop
+        else:
+            rule = self._rule(outcome, None, decision.prefix, attachment)
         return Reason(
             verdict=verdict,
             rule=rule,
@@ -183,8 +187,10 @@ class _Question:
         )
 
     def _learned(self, route: IcRoute, attachment: Attachment, refusal: Refusal | None) -> Reason:
-        verdict, rule = Verdict.REFUSED, str(refusal)
-        if refusal is None:
+        prefix = parse_network(route.ip_prefix)
+        if refusal is not None:
+            verdict, rule = Verdict.REFUSED, self._rule(refusal, route, prefix, attachment)
+        else:
             key = LearnKey(
                 attachment.router,
                 canonical(route.ip_prefix),
@@ -194,6 +200,8 @@ class _Question:
             )
             there = key in self._exchange.static_routes.learned
             verdict, rule = (Verdict.LEARNED if there else Verdict.PENDING), "no rule refuses it"
+            if self._exchange.learned_routes.waits(key):
+                rule += "; another way is in use, this one follows when packets arrive by it"
         zone = self._view.table(AvailabilityZone).get(route.availability_zone)
         return Reason(
             verdict=verdict,
@@ -208,6 +216,19 @@ class _Question:
             origin=route.origin,
             source=f"IC-SB Route {route.uuid}",
         )
+
+    def _rule(
+        self,
+        refusal: Refusal,
+        route: IcRoute | None,
+        prefix: Network | None,
+        attachment: Attachment,
+    ) -> str:
+        """The rule that refuses, with what it says if the configuration made it."""
+        if prefix is None:
+            return str(refusal)
+        detail = self._exchange.guard.detail(refusal, route, prefix, attachment.router)
+        return f"{refusal} ({detail})" if detail else str(refusal)
 
     def _router(self, uuid: RowId) -> str:
         router = self._view.table(LogicalRouter).get(uuid)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from isthmus.model.marks import NETWORK, SUBNET
 from isthmus.model.rows import (
     AvailabilityZone,
     Gateway,
@@ -54,11 +55,15 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A transit switch, and how many zones have a port on it."""
+    """A transit switch, how many zones have a port on it, and the network of custom VPCs it serves.
+
+    `network` is empty for those of the default VPCs.
+    """
 
     name: str
     subnet: str
     zones: int
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +121,5 @@ def _switch(view: View, switch: TransitSwitch) -> Switch:
         for port in view.table(IcPortBinding)
         if port.transit_switch == switch.name
     }
-    return Switch(switch.name, switch.external_ids.get("subnet", ""), len(zones))
+    ids = switch.external_ids
+    return Switch(switch.name, ids.get(SUBNET, ""), len(zones), ids.get(NETWORK, ""))

@@ -1,5 +1,7 @@
 """Waiting for sockets, file descriptors and times, on the `ovs` package's poller."""
 
+from math import inf
+
 import ovs.poller
 import ovs.timeval
 
@@ -20,8 +22,9 @@ class Poller:
         self._poller.fd_wait(fd, ovs.poller.POLLIN)
 
     def wake_in(self, seconds: float) -> None:
-        """Wake after that time at the latest; 0 or less: do not wait at all."""
-        self._poller.timer_wait(max(0, int(seconds * 1000 + 0.999)))
+        """Wake after that time at the latest; 0 or less: do not wait at all; inf: never."""
+        if seconds < inf:
+            self._poller.timer_wait(max(0, int(seconds * 1000 + 0.999)))
 
     def block(self) -> None:
         """Wait; forgets everything waited for."""

@@ -4,6 +4,7 @@ It first asks the server for its schema, so that any version's tables and column
 replicates. Used by the daemon's loop and, through `snapshot`, by the tools that only look.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -121,12 +122,13 @@ class Session:
     generation: int = field(init=False, default=0)
     _schema: "_SchemaRequest | None" = field(init=False, default=None)
     _replica: Replica | None = field(init=False, default=None)
-    _transaction: _Transaction | None = field(init=False, default=None)
+    _transactions: deque[_Transaction] = field(init=False, default_factory=deque)
     _lock_wanted: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         if not self.kinds:
             self.kinds = tuple(kind for kind in ROW_TYPES if kind.DATABASE is self.database)
+        tls.assign(self.database, _split(self.remote))
         if not self._bad_remotes():
             self._schema = _SchemaRequest(self.database, self.remote, self.probe_interval)
 
@@ -175,9 +177,14 @@ class Session:
         return self._schema.error if self._schema is not None else ""
 
     @property
+    def tls_fault(self) -> tuple[str, str] | None:
+        """Why TLS fails, and what to do about it; None if it does not."""
+        return None if self.synced else tls.fault(_split(self.remote))
+
+    @property
     def writable(self) -> bool:
-        """Whether a transaction can be sent now."""
-        return self.synced and self.has_lock and self._transaction is None
+        """Whether a transaction can be sent now; the server takes them in order."""
+        return self.synced and self.has_lock
 
     def run(self) -> list[Change]:
         """Do what can be done without waiting; the changes that came in, if complete."""
@@ -194,8 +201,8 @@ class Session:
         if (schema := self._replica.other_schema()) is not None:
             self._replica.close()
             self._start(schema)
-            if self._transaction is not None:
-                self._transaction.reply = Reply(retry=True)
+            for transaction in self._transactions:
+                transaction.reply = transaction.reply or Reply(retry=True)
         return self._replica.take_changes() if self._replica.monitoring else []
 
     def wait(self, poller: Poller) -> None:
@@ -206,20 +213,18 @@ class Session:
             self._replica.wait(poller.raw)
 
     def transact(self, operations: Iterable[Operation], comment: str) -> None:
-        """Send a transaction; its end is told by `reply`. Only while `writable`."""
+        """Send a transaction; its end is told by `reply`, in order. Only while `writable`."""
         assert self._replica is not None  # noqa: S101 - `writable` was true
         encoded = encode(operations)
         encoded.append({"op": "comment", "comment": comment})
-        self._transaction = _Transaction(self._replica, encoded)
-        self._transaction.send()
+        self._transactions.append(_Transaction(self._replica, encoded))
+        self._transactions[-1].send()
 
     def reply(self) -> Reply | None:
-        """How the transaction in flight ended, told once; None while it has not."""
-        if self._transaction is None:
-            return None
-        reply = self._transaction.result()
+        """How the first transaction in flight ended, told once; None while it has not."""
+        reply = self._transactions[0].result() if self._transactions else None
         if reply is not None:
-            self._transaction = None
+            self._transactions.popleft()
         return reply
 
     def want_lock(self, wanted: bool) -> None:
@@ -247,12 +252,13 @@ class Session:
         for part in (self._schema, self._replica):
             if part is not None:
                 part.close()
-        self._schema = self._replica = self._transaction = None
+        self._schema = self._replica = None
+        self._transactions.clear()
 
     def _bad_remotes(self) -> list[str]:
         # The library raises whatever comes on what it cannot connect to.
         remotes = _split(self.remote)
-        methods = CONNECTION_METHODS if tls.configured() else CONNECTION_METHODS[:2]
+        methods = CONNECTION_METHODS if tls.configured(self.database) else CONNECTION_METHODS[:2]
         return [remote for remote in remotes if not remote.startswith(methods)]
 
     def _start(self, schema: Json) -> None:

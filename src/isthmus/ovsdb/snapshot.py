@@ -62,6 +62,8 @@ def read(remotes: Mapping[Database, str], timeout: float) -> View:
 
 
 def _unreachable(session: Session, timeout: float) -> Problem:
+    if fault := session.tls_fault:
+        return Problem(f"database {session.database}", "remote", session.remote, *fault)
     return Problem(
         object=f"database {session.database}",
         key="remote",

@@ -2,19 +2,27 @@
 
 Replaces the `ovs` package's stream of that name, which reads its files without regard for what may
 be wrong with them. The files are read for every new connection, so that rotated certificates
-serve without a restart while existing connections go on. Called once by the command line.
+serve without a restart while existing connections go on. The command line says once what to use,
+for all databases or for some; sessions say which database an address belongs to.
 """
 
+import datetime
 import errno
 import logging
+import re
 import socket
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ovs.poller
 import ovs.socket_util
 import ovs.stream
+
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database
 
 _log = logging.getLogger("ovs.stream_ssl")
 
@@ -49,9 +57,16 @@ class Tls:
     def __post_init__(self) -> None:
         _range(self.protocols)
 
-    def use(self) -> None:
-        """Have all new `ssl:` connections use this."""
-        _Stream.tls = self
+    def use(self, databases: Iterable[Database] | None = None) -> None:
+        """Have new `ssl:` connections use this.
+
+        Args:
+            databases: to which; None for all that have nothing of their own.
+        """
+        if databases is None:
+            _Stream.tls = self
+        else:
+            _Stream.own |= dict.fromkeys(databases, self)
 
     def context(self) -> ssl.SSLContext:
         """Read the files.
@@ -73,6 +88,14 @@ class Tls:
         except OSError as error:
             raise OSError(error.errno or errno.EPROTO, f"{file}: {_reason(error)}") from error
         return context
+
+    def faults(self) -> tuple[Problem, ...]:
+        """What is wrong with the files themselves, such as that a certificate has expired."""
+        # Imported when needed: whoever uses no TLS need not load a library for it.
+        from isthmus.pki.files import TlsFiles, check_files  # noqa: PLC0415
+
+        files = TlsFiles(Path(self.private_key), Path(self.certificate), Path(self.ca_cert))
+        return check_files(files, datetime.datetime.now(datetime.UTC))
 
 
 def _range(protocols: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
@@ -102,26 +125,37 @@ class _Stream(ovs.stream.SSLStream):
     """A TLS connection that fails instead of raising, and wakes for what it has read ahead."""
 
     tls: Tls | None = None
+    own: dict[Database, Tls] = {}  # noqa: RUF012 - shared by all connections, as `tls` is
+    databases: dict[str, Database] = {}  # noqa: RUF012 - by address, likewise
+    failures: dict[str, str] = {}  # noqa: RUF012 - why an address does not serve, likewise
     _awaits_answer = False
+
+    @classmethod
+    def tls_for(cls, address: str) -> Tls | None:
+        """What to show the server at "HOST:PORT"."""
+        database = cls.databases.get(address)
+        return cls.tls if database is None else cls.own.get(database, cls.tls)
 
     @classmethod
     def _open(cls, suffix: str, dscp: int) -> tuple[int, Any]:
         address = ovs.socket_util.inet_parse_active(suffix, 0, raises=False)
-        if cls.tls is None or not address[0]:
+        tls = cls.tls_for(suffix)
+        if tls is None or not address[0]:
             _log.warning(
                 "ssl:%s: needs HOST:PORT, a private key, a certificate and a CA certificate", suffix
             )
             return errno.EINVAL, None
         try:
-            context = cls.tls.context()
+            context = tls.context()
         except OSError as error:
             _log.warning("ssl:%s: %s", suffix, error.strerror)
+            cls.failures[suffix] = error.strerror or str(error)
             return error.errno or errno.EPROTO, None
         family, plain = ovs.socket_util.inet_create_socket_active(socket.SOCK_STREAM, address)
         if plain is None:
             return family, None
         wrapped = context.wrap_socket(
-            plain, do_handshake_on_connect=False, server_hostname=cls.tls.server_name or None
+            plain, do_handshake_on_connect=False, server_hostname=tls.server_name or None
         )
         error_number = ovs.socket_util.inet_connect_active(wrapped, address, family, dscp)
         if error_number:
@@ -133,6 +167,8 @@ class _Stream(ovs.stream.SSLStream):
         """Go on with connection and handshake; 0 when done, else an errno."""
         error: int = ovs.stream.Stream.connect(self)
         if error:
+            if error != errno.EAGAIN:
+                self.failures.pop(self.name.removeprefix("ssl:"), None)  # it is not TLS now
             return error
         self._awaits_answer = False
         try:
@@ -143,23 +179,35 @@ class _Stream(ovs.stream.SSLStream):
         except ssl.SSLWantWriteError:
             return errno.EAGAIN
         except OSError as failure:
-            _log.warning("%s: TLS handshake failed: %s", self.name, _reason(failure))
+            self._failed("TLS handshake failed", failure)
             return errno.EPROTO
         return 0
+
+    def _failed(self, what: str, error: OSError) -> None:
+        said = f"{what}: {_reason(error)}"
+        _log.warning("%s: %s", self.name, said)
+        address = self.name.removeprefix("ssl:")
+        # A server that refuses our certificate says so only after the handshake (TLS 1.3), and
+        # may drop the connection before we have read why; a reason once known stays.
+        if address not in self.failures or not isinstance(error, ssl.SSLEOFError):
+            self.failures[address] = said
 
     def recv(self, n: int) -> tuple[int, Any]:
         """Up to n bytes."""
         try:
-            return self._recv(n)  # type: ignore[no-any-return]
+            received: tuple[int, Any] = self._recv(n)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return errno.EAGAIN, ""
         except ssl.SSLZeroReturnError:
             return 0, ""
         except ssl.SSLError as error:
-            _log.warning("%s: %s", self.name, _reason(error))
+            self._failed("TLS failed", error)
             return errno.EPROTO, ""
         except OSError as error:
             return error.errno or errno.EPROTO, ""
+        if received[1]:
+            self.failures.pop(self.name.removeprefix("ssl:"), None)
+        return received
 
     def send(self, buf: Any) -> int:
         """Send what fits; the number of bytes, or a negative errno."""
@@ -168,7 +216,7 @@ class _Stream(ovs.stream.SSLStream):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return -errno.EAGAIN
         except ssl.SSLError as error:
-            _log.warning("%s: %s", self.name, _reason(error))
+            self._failed("TLS failed", error)
             return -errno.EPROTO
         except OSError as error:
             return -(error.errno or errno.EPROTO)
@@ -184,9 +232,56 @@ class _Stream(ovs.stream.SSLStream):
             super().wait(poller, wait)
 
 
-def configured() -> bool:
-    """Whether there is anything to show servers."""
-    return _Stream.tls is not None
+_GONE = re.compile("eof|reset|unexpected end")
+"""What a server that speaks no TLS does with a connection that begins with it."""
+
+
+def configured(database: Database) -> bool:
+    """Whether there is anything to show servers of a database."""
+    return _Stream.tls is not None or database in _Stream.own
+
+
+def assign(database: Database, remotes: Iterable[str]) -> None:
+    """Say which database is at some addresses ("ssl:HOST:PORT"; others are passed over)."""
+    for remote in remotes:
+        if remote.startswith("ssl:"):
+            _Stream.databases[remote.removeprefix("ssl:")] = database
+
+
+def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
+    """Why TLS to addresses fails, if it does, and what to do about it.
+
+    What is wrong with our own files is told first: a server tells little of why it refuses them.
+    """
+    for remote in remotes:
+        address = remote.removeprefix("ssl:")
+        tls = _Stream.tls_for(address)
+        said = _Stream.failures.get(address)
+        if not remote.startswith("ssl:") or said is None or tls is None:
+            continue
+        for problem in tls.faults():
+            what = f"{problem.key} {problem.value} {problem.message}"
+            return f"cannot be reached by TLS: our {what}", problem.remedy
+        return f"cannot be reached by TLS: {said}", _remedy(said)
+    return None
+
+
+def _remedy(said: str) -> str:
+    """What to do about what OpenSSL says; the words are its own (x509_txt.c, ssl_err.c)."""
+    if "certificate has expired" in said:
+        return "renew the server's certificate (`isthmus pki renew`), or set the clocks right"
+    if "certificate verify failed" in said or "issuer certificate" in said or "self" in said:
+        return (
+            "give the CA certificate that signed the server's; servers and clients must have the"
+            " same, or a bundle with both (`isthmus pki bundle`)"
+        )
+    lower = said.replace("_", " ").lower()
+    if "wrong version number" in lower or ("handshake" in lower and _GONE.search(lower)):
+        return "have the server speak TLS (`isthmus ic-db run --tls-dir`), or do not ask for it"
+    return (
+        "see that the server believes the CA of our certificate (`isthmus pki show` tells it),"
+        " and what its log says"
+    )
 
 
 ovs.stream.Stream.register_method("ssl", _Stream)

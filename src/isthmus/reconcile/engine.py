@@ -2,10 +2,11 @@
 
 The daemon feeds it with changes, asks it for a plan of transactions and tells it how each ended.
 At most one transaction per database is in flight; keys that become dirty meanwhile wait for its
-end, so a plan is never made from a view that lacks what was just written.
+end, so a plan is never made from a view that lacks what was just written. Only where keys do not
+depend on each other (`Reconciler.independent`), others may follow before it has ended.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,15 @@ from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.problems import Problem
 from isthmus.model.rows import ROW_TYPES, Database, Row
+from isthmus.reconcile.flights import (
+    Committed,
+    Failed,
+    Flights,
+    Result,
+    Transaction,
+    TryAgain,
+    Work,
+)
 from isthmus.reconcile.reconciler import AnyReconciler, Watch
 from isthmus.reconcile.report import EngineReport, FlightReport, ReconcilerReport
 from isthmus.reconcile.view import View
@@ -25,51 +35,9 @@ BATCH = 1000
 BACKOFF_FIRST, BACKOFF_MOST = 0.1, 10.0
 """Seconds until a key that failed for good reason is tried again without any new event."""
 
-Work = tuple[AnyReconciler, Any]
 _Batches = dict[Database, tuple[list[Operation], list[Work]]]
 
 _CHANGE_OF = {kind: f"a change of {kind.DATABASE} {kind.TABLE}" for kind in ROW_TYPES}
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """Operations for one database, and the work they came from."""
-
-    database: Database
-    operations: tuple[Operation, ...]
-    work: tuple[Work, ...]
-
-    @property
-    def comment(self) -> str:
-        """A line for the database's log: who wrote, and what kind of objects."""
-        names = dict.fromkeys(reconciler.name for reconciler, _ in self.work)
-        return "isthmus: " + ", ".join(names)
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """The transaction took effect, and the view has followed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TryAgain:
-    """It did not take effect through no fault of its own (connection, lock, lost race)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The database refused it.
-
-    Args:
-        error: the error of RFC 7047, e.g. "constraint violation".
-        details: the server's explanation.
-    """
-
-    error: str
-    details: str
-
-
-Result = Committed | TryAgain | Failed
 
 
 @dataclass(slots=True)
@@ -97,7 +65,7 @@ class Engine:
     last_recompute: str = ""
     recomputes: int = 0
     _watchers: dict[type[Row], list[tuple[AnyReconciler, Watch[Any]]]] = field(init=False)
-    _in_flight: dict[Database, Transaction] = field(init=False, default_factory=dict)
+    _in_flight: Flights = field(init=False, default_factory=Flights)
     _isolated: dict[Database | None, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
 
@@ -138,8 +106,8 @@ class Engine:
             synced: the databases whose contents the view has held in full at least once.
 
         Returns:
-            Transactions to send, at most one per database; each counts as in flight until
-            `completed` is called for it.
+            Transactions to send, at most one per database, in order after those sent before;
+            each counts as in flight until `completed` is called for it.
         """
         for reconciler in self.reconcilers:
             if reconciler.writes is None:
@@ -147,8 +115,11 @@ class Engine:
         self._wake(now)
         self._hold_back(frozenset(synced))
         # What must go alone comes first: where it turns out to need nothing, the others may go.
-        planned = self._send(self._isolate(set(writable) - self._in_flight.keys()))
+        planned = self._send(self._isolate(set(writable).difference(self._in_flight.databases)))
         batches: _Batches = {}
+        for database in self._in_flight.databases:
+            if database in writable:
+                self._follow_up(database, batches)
         for reconciler in self.reconcilers:
             if not reconciler.when_settled:
                 self._collect(reconciler, batches, writable, synced)
@@ -163,8 +134,8 @@ class Engine:
 
     def completed(self, transaction: Transaction, result: Result, now: float) -> None:
         """Take note of how a transaction ended, and mark its keys if it must be tried again."""
-        del self._in_flight[transaction.database]
-        for reconciler in dict.fromkeys(reconciler for reconciler, _ in transaction.work):
+        self._in_flight.end(transaction)
+        for reconciler in transaction.reconcilers:
             reconciler.batch_done()
         match result:
             case Committed():
@@ -183,10 +154,9 @@ class Engine:
                 self._delay(transaction.work[0], result, now)
 
     def abandon(self, database: Database) -> None:
-        """Forget the transaction in flight to a database whose connection was given up."""
-        transaction = self._in_flight.pop(database, None)
-        if transaction is not None:
-            for reconciler in dict.fromkeys(reconciler for reconciler, _ in transaction.work):
+        """Forget what is in flight to a database whose connection was given up."""
+        for transaction in self._in_flight.give_up(database):
+            for reconciler in transaction.reconcilers:
                 reconciler.batch_done()
             self._mark(transaction.work, "its database was replaced")
 
@@ -215,6 +185,7 @@ class Engine:
                     message=f"the server refused the change: {failure.result.error}"
                     f" ({failure.result.details})",
                     remedy="look for another client that writes the same rows; it is retried",
+                    reason="WriteRefused",
                 )
             )
         return sorted(found)
@@ -226,8 +197,8 @@ class Engine:
             recomputes=self.recomputes,
             last_recompute=self.last_recompute,
             in_flight=tuple(
-                FlightReport(database, transaction.comment, len(transaction.operations))
-                for database, transaction in self._in_flight.items()
+                FlightReport(transaction.database, transaction.comment, len(transaction.operations))
+                for transaction in self._in_flight
             ),
             reconcilers=tuple(self._report_of(r, writable, synced) for r in self.reconcilers),
         )
@@ -289,6 +260,15 @@ class Engine:
             operations, work = batches.setdefault(database, ([], []))
             self._drain(reconciler, operations, work)
 
+    def _follow_up(self, database: Database, batches: _Batches) -> None:
+        """Let a reconciler whose keys are independent go on, if no other one waits for its turn."""
+        reconciler = self._in_flight.may_follow(database)
+        others = (r for r in self.reconcilers if r.writes is database and r is not reconciler)
+        if reconciler is None or self._isolated.get(database) or any(r.dirty for r in others):
+            return
+        operations, work = batches.setdefault(database, ([], []))
+        self._drain(reconciler, operations, work, self._in_flight.keys(database))
+
     def _quiet(self, asking: AnyReconciler, batches: _Batches) -> bool:
         """Whether nobody but the asking reconciler has anything to do, in flight or put off."""
         return not (
@@ -310,17 +290,25 @@ class Engine:
                     raise AssertionError(f"{reconciler.name} writes nothing, yet said {operation}")
 
     def _drain(
-        self, reconciler: AnyReconciler, operations: list[Operation], work: list[Work]
+        self,
+        reconciler: AnyReconciler,
+        operations: list[Operation],
+        work: list[Work],
+        busy: Collection[Hashable] = (),
     ) -> None:
-        """Look at dirty keys until the batch is full.
+        """Look at dirty keys, but for those that are busy, until the batch is full.
 
         What was found is not kept waiting for the rest: after a batch's worth of keys, many of
         which may need nothing, it goes out.
         """
-        while reconciler.dirty and len(work) < BATCH:
+        while len(work) < BATCH:
+            free = (key for key in reconciler.dirty if key not in busy)
+            # In portions: the first key of a dictionary is found behind all removed ones.
+            portion = tuple(islice(free, BATCH - len(work)))
+            if not portion:
+                return
             with self._timed(reconciler):
-                # In portions: the first key of a dictionary is found behind all removed ones.
-                for key in tuple(islice(reconciler.dirty, BATCH - len(work))):
+                for key in portion:
                     del reconciler.dirty[key]
                     if wanted := self._reconciled(reconciler, key):
                         operations += wanted
@@ -348,7 +336,7 @@ class Engine:
 
     def _send(self, transactions: Iterable[Transaction]) -> list[Transaction]:
         sent = list(transactions)
-        self._in_flight.update({transaction.database: transaction for transaction in sent})
+        self._in_flight.add(sent)
         return sent
 
     def _try_alone(self, work: Work) -> None:

@@ -30,6 +30,8 @@ class Reconciler(ABC, Generic[K]):
         writes: the one database that its operations are for, or None.
         needs: the databases that must have been seen in full before it may write: what is not
             known yet must not be taken for what is gone.
+        independent: what a key needs depends on nothing that another of its keys writes, so that
+            the next transaction may be planned and sent before the last has ended.
         when_settled: it runs only when no other reconciler has anything to do or in flight.
         handled, operations, seconds, last_reason: kept by the engine, see
             `isthmus.reconcile.report.ReconcilerReport`.
@@ -38,6 +40,7 @@ class Reconciler(ABC, Generic[K]):
     name: ClassVar[str]
     writes: ClassVar[Database | None] = None
     needs: ClassVar[frozenset[Database]] = frozenset(Database)
+    independent: ClassVar[bool] = False
     when_settled: ClassVar[bool] = False
 
     def __init__(self) -> None:

@@ -5,12 +5,23 @@ what exists; what reconcilers derive from it can always be derived anew.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from isthmus.model.changes import Change
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
 
 R = TypeVar("R", bound=Row)
+R_contra = TypeVar("R_contra", bound=Row, contravariant=True)
+
+
+class Follower(Protocol[R_contra]):
+    """An index of any kind, told of each row that comes or goes."""
+
+    def add(self, row: R_contra) -> None:
+        """Enter a row."""
+
+    def remove(self, row: R_contra) -> None:
+        """Take a row out."""
 
 
 class Index(Generic[R]):
@@ -64,6 +75,32 @@ class Index(Generic[R]):
         return self._entries.keys()
 
 
+class Tally(Generic[R]):
+    """How many rows of one table have a computed key; for tables too large to index for that."""
+
+    __slots__ = ("_counts", "_key")
+
+    def __init__(self, key: Callable[[R], Iterable[Hashable]]) -> None:
+        self._key = key
+        self._counts: dict[Hashable, int] = {}
+
+    def add(self, row: R) -> None:
+        """Count a row under its keys."""
+        for key in self._key(row):
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def remove(self, row: R) -> None:
+        """No longer count a row."""
+        for key in self._key(row):
+            self._counts[key] -= 1
+            if not self._counts[key]:
+                del self._counts[key]
+
+    def items(self) -> Iterable[tuple[Any, int]]:
+        """All keys that have a row, each with the number of its rows."""
+        return self._counts.items()
+
+
 class Relation:
     """Which parent row holds which child, for one strong-reference column."""
 
@@ -105,15 +142,25 @@ class Table(Generic[R]):
 
     def __init__(self) -> None:
         self.rows: dict[RowId, R] = {}
-        self._indexes: list[Index[R]] = []
+        self._indexes: list[Follower[R]] = []
 
     def index(self, key: Callable[[R], Iterable[Hashable]]) -> Index[R]:
         """Create an index; it follows all later changes."""
         index = Index(self.rows, key)
+        self.follow(index)
+        return index
+
+    def follow(self, index: Follower[R]) -> None:
+        """Enter all rows into an index, and have it follow all later changes."""
         for row in self.rows.values():
             index.add(row)
         self._indexes.append(index)
-        return index
+
+    def tally(self, key: Callable[[R], Iterable[Hashable]]) -> Tally[R]:
+        """Create a tally; it follows all later changes."""
+        tally = Tally[R](key)
+        self.follow(tally)
+        return tally
 
     def get(self, uuid: RowId | None) -> R | None:
         """The row of that UUID, or None."""

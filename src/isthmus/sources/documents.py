@@ -5,7 +5,7 @@ misspelling of one that it does read is reported: otherwise a typing error would
 deletion of the object.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from isthmus.intent.snapshot import API_VERSIONS, Manifest, ObjectKey
+from isthmus.intent.strict_yaml import StrictLoader, place_and_reason
 from isthmus.model.problems import Problem
 
 NAMESPACED = frozenset({"ConfigMap"})
@@ -33,23 +34,6 @@ class Documents:
     problems: tuple[Problem, ...]
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader, which also refuses a key that is given twice (as Kubernetes does)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping, or raise `ConstructorError` for a key given twice."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} is given twice", key.start_mark
-                    )
-                seen.add(key.value)
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
-
-
 def read_documents(file: str, content: bytes) -> Documents:
     """Read all documents of a file.
 
@@ -60,7 +44,7 @@ def read_documents(file: str, content: bytes) -> Documents:
     problems: list[Problem] = []
     manifests: dict[ObjectKey, Manifest] = {}
     try:
-        documents = yaml.load_all(content.decode(), _Loader)
+        documents = yaml.load_all(content.decode(), StrictLoader)
         bodies = list(_flatten(documents))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return Documents({}, (_unparsable(file, error),))
@@ -88,9 +72,7 @@ def duplicate(key: ObjectKey, first: str, second: str) -> Problem:
 
 
 def _unparsable(file: str, error: Exception) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}" if mark is not None else ""
-    reason = getattr(error, "problem", None) or str(error) or type(error).__name__
+    where, reason = place_and_reason(error)
     return Problem(
         f"file {file}",
         where,

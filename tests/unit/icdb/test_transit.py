@@ -41,14 +41,16 @@ def test_well_formed(text: str, subnet: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ts", "is not NAME=CIDR[,CIDR6]"),
-        ("=169.254.100.0/24", "is not NAME=CIDR[,CIDR6]"),
-        ("t s=169.254.100.0/24", "is not NAME=CIDR[,CIDR6]"),
+        ("ts", "is not NAME=CIDR[,CIDR6][@NETWORK]"),
+        ("=169.254.100.0/24", "is not NAME=CIDR[,CIDR6][@NETWORK]"),
+        ("t s=169.254.100.0/24", "is not NAME=CIDR[,CIDR6][@NETWORK]"),
         ("ts=", "'' is not a CIDR"),
         ("ts=169.254.100.0/33", "'169.254.100.0/33' is not a CIDR"),
         ("ts=169.254.100.1/24", "'169.254.100.1/24' has host bits set"),
         ("ts=169.254.100.0", "'169.254.100.0' has no room for two router ports"),
         ("ts=169.254.100.0/31", "'169.254.100.0/31' has no room for two router ports"),
+        ("ts=169.254.100.0/24@", "'' cannot be the name of a network"),
+        ("ts=169.254.100.0/24@a@b", "'a@b' cannot be the name of a network"),
         ("ts=169.254.100.0/24,169.254.101.0/24", "has two subnets of one address family"),
     ],
 )
@@ -98,6 +100,25 @@ def test_an_existing_subnet_is_kept() -> None:
     [problem] = decision.differences
     assert (problem.object, problem.value) == ("transit switch ts", "169.254.200.0/24")
     assert "--transit-switch ts=169.254.200.0/24" in problem.remedy
+
+
+def test_a_switch_of_a_network() -> None:
+    """It says which network it serves, and may have the addresses of one of another network."""
+    specs, problems = parse_transit_switches([str(DEFAULT), "b1=169.254.100.0/24@blue"])
+    assert problems == []
+    assert [str(spec) for spec in specs] == ["ts=169.254.100.0/24", "b1=169.254.100.0/24@blue"]
+    assert specs[1].external_ids == {
+        "subnet": "169.254.100.0/24",
+        "vendor": "isthmus",
+        "isthmus-network": "blue",
+    }
+    ids = dict(specs[1].external_ids)
+    existing = TransitSwitch(uuid=RowId("b1"), name="b1", external_ids=ids)
+    assert decide(specs, [existing]) == Decision(create=(DEFAULT,))
+    ids["isthmus-network"] = "red"
+    [problem] = decide(specs, [existing]).differences
+    assert (problem.key, problem.value) == ("external_ids:isthmus-network", "red")
+    assert "--transit-switch b1=169.254.100.0/24@red" in problem.remedy
 
 
 def test_order_and_spelling_of_subnets_do_not_matter() -> None:

@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "manifests"
 
 def private(inputs: Inputs) -> set[str]:
     """The private prefixes as text."""
-    return {str(prefix) for prefix in inputs.private_prefixes()}
+    return {str(prefix) for prefix in inputs.private_prefixes(inputs.vpc)}
 
 
 def told(inputs: Inputs) -> str:
@@ -97,6 +97,14 @@ def test_an_unreadable_flag_keeps_a_new_subnet_private(key: str) -> None:
 def test_a_new_subnet_without_a_readable_cidr_is_nothing() -> None:
     """There is nothing to keep private."""
     assert parse_subnet(subnet("a", "x"), None)[0] is None
+
+
+@pytest.mark.parametrize(("status", "ready"), [("True", True), ("Unknown", False), (None, None)])
+def test_whether_a_node_is_ready(status: str | None, ready: bool | None) -> None:
+    """A node that Kubernetes has lost is not Ready; manifests by hand say nothing of it."""
+    conditions = [{"type": "Ready", "status": status}] if status else []
+    found, problems = parse_node(manifest("Node", "n", status={"conditions": conditions}), None)
+    assert (found.ready, problems) == (ready, ())
 
 
 def test_a_bad_node_address() -> None:

@@ -32,7 +32,7 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-from support.site import Region, Site, config_map, node, subnet
+from support.site import Region, Site, config_map, manifest, node, subnet
 
 DUAL = "169.254.100.0/24,fe80:a9fe:64::/112"
 
@@ -164,7 +164,7 @@ def test_a_settled_site_writes_nothing_after_a_restart(region: Region) -> None:
     assert ([writes(site) for site in region.sites], claims(region)) == before
 
 
-def test_foreign_transit_switches_are_left_alone(region: Region) -> None:
+def test_fault_15_transit_switches_of_others_are_not_connected(region: Region) -> None:
     """Other vendors' transit switches get no port and no claim."""
     region.add_ts("theirs", "169.254.200.0/24", vendor="other")
     region.settle()
@@ -348,7 +348,7 @@ def test_gateways_change_in_place(region: Region) -> None:
 def test_nodes_that_cannot_serve_are_named_and_the_others_go_on(region: Region) -> None:
     """Unknown, without a chassis, and not taking part: each is told with its remedy."""
     site = region.sites[0]
-    site.apply(node("bare", "192.0.2.50"))
+    site.apply(*(node(name) for name in ("bare", "idle", "gw")))
     site.add_chassis("c3", "idle", "192.0.2.13", interconn=False)
     site.join(gw_nodes="nowhere,bare,idle,gw")
     region.settle()
@@ -362,6 +362,20 @@ def test_nodes_that_cannot_serve_are_named_and_the_others_go_on(region: Region) 
     region.settle()
     assert gateways(site) == {"c2": 99, "c3": 98, "gw-az1": 97}
     site.join(gw_nodes="gw")
+    region.settle()
+    assert told(site) == ""
+
+
+def test_a_gateway_that_is_not_ready_is_reported_and_stays(region: Region) -> None:
+    """The kubelet may be ill while packets flow; if they do not, BFD is quicker than Kubernetes."""
+    site = region.sites[0]
+    site.apply(
+        manifest("Node", "gw", status={"conditions": [{"type": "Ready", "status": "Unknown"}]})
+    )
+    region.settle()
+    assert gateways(site) == {"gw-az1": 100}
+    assert "data.gw-nodes = 'gw': the node is not Ready" in told(site)
+    site.apply(manifest("Node", "gw", status={"conditions": [{"type": "Ready", "status": "True"}]}))
     region.settle()
     assert told(site) == ""
 
@@ -385,7 +399,7 @@ def test_without_any_gateway_what_was_stays(region: Region) -> None:
     assert not two.all(LogicalSwitchPort, name="ts-az3")
 
 
-def test_a_node_of_the_same_name_in_another_cluster(region: Region) -> None:
+def test_fault_12_a_node_of_the_same_name_in_another_cluster(region: Region) -> None:
     """All sites have a node `gw`, so each sees two chassis of that host name (fault 12)."""
     site = region.sites[0]
     assert len(site.all(Chassis, hostname="gw")) == 2
@@ -494,7 +508,7 @@ def test_an_address_taken_by_a_zone_without_claims_is_given_up(region: Region) -
 
 
 def test_a_port_made_by_kube_ovn_is_taken_over() -> None:
-    """Its address, MAC and rows stay as they are; only our mark is added."""
+    """Its address, MAC and rows stay as they are; only our marks and the MTU are added."""
     region = Region("az1", "az2", subnets=DUAL)
     site = region.sites[0]
     lsp, lrp, gateway, switch = NewRef(), NewRef(), NewRef(), NewRef()
@@ -527,8 +541,10 @@ def test_a_port_made_by_kube_ovn_is_taken_over() -> None:
     before = site.find(LogicalRouterPort, name="az1-ts")
     joined(region)
     after = site.find(LogicalRouterPort, name="az1-ts")
-    assert after.pop("external_ids") == {"isthmus-transit-switch": "ts", **vendor}
-    assert after == {key: value for key, value in before.items() if key != "external_ids"}
+    marks = {"isthmus-transit-switch": "ts", "isthmus-gateway-mtu": "1400"}
+    assert after.pop("external_ids") == {**marks, **vendor}
+    assert after.pop("options") == {"gateway_mtu": "1400"}
+    assert after == {key: value for key, value in before.items() if key in after}
     assert {"169.254.100.45", "fe80:a9fe:64::2d"} < claims(region).keys()
 
 
@@ -772,3 +788,92 @@ def test_a_port_asks_for_its_tunnel_key_at_once(region: Region) -> None:
             if isinstance(operation, Mutate) and operation.uuid == port["_uuid"]
         ]
         assert changed == []
+
+
+def test_a_gateway_that_is_not_ready_or_gone_is_told_and_stays(region: Region) -> None:
+    """Failover is BFD's business; the operator is told until the node is well or off the list."""
+    site = region.sites[0]
+    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site.join(gw_nodes="gw,gw2")
+    bad = node("gw", "192.0.2.1")
+    lost = [{"type": "Ready", "status": "Unknown"}]
+    bad.body["status"]["conditions"] = lost
+    site.apply(bad)
+    region.settle()
+    assert gateways(site) == {"gw-az1": 100, "c2": 99}
+    assert "data.gw-nodes = 'gw': the node is not Ready" in told(site)
+    assert "data.gw-nodes = 'gw2': there is no such node any more" in told(site)
+    site.apply(node("gw", "192.0.2.1"), node("gw2", "192.0.2.12"))
+    region.settle()
+    assert told(site) == ""
+
+
+def test_two_subnets_of_one_cidr_are_told_and_the_rest_goes_on(region: Region) -> None:
+    """Also where one lies inside the other; VPCs and VLANs have addresses of their own."""
+    one, two = region.sites
+    one.apply(
+        subnet("a", "10.1.0.0/16"),
+        subnet("b", "10.1.0.0/16"),
+        subnet("c", "10.1.7.0/24,fd00::/64"),
+        subnet("d", "10.1.0.0/16", vpc="tenant"),
+        subnet("e", "10.1.0.0/16", vlan="vlan1"),
+        subnet("f", "10.2.0.0/16,fd00:1::/64"),
+        subnet("g", "10.199.0.0/16", disableInterConnection=True),
+    )
+    region.settle()
+    overlaps = [str(p) for p in one.inputs.problems()]
+    assert [text.partition(" in the same")[0] for text in overlaps] == [
+        "Subnet b: spec.cidrBlock = '10.1.0.0/16': overlaps 10.1.0.0/16 of Subnet a",
+        "Subnet c: spec.cidrBlock = '10.1.7.0/24': overlaps 10.1.0.0/16 of Subnet b",
+    ]
+    assert options(one)["ic-route-blacklist"] == "10.199.0.0/16"
+    assert "ip4.dst == 10.1.0.0/16" in matches(two)
+
+
+def committed(site: Site, since: int) -> list[Any]:
+    """The operations on a site's northbound database since so many transactions."""
+    return [operation for batch in site.nb.committed[since:] for operation in batch]
+
+
+def test_a_reorder_of_gateways_changes_priorities_only(region: Region) -> None:
+    """Two updates of rows that exist: no candidate is missing at any moment."""
+    site = region.sites[0]
+    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site.join(gw_nodes="gw,gw2")
+    region.settle()
+    rows = {row["chassis_name"]: row["_uuid"] for row in site.all(GatewayChassis)}
+    before = len(site.nb.committed)
+    site.join(gw_nodes="gw2,gw")
+    region.settle()
+    assert gateways(site) == {"c2": 100, "gw-az1": 99}
+    changed = committed(site, before)
+    assert [type(operation) for operation in changed] == [Update, Update]
+    assert {operation.table for operation in changed} == {GatewayChassis}
+    assert {row["chassis_name"]: row["_uuid"] for row in site.all(GatewayChassis)} == rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "tables"),
+    [
+        ({"auto_route": "false"}, {"NB_Global"}),
+        ({"mtu": "1300"}, {"Logical_Router_Port"}),
+        ({"ic_db_host": "192.168.65.4"}, {"NB_Global"}),
+        ({"gw_nodes": "gw,gw2"}, {"Gateway_Chassis", "Logical_Router_Port"}),
+        ({"accept": "az2: []"}, set()),
+        ({"routes": "[]"}, set()),
+        ({"vpcs": "shop=blue"}, set()),
+    ],
+)
+def test_each_edit_changes_what_it_is_about(
+    region: Region, changes: dict[str, str], tables: set[str]
+) -> None:
+    """The controller writes to no row that the edit does not concern."""
+    site = region.sites[0]
+    site.add_chassis("c2", "gw2", "192.0.2.12")
+    region.settle()
+    before = len(site.nb.committed)
+    site.join(**changes)
+    region.settle()
+    engines = {"Logical_Router_Static_Route", "Logical_Router_Policy", "Logical_Router"}
+    written = {operation.table.TABLE for operation in committed(site, before)}
+    assert written - engines == tables

@@ -2,7 +2,7 @@
 
 import struct
 
-from isthmus_lab import probe
+from isthmus_lab import icmp, probe
 from isthmus_lab.columns import columns
 from isthmus_lab.plan import make_plan
 from isthmus_lab.topology import find, load, parse, read
@@ -33,8 +33,8 @@ def test_checksum_makes_the_packet_sum_to_zero() -> None:
     """With its checksum filled in, a packet of odd or even length has checksum 0 (RFC 1071)."""
     for payload in (b"abc", b"abcd", bytes(range(256))):
         packet = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + payload
-        filled = packet[:2] + struct.pack("!H", probe._checksum(packet)) + packet[4:]
-        assert probe._checksum(filled) == 0
+        filled = packet[:2] + struct.pack("!H", icmp.checksum(packet)) + packet[4:]
+        assert icmp.checksum(filled) == 0
 
 
 def test_translated_addresses_are_noticed() -> None:

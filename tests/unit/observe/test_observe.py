@@ -68,7 +68,7 @@ def test_a_topology_in_full() -> None:
         port(AZ1, "ts1-a", "dead", "ts1"),
         port(AZ2, "ts-b", ""),
         IcRoute(uuid=RowId("r1"), availability_zone=AZ1, ip_prefix="10.0.0.0/8"),
-        TransitSwitch(uuid=RowId("t1"), name="ts1"),
+        TransitSwitch(uuid=RowId("t1"), name="ts1", external_ids={"isthmus-network": "blue"}),
         TransitSwitch(uuid=RowId("t"), name="ts", external_ids={"subnet": "169.254.100.0/24"}),
     )  # fmt: skip
     expected = Port("ts-a", "ts", "mac ts-a", 4)
@@ -83,7 +83,7 @@ def test_a_topology_in_full() -> None:
             ),
             Zone("b", (), (Port("ts-b", "ts", "mac ts-b", 4),), 0),
         ),
-        transit_switches=(Switch("ts", "169.254.100.0/24", 2), Switch("ts1", "", 1)),
+        transit_switches=(Switch("ts", "169.254.100.0/24", 2), Switch("ts1", "", 1, "blue")),
     )
 
 

@@ -10,15 +10,8 @@ from isthmus.model.changes import Change
 from isthmus.model.operations import Insert, Operation
 from isthmus.model.problems import Problem
 from isthmus.model.rows import AvailabilityZone, Database, NbGlobal, Row, RowId
-from isthmus.reconcile.engine import (
-    BACKOFF_MOST,
-    BATCH,
-    Committed,
-    Engine,
-    Failed,
-    Transaction,
-    TryAgain,
-)
+from isthmus.reconcile.engine import BACKOFF_MOST, BATCH, Engine
+from isthmus.reconcile.flights import Committed, Failed, Transaction, TryAgain
 from isthmus.reconcile.reconciler import Reconciler, Watch
 from isthmus.reconcile.view import View
 
@@ -66,6 +59,12 @@ class NbWriter(Writer):
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {}
+
+
+class IndependentWriter(Writer):
+    """One whose keys do not depend on each other."""
+
+    independent: ClassVar[bool] = True
 
 
 class Deriver(Writer):
@@ -166,6 +165,55 @@ def test_what_becomes_dirty_in_flight_waits_for_the_end() -> None:
     commit(engine, writer, first)
     (second,) = plan(engine)
     assert "b" in keys_of(second)
+
+
+def test_keys_that_do_not_depend_on_each_other_do_not_wait() -> None:
+    """The next transaction follows at once, without the keys that are under way; no third does."""
+    writer = IndependentWriter("a")
+    engine = engine_of(writer)
+    (first,) = plan(engine)
+    writer.wanted["b"] = None
+    engine.apply([zone_added("a"), zone_added("b")])
+    (second,) = plan(engine)
+    assert keys_of(second) == ["b"]
+    writer.wanted["c"] = None
+    engine.apply([zone_added("c")])
+    assert plan(engine) == []
+    commit(engine, writer, first)
+    (third,) = plan(engine)
+    assert keys_of(third) == ["c"]
+    assert writer.asked == ["a", "b", "a", "c"]
+
+
+def test_others_get_their_turn_before_independent_keys_go_on() -> None:
+    """A reconciler that has something to do is not kept waiting by one that may run ahead."""
+    writer, other = IndependentWriter("a"), Writer()
+    engine = engine_of(writer, other)
+    (first,) = plan(engine)
+    writer.wanted["b"], other.wanted["z"] = None, None
+    writer.mark(["b"])
+    other.mark(["z"])
+    assert plan(engine) == []
+    commit(engine, writer, first)
+    (second,) = plan(engine)
+    assert keys_of(second) == ["b", "z"]
+
+
+def test_what_ran_ahead_is_tried_again_with_what_was_refused() -> None:
+    """Refused or lost, each of two transactions under way gets its keys back."""
+    writer = IndependentWriter("a")
+    engine = engine_of(writer)
+    (first,) = plan(engine)
+    writer.wanted["b"] = None
+    writer.mark(["b"])
+    (second,) = plan(engine)
+    engine.completed(first, TryAgain(), 0.0)
+    engine.completed(second, TryAgain(), 0.0)
+    (again,) = plan(engine)
+    assert keys_of(again) == ["a", "b"]
+    engine.abandon(Database.IC_SB)
+    (again,) = plan(engine)
+    assert keys_of(again) == ["a", "b"]
 
 
 def test_other_databases_do_not_wait() -> None:

@@ -8,7 +8,8 @@ from isthmus.model.changes import Change
 from isthmus.model.operations import Delete, Operation
 from isthmus.model.rows import AvailabilityZone, Database, Row, RowId
 from isthmus.observe.engine_text import report_text
-from isthmus.reconcile.engine import BATCH, Committed, Engine, Failed
+from isthmus.reconcile.engine import BATCH, Engine
+from isthmus.reconcile.flights import Committed, Failed
 from isthmus.reconcile.reconciler import Reconciler, Watch
 from isthmus.reconcile.report import ReconcilerReport
 from isthmus.reconcile.view import View

@@ -189,3 +189,16 @@ def test_a_database_may_vanish_and_return_in_one_batch() -> None:
     assert view.relation(LogicalRouter, ROUTES).parent(TWO) == ONE
     assert index.one("r") == router(ONE)
     assert len(view.table(LogicalRouterStaticRoute)) == 1
+
+
+def test_a_tally_counts_the_rows_of_each_key() -> None:
+    """It counts what was there before, follows changes, and forgets keys without rows."""
+    view = filled()
+    tally = view.table(IcRoute).tally(lambda row: (row.availability_zone,))
+    view.apply(Change(None, IcRoute(uuid=TWO, availability_zone=THREE)))
+    assert dict(tally.items()) == {THREE: 2}
+    moved = IcRoute(uuid=TWO, availability_zone=ONE)
+    view.apply(Change(IcRoute(uuid=TWO, availability_zone=THREE), moved))
+    assert dict(tally.items()) == {THREE: 1, ONE: 1}
+    view.apply(Change(moved, None))
+    assert dict(tally.items()) == {THREE: 1}

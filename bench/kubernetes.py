@@ -1,0 +1,123 @@
+"""From a request to the API server to the changed route in another cluster.
+
+Two clusters with databases, northd and `isthmus run` each; one of them is told what to do by a
+real API server, with the role that is shipped. The Subnet that is edited has been there all along,
+among many others; its flag `disableInterConnection` is set and taken back in turn.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.zone import Client, StaticRoute, follow, peak_mib
+from isthmus.model.rows import Database
+from isthmus_lab.kube_api import KubeApi
+from support.daemon import Cluster, IcServers
+from support.kube import TestServer, running_server
+from support.roles import with_shipped_role
+
+REST = 0.3
+"""Seconds without events between two edits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """One cluster's edits, seen in the other.
+
+    Args:
+        subnets, nodes: how many objects there are.
+        edits: how many were made.
+        request_ms: median milliseconds until the API server has answered a request.
+        withdrawn_ms: the same from sending the request until the route is gone elsewhere.
+        advertised_ms: the same until it is back.
+        worst_ms: the longest of both kinds.
+        peak_mib: peak resident memory of the daemon that follows the API server.
+    """
+
+    subnets: int
+    nodes: int
+    edits: int
+    request_ms: float
+    withdrawn_ms: float
+    advertised_ms: float
+    worst_ms: float
+    peak_mib: float
+
+
+def measure(subnets: int, nodes: int, edits: int) -> Flags:
+    """Join two clusters, then edit a Subnet's flag.
+
+    Args:
+        subnets, nodes: how many objects the API server holds.
+        edits: how often the flag is changed; half of them withdraw.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        ic = IcServers(directory / "ic")
+        clusters: list[Cluster] = []
+        try:
+            ic.serve_pair()
+            ic.add_ts()
+            clusters += (Cluster(directory, ic, number) for number in (1, 2))
+            with running_server(directory / "kube") as kube:
+                _fill(kube, clusters[0], ic, subnets, nodes)
+                kubeconfig = with_shipped_role(kube)
+                clusters[0].start("run", "--kubernetes", f"--kubeconfig={kubeconfig}")
+                clusters[1].start()
+                return _edit(kube.api, clusters, subnets, nodes, edits)
+        finally:
+            for cluster in clusters:
+                cluster.servers.stop_all()
+            ic.stop_all()
+
+
+def _fill(kube: TestServer, cluster: Cluster, ic: IcServers, subnets: int, nodes: int) -> None:
+    """Make objects, and the router ports that Kube-OVN would make of the Subnets."""
+    kube.configure(cluster.configuration(ic))
+    for n in range(nodes):
+        kube.node(f"node{n + 1}", f"192.168.{n // 250}.{n % 250 + 1}")
+    ports: list[str] = []
+    for n in range(subnets):
+        kube.subnet(_name(n), f"10.100.{n}.0/24")
+        ports += ["--", "lrp-add", "r", _name(n), "0a:00:00:00:00:01", f"10.100.{n}.1/24"]
+    cluster.zone.nbctl(*ports[1:])
+
+
+def _edit(api: KubeApi, clusters: Sequence[Cluster], subnets: int, nodes: int, edits: int) -> Flags:
+    edited, watched = clusters
+    client = Client(Database.NB, watched.zone.remotes[Database.NB], StaticRoute)
+    every = subnets + 1  # the other cluster's own subnet is there too
+    client.until(lambda: client.count(StaticRoute) == every)
+    requests: list[float] = []
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for edit in range(edits):
+        rest = time.monotonic() + REST
+        client.until(lambda rest=rest: time.monotonic() >= rest)  # type: ignore[misc]
+        disabled = edit % 2 == 0
+        wanted = every - disabled
+        began = time.monotonic()
+        api.merge("Subnet", _name(subnets // 2), {"spec": {"disableInterConnection": disabled}})
+        requests.append(time.monotonic() - began)
+        follow([client], lambda wanted=wanted: client.count(StaticRoute) == wanted)  # type: ignore[misc]
+        times[disabled].append(time.monotonic() - began)
+    return Flags(
+        subnets=subnets,
+        nodes=nodes,
+        edits=edits,
+        request_ms=_ms(statistics.median(requests)),
+        withdrawn_ms=_ms(statistics.median(times[True])),
+        advertised_ms=_ms(statistics.median(times[False])),
+        worst_ms=_ms(max(max(found) for found in times.values())),
+        peak_mib=round(peak_mib(edited.servers.pid("run")), 1),
+    )
+
+
+def _name(n: int) -> str:
+    return f"subnet{n}"
+
+
+def _ms(seconds: float) -> float:
+    return round(1000 * seconds, 1)

@@ -1,0 +1,127 @@
+"""`isthmus ic-db guard`: zones write only what is theirs.
+
+Registered with the app of `isthmus.cli.ic_db`. It runs beside `ic-db run`, whose servers then
+listen where zones cannot reach them.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.errors import CommandError
+from isthmus.cli.logs import log_to_stderr
+from isthmus.cli.notify import notify_ready
+from isthmus.icdb.guard import Guard, Record, entries
+from isthmus.icdb.guard_rules import Policy
+from isthmus.icdb.plan import NB_PORT, SB_PORT, default_dirs, parse_listen
+from isthmus.model.prefixes import Network, parse_list
+from isthmus.model.problems import Problem
+from isthmus.pki.files import TlsFiles
+
+_, RUN_DIR = map(Path, default_dirs(os.environ))
+RECORD = "guard-refusals.json"
+"""In the run directory: by zone, how often it was refused, and the last time."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(guard)
+
+
+def guard(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
+    tls_dir: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Directory with tls.crt, tls.key and ca.crt."),
+    ],
+    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="IP address to listen on.")],
+    run_dir: Annotated[
+        Path, typer.Option(help="Directory of the servers' sockets: that of ic-db run.")
+    ] = RUN_DIR,
+    nb_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port for IC-NB's clients.")
+    ] = NB_PORT,
+    sb_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port for IC-SB's clients.")
+    ] = SB_PORT,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Name in a certificate that may write all; repeatable."),
+    ] = None,
+    prefixes: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ZONE=CIDR[,CIDR…]",
+            help="The prefixes that a zone may announce, and nobody else; repeatable.",
+            show_default="what no other zone has announced",
+        ),
+    ] = None,
+    shared: Annotated[
+        str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several may announce.")
+    ] = "",
+) -> None:
+    """Stand before the IC databases' servers, and let zones write only what is theirs.
+
+    A zone is who its certificate says (the common name); what it may write is in ARCHITECTURE.md.
+    Refusals are logged, and counted in guard-refusals.json in the run directory.
+    """
+    log_to_stderr()
+    address = parse_listen(listen)
+    if isinstance(address, Problem):
+        raise CommandError(address)
+    policy = Policy(
+        dict(map(_zone_prefixes, prefixes or [])), _networks("--shared", shared, shared)
+    )
+    found = Guard(
+        entries(run_dir, nb_port, sb_port),
+        policy,
+        frozenset(operator or []),
+        Record(run_dir / RECORD),
+    )
+    try:
+        asyncio.run(_serve(found, str(address), TlsFiles.in_directory(tls_dir)))
+    except* OSError as group:
+        raise CommandError(*(_not_served(error) for error in group.exceptions)) from group
+
+
+async def _serve(found: Guard, listen: str, files: TlsFiles) -> None:
+    serving = asyncio.create_task(found.serve(listen, files))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    until = asyncio.create_task(found.until_ready())
+    until.add_done_callback(lambda _: notify_ready())
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    until.cancel()
+
+
+def _zone_prefixes(text: str) -> tuple[str, tuple[Network, ...]]:
+    zone, equals, cidrs = text.partition("=")
+    if not zone or not equals:
+        raise CommandError(_bad("--prefixes", text, "is not ZONE=CIDR[,CIDR…]"))
+    return zone, _networks("--prefixes", text, cidrs)
+
+
+def _networks(option: str, text: str, cidrs: str) -> tuple[Network, ...]:
+    networks, bad = parse_list(cidrs)
+    if bad:
+        raise CommandError(_bad(option, text, f"{bad[0]!r} is not a CIDR"))
+    return networks
+
+
+def _bad(option: str, value: str, message: str) -> Problem:
+    return Problem("IC databases' guard", option, value, message, "write e.g. 10.16.0.0/16")
+
+
+def _not_served(error: BaseException) -> Problem:
+    return Problem(
+        object="IC databases' guard",
+        key="",
+        value="",
+        message=f"cannot serve: {error}",
+        remedy="see that the ports are free, and the files in --tls-dir whole",
+    )

@@ -1,0 +1,317 @@
+"""`isthmus pki`: the authority and the certificates of the IC databases' members and zones."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from isthmus.cli.errors import CommandError, raise_if_any
+from isthmus.cli.output import Output, OutputOption, console, print_json, print_problems
+from isthmus.model.problems import Problem
+from isthmus.pki.certificates import (
+    AUTHORITY_DAYS,
+    LEAF_DAYS,
+    Kind,
+    UnusableError,
+    Wish,
+    bundle,
+    issue,
+    new_authority,
+    renew,
+)
+from isthmus.pki.files import (
+    AUTHORITY_CERTIFICATE,
+    AUTHORITY_KEY,
+    TlsFiles,
+    authority_in,
+    check_files,
+    expiring,
+    write_authority,
+    write_file,
+    write_pair,
+)
+from isthmus.pki.looks import RENEW, Look, looks
+
+_T = TypeVar("_T")
+
+app = typer.Typer(help="Make the certificates of the IC databases.", no_args_is_help=True)
+
+CaOption = Annotated[
+    Path, typer.Option("--ca", metavar="DIR", help="Directory of the authority (`pki init`).")
+]
+DaysOption = Annotated[int, typer.Option(min=1, metavar="DAYS", help="How long it is good.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Replace files that exist.")]
+
+DEFAULT_CA = Path("ca")
+
+
+@app.callback()
+def pki() -> None:
+    """Make the certificates of the IC databases' members and zones."""
+
+
+@app.command("init")
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it.")] = DEFAULT_CA,
+    name: Annotated[
+        str, typer.Option(help="The authority's name.", show_default="IC databases, and the date")
+    ] = "",
+    days: DaysOption = AUTHORITY_DAYS,
+    yes: YesOption = False,
+) -> None:
+    """Make an authority: DIR/ca.crt, which everyone gets, and DIR/ca.key, which nobody else gets.
+
+    Keep the directory on a machine of yours, not on those that serve the databases.
+    """
+    _refuse_existing((directory / AUTHORITY_CERTIFICATE, directory / AUTHORITY_KEY), yes=yes)
+    # One that replaces another is to be told from it.
+    name = name or f"IC databases {_now():%Y-%m-%d}"
+    authority = _usable(f"authority {name}", lambda: new_authority(name, _now(), days))
+    _written(directory, lambda: write_authority(directory, authority))
+    [made] = looks(authority.certificate)
+    console().print(f"made the authority {name} in {directory}, good until {_day(made)}")
+
+
+@app.command("issue")
+def issue_(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
+    kind: Annotated[Kind, typer.Argument(help="Whom it is for.")],
+    name: Annotated[str, typer.Argument(help="The member's name, or the zone's (az-name).")],
+    address: Annotated[
+        list[str] | None,
+        typer.Option(help="IP address or host name of a member; repeatable, or with commas."),
+    ] = None,
+    ca: CaOption = DEFAULT_CA,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to put it.", show_default="./NAME")
+    ] = None,
+    days: DaysOption = LEAF_DAYS,
+    yes: YesOption = False,
+) -> None:
+    """Issue a certificate to a member or a zone: tls.crt, tls.key and ca.crt in a directory.
+
+    The names are cert-manager's: `kubectl create secret generic NAME --from-file=DIR` makes a
+    Secret that deploys like one of its own.
+    """
+    addresses = tuple(a for text in address or [] for a in text.split(",") if a)
+    if kind is Kind.MEMBER and not addresses:
+        raise CommandError(_no_address(name))
+    directory = out or Path(name)
+    files = TlsFiles(*(directory / file for file in ("tls.key", "tls.crt", "ca.crt")))
+    _refuse_existing((files.certificate, files.private_key, files.ca_cert), yes=yes)
+    authority = _read(ca, lambda: authority_in(ca))
+    wish = Wish(kind, name, addresses)
+    pair = _usable(f"{kind} {name}", lambda: issue(authority, wish, _now(), days))
+    _written(directory, lambda: write_pair(files, pair))
+    _written(directory, lambda: write_file(files.ca_cert, authority.certificate))
+    [made] = looks(pair.certificate)
+    console().print(f"issued the certificate of {kind} {name} in {directory}, until {_day(made)}")
+
+
+@app.command("renew")
+def renew_(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What `pki issue` made.")],
+    ca: CaOption = DEFAULT_CA,
+    days: DaysOption = LEAF_DAYS,
+    before: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="DAYS", help="Only if it ends within so many days."),
+    ] = None,
+    yes: YesOption = False,
+) -> None:
+    """Replace a certificate and its key by new ones for the same names and uses.
+
+    Programs that use them take the new ones up by themselves, for new connections; existing
+    connections go on.
+    """
+    files = TlsFiles.in_directory(directory)
+    old = _read(files.certificate, files.certificate.read_bytes)
+    left = _usable(str(files.certificate), lambda: looks(old)[0].days_left(_now()))
+    if before is not None and left >= before:
+        console().print(f"{files.certificate} is good for {left} days; nothing was changed")
+        return
+    authority = _read(ca, lambda: authority_in(ca))
+    pair = _usable(str(files.certificate), lambda: renew(authority, old, _now(), days))
+    _check_trusted(files, ca, authority.certificate)
+    _refuse_existing((files.certificate, files.private_key), yes=yes)
+    _written(directory, lambda: write_pair(files, pair))
+    console().print(f"renewed {files.certificate}, until {_day(looks(pair.certificate)[0])}")
+
+
+@app.command("bundle")
+def bundle_(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Certificates of authorities.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to put them all.")],
+    yes: YesOption = False,
+) -> None:
+    """Put the certificates of several authorities into one file, to change from one to the next.
+
+    Whoever has the file as its ca.crt believes all of them.
+    """
+    read = [_read(path, path.read_bytes) for path in sources]
+    together = _usable(", ".join(map(str, sources)), lambda: bundle(read))
+    _refuse_existing((out,), yes=yes)
+    _written(out, lambda: write_file(out, together))
+    for seen in looks(together):
+        console().print(f"{out}: {seen.common_name}, until {_day(seen)}")
+
+
+@app.command("show")
+def show(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Certificates, or directories as `issue` makes."),
+    ],
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show what certificates say, and what is or will soon be wrong with them.
+
+    Exit status: 0 if all can be used, else 1. Ending within 30 days is a warning only.
+    """
+    now = _now()
+    found = [(path, seen) for path in paths for seen in _looked_at(path)]
+    problems = [problem for path in paths for problem in _problems(path, now)]
+    notes = [note for path in paths for note in _notes(path, now)]
+    problems += [_expired(path, s) for path, s in found if path.is_file() and s.not_after <= now]
+    if output is Output.JSON:
+        entries = [_json(path, seen, now) for path, seen in found]
+        print_json({"certificates": entries, "problems": [str(p) for p in (*problems, *notes)]})
+    else:
+        for path, seen in found:
+            _print(path, seen, now)
+        print_problems((*problems, *notes))
+    raise typer.Exit(1 if problems else 0)
+
+
+def _looked_at(path: Path) -> tuple[Look, ...]:
+    files = TlsFiles.in_directory(path) if path.is_dir() else None
+    if files is None:
+        wanted = [path]
+    elif files.certificate.exists():
+        wanted = [files.certificate, files.ca_cert]
+    else:
+        wanted = [path / AUTHORITY_CERTIFICATE]
+    texts = [(file, _read(file, file.read_bytes)) for file in wanted]
+    return tuple(seen for file, text in texts for seen in _looks_in(file, text))
+
+
+def _looks_in(file: Path, text: bytes) -> tuple[Look, ...]:
+    return _usable(str(file), lambda: looks(text))
+
+
+def _files_in(path: Path) -> TlsFiles | None:
+    files = TlsFiles.in_directory(path)
+    return files if path.is_dir() and files.certificate.exists() else None
+
+
+def _problems(path: Path, now: datetime.datetime) -> tuple[Problem, ...]:
+    files = _files_in(path)
+    return () if files is None else check_files(files, now)
+
+
+def _notes(path: Path, now: datetime.datetime) -> tuple[Problem, ...]:
+    files = _files_in(path)
+    return () if files is None else expiring(files, now)
+
+
+def _json(path: Path, seen: Look, now: datetime.datetime) -> dict[str, object]:
+    return {
+        "path": str(path),
+        "name": seen.common_name,
+        "kind": "authority" if seen.authority else seen.unit,
+        "subject": seen.subject,
+        "issuer": seen.issuer,
+        "serial": seen.serial,
+        "not_before": seen.not_before.isoformat(),
+        "not_after": seen.not_after.isoformat(),
+        "days_left": seen.days_left(now),
+        "names": list(seen.names),
+        "purposes": list(seen.purposes),
+        "authority": seen.authority,
+        "sha256": seen.sha256,
+    }
+
+
+def _print(path: Path, seen: Look, now: datetime.datetime) -> None:
+    out = console()
+    what = "authority" if seen.authority else seen.unit or "certificate"
+    left = seen.days_left(now)
+    age = f"{left} days left" if seen.not_after > now else "expired"
+    out.print(f"{path}: {what} {seen.common_name or seen.subject}")
+    out.print(f"  until {_day(seen)} ({age}), issued by {seen.issuer}")
+    if seen.names:
+        out.print(f"  for {', '.join(seen.names)}")
+    if seen.purposes:
+        out.print(f"  as {' and '.join(seen.purposes)}")
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _day(seen: Look) -> str:
+    return f"{seen.not_after:%Y-%m-%d}"
+
+
+def _refuse_existing(paths: tuple[Path, ...], *, yes: bool) -> None:
+    remedy = "give --yes to replace it, or another place"
+    if not yes:
+        raise_if_any(
+            Problem("command pki", "file", str(path), "exists already", remedy)
+            for path in paths
+            if path.exists()
+        )
+
+
+def _check_trusted(files: TlsFiles, ca: Path, authority: bytes) -> None:
+    """Peers are assumed to have the same ca.crt as we: it must hold the authority first."""
+    held = _looks_in(files.ca_cert, _read(files.ca_cert, files.ca_cert.read_bytes))
+    if looks(authority)[0].sha256 in {seen.sha256 for seen in held}:
+        return
+    message = f"does not hold the authority in {ca}, so that peers would refuse the certificate"
+    remedy = (
+        f"first put both into it, here and at all peers: `isthmus pki bundle {files.ca_cert}"
+        f" {ca / AUTHORITY_CERTIFICATE} --out {files.ca_cert} --yes`"
+    )
+    raise CommandError(Problem("command pki", "ca.crt", str(files.ca_cert), message, remedy))
+
+
+def _read(path: Path, reading: Callable[[], _T]) -> _T:
+    try:
+        return reading()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        remedy = "name what exists and this user may read; `isthmus pki init` makes an authority"
+        problem = Problem("command pki", "file", str(error.filename or path), message, remedy)
+        raise CommandError(problem) from error
+
+
+def _written(path: Path, writing: Callable[[], None]) -> None:
+    try:
+        writing()
+    except OSError as error:
+        message = f"cannot be written: {error.strerror}"
+        remedy = "name a place that this user may write to"
+        raise CommandError(Problem("command pki", "file", str(path), message, remedy)) from error
+
+
+def _usable(what: str, doing: Callable[[], _T]) -> _T:
+    try:
+        return doing()
+    except UnusableError as error:
+        remedy = "look at it with `isthmus pki show`, and give what fits"
+        raise CommandError(Problem("command pki", what, "", str(error), remedy)) from error
+
+
+def _no_address(name: str) -> Problem:
+    message = "needs the addresses under which the other members and the zones reach it"
+    remedy = "give --address once for each IP address and host name"
+    return Problem(f"member {name}", "--address", "", message, remedy)
+
+
+def _expired(path: Path, seen: Look) -> Problem:
+    message = f"of {seen.common_name} expired on {_day(seen)}"
+    return Problem("command pki", "certificate", str(path), message, RENEW)

@@ -1,0 +1,388 @@
+"""How the IC databases fare: every member, as its own server and as the local one see it.
+
+Called by `isthmus ic-db status`. Details of the local servers come from their control sockets,
+those of the others over OVSDB, from the database `_Server` that every server has
+(ovsdb-server(5)). Looks only.
+"""
+
+import json
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from isthmus.icdb.client_tool import ClientTool, ToolError
+from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database
+from isthmus.ovsdb.control import CommandFailedError, ask
+from isthmus.ovsdb.tls import Tls
+
+UNREACHABLE = "unreachable"
+STANDALONE = "standalone"
+_NAMES = {"nb": Database.IC_NB, "sb": Database.IC_SB}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the local server of one database is; names as `isthmus.icdb.plan.Server` has them.
+
+    Args:
+        short: "nb" or "sb".
+        port: for clients; that of the other members too.
+        data_dir, run_dir, schema_dir: directories.
+    """
+
+    short: str
+    port: int
+    data_dir: Path
+    run_dir: Path
+    schema_dir: Path
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+        return _NAMES[self.short]
+
+    @property
+    def file(self) -> Path:
+        """The database's file."""
+        return self.data_dir / f"ovn_ic_{self.short}_db.db"
+
+    @property
+    def remote(self) -> str:
+        """The local server, for clients."""
+        return f"unix:{self.run_dir}/ovn_ic_{self.short}_db.sock"
+
+    @property
+    def control_socket(self) -> str:
+        """The local server's control socket."""
+        return f"{self.run_dir}/ovn_ic_{self.short}_db.ctl"
+
+    @property
+    def schema(self) -> Path:
+        """The installed schema."""
+        return self.schema_dir / f"ovn-ic-{self.short}.ovsschema"
+
+    def command(self, name: str, *arguments: str) -> str:
+        """Have the local server carry out a control command.
+
+        Raises:
+            IcDbError: it does not run.
+            CommandFailedError: it refuses.
+        """
+        try:
+            return ask(self.control_socket, name, *arguments)
+        except OSError as error:
+            raise IcDbError(not_running(self, error)) from error
+
+    def raft(self) -> RaftStatus:
+        """What the local server says of its cluster.
+
+        Raises:
+            IcDbError: it does not run.
+            CommandFailedError: it has no clustered database.
+        """
+        return parse_raft_status(self.command("cluster/status", self.database))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as it is now; None is what cannot be known.
+
+    Args:
+        address: host name or IP address.
+        sid: the server's id, as much of it as is known.
+        role: "leader", "follower", "candidate", "joining", "standalone" or "unreachable".
+        local: whether it is on this machine.
+        cid: the cluster that it says it is in.
+        connected: whether it is in contact with a majority.
+        term, index, lag: of its log; `lag` in entries behind the member that has most.
+        clients: connections of clients and servers' control.
+        size: of the database's file, in bytes.
+        schema: its version.
+        certificate_expires: as OpenSSL writes it.
+        message: why it cannot be asked; empty if it can.
+    """
+
+    address: str
+    sid: str
+    role: str
+    local: bool
+    cid: str = ""
+    connected: bool = False
+    term: int | None = None
+    index: int | None = None
+    lag: int | None = None
+    clients: int | None = None
+    size: int | None = None
+    schema: str = ""
+    certificate_expires: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """A database, over all of its members.
+
+    Args:
+        database: its name.
+        model: "clustered" or "standalone".
+        cid: the cluster's id; empty if it stands alone.
+        members: the local one first.
+        problems: what keeps it from being well; it is healthy if there are none.
+        weaknesses: what is not a fault, but not safe.
+    """
+
+    database: str
+    model: str
+    cid: str
+    members: tuple[Member, ...]
+    problems: tuple[str, ...]
+    weaknesses: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
+    """Ask the local server, and all members that it knows.
+
+    Raises:
+        IcDbError: the local server does not run, or does not serve the database.
+    """
+    row = server_row(place, client)
+    remotes = place.command("ovsdb-server/list-remotes").split()
+    if row["model"] != "clustered":
+        member = _standalone(place, row)
+        problems = () if row["connected"] else ("the database is not connected to its storage",)
+        weak = _clear_text(remotes)
+        return DatabaseStatus(place.database, STANDALONE, "", (member,), problems, weak)
+    raft = place.raft()
+    members = _members(place, client, raft)
+    return DatabaseStatus(
+        database=place.database,
+        model="clustered",
+        cid=raft.cid,
+        members=members,
+        problems=tuple(_problems(raft, members)),
+        weaknesses=_clear_text([*remotes, raft.address]),
+    )
+
+
+def server_row(place: Place, client: ClientTool) -> dict[str, Any]:
+    """The local server's row about the database.
+
+    Raises:
+        IcDbError: it does not run, or does not serve the database.
+    """
+    try:
+        row = _server_row(client, place.remote, place.database)
+    except ToolError as error:
+        raise IcDbError(not_running(place, error)) from error
+    if row is None:
+        raise IcDbError(
+            Problem(
+                object=f"database {place.database}",
+                key="",
+                value=place.remote,
+                message="is not served: this member waits to found or join a cluster,"
+                " or has left it",
+                remedy="look at what `isthmus ic-db run` logs",
+            )
+        )
+    return row
+
+
+def not_running(place: Place, error: Exception) -> Problem:
+    """What to say if the local server does not answer."""
+    return Problem(
+        object=f"database {place.database}",
+        key="--run-dir",
+        value=str(place.run_dir),
+        message=f"its server on this machine does not answer: {error}",
+        remedy="start `isthmus ic-db run`, or give the --run-dir that it was started with",
+    )
+
+
+def host_of(address: str) -> str:
+    """The host of "tcp:HOST:PORT", with its brackets if it is an IPv6 address."""
+    return address.partition(":")[2].rpartition(":")[0]
+
+
+def client_remote(place: Place, server: RaftServer) -> str:
+    """Where clients reach a member: the same host and method as Raft, the clients' port."""
+    method = server.address.partition(":")[0]
+    return f"{method}:{host_of(server.address)}:{place.port}"
+
+
+def _server_row(client: ClientTool, remote: str, database: Database) -> dict[str, Any] | None:
+    where = [["name", "==", database]]
+    columns = ["model", "connected", "leader", "cid", "sid", "index", "schema"]
+    select = {"op": "select", "table": "Database", "where": where, "columns": columns}
+    [result] = client.query(remote, "_Server", select)
+    return result["rows"][0] if result["rows"] else None
+
+
+def _members(place: Place, client: ClientTool, raft: RaftStatus) -> tuple[Member, ...]:
+    servers = sorted(raft.servers, key=lambda server: (not server.itself, server.address))
+    if not servers:
+        return (_joining(raft),)
+    with ThreadPoolExecutor(len(servers)) as pool:
+        found = list(pool.map(lambda server: _member(place, client, raft, server), servers))
+    most = max((member.index or 0 for member in found), default=0)
+    return tuple(_with_lag(member, most) for member in found)
+
+
+def _joining(raft: RaftStatus) -> Member:
+    return Member(host_of(raft.address), raft.sid, "joining", local=True, message=raft.status)
+
+
+def _member(place: Place, client: ClientTool, raft: RaftStatus, server: RaftServer) -> Member:
+    remote = place.remote if server.itself else client_remote(place, server)
+    host = host_of(server.address)
+    try:
+        row = _server_row(client, remote, place.database)
+    except ToolError as error:
+        return Member(host, server.sid, UNREACHABLE, server.itself, message=str(error))
+    if row is None:
+        message = "its server does not have the database"
+        return Member(host, server.sid, UNREACHABLE, server.itself, message=message)
+    role = "leader" if row["leader"] else "follower"
+    return Member(
+        address=host,
+        sid=_optional(row["sid"]) or server.sid,
+        role=raft.role if server.itself else role,
+        local=server.itself,
+        cid=_optional(row["cid"]),
+        connected=row["connected"],
+        term=raft.term if server.itself else None,
+        index=row["index"] if isinstance(row["index"], int) else None,
+        clients=_sessions(place) if server.itself else None,
+        size=_size(place) if server.itself else None,
+        schema=schema_version(row["schema"]),
+        certificate_expires=_expiry(client, client_remote(place, server)),
+    )
+
+
+def _standalone(place: Place, row: dict[str, Any]) -> Member:
+    return Member(
+        address="",
+        sid="",
+        role=STANDALONE,
+        local=True,
+        connected=row["connected"],
+        clients=_sessions(place),
+        size=_size(place),
+        schema=schema_version(row["schema"]),
+    )
+
+
+def _with_lag(member: Member, most: int) -> Member:
+    return member if member.index is None else replace(member, lag=most - member.index)
+
+
+def _problems(raft: RaftStatus, members: Sequence[Member]) -> list[str]:
+    local = members[0]
+    found = []
+    if raft.status != "cluster member":
+        found.append(f"this member is not part of the cluster: {raft.status}")
+    elif not local.connected or not _is_majority(members):
+        # A server takes up to two elections to notice that it is alone.
+        found.append("no majority of the members is in contact: nothing can be written")
+    elif raft.leader == "unknown":
+        found.append("the cluster has no leader at the moment")
+    for member in members:
+        if member.role == UNREACHABLE:
+            found.append(f"member {member.address} does not answer: {member.message}")
+        elif member.cid != local.cid:
+            found.append(f"member {member.address} is in another cluster, {member.cid}")
+        elif not member.connected and not member.local:
+            found.append(f"member {member.address} is cut off from the majority")
+    return found
+
+
+def _is_majority(members: Sequence[Member]) -> bool:
+    answering = sum(member.role != UNREACHABLE for member in members)
+    return 2 * answering > len(members)
+
+
+def _clear_text(remotes: Sequence[str]) -> tuple[str, ...]:
+    """Weaknesses: remotes that listen in clear text beyond this machine."""
+    found = []
+    for remote in remotes:
+        method, _, rest = remote.partition(":")
+        if method == "ptcp":
+            host = rest.partition(":")[2] or "0.0.0.0"  # noqa: S104 - what ovsdb-server takes
+        elif method == "tcp":
+            host = host_of(remote)
+        else:
+            continue
+        if not _is_loopback(host):
+            who = "clients" if method == "ptcp" else "members"
+            found.append(f"{who} connect in clear text, without certificates: {remote}")
+    return tuple(found)
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host.strip("[]")).is_loopback
+    return host == "localhost"
+
+
+def _sessions(place: Place) -> int:
+    """Connections to the local server, less the one that asks."""
+    counts = dict(
+        part.split(":", 1) for part in place.command("memory/show").split() if ":" in part
+    )
+    return int(counts.get("sessions", 0))
+
+
+def _size(place: Place) -> int | None:
+    return place.file.stat().st_size if place.file.exists() else None
+
+
+def schema_version(schema: Any) -> str:
+    """The version in the text of a schema; empty if there is none yet."""
+    if not isinstance(schema, str):
+        return ""
+    return str(json.loads(schema).get("version", ""))
+
+
+def _optional(value: Any) -> str:
+    """An optional UUID: ["uuid", X], or ["set", []]."""
+    return value[1] if value[0] == "uuid" else ""
+
+
+def _expiry(client: ClientTool, remote: str) -> str:
+    """When the certificate that a server shows expires; empty without TLS."""
+    files = client.credentials
+    if not remote.startswith("ssl:") or not files.certificate:
+        return ""
+    host, _, port = remote.removeprefix("ssl:").rpartition(":")
+    context = Tls(files.private_key, files.certificate, files.ca_cert).context()
+    with (
+        suppress(OSError),
+        socket.create_connection((host.strip("[]"), int(port)), client.timeout) as plain,
+        context.wrap_socket(plain) as wrapped,
+    ):
+        return str((wrapped.getpeercert() or {}).get("notAfter", ""))
+    return ""
+
+
+def refused(place: Place, error: CommandFailedError) -> Problem:
+    """What to say if the local server refuses a control command."""
+    return Problem(
+        object=f"database {place.database}",
+        key="",
+        value="",
+        message=f"its server refuses: {error}",
+        remedy="look at `isthmus ic-db status`",
+    )

@@ -1,0 +1,216 @@
+"""Changing who is a member of a cluster and who leads it; small logs; newer schemas.
+
+Called by `isthmus ic-db join|leave|kick|move-leader|compact|upgrade`. Each function does one
+thing to one database, waits until the cluster has it, and is safe to repeat.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from isthmus.icdb.client_tool import ClientTool, ToolError, tool
+from isthmus.icdb.cluster_status import (
+    Place,
+    client_remote,
+    host_of,
+    refused,
+    schema_version,
+    server_row,
+)
+from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.raft_text import RaftServer, RaftStatus
+from isthmus.model.problems import Problem
+from isthmus.ovsdb.control import CommandFailedError
+
+_POLL = 0.05
+_ELECTION_LIMIT = 10.0
+"""Seconds for another member to lead: elections take the election timer, 1 s, and a bit."""
+
+
+def raft_of(place: Place) -> RaftStatus:
+    """What the local server says of its cluster.
+
+    Raises:
+        IcDbError: it does not run, or its database is not clustered.
+    """
+    try:
+        return place.raft()
+    except CommandFailedError as error:
+        raise IcDbError(refused(place, error)) from error
+
+
+def prepare_join(place: Place, own: str, others: Sequence[str]) -> None:
+    """Make the file with which `isthmus ic-db run` joins a cluster.
+
+    Args:
+        place: whose database; there must be no file yet.
+        own: this member's address for Raft, such as "tcp:192.0.2.4:6647".
+        others: those of members.
+
+    Raises:
+        IcDbError: there is a file, or it cannot be made.
+    """
+    if place.file.exists():
+        raise IcDbError(
+            Problem(
+                object=f"database {place.database}",
+                key="file",
+                value=str(place.file),
+                message="exists: this member has a database already",
+                remedy="start `isthmus ic-db run`; or, if what it holds is not needed, stop that"
+                " and move the file away",
+            )
+        )
+    place.data_dir.mkdir(parents=True, exist_ok=True)
+    _with_tool(place, "join-cluster", place.file, place.database, own, *others)
+
+
+def move_leader(place: Place, limit: float) -> str:
+    """Hand leadership over, if the local server leads and there are others.
+
+    Returns:
+        who leads now, by four digits of its id; empty if the local server did not lead.
+
+    Raises:
+        IcDbError: nobody took it within `limit` seconds.
+    """
+    raft = raft_of(place)
+    if raft.role != "leader":
+        return ""
+    if len(raft.servers) == 1:
+        raise IcDbError(_not_done(place, "it is the only member", "let another member join first"))
+    # The one command with which a leader steps down by itself; it is meant for tests, and does
+    # no more than send the message that ends every orderly leadership.
+    _command(place, "cluster/failure-test", "transfer-leadership")
+
+    def moved() -> bool:
+        now = raft_of(place)
+        return now.role != "leader" and now.leader not in {"unknown", "self"}
+
+    _wait(place, moved, min(limit, _ELECTION_LIMIT), "no other member has taken the lead")
+    return raft_of(place).leader
+
+
+def leave(place: Place, limit: float) -> None:
+    """Take the local server out of its cluster for good; leadership goes first.
+
+    Raises:
+        IcDbError: it is the last member, there is no majority, or it took too long.
+    """
+    raft = raft_of(place)
+    if len(raft.servers) < 2:
+        message = "it is the only member, and holds all there is"
+        raise IcDbError(_not_done(place, message, "make a backup, and stop it"))
+    if raft.leader == "unknown":
+        remedy = "start the other members, or kick those that are gone for good"
+        raise IcDbError(_not_done(place, "the cluster has no leader", remedy))
+    move_leader(place, limit)
+    _command(place, "cluster/leave", place.database)
+    # Once it has left, the server stops serving the database.
+    _wait(place, lambda: not _has_database(place), limit, "it has not left yet")
+
+
+def find_member(raft: RaftStatus, target: str) -> RaftServer | None:
+    """A member by address (with or without method and port) or by four digits or more of its id."""
+    for server in raft.servers:
+        host = host_of(server.address)
+        if target in {server.address, host, host.strip("[]")} or (
+            len(target) >= len(server.sid) and target.startswith(server.sid)
+        ):
+            return server
+    return None
+
+
+def answers(place: Place, server: RaftServer, client: ClientTool) -> bool:
+    """Whether a member's server is there."""
+    try:
+        client.query(client_remote(place, server), "_Server")
+    except ToolError:
+        return False
+    return True
+
+
+def kick(place: Place, server: RaftServer, limit: float) -> None:
+    """Remove a member that does not come back.
+
+    Raises:
+        IcDbError: there is no majority to agree, or it took too long.
+    """
+    _command(place, "cluster/kick", place.database, server.sid)
+
+    def gone() -> bool:
+        return all(other.sid != server.sid for other in raft_of(place).servers)
+
+    _wait(place, gone, limit, f"member {server.address} has not been removed yet")
+
+
+def compact(place: Place) -> tuple[int, int]:
+    """Have the local server replace its log by a snapshot.
+
+    Returns:
+        the file's size before and after, in bytes.
+    """
+    before = place.file.stat().st_size
+    _command(place, "ovsdb-server/compact", place.database)
+    return before, place.file.stat().st_size
+
+
+def versions(place: Place, client: ClientTool) -> tuple[str, str]:
+    """The versions of the schema in use and of the one installed here."""
+    has = schema_version(server_row(place, client)["schema"])
+    return has, _with_tool(place, "schema-version", place.schema)
+
+
+def older(one: str, other: str) -> bool:
+    """Whether one schema's version, such as "1.1.1", is before another's."""
+    return _parts(one) < _parts(other)
+
+
+def upgrade(place: Place, client: ClientTool) -> None:
+    """Convert the running database to the installed schema.
+
+    Raises:
+        IcDbError: the data do not fit the schema, or the database does not answer.
+    """
+    try:
+        client.convert(place.remote, place.schema)
+    except ToolError as error:
+        remedy = "nothing was changed; see that a majority runs, and that all have this OVN's files"
+        raise IcDbError(_not_done(place, f"it was not converted: {error}", remedy)) from error
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _has_database(place: Place) -> bool:
+    return place.database in place.command("ovsdb-server/list-dbs").split()
+
+
+def _command(place: Place, name: str, *arguments: str) -> str:
+    try:
+        return place.command(name, *arguments)
+    except CommandFailedError as error:
+        raise IcDbError(refused(place, error)) from error
+
+
+def _with_tool(place: Place, *arguments: str | Path) -> str:
+    try:
+        return tool(*arguments)
+    except ToolError as error:
+        raise IcDbError(
+            _not_done(place, str(error), "mend that, and repeat the command")
+        ) from error
+
+
+def _wait(place: Place, state: Callable[[], bool], limit: float, message: str) -> None:
+    deadline = time.monotonic() + limit
+    while not state():
+        if time.monotonic() > deadline:
+            remedy = "see by `isthmus ic-db status` that a majority answers, and repeat the command"
+            raise IcDbError(_not_done(place, f"{message} (after {limit:g} s)", remedy))
+        time.sleep(_POLL)  # a control socket has no events
+
+
+def _not_done(place: Place, message: str, remedy: str) -> Problem:
+    return Problem(f"database {place.database}", "", "", message, remedy)

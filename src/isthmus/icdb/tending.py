@@ -1,0 +1,363 @@
+"""Looks after one server as a member of a cluster: founds, joins, watches, puts old selves out.
+
+Called by `supervisor` again and again. Looks at the local server over its sockets and asks other
+members by `peers`; what follows is decided in `founding`. Invariant: nothing here waits longer than
+a few seconds, so that signals and dead servers are attended to.
+"""
+
+import json
+import logging
+import ssl
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path, PurePath
+from typing import Any
+
+from isthmus.icdb import founding
+from isthmus.icdb.cluster_files import Holds, found, join
+from isthmus.icdb.founding import Answer, Found, Has, Join
+from isthmus.icdb.maintenance import older
+from isthmus.icdb.members import Membership, host_of
+from isthmus.icdb.peers import ask_all, read_rows
+from isthmus.icdb.plan import Server
+from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
+from isthmus.icdb.rpc import Client, RpcError
+from isthmus.icdb.storage import free_space
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database
+from isthmus.ovsdb.tls import Tls
+from isthmus.pki.files import TlsFiles
+
+SPACE = 8 * 1024 * 1024
+"""Bytes that should be free on a database's disk: room for a new log beside the old."""
+
+RESTART_AFTER = 10.0
+"""Seconds between restarts of a server that cannot write."""
+
+GRACE = 3.0
+"""Seconds for what is not as it should be to pass by itself before people are told."""
+
+_log = logging.getLogger(__name__)
+
+
+class Reasons:
+    """Tells people of each reason to wait once, and when there is none any more.
+
+    Args:
+        what: what waits, e.g. "OVN_IC_Northbound".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since: dict[Problem, float] = {}
+        self._told: set[Problem] = set()
+
+    def update(self, problems: Iterable[Problem], now: float) -> None:
+        """Take note of the reasons of this moment; `now` in seconds."""
+        current = dict.fromkeys(problems)
+        self._since = {problem: self._since.get(problem, now) for problem in current}
+        for problem, since in self._since.items():
+            if problem not in self._told and now - since >= GRACE:
+                _log.warning("%s", problem)
+                self._told.add(problem)
+        gone = self._told - current.keys()
+        self._told -= gone
+        if gone and not self._since:
+            _log.info("%s: nothing is in the way any more", self._what)
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Start the server again: it has failed to write, and does not try again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """What the local server says of its database."""
+
+    answer: Answer
+    connected: bool = False
+    leads: bool = False
+    schema: str = ""
+
+
+class Tender:
+    """One server's membership.
+
+    Args:
+        server: which.
+        membership: all members.
+        holds: what its file holds.
+        wake: descriptors that end the asking of others when they become readable.
+    """
+
+    def __init__(
+        self, server: Server, membership: Membership, holds: Holds, wake: Sequence[int]
+    ) -> None:
+        self.server = server
+        self.holds = holds
+        self.ready = False
+        self._membership = membership
+        self._wake = wake
+        self._reasons = Reasons(server.database)
+        self._restarted = float("-inf")
+        self._installed = version_of(Path(server.schema).read_text(encoding="utf-8"))
+
+    def step(self) -> Found | Join | Restart | None:
+        """See how things are.
+
+        Returns:
+            what is to be done, with the server stopped; None for nothing.
+        """
+        if self.holds in {Holds.NOTHING, Holds.STANDALONE}:
+            return self._found()
+        local = self._local()
+        self.ready = local.answer.has is Has.CLUSTER and local.connected
+        if local.answer.has is Has.CLUSTER:
+            self.holds = Holds.MEMBER
+        raft = self._raft() if local.answer.has is Has.CLUSTER else None
+        now = time.monotonic()
+        if raft is not None and raft.status == "failed":
+            self._reasons.update([_failed(self.server)], now)
+            return self._restart(now)
+        servers = raft.servers if raft is not None and self.ready else ()
+        if local.leads:
+            self._put_out_old_selves(servers)
+        self._reasons.update(self._problems(local, servers), now)
+        return None
+
+    @property
+    def databases(self) -> tuple[PurePath, ...]:
+        """The files that the server is to serve."""
+        if self.holds is Holds.NOTHING:
+            return (self.server.waiting_file,)
+        if self.holds is Holds.STANDALONE:
+            # Clients go on meanwhile; what they write is converted with the rest.
+            return (self.server.database_file, self.server.waiting_file)
+        return (self.server.database_file,)
+
+    def carry_out(self, decision: Found | Join | Restart) -> None:
+        """Make the file that `step` decided on, if any; the server must have ended.
+
+        Raises:
+            IcDbError: it cannot be made.
+        """
+        database = self.server.database
+        if isinstance(decision, Restart):
+            _log.warning("%s: its server cannot write; starting it again", database)
+            return
+        Path(self.server.waiting_file).unlink(missing_ok=True)
+        if isinstance(decision, Join):
+            join(self.server, self._membership, decision.cid, decision.hosts)
+            self.holds = Holds.JOINING
+            _log.info("%s: joining cluster %s", database, decision.cid)
+            return
+        kept = found(self.server, self._membership)
+        self.holds = Holds.MEMBER
+        _log.info("%s: founded the cluster", database)
+        if kept:
+            _log.info("%s: the stand-alone database is kept as %s", database, kept)
+
+    def _restart(self, now: float) -> Restart | None:
+        """A server that failed to write stays so for ever; there must be room for a new start."""
+        if now - self._restarted < RESTART_AFTER or free_space(self.server) < SPACE:
+            return None
+        self._restarted = now
+        return Restart()
+
+    def _found(self) -> Found | Join | None:
+        decision = founding.decide(
+            self.server.database,
+            self._ask_others(),
+            self.holds is Holds.STANDALONE,
+            self._membership.found_without,
+        )
+        if isinstance(decision, (Found, Join)):
+            self._reasons.update((), time.monotonic())
+            return decision
+        self._reasons.update(decision.reasons, time.monotonic())
+        return None
+
+    def _problems(self, local: _Local, servers: Sequence[RaftServer]) -> list[Problem]:
+        database = self.server.database
+        if local.answer.has is Has.NOTHING:
+            return founding.joining(database, self._ask_others(), self._membership.founder)
+        if local.answer.has is not Has.CLUSTER:
+            return [self._not_served(local.answer)]
+        if not local.connected:
+            return self._out_of_contact(local.answer.cid)
+        hosts = [host_of(server.address) for server in servers]
+        return [
+            *founding.list_differs(database, self._membership.members, hosts),
+            *([_nearly_full(self.server)] if free_space(self.server) < SPACE else []),
+            *newer_schema(database, local.schema, self._installed),
+        ]
+
+    def _out_of_contact(self, cid: str) -> list[Problem]:
+        answers = self._ask_others()
+        silent = [host for host, answer in answers.items() if answer.has is Has.SILENT]
+        message = "no majority of the members is in contact: nothing can be written"
+        if silent:
+            message += f"; silent: {', '.join(silent)}"
+        contact = Problem(
+            object=f"database {self.server.database}",
+            key="",
+            value="",
+            message=message,
+            remedy="have a majority of the members run and reach each other's Raft ports",
+        )
+        return [contact, *founding.strangers(self.server.database, cid, answers)]
+
+    def _not_served(self, answer: Answer) -> Problem:
+        return Problem(
+            object=f"database {self.server.database}",
+            key="file",
+            value=str(self.server.database_file),
+            message=f"is not served: {answer.detail or answer.has.value}; the member may have left"
+            " the cluster or been put out of it",
+            remedy=f"see {self.server.log_file}; to join anew, stop this, move the file away, and"
+            " start again",
+        )
+
+    def _ask_others(self) -> dict[str, Answer]:
+        others = self._membership.others
+        return self._ask(others)
+
+    def _ask(self, hosts: Iterable[str]) -> dict[str, Answer]:
+        server = self.server
+        context = None if server.tls is None else partial(client_context, server.tls)
+        return ask_all(hosts, server.port, server.database, self._wake, context)
+
+    def _local(self) -> _Local:
+        try:
+            with Client.over_unix(self.server.socket) as client:
+                rows = client.databases()
+        except (OSError, RpcError) as error:
+            return _Local(Answer(Has.SILENT, detail=str(error)))
+        return read_local(self.server, rows)
+
+    def _raft(self) -> RaftStatus | None:
+        try:
+            return parse_raft_status(self._control("cluster/status"))
+        except (OSError, RpcError):
+            return None
+
+    def _control(self, command: str, *arguments: str) -> str:
+        with Client.over_unix(self.server.control_socket) as client:
+            return client.control(command, self.server.database, *arguments)
+
+    def _put_out_old_selves(self, servers: Sequence[RaftServer]) -> None:
+        """A member that lost its disk comes back under a new id; its old one would count for ever.
+
+        Raft admits the new one beside the old. Of several ids at one address only that which the
+        server there says it has is alive.
+        """
+        hosts = [host_of(server.address) for server in servers]
+        twice = sorted({host for host in hosts if hosts.count(host) > 1})
+        if not twice:
+            return
+        answers = self._ask(twice)
+        for sid in old_selves(servers, answers):
+            try:
+                self._control("cluster/kick", sid)
+            except (OSError, RpcError) as error:
+                _log.warning("%s: cannot put out server %s: %s", self.server.database, sid, error)
+            else:
+                _log.info("%s: put out server %s, which lost its disk", self.server.database, sid)
+
+
+def old_selves(servers: Iterable[RaftServer], answers: Mapping[str, Answer]) -> list[str]:
+    """Ids of servers in whose place another one lives.
+
+    Args:
+        servers: of the cluster.
+        answers: what hosts said of themselves; those that said nothing are left alone.
+    """
+    by_host: dict[str, list[RaftServer]] = {}
+    for server in servers:
+        by_host.setdefault(host_of(server.address), []).append(server)
+    old = []
+    for host, answer in answers.items():
+        here = by_host.get(host, [])
+        alive = [server for server in here if answer.sid.startswith(server.sid)]
+        if answer.sid and alive:
+            old += [server.sid for server in here if server not in alive]
+    return old
+
+
+def read_local(server: Server, rows: Sequence[Mapping[str, Any]]) -> _Local:
+    """What the local server's rows of `_Server` say."""
+    answer = read_rows(server.database, rows)
+    for row in rows:
+        if row["name"] == server.database:
+            schema = row["schema"] if isinstance(row["schema"], str) else ""
+            return _Local(answer, bool(row["connected"]), bool(row["leader"]), schema)
+    return _Local(answer)
+
+
+def newer_schema(database: Database, schema: str, known: str) -> list[Problem]:
+    """Whether a database has a schema that this installation does not know yet.
+
+    Args:
+        database: which.
+        schema: the one it has, in JSON.
+        known: the version of the installed one.
+    """
+    has = version_of(schema)
+    if not older(known, has):
+        return []
+    return [
+        Problem(
+            object=f"database {database}",
+            key="schema",
+            value=has,
+            message=f"is newer than the installed one, {known}; it is served as it is",
+            remedy="install the version of OVN on this machine that the other members have",
+        )
+    ]
+
+
+@lru_cache(maxsize=8)
+def version_of(schema: str) -> str:
+    """The version of a schema in JSON; empty if it has none."""
+    return str(json.loads(schema).get("version", "")) if schema else ""
+
+
+def _failed(server: Server) -> Problem:
+    return Problem(
+        object=f"database {server.database}",
+        key="file",
+        value=str(server.database_file),
+        message=f"cannot be written to; {_space(server)}",
+        remedy=f"free space, or mend what {server.log_file} tells; it is tried again by itself",
+    )
+
+
+def _nearly_full(server: Server) -> Problem:
+    return Problem(
+        object=f"database {server.database}",
+        key="file",
+        value=str(server.database_file),
+        message=f"its disk is nearly full; {_space(server)}",
+        remedy="free space, or give the directory more; `isthmus ic-db compact` makes it smaller",
+    )
+
+
+def _space(server: Server) -> str:
+    return f"{free_space(server) // 1024} KiB are free on its disk"
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """What connections by TLS take, read anew from files that may have been replaced.
+
+    Raises:
+        OSError: one cannot be read, or they do not fit together.
+    """
+    return Tls(str(files.private_key), str(files.certificate), str(files.ca_cert)).context()
+
+
+def server_context(server: Server) -> ssl.SSLContext | None:
+    """What a connection to a server of ours takes; None if it speaks plain TCP."""
+    return None if server.tls is None else client_context(server.tls)

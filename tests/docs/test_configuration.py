@@ -1,0 +1,32 @@
+"""The reference of the configuration: its example is valid, and it lists all keys."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from isthmus.intent.config import KEYS, Join, parse_config
+from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC
+from isthmus.intent.snapshot import Manifest
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
+
+
+def test_the_example_is_valid() -> None:
+    """It has every key, and is read without a word."""
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    body = yaml.safe_load(block)
+    parsed = parse_config(Manifest(CONFIG_MAP, body, "example"), DEFAULT_VPC)
+    assert isinstance(parsed, Join), parsed
+    assert parsed.problems == ()
+    assert body["data"].keys() == set(KEYS)
+    assert parsed.config.vpcs == {"shop": "blue", "lab": "green"}
+    assert parsed.config.rules.of_zone("az4").prefixes == ()
+    assert parsed.config.routes[2].vpc == "shop"
+
+
+def test_all_keys_are_described() -> None:
+    """Each has a row of a table."""
+    described = {key for row in re.findall(r"^\| (`[^|]*`) \|", PAGE, re.MULTILINE)
+                 for key in re.findall(r"`([^`]+)`", row)}  # fmt: skip
+    assert set(KEYS) <= described

@@ -1,0 +1,109 @@
+"""The how-to pages: what they have people type exists, and both languages have the same."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from isthmus.cli.kubectl import SERVERS
+from isthmus.cli.kubectl import app as plugin
+from isthmus.cli.main import app, known_verbs
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+ENGLISH = [page for page in PAGES if not page.name.endswith(".zh-CN.md")]
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The language and the text of each code block."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def typed(page: Path) -> Iterator[list[str]]:
+    """The words of each command, in blocks and in sentences."""
+    for language, text in blocks(page):
+        if not language:
+            yield from map(shlex.split, text.splitlines())
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for found in re.findall(r"`(kubectl [^`]+)`", prose):
+        yield shlex.split(found)
+
+
+@every_page
+def test_plugin_calls_are_right(page: Path) -> None:
+    """Every `kubectl isthmus` has flags of the plugin, then a verb and flags that there are."""
+    own = {flag for one in typer.main.get_command(plugin).params for flag in one.opts}
+    for words in typed(page):
+        if words[:2] != ["kubectl", "isthmus"]:
+            continue
+        rest = words[2:]
+        if not rest:
+            continue  # the plugin as such
+        while rest[0].startswith("-"):
+            assert rest[0] in own
+            rest = rest[2:]
+        assert rest[0] in set(known_verbs()) - SERVERS
+        check_verb(rest)
+
+
+def check_verb(words: list[str]) -> None:
+    command = typer.main.get_command(app)
+    context = typer.Context(command)
+    while words and hasattr(command, "get_command") and not words[0].startswith("-"):
+        command = command.get_command(context, words[0])
+        assert command is not None, words[0]
+        words = words[1:]
+    known = {flag for parameter in command.params for flag in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= known
+
+
+@every_page
+def test_paths_exist(page: Path) -> None:
+    """Kustomizations and files of deploy/ that are named exist."""
+    for path in re.findall(r"\bdeploy/[\w./-]+", page.read_text(encoding="utf-8")):
+        assert (ROOT / path.rstrip(".")).exists(), path
+    for words in typed(page):
+        if "-k" in words:
+            assert (ROOT / words[words.index("-k") + 1] / "kustomization.yaml").exists()
+
+
+@every_page
+def test_manifests_are_yaml(page: Path) -> None:
+    """Each manifest that is shown parses, and a ConfigMap's values are strings."""
+    for language, text in blocks(page):
+        if language == "yaml":
+            manifest = yaml.safe_load(text)
+            assert all(isinstance(value, str) for value in manifest.get("data", {}).values())
+
+
+@pytest.mark.parametrize("page", ENGLISH, ids=lambda page: page.name)
+def test_both_languages_say_the_same(page: Path) -> None:
+    """The Chinese page has the sections, code blocks and rows of tables of the English one."""
+    other = page.with_suffix(".zh-CN.md")
+    assert blocks(page) == blocks(other)
+    for pattern in (r"^#+ ", r"^\|", r"^- "):
+        counts = [
+            len(re.findall(pattern, one.read_text(encoding="utf-8"), re.MULTILINE))
+            for one in (page, other)
+        ]
+        assert counts[0] == counts[1], pattern
+
+
+def test_the_index_has_every_page() -> None:
+    """docs/README.md, and its translation, lead to every page below docs/."""
+    pages = [
+        page
+        for page in ROOT.glob("docs/*/*.md")
+        if page.parent.name != "decisions" and not page.name.endswith(".zh-CN.md")
+    ]
+    for index in ("README.md", "README.zh-CN.md"):
+        text = (ROOT / "docs" / index).read_text(encoding="utf-8").replace(".zh-CN.md", ".md")
+        missing = [page.name for page in pages if f"{page.parent.name}/{page.name}" not in text]
+        assert missing == []

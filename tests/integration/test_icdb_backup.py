@@ -1,0 +1,283 @@
+"""`isthmus ic-db backup|restore|upgrade|check` on real servers."""
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from isthmus.model.rows import Database
+from support.ic_cluster import DATABASES, ISTHMUS, ClusterMember, cluster_in
+from support.ovn import SCHEMAS, RealZone, Servers, wait_until
+
+pytestmark = pytest.mark.ovn
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> Iterator[list[ClusterMember]]:
+    """Three members of both clusters, with a transit switch and a zone with a gateway."""
+    with cluster_in(tmp_path) as members:
+        fill(members[0])
+        yield members
+
+
+def fill(member: ClusterMember) -> None:
+    """Write rows that refer to each other."""
+    member.ctl("nb", "ts-add", "ts")
+    member.ctl(
+        "sb", "--id=@z", "create", "Availability_Zone", "name=az1",
+        "--", "--id=@e", "create", "Encap", "type=geneve", "ip=192.0.2.1", "gateway_name=gw",
+        "--", "create", "Gateway", "name=gw", "availability_zone=@z", "encaps=@e",
+    )  # fmt: skip
+
+
+def rows(member: ClusterMember) -> list[str]:
+    """What zones see, without UUIDs."""
+    return [member.ctl("nb", "show"), member.ctl("sb", "show")]
+
+
+def has(member: ClusterMember, expected: list[str]) -> bool:
+    """Whether a member has these rows."""
+    return rows(member) == expected
+
+
+def has_column(member: ClusterMember) -> bool:
+    """Whether a member has the column that the older schema lacks."""
+    return "other_config" in member.dump("nb")
+
+
+def made(member: ClusterMember, file: Path) -> Path:
+    """A backup."""
+    done = member.isthmus("backup", str(file))
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def test_a_backup_comes_back_into_an_empty_cluster(
+    members: list[ClusterMember], tmp_path: Path
+) -> None:
+    """Taken from a follower while it runs; restored by any member, seen by all."""
+    file = made(members[1], tmp_path / "backup.tar.gz")
+    assert file.stat().st_mode & 0o077 == 0
+    before = rows(members[0])
+    for member in members:
+        member.stop()
+    with cluster_in(tmp_path / "new") as fresh:
+        done = fresh[1].isthmus("restore", str(file))
+        assert done.returncode == 0, done.stderr
+        for member in fresh:
+            wait_until(partial(has, member, before), "the rows are there")
+
+
+def test_a_backup_of_a_cluster_comes_back_into_a_single_server(
+    members: list[ClusterMember], tmp_path: Path
+) -> None:
+    """The way back from a cluster to one server, and to another machine."""
+    file = made(members[0], tmp_path / "backup.tar.gz")
+    before = rows(members[0])
+    for member in members:
+        member.stop()
+    with cluster_in(tmp_path / "new", 1) as [alone]:
+        assert alone.isthmus("restore", str(file)).returncode == 0
+        assert rows(alone) == before
+
+
+def test_nothing_is_overwritten_without_a_word(
+    members: list[ClusterMember], tmp_path: Path
+) -> None:
+    """Zones that are there take --yes, and are backed up first: that backup brings them back."""
+    first = members[0]
+    file = made(first, tmp_path / "backup.tar.gz")
+    first.ctl("sb", "create", "Availability_Zone", "name=later")
+    before = rows(first)
+    for options in ((), ("--dry-run",)):
+        done = first.isthmus("restore", str(file), *options)
+        assert done.returncode == (0 if options else 1)
+        assert "Availability_Zone az1, later" in done.stdout
+        assert rows(first) == before
+    done = first.isthmus("restore", str(file), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "later" not in "".join(rows(first))
+    [kept] = first.data.glob("before-restore-*.tar.gz")
+    assert first.isthmus("restore", str(kept), "--yes").returncode == 0
+    assert rows(first) == before
+
+
+def test_a_backup_is_not_replaced_without_a_word(tmp_path: Path) -> None:
+    """The file that is there stays as it is, and nothing half-made stays beside it."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        file = made(alone, tmp_path / "backup.tar.gz")
+        content = file.read_bytes()
+        done = alone.isthmus("backup", str(file))
+        assert "exists; give another name" in done.stderr.replace("\n  remedy: ", "; ")
+        assert file.read_bytes() == content
+        assert alone.isthmus("backup", str(file), "--yes").returncode == 0
+        gone = alone.isthmus("backup", str(tmp_path / "none" / "b"))
+        assert "cannot be written: No such file or directory" in gone.stderr
+        alone.stop("sb")
+        assert alone.isthmus("backup", str(tmp_path / "half")).returncode == 1
+        assert not list(tmp_path.glob("*half*"))
+
+
+def test_a_damaged_backup_is_not_restored(tmp_path: Path) -> None:
+    """A changed byte, a cut file, and what is no backup are named; the rows stay."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        fill(alone)
+        file = made(alone, tmp_path / "backup.tar.gz")
+        before = rows(alone)
+        with tarfile.open(file) as archive:
+            archive.extractall(tmp_path / "parts", filter="data")
+        database = tmp_path / "parts" / "OVN_IC_Southbound.db"
+        database.write_bytes(database.read_bytes().replace(b"az1", b"az2"))
+        with tarfile.open(tmp_path / "changed", "w:gz") as archive:
+            for part in database.parent.iterdir():
+                archive.add(part, part.name)
+        (tmp_path / "cut").write_bytes(file.read_bytes()[:-200])
+        for name, said in (
+            ("changed", "the checksum of OVN_IC_Southbound is wrong"),
+            ("cut", "is not a backup that can be read"),
+            ("m1/data/ovn_ic_nb_db.db", "is not a backup that can be read"),
+        ):
+            done = alone.isthmus("restore", str(tmp_path / name), "--yes")
+            assert done.returncode == 1
+            assert said in done.stderr
+        assert rows(alone) == before
+
+
+def _older(tmp_path: Path) -> dict[str, Path]:
+    """Schemas of an older version, without a column."""
+    schema = json.loads((SCHEMAS / "ovn-ic-nb.ovsschema").read_text())
+    del schema["tables"]["Transit_Switch"]["columns"]["other_config"], schema["cksum"]
+    old = tmp_path / "old.ovsschema"
+    old.write_text(json.dumps(schema | {"version": "0.9.0"}))
+    return {"nb": old}
+
+
+def test_a_running_cluster_is_upgraded(tmp_path: Path) -> None:
+    """One command, dry run first; the rows stay, there is a backup, and again it does nothing."""
+    with cluster_in(tmp_path, schemas=_older(tmp_path)) as members:
+        fill(members[0])
+        before = rows(members[0])
+        dry = members[1].isthmus("upgrade", "--dry-run")
+        assert "schema 0.9.0, to become 1." in dry.stdout
+        assert "nothing was changed" in dry.stdout
+        done = members[1].isthmus("upgrade")
+        assert done.returncode == 0, done.stderr
+        assert list(members[1].data.glob("before-upgrade-*.tar.gz"))
+        for member in members:
+            wait_until(partial(has_column, member), "the new column is there")
+            assert rows(member) == before
+        again = members[0].isthmus("upgrade")
+        assert "converted" not in again.stdout
+        assert not list(members[0].data.glob("before-upgrade-*"))
+
+
+def test_a_backup_of_another_schema_is_named(tmp_path: Path) -> None:
+    """Restoring into an older schema tells to upgrade first."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        file = made(alone, tmp_path / "backup.tar.gz")
+    with cluster_in(tmp_path / "old", 1, schemas=_older(tmp_path)) as [alone]:
+        done = alone.isthmus("restore", str(file))
+        assert done.returncode == 1
+        assert "schema = '0.9.0'" in done.stderr
+        assert "run `isthmus ic-db upgrade` first" in done.stderr
+
+
+def check(data: Path, *others: Path) -> "subprocess.CompletedProcess[str]":
+    """Check a member's files."""
+    command = [str(ISTHMUS), "ic-db", "check", f"--data-dir={data}", *map(str, others)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_sound_files_are_sound(members: list[ClusterMember]) -> None:
+    """Those of a running cluster, also together with the other members'."""
+    first, second, third = members
+    done = check(first.data, second.data, third.data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("sound, clustered, cluster ") == len(DATABASES)
+
+
+def test_what_is_wrong_with_files_is_named(members: list[ClusterMember], tmp_path: Path) -> None:
+    """Damage, another database, another cluster, a newer schema, no file at all."""
+    first = members[0]
+    for member in members:
+        member.stop()
+    with cluster_in(tmp_path / "new", 2) as others:
+        pass
+    done = check(first.data, others[0].data)
+    assert done.returncode == 1
+    assert "is of cluster" in done.stderr or "is damaged" in done.stderr
+    nb, sb = first.file("nb"), first.file("sb")
+    nb.write_bytes(nb.read_bytes().replace(b'"OVN_IC_Northbound"', b'"OVN_IC_Northbouns"'))
+    sb.unlink()
+    done = check(first.data)
+    assert "is damaged" in done.stderr
+    assert "does not exist, or is empty" in done.stderr
+    nb.write_bytes(others[0].file("sb").read_bytes())
+    assert "holds the database OVN_IC_Southbound" in check(first.data).stderr
+
+
+def test_a_newer_schema_is_named(tmp_path: Path) -> None:
+    """A file of a later OVN is not served by an earlier one; it says which is which."""
+    schema = json.loads((SCHEMAS / "ovn-ic-nb.ovsschema").read_text())
+    del schema["cksum"]
+    new = tmp_path / "new.ovsschema"
+    new.write_text(json.dumps(schema | {"version": "99.0.0"}))
+    with cluster_in(tmp_path, 1, schemas={"nb": new}) as [alone]:
+        done = check(alone.data)
+    assert done.returncode == 1
+    assert "schema = '99.0.0': is newer than the installed one" in done.stderr
+
+
+def test_running_zones_outlive_a_restore(tmp_path: Path) -> None:
+    """Restored under them, the databases soon say what the zones have now, not what they had."""
+    with cluster_in(tmp_path, 1) as [alone], zones_on(tmp_path, alone) as (one, two):
+        wait_until(lambda: set(one.learned()) == {"10.2.0.0/16"}, "they exchange")
+        file = made(alone, tmp_path / "backup.tar.gz")
+        two.add_subnet("later", "10.3.0.1/16")
+        both = {"10.2.0.0/16", "10.3.0.0/16"}
+        wait_until(lambda: set(one.learned()) == both, "the later subnet, too")
+        done = alone.isthmus("restore", str(file), "--yes")
+        assert done.returncode == 0, done.stderr
+        wait_until(
+            lambda: alone.ctl("sb", "show").count("availability-zone") == 2, "both are there"
+        )
+        wait_until(lambda: "10.3.0.0/16" in alone.dump("sb"), "advertised again")
+        wait_until(lambda: set(one.learned()) == both, "all is as before")
+
+
+@contextmanager
+def zones_on(directory: Path, member: ClusterMember) -> Iterator[list[RealZone]]:
+    """Two zones of our engine on the databases of a member."""
+    ic = OnMember(directory / "ic", member)
+    member.ctl("nb", "ts-add", "ts")
+    zones = [RealZone(directory, f"az{number}", ic) for number in (1, 2)]
+    try:
+        for number, zone in enumerate(zones, start=1):
+            options = [f"options:ic-route-{what}=true" for what in ("adv", "learn")]
+            zone.nbctl("set", "NB_Global", ".", *options)
+            zone.add_subnet("net", f"10.{number}.0.1/16")
+            zone.start_engine()
+            zone.join("ts", f"169.254.100.{number}/24")
+        yield zones
+    finally:
+        for zone in zones:
+            zone.servers.stop_all()
+
+
+class OnMember(Servers):
+    """The IC databases of a cluster's member, as zones are told where they are."""
+
+    def __init__(self, directory: Path, member: ClusterMember) -> None:
+        super().__init__(directory)
+        self._remotes = {database: member.remote(short) for short, database in DATABASES.items()}
+
+    def socket(self, database: Database) -> str:
+        """The remote of a database."""
+        return self._remotes[database]

@@ -1,0 +1,209 @@
+"""`isthmus ic-db status|join|leave|kick|move-leader|compact` on real clusters."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.ic_cluster import DATABASES, ISTHMUS, ClusterMember, cluster_in
+from support.ovn import wait_until
+
+pytestmark = pytest.mark.ovn
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> Iterator[list[ClusterMember]]:
+    """Three members of both clusters; the first founded them."""
+    with cluster_in(tmp_path) as members:
+        yield members
+
+
+def status(member: ClusterMember) -> dict[str, Any]:
+    """What `status -o json` says; its exit status agrees with it."""
+    done = member.isthmus("status", "-o", "json")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (0 if found["healthy"] else 1)
+    return found
+
+
+def one_leads(members: list[ClusterMember], short: str) -> bool:
+    """Whether one of these leads."""
+    return any(member.leads(short) for member in members)
+
+
+def healthy(member: ClusterMember) -> bool:
+    """Whether all is well."""
+    return bool(status(member)["healthy"])
+
+
+def test_status_shows_every_member(members: list[ClusterMember]) -> None:
+    """One leader, everyone's log and schema, the local server's size and clients; exit 0."""
+    wait_until(lambda: healthy(members[1]), "all is well")
+    for database in status(members[1])["databases"]:
+        assert database["model"] == "clustered"
+        assert database["members"][0]["address"] == "127.0.0.2"
+        assert sorted(member["role"] for member in database["members"]) == [
+            "follower", "follower", "leader",
+        ]  # fmt: skip
+        assert {member["cid"] for member in database["members"]} == {database["cid"]}
+        assert all(member["schema"] and member["lag"] == 0 for member in database["members"])
+        local = database["members"][0]
+        assert local["size"] > 0
+        assert local["term"] >= 1
+        assert database["weaknesses"] == []
+    text = members[1].isthmus("status").stdout
+    assert "OVN_IC_Northbound: healthy, cluster " in text
+    assert "127.0.0.2 (here)" in text
+
+
+def test_status_over_tls(tmp_path: Path) -> None:
+    """With the certificates it asks all members and shows when theirs end; without, it cannot."""
+    addresses = [f"--address=127.0.0.{number}" for number in (1, 2, 3)]
+    for arguments in (("init", "ca"), ("issue", "member", "all", *addresses)):
+        command = [str(ISTHMUS), "pki", *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    with cluster_in(tmp_path, tls=tmp_path / "all") as members:
+        flags = (f"--tls-dir={tmp_path / 'all'}", "-o", "json")
+
+        def all_is_well() -> bool:
+            return members[0].isthmus("status", *flags).returncode == 0
+
+        wait_until(all_is_well, "all is well")
+        found = json.loads(members[0].isthmus("status", *flags).stdout)
+        for database in found["databases"]:
+            assert database["weaknesses"] == []
+            assert all("GMT" in member["certificate_expires"] for member in database["members"])
+        assert "CERTIFICATE UNTIL" in members[0].isthmus("status", flags[0]).stdout
+        blind = members[0].isthmus("status")
+        assert blind.returncode == 1
+        assert "member 127.0.0.2 does not answer" in blind.stdout
+        bad = members[0].isthmus("status", f"--tls-dir={tmp_path}")
+        assert bad.returncode == 1
+        assert str(tmp_path / "tls.") in bad.stderr
+        backup = members[0].isthmus("backup", flags[0], str(tmp_path / "backup.tar.gz"))
+        assert backup.returncode == 0, backup.stderr
+
+
+def test_clear_text_is_a_weakness(tmp_path: Path) -> None:
+    """Listening beyond the loopback interface without TLS is named, and is no fault."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        alone.appctl("nb", "ovsdb-server/add-remote", "ptcp:26649:0.0.0.0")
+        nb, sb = status(alone)["databases"]
+        assert nb["weaknesses"] == [
+            "clients connect in clear text, without certificates: ptcp:26649:0.0.0.0"
+        ]
+        assert (nb["healthy"], sb["weaknesses"]) == (True, [])
+
+
+def test_status_of_a_server_that_stands_alone(tmp_path: Path) -> None:
+    """A stand-alone database is healthy, without members."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        found = status(alone)
+    assert found["healthy"]
+    assert [database["model"] for database in found["databases"]] == ["standalone"] * 2
+
+
+def test_status_names_who_is_missing(members: list[ClusterMember]) -> None:
+    """One member down is degraded, two are no majority; both are exit status 1."""
+    members[2].stop()
+    [problem, *_] = status(members[0])["databases"][0]["problems"]
+    assert problem.startswith("member 127.0.0.3 does not answer")
+    members[1].stop()
+    no_majority = "no majority of the members is in contact: nothing can be written"
+    wait_until(lambda: no_majority in status(members[0])["databases"][0]["problems"], no_majority)
+    members[0].stop()
+    found = status(members[0])
+    assert found["databases"] == []
+    assert "its server on this machine does not answer" in found["errors"][0]
+
+
+def test_leadership_moves(members: list[ClusterMember]) -> None:
+    """The leader's host hands both databases over; again, it says that it does not lead."""
+    first = members[0]
+    done = first.isthmus("move-leader", ports=False)
+    assert done.returncode == 0, done.stderr
+    for short in DATABASES:
+        assert not first.leads(short)
+        wait_until(partial(one_leads, members[1:], short), "one of the others leads")
+    assert first.isthmus("move-leader", ports=False).stdout.count("does not lead") == 2
+
+
+def test_a_leader_leaves(members: list[ClusterMember]) -> None:
+    """Without --yes nothing happens; with it the others go on with what was written."""
+    first, second, _ = members
+    first.ctl("nb", "ts-add", "kept")
+    assert "give --yes" in first.isthmus("leave", ports=False).stderr
+    done = first.isthmus("leave", "--yes", ports=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("this member has left the cluster") == 2
+    wait_until(lambda: healthy(second), "two are a healthy cluster")
+    assert len(status(second)["databases"][0]["members"]) == 2
+    assert "kept" in second.dump("nb")
+    second.ctl("nb", "ts-add", "more")
+    assert "waits to found or join a cluster, or has left it" in first.isthmus("status").stderr
+
+
+def test_the_last_one_does_not_leave(tmp_path: Path) -> None:
+    """A server that stands alone refuses, and keeps its data."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        done = alone.isthmus("leave", "--yes", ports=False)
+        assert done.returncode == 1
+        assert "its server refuses" in done.stderr
+        assert alone.serves("nb")
+
+
+def test_a_lost_member_is_replaced(members: list[ClusterMember], tmp_path: Path) -> None:
+    """A dead one is kicked by its address, and another joins at a new address."""
+    members[2].stop()
+    done = members[1].isthmus("kick", "127.0.0.3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("at tcp:127.0.0.3:") == 2
+    wait_until(lambda: healthy(members[0]), "two are a healthy cluster")
+    new = ClusterMember(tmp_path / "m4", "127.0.0.4")
+    try:
+        join = ("127.0.0.1", "127.0.0.2", "--address=127.0.0.4")
+        ports = ("--nb-raft-port=26647", "--sb-raft-port=26648", f"--data-dir={new.data}")
+        command = ("join", *join, *ports)
+        done = _isthmus(*command)
+        assert done.returncode == 0, done.stderr
+        new.start()
+        wait_until(lambda: healthy(new), "three again")
+        assert len(status(new)["databases"][1]["members"]) == 3
+        assert "this member has a database already" in _isthmus(*command).stderr
+    finally:
+        new.processes.stop_all()
+
+
+def _isthmus(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(ISTHMUS), "ic-db", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_living_member_is_not_kicked_by_mistake(members: list[ClusterMember]) -> None:
+    """One that answers takes --yes; this host's own server and strangers are refused."""
+    first = members[0]
+    assert "it is alive; nothing was changed" in first.isthmus("kick", "127.0.0.2").stderr
+    assert "is this host's own server" in first.isthmus("kick", "127.0.0.1", "--yes").stderr
+    assert "no member has that address" in first.isthmus("kick", "127.0.0.9", "--yes").stderr
+    wait_until(lambda: healthy(first), "nobody was removed")
+    assert len(status(first)["databases"][0]["members"]) == 3
+    assert first.isthmus("kick", "127.0.0.2", "--yes").returncode == 0
+    wait_until(lambda: len(status(first)["databases"][0]["members"]) == 2, "removed")
+
+
+def test_logs_are_compacted(members: list[ClusterMember]) -> None:
+    """Many writes make a large file; compacting makes it small, and keeps the rows."""
+    leader = members[0]
+    for number in range(40):
+        leader.ctl("nb", "ts-add", f"ts{number}")
+        leader.ctl("nb", "ts-del", f"ts{number}")
+    leader.ctl("nb", "ts-add", "kept")
+    before = leader.file("nb").stat().st_size
+    done = leader.isthmus("compact", ports=False)
+    assert done.returncode == 0, done.stderr
+    assert leader.file("nb").stat().st_size < before / 2
+    assert "kept" in leader.dump("nb")

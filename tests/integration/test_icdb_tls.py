@@ -1,0 +1,275 @@
+"""IC databases over TLS, with the certificates of `isthmus pki`: who gets in, and rotation."""
+
+import datetime
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from isthmus.model.rows import Database
+from isthmus.pki.certificates import KeyPair, Kind, Wish, bundle, issue, new_authority
+from isthmus.pki.files import TlsFiles, write_file, write_pair
+from support.daemon import Cluster, IcServers
+from support.ovn import wait_until
+
+pytestmark = pytest.mark.ovn
+
+NOW = datetime.datetime.now(datetime.UTC)
+MEMBER = Wish(Kind.MEMBER, "one", ("127.0.0.1",))
+
+
+def install(
+    directory: Path,
+    authority: KeyPair,
+    wish: Wish,
+    now: datetime.datetime = NOW,
+    days: int = 365,
+    trusted: KeyPair | None = None,
+) -> TlsFiles:
+    """Put a new certificate where a side reads it, in the way of `isthmus pki`."""
+    files = TlsFiles.in_directory(directory)
+    directory.mkdir(exist_ok=True)
+    write_file(files.ca_cert, (trusted or authority).certificate)
+    write_pair(files, issue(authority, wish, now, days))
+    return files
+
+
+@pytest.fixture(scope="module")
+def authorities() -> tuple[KeyPair, KeyPair]:
+    """Two authorities that know nothing of each other."""
+    long_ago = NOW - datetime.timedelta(days=100)
+    return new_authority("first", long_ago), new_authority("second", long_ago)
+
+
+@pytest.fixture
+def server(tmp_path: Path, authorities: tuple[KeyPair, KeyPair]) -> Iterator[IcServers]:
+    """IC databases that speak TLS alone, with a certificate of the first authority."""
+    files = install(tmp_path / "member", authorities[0], MEMBER)
+    found = IcServers(tmp_path / "ic")
+    try:
+        found.serve_pair(*files.options)
+        found.add_peer()
+        found.advertise("10.2.0.0/16")
+        yield found
+    finally:
+        found.stop_all()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, server: IcServers) -> Iterator[Cluster]:
+    """A cluster that is to join there."""
+    found = Cluster(tmp_path, server)
+    try:
+        yield found
+    finally:
+        found.servers.stop_all()
+
+
+def start(cluster: Cluster, directory: Path) -> None:
+    """Start `isthmus run` with a certificate for the IC databases alone."""
+    cluster.start("run", f"--manifests={cluster.manifests}", f"--ic-tls-dir={directory}")
+
+
+def remote(server: IcServers) -> str:
+    """Where IC-NB is."""
+    return f"ssl:127.0.0.1:{server.ports[Database.IC_NB]}"
+
+
+def transact(server: IcServers, files: TlsFiles, *operations: object) -> bool:
+    """Whether a transaction on IC-NB over TLS is committed."""
+    text = json.dumps(["OVN_IC_Northbound", *operations])
+    command = ["ovsdb-client", "--timeout=5", *files.options, "transact", remote(server), text]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and "error" not in done.stdout
+
+
+def insertion(name: str) -> object:
+    """A transit switch to insert."""
+    return {"op": "insert", "table": "Transit_Switch", "row": {"name": name}}
+
+
+def names(server: IcServers) -> set[str]:
+    """The names of all transit switches."""
+    listed = ("--bare", "--columns=name", "list", "Transit_Switch")
+    return set(server.ctl("ovn-ic-nbctl", Database.IC_NB, *listed).split())
+
+
+def test_who_gets_in(
+    tmp_path: Path, server: IcServers, authorities: tuple[KeyPair, KeyPair]
+) -> None:
+    """A zone's certificate of the CA does; clear text, no certificate, another CA's, an expired
+    one get not one byte of a database."""
+    zone = Wish(Kind.ZONE, "az1")
+    assert transact(server, install(tmp_path / "good", authorities[0], zone))
+    stranger = install(tmp_path / "other", authorities[1], zone, trusted=authorities[0])
+    assert not transact(server, stranger)
+    then = NOW - datetime.timedelta(days=50)
+    assert not transact(server, install(tmp_path / "old", authorities[0], zone, then, days=1))
+    with socket.create_connection(("127.0.0.1", server.ports[Database.IC_NB]), 5) as clear:
+        clear.sendall(b'{"method":"list_dbs","params":[],"id":0}')
+        said = b""
+        while more := clear.recv(4096):
+            said += more
+    assert b"OVN_IC" not in said
+
+
+def test_a_client_believes_its_own_authority_alone(
+    tmp_path: Path, server: IcServers, authorities: tuple[KeyPair, KeyPair]
+) -> None:
+    """A server of another CA gets no request."""
+    zone = Wish(Kind.ZONE, "az1")
+    deceived = install(tmp_path / "z", authorities[0], zone, trusted=authorities[1])
+    assert not transact(server, deceived)
+
+
+def test_a_zone_joins_with_a_certificate_of_its_own(
+    tmp_path: Path, cluster: Cluster, authorities: tuple[KeyPair, KeyPair]
+) -> None:
+    """With `--ic-tls-dir` alone, unix sockets for NB and SB and TLS to the IC databases."""
+    install(tmp_path / "zone", authorities[0], Wish(Kind.ZONE, "az1"))
+    start(cluster, tmp_path / "zone")
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
+
+
+@pytest.mark.parametrize("fault", ["expired", "wrong CA", "clear text", "server expired"])
+def test_a_zone_says_what_is_wrong(
+    fault: str,
+    tmp_path: Path,
+    server: IcServers,
+    cluster: Cluster,
+    authorities: tuple[KeyPair, KeyPair],
+) -> None:
+    """What fails is named with its remedy, and mended files serve without a restart."""
+    zone, directory = Wish(Kind.ZONE, "az1"), tmp_path / "zone"
+    then = NOW - datetime.timedelta(days=50)
+    good = install(directory, authorities[0], zone)
+    said = ""
+    if fault == "expired":
+        install(directory, authorities[0], zone, then, days=1)
+        said = f"our certificate {good.certificate} of az1 expired on"
+    elif fault == "wrong CA":
+        install(directory, authorities[1], zone)
+        said = "give the CA certificate that signed the server's"
+    elif fault == "server expired":
+        install(tmp_path / "member", authorities[0], MEMBER, then, days=1)
+        said = "renew the server's certificate"
+    elif fault == "clear text":
+        server.kill_pair()
+        server.serve_pair()
+        said = "have the server speak TLS"
+    start(cluster, directory)
+    wait_until(lambda: said in cluster.servers.log("run"), "it is said")
+    assert not cluster.learned()
+    install(directory, authorities[0], zone)
+    install(tmp_path / "member", authorities[0], MEMBER)
+    if fault == "clear text":
+        server.kill_pair()
+        server.serve_pair(*TlsFiles.in_directory(tmp_path / "member").options)
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it learns after all")
+
+
+class Writers:
+    """Clients that write all the while, each over a new connection per transaction.
+
+    Args:
+        server: to write to.
+        files: what to show it.
+    """
+
+    def __init__(self, server: IcServers, files: TlsFiles) -> None:
+        self._server, self._files = server, files
+        self.committed: set[str] = set()
+        self.refused: list[str] = []
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._write, args=(n,)) for n in range(2)]
+
+    def __enter__(self) -> "Writers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def more(self, count: int) -> None:
+        """Wait until so many more have been committed."""
+        wanted = len(self.committed) + count
+        wait_until(lambda: len(self.committed) >= wanted or self.refused, "writes go on")
+
+    def _write(self, number: int) -> None:
+        count = 0
+        while not self._over.is_set():
+            name = f"w{number}-{count}"
+            done = transact(self._server, self._files, insertion(name))
+            (self.committed.add if done else self.refused.append)(name)
+            count += 1
+
+
+def serial(server: IcServers) -> str:
+    """The serial number of the certificate that the server shows to new clients."""
+    address = f"127.0.0.1:{server.ports[Database.IC_NB]}"
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", address],
+        input="", capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    command = ["openssl", "x509", "-noout", "-serial"]
+    return subprocess.run(command, input=shown, capture_output=True, text=True, check=True).stdout
+
+
+def connections(cluster: Cluster) -> set[str]:
+    """The TCP sockets that the daemon has: to IC-NB and IC-SB."""
+    pid = cluster.servers.pid("run")
+    links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    own = {link.removeprefix("socket:[").removesuffix("]") for link in links}
+    sockets = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()]
+    return own & {fields[9] for fields in sockets[1:]}
+
+
+def test_everything_is_rotated_under_load(
+    tmp_path: Path, server: IcServers, cluster: Cluster, authorities: tuple[KeyPair, KeyPair]
+) -> None:
+    """Certificates ten times, then the CA: no write is refused or lost, no route withdrawn, and
+    the daemon's connection is the same one all the while."""
+    old, new = authorities
+    zone, directory, member = Wish(Kind.ZONE, "az1"), tmp_path / "zone", tmp_path / "member"
+    clients = install(tmp_path / "client", old, Wish(Kind.ZONE, "az3"))
+    install(directory, old, zone)
+    start(cluster, directory)
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
+    routes, connected = cluster.routes(), connections(cluster)
+    assert len(connected) == 2
+    both = KeyPair(b"", bundle([old.certificate, new.certificate]))
+    with Writers(server, clients) as writers:
+        serials = {serial(server)}
+        for _ in range(10):
+            install(member, old, MEMBER)
+            serials.add(serial(server))
+            install(directory, old, zone)
+            writers.more(3)
+        assert len(serials) == 11
+        for place in (member, directory, tmp_path / "client"):
+            write_file(TlsFiles.in_directory(place).ca_cert, both.certificate)
+        writers.more(5)
+        install(member, new, MEMBER, trusted=both)
+        writers.more(5)
+        install(directory, new, zone, trusted=both)
+        writers.more(5)
+    assert not writers.refused
+    install(tmp_path / "client", new, Wish(Kind.ZONE, "az3"))
+    install(member, new, MEMBER)
+    install(directory, new, zone)
+    assert transact(server, clients, insertion("last"))
+    assert names(server) == writers.committed | {"ts", "last"}
+    assert not transact(server, install(tmp_path / "late", old, Wish(Kind.ZONE, "az4")))
+    assert cluster.routes() == routes
+    assert cluster.deleted_routes() == 0
+    # The connections that were there live on, whatever has become of the files.
+    server.advertise("10.9.0.0/16")
+    wait_until(lambda: "10.9.0.0/16" in cluster.learned(), "the daemon is told all along")
+    assert connections(cluster) == connected

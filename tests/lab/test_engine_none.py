@@ -1,0 +1,99 @@
+"""The controller alone, beside OVN's own ovn-ic: `isthmus run --engine none`."""
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from isthmus_lab import commands
+from isthmus_lab.lab import ClusterHandle, Lab
+from isthmus_lab.plan import IC_NB_PORT, IC_SB_PORT, endpoint
+from isthmus_lab.topology import Topology, parse
+from support.joined import TWO_CLUSTERS, Joined
+
+pytestmark = pytest.mark.lab
+
+OPTIONS = ("ic-route-adv", "ic-route-learn", "ic-route-blacklist")
+
+
+def start(handle: ClusterHandle) -> None:
+    """Start the controller and ovn-ic in a cluster, and write its ovn-ic-config."""
+    lab, host = handle.lab, handle.plan.central.name
+    command = [*commands.engine(lab.places, handle.plan), "--engine", "none"]
+    lab.start(host, "isthmus", command)
+    run, ic = lab.places.run(host), lab.plan.ic[0].ip
+    lab.start(
+        host,
+        "ovn-ic",
+        [
+            *("ovn-ic", f"--ovnnb-db=unix:{run}/ovnnb_db.sock"),
+            *(f"--ovnsb-db=unix:{run}/ovnsb_db.sock", f"--unixctl={run}/ovn-ic.ctl"),
+            *(f"--ic-nb-db={endpoint(ic, IC_NB_PORT)}", f"--ic-sb-db={endpoint(ic, IC_SB_PORT)}"),
+        ],
+    )
+    handle.join()
+
+
+@pytest.fixture
+def beside(make_lab: Callable[..., Lab]) -> Joined:
+    """Two clusters, in each the controller beside ovn-ic; all their pods reach each other."""
+    data = yaml.safe_load(TWO_CLUSTERS)
+    for cluster in data["clusters"]:
+        cluster["engine"] = "none"
+    topology: Topology = parse(data, "test")
+    lab = make_lab(topology, join=False)
+    for cluster in lab.plan.clusters:
+        start(lab.cluster(cluster.name))
+    return Joined.of(lab)
+
+
+def test_controller_beside_ovn_ic(beside: Joined) -> None:
+    """Both are active, each by its own lock; ports, options and policies follow the ConfigMap."""
+    assert "active" in beside.cluster("az1").isthmus_log()
+    lab = beside.lab
+    status = lab.run(
+        "az1-gw", ["ovs-appctl", "-t", f"{lab.places.run('az1-gw')}/ovn-ic.ctl", "status"]
+    )
+    assert status.split() == ["Status:", "active"]
+
+    manifests = beside.cluster("az1").manifests
+    manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": True})
+    beside.wait(lambda: beside.learned("az2") == {"10.16.0.0/16"}, "the subnet to be withdrawn")
+    policies = beside.cluster("az2").nbctl("lr-policy-list", "ovn-cluster")
+    assert "10.26.0.0/16" not in policies
+    manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": None})
+    beside.configure("az1", gw_nodes="az1-gw2")
+    beside.wait(lambda: beside.gateway("az1-ts") == "az1-gw2", "the gateway to move")
+    beside.wait_for_all()
+
+
+def test_leaving_beside_ovn_ic(beside: Joined) -> None:
+    """What ovn-ic leaves behind when its zone has no name any more, the controller removes."""
+    handle = beside.cluster("az1")
+    handle.leave()
+    beside.wait(lambda: "az1" not in beside.ic_sb(), "az1 to be gone from the IC databases")
+    beside.wait(lambda: not beside.learned("az2"), "az2 to forget az1")
+    beside.wait(lambda: not beside.learned("az1"), "az1 to forget az2")
+    assert not handle.sbctl("find", "Chassis", "other_config:is-remote=true").strip()
+    assert not handle.nbctl("find", "Logical_Switch", "name=ts").strip()
+    options = handle.nbctl("get", "NB_Global", ".", "options")
+    assert not [key for key in OPTIONS if key in options]
+    handle.join()
+    beside.wait_for_all()
+
+
+def test_rules_that_ovn_ic_does_not_know_are_reported(beside: Joined) -> None:
+    """`accept` and `advertise` need Isthmus as engine, too; who sets them is told."""
+    beside.configure("az1", advertise="10.26.0.0/16")
+    beside.wait(
+        lambda: "knows no such rules" in beside.cluster("az1").isthmus_log(), "a report of it"
+    )
+    assert beside.learned("az2") == {"10.16.0.0/16", "10.26.0.0/16"}
+
+
+def test_az_name_is_changed_beside_ovn_ic(beside: Joined) -> None:
+    """The zone's row is renamed by the controller; ovn-ic finds it under the new name."""
+    beside.configure("az1", az_name="my-new-zone")
+    beside.wait(lambda: "availability-zone my-new-zone" in beside.ic_sb(), "the new name")
+    beside.wait(lambda: "az1\n" not in beside.ic_sb(), "the old name to be gone")
+    beside.wait_for_all()

@@ -1,0 +1,126 @@
+"""The lab with an API server per cluster: the same networks, driven by Kubernetes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from isthmus_lab import probe, processes
+from isthmus_lab.kube_api import ApiError, KubeApi
+from isthmus_lab.kube_roles import ACCOUNT
+from isthmus_lab.lab import Lab
+from isthmus_lab.status import status_of
+from isthmus_lab.topology import Topology, find, load, parse
+from isthmus_lab.waiting import wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.kube]
+
+ISTHMUS = str(Path(sys.executable).with_name("isthmus"))
+LABEL = "ovn.kubernetes.io/ic-gw"
+EVENTS = "/apis/events.k8s.io/v1/namespaces/kube-system/events"
+LIMIT_S = 30.0
+
+
+def kube_topology(name: str = "demo") -> Topology:
+    """A topology with API servers."""
+    return load(find(name)).model_copy(update={"kubernetes": True})
+
+
+def interconn(lab: Lab, node: str) -> str:
+    """What a node's Open vSwitch says on whether it takes part; empty if nothing."""
+    socket = f"--db=unix:{lab.places.run(node) / 'db.sock'}"
+    get = ["--if-exists", "get", "Open_vSwitch", ".", "external_ids:ovn-is-interconn"]
+    return lab.run(node, ["ovs-vsctl", socket, *get]).strip().strip('"')
+
+
+@pytest.mark.slow
+def test_demo_by_kubectl(lab_name: Callable[[], str]) -> None:
+    """The demo holds with API servers, shows its kubectl commands, and leaves nothing behind."""
+    name = lab_name()
+    command = [ISTHMUS, "lab", "demo", "--kube", "-n", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Everything held" in done.stdout
+    assert f"lab kubectl -n {name} az1 patch subnet apps" in done.stdout
+    kubectl = [ISTHMUS, "lab", "kubectl", "-n", name, "az2", "get", "subnet", "apps", "-o", "json"]
+    subnet = json.loads(subprocess.run(kubectl, capture_output=True, check=True).stdout)
+    assert subnet["spec"]["cidrBlock"] == "10.27.0.0/16"
+
+
+@pytest.mark.slow
+def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
+    """Objects and labels work as in a cluster with Kube-OVN; Isthmus has its shipped role only."""
+    lab = make_lab(kube_topology())
+    paths = probe.paths(lab.plan.pods, lab.plan.pods)
+    wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
+    assert status_of(lab).whole
+    assert all(cluster.joined for cluster in status_of(lab).clusters)
+
+    # What the labels bring about within moments is nothing to warn of.
+    told = lab.cluster("az1").api.request("GET", EVENTS)["items"]
+    assert [event["reason"] for event in told if event["type"] == "Warning"] == []
+    assert "Joined" in {event["reason"] for event in told}
+
+    # The label decides, in both directions, and the node that has never had it takes no part.
+    handle = lab.cluster("az1")
+    assert interconn(lab, "az1-gw") == "true"
+    assert interconn(lab, "az1-worker") == "false"
+    handle.objects.merge("ConfigMap", "ovn-ic-config", "data", {"gw-nodes": "az1-worker"})
+    wait_until(lambda: interconn(lab, "az1-worker") == "true", LIMIT_S, "the worker to take part")
+    wait_until(lambda: interconn(lab, "az1-gw") == "false", LIMIT_S, "the old gateway to leave")
+    assert handle.api.get("Node", "az1-worker")["metadata"]["labels"][LABEL] == "true"
+
+    # The kubeconfig that Isthmus runs with may not do what its role does not say.
+    command = Path(f"/proc/{daemon(lab)}/cmdline").read_bytes().decode().split("\0")
+    kubeconfig = Path(command[command.index("--kubeconfig") + 1])
+    assert kubeconfig.name == f"{ACCOUNT}.kubeconfig"
+    isthmus = KubeApi(kubeconfig, lab.places.netns("az1-gw"))
+    assert isthmus.request("GET", "/apis/kubeovn.io/v1/subnets")["items"]
+    with pytest.raises(ApiError) as caught:
+        isthmus.request("GET", "/api/v1/namespaces/kube-system/secrets")
+    assert caught.value.status == 403
+
+    handle.leave()
+    wait_until(lambda: not lab.cluster("az2").learned(), LIMIT_S, "the routes to be gone")
+
+
+@pytest.mark.slow
+def test_api_server_comes_back(make_lab: Callable[[Topology], Lab]) -> None:
+    """Killed and started again, an API server has its objects, and edits have effect again."""
+    lab = make_lab(kube_topology())
+    handle, other = lab.cluster("az1"), lab.cluster("az2")
+    wait_until(lambda: "10.26.0.0/16" in other.learned(), LIMIT_S, "the route")
+    handle.restart_api_server()
+    handle.objects.merge("Subnet", "apps", "spec", {"disableInterConnection": True})
+    wait_until(lambda: "10.26.0.0/16" not in other.learned(), LIMIT_S, "the route to be gone")
+    assert "10.16.0.0/16" in other.learned()
+    wait_until(lambda: status_of(lab).whole, LIMIT_S, "all daemons")
+
+
+@pytest.mark.slow
+def test_third_cluster_gets_an_api_server(make_lab: Callable[[Topology], Lab]) -> None:
+    """A cluster added to a lab with API servers has one too, and is reached."""
+    lab = make_lab(kube_topology()).add(find("third-cluster"))
+    assert all(cluster.kubernetes for cluster in lab.plan.clusters)
+    paths = probe.paths(lab.plan.pods, lab.plan.pods)
+    wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
+
+
+@pytest.mark.slow
+def test_kubectl_needs_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
+    """In a lab without API servers, `isthmus lab kubectl` says what to do instead."""
+    text = "clusters: [{name: az1, nodes: [{name: az1-gw, roles: [central, gateway]}]}]"
+    lab = make_lab(parse(yaml.safe_load(text), "test"))
+    command = [ISTHMUS, "lab", "kubectl", "-n", lab.places.lab, "az1", "get", "nodes"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "--kube" in done.stderr
+
+
+def daemon(lab: Lab) -> int:
+    """The process id of az1's Isthmus."""
+    return processes.daemons(lab.places.lab)["az1-gw/isthmus"]

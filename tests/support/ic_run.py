@@ -1,0 +1,217 @@
+"""`isthmus ic-db run` as members of a cluster, each on a loopback address of its own.
+
+What the members have in common is in `Members`; a `Member` may be started, ended and wiped, in any
+order. All processes are children of the test, and end with it.
+"""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from isthmus.model.rows import Database
+from support.ovn import wait_until
+
+ISTHMUS = Path(sys.executable).with_name("isthmus")
+DATABASES = {"nb": Database.IC_NB, "sb": Database.IC_SB}
+LIMIT = 60.0
+"""Seconds for a cluster to be complete; it takes five on a machine with nothing else to do."""
+
+
+class Member:
+    """One member.
+
+    Args:
+        directory: for its files.
+        address: its host in the list of members.
+        listed: the list of members.
+        ports: "nb", "sb" for clients, "nb-raft", "sb-raft".
+    """
+
+    def __init__(
+        self, directory: Path, address: str, listed: tuple[str, ...], ports: dict[str, int]
+    ) -> None:
+        self.directory, self.address, self.listed, self.ports = directory, address, listed, ports
+        self.data, self.run_dir = directory / "data", directory / "run"
+        self.log, self.out = directory / "log", directory / "out"
+        directory.mkdir(parents=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.wrapper: tuple[str, ...] = ()
+        """What runs the command and becomes it, such as unshare(1)."""
+
+    def start(self, *more: str) -> None:
+        """Start it; `ready` tells when it can be written to."""
+        self.start_as(f"--members={','.join(self.listed)}", f"--address={self.address}", *more)
+
+    def start_as(self, *flags: str) -> None:
+        """Start it, but not as a member unless flags say so."""
+        dirs = (f"--data-dir={self.data}", f"--run-dir={self.run_dir}")
+        ports = (f"--{name}-port={port}" for name, port in self.ports.items())
+        tie = ("setpriv", "--pdeathsig", "TERM")
+        command = [*tie, *self.wrapper, str(ISTHMUS), "ic-db", "run", *dirs, *ports]
+        with self.log.open("ab") as log, self.out.open("wb") as out:
+            self._process = subprocess.Popen([*command, *flags], stdout=out, stderr=log)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it; its exit status."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.send_signal(number)
+        return process.wait(LIMIT)
+
+    def wipe(self) -> None:
+        """Lose the disk."""
+        shutil.rmtree(self.data)
+
+    def refused(self, *more: str) -> str:
+        """What it says when it cannot run."""
+        self.start(*more)
+        assert self._process is not None
+        assert self._process.wait(LIMIT) == 1
+        self._process = None
+        said = self.log.read_text()
+        assert "Traceback" not in said, said
+        return said
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has said that it is; an error if it has ended instead."""
+        assert self.running, self.log.read_text()
+        return self.out.read_text().startswith("ready: ")
+
+    def says(self, text: str) -> None:
+        """Wait until it has logged something."""
+
+        def said() -> bool:
+            logged = self.log.read_text()
+            assert self.running or text in logged, logged
+            return text in logged
+
+        wait_until(said, f"{self.address} says {text!r}", LIMIT)
+
+    def row(self, short: str) -> dict[str, object]:
+        """The row of its database in `_Server`; empty if there is none."""
+        where = [["name", "==", DATABASES[short]]]
+        select = {"op": "select", "table": "Database", "where": where}
+        [found] = self._transact(short, "_Server", select)
+        rows = found["rows"]
+        assert isinstance(rows, list)
+        return dict(rows[0]) if rows else {}
+
+    def cid(self, short: str) -> str:
+        """The cluster that it is in."""
+        value = self.row(short)["cid"]
+        assert isinstance(value, list)
+        return str(value[1])
+
+    def leads(self, short: str) -> bool:
+        """Whether it leads."""
+        return bool(self.row(short)["leader"])
+
+    def add_switch(self, name: str) -> None:
+        """Write a row, a transit switch, to IC-NB."""
+        insert = {"op": "insert", "table": "Transit_Switch", "row": {"name": name}}
+        [result] = self._transact("nb", Database.IC_NB, insert)
+        assert "uuid" in result, result
+
+    def switches(self) -> dict[str, str]:
+        """Names of transit switches, with the ids of their rows."""
+        select = {"op": "select", "table": "Transit_Switch", "where": []}
+        [found] = self._transact("nb", Database.IC_NB, select)
+        rows = found["rows"]
+        assert isinstance(rows, list)
+        return {row["name"]: row["_uuid"][1] for row in rows}
+
+    def servers(self, short: str) -> str:
+        """What its server says of the cluster, for people."""
+        target = f"{self.run_dir}/ovn_ic_{short}_db.ctl"
+        command = ["ovs-appctl", "-t", target, "cluster/status", DATABASES[short]]
+        status = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return status.partition("\nServers:\n")[2]
+
+    def _transact(self, short: str, database: str, operation: object) -> list[dict[str, object]]:
+        command = [
+            "ovsdb-client", "--timeout=10", "--no-leader-only", "transact",
+            f"unix:{self.run_dir}/ovn_ic_{short}_db.sock", json.dumps([database, operation]),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        result: list[dict[str, object]] = json.loads(done.stdout)
+        return result
+
+
+class Members:
+    """All members of one cluster, none of them started.
+
+    Args:
+        directory: for the files of all.
+        addresses: their hosts, the founder's first.
+    """
+
+    def __init__(self, directory: Path, *addresses: str) -> None:
+        names = ("nb", "sb", "nb-raft", "sb-raft")
+        ports = dict(zip(names, free_ports(len(names), addresses), strict=True))
+        self.all = tuple(
+            Member(directory / f"m{number}", address, addresses, ports)
+            for number, address in enumerate(addresses)
+        )
+
+    def complete(self) -> None:
+        """Wait until those that run are ready, and see that they are in one cluster."""
+        running = [member for member in self.all if member.running]
+        wait_until(lambda: all(member.ready for member in running), "all are ready", LIMIT)
+        for short in DATABASES:
+            assert len({member.cid(short) for member in running}) == 1
+            self.leader(short)
+
+    def leader(self, short: str) -> Member:
+        """The one that leads; waits until there is one."""
+
+        def leaders() -> list[Member]:
+            return [member for member in self.all if member.running and member.leads(short)]
+
+        wait_until(lambda: len(leaders()) == 1, "one member leads", LIMIT)
+        return leaders()[0]
+
+    def stop(self) -> None:
+        """End those that run, all at once."""
+        for member in self.all:
+            if member.running:
+                member.stop()
+
+
+@contextmanager
+def members(directory: Path, *addresses: str) -> Iterator[Members]:
+    """Members that are ended with the context."""
+    found = Members(directory, *addresses)
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+def free_ports(count: int, addresses: Iterable[str]) -> list[int]:
+    """Ports that no address of these has in use."""
+    address = next(iter(addresses))
+    host = "::1" if ":" in address else "127.0.0.1"
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    taken = [socket.create_server((host, 0), family=family) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in taken]
+    for one in taken:
+        one.close()
+    return ports

@@ -1,0 +1,83 @@
+"""deploy/container/Containerfile as it is written."""
+
+import re
+import tomllib
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from support.containerfile import BASE_IMAGE, CONTAINERFILE, stages
+
+ROOT = Path(__file__).parents[3]
+
+
+def pinned() -> set[str]:
+    lines = (ROOT / "requirements" / "dev.txt").read_text().splitlines()
+    return {normal(line.partition("==")[0]) for line in lines if "==" in line}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def needed(name: str, found: set[str]) -> set[str]:
+    """What a package needs, all the way down."""
+    for text in requires(name) or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            dependency = normal(requirement.name)
+            if dependency not in found:
+                found.add(dependency)
+                needed(dependency, found)
+    return found
+
+
+def test_everything_in_the_image_is_pinned() -> None:
+    """The constraints name every package that the image's installation comes to."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found: set[str] = set()
+    for text in project["dependencies"]:
+        name = normal(Requirement(text).name)
+        found |= {name} | needed(name, set())
+    assert found - pinned() == set()
+
+
+def test_the_image_is_lean() -> None:
+    """The last stage installs Python and copies the environment; what builds stays behind."""
+    build, image = stages(CONTAINERFILE.read_text())
+    assert {build.image, image.image} == {BASE_IMAGE}
+    installed = [one.text for one in image.instructions if one.word == "RUN"]
+    assert len(installed) == 1
+    assert "pip" not in installed[0]
+    assert [one.text for one in image.instructions if one.word == "COPY"] == [
+        f"--from={build.name} /opt/isthmus /opt/isthmus"
+    ]
+
+
+def test_packages_leave_no_lists_behind() -> None:
+    """Each use of apt-get updates, installs without recommendations, and removes its lists."""
+    for stage in stages(CONTAINERFILE.read_text()):
+        for one in stage.instructions:
+            if "apt-get install" in one.text:
+                assert one.text.startswith("apt-get update && ")
+                assert "--yes --no-install-recommends" in one.text
+                assert one.text.endswith("rm -rf /var/lib/apt/lists/*")
+
+
+def test_it_runs_as_nobody() -> None:
+    """The user is given as a number that is not root's, for runAsNonRoot."""
+    [user] = [
+        one.text for one in stages(CONTAINERFILE.read_text())[-1].instructions if one.word == "USER"
+    ]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+
+
+def test_what_is_copied_is_not_ignored() -> None:
+    """The list of what the build is given has every file that is copied."""
+    given = (CONTAINERFILE.parent / "Containerfile.dockerignore").read_text().splitlines()
+    for one in stages(CONTAINERFILE.read_text())[0].instructions:
+        if one.word == "COPY":
+            for name in one.text.split()[:-1]:
+                assert f"!{name}" in given
+                assert (ROOT / name).exists()

@@ -1,0 +1,154 @@
+"""When a snapshot of the API is handed over; the reflectors' states are given."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from math import inf
+from typing import cast
+
+import pytest
+
+from isthmus.intent.inputs import CONFIG_MAP
+from isthmus.intent.snapshot import Manifest, ObjectKey
+from isthmus.kube import source as source_module
+from isthmus.kube.client import Client
+from isthmus.kube.reflection import Pace
+from isthmus.kube.reflector import Reflected
+from isthmus.kube.resources import Resource
+from isthmus.kube.source import GATHER, START, KubernetesSource
+from isthmus.model.problems import Problem
+
+AWAY = Problem("Kubernetes API", "", "", "cannot be reached", "wait", "Unreachable")
+NOTHING = Reflected({}, False, None, inf)
+KNOWN = Reflected({}, True, None, inf)
+
+
+class Given:
+    """In the place of a reflector: says what the test says, and wakes as a reflector does."""
+
+    every: "dict[str, Given]"
+
+    def __init__(
+        self, _client: Client, resource: Resource, notify: Callable[[], None], _pace: Pace | None
+    ) -> None:
+        self.kind, self._notify, self._said = resource.kind, notify, NOTHING
+        Given.every[resource.kind] = self
+
+    def say(self, said: Reflected) -> None:
+        self._said = said
+        self._notify()
+
+    def add(self, name: str) -> None:
+        key = ObjectKey(self.kind, "", name)
+        self.say(replace(self._said, objects={**self._said.objects, key: Manifest(key, {}, "")}))
+
+    def state(self, now: float) -> Reflected:
+        shown = self._said.problem if now >= self._said.due else None
+        return replace(self._said, problem=shown)
+
+    def close(self) -> None:
+        pass
+
+
+class Nobody:
+    """In the place of the client."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesSource]:
+    """A source whose reflectors are given."""
+    Given.every = {}
+    monkeypatch.setattr(source_module, "Reflector", Given)
+    source = KubernetesSource(cast("Client", Nobody()), CONFIG_MAP)
+    yield source
+    source.close()
+
+
+def say_all(said: Reflected) -> None:
+    for given in Given.every.values():
+        given.say(said)
+
+
+@pytest.fixture
+def known(source: KubernetesSource) -> float:
+    """All kinds have been listed; the moment after which nothing is held back."""
+    say_all(KNOWN)
+    now = time.monotonic()
+    assert source.poll(now)
+    return now + GATHER
+
+
+def test_the_first_snapshot_waits_for_all_kinds(source: KubernetesSource) -> None:
+    """Lists come one after the other; what has merely not come yet is nothing to report."""
+    now = time.monotonic()
+    Given.every["Subnet"].say(KNOWN)
+    assert source.poll(now) is None
+    say_all(KNOWN)
+    snapshot = source.poll(now)
+    assert snapshot is not None
+    assert snapshot.complete
+
+
+def test_a_start_that_takes_long_is_told_as_far_as_it_got(source: KubernetesSource) -> None:
+    """After a while an incomplete snapshot is better than none."""
+    Given.every["ConfigMap"].say(KNOWN)
+    assert source.poll(time.monotonic()) is None
+    assert source.next_wakeup() <= time.monotonic() + START
+    snapshot = source.poll(source.next_wakeup())
+    assert snapshot is not None
+    assert not snapshot.complete
+
+
+def test_what_is_denied_is_not_waited_for(source: KubernetesSource) -> None:
+    """Kinds that make trouble at once hold nothing up."""
+    now = time.monotonic()
+    say_all(KNOWN)
+    Given.every["Node"].say(Reflected({}, False, AWAY, now))
+    snapshot = source.poll(now)
+    assert snapshot is not None
+    assert (snapshot.complete, snapshot.problems) == (False, (AWAY,))
+
+
+def test_a_change_is_handed_over_at_once(source: KubernetesSource, known: float) -> None:
+    """Nothing is waited for, and nothing is handed over twice."""
+    assert source.poll(known) is None
+    assert source.next_wakeup() == inf
+    Given.every["Subnet"].add("a")
+    snapshot = source.poll(known)
+    assert snapshot is not None
+    assert len(snapshot.objects) == 1
+    assert source.poll(known + 1) is None
+
+
+def test_a_burst_is_gathered(source: KubernetesSource, known: float) -> None:
+    """The first change of a burst is handed over at once, the others together a moment later."""
+    Given.every["Subnet"].add("a")
+    assert source.poll(known)
+    for name in "bcd":
+        Given.every["Subnet"].add(name)
+        assert source.poll(known + GATHER / 2) is None
+    assert source.next_wakeup() == known + GATHER
+    snapshot = source.poll(known + GATHER)
+    assert snapshot is not None
+    assert len(snapshot.objects) == 4
+
+
+def test_an_outage_becomes_one_problem_when_it_is_due(
+    source: KubernetesSource, known: float
+) -> None:
+    """Four kinds behind one server that is away are one problem; then nobody is woken again."""
+    say_all(replace(KNOWN, problem=AWAY, due=known + 3))
+    assert source.poll(known) is None
+    assert source.next_wakeup() == known + 3
+    snapshot = source.poll(known + 3)
+    assert snapshot is not None
+    assert snapshot.problems == (AWAY,)
+    assert source.poll(known + 4) is None
+    assert source.next_wakeup() == inf
+    say_all(KNOWN)
+    mended = source.poll(known + 5)
+    assert mended is not None
+    assert mended.problems == ()

@@ -1,0 +1,98 @@
+"""Where `isthmus pki` puts things, and what it does not touch."""
+
+import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.model.problems import Problem
+from isthmus.pki.certificates import Kind, Wish, issue, new_authority
+from isthmus.pki.files import TlsFiles, read_material, write_file, write_pair
+
+ISTHMUS = Path(sys.executable).with_name("isthmus")
+
+
+def pki(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(ISTHMUS), "pki", *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_from_nothing_to_a_member(tmp_path: Path) -> None:
+    """Three commands make what a member needs; keys are their owner's alone; show agrees."""
+    assert pki(tmp_path, "init").returncode == 0
+    assert pki(tmp_path, "issue", "member", "one", "--address=192.0.2.1,ic.example").returncode == 0
+    assert mode(tmp_path / "ca/ca.key") == mode(tmp_path / "one/tls.key") == 0o600
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == ["ca.crt", "tls.crt", "tls.key"]
+    shown = pki(tmp_path, "show", "one", "-o", "json")
+    assert shown.returncode == 0
+    leaf, ca = json.loads(shown.stdout)["certificates"]
+    assert (leaf["kind"], leaf["name"], leaf["days_left"]) == ("member", "one", 364)
+    assert ca["authority"]
+
+
+def test_nothing_is_replaced_without_yes(tmp_path: Path) -> None:
+    """All that would overwrite a file is refused, naming it, and leaves everything as it was."""
+    pki(tmp_path, "init")
+    pki(tmp_path, "issue", "zone", "az1")
+    files = [tmp_path / "ca/ca.key", tmp_path / "az1/tls.key", tmp_path / "az1/ca.crt"]
+    before = [file.read_bytes() for file in files]
+    commands = (
+        ["init"],
+        ["issue", "zone", "az1"],
+        ["renew", "az1"],
+        ["bundle", "ca/ca.crt", "--out=az1/ca.crt"],
+    )
+    for command in commands:
+        done = pki(tmp_path, *command)
+        assert done.returncode == 1
+        assert "exists already" in done.stderr
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_changing_the_authority_needs_the_bundle_first(tmp_path: Path) -> None:
+    """A renewal that peers would refuse is refused; with the bundle in place, it is made."""
+    for command in (["init"], ["issue", "zone", "az1"], ["init", "new", "--name=new"]):
+        assert pki(tmp_path, *command).returncode == 0
+    renewal = ["renew", "az1", "--ca=new", "--yes"]
+    assert "pki bundle az1/ca.crt new/ca.crt" in pki(tmp_path, *renewal).stderr
+    bundling = ["bundle", "az1/ca.crt", "new/ca.crt", "--out=az1/ca.crt", "--yes"]
+    assert pki(tmp_path, *bundling).returncode == 0
+    assert pki(tmp_path, *renewal).returncode == 0
+    assert pki(tmp_path, "show", "az1").returncode == 0
+    assert "nothing was changed" in pki(tmp_path, *renewal, "--before=300").stdout
+
+
+def test_show_judges(tmp_path: Path) -> None:
+    """A pair that does not fit together is named, and the exit status says so."""
+    for command in (["init"], ["issue", "zone", "az1"], ["issue", "zone", "az2"]):
+        pki(tmp_path, *command)
+    write_file(tmp_path / "az1/tls.key", (tmp_path / "az2/tls.key").read_bytes(), secret=True)
+    shown = pki(tmp_path, "show", "az1", "az2")
+    assert shown.returncode == 1
+    assert "is not that of the certificate" in shown.stderr
+
+
+@pytest.mark.parametrize("names", [("tls.key", "tls.crt", "ca.crt"), ("key", "cert", "cacert")])
+def test_both_layouts_of_secrets_are_read(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    """Directories of cert-manager's Secrets and of Kube-OVN's serve alike."""
+    now = datetime.datetime.now(datetime.UTC)
+    authority = new_authority("any", now)
+    files = TlsFiles(*(tmp_path / name for name in names))
+    write_pair(files, issue(authority, Wish(Kind.ZONE, "az1"), now))
+    write_file(files.ca_cert, authority.certificate)
+    assert TlsFiles.in_directory(tmp_path) == files
+    assert not isinstance(read_material(files), Problem)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    """What is missing is said by name, with a remedy."""
+    found = read_material(TlsFiles.in_directory(tmp_path))
+    assert isinstance(found, Problem)
+    assert found.value == str(tmp_path / "tls.crt")
