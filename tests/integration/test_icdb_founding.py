@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.ic_run import DATABASES, ISTHMUS, LIMIT, Member, Members, members
+from support.ic_run import DATABASES, ISTHMUS, LIMIT, Members, members
 from support.ovn import SCHEMAS, wait_until
 
 pytestmark = pytest.mark.ovn
@@ -307,13 +307,6 @@ def test_a_founder_that_joins_may_be_interrupted(three: Members) -> None:
     assert founder.cid("nb") == third.cid("nb") == cid
 
 
-def _serves(member: Member) -> bool:
-    """Whether a member's server, which may just be starting, is in its cluster."""
-    with suppress(subprocess.CalledProcessError):
-        return member.row("nb").get("connected") is True
-    return False
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: needs root")
 def test_a_full_disk_is_named_and_gone_when_there_is_space(tmp_path: Path) -> None:
     """ovsdb-server itself would never write again after the first failure."""
@@ -333,7 +326,7 @@ def test_a_full_disk_is_named_and_gone_when_there_is_space(tmp_path: Path) -> No
         member.says("cannot be written to; 0 KiB are free on its disk")
         filler.unlink()
         member.says("its server cannot write; starting it again")
-        wait_until(lambda: _serves(member), "it serves", LIMIT)
+        wait_until(lambda: member.serves("nb"), "it serves", LIMIT)
         member.add_switch("after")
         assert {"ts", "before", "after"} <= member.switches().keys()
 

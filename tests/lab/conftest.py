@@ -2,13 +2,11 @@
 
 import itertools
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,15 @@ import pytest
 from isthmus_lab import kube_assets, netns, processes
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
-from isthmus_lab.names import state_base
-from isthmus_lab.removal import known
 from isthmus_lab.status import status_of
 from isthmus_lab.topology import Topology
 from support.joined import Joined, topology
+from support.lab_names import new_lab_name, remove_labs_of_the_dead
 from support.live_edits import FLOWS, THREE_CLUSTERS, Live, Row, record
 from support.traffic import Traffic
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "test-output"
-NUMBERS = count()
 FAILED = pytest.StashKey[bool]()
 DATABASES = {"db.sock": "Open_vSwitch", "ovnnb_db.sock": "OVN_Northbound"} | {
     "ovnsb_db.sock": "OVN_Southbound",
@@ -51,10 +47,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session", autouse=True)
 def _labs_of_the_dead() -> None:
     """Remove the labs of test runs that were killed."""
-    for name in known(state_base()):
-        owner = re.fullmatch(r"t(\d+)-\d+", name)
-        if owner and os.geteuid() == 0 and not Path(f"/proc/{owner[1]}").exists():
-            Lab.down(name)
+    remove_labs_of_the_dead()
 
 
 @contextmanager
@@ -63,7 +56,7 @@ def labs_for(node: pytest.Item | pytest.Collector) -> Iterator[Callable[[], str]
     names: list[str] = []
 
     def new() -> str:
-        names.append(f"t{os.getpid()}-{next(NUMBERS)}")
+        names.append(new_lab_name())
         return names[-1]
 
     try:

@@ -1,20 +1,26 @@
 """`isthmus ic-db run` as members of a cluster, each on a loopback address of its own.
 
 What the members have in common is in `Members`; a `Member` may be started, ended and wiped, in any
-order. All processes are children of the test, and end with it.
+order. All processes are children of the test, and end with it. `support.ic_net` has each member in
+a network namespace of its own instead.
 """
 
 import json
+import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from isthmus.icdb.raft_text import RaftStatus, parse_raft_status
 from isthmus.model.rows import Database
+from isthmus_lab import processes
 from support.ovn import wait_until
 
 ISTHMUS = Path(sys.executable).with_name("isthmus")
@@ -34,7 +40,7 @@ class Member:
     """
 
     def __init__(
-        self, directory: Path, address: str, listed: tuple[str, ...], ports: dict[str, int]
+        self, directory: Path, address: str, listed: tuple[str, ...], ports: Mapping[str, int]
     ) -> None:
         self.directory, self.address, self.listed, self.ports = directory, address, listed, ports
         self.data, self.run_dir = directory / "data", directory / "run"
@@ -43,6 +49,8 @@ class Member:
         self._process: subprocess.Popen[bytes] | None = None
         self.wrapper: tuple[str, ...] = ()
         """What runs the command and becomes it, such as unshare(1)."""
+        self.flags: tuple[str, ...] = ()
+        """Given at every start."""
 
     def start(self, *more: str) -> None:
         """Start it; `ready` tells when it can be written to."""
@@ -55,7 +63,9 @@ class Member:
         tie = ("setpriv", "--pdeathsig", "TERM")
         command = [*tie, *self.wrapper, str(ISTHMUS), "ic-db", "run", *dirs, *ports]
         with self.log.open("ab") as log, self.out.open("wb") as out:
-            self._process = subprocess.Popen([*command, *flags], stdout=out, stderr=log)
+            self._process = subprocess.Popen(
+                [*command, *self.flags, *flags], stdout=out, stderr=log
+            )
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it; its exit status."""
@@ -63,6 +73,22 @@ class Member:
         process, self._process = self._process, None
         process.send_signal(number)
         return process.wait(LIMIT)
+
+    def kill(self) -> None:
+        """Kill it and its servers at once, as the loss of its machine would."""
+        servers = self._servers()
+        for pid in (self.pid, *servers):
+            os.kill(pid, signal.SIGKILL)
+        self.stop(signal.SIGKILL)
+        processes.stop(servers, signal.SIGKILL)
+
+    def kill_server(self, short: str) -> None:
+        """Kill one of its servers; it starts it again."""
+        processes.stop([self.server_pid(short)], signal.SIGKILL)
+
+    def server_pid(self, short: str) -> int:
+        """The process of one of its servers, which has been started."""
+        return int((self.run_dir / f"ovn_ic_{short}_db.pid").read_text())
 
     def wipe(self) -> None:
         """Lose the disk."""
@@ -121,8 +147,16 @@ class Member:
         return str(value[1])
 
     def leads(self, short: str) -> bool:
-        """Whether it leads."""
-        return bool(self.row(short)["leader"])
+        """Whether it leads; not if its server does not answer."""
+        with suppress(subprocess.CalledProcessError):
+            return self.row(short).get("leader") is True
+        return False
+
+    def serves(self, short: str) -> bool:
+        """Whether its server, which may just be starting, is in contact with a majority."""
+        with suppress(subprocess.CalledProcessError):
+            return self.row(short).get("connected") is True
+        return False
 
     def add_switch(self, name: str) -> None:
         """Write a row, a transit switch, to IC-NB."""
@@ -140,10 +174,35 @@ class Member:
 
     def servers(self, short: str) -> str:
         """What its server says of the cluster, for people."""
+        return self.control(short, "cluster/status").partition("\nServers:\n")[2]
+
+    def raft(self, short: str) -> RaftStatus:
+        """What its server says of the cluster: role, term, log, servers."""
+        return parse_raft_status(self.control(short, "cluster/status"))
+
+    def control(self, short: str, command: str, *arguments: str) -> str:
+        """Have its server carry out a command of ovsdb-server(1) on its database."""
         target = f"{self.run_dir}/ovn_ic_{short}_db.ctl"
-        command = ["ovs-appctl", "-t", target, "cluster/status", DATABASES[short]]
-        status = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return status.partition("\nServers:\n")[2]
+        whole = ["ovs-appctl", "-t", target, command, DATABASES[short], *arguments]
+        return subprocess.run(whole, capture_output=True, text=True, check=True).stdout
+
+    def terms_led(self, short: str) -> list[int]:
+        """The terms that its server has been elected for, as it logged; also those of its past."""
+        log = self.run_dir / f"ovsdb-server-ic-{short}.log"
+        found = re.findall(r"\|term (\d+): elected leader by ", _text(log))
+        return [int(term) for term in found]
+
+    def raft_log(self, short: str) -> list[dict[str, object]]:
+        """The records of its database's file (ovsdb(5)): terms, votes, leaders, entries.
+
+        A record's data are on a line of their own, after one with their length and checksum.
+        """
+        lines = _text(self.data / f"ovn_ic_{short}_db.db").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def _servers(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
 
     def _transact(self, short: str, database: str, operation: object) -> list[dict[str, object]]:
         command = [
@@ -161,11 +220,15 @@ class Members:
     Args:
         directory: for the files of all.
         addresses: their hosts, the founder's first.
+        ports: see `Member`; None for free ones.
     """
 
-    def __init__(self, directory: Path, *addresses: str) -> None:
-        names = ("nb", "sb", "nb-raft", "sb-raft")
-        ports = dict(zip(names, free_ports(len(names), addresses), strict=True))
+    def __init__(
+        self, directory: Path, *addresses: str, ports: Mapping[str, int] | None = None
+    ) -> None:
+        if ports is None:
+            names = ("nb", "sb", "nb-raft", "sb-raft")
+            ports = dict(zip(names, free_ports(len(names), addresses), strict=True))
         self.all = tuple(
             Member(directory / f"m{number}", address, addresses, ports)
             for number, address in enumerate(addresses)
@@ -176,6 +239,8 @@ class Members:
         running = [member for member in self.all if member.running]
         wait_until(lambda: all(member.ready for member in running), "all are ready", LIMIT)
         for short in DATABASES:
+            for member in running:
+                wait_until(partial(member.serves, short), f"{member.address} serves {short}", LIMIT)
             assert len({member.cid(short) for member in running}) == 1
             self.leader(short)
 
@@ -203,6 +268,11 @@ def members(directory: Path, *addresses: str) -> Iterator[Members]:
         yield found
     finally:
         found.stop()
+
+
+def _text(file: Path) -> str:
+    """What a file holds; nothing if it does not exist."""
+    return file.read_text(errors="replace") if file.exists() else ""
 
 
 def free_ports(count: int, addresses: Iterable[str]) -> list[int]:
