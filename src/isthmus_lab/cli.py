@@ -136,7 +136,7 @@ def status(
     name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
 def execute(
-    host: Annotated[str, typer.Argument(metavar="NODE|POD", help='A node, a pod, or "ic".')],
+    host: Annotated[str, typer.Argument(metavar="NODE|POD", help='A node, a pod, "ic" or "ic-1".')],
     command: Annotated[
         list[str] | None, typer.Argument(metavar="[-- COMMAND…]", help="What to run; a shell.")
     ] = None,
@@ -181,7 +181,7 @@ def _become(lab: Lab, host: str, words: list[str]) -> NoReturn:
 
 @app.command()
 def logs(  # noqa: PLR0913, PLR0917 - the options of a verb
-    host: Annotated[str, typer.Argument(metavar="[NODE]", help='A node, or "ic".')] = "",
+    host: Annotated[str, typer.Argument(metavar="[NODE]", help='A node, "ic" or "ic-1".')] = "",
     daemon: Annotated[str, typer.Argument(metavar="[DAEMON]", help="E.g. isthmus.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
     lines: Annotated[int, typer.Option("--lines", min=0, help="Last lines of each.")] = 20,
@@ -256,8 +256,15 @@ def _say_next(lab: Lab) -> None:
 
 def _print_status(found: LabStatus) -> None:
     out = console()
-    ic = _summary(found.ic_daemons) if found.ic_daemons else "not run by the lab"
-    out.print(f"lab {found.name}; IC databases at {found.ic_address}: {ic}")
+    ic = [
+        (one.name, one.address, _summary(one.daemons) if one.daemons else "not run by the lab")
+        for one in found.ic
+    ]
+    if len(ic) == 1:
+        out.print(f"lab {found.name}; IC databases at {ic[0][1]}: {ic[0][2]}")
+    else:
+        out.print(f"lab {found.name}; IC databases:")
+        out.print(columns(("MEMBER", "ADDRESS", "DAEMONS"), ic))
     for cluster in found.clusters:
         out.print(f"\ncluster {cluster.name}, {'joined' if cluster.joined else 'not joined'}")
         nodes = [

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from isthmus.cli import surroundings
 from isthmus_lab.kube_roles import ACCOUNT
 from isthmus_lab.kube_server import KubeServer
 from isthmus_lab.kubeovn import ROUTER
-from isthmus_lab.names import FABRIC, IC, Places
+from isthmus_lab.names import FABRIC, Places
 from isthmus_lab.plan import (
     IC_NB_PORT,
     IC_SB_PORT,
@@ -18,11 +19,13 @@ from isthmus_lab.plan import (
     NB_PORT,
     SB_PORT,
     ClusterPlan,
+    IcPlan,
     Interface,
     LabPlan,
     NodePlan,
     PodPlan,
     endpoint,
+    ic_remote,
 )
 
 UNDERLAY_BRIDGE = "br-ex"
@@ -30,7 +33,6 @@ UNDERLAY_BRIDGE = "br-ex"
 
 UNDERLAY_LINK, JOIN_PORT, POD_LINK = "eth0", "ovn0", "eth0"
 FABRIC_BRIDGE = "underlay"
-IC_LINK = "ic"
 
 
 def netns_batch(places: Places, hosts: list[str]) -> list[str]:
@@ -206,13 +208,19 @@ def isthmus() -> str:
     return str(Path(sys.executable).with_name("isthmus"))
 
 
-def ic_databases(places: Places, plan: LabPlan) -> list[str]:
-    """The IC databases."""
+def ic_databases(places: Places, plan: LabPlan, member: IcPlan) -> list[str]:
+    """The IC databases on one of their machines."""
     switches = [f"--transit-switch={name}={cidr}" for name, cidr in plan.transit_switches]
+    where = ["--listen", str(member.address)]
+    if len(plan.ic_members) > 1:
+        members = ",".join(str(other.address) for other in plan.ic_members)
+        where = ["--members", members, "--address", str(member.address)]
+    tls = ["--tls-dir", str(places.tls(member.name))] if plan.ic_tls else ["--insecure"]
     return [
         *(isthmus(), "ic-db", "run"),
-        *("--data-dir", str(places.db(IC)), "--run-dir", str(places.run(IC))),
-        *("--listen", str(plan.ic[0].ip), "--insecure"),
+        *("--data-dir", str(places.db(member.name)), "--run-dir", str(places.run(member.name))),
+        *where,
+        *tls,
         *("--nb-port", str(IC_NB_PORT), "--sb-port", str(IC_SB_PORT)),
         *switches,
     ]
@@ -225,8 +233,9 @@ def engine(places: Places, cluster: ClusterPlan) -> list[str]:
     if cluster.kubernetes:
         kubeconfig = kube_server(places, cluster).kubeconfig_of(ACCOUNT)
         manifests = ["--kubernetes", "--kubeconfig", str(kubeconfig)]
+    tls = ["--ic-tls-dir", str(places.tls(cluster.name))] if cluster.ic_tls else []
     return [
-        *(isthmus(), "run", *manifests),
+        *(isthmus(), "run", *manifests, *tls),
         *("--ovnnb-db", f"unix:{run / 'ovnnb_db.sock'}"),
         *("--ovnsb-db", f"unix:{run / 'ovnsb_db.sock'}"),
     ]
@@ -261,8 +270,36 @@ def database_environment(
     return {
         "OVN_NB_DB": nb,
         "OVN_SB_DB": sb,
-        "OVN_IC_NB_DB": endpoint(plan.ic[0].ip, IC_NB_PORT),
-        "OVN_IC_SB_DB": endpoint(plan.ic[0].ip, IC_SB_PORT),
+        "OVN_IC_NB_DB": ic_remote(plan, IC_NB_PORT),
+        "OVN_IC_SB_DB": ic_remote(plan, IC_SB_PORT),
+        **(_certificates(places, cluster.name) if plan.ic_tls else {}),
+    }
+
+
+def ic_environment(places: Places, plan: LabPlan, member: IcPlan) -> dict[str, str]:
+    """The same on a machine of the IC databases, for those alone."""
+    if len(plan.ic_members) == 1 and not plan.ic_tls:
+        ports = {"OVN_IC_NB_DB": IC_NB_PORT, "OVN_IC_SB_DB": IC_SB_PORT}
+        return {name: ic_remote(plan, port) for name, port in ports.items()}
+    # Its own servers, which need no certificate. They may only follow: --no-leader-only.
+    run = places.run(member.name)
+    sockets = {"OVN_IC_NB_DB": "ovn_ic_nb_db.sock", "OVN_IC_SB_DB": "ovn_ic_sb_db.sock"}
+    return {
+        **{name: f"unix:{run / socket}" for name, socket in sockets.items()},
+        **(_certificates(places, member.name) if plan.ic_tls else {}),
+    }
+
+
+def _certificates(places: Places, owner: str) -> dict[str, str]:
+    """What Isthmus's verbs show the IC databases."""
+    # Labs without TLS need not wait for what this imports.
+    from isthmus.pki.files import TlsFiles  # noqa: PLC0415
+
+    files = TlsFiles.in_directory(places.tls(owner))
+    return {
+        surroundings.PRIVATE_KEY: str(files.private_key),
+        surroundings.CERTIFICATE: str(files.certificate),
+        surroundings.CA_CERT: str(files.ca_cert),
     }
 
 

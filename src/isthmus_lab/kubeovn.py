@@ -162,7 +162,7 @@ def config_map(lab: LabPlan, cluster: ClusterPlan) -> dict[str, Any]:
         "data": {
             "enable-ic": "true",
             "az-name": cluster.az_name,
-            "ic-db-host": str(lab.ic[0].ip),
+            "ic-db-host": ",".join(str(member.address) for member in lab.ic_members),
             "ic-nb-port": str(IC_NB_PORT),
             "ic-sb-port": str(IC_SB_PORT),
             "gw-nodes": ",".join(cluster.gateways),

@@ -20,7 +20,7 @@ from isthmus_lab.kube_objects import Objects, objects_of
 from isthmus_lab.kube_starter import kube_api
 from isthmus_lab.lock import locked
 from isthmus_lab.manifests import Manifests
-from isthmus_lab.names import FABRIC, IC, TAG, Places, state_base
+from isthmus_lab.names import FABRIC, TAG, Places, state_base
 from isthmus_lab.plan import ClusterPlan, LabPlan, NodePlan, PodPlan, make_plan
 from isthmus_lab.removal import Remains
 from isthmus_lab.starter import Report, Starter
@@ -148,7 +148,7 @@ class Lab:
         """Namespace and environment to run commands with.
 
         Args:
-            name: of a node, a pod or "ic".
+            name: of a node, a pod or a machine of the IC databases ("ic", or "ic-1", "ic-2", …).
 
         Raises:
             LabError: there is none of that name.
@@ -156,22 +156,23 @@ class Lab:
         pods = {pod.name for pod in self.plan.pods}
         if name in pods:
             return self.places.netns(name), {TAG: self.places.lab, "PATH": _path()}
-        clusters = {node.name: self.plan.cluster(node.cluster) for node in self.plan.nodes}
-        hosts = {**clusters, IC: self.plan.clusters[0]}
-        if name not in hosts:
+        members = {member.name: member for member in self.plan.ic_members}
+        hosts = {node.name: self.plan.cluster(node.cluster) for node in self.plan.nodes}
+        if name not in hosts and name not in members:
             raise lab_error(
                 f"lab {self.places.lab}",
                 "there is no such node or pod",
-                f"use one of {', '.join([*hosts, *sorted(pods)])}",
+                f"use one of {', '.join([*hosts, *members, *sorted(pods)])}",
                 key="name",
                 value=name,
             )
-        databases = commands.database_environment(self.places, self.plan, hosts[name], name)
-        if name == IC:
-            databases = {k: v for k, v in databases.items() if "_IC_" in k}
-        elif name == hosts[name].central.name and hosts[name].kubernetes:
-            kubeconfig = commands.kube_server(self.places, hosts[name]).kubeconfig
-            databases["KUBECONFIG"] = str(kubeconfig)
+        if name in members:
+            databases = commands.ic_environment(self.places, self.plan, members[name])
+        else:
+            databases = commands.database_environment(self.places, self.plan, hosts[name], name)
+            if name == hosts[name].central.name and hosts[name].kubernetes:
+                kubeconfig = commands.kube_server(self.places, hosts[name]).kubeconfig
+                databases["KUBECONFIG"] = str(kubeconfig)
         return self.places.netns(name), {
             **self.places.environment(name),
             **databases,
@@ -179,7 +180,7 @@ class Lab:
         }
 
     def run(self, host: str, command: Sequence[str], *, timeout_s: float = 30.0) -> str:
-        """Run a command on a node, in a pod or on "ic" and return what it printed.
+        """Run a command on a machine or in a pod and return what it printed.
 
         Raises:
             LabError: it failed, or there is no such place.
@@ -188,7 +189,7 @@ class Lab:
         return processes.run(command, netns=netns, env=env, timeout_s=timeout_s)
 
     def start(self, host: str, daemon: str, command: Sequence[str]) -> int:
-        """Start a daemon of one's own on a node or on "ic"; it ends with the lab.
+        """Start a daemon of one's own on a machine; it ends with the lab.
 
         Returns:
             Its process id.
@@ -212,10 +213,16 @@ class Lab:
         pid = self._named(f"{host}/{daemon}", running, "running daemon")
         processes.stop([pid], signal.SIGKILL)
 
-    def partition(self, node: str, *, cut: bool = True) -> None:
-        """Cut a node off the fabric, or connect it again. Raises: LabError."""
+    def partition(self, machine: str, *, cut: bool = True) -> None:
+        """Cut a node or a member of the IC databases off the fabric, or connect it again.
+
+        Raises:
+            LabError: there is none of that name.
+        """
         state = "down" if cut else "up"
-        link = self.node(node).fabric_link
+        links = {node.name: node.fabric_link for node in self.plan.nodes}
+        links |= {member.name: member.fabric_link for member in self.plan.ic_members}
+        link = self._named(machine, links, "machine")
         self.run_in_fabric(["ip", "link", "set", link, state])
 
     def run_in_fabric(self, command: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ FABRIC = "fabric"
 """The namespace with the bridge that all nodes hang on."""
 
 IC = "ic"
-"""The machine of the IC databases."""
+"""The machine of the IC databases; of several, the first is "ic-1"."""
 
 
 def state_base() -> Path:
@@ -60,11 +60,11 @@ class Places:
         return self.root / "topology.yaml"
 
     def netns(self, host: str) -> str:
-        """The namespace of a node, a pod, `FABRIC` or `IC`."""
+        """The namespace of a node, a pod, `FABRIC` or a machine of the IC databases."""
         return netns_prefix(self.lab) + host
 
     def node(self, host: str) -> Path:
-        """The directory of a node or of `IC`."""
+        """The directory of a node or of a machine of the IC databases."""
         return self.root / "nodes" / host
 
     def run(self, host: str) -> Path:
@@ -90,6 +90,15 @@ class Places:
     def kube(self, cluster: str) -> Path:
         """The directory of the cluster's API server, if it has one."""
         return self.root / "clusters" / cluster / "kube"
+
+    def tls(self, owner: str) -> Path:
+        """Key and certificates of a member of the IC databases, or of a cluster's Isthmus."""
+        return self.root / "tls" / owner
+
+    @property
+    def authority(self) -> Path:
+        """Who signs them."""
+        return self.root / "tls" / "authority"
 
     def environment(self, host: str) -> dict[str, str]:
         """What makes the tools and daemons of OVS and OVN on a node use its own places."""

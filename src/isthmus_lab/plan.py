@@ -18,6 +18,7 @@ from ipaddress import (
 )
 from typing import TypeAlias
 
+from isthmus_lab.names import IC
 from isthmus_lab.topology import Cluster, Network, Node, Pod, Role, Subnet, Topology
 
 Interface: TypeAlias = IPv4Interface | IPv6Interface
@@ -29,8 +30,12 @@ MTU = 1400
 NB_PORT, SB_PORT, IC_NB_PORT, IC_SB_PORT = 6641, 6642, 6645, 6646
 """TCP ports of the databases, as in Kube-OVN."""
 
+IC_DAEMON = "ic-db"
+"""The daemon of the IC databases on each of their machines."""
+
 _IC_HOST, _FIRST_NODE = 3, 11
-"""Host parts of underlay addresses: the IC databases (the one of Kube-OVN's guide), the nodes."""
+"""Host parts of underlay addresses: the first machine of the IC databases (the one of Kube-OVN's
+guide), the first node."""
 
 _NAMESPACE = uuid.UUID("6f1c3a52-30d4-4b0e-9d5e-1f8c6a3d7b21")
 """For system ids (RFC 4122, version 5)."""
@@ -115,6 +120,7 @@ class ClusterPlan:
         subnets: without the join subnet.
         isthmus: whether the lab runs Isthmus for it.
         kubernetes: whether it has an API server.
+        ic_tls: whether it reaches the IC databases by TLS.
     """
 
     name: str
@@ -126,6 +132,7 @@ class ClusterPlan:
     join: SubnetPlan
     isthmus: bool
     kubernetes: bool = False
+    ic_tls: bool = False
 
     @property
     def central(self) -> NodePlan:
@@ -139,19 +146,45 @@ class ClusterPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class IcPlan:
+    """A machine of the IC databases.
+
+    Args:
+        fabric_link, underlay: as in `NodePlan`.
+    """
+
+    name: str
+    fabric_link: str
+    underlay: tuple[Interface, ...]
+
+    @property
+    def address(self) -> Address:
+        """Where it serves."""
+        return self.underlay[0].ip
+
+
+@dataclass(frozen=True, slots=True)
 class LabPlan:
     """A lab.
 
     Args:
-        ic: underlay addresses of the IC databases' machine.
+        ic_members: the machines of the IC databases; several are a cluster.
+        ic_tls: whether they speak TLS.
+        runs_ic: whether the lab runs databases on them.
         transit_switches: name and CIDRs of each, comma-joined.
     """
 
     topology: Topology
-    ic: tuple[Interface, ...]
+    ic_members: tuple[IcPlan, ...]
+    ic_tls: bool
     runs_ic: bool
     transit_switches: tuple[tuple[str, str], ...]
     clusters: tuple[ClusterPlan, ...]
+
+    @property
+    def ic(self) -> tuple[Interface, ...]:
+        """Underlay addresses of the first machine of the IC databases."""
+        return self.ic_members[0].underlay
 
     @property
     def nodes(self) -> tuple[NodePlan, ...]:
@@ -176,13 +209,21 @@ def make_plan(topology: Topology) -> LabPlan:
         number += len(cluster.nodes)
     return LabPlan(
         topology=topology,
-        ic=_hosts(topology.underlay or (), _IC_HOST),
+        ic_members=tuple(_ic_members(topology)),
+        ic_tls=topology.ic.tls,
         runs_ic=topology.interconnect == "isthmus",
         transit_switches=tuple(
             (switch.name, ",".join(map(str, switch.cidr))) for switch in topology.transit_switches
         ),
         clusters=tuple(clusters),
     )
+
+
+def _ic_members(topology: Topology) -> Iterator[IcPlan]:
+    count = topology.ic.members
+    for index in range(count):
+        name = IC if count == 1 else f"{IC}-{index + 1}"
+        yield IcPlan(name, name, _hosts(topology.underlay or (), _IC_HOST + index))
 
 
 def daemons_of(cluster: ClusterPlan, node: NodePlan) -> tuple[str, ...]:
@@ -201,9 +242,15 @@ def mac_of(*names: str) -> str:
     return "0a:" + digest.hex(":")
 
 
-def endpoint(address: Address, port: int) -> str:
+def endpoint(address: Address, port: int, method: str = "tcp") -> str:
     """A database's address as OVSDB writes it (ovsdb(7)): IPv6 in brackets."""
-    return f"tcp:{address}:{port}" if address.version == 4 else f"tcp:[{address}]:{port}"
+    return f"{method}:{address}:{port}" if address.version == 4 else f"{method}:[{address}]:{port}"
+
+
+def ic_remote(plan: LabPlan, port: int) -> str:
+    """The address of an IC database, as OVSDB writes it: of all members, comma-joined."""
+    method = "ssl" if plan.ic_tls else "tcp"
+    return ",".join(endpoint(member.address, port, method) for member in plan.ic_members)
 
 
 def _hosts(networks: Sequence[Network], number: int) -> tuple[Interface, ...]:
@@ -235,6 +282,7 @@ def _cluster(topology: Topology, cluster: Cluster, nodes_before: int) -> Cluster
         join=join,
         isthmus=topology.runs_isthmus(cluster),
         kubernetes=topology.kubernetes,
+        ic_tls=topology.ic.tls,
     )
 
 

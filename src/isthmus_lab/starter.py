@@ -17,14 +17,16 @@ from isthmus_lab.datapath import probe
 from isthmus_lab.errors import LabError
 from isthmus_lab.kube_objects import objects_of
 from isthmus_lab.kube_starter import KubeStarter
-from isthmus_lab.names import FABRIC, IC, Places
+from isthmus_lab.names import FABRIC, Places
 from isthmus_lab.netns import listens
 from isthmus_lab.plan import (
+    IC_DAEMON,
     IC_NB_PORT,
     IC_SB_PORT,
     NB_PORT,
     SB_PORT,
     ClusterPlan,
+    IcPlan,
     LabPlan,
     NodePlan,
     daemons_of,
@@ -69,6 +71,8 @@ class Starter:
         self._centrals = {cluster.name: Future() for cluster in clusters}
         self._apis = {cluster.name: Future() for cluster in clusters}
         self._directories(clusters, fabric=fabric)
+        if self.plan.ic_tls:
+            self._certificates(clusters, fabric=fabric)
         self._links(nodes, fabric=fabric)
         self._datapath = self._choose_datapath()
         self.report(f"namespaces and links; data path {self._datapath}")
@@ -115,30 +119,47 @@ class Starter:
 
     def _directories(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
         hosts = [node.name for cluster in clusters for node in cluster.nodes]
-        for host in [*hosts, *([IC] if fabric else [])]:
+        for host in [*hosts, *(self._ic_hosts() if fabric else [])]:
             for path in (self.places.run(host), self.places.db(host), self.places.logs(host)):
                 path.mkdir(parents=True)
         for cluster in clusters:
             self.places.manifests(cluster.name).mkdir(parents=True)
 
+    def _ic_hosts(self) -> list[str]:
+        return [member.name for member in self.plan.ic_members]
+
+    def _certificates(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
+        # Labs without TLS need not wait for what this imports.
+        from isthmus_lab import ic_tls  # noqa: PLC0415
+
+        if fabric:
+            ic_tls.make_authority(self.places)
+            for member in self.plan.ic_members:
+                ic_tls.issue_member(self.places, member.name, [str(i.ip) for i in member.underlay])
+        for cluster in clusters:
+            ic_tls.issue_zone(self.places, cluster)
+
     def _links(self, nodes: Sequence[NodePlan], *, fabric: bool) -> None:
         hosts = [*(n.name for n in nodes), *(pod.name for n in nodes for pod in n.pods)]
-        batch = commands.netns_batch(self.places, [*([FABRIC, IC] if fabric else []), *hosts])
+        members = self.plan.ic_members if fabric else ()
+        machines = [FABRIC, *self._ic_hosts()] if fabric else []
+        batch = commands.netns_batch(self.places, [*machines, *hosts])
         plugs = [line for node in nodes for line in commands.plug_batch(node.fabric_link)]
         if fabric:
-            batch.append(commands.uplink(self.places, IC, commands.IC_LINK))
-            plugs = [*commands.fabric_batch(), *commands.plug_batch(commands.IC_LINK), *plugs]
+            own = [line for one in members for line in commands.plug_batch(one.fabric_link)]
+            plugs = [*commands.fabric_batch(), *own, *plugs]
+        links = [(member.name, member.fabric_link) for member in members]
+        links += [(node.name, node.fabric_link) for node in nodes]
+        batch += [commands.uplink(self.places, *link) for link in links]
         for node in nodes:
-            batch.append(commands.uplink(self.places, node.name, node.fabric_link))
             batch += commands.pod_links(self.places, node)
         ip_batch(batch)
         ip_batch(plugs, self.places.netns(FABRIC))
-        if fabric:
-            ip_batch(
-                commands.machine_batch(commands.UNDERLAY_LINK, self.plan.ic), self.places.netns(IC)
-            )
-            # The others are userspace switches that do not fill in checksums left to a device.
-            self._offload_off(IC, [commands.UNDERLAY_LINK])
+        for member in members:
+            lines = commands.machine_batch(commands.UNDERLAY_LINK, member.underlay)
+            ip_batch(lines, self.places.netns(member.name))
+            # The nodes have userspace switches that do not fill in checksums left to a device.
+            self._offload_off(member.name, [commands.UNDERLAY_LINK])
 
     def _choose_datapath(self) -> str:
         wanted = self.plan.topology.datapath
@@ -147,14 +168,23 @@ class Starter:
     def _ic(self) -> None:
         if not self.plan.runs_ic:
             return
-        self._spawn(IC, "ic-db", commands.ic_databases(self.places, self.plan))
-        address, netns = str(self.plan.ic[0].ip), self.places.netns(IC)
-        wait_until(
-            lambda: all(listens(netns, address, port) for port in (IC_NB_PORT, IC_SB_PORT)),
-            _LIMIT_S,
-            f"IC databases to listen on {address}",
-        )
-        self.report(f"IC databases at {address}")
+        for member in self.plan.ic_members:
+            command = commands.ic_databases(self.places, self.plan, member)
+            self._spawn(member.name, IC_DAEMON, command)
+        for member in self.plan.ic_members:
+            wait_until(
+                partial(self._serves_ic, member),
+                _LIMIT_S,
+                f"IC databases to listen on {member.address}",
+            )
+            self.report(f"IC databases at {member.address}")
+
+    def _serves_ic(self, member: IcPlan) -> bool:
+        if len(self.plan.ic_members) > 1:
+            # Members listen before there is a cluster, and say when there is one.
+            return "\nready: " in "\n" + self._log(member.name, IC_DAEMON).read_text("utf-8")
+        netns, address = self.places.netns(member.name), str(member.address)
+        return all(listens(netns, address, port) for port in (IC_NB_PORT, IC_SB_PORT))
 
     def _join(self, clusters: Sequence[ClusterPlan]) -> None:
         for cluster in clusters:

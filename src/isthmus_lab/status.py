@@ -13,8 +13,7 @@ from typing import Any
 from isthmus_lab import processes
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
-from isthmus_lab.names import IC
-from isthmus_lab.plan import ClusterPlan, NodePlan, daemons_of
+from isthmus_lab.plan import IC_DAEMON, ClusterPlan, NodePlan, daemons_of
 
 _TIMEOUT = "--timeout=3"
 """Seconds for a database to answer."""
@@ -65,23 +64,34 @@ class ClusterStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class IcStatus:
+    """A machine of the IC databases.
+
+    Args:
+        daemons: as in `NodeStatus`; empty if the lab runs no databases.
+    """
+
+    name: str
+    address: str
+    daemons: dict[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
 class LabStatus:
     """A lab.
 
     Args:
-        ic_address: of the machine of the IC databases.
-        ic_daemons: as in `NodeStatus.daemons`.
+        ic: the machines of the IC databases.
     """
 
     name: str
-    ic_address: str
-    ic_daemons: dict[str, int | None]
+    ic: tuple[IcStatus, ...]
     clusters: tuple[ClusterStatus, ...]
 
     @property
     def whole(self) -> bool:
         """Whether everything that should run does."""
-        return None not in self.ic_daemons.values() and all(
+        return all(None not in member.daemons.values() for member in self.ic) and all(
             node.whole and all(pod.up for pod in cluster.pods)
             for cluster in self.clusters
             for node in cluster.nodes
@@ -98,8 +108,14 @@ def status_of(lab: Lab) -> LabStatus:
         rows = [future.result() for future in clusters]
     return LabStatus(
         name=lab.places.lab,
-        ic_address=str(lab.plan.ic[0].ip),
-        ic_daemons=_running(running, IC, ["ic-db"] if lab.plan.runs_ic else []),
+        ic=tuple(
+            IcStatus(
+                name=member.name,
+                address=str(member.address),
+                daemons=_running(running, member.name, [IC_DAEMON] if lab.plan.runs_ic else []),
+            )
+            for member in lab.plan.ic_members
+        ),
         clusters=tuple(
             _cluster(lab, cluster, running, tunnels, chassis, up)
             for cluster, (chassis, up) in zip(lab.plan.clusters, rows, strict=True)

@@ -5,6 +5,7 @@ follow Kubernetes and Kube-OVN. Invariant: a `Topology` that `load` or `parse` r
 and consistent, every default filled in that does not depend on allotment.
 """
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -20,6 +21,9 @@ from isthmus.model.problems import Problem
 from isthmus_lab.errors import LabError, lab_error
 
 Network: TypeAlias = IPv4Network | IPv6Network
+
+MOST_MEMBERS = 7
+"""Of the IC databases: their addresses are below the nodes'."""
 
 BUILT_IN = Path(__file__).with_name("topologies")
 """Topologies that come with the lab and can be named without a path."""
@@ -45,7 +49,7 @@ Cidr = Annotated[
 
 
 def _not_reserved(value: str) -> str:
-    if value in {"fabric", "ic"}:
+    if re.fullmatch(r"fabric|ic(-[0-9]+)?", value):
         raise ValueError("the lab has a namespace of this name for itself")
     return value
 
@@ -167,6 +171,18 @@ class TransitSwitch(Model):
     cidr: Cidr
 
 
+class IcDatabases(Model):
+    """The IC databases that the lab runs.
+
+    Args:
+        members: how many machines serve them; several are a cluster (Raft).
+        tls: whether members and zones show each other certificates of the lab's own authority.
+    """
+
+    members: Annotated[int, Field(strict=True, ge=1, le=MOST_MEMBERS)] = 1
+    tls: Annotated[bool, Field(strict=True)] = False
+
+
 class Topology(Model):
     """Everything the lab is to build.
 
@@ -174,6 +190,7 @@ class Topology(Model):
         datapath: OVS's `datapath_type`; `auto` probes the kernel.
         underlay: the network between the nodes.
         interconnect: whether the lab runs Isthmus and its IC databases, or a test brings its own.
+        ic: what those databases are like.
         kubernetes: whether every cluster has an API server; otherwise a directory of manifests
             takes its place.
     """
@@ -182,6 +199,7 @@ class Topology(Model):
     family: Family = Family.IPV4
     datapath: Literal["auto", "netdev", "system"] = "auto"
     interconnect: Literal["isthmus", "none"] = "isthmus"
+    ic: IcDatabases = IcDatabases()
     kubernetes: bool = False
     underlay: Cidr | None = None
     transit_switches: tuple[TransitSwitch, ...] = ()
@@ -326,6 +344,10 @@ def _problem(error: dict[str, Any], source: str) -> Problem:
         "enum": f"use one of {error.get('ctx', {}).get('expected', '')}",
         "literal_error": f"use one of {error.get('ctx', {}).get('expected', '')}",
         "model_type": "make it a mapping of keys to values",
+        "int_type": "write a whole number",
+        "greater_than_equal": f"use at least {error.get('ctx', {}).get('ge', '')}",
+        "less_than_equal": f"use at most {error.get('ctx', {}).get('le', '')}",
+        "bool_type": "write true or false",
     }
     value = error["input"]
     return Problem(

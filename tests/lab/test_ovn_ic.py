@@ -16,7 +16,7 @@ from isthmus_lab import probe
 from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.netns import listens
 from isthmus_lab.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan, endpoint
-from isthmus_lab.topology import Topology, find, load, parse
+from isthmus_lab.topology import IcDatabases, Topology, find, load, parse
 from isthmus_lab.waiting import wait_until
 from support.joined import Joined
 
@@ -136,7 +136,9 @@ def test_pods_of_all_clusters_reach_each_other(
     path: Path, make_lab: Callable[[Topology], Lab]
 ) -> None:
     """In every example, packets pass, and only, when routes and policies are there."""
-    lab = make_lab(load(path).model_copy(update={"interconnect": "none"}))
+    # The databases are this test's own: one machine's, in clear text.
+    changes = {"interconnect": "none", "ic": IcDatabases()}
+    lab = make_lab(load(path).model_copy(update=changes))
     handles = [lab.cluster(cluster.name) for cluster in lab.plan.clusters]
     start_ic_databases(lab)
     for number, handle in enumerate(handles, start=1):

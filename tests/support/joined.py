@@ -139,7 +139,8 @@ class Joined:
 
     def ic_sb(self) -> str:
         """What `ovn-ic-sbctl show` prints."""
-        return self.lab.run("ic", ["ovn-ic-sbctl", "show"])
+        first = self.lab.plan.ic_members[0].name
+        return self.lab.run(first, ["ovn-ic-sbctl", "--no-leader-only", "show"])
 
     def router_port(self, name: str, cluster: str = "az1") -> str:
         """The networks of a router port; empty if there is none of that name."""

@@ -7,17 +7,22 @@ import pytest
 from isthmus_lab import commands, kubeovn, requirements
 from isthmus_lab.errors import LabError
 from isthmus_lab.names import Places, netns_prefix
-from isthmus_lab.plan import endpoint, make_plan
-from isthmus_lab.topology import extend, find, load
+from isthmus_lab.plan import endpoint, ic_remote, make_plan
+from isthmus_lab.topology import MOST_MEMBERS, IcDatabases, extend, find, load
 
 PLACES = Places("demo", Path("/run/labs"))
+EXAMPLES = Path(__file__).parents[3] / "examples" / "topologies"
 
 
 def test_underlay_addresses_and_links_are_unique() -> None:
     """No two machines of a lab share an address, a link or a MAC address."""
-    plan = make_plan(extend(load(find("demo")), find("third-cluster")))
-    addresses = [i.ip for node in plan.nodes for i in node.underlay] + [i.ip for i in plan.ic]
+    topology = extend(load(find("demo")), find("third-cluster"))
+    databases = IcDatabases(members=MOST_MEMBERS)
+    plan = make_plan(topology.model_copy(update={"ic": databases}))
+    underlays = [node.underlay for node in plan.nodes] + [one.underlay for one in plan.ic_members]
+    addresses = [interface.ip for underlay in underlays for interface in underlay]
     links = [node.fabric_link for node in plan.nodes]
+    links += [member.fabric_link for member in plan.ic_members]
     macs = [node.join_mac for node in plan.nodes] + [pod.mac for pod in plan.pods]
     for values in (addresses, links, macs, [node.system_id for node in plan.nodes]):
         assert len(set(values)) == len(values)
@@ -53,8 +58,8 @@ def test_policies_by_source_cover_every_subnet_and_node() -> None:
 
 def test_centralized_subnets_leave_by_source_cidr() -> None:
     """A centralized subnet has one policy for all its pods."""
-    path = Path(__file__).parents[3] / "examples" / "topologies" / "three-clusters.yaml"
-    words = kubeovn.nb_commands(make_plan(load(path)).clusters[0])
+    plan = make_plan(load(EXAMPLES / "three-clusters.yaml"))
+    words = kubeovn.nb_commands(plan.clusters[0])
     assert 'match="ip4.src == 10.26.0.0/16"' in words
 
 
@@ -72,6 +77,33 @@ def test_config_map_is_that_of_kube_ovns_guide() -> None:
     }
 
 
+def test_one_member_of_the_ic_databases_is_called_ic() -> None:
+    """What a topology does not say about the IC databases is one machine in clear text."""
+    plan = make_plan(load(find("demo")))
+    [member] = plan.ic_members
+    assert (member.name, str(member.address)) == ("ic", "192.168.65.3")
+    words = commands.ic_databases(PLACES, plan, member)
+    assert "--insecure" in words
+    assert "--members" not in words
+
+
+def test_members_of_the_ic_databases_are_told_of_each_other_and_the_zones_of_all() -> None:
+    """A cluster's members get one list, TLS their own files, and `ic-db-host` all addresses."""
+    plan = make_plan(load(EXAMPLES / "raft.yaml"))
+    hosts = "192.168.65.3,192.168.65.4,192.168.65.5"
+    assert [member.name for member in plan.ic_members] == ["ic-1", "ic-2", "ic-3"]
+    assert kubeovn.config_map(plan, plan.clusters[0])["data"]["ic-db-host"] == hosts
+    for member in plan.ic_members:
+        words = commands.ic_databases(PLACES, plan, member)
+        assert words[words.index("--members") + 1] == hosts
+        assert words[words.index("--address") + 1] == str(member.address)
+        assert words[words.index("--tls-dir") + 1] == f"/run/labs/demo/tls/{member.name}"
+    assert "/run/labs/demo/tls/az1" in commands.engine(PLACES, plan.clusters[0])
+    assert (
+        ic_remote(plan, 6646) == "ssl:192.168.65.3:6646,ssl:192.168.65.4:6646,ssl:192.168.65.5:6646"
+    )
+
+
 def test_names_of_labs_do_not_overlap() -> None:
     """The namespaces of the lab `a` are not among those of `a-b`, nor the reverse."""
     assert not netns_prefix("a-b").startswith(netns_prefix("a"))
@@ -79,7 +111,7 @@ def test_names_of_labs_do_not_overlap() -> None:
 
 def test_endpoints_put_ipv6_in_brackets() -> None:
     """Database addresses are written as OVSDB reads them."""
-    plan = make_plan(load(Path(__file__).parents[3] / "examples" / "topologies" / "dual.yaml"))
+    plan = make_plan(load(EXAMPLES / "dual.yaml"))
     assert [endpoint(i.ip, 6645) for i in plan.ic] == [
         "tcp:192.168.65.3:6645",
         "tcp:[fd00:65::3]:6645",

@@ -146,6 +146,14 @@ def test_dump_is_read_back_unchanged() -> None:
         ("underlay", 7, "underlay"),
         ("name", "a.b", "name"),
         ("datapath", "dpdk", "datapath"),
+        ("ic", 3, "ic"),
+        ("ic", {"members": 0}, "ic.members"),
+        ("ic", {"members": 8}, "ic.members"),
+        ("ic", {"members": "3"}, "ic.members"),
+        ("ic", {"members": True}, "ic.members"),
+        ("ic", {"tls": "yes, please"}, "ic.tls"),
+        ("ic", {"encrypted": True}, "ic.encrypted"),
+        ("clusters.0.nodes.0.name", "ic-2", "clusters[0].nodes[0].name"),
     ],
 )
 def test_faults_are_named_by_key(path: str, value: Any, key: str) -> None:
