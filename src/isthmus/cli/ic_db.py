@@ -28,6 +28,7 @@ from isthmus.icdb.plan import (
     Plan,
     Ports,
     default_dirs,
+    go_over,
     listen_of_member,
     make_plan,
     parse_listen,
@@ -128,6 +129,14 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
             show_default=f"{KUBE_OVN_TLS} with ENABLE_SSL=true",
         ),
     ] = None,
+    from_clear_text: Annotated[
+        bool,
+        typer.Option(
+            "--from-clear-text",
+            help="Have members of a running cluster that talk in clear text go over to TLS, one"
+            " after the other, once all have been started with this and --tls-dir.",
+        ),
+    ] = False,
     insecure: Annotated[
         bool,
         typer.Option(
@@ -194,6 +203,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     tls = _tls(tls_dir)
     plan = make_plan(files, listen_on, ports, switches or None, membership, insecure or plain, tls)
     plan = replace(plan, forget_after=forget_zones_after)
+    if from_clear_text:
+        plan = go_over(plan)
 
     def on_ready(problems: tuple[Problem, ...]) -> None:
         for problem in problems:

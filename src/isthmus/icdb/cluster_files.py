@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
 
@@ -81,7 +81,7 @@ def join(server: Server, membership: Membership, cid: str | None, hosts: Sequenc
         "join-cluster",
         server.database,
         server.raft_address(membership.own),
-        *dict.fromkeys((*map(server.raft_address, hosts), *_remotes(server, membership))),
+        *dict.fromkeys((*_addresses(server, hosts), *_remotes(server, membership))),
     )
 
 
@@ -99,11 +99,43 @@ def found(server: Server, membership: Membership) -> Path | None:
     kept = None
     if file.exists() and file.stat().st_size:
         source = file
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        kept = file.with_name(f"{file.stem}.standalone-{stamp}{file.suffix}")
+        kept = _kept_name(file, "standalone")
         os.link(file, kept)
     _make(server, "create-cluster", source, server.raft_address(membership.own))
     return kept
+
+
+def in_clear_text(server: Server) -> bool:
+    """Whether the server's file, of a member, says that members reach it without TLS."""
+    return tool("db-local-address", server.database_file).stdout.startswith(b"tcp:")
+
+
+def has_left(server: Server) -> bool:
+    """Whether the server's file says that it has left its cluster."""
+    return _LEFT in tool("check-cluster", server.database_file).stdout
+
+
+def set_aside(server: Server, why: str) -> Path:
+    """Keep the server's file under another name; where that is."""
+    file = Path(server.database_file)
+    return file.rename(_kept_name(file, why))
+
+
+def stand_alone(server: Server) -> None:
+    """Make a stand-alone database of that of a cluster's only member, which is kept beside it.
+
+    Raises:
+        IcDbError: it cannot be made; the member's file is as it was.
+    """
+    file = Path(server.database_file)
+    kept = _kept_name(file, "clear-text")
+    os.link(file, kept)
+    _make(server, "cluster-to-standalone", kept)
+
+
+def _kept_name(file: Path, why: str) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return file.with_name(f"{file.stem}.{why}-{stamp}{file.suffix}")
 
 
 def _inspect(server: Server, membership: Membership) -> Holds:
@@ -118,7 +150,11 @@ def _inspect(server: Server, membership: Membership) -> Holds:
     _check_name(server)
     _check_address(server, membership)
     checked = tool("check-cluster", file)
-    if b"shows that the server left the cluster" in checked.stdout:
+    if _LEFT in checked.stdout:
+        if server.from_clear_text and in_clear_text(server):
+            # It was interrupted on its way from clear text to TLS.
+            set_aside(server, "clear-text")
+            return Holds.NOTHING
         raise IcDbError(bad_file(server, "has left its cluster, or was put out of it", _READMITTED))
     if b"has not joined the cluster" in checked.stdout:
         return Holds.JOINING
@@ -129,7 +165,11 @@ def _inspect(server: Server, membership: Membership) -> Holds:
 
 
 def _remotes(server: Server, membership: Membership) -> tuple[str, ...]:
-    return tuple(map(server.raft_address, membership.others))
+    return _addresses(server, membership.others)
+
+
+def _addresses(server: Server, hosts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(address for host in hosts for address in server.raft_addresses(host))
 
 
 def _asks(file: Path) -> set[str]:
@@ -156,7 +196,7 @@ def _check_address(server: Server, membership: Membership) -> None:
     address = tool("db-local-address", server.database_file).stdout.decode().strip()
     port = address.rpartition(":")[2]
     if (host_of(address), port) == (membership.own, str(server.raft_port)):
-        if not address.startswith(f"{server.method}:"):
+        if address not in server.raft_addresses(membership.own):
             raise IcDbError(_other_method(server, address))
         return
     message = (
@@ -207,13 +247,16 @@ def _sync(directory: Path) -> None:
 
 
 def _other_method(server: Server, address: str) -> Problem:
-    return bad_file(
-        server,
+    message = (
         f"is that of the member {address}, but members are to talk by {server.method}: their"
-        " addresses are part of what they are",
-        "stop all members; on the founder make it stand alone (`ovsdb-tool cluster-to-standalone"
-        " NEW OLD`, and put NEW in place of OLD), on the others move it away; then start all",
+        " addresses are part of what they are"
     )
+    anew = (
+        "make a backup, stop all members, move their files away, start all, and restore it there"
+        " (`isthmus ic-db backup`, `isthmus ic-db restore`)"
+    )
+    while_it_runs = "start all members with --tls-dir and --from-clear-text: they go over to TLS"
+    return bad_file(server, message, while_it_runs if server.method == "ssl" else anew)
 
 
 def _not_the_founder(server: Server, membership: Membership) -> Problem:
@@ -225,6 +268,8 @@ def _not_the_founder(server: Server, membership: Membership) -> Problem:
         " (`isthmus ic-db backup`), move it away and start again",
     )
 
+
+_LEFT = b"shows that the server left the cluster"
 
 _READMITTED = (
     "move it away and start again: this member is admitted anew by the others, if a majority of"

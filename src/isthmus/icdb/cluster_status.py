@@ -217,10 +217,15 @@ def host_of(address: str) -> str:
     return address.partition(":")[2].rpartition(":")[0]
 
 
-def client_remote(place: Place, server: RaftServer) -> str:
-    """Where clients reach a member: the same host and method as Raft, the clients' port."""
+def client_remotes(place: Place, server: RaftServer, client: ClientTool) -> tuple[str, ...]:
+    """Where clients may reach a member: the same host as Raft, the clients' port.
+
+    By the same method, too; but one that goes over to TLS serves clients by it already while
+    members reach it in clear text.
+    """
     method = server.address.partition(":")[0]
-    return f"{method}:{host_of(server.address)}:{place.port}"
+    methods = ("tcp", "ssl") if method == "tcp" and client.credentials.certificate else (method,)
+    return tuple(f"{way}:{host_of(server.address)}:{place.port}" for way in methods)
 
 
 def _server_row(client: ClientTool, remote: str, database: Database) -> dict[str, Any] | None:
@@ -229,6 +234,15 @@ def _server_row(client: ClientTool, remote: str, database: Database) -> dict[str
     select = {"op": "select", "table": "Database", "where": where, "columns": columns}
     [result] = client.query(remote, "_Server", select)
     return result["rows"][0] if result["rows"] else None
+
+
+def _first_row(place: Place, client: ClientTool, remotes: Sequence[str]) -> dict[str, Any] | None:
+    """A server's row about the database, from the first remote that answers."""
+    *others, last = remotes
+    for remote in others:
+        with suppress(ToolError):
+            return _server_row(client, remote, place.database)
+    return _server_row(client, last, place.database)
 
 
 def _members(place: Place, client: ClientTool, raft: RaftStatus) -> tuple[Member, ...]:
@@ -246,10 +260,10 @@ def _joining(raft: RaftStatus) -> Member:
 
 
 def _member(place: Place, client: ClientTool, raft: RaftStatus, server: RaftServer) -> Member:
-    remote = place.remote if server.itself else client_remote(place, server)
+    remotes = client_remotes(place, server, client)
     host = host_of(server.address)
     try:
-        row = _server_row(client, remote, place.database)
+        row = _first_row(place, client, (place.remote,) if server.itself else remotes)
     except ToolError as error:
         return Member(host, server.sid, UNREACHABLE, server.itself, message=str(error))
     if row is None:
@@ -268,7 +282,7 @@ def _member(place: Place, client: ClientTool, raft: RaftStatus, server: RaftServ
         clients=_sessions(place) if server.itself else None,
         size=_size(place) if server.itself else None,
         schema=schema_version(row["schema"]),
-        certificate_expires=_expiry(client, client_remote(place, server)),
+        certificate_expires=_expiry(client, remotes[-1]),
     )
 
 

@@ -38,12 +38,14 @@ class Answer:
         cid: the cluster's id, if it is a member of one.
         sid: its own id, if its database is clustered.
         detail: for people: why there is no answer, or what it has instead.
+        connected: whether it is in contact with a majority of its cluster.
     """
 
     has: Has
     cid: str = ""
     sid: str = ""
     detail: str = ""
+    connected: bool = True
 
 
 SILENCE = Answer(Has.SILENT)

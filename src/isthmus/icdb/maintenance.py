@@ -6,12 +6,13 @@ thing to one database, waits until the cluster has it, and is safe to repeat.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from isthmus.icdb.client_tool import ClientTool, ToolError, tool
 from isthmus.icdb.cluster_status import (
     Place,
-    client_remote,
+    client_remotes,
     host_of,
     refused,
     schema_version,
@@ -123,11 +124,11 @@ def find_member(raft: RaftStatus, target: str) -> RaftServer | None:
 
 def answers(place: Place, server: RaftServer, client: ClientTool) -> bool:
     """Whether a member's server is there."""
-    try:
-        client.query(client_remote(place, server), "_Server")
-    except ToolError:
-        return False
-    return True
+    for remote in client_remotes(place, server, client):
+        with suppress(ToolError):
+            client.query(remote, "_Server")
+            return True
+    return False
 
 
 def kick(place: Place, server: RaftServer, limit: float) -> None:

@@ -138,7 +138,7 @@ def read_rows(database: Database, rows: Iterable[Mapping[str, Any]]) -> Answer:
     cid, sid = _optional(row["cid"]), _optional(row["sid"])
     if row["schema"] == ["set", []] or cid in {"", _NO_ID}:
         return Answer(Has.NOTHING, sid=sid)
-    return Answer(Has.CLUSTER, cid, sid)
+    return Answer(Has.CLUSTER, cid, sid, connected=bool(row["connected"]))
 
 
 def _optional(value: Any) -> str:
@@ -151,9 +151,9 @@ def _why(error: BaseException) -> str:
         return f"its name cannot be resolved: {error.strerror}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)
+    said = error.strerror if isinstance(error, OSError) else ""
+    # Who is spoken to by TLS and speaks none closes the connection without a word.
+    return said or str(error) or "the connection was closed, as by one without TLS"
 
 
 __all__ = ["SELECT", "SILENCE", "TIMEOUT", "ask_all", "read_rows"]

@@ -6,7 +6,7 @@ be taken over as it is.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import PurePath
 
@@ -63,6 +63,7 @@ class Server:
         files: where its files are.
         raft_port: TCP port for the other members of its cluster.
         tls: what it shows clients and members, who must show the same; None for plain TCP.
+        from_clear_text: whether members that still talk in clear text are to talk by TLS.
     """
 
     database: Database
@@ -72,6 +73,7 @@ class Server:
     files: Files
     raft_port: int
     tls: TlsFiles | None = None
+    from_clear_text: bool = False
 
     @property
     def name(self) -> str:
@@ -126,6 +128,12 @@ class Server:
     def raft_address(self, host: str) -> str:
         """A member's address for Raft, e.g. "tcp:192.0.2.1:6647": part of its identity."""
         return f"{self.method}:{bracketed(host)}:{self.raft_port}"
+
+    def raft_addresses(self, host: str) -> tuple[str, ...]:
+        """Those at which a member may be: its own, and the one in clear text that it had before."""
+        address = self.raft_address(host)
+        before = (f"tcp:{bracketed(host)}:{self.raft_port}",) if self.from_clear_text else ()
+        return (address, *before)
 
     @property
     def connect_to(self) -> IPv4Address | IPv6Address:
@@ -216,9 +224,15 @@ def make_plan(  # noqa: PLR0913, PLR0917 - as many as a plan has parts
     )
 
 
+def go_over(plan: Plan) -> Plan:
+    """The same plan, but members that still talk in clear text go over to TLS."""
+    nb, sb = (replace(server, from_clear_text=True) for server in plan.servers)
+    return replace(plan, nb=nb, sb=sb)
+
+
 def plan_problems(plan: Plan) -> list[Problem]:
     """What can be seen to be wrong with a plan before anything is touched."""
-    problems = [*_port_problems(plan), *_clear_text(plan)]
+    problems = [*_port_problems(plan), *_clear_text(plan), *_no_certificates(plan)]
     longest = max(len(bytes_of(server.socket)) for server in plan.servers)
     if longest > SOCKET_PATH_LIMIT:
         problems.append(
@@ -272,6 +286,17 @@ def _clear_text(plan: Plan) -> Iterable[Problem]:
                 " (or ENABLE_SSL=false)",
             )
             return
+
+
+def _no_certificates(plan: Plan) -> Iterable[Problem]:
+    if plan.nb.from_clear_text and plan.nb.tls is None:
+        yield Problem(
+            object="IC databases",
+            key="--from-clear-text",
+            value="",
+            message="says that members are to talk by TLS, and there are no certificates",
+            remedy="give --tls-dir too (`isthmus pki` makes the files)",
+        )
 
 
 def is_loopback(host: str) -> bool:

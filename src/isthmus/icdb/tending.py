@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 from isthmus.icdb import founding
 from isthmus.icdb.cluster_files import Holds, found, join
+from isthmus.icdb.crossing import Crossing, GoOver
 from isthmus.icdb.founding import Answer, Found, Has, Join
 from isthmus.icdb.maintenance import older
 from isthmus.icdb.members import Membership, host_of
@@ -73,6 +74,10 @@ class Restart:
     """Start the server again: it has failed to write, and does not try again by itself."""
 
 
+Decision: TypeAlias = Found | Join | Restart | GoOver
+"""What is to be done with the server stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Local:
     """What the local server says of its database."""
@@ -103,9 +108,10 @@ class Tender:
         self._wake = wake
         self._reasons = Reasons(server.database)
         self._restarted = float("-inf")
+        self._crossing = Crossing(server, membership, self._control)
         self._installed = version_of(Path(server.schema).read_text(encoding="utf-8"))
 
-    def step(self) -> Found | Join | Restart | None:
+    def step(self) -> Decision | None:
         """See how things are.
 
         Returns:
@@ -115,6 +121,8 @@ class Tender:
             return self._found()
         local = self._local()
         self.ready = local.answer.has is Has.CLUSTER and local.connected
+        if self._crossing.has_left(local.answer):
+            return GoOver()
         if local.answer.has is Has.CLUSTER:
             self.holds = Holds.MEMBER
         raft = self._raft() if local.answer.has is Has.CLUSTER else None
@@ -125,7 +133,13 @@ class Tender:
         servers = raft.servers if raft is not None and self.ready else ()
         if local.leads:
             self._put_out_old_selves(servers)
-        self._reasons.update(self._problems(local, servers), now)
+        problems = self._problems(local, servers)
+        if raft is not None and self.ready:
+            crossed = self._crossing.step(raft, self._ask_others)
+            if isinstance(crossed, GoOver):
+                return crossed
+            problems += crossed
+        self._reasons.update(problems, now)
         return None
 
     @property
@@ -138,7 +152,7 @@ class Tender:
             return (self.server.database_file, self.server.waiting_file)
         return (self.server.database_file,)
 
-    def carry_out(self, decision: Found | Join | Restart) -> None:
+    def carry_out(self, decision: Decision) -> None:
         """Make the file that `step` decided on, if any; the server must have ended.
 
         Raises:
@@ -147,6 +161,10 @@ class Tender:
         database = self.server.database
         if isinstance(decision, Restart):
             _log.warning("%s: its server cannot write; starting it again", database)
+            return
+        if isinstance(decision, GoOver):
+            at_once = self._crossing.carry_out()
+            self.holds = Holds.MEMBER if at_once else Holds.JOINING
             return
         Path(self.server.waiting_file).unlink(missing_ok=True)
         if isinstance(decision, Join):

@@ -1,7 +1,8 @@
 """Command lines, addresses and limits of the IC databases' servers."""
 
+from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -12,6 +13,7 @@ from isthmus.icdb.plan import (
     Plan,
     Ports,
     default_dirs,
+    go_over,
     listen_of_member,
     make_plan,
     parse_listen,
@@ -19,6 +21,7 @@ from isthmus.icdb.plan import (
     restart_delay,
 )
 from isthmus.model.problems import Problem
+from isthmus.pki.files import TlsFiles
 
 FILES = Files(PurePath("/data"), PurePath("/run/ic"), PurePath("/schemas"))
 
@@ -126,6 +129,17 @@ def test_clear_text_beyond_this_machine_must_be_asked_for(own: str) -> None:
     assert "--tls-dir" in problem.remedy
     assert "--insecure" in problem.remedy
     assert plan_problems(plan_of_member(own, insecure=True)) == []
+
+
+def test_going_over_to_tls_takes_certificates() -> None:
+    """Without them it is named; with them, a member may be at its old address or its new one."""
+    plan = go_over(plan_of_member("::1"))
+    [problem] = plan_problems(plan)
+    assert "give --tls-dir too" in problem.remedy
+    files = TlsFiles.in_directory(Path("/tls"))
+    nb = replace(plan.nb, tls=files)
+    assert nb.raft_addresses("fd00::2") == ("ssl:[fd00::2]:6647", "tcp:[fd00::2]:6647")
+    assert replace(nb, from_clear_text=False).raft_addresses("b") == ("ssl:b:6647",)
 
 
 @pytest.mark.parametrize("own", ["127.0.0.1", "::1", "localhost"])

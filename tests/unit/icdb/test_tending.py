@@ -33,7 +33,8 @@ def test_the_one_that_answers_is_alive() -> None:
 
 def row(name: str, **columns: object) -> dict[str, object]:
     """A row of `_Server`'s `Database`, as one that joins has it."""
-    joins = {"model": "clustered", "cid": NONE, "sid": ["uuid", SID], "schema": NONE}
+    ids: dict[str, object] = {"cid": NONE, "sid": ["uuid", SID]}
+    joins = {"model": "clustered", **ids, "schema": NONE, "connected": True}
     return {"name": name, **joins, **columns}
 
 

@@ -1,0 +1,127 @@
+"""Takes one member of a running cluster from clear text to TLS, when it is its turn.
+
+Called by `tending`. `to_tls` says when; here a backup is taken, the member leaves, and its file
+is made anew. Invariant: nothing that held data is removed: the file that the member had stays
+beside the new one, and there is a backup besides.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.icdb import backup
+from isthmus.icdb.client_tool import ClientTool, Credentials
+from isthmus.icdb.cluster_files import found, has_left, join, set_aside, stand_alone
+from isthmus.icdb.cluster_status import Place
+from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.founding import Answer, Has
+from isthmus.icdb.members import Membership
+from isthmus.icdb.plan import Server
+from isthmus.icdb.raft_text import RaftStatus
+from isthmus.icdb.rpc import RpcError
+from isthmus.icdb.to_tls import in_the_way, is_clear
+from isthmus.model.problems import Problem
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GoOver:
+    """Join the cluster anew, by TLS: the member has left it, or is the only one in it."""
+
+
+class Crossing:
+    """One member's way from clear text to TLS.
+
+    Args:
+        server: nothing happens unless it is to go over, and its file is from before.
+        membership: all members.
+        control: has the server carry out a command on its database.
+    """
+
+    def __init__(
+        self, server: Server, membership: Membership, control: Callable[[str], str]
+    ) -> None:
+        self._server = server
+        self._membership = membership
+        self._control = control
+        self._cid = ""
+        self._leaving = False
+
+    def has_left(self, answer: Answer) -> bool:
+        """Whether the server is out of the cluster, by what it says of its database."""
+        gone = self._leaving and answer.has in {Has.OTHER, Has.SILENT}
+        return gone and has_left(self._server)
+
+    def step(
+        self, raft: RaftStatus, ask_others: Callable[[], Mapping[str, Answer]]
+    ) -> GoOver | list[Problem]:
+        """Go on, if the member is still reached in clear text.
+
+        Args:
+            raft: what the server says of its cluster.
+            ask_others: asks all other members by TLS.
+
+        Returns:
+            what is to be done with the server stopped, or what is in the way.
+        """
+        wanted = self._server.from_clear_text and is_clear(raft.address)
+        if self._leaving or not wanted:
+            return []
+        database = self._server.database
+        others = ask_others()
+        reasons = in_the_way(database, self._membership, raft.servers, others)
+        if reasons is None or reasons:
+            return reasons or []
+        try:
+            self._back_up()
+        except IcDbError as error:
+            return list(error.problems)
+        if not self._membership.others:
+            return GoOver()
+        try:
+            self._control("cluster/leave")
+        except (OSError, RpcError) as error:
+            _log.warning("%s: cannot leave the cluster: %s", database, error)
+            return []
+        self._cid, self._leaving = raft.cid, True
+        _log.info("%s: leaving, to join again by TLS", database)
+        return []
+
+    def carry_out(self) -> bool:
+        """Make the file anew; the server must have ended.
+
+        Returns:
+            whether it is a member's at once, and need not be admitted.
+
+        Raises:
+            IcDbError: it cannot be made.
+        """
+        self._leaving = False
+        if not self._membership.others:
+            stand_alone(self._server)
+            found(self._server, self._membership)
+            return True
+        kept = set_aside(self._server, "clear-text")
+        join(self._server, self._membership, self._cid or None, self._membership.others)
+        database = self._server.database
+        _log.info("%s: joining again by TLS; the file from before is %s", database, kept)
+        return False
+
+    def _back_up(self) -> None:
+        server, tls = self._server, self._server.tls
+        files = server.files
+        dirs = (Path(files.data_dir), Path(files.run_dir), Path(files.schema_dir))
+        place = Place(server.short, server.port, *dirs)
+        credentials = Credentials()
+        if tls is not None:
+            paths = (tls.private_key, tls.certificate, tls.ca_cert)
+            credentials = Credentials(*map(str, paths))
+        now = time.gmtime()
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
+        taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
+        file = Path(files.data_dir) / f"before-tls-{server.short}-{stamp}.tar.gz"
+        backup.take([place], ClientTool(credentials=credentials), file, taken, replace=True)
+        _log.info("%s: backed up into %s", server.database, file)
