@@ -60,6 +60,11 @@ test-live-edits: setup ## count the packets that live edits lose, 2 min (RECORD=
 	@$(SUDO) env ISTHMUS_REQUIRE_ALL=1 $(if $(RECORD),ISTHMUS_RECORD_LIVE_EDITS=1) PYTHONDONTWRITEBYTECODE=1 \
 	    $(BIN)/pytest -q -p no:cacheprovider tests/lab/test_live_edits.py
 
+.PHONY: test-icdb-orders
+test-icdb-orders: setup ## start IC databases in all orders, 2,860 clusters, record the result; 4 h
+	@$(SUDO) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m icdb.orders --record \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: test-container
 test-container: setup ## carry out the container file in a Debian directory, and run what it makes; 5 min
 	@$(SUDO) env ISTHMUS_CONTAINER=1 PYTHONDONTWRITEBYTECODE=1 \

@@ -15,11 +15,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
 from isthmus.icdb.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
+from isthmus.icdb.rpc import Client
 from isthmus_lab import commands, netns, processes
 from isthmus_lab.lab import Lab
 from isthmus_lab.names import FABRIC, NETNS_DIR, TAG, Places, state_base
@@ -127,6 +128,17 @@ class IcNet(Members):
         said = self.run("ovsdb-client", "--timeout=20", *anyone, "transact", remotes, text)
         results: list[dict[str, Any]] = json.loads(said)
         return results
+
+    def served(self, short: str, member: Member) -> set[str]:
+        """The databases that a member's server has, as a client is told; none without an answer."""
+        try:
+            with (
+                self.inside(),
+                Client.over_tcp(ip_address(member.address), PORTS[short]) as client,
+            ):
+                return {row["name"] for row in client.databases()}
+        except OSError:
+            return set()
 
     def unplug(self, *members: Member) -> None:
         """Take the links of members down."""

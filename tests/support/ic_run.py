@@ -234,13 +234,17 @@ class Members:
             for number, address in enumerate(addresses)
         )
 
-    def complete(self) -> None:
-        """Wait until those that run are ready, and see that they are in one cluster."""
+    def complete(self, limit: float = LIMIT) -> None:
+        """Wait until those that run are ready, and see that they are in one cluster.
+
+        Args:
+            limit: seconds for each to become so.
+        """
         running = [member for member in self.all if member.running]
-        wait_until(lambda: all(member.ready for member in running), "all are ready", LIMIT)
+        wait_until(lambda: all(member.ready for member in running), "all are ready", limit)
         for short in DATABASES:
             for member in running:
-                wait_until(partial(member.serves, short), f"{member.address} serves {short}", LIMIT)
+                wait_until(partial(member.serves, short), f"{member.address} serves {short}", limit)
             assert len({member.cid(short) for member in running}) == 1
             self.leader(short)
 
