@@ -34,6 +34,11 @@ how much longer an outage, or the election of a Raft leader, lasts for us."""
 DEFAULT_PROBE = 5000
 """Milliseconds between keepalive probes, except on unix sockets, which need none."""
 
+CLUSTER_PROBE = 1000
+"""The same for IC databases with several members: one that is cut off or hangs is given up after
+two intervals, and another one can be asked. They are small; a server of NB or SB may well be busy
+for longer, and would be left by all its clients at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -130,7 +135,8 @@ class Session:
             self.kinds = tuple(kind for kind in ROW_TYPES if kind.DATABASE is self.database)
         tls.assign(self.database, _split(self.remote))
         if not self._bad_remotes():
-            self._schema = _SchemaRequest(self.database, self.remote, self.probe_interval)
+            interval = self._interval(self.probe_interval)
+            self._schema = _SchemaRequest(self.database, self.remote, interval)
 
     @property
     def synced(self) -> bool:
@@ -242,10 +248,8 @@ class Session:
         self.probe_interval = milliseconds
         part = self._replica or self._schema
         if part is not None:
-            if milliseconds is None:
-                probed = ovs.stream.stream_or_pstream_needs_probes(_split(self.remote)[0])
-                milliseconds = DEFAULT_PROBE if probed else 0
-            part._session.reconnect.set_probe_interval(milliseconds)  # noqa: SLF001 - ours
+            interval = self._interval(milliseconds)
+            part._session.reconnect.set_probe_interval(interval)  # noqa: SLF001 - ours
 
     def close(self) -> None:
         """Give the connection up; a lock is released by the server."""
@@ -261,13 +265,23 @@ class Session:
         methods = CONNECTION_METHODS if tls.configured(self.database) else CONNECTION_METHODS[:2]
         return [remote for remote in remotes if not remote.startswith(methods)]
 
+    def _interval(self, milliseconds: int | None) -> int:
+        """Milliseconds between probes: those that are asked for, or the default."""
+        remotes = _split(self.remote)
+        if milliseconds is not None:
+            return milliseconds
+        if not ovs.stream.stream_or_pstream_needs_probes(remotes[0]):
+            return 0
+        shared = self.database in {Database.IC_NB, Database.IC_SB}
+        return CLUSTER_PROBE if shared and len(remotes) > 1 else DEFAULT_PROBE
+
     def _start(self, schema: Json) -> None:
         self.generation += 1
-        self._replica = Replica(self.database, self.remote, schema, self.kinds, self.probe_interval)
+        interval = self._interval(self.probe_interval)
+        self._replica = Replica(self.database, self.remote, schema, self.kinds, interval)
         _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
-        if self.probe_interval is not None:
-            # Given to its constructor, it would not count on unix sockets.
-            self.set_probe_interval(self.probe_interval)
+        # Given to its constructor, it would not count on unix sockets.
+        self.set_probe_interval(self.probe_interval)
         self.want_lock(self._lock_wanted)
 
 
