@@ -1,0 +1,218 @@
+"""Carries faults out on the members of a real cluster, and undoes them.
+
+Called by `play`, from the main thread alone: members end with the thread that started them.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from chaos.plan import CLIENTS, Fault, Kind
+from isthmus.icdb.process import STOP_LIMIT
+from support.ic_net import IcNet
+from support.ic_run import DATABASES, ISTHMUS, Member
+
+_PATIENCE = 3 * STOP_LIMIT
+"""Seconds for a command on a member that may not get an answer."""
+
+
+class Field:
+    """The members, and what is wrong with them at the moment.
+
+    Args:
+        net: the members.
+
+    Attributes:
+        hit: for each server, when it was last hit (seconds, monotonic).
+        frozen: servers that hang, with their process ids.
+        surprises: members that ended though nobody ended them, in sentences.
+    """
+
+    def __init__(self, net: IcNet) -> None:
+        self.net = net
+        self.hit: dict[tuple[int, str], float] = {}
+        self.frozen: dict[tuple[int, str], int] = {}
+        self.surprises: list[str] = []
+        self._down: set[int] = set()
+        self._cut_off: frozenset[int] = frozenset()
+        self._network_fault: Fault | None = None
+
+    @property
+    def running(self) -> frozenset[int]:
+        """Members that have been started."""
+        return frozenset(range(len(self.net.all))) - self._down
+
+    @property
+    def parted(self) -> bool:
+        """Whether something is wrong with the network."""
+        return self._network_fault is not None
+
+    @property
+    def reached(self) -> frozenset[int]:
+        """Members that the clients and each other of these reach."""
+        return frozenset(range(len(self.net.all))) - self._cut_off
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is left to undo."""
+        return not (self._down or self.frozen or self.parted)
+
+    def apply(self, fault: Fault) -> Callable[[], None]:
+        """Have a fault happen; what undoes it."""
+        members = [m for m in fault.members if m != CLIENTS]
+        match fault.kind:
+            case Kind.KILL_SERVER:
+                return self._kill_server(members[0], fault.short)
+            case Kind.KILL_MEMBER | Kind.KILL_ALL:
+                return self._end(members, self._kill)
+            case Kind.STOP:
+                return self._end(members, self._stop)
+            case Kind.RESTART:
+                self._end(members, self._stop)()
+            case Kind.WIPE:
+                self._end(members, self._wipe)()
+            case Kind.FREEZE:
+                return self._freeze(members[0], fault.short)
+            case Kind.MOVE:
+                self._move(members[0])
+            case Kind.UNPLUG | Kind.SPLIT | Kind.ONE_WAY:
+                return self._part(fault, members)
+        return _nothing
+
+    def look(self) -> None:
+        """Take note of members that have ended by themselves, and start them again."""
+        for number in sorted(self.running):
+            member = self.net.all[number]
+            if not member.running:
+                said = member.log.read_text(errors="replace").splitlines()[-3:]
+                self.surprises.append(f"m{number} ended by itself: {' / '.join(said)}")
+                self._start([number])
+
+    def _kill_server(self, number: int, short: str) -> Callable[[], None]:
+        pid = self._server(number, short)
+        if pid is not None:
+            self._note([number])
+            _signal(pid, signal.SIGKILL)
+        return _nothing
+
+    def _end(self, numbers: Iterable[int], how: Callable[[Member], None]) -> Callable[[], None]:
+        ended = [number for number in numbers if self.net.all[number].running]
+        for number in ended:
+            self._down.add(number)
+            self._note([number])
+            how(self.net.all[number])
+            for short in DATABASES:
+                self.frozen.pop((number, short), None)
+        return lambda: self._start(ended)
+
+    def _start(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if not self.net.all[number].running:
+                self._note([number])
+                self.net.all[number].start()
+            self._down.discard(number)
+
+    @staticmethod
+    def _kill(member: Member) -> None:
+        with suppress(ProcessLookupError):  # A server that is just being started again.
+            member.kill()
+            return
+        member.stop(signal.SIGKILL)
+
+    def _wipe(self, member: Member) -> None:
+        self._kill(member)
+        member.wipe()
+
+    def _stop(self, member: Member) -> None:
+        status = member.stop()
+        # Before it has begun to listen to signals, one ends it.
+        if status not in {0, -signal.SIGTERM}:
+            said = member.log.read_text(errors="replace").splitlines()[-3:]
+            self.surprises.append(f"{member.address} stopped with {status}: {' / '.join(said)}")
+
+    def _freeze(self, number: int, short: str) -> Callable[[], None]:
+        pid = self._server(number, short)
+        if pid is None:
+            return _nothing
+        self.frozen[number, short] = pid
+        self._note([number])
+        _signal(pid, signal.SIGSTOP)
+
+        def thaw() -> None:
+            if self.frozen.get((number, short)) == pid:
+                del self.frozen[number, short]
+                if self._server(number, short) == pid:
+                    _signal(pid, signal.SIGCONT)
+
+        return thaw
+
+    def _part(self, fault: Fault, members: list[int]) -> Callable[[], None]:
+        self._network_fault = fault
+        found = [self.net.all[number] for number in members]
+        everyone = frozenset(range(len(self.net.all)))
+        match fault.kind:
+            case Kind.UNPLUG:
+                self._cut_off = frozenset(members)
+                self.net.unplug(*found)
+            case Kind.SPLIT:
+                with_clients = CLIENTS in fault.members
+                self._cut_off = everyone - set(members) if with_clients else frozenset(members)
+                self.net.split([*found, None] if with_clients else found)
+            case _:
+                sender, receiver = found
+                self._cut_off = frozenset(members[:1])
+                self._route("add", sender, receiver)
+
+        def mend() -> None:
+            if self._network_fault is fault:
+                if fault.kind is Kind.ONE_WAY:
+                    self._route("del", *found)
+                self.net.heal()
+                self._network_fault, self._cut_off = None, frozenset()
+
+        return mend
+
+    def _route(self, verb: str, sender: Member, receiver: Member) -> None:
+        """What one sends to the other is lost; the other way it arrives."""
+        self.net.run("ip", "route", verb, "blackhole", f"{receiver.address}/32", at=sender)
+
+    def _move(self, number: int) -> None:
+        member = self.net.all[number]
+        dirs = (f"--data-dir={member.data}", f"--run-dir={member.run_dir}")
+        # It may be refused, or find no leader to move, in the middle of other faults.
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                [str(ISTHMUS), "ic-db", "move-leader", *dirs],
+                capture_output=True, check=False, timeout=_PATIENCE,
+            )  # fmt: skip
+
+    def _server(self, number: int, short: str) -> int | None:
+        """The process of a server; None if there is none at the moment."""
+        member = self.net.all[number]
+        if not member.running:
+            return None
+        with suppress(FileNotFoundError, ValueError):
+            pid = member.server_pid(short)
+            # After its death its number may be somebody else's.
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            if int(stat.rpartition(")")[2].split()[1]) == member.pid:
+                return pid
+        return None
+
+    def _note(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            for short in DATABASES:
+                self.hit[number, short] = time.monotonic()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _nothing() -> None:
+    """Nothing is left to undo."""

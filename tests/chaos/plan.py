@@ -1,0 +1,201 @@
+"""Which fault comes next: a choice by chance among those that make sense at the moment. Pure.
+
+Called by `play`. The n-th choice depends on the seed, on n and on how the cluster fares, and on no
+choice before: a run that is repeated with its seed meets the same faults in the same order, as far
+as elections end alike.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+
+RECKLESS = 0.15
+"""Of all faults, the part that may take the majority away."""
+
+CLIENTS = -1
+"""The clients' host, in a group of members."""
+
+
+class Kind(Enum):
+    """What happens."""
+
+    KILL_SERVER = "kill of a server"
+    KILL_MEMBER = "kill of a member"
+    KILL_ALL = "kill of all members"
+    STOP = "stop"
+    RESTART = "restart"
+    FREEZE = "server that hangs"
+    UNPLUG = "link down"
+    SPLIT = "partition"
+    ONE_WAY = "one-way loss"
+    MOVE = "leadership moved"
+    WIPE = "disk lost"
+
+
+WEIGHTS = {
+    Kind.KILL_SERVER: 20,
+    Kind.KILL_MEMBER: 15,
+    Kind.KILL_ALL: 1,
+    Kind.STOP: 8,
+    Kind.RESTART: 8,
+    Kind.FREEZE: 12,
+    Kind.UNPLUG: 8,
+    Kind.SPLIT: 14,
+    Kind.ONE_WAY: 8,
+    Kind.MOVE: 4,
+    Kind.WIPE: 8,
+}
+
+DURATIONS = {
+    Kind.KILL_MEMBER: (0.2, 4.0),
+    Kind.KILL_ALL: (0.2, 1.0),
+    Kind.STOP: (0.2, 4.0),
+    Kind.FREEZE: (0.5, 7.0),
+    Kind.UNPLUG: (0.5, 6.0),
+    Kind.SPLIT: (0.5, 7.0),
+    Kind.ONE_WAY: (0.5, 7.0),
+}
+"""Seconds until it is undone; nothing is left to undo of the others."""
+
+PAUSE = (0.1, 2.0)
+"""Seconds to the next fault."""
+
+_NETWORK = frozenset({Kind.UNPLUG, Kind.SPLIT, Kind.ONE_WAY})
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the cluster fares.
+
+    Args:
+        size: the number of members.
+        sound: those that run, and are reached by clients and by each other.
+        running: those that have been started, whether they answer or not.
+        frozen: those of which a server hangs.
+        parted: whether something is wrong with the network.
+        leaders: who leads each database, as far as known.
+        complete: whether all is well, and every member that lost its disk is admitted again.
+    """
+
+    size: int
+    sound: frozenset[int]
+    running: frozenset[int]
+    frozen: frozenset[int]
+    parted: bool
+    leaders: Mapping[str, int]
+    complete: bool
+
+    @property
+    def majority(self) -> int:
+        """How many members can write."""
+        return self.size // 2 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault.
+
+    Args:
+        kind: of what kind.
+        members: those that it hits; of a one-way loss, the sender and the receiver; of a
+            partition, one side, with `CLIENTS` if the clients are on it.
+        short: the database whose server it hits, if one.
+        duration: seconds until it is undone; None if nothing is left to undo.
+        pause: seconds to the next fault.
+    """
+
+    kind: Kind
+    members: tuple[int, ...]
+    short: str
+    duration: float | None
+    pause: float
+
+    def __str__(self) -> str:
+        whom = ", ".join("clients" if m == CLIENTS else f"m{m}" for m in self.members)
+        return " ".join(filter(None, (self.kind.value, self.short, whom)))
+
+
+def choose(seed: int, number: int, view: View) -> Fault | None:
+    """The fault of that number; None if there is none that makes sense yet.
+
+    Args:
+        seed: the same for a whole run.
+        number: from 0.
+        view: how the cluster fares.
+    """
+    chance = random.Random(f"{seed} {number}")  # noqa: S311 - for variety
+    reckless = chance.random() < RECKLESS
+    kinds = _in_random_order(chance)
+    short = chance.choice(("nb", "sb"))
+    order = chance.sample(range(view.size), view.size)
+    if chance.random() < 0.4:  # Where it hurts.
+        leaders = [view.leaders[short]] if short in view.leaders else []
+        order = [*leaders, *(member for member in order if member not in leaders)]
+    pause, stretch = chance.uniform(*PAUSE), chance.random()
+    for place, kind in enumerate(kinds):
+        if kind is Kind.MOVE and place:
+            continue  # It is always possible, and would take the place of all that is not yet.
+        for members in _targets(kind, order, view, chance):
+            if not reckless and not _keeps_majority(kind, members, view):
+                continue
+            named = short if kind in {Kind.KILL_SERVER, Kind.FREEZE} else ""
+            return Fault(kind, members, named, _duration(kind, stretch), pause)
+    return None
+
+
+def _in_random_order(chance: random.Random) -> list[Kind]:
+    """All kinds, those of greater weight more likely first."""
+    return sorted(Kind, key=lambda kind: chance.random() ** (1 / WEIGHTS[kind]), reverse=True)
+
+
+def _duration(kind: Kind, stretch: float) -> float | None:
+    if kind not in DURATIONS:
+        return None
+    least, most = DURATIONS[kind]
+    return least + stretch**2 * (most - least)  # More short ones than long ones.
+
+
+def _targets(
+    kind: Kind, order: list[int], view: View, chance: random.Random
+) -> Iterator[tuple[int, ...]]:
+    """Whom a kind of fault can hit now, in this order."""
+    if kind in _NETWORK and view.parted:
+        return
+    if kind is Kind.WIPE and not view.complete:
+        # Raft survives the loss of a disk as long as the others have what was acknowledged.
+        return
+    if kind is Kind.KILL_ALL:
+        if view.running:
+            yield tuple(sorted(view.running))
+    elif kind is Kind.SPLIT:
+        yield from _sides(order, view, chance)
+    elif kind is Kind.ONE_WAY:
+        yield from pairwise(order)
+    elif kind is Kind.MOVE:
+        yield from ((member,) for member in order if member in view.leaders.values())
+    else:
+        yield from ((member,) for member in order if member in view.running - view.frozen)
+
+
+def _sides(order: list[int], view: View, chance: random.Random) -> Iterator[tuple[int, ...]]:
+    """The side of a partition without the clients, or with them, or both halves apart."""
+    count = chance.randint(1, view.size - 1)
+    side = tuple(order[:count])
+    if count < view.majority or chance.random() < RECKLESS:
+        yield side
+    else:
+        yield (CLIENTS, *side)
+
+
+def _keeps_majority(kind: Kind, members: tuple[int, ...], view: View) -> bool:
+    if kind is Kind.MOVE:
+        return True
+    if CLIENTS in members:
+        left = view.sound & set(members)
+    elif kind is Kind.ONE_WAY:
+        left = view.sound - set(members[:1])
+    else:
+        left = view.sound - set(members)
+    return len(left) >= view.majority

@@ -1,0 +1,83 @@
+"""The choice of faults: repeatable, and only what makes sense."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from chaos.plan import CLIENTS, RECKLESS, Fault, Kind, View, choose
+
+COUNT = 3000
+
+ALL_WELL = {
+    size: View(
+        size=size,
+        sound=frozenset(range(size)),
+        running=frozenset(range(size)),
+        frozen=frozenset(),
+        parted=False,
+        leaders={"nb": 0, "sb": 1},
+        complete=True,
+    )
+    for size in (3, 5)
+}
+
+
+def faults(view: View, count: int = COUNT) -> list[Fault]:
+    """What is chosen for one seed."""
+    return [fault for n in range(count) if (fault := choose(7, n, view)) is not None]
+
+
+def left(view: View, fault: Fault) -> int:
+    """How many members remain that run, and reach each other and the clients."""
+    hit = set(fault.members)
+    if fault.kind is Kind.MOVE:
+        hit = set()
+    elif CLIENTS in hit:
+        hit = set(range(view.size)) - hit
+    elif fault.kind is Kind.ONE_WAY:
+        hit = {fault.members[0]}
+    return len(view.sound - hit)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_all_kinds_happen(size: int) -> None:
+    """Each kind, against each member; both sides of partitions have the clients at times."""
+    found = faults(ALL_WELL[size])
+    assert {fault.kind for fault in found} == set(Kind)
+    assert {member for fault in found for member in fault.members} == {CLIENTS, *range(size)}
+    assert {fault.short for fault in found} == {"nb", "sb", ""}
+
+
+def test_a_seed_gives_the_same_faults() -> None:
+    """And another seed gives others."""
+    view = ALL_WELL[3]
+    assert faults(view) == faults(view)
+    assert [choose(8, n, view) for n in range(COUNT)] != faults(view)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_most_faults_leave_a_majority(size: int) -> None:
+    """Where one more may not fall, few do; where none is left, few more happen."""
+    view = replace(ALL_WELL[size], complete=False)
+    barely = replace(view, sound=frozenset(range(view.majority)))
+    found = Counter(left(barely, fault) >= view.majority for fault in faults(barely))
+    assert 0 < found[False] < 2 * RECKLESS * COUNT
+    one_left = replace(view, sound=frozenset([0]))
+    reckless = [fault for fault in faults(one_left) if fault.kind is not Kind.MOVE]
+    assert 0 < len(reckless) < 2 * RECKLESS * COUNT
+
+
+def test_a_disk_is_lost_only_when_all_is_well() -> None:
+    """Otherwise what was acknowledged might be on no other."""
+    view = replace(ALL_WELL[3], complete=False)
+    assert Kind.WIPE not in {fault.kind for fault in faults(view)}
+
+
+def test_one_fault_of_the_network_at_a_time() -> None:
+    """And none against members that are down or hang already."""
+    view = replace(ALL_WELL[3], parted=True, running=frozenset([0, 1]), frozen=frozenset([1]))
+    found = faults(view)
+    assert not {fault.kind for fault in found} & {Kind.SPLIT, Kind.UNPLUG, Kind.ONE_WAY}
+    alone = [fault for fault in found if fault.kind not in {Kind.MOVE, Kind.KILL_ALL}]
+    assert {fault.members for fault in alone} == {(0,)}
