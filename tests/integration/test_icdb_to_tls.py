@@ -12,6 +12,7 @@ from isthmus.pki.certificates import KeyPair, Kind, Wish, new_authority
 from support.certificates import NOW, install
 from support.ic_run import DATABASES, LIMIT, Member, Members, members
 from support.ic_writers import Writers
+from support.ic_zone import zone_on
 from support.ovn import wait_until
 
 pytestmark = pytest.mark.ovn
@@ -61,25 +62,77 @@ def remotes(found: Members, *methods: str) -> str:
     )
 
 
-def test_members_go_over_one_after_the_other(three: Members, authority: KeyPair) -> None:
-    """Each is restarted once; then all rows are there, by TLS alone, in the same cluster."""
+def test_members_go_over_one_after_the_other(
+    tmp_path: Path, three: Members, authority: KeyPair
+) -> None:
+    """Each is restarted once; then all rows are there, by TLS alone, in the same cluster, and a
+    zone has kept all routes, also while it was not told yet."""
     cids = {short: three.all[0].cid(short) for short in DATABASES}
-    client = install(three.all[0].directory / "client", authority, Wish(Kind.ZONE, "az1"))
-    with Writers(remotes(three, "tcp", "ssl"), client) as writers:
-        for member in three.all:
-            writers.more(2)
-            member.stop()
-            member.start(*tls_flags(member, authority))
+    client = install(tmp_path / "client", authority, Wish(Kind.ZONE, "az1"))
+    with zone_on(tmp_path / "zone", three) as (zone, ic):
+        zone.start()
+        wait_until(lambda: zone.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
+        routes = zone.routes()
+        with Writers(remotes(three, "tcp", "ssl"), client) as writers:
+            for member in three.all:
+                writers.more(2)
+                member.stop()
+                member.start(*tls_flags(member, authority))
+                three.complete()
+            for member in three.all:
+                for short in DATABASES:
+                    what = f"{member.address} has all by TLS"
+                    wait_until(partial(all_by_tls, member, short), what, LIMIT)
             three.complete()
-        for member in three.all:
-            for short in DATABASES:
-                what = f"{member.address} has all by TLS"
-                wait_until(partial(all_by_tls, member, short), what, LIMIT)
-        three.complete()
-        writers.more(2)
+            writers.more(2)
+        assert zone.routes() == routes
+        zone.servers.stop("run")
+        zone.start("run", f"--manifests={zone.manifests}", f"--ic-tls-dir={tmp_path / 'client'}")
+        ic.advertise("10.9.0.0/16")
+        wait_until(lambda: "10.9.0.0/16" in zone.learned(), "it hears of a new one")
+        assert zone.deleted_routes() == 0
     for member in three.all:
         assert member.switches().keys() >= writers.committed
         for short in DATABASES:
             assert member.cid(short) == cids[short]
             assert list(member.data.glob(f"ovn_ic_{short}_db.clear-text-*.db"))
             assert list(member.data.glob(f"before-tls-{short}-*.tar.gz"))
+
+
+def test_a_restart_half_way_does_no_harm(three: Members, authority: KeyPair) -> None:
+    """Members that are killed while they go over are in the cluster in the end, with all rows."""
+    three.all[0].add_switch("kept")
+    three.stop()
+    for member in three.all:
+        member.flags = tls_flags(member, authority)
+        member.start()
+    leaves, joins = "leaving, to join again by TLS", "joining again by TLS"
+    founder, second, third = three.all
+    for member, moment in ((second, leaves), (third, joins), (founder, leaves), (founder, joins)):
+        member.says(moment)
+        member.kill()
+        member.start()
+    for member in three.all:
+        for short in DATABASES:
+            wait_until(partial(all_by_tls, member, short), "all by TLS", LIMIT)
+    three.complete()
+    assert all("kept" in member.switches() for member in three.all)
+
+
+def test_a_single_member_goes_over(tmp_path: Path, authority: KeyPair) -> None:
+    """Nobody could admit it anew: its rows become those of a new cluster, ids and all."""
+    with members(tmp_path, HOSTS[0]) as one:
+        [member] = one.all
+        member.start()
+        one.complete()
+        member.add_switch("kept")
+        before = member.switches()
+        member.stop()
+        said = member.refused(tls_flags(member, authority)[0])
+        assert "members are to talk by ssl" in said
+        assert "--from-clear-text" in said
+        member.start(*tls_flags(member, authority))
+        for short in DATABASES:
+            wait_until(partial(all_by_tls, member, short, 1), "by TLS", LIMIT)
+        one.complete()
+        assert member.switches() == before

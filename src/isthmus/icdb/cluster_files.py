@@ -5,6 +5,7 @@ complete or not at all.
 """
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from isthmus.icdb.members import Membership, host_of
 from isthmus.icdb.plan import Server
 from isthmus.icdb.storage import bad_file, check_standalone, judge_damage, said, tool
 from isthmus.model.problems import Problem
+
+_log = logging.getLogger(__name__)
 
 
 class Holds(Enum):
@@ -115,10 +118,11 @@ def has_left(server: Server) -> bool:
     return _LEFT in tool("check-cluster", server.database_file).stdout
 
 
-def set_aside(server: Server, why: str) -> Path:
-    """Keep the server's file under another name; where that is."""
+def set_aside(server: Server) -> None:
+    """Keep the file of a server that has left, to join again by TLS, under another name."""
     file = Path(server.database_file)
-    return file.rename(_kept_name(file, why))
+    kept = file.rename(_kept_name(file, "clear-text"))
+    _log.info("%s: joining again by TLS; the file from before is %s", server.database, kept)
 
 
 def stand_alone(server: Server) -> None:
@@ -153,7 +157,7 @@ def _inspect(server: Server, membership: Membership) -> Holds:
     if _LEFT in checked.stdout:
         if server.from_clear_text and in_clear_text(server):
             # It was interrupted on its way from clear text to TLS.
-            set_aside(server, "clear-text")
+            set_aside(server)
             return Holds.NOTHING
         raise IcDbError(bad_file(server, "has left its cluster, or was put out of it", _READMITTED))
     if b"has not joined the cluster" in checked.stdout:

@@ -6,22 +6,22 @@ those of the others over OVSDB, from the database `_Server` that every server ha
 """
 
 import json
-import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from isthmus.icdb.client_tool import ClientTool, ToolError
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
+from isthmus.icdb.shown import Shown, shown_by
+from isthmus.icdb.weaknesses import clear_text, ending
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.control import CommandFailedError, ask
-from isthmus.ovsdb.tls import Tls
 
 UNREACHABLE = "unreachable"
 STANDALONE = "standalone"
@@ -107,6 +107,7 @@ class Member:
         size: of the database's file, in bytes.
         schema: its version.
         certificate_expires: as OpenSSL writes it.
+        certificate_fault: why its certificate is not accepted; empty if it is.
         message: why it cannot be asked; empty if it can.
     """
 
@@ -123,6 +124,7 @@ class Member:
     size: int | None = None
     schema: str = ""
     certificate_expires: str = ""
+    certificate_fault: str = ""
     message: str = ""
 
 
@@ -163,7 +165,7 @@ def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
     if row["model"] != "clustered":
         member = _standalone(place, row)
         problems = () if row["connected"] else ("the database is not connected to its storage",)
-        weak = _clear_text(remotes)
+        weak = clear_text(remotes)
         return DatabaseStatus(place.database, STANDALONE, "", (member,), problems, weak)
     raft = place.raft()
     members = _members(place, client, raft)
@@ -173,7 +175,7 @@ def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
         cid=raft.cid,
         members=members,
         problems=tuple(_problems(raft, members)),
-        weaknesses=_clear_text([*remotes, raft.address]),
+        weaknesses=(*clear_text([*remotes, raft.address]), *_ending(members)),
     )
 
 
@@ -262,13 +264,13 @@ def _joining(raft: RaftStatus) -> Member:
 def _member(place: Place, client: ClientTool, raft: RaftStatus, server: RaftServer) -> Member:
     remotes = client_remotes(place, server, client)
     host = host_of(server.address)
+    shown = shown_by(remotes[-1], client.credentials, client.timeout)
     try:
         row = _first_row(place, client, (place.remote,) if server.itself else remotes)
     except ToolError as error:
-        return Member(host, server.sid, UNREACHABLE, server.itself, message=str(error))
+        return _unreachable(server, shown, shown.fault or str(error))
     if row is None:
-        message = "its server does not have the database"
-        return Member(host, server.sid, UNREACHABLE, server.itself, message=message)
+        return _unreachable(server, shown, "its server does not have the database")
     role = "leader" if row["leader"] else "follower"
     return Member(
         address=host,
@@ -282,7 +284,20 @@ def _member(place: Place, client: ClientTool, raft: RaftStatus, server: RaftServ
         clients=_sessions(place) if server.itself else None,
         size=_size(place) if server.itself else None,
         schema=schema_version(row["schema"]),
-        certificate_expires=_expiry(client, remotes[-1]),
+        certificate_expires=shown.expires,
+        certificate_fault=shown.fault,
+    )
+
+
+def _unreachable(server: RaftServer, shown: Shown, message: str) -> Member:
+    return Member(
+        address=host_of(server.address),
+        sid=server.sid,
+        role=UNREACHABLE,
+        local=server.itself,
+        certificate_expires=shown.expires,
+        certificate_fault=shown.fault,
+        message=message,
     )
 
 
@@ -320,35 +335,20 @@ def _problems(raft: RaftStatus, members: Sequence[Member]) -> list[str]:
             found.append(f"member {member.address} is in another cluster, {member.cid}")
         elif not member.connected and not member.local:
             found.append(f"member {member.address} is cut off from the majority")
+        elif member.certificate_fault:
+            found.append(f"member {member.address}: {member.certificate_fault}")
     return found
+
+
+def _ending(members: Sequence[Member]) -> Iterable[str]:
+    now = datetime.now(UTC)
+    for member in members:
+        yield from ending(member.address, member.certificate_expires, now)
 
 
 def _is_majority(members: Sequence[Member]) -> bool:
     answering = sum(member.role != UNREACHABLE for member in members)
     return 2 * answering > len(members)
-
-
-def _clear_text(remotes: Sequence[str]) -> tuple[str, ...]:
-    """Weaknesses: remotes that listen in clear text beyond this machine."""
-    found = []
-    for remote in remotes:
-        method, _, rest = remote.partition(":")
-        if method == "ptcp":
-            host = rest.partition(":")[2] or "0.0.0.0"  # noqa: S104 - what ovsdb-server takes
-        elif method == "tcp":
-            host = host_of(remote)
-        else:
-            continue
-        if not _is_loopback(host):
-            who = "clients" if method == "ptcp" else "members"
-            found.append(f"{who} connect in clear text, without certificates: {remote}")
-    return tuple(found)
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host.strip("[]")).is_loopback
-    return host == "localhost"
 
 
 def _sessions(place: Place) -> int:
@@ -373,22 +373,6 @@ def schema_version(schema: Any) -> str:
 def _optional(value: Any) -> str:
     """An optional UUID: ["uuid", X], or ["set", []]."""
     return value[1] if value[0] == "uuid" else ""
-
-
-def _expiry(client: ClientTool, remote: str) -> str:
-    """When the certificate that a server shows expires; empty without TLS."""
-    files = client.credentials
-    if not remote.startswith("ssl:") or not files.certificate:
-        return ""
-    host, _, port = remote.removeprefix("ssl:").rpartition(":")
-    context = Tls(files.private_key, files.certificate, files.ca_cert).context()
-    with (
-        suppress(OSError),
-        socket.create_connection((host.strip("[]"), int(port)), client.timeout) as plain,
-        context.wrap_socket(plain) as wrapped,
-    ):
-        return str((wrapped.getpeercert() or {}).get("notAfter", ""))
-    return ""
 
 
 def refused(place: Place, error: CommandFailedError) -> Problem:

@@ -104,10 +104,8 @@ class Crossing:
             stand_alone(self._server)
             found(self._server, self._membership)
             return True
-        kept = set_aside(self._server, "clear-text")
+        set_aside(self._server)
         join(self._server, self._membership, self._cid or None, self._membership.others)
-        database = self._server.database
-        _log.info("%s: joining again by TLS; the file from before is %s", database, kept)
         return False
 
     def _back_up(self) -> None:

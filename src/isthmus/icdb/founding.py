@@ -112,9 +112,7 @@ def decide(
 def joining(database: Database, answers: Mapping[str, Answer], founder: str) -> list[Problem]:
     """Why a member that has nothing, and is not the founder, has not been admitted yet."""
     if any(answer.has is Has.CLUSTER for answer in answers.values()):
-        silent = [host for host, answer in answers.items() if answer.has is Has.SILENT]
-        said = f"; silent: {', '.join(silent)}" if silent else ""
-        message = f"the cluster has not admitted this member yet{said}"
+        message = f"the cluster has not admitted this member yet{silence(answers)}"
         return [_problem(database, "", "", message, "have a majority of its members run")]
     answer = answers.get(founder, SILENCE)
     if answer.has is Has.WAITS:
@@ -128,6 +126,16 @@ def joining(database: Database, answers: Mapping[str, Answer], founder: str) -> 
         remedy = "give all members the same --founder (or LEADER_IP), or none"
         return [_problem(database, "--founder", founder, message, remedy)]
     return [_blocks(database, founder, answer)]
+
+
+def silence(answers: Mapping[str, Answer]) -> str:
+    """Who does not answer and why, to be put after a sentence; empty if all do."""
+    silent = [
+        f"{host} ({answer.detail})" if answer.detail else host
+        for host, answer in answers.items()
+        if answer.has is Has.SILENT
+    ]
+    return f"; silent: {', '.join(silent)}" if silent else ""
 
 
 def strangers(database: Database, cid: str, answers: Mapping[str, Answer]) -> list[Problem]:

@@ -1,27 +1,35 @@
-"""Has running servers take up renewed certificates, in whatever order the files were copied.
+"""Has running servers take up renewed certificates, and tells when theirs are about to end.
 
-Called by `supervisor` every second or so. ovsdb-server reads a new pair when it sees that the key
-has changed and then that the certificate has. If the key came first, or stayed the same, it goes
-on with the old pair, until the key's time stamp changes again: that is what is done here.
+Called by `supervisor` every second or so. Files may be copied in whatever order: ovsdb-server
+reads a new pair when it sees that the key has changed and then that the certificate has. If the
+key came first, or stayed the same, it goes on with the old pair, until the key's time stamp changes
+again: that is what is done here.
 """
 
 import datetime
 import os
+import time
 from contextlib import suppress
 
-from isthmus.pki.files import TlsFiles, check_files
+from isthmus.icdb.tending import GRACE, Reasons
+from isthmus.model.problems import Problem
+from isthmus.pki.files import TlsFiles, check_files, expiring
 
 
 class Renewal:
     """Follows one pair of files.
 
     Args:
-        files: what servers were started with.
+        files: what servers were started with; what is wrong with them has been told.
+        every: seconds between looks at files that do not change: time passes for them, too.
     """
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: TlsFiles, every: float = 3600.0) -> None:
         self._files = files
         self._seen = self._stamp()
+        self._reasons = Reasons(files.object)
+        self._every = every
+        self._due = time.monotonic() + every
 
     def look(self) -> bool:
         """Look whether the certificate is another one, and have the servers look at it.
@@ -33,13 +41,24 @@ class Renewal:
             whether there is a new pair.
         """
         stamp = self._stamp()
-        if stamp in {self._seen, None} or check_files(self._files, _now()):
+        changed = stamp not in {self._seen, None}
+        if not changed and time.monotonic() < self._due:
+            return False
+        faults = check_files(self._files, _now(), serves=True)
+        self._tell((*faults, *expiring(self._files, _now())))
+        if not changed or faults:
             return False
         self._seen = stamp
         # A mounted Secret cannot be written to; all its files change at once, which serves as well.
         with suppress(OSError):
             os.utime(self._files.private_key)
         return True
+
+    def _tell(self, problems: tuple[Problem, ...]) -> None:
+        """Have people know; a pair that is being copied is no fault for a moment."""
+        now = time.monotonic()
+        self._reasons.update(problems, now)
+        self._due = now + (GRACE if problems else self._every)
 
     def _stamp(self) -> int | None:
         try:

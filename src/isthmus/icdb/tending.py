@@ -215,10 +215,8 @@ class Tender:
 
     def _out_of_contact(self, cid: str) -> list[Problem]:
         answers = self._ask_others()
-        silent = [host for host, answer in answers.items() if answer.has is Has.SILENT]
         message = "no majority of the members is in contact: nothing can be written"
-        if silent:
-            message += f"; silent: {', '.join(silent)}"
+        message += founding.silence(answers)
         contact = Problem(
             object=f"database {self.server.database}",
             key="",
