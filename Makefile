@@ -65,6 +65,13 @@ test-icdb-orders: setup ## found 2,640 clusters of IC databases, members started
 	@$(SUDO) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m icdb.orders --record \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
+.PHONY: test-icdb-chaos
+test-icdb-chaos: setup ## 1000 random faults on three IC databases and on five, record them; 1.5 h (FAULTS=60 SEED=7)
+	@status=0; for members in 3 5; do \
+	    $(SUDO) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m chaos.run --record \
+	        --members $$members $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) || status=1; \
+	done; exit $$status
+
 .PHONY: test-container
 test-container: setup ## carry out the container file in a Debian directory, and run what it makes; 5 min
 	@$(SUDO) env ISTHMUS_CONTAINER=1 PYTHONDONTWRITEBYTECODE=1 \

@@ -37,7 +37,7 @@ class Kind(Enum):
 WEIGHTS = {
     Kind.KILL_SERVER: 20,
     Kind.KILL_MEMBER: 15,
-    Kind.KILL_ALL: 1,
+    Kind.KILL_ALL: 4,
     Kind.STOP: 8,
     Kind.RESTART: 8,
     Kind.FREEZE: 12,
@@ -45,7 +45,7 @@ WEIGHTS = {
     Kind.SPLIT: 14,
     Kind.ONE_WAY: 8,
     Kind.MOVE: 4,
-    Kind.WIPE: 8,
+    Kind.WIPE: 30,  # Seldom possible.
 }
 
 DURATIONS = {

@@ -4,35 +4,87 @@ Called by `make test-icdb-chaos`; needs root.
 """
 
 import argparse
+import random
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
-from chaos.play import play
+from chaos.history import Outcome
+from chaos.play import CLIENTS, Report, play
 from support.ic_net import ic_net
+from support.ic_results import record, table
+
+OUTPUT = Path(__file__).parents[2] / "test-output/icdb-chaos"
 
 
 def main() -> int:
     """Play the faults that the command line asks for; 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = _arguments()
+    size, faults = arguments.members, arguments.faults
+    seed = random.SystemRandom().randrange(1 << 32) if arguments.seed is None else arguments.seed
+    command = f"python -m chaos.run --members {size} --faults {faults} --seed {seed}"
+    print(command, flush=True)
+    with _kept_if_wrong(f"{size}-members-{seed}") as directory, ic_net(directory, size) as net:
+        report = play(net, seed, faults, _say if arguments.verbose else _mute)
+        print(report)
+        if arguments.record:
+            record(f"Random faults, {size} members", command, _text(report))
+        if report.wrong:
+            raise SystemExit(1)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--faults", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="the same again; otherwise a fresh one")
     parser.add_argument("--verbose", action="store_true", help="name each fault")
-    parser.add_argument("--keep", type=Path, help="a directory to leave logs and histories in")
-    arguments = parser.parse_args()
-    print(
-        f"{arguments.members} members, {arguments.faults} faults, seed {arguments.seed}", flush=True
-    )
+    parser.add_argument("--record", action="store_true", help="write to RESULTS.md")
+    return parser.parse_args()
+
+
+@contextmanager
+def _kept_if_wrong(name: str) -> Iterator[Path]:
+    """A directory for files and logs, which are kept in `OUTPUT` if anything goes wrong."""
     with tempfile.TemporaryDirectory() as temporary:
-        directory = arguments.keep or Path(temporary)
-        with ic_net(directory, arguments.members) as net:
-            report = play(
-                net, arguments.seed, arguments.faults, _say if arguments.verbose else _mute
-            )
-    print(report)
-    return 1 if report.wrong else 0
+        try:
+            yield Path(temporary)
+        except BaseException:
+            sockets = shutil.ignore_patterns("*.sock", "*.ctl")
+            shutil.copytree(temporary, OUTPUT / name, ignore=sockets, dirs_exist_ok=True)
+            print(f"see {OUTPUT / name}", flush=True)
+            raise
+
+
+def _text(report: Report) -> str:
+    """What is recorded: figures, and whatever is wrong."""
+    middle, most = (median(report.resumed), max(report.resumed)) if report.resumed else (0.0, 0.0)
+    figures = [
+        ("faults", f"{report.faults.total()} in {report.seconds / 60:.0f} min"),
+        *((f"… {kind}", number) for kind, number in report.faults.most_common()),
+        ("writes acknowledged", report.writes[Outcome.ACKNOWLEDGED.value]),
+        ("writes refused", report.writes[Outcome.REFUSED.value]),
+        ("writes whose end was not told", report.writes[Outcome.UNKNOWN.value]),
+        *((f"terms with a leader, {short}", n) for short, n in report.elections.items()),
+        ("times that a majority was back", len(report.resumed)),
+        ("until the next acknowledged write", f"{middle:.1f} s (median), {most:.1f} s at most"),
+        ("longest without one while a majority was up", f"{report.silence:.1f} s"),
+    ]
+    done = f"{CLIENTS} clients wrote to both databases over TCP,"
+    done += " as zones do, and each row was changed on condition of its value before."
+    verdict = (
+        [f"- WRONG: {fault}" for fault in report.wrong]
+        if report.wrong
+        else ["No acknowledged write was lost, no term had two leaders, all members were equal."]
+    )
+    notes = [f"- {note}" for note in report.remarkable]
+    return "\n".join([done, "", table(["what", "how many"], figures), *verdict, *notes])
 
 
 def _say(line: str) -> None:

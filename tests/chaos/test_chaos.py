@@ -1,0 +1,27 @@
+"""A few random faults; `make test-icdb-chaos` plays a thousand."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from chaos.play import play
+from support.ic_net import ic_net
+
+pytestmark = pytest.mark.lab
+
+FAULTS = 12
+FIRST = os.environ.get("ISTHMUS_FIRST_SEED", "")
+"""The seed to play again; empty: a fresh one."""
+
+
+def test_nothing_acknowledged_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever happens to three members, what clients were told is so, on all of them."""
+    seed = int(FIRST) if FIRST else random.SystemRandom().randrange(1 << 32)
+    with capsys.disabled():
+        print(f"\nrandom faults, seed {seed}")
+    with ic_net(tmp_path, 3) as net:
+        report = play(net, seed, FAULTS, print)
+    assert not report.wrong, str(report)
+    assert report.faults.total() == FAULTS
