@@ -88,7 +88,17 @@ class Member:
 
     def server_pid(self, short: str) -> int:
         """The process of one of its servers, which has been started."""
-        return int((self.run_dir / f"ovn_ic_{short}_db.pid").read_text())
+        file = self.run_dir / f"ovn_ic_{short}_db.pid"
+        found = ""
+
+        def there() -> bool:
+            # A server that starts removes the file of the one before it for a moment.
+            nonlocal found
+            found = _text(file)
+            return bool(found)
+
+        wait_until(there, f"{file} is there", LIMIT)
+        return int(found)
 
     def wipe(self) -> None:
         """Lose the disk."""
@@ -276,7 +286,9 @@ def members(directory: Path, *addresses: str) -> Iterator[Members]:
 
 def _text(file: Path) -> str:
     """What a file holds; nothing if it does not exist."""
-    return file.read_text(errors="replace") if file.exists() else ""
+    with suppress(FileNotFoundError):
+        return file.read_text(errors="replace")
+    return ""
 
 
 def free_ports(count: int, addresses: Iterable[str]) -> list[int]:
