@@ -171,7 +171,7 @@ def test_a_zone_of_its_own_cannot_announce_what_is_anothers(guarded: Guarded) ->
     az3.add_subnet("stolen", "10.1.7.1/24")
     record = guarded.processes.directory / "guard-refusals.json"
     wait_until(record.exists, "it is refused")
-    assert "announces 10.1.7.0/24: zone az1 has" in json.loads(record.read_text())["az3"]["last"]
+    assert "announces 10.1.7.0/24: zone az1 has" in json.loads(record.read_text())["az3"]["why"]
     assert az1.learned() == {"10.3.0.0/16": {"169.254.100.3"}}
 
 

@@ -17,6 +17,7 @@ from isthmus.cli.notify import notify_ready
 from isthmus.icdb.environment import ssl_disabled
 from isthmus.icdb.environment import transit_switches as switches_of_environment
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.guard_plan import with_guard
 from isthmus.icdb.member_file import load_member_file
 from isthmus.icdb.members import MemberInput, Membership, parse_membership
 from isthmus.icdb.plan import (
@@ -169,6 +170,18 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     schema_dir: Annotated[
         Path, typer.Option(help="Directory of OVN's database schemas.")
     ] = SCHEMA_DIR,
+    guard: Annotated[
+        bool,
+        typer.Option(
+            "--guard",
+            envvar="ISTHMUS_GUARD",
+            help="Let zones write only what is theirs: clients come to a guard (isthmus ic-db"
+            " guard) on the same ports. Needs --tls-dir.",
+        ),
+    ] = False,
+    operator: ic_db_guard.OperatorOption = None,
+    prefixes: ic_db_guard.PrefixesOption = None,
+    shared: ic_db_guard.SharedOption = "",
     forget_zones_after: Annotated[
         int | None,
         typer.Option(
@@ -205,6 +218,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     plan = replace(plan, forget_after=forget_zones_after)
     if from_clear_text:
         plan = go_over(plan)
+    policy = ic_db_guard.policy_flags(operator, prefixes, shared)
+    plan = _guarded(plan, policy, wanted=guard)
 
     def on_ready(problems: tuple[Problem, ...]) -> None:
         for problem in problems:
@@ -249,6 +264,22 @@ def _parsed(
         raise CommandError(address, *problems)
     raise_if_any(problems)
     return address, switches
+
+
+def _guarded(plan: Plan, policy: tuple[str, ...], *, wanted: bool) -> Plan:
+    if not wanted:
+        raise_if_any([_no_guard(policy[0])] if policy else [])
+        return plan
+    guarded = with_guard(plan, policy)
+    if isinstance(guarded, Problem):
+        raise CommandError(guarded)
+    return guarded
+
+
+def _no_guard(flag: str) -> Problem:
+    key, _, value = flag.partition("=")
+    message = "says what zones may do, and there is no guard to see to it"
+    return Problem("IC databases", key, value, message, "give --guard too")
 
 
 def _tls(directory: Path | None) -> TlsFiles | None:

@@ -6,26 +6,50 @@ listen where zones cannot reach them.
 
 import asyncio
 import contextlib
+import datetime
+import logging
 import os
+import resource
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
-from isthmus.cli.errors import CommandError
+from isthmus.cli.errors import CommandError, raise_if_any
 from isthmus.cli.logs import log_to_stderr
 from isthmus.cli.notify import notify_ready
-from isthmus.icdb.guard import Guard, Record, entries
-from isthmus.icdb.guard_rules import Policy
+from isthmus.icdb.guard import Guard, entries
+from isthmus.icdb.guard_asked import Policy
+from isthmus.icdb.guard_record import RECORD, Record
 from isthmus.icdb.plan import NB_PORT, SB_PORT, default_dirs, parse_listen
 from isthmus.model.prefixes import Network, parse_list
 from isthmus.model.problems import Problem
-from isthmus.pki.files import TlsFiles
+from isthmus.pki.files import TlsFiles, check_files
 
 _, RUN_DIR = map(Path, default_dirs(os.environ))
-RECORD = "guard-refusals.json"
-"""In the run directory: by zone, how often it was refused, and the last time."""
+
+OperatorOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Name in a certificate that may write all, besides those that isthmus pki issues to"
+        " members and operators; repeatable.",
+    ),
+]
+PrefixesOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ZONE=CIDR[,CIDR…]",
+        help="The prefixes that a zone may announce, and nobody else; repeatable.",
+        show_default="what no other zone has announced",
+    ),
+]
+SharedOption: TypeAlias = Annotated[
+    str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several may announce.")
+]
+
+_log = logging.getLogger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -48,44 +72,65 @@ def guard(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     sb_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Port for IC-SB's clients.")
     ] = SB_PORT,
-    operator: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Name in a certificate that may write all; repeatable."),
-    ] = None,
-    prefixes: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ZONE=CIDR[,CIDR…]",
-            help="The prefixes that a zone may announce, and nobody else; repeatable.",
-            show_default="what no other zone has announced",
-        ),
-    ] = None,
-    shared: Annotated[
-        str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several may announce.")
-    ] = "",
+    operator: OperatorOption = None,
+    prefixes: PrefixesOption = None,
+    shared: SharedOption = "",
 ) -> None:
     """Stand before the IC databases' servers, and let zones write only what is theirs.
 
     A zone is who its certificate says (the common name); what it may write is in ARCHITECTURE.md.
-    Refusals are logged, and counted in guard-refusals.json in the run directory.
+    Refusals are logged, and shown by `isthmus ic-db status`. The servers are to listen where zones
+    cannot reach them; `isthmus ic-db run --guard` sees to that, and to this.
     """
     log_to_stderr()
     address = parse_listen(listen)
     if isinstance(address, Problem):
         raise CommandError(address)
-    policy = Policy(
-        dict(map(_zone_prefixes, prefixes or [])), _networks("--shared", shared, shared)
-    )
+    files = TlsFiles.in_directory(tls_dir)
+    raise_if_any(check_files(files, datetime.datetime.now(datetime.UTC), serves=True))
+    allow_many_connections()
     found = Guard(
         entries(run_dir, nb_port, sb_port),
-        policy,
+        parse_policy(prefixes, shared),
         frozenset(operator or []),
         Record(run_dir / RECORD),
     )
     try:
-        asyncio.run(_serve(found, str(address), TlsFiles.in_directory(tls_dir)))
-    except* OSError as group:
-        raise CommandError(*(_not_served(error) for error in group.exceptions)) from group
+        asyncio.run(_serve(found, str(address), files))
+    except OSError as error:
+        raise CommandError(_not_served(error)) from error
+
+
+def parse_policy(prefixes: list[str] | None, shared: str) -> Policy:
+    """What the operator says in flags.
+
+    Raises:
+        CommandError: something is no CIDR.
+    """
+    named = dict(map(_zone_prefixes, prefixes or []))
+    return Policy(named, _networks("--shared", shared, shared))
+
+
+def policy_flags(
+    operators: list[str] | None, prefixes: list[str] | None, shared: str
+) -> tuple[str, ...]:
+    """The same flags for another process, looked at before.
+
+    Raises:
+        CommandError: something is no CIDR.
+    """
+    parse_policy(prefixes, shared)
+    return (
+        *(f"--operator={name}" for name in operators or []),
+        *(f"--prefixes={text}" for text in prefixes or []),
+        *((f"--shared={shared}",) if shared else ()),
+    )
+
+
+def allow_many_connections() -> None:
+    """Have as many descriptors as the system lets us: each client takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(found: Guard, listen: str, files: TlsFiles) -> None:
@@ -93,10 +138,18 @@ async def _serve(found: Guard, listen: str, files: TlsFiles) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     until = asyncio.create_task(found.until_ready())
-    until.add_done_callback(lambda _: notify_ready())
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-    until.cancel()
+    until.add_done_callback(_tell_ready)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+    finally:
+        until.cancel()
+
+
+def _tell_ready(until: "asyncio.Task[None]") -> None:
+    if not until.cancelled():
+        _log.info("both databases are known: zones are served")
+        notify_ready()
 
 
 def _zone_prefixes(text: str) -> tuple[str, tuple[Network, ...]]:

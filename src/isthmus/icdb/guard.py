@@ -3,23 +3,24 @@
 Called by `isthmus ic-db guard`. Clients come with TLS; the name in their certificate is their
 zone's. What only reads is passed on; every transaction is judged by `guard_rules`. Invariant: it
 fails closed. What is not known to be harmless is refused, and while a database's contents are
-not known, nobody is served.
+not known, nobody's writes are passed on.
 """
 
 import asyncio
-import json
 import logging
-import ssl
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from isthmus.icdb.guard_asked import Operation, Policy, RefusedError
+from isthmus.icdb.guard_entrance import Accept, Entrance, is_operator, keep_open, peer, watch_over
 from isthmus.icdb.guard_known import COLUMNS, Known
-from isthmus.icdb.guard_rules import Policy, RefusedError, check
-from isthmus.icdb.guard_wire import Follower, encode, frames
+from isthmus.icdb.guard_record import Record
+from isthmus.icdb.guard_rules import HARMLESS, judged
+from isthmus.icdb.guard_wire import Follower, connect, encode, messages, relay
 from isthmus.pki.files import TlsFiles
 
 READING = frozenset(
@@ -30,11 +31,18 @@ READING = frozenset(
 )  # fmt: skip
 """Methods that change nothing (RFC 7047, 4.1, and ovsdb-server(7))."""
 
-_AGAIN = 60.0
-"""Seconds until the same refusal is logged again."""
+CONNECTIONS = 64
+"""Connections that one zone may have; a daemon has two."""
 
-_RELOAD = 5.0
-"""Seconds between looks at whether the certificate has been renewed."""
+_SLICE = 200
+"""Operations that are judged before others have their turn."""
+
+_READY_LIMIT = 3.0
+"""Seconds that a write waits for the databases' contents to be known."""
+
+_LAG = 0.5
+"""Seconds after which what was refused is judged once more: in a cluster, what a zone has written
+by one member takes a moment to be with the others."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,43 +63,22 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Refusals:
-    """What one zone has been refused: how often, and the last time (seconds since 1970)."""
-
-    count: int = 0
-    last: str = ""
-    at: float = 0.0
-
-
-@dataclass(slots=True)
-class Record:
-    """All refusals by zone, kept in a file for `status`; counts go on after a restart.
+class _Client:
+    """A client, and the connection to the server that was made for it.
 
     Args:
-        file: a JSON object: zone to count, last and at.
+        entry: which database.
+        zone: the name in its certificate.
+        free: whether it may do all.
+        writer: to the client.
+        between: held while a message of the server's is on its way to the client.
     """
 
-    file: Path
-    zones: dict[str, Refusals] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        with suppress(OSError, ValueError, TypeError):
-            self.zones = {
-                zone: Refusals(**one) for zone, one in json.loads(self.file.read_text()).items()
-            }
-
-    def add(self, zone: str, why: str, now: float) -> bool:
-        """Note a refusal; whether it is news."""
-        refusals = self.zones.setdefault(zone, Refusals())
-        news = refusals.last != why or now - refusals.at > _AGAIN
-        refusals.count, refusals.last, refusals.at = refusals.count + 1, why, now
-        return news
-
-    def save(self) -> None:
-        """Write the file."""
-        new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({zone: asdict(one) for zone, one in self.zones.items()}))
-        new.replace(self.file)
+    entry: Entry
+    zone: str
+    free: bool
+    writer: asyncio.StreamWriter
+    between: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Guard:
@@ -100,7 +87,8 @@ class Guard:
     Args:
         entries: one for IC-NB and one for IC-SB.
         policy: the operator's.
-        operators: names in certificates that may do everything, e.g. of the other members.
+        operators: names in certificates that may do everything, besides those that `isthmus pki`
+            has issued to members and operators.
         record: where refusals are kept.
     """
 
@@ -110,21 +98,21 @@ class Guard:
         self._entries, self._policy, self._operators = entries, policy, operators
         self._record = record
         self._known = Known()
+        self._followers = [Follower(entry.database, entry.socket, self._known) for entry in entries]
         self._clients: set[asyncio.Task[None]] = set()
-        self._followers = [
-            Follower(entry.database, entry.socket, self._known, self._disconnect)
-            for entry in entries
-        ]
-        self._unsaved = False
+        self._connections: Counter[str] = Counter()
+        self._large: dict[str, asyncio.Semaphore] = {}
+        self._unsaved: asyncio.TimerHandle | None = None
 
     @property
     def ready(self) -> bool:
         """Whether both databases are known."""
-        return all(follower.ready for follower in self._followers)
+        return all(follower.ready.is_set() for follower in self._followers)
 
     async def until_ready(self) -> None:
-        """Return when zones are served."""
-        await asyncio.gather(*(follower.begun.wait() for follower in self._followers))
+        """Return when writes are judged."""
+        while not self.ready:
+            await asyncio.gather(*(follower.ready.wait() for follower in self._followers))
 
     async def serve(self, listen: str, files: TlsFiles) -> None:
         """Serve until cancelled.
@@ -136,47 +124,56 @@ class Guard:
         Raises:
             OSError: a port is in use, or a file cannot be read.
         """
-        context = _context(files)
-        async with asyncio.TaskGroup() as group:
-            for follower in self._followers:
-                group.create_task(follower.run())
-            for entry in self._entries:
-                server = await asyncio.start_server(
-                    self._accept(entry), listen, entry.port, ssl=context
-                )
-                group.create_task(server.serve_forever())
-            group.create_task(_renew(context, files))
+        entrances = list[Entrance]()
+        following = [asyncio.create_task(follower.run()) for follower in self._followers]
+        try:
+            # Those that could be opened are closed, if the next one cannot.
+            entrances.extend(Entrance(listen, e.port, self._accept(e)) for e in self._entries)
+            await keep_open(tuple(entrances), files)
+        finally:
+            for entrance in entrances:
+                entrance.close()
+            tasks = [*following, *self._clients]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._unsaved is not None:
+                self._unsaved.cancel()
+                self._save()
 
-    def _accept(self, entry: Entry) -> Any:
+    def _accept(self, entry: Entry) -> Accept:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            name = _common_name(writer.get_extra_info("peercert") or {})
-            if not name or not self.ready:
-                writer.close()
-                return
-            if (task := asyncio.current_task()) is not None:
-                self._clients.add(task)
-            try:
-                await self._client(entry, name, reader, writer)
-            except (OSError, ValueError, RecursionError, asyncio.CancelledError) as error:
-                _log.info("%s: connection of %s ended: %s", entry.database, name, error)
-            finally:
-                if task is not None:
-                    self._clients.discard(task)
-                writer.close()
+            # A task of our own: that of the stream server tells of it if it is cancelled.
+            task = asyncio.create_task(self._admit(entry, reader, writer))
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
 
         return accept
 
-    async def _client(
-        self,
-        entry: Entry,
-        name: str,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+    async def _admit(
+        self, entry: Entry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        from_server, to_server = await asyncio.open_unix_connection(entry.socket)
+        found = peer(writer)
+        free = is_operator(found) or found.name in self._operators
+        if not found.name or (self._connections[found.name] >= CONNECTIONS and not free):
+            _log.warning("%r has no name, or %d connections", found.name, CONNECTIONS)
+            writer.transport.abort()
+            return
+        self._connections[found.name] += 1
+        try:
+            watch_over(writer)
+            await self._serve(_Client(entry, found.name, free, writer), reader)
+        except (OSError, ValueError, RecursionError) as error:
+            _log.info("%s: connection of %s ended: %s", entry.database, found.name, error)
+        finally:
+            self._connections[found.name] -= 1
+            writer.close()
+
+    async def _serve(self, client: _Client, reader: asyncio.StreamReader) -> None:
+        from_server, to_server = await connect(client.entry.socket)
         tasks = [
-            asyncio.create_task(self._requests(entry, name, reader, to_server, writer)),
-            asyncio.create_task(_replies(from_server, writer)),
+            asyncio.create_task(self._requests(client, reader, to_server)),
+            asyncio.create_task(relay(from_server, client.writer, client.between)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -185,65 +182,95 @@ class Guard:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             to_server.close()
 
     async def _requests(
-        self,
-        entry: Entry,
-        name: str,
-        reader: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-        client: asyncio.StreamWriter,
+        self, client: _Client, reader: asyncio.StreamReader, server: asyncio.StreamWriter
     ) -> None:
-        async for text in frames(reader):
-            message = json.loads(text)
-            if name not in self._operators:
-                try:
-                    message = await self._judged(entry.database, name, message)
-                except RefusedError as error:
-                    self._refuse(name, str(error))
-                    client.write(encode(_refusal(message, str(error))))
-                    await client.drain()
-                    continue
-            # Written anew: the server gets what was judged, not what it may read in it.
-            server.write(encode(message))
-            await server.drain()
+        large = self._large.setdefault(client.zone, asyncio.Semaphore())
+        async with aclosing(messages(reader, large)) as stream:
+            async for message in stream:
+                passed = message if client.free else await self._passed(client, message)
+                if passed is not None:
+                    # Written anew: the server gets what was judged, not what it may read in it.
+                    server.write(encode(passed))
+                    await server.drain()
 
-    async def _judged(self, database: str, zone: str, message: Any) -> Any:
+    async def _passed(self, client: _Client, message: Any) -> Any:
+        """What to pass on for a zone; None if that is nothing, and it has been told."""
+        try:
+            return await self._judged(client, message)
+        except RefusedError as error:
+            self._refuse(error)
+            async with client.between:
+                client.writer.write(encode(_refusal(message, str(error))))
+            await client.writer.drain()
+            return None
+
+    async def _judged(self, client: _Client, message: Any) -> Any:
+        """What to pass on for a zone."""
+        zone, database = client.zone, client.entry.database
         if not isinstance(message, dict):
-            raise RefusedError(f"zone {zone} sent what is no message")
-        method = message.get("method")
+            raise RefusedError(zone, "", "", "send what is no message")
+        method, params = message.get("method"), message.get("params")
         if method in READING or (method is None and "result" in message):
             return message
-        params = message.get("params")
-        if method != "transact" or not isinstance(params, list) or params[:1] != [database]:
-            raise RefusedError(f"zone {zone} may not: {method}")
+        if method != "transact" or not isinstance(params, list):
+            raise RefusedError(zone, str(method), "", "")
+        if params[:1] == ["_Server"] and _harmless(params[1:]):
+            return message  # who leads, and what else the server has
+        if params[:1] != [database]:
+            raise RefusedError(zone, str(method), "", f"in database {params[:1]}")
+        operations = params[1:]
         try:
-            operations = check(params[1:], zone, self._known, self._policy)
+            passed = await self._check(operations, zone)
         except RefusedError:
-            # Perhaps it is about what was committed a moment ago.
-            for follower in self._followers:
-                await follower.caught_up()
-            operations = check(params[1:], zone, self._known, self._policy)
-        return {**message, "params": [database, *operations]}
+            passed = await self._check_later(operations, zone)
+        return {**message, "params": [database, *passed]}
 
-    def _refuse(self, zone: str, why: str) -> None:
-        if self._record.add(zone, why, time.time()):
-            _log.warning("refused: %s", why)
-        if not self._unsaved:
-            self._unsaved = True
-            asyncio.get_running_loop().call_later(0.1, self._save)
+    async def _check(self, operations: list[Any], zone: str) -> list[Operation]:
+        if not self.ready:
+            try:
+                await asyncio.wait_for(self.until_ready(), _READY_LIMIT)
+            except TimeoutError:
+                raise ConnectionResetError("the databases are not known") from None
+        passed: list[Operation] = []
+        for operation in judged(operations, zone, self._known, self._policy):
+            passed.append(operation)
+            if len(passed) % _SLICE == 0:
+                await asyncio.sleep(0)
+                self._see_that_it_is_known()
+        return passed
+
+    async def _check_later(self, operations: list[Any], zone: str) -> list[Operation]:
+        """Judge again: perhaps it is about what was committed a moment ago."""
+        for follower in self._followers:
+            await follower.caught_up()
+        try:
+            return await self._check(operations, zone)
+        except RefusedError:
+            if not any(follower.clustered for follower in self._followers):
+                raise
+            await asyncio.sleep(_LAG)
+        return await self._check(operations, zone)
+
+    def _see_that_it_is_known(self) -> None:
+        if not self.ready:
+            raise ConnectionResetError("a database was lost while it was asked")
+
+    def _refuse(self, refused: RefusedError) -> None:
+        if self._record.add(refused, time.time()):
+            _log.warning("refused: %s", refused)
+        if self._unsaved is None:
+            self._unsaved = asyncio.get_running_loop().call_later(0.1, self._save)
 
     def _save(self) -> None:
-        self._unsaved = False
+        self._unsaved = None
         try:
             self._record.save()
         except OSError as error:
             _log.error("%s: %s", self._record.file, error.strerror)
-
-    def _disconnect(self) -> None:
-        for task in self._clients:
-            task.cancel()
 
 
 def entries(run_dir: Path, nb_port: int, sb_port: int) -> tuple[Entry, Entry]:
@@ -255,37 +282,8 @@ def entries(run_dir: Path, nb_port: int, sb_port: int) -> tuple[Entry, Entry]:
     )
 
 
-async def _replies(server: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-    async for text in frames(server):
-        client.write(text.encode())
-        await client.drain()
-
-
-def _context(files: TlsFiles) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(files.ca_cert)
-    context.load_cert_chain(files.certificate, files.private_key)
-    return context
-
-
-async def _renew(context: ssl.SSLContext, files: TlsFiles) -> None:
-    """Have new connections get the certificate that is in the files."""
-    read = None
-    while True:
-        with suppress(OSError):  # half-way through a renewal; looked at again soon
-            now = [p.stat().st_mtime_ns for p in (files.private_key, files.certificate)]
-            if now != read:
-                context.load_cert_chain(files.certificate, files.private_key)
-                read = now
-        await asyncio.sleep(_RELOAD)
-
-
-def _common_name(certificate: Mapping[str, Any]) -> str:
-    """The subject's only common name; empty if there is none, or several."""
-    subject = certificate.get("subject", ())
-    names = [value for part in subject for key, value in part if key == "commonName"]
-    return str(names[0]) if len(names) == 1 else ""
+def _harmless(operations: list[Any]) -> bool:
+    return all(isinstance(one, dict) and one.get("op") in HARMLESS for one in operations)
 
 
 def _refusal(message: Any, why: str) -> Any:

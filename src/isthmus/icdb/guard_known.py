@@ -1,6 +1,6 @@
 """What the guard knows of both IC databases: rows as the servers report them, and who owns them.
 
-Filled by `guard` from monitors, asked by `guard_rules`. Pure. Rows stay in the wire's form
+Filled by `guard_wire` from monitors, asked by the rules. Pure. Rows stay in the wire's form
 (RFC 7047, 5.1). Invariant: it answers about other zones' rows only from what is committed.
 """
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from isthmus.exchange.transit_switches import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.intent.allocate import parse_port_addresses
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import Address, Network, is_default, parse_network
@@ -22,12 +23,13 @@ COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "OVN_IC_Northbound": {
         "Transit_Switch": ("name", "external_ids"),
         "Transit_Router": ("name",),
+        "IC_NB_Global": ("options",),
     },
     "OVN_IC_Southbound": {
         "Availability_Zone": ("name",),
         "Gateway": ("name", "availability_zone"),
-        "Encap": ("gateway_name",),
-        "Datapath_Binding": ("transit_switch", "tunnel_key"),
+        "Encap": ("gateway_name", "type"),
+        "Datapath_Binding": ("transit_switch", "tunnel_key", "type"),
         "Port_Binding": ("transit_switch", "availability_zone", "address"),
         "Route": ("transit_switch", "availability_zone", "ip_prefix", "nexthop"),
         "Service_Monitor": ("source_availability_zone", "target_availability_zone"),
@@ -70,6 +72,16 @@ class Known:
         """The names of transit switches and transit routers."""
         tables = (self.tables["Transit_Switch"], self.tables["Transit_Router"])
         return {row["name"] for rows in tables for row in rows.values()}
+
+    @property
+    def tunnel_keys(self) -> range:
+        """Those that datapaths are to have: OVN has others where tunnels are VXLAN."""
+        asked = any(
+            pairs(row.get("options")).get("vxlan_mode") == "true"
+            for row in self.tables["IC_NB_Global"].values()
+        )
+        vxlan = asked and any(row["type"] == "vxlan" for row in self.tables["Encap"].values())
+        return VXLAN_KEYS if vxlan else GLOBAL_KEYS
 
     def ports_on(self, transit_switch: str) -> Iterator[Mapping[str, Wire]]:
         """The port bindings on a transit switch."""

@@ -52,6 +52,23 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A process to keep running.
+
+    Args:
+        name: for people and logs.
+        command: its command line, which stays in the foreground.
+        log_file: its log.
+        control_socket: where it can be told to end (`ovs-appctl exit`); None to signal it.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    log_file: PurePath
+    control_socket: PurePath | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """One ovsdb-server with one database.
 
@@ -64,6 +81,7 @@ class Server:
         raft_port: TCP port for the other members of its cluster.
         tls: what it shows clients and members, who must show the same; None for plain TCP.
         from_clear_text: whether members that still talk in clear text are to talk by TLS.
+        guarded: whether the guard listens for clients instead.
     """
 
     database: Database
@@ -74,6 +92,7 @@ class Server:
     raft_port: int
     tls: TlsFiles | None = None
     from_clear_text: bool = False
+    guarded: bool = False
 
     @property
     def name(self) -> str:
@@ -142,16 +161,21 @@ class Server:
             return self.listen
         return ip_address("127.0.0.1" if self.listen.version == IPV4 else "::1")
 
+    def program(self, *databases: PurePath) -> Program:
+        """The process that serves databases."""
+        return Program(self.name, self.command(*databases), self.log_file, self.control_socket)
+
     def command(self, *databases: PurePath) -> tuple[str, ...]:
         """The command line that serves databases, in the foreground.
 
         There is no `db:` remote: the addresses in the database's `connections` column, which
         may be every address of the machine, must not widen what `--listen` says.
         """
+        clients = f"--remote=p{self.method}:{self.port}:{bracketed(str(self.listen))}"
         return (
             "ovsdb-server",
             f"--remote=punix:{self.socket}",
-            f"--remote=p{self.method}:{self.port}:{bracketed(str(self.listen))}",
+            *(() if self.guarded else (clients,)),
             *(self.tls.options if self.tls is not None else ()),
             f"--unixctl={self.control_socket}",
             f"--pidfile={self.pid_file}",
@@ -175,6 +199,7 @@ class Plan:
         membership: the cluster's members; None if the databases stand alone.
         insecure: whether plain TCP was asked for.
         forget_after: seconds of silence after which a zone is forgotten; None for never.
+        guard: the process that listens for clients in the servers' place; None if they do.
     """
 
     nb: Server
@@ -183,6 +208,7 @@ class Plan:
     membership: Membership | None = None
     insecure: bool = False
     forget_after: int | None = None
+    guard: Program | None = None
 
     @property
     def servers(self) -> tuple[Server, Server]:

@@ -12,11 +12,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path, PurePath
+from dataclasses import dataclass
+from pathlib import Path
 from select import select
 from types import FrameType
 
-from isthmus.icdb.plan import Server
+from isthmus.icdb.plan import STABLE_AFTER, Program, restart_delay
 from isthmus.icdb.rpc import Client, RpcError
 
 STOP_LIMIT = 10.0
@@ -25,32 +26,32 @@ STOP_LIMIT = 10.0
 LOG_LINES = 3
 """Lines of a dead server's log that are shown to people."""
 
+_NOTIFY = "NOTIFY_SOCKET"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
-    """A running (or just ended) server process.
+    """A running (or just ended) process.
 
     Args:
-        server: which.
-        databases: files that it serves.
+        program: what it runs.
         keep_open: file descriptors that it inherits.
     """
 
-    def __init__(
-        self, server: Server, databases: Sequence[PurePath], keep_open: Sequence[int] = ()
-    ) -> None:
-        self.server = server
-        self._log = Path(server.log_file)
+    def __init__(self, program: Program, keep_open: Sequence[int] = ()) -> None:
+        self.program = program
+        self._log = Path(program.log_file)
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                server.command(*databases),
+                program.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Whoever is told that we are ready is told by us.
+                env={name: value for name, value in os.environ.items() if name != _NOTIFY},
                 pass_fds=keep_open,
                 # Ctrl-C in a terminal reaches the whole group; servers are to end in order.
                 start_new_session=True,
@@ -84,8 +85,10 @@ class Child:
 
     def leave(self) -> bool:
         """Ask it to end in good order; whether it has said that it does."""
+        if self.program.control_socket is None:
+            return False
         try:
-            with Client.over_unix(self.server.control_socket) as client:
+            with Client.over_unix(self.program.control_socket) as client:
                 client.control("exit")
         except (OSError, RpcError):
             return False
@@ -104,10 +107,38 @@ class Child:
         return " / ".join(lines[-LOG_LINES:])
 
 
+@dataclass(slots=True)
+class Slot:
+    """The place of a process: which runs there, or when to start it again (monotonic seconds)."""
+
+    child: Child | None = None
+    started: float = 0.0
+    due: float = 0.0
+    deaths: int = 0
+
+    def launch(self, program: Program, keep_open: Sequence[int]) -> Child:
+        """Start it."""
+        self.started = time.monotonic()
+        self.child = Child(program, keep_open)
+        return self.child
+
+    def bury(self) -> str:
+        """Forget the process, which has ended; how it did, for people."""
+        assert self.child is not None  # noqa: S101 - it was waited for
+        child, self.child = self.child, None
+        now = time.monotonic()
+        self.deaths = 1 if now - self.started > STABLE_AFTER else self.deaths + 1
+        delay = restart_delay(self.deaths)
+        self.due = now + delay
+        how = f"{child.program.name} {child.how_it_ended()}; restarting in {delay:.1f} s"
+        child.close()
+        return how
+
+
 def stop(children: Iterable[Child]) -> None:
     """End processes, all at once; kill those that do not end within `STOP_LIMIT`.
 
-    They are asked over their control sockets: at a signal, a server that leads its cluster would
+    Servers are asked over their control sockets: at a signal, one that leads its cluster would
     be gone without handing over, and nothing could be written until the others miss it.
     """
     running = list(children)

@@ -14,8 +14,8 @@ from pathlib import PurePath
 from isthmus.icdb.cluster_files import prepare_member
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.forgetter import Forgetter
-from isthmus.icdb.plan import STABLE_AFTER, Plan, Server, plan_problems, restart_delay
-from isthmus.icdb.process import Child, StopSignals, stop, wait
+from isthmus.icdb.plan import Plan, Program, Server, plan_problems
+from isthmus.icdb.process import Child, Slot, StopSignals, stop, wait
 from isthmus.icdb.renewal import Renewal
 from isthmus.icdb.rpc import Client, RpcError
 from isthmus.icdb.storage import (
@@ -79,16 +79,12 @@ class NotYetError(Exception):
     """What a cluster cannot do at the moment, as between two leaders."""
 
 
-@dataclass(slots=True)
-class _Slot:
-    """The place of one server: its process, or when to start it again (monotonic seconds)."""
+@dataclass(slots=True, kw_only=True)
+class _ServerSlot(Slot):
+    """The place of one server."""
 
     server: Server
     tender: Tender | None = None
-    child: Child | None = None
-    started: float = 0.0
-    due: float = 0.0
-    deaths: int = 0
 
     @property
     def databases(self) -> tuple[PurePath, ...]:
@@ -120,13 +116,16 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         self._renewal = Renewal(plan.nb.tls) if plan.nb.tls is not None else None
         after = plan.forget_after
         self._forgetter = None if after is None else Forgetter(plan, after)
-        self._slots = tuple(_Slot(server, self._prepare(server)) for server in plan.servers)
+        self._slots = tuple(
+            _ServerSlot(server=server, tender=self._prepare(server)) for server in plan.servers
+        )
+        self._guard = Slot()
 
     def __exit__(self, *_: object) -> None:
-        stop(slot.child for slot in self._slots if slot.child is not None)
+        stop(self._children())
 
     def start(self) -> bool:
-        """Start both servers and wait until they answer.
+        """Start both servers, and the guard, and wait until they answer.
 
         Returns:
             False if a signal came first.
@@ -134,8 +133,10 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         Raises:
             IcDbError: one ended, or does not answer.
         """
-        children = [self._launch(slot) for slot in self._slots]
-        return all(map(self._answers, children))
+        for slot in self._slots:
+            self._launch(slot)
+        self._launch_guard()
+        return all(map(self._answers, self._slots)) and self._guard_answers()
 
     def run(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
         """Restart servers that end, and tend the cluster, until a signal comes.
@@ -145,10 +146,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         """
         announced = False
         while True:
-            for slot in self._slots:
-                if slot.child is None and slot.due <= time.monotonic():
-                    self._launch(slot)
-                    _log.info("%s started again", slot.server.name)
+            self._relaunch()
             if not self._tend():
                 return
             if self._renewal is not None and self._renewal.look():
@@ -170,6 +168,17 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         holds = prepare_member(server, membership)
         return Tender(server, membership, holds, (self._signals.fileno(),))
 
+    def _relaunch(self) -> None:
+        """Start again what has ended, when it is time."""
+        for slot in self._slots:
+            if slot.child is None and slot.due <= time.monotonic():
+                self._launch(slot)
+                _log.info("%s started again", slot.server.name)
+        guard = self._plan.guard
+        if guard is not None and self._guard.child is None and self._guard.due <= time.monotonic():
+            self._launch_guard()
+            _log.info("%s started again", guard.name)
+
     def _tend(self) -> bool:
         """Do what membership asks for; False if a signal came meanwhile."""
         for slot in self._slots:
@@ -181,7 +190,8 @@ class Supervisor(AbstractContextManager["Supervisor"]):
             child, slot.child = slot.child, None
             stop((child,))
             slot.tender.carry_out(decision)
-            if not self._answers(self._launch(slot)):
+            self._launch(slot)
+            if not self._answers(slot):
                 return False
         return True
 
@@ -199,45 +209,76 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         """Seconds until there is something to look at, if nothing happens."""
         tending = self._plan.membership is not None or self._renewal is not None
         dues = [slot.due - time.monotonic() for slot in self._slots if slot.child is None]
+        if self._plan.guard is not None and self._guard.child is None:
+            dues.append(self._guard.due - time.monotonic())
         if tending or not announced:
             dues.append(_LOOK if announced else _LOOK_CLOSELY)
         if announced and self._forgetter is not None:
             dues.append(self._forgetter.pause())
         return max(0.0, min(dues)) if dues else None
 
-    def _launch(self, slot: _Slot) -> Child:
-        slot.started = time.monotonic()
-        slot.child = Child(slot.server, slot.databases, self._keep_open)
-        return slot.child
+    def _launch(self, slot: _ServerSlot) -> None:
+        slot.launch(slot.server.program(*slot.databases), self._keep_open)
+
+    def _launch_guard(self) -> None:
+        if self._plan.guard is not None:
+            self._guard.launch(self._plan.guard, self._keep_open)
 
     def _children(self) -> list[Child]:
-        return [slot.child for slot in self._slots if slot.child is not None]
+        slots: tuple[Slot, ...] = (self._guard, *self._slots)
+        return [slot.child for slot in slots if slot.child is not None]
 
     def _bury(self, child: Child) -> None:
-        [slot] = [slot for slot in self._slots if slot.child is child]
-        now = time.monotonic()
-        slot.deaths = 1 if now - slot.started > STABLE_AFTER else slot.deaths + 1
-        delay = restart_delay(slot.deaths)
-        slot.due = now + delay
-        slot.child = None
-        _log.error("%s %s; restarting in %.1f s", child.server.name, child.how_it_ended(), delay)
-        child.close()
+        slots: tuple[Slot, ...] = (self._guard, *self._slots)
+        [slot] = [slot for slot in slots if slot.child is child]
+        _log.error("%s", slot.bury())
 
-    def _answers(self, child: Child) -> bool:
+    def _answers(self, slot: _ServerSlot) -> bool:
+        server = slot.server
+        where = server.socket if server.guarded else server.address
+        return self._waits(slot, where, lambda: _is_there(server), f"database {server.database}")
+
+    def _guard_answers(self) -> bool:
+        """See that clients reach the right servers through the guard."""
+        address = self._plan.nb.address
+        return self._guard.child is None or self._waits(
+            self._guard,
+            address,
+            lambda: all(map(_same_server, self._plan.servers)),
+            "IC databases' guard",
+        )
+
+    def _waits(self, slot: Slot, where: object, answers: Callable[[], bool], what: str) -> bool:
+        """Wait until a process answers; False if a signal came first."""
+        child = slot.child
+        assert child is not None  # noqa: S101 - it was launched
         deadline = time.monotonic() + READY_LIMIT
-        while not _same_server(child.server):
+        while not answers():
             if child.ended():
-                raise IcDbError(_not_served(child.server, child.how_it_ended()))
+                raise IcDbError(_not_served(child.program, what, child.how_it_ended()))
             if time.monotonic() > deadline:
-                message = f"does not answer on {child.server.address}: {child.log_tail()}"
-                raise IcDbError(_not_served(child.server, message))
+                message = f"does not answer on {where}: {child.log_tail()}"
+                raise IcDbError(_not_served(child.program, what, message))
             if self._signals in wait((self._signals, child), _POLL):
                 return False
         return True
 
 
+def _is_there(server: Server) -> bool:
+    """Whether a server answers where clients, or the guard, reach it."""
+    return _answers_locally(server) if server.guarded else _same_server(server)
+
+
+def _answers_locally(server: Server) -> bool:
+    try:
+        with Client.over_unix(server.socket) as local:
+            return bool(local.server_id())
+    except OSError:
+        return False
+
+
 def _same_server(server: Server) -> bool:
-    """Whether the server behind the Unix socket also answers on the TCP port."""
+    """Whether the server behind the Unix socket is the one that clients reach on the port."""
     try:
         with (
             Client.over_unix(server.socket) as local,
@@ -264,7 +305,8 @@ def ensure_transit_switches(plan: Plan) -> tuple[Problem, ...]:
         message = f"the transit switches cannot be created: {error}"
         if plan.membership is not None:
             raise NotYetError(message) from error
-        raise IcDbError(_not_served(plan.nb, message)) from error
+        what = f"database {plan.nb.database}"
+        raise IcDbError(_not_served(plan.nb.program(), what, message)) from error
 
 
 def _ensure(plan: Plan) -> tuple[Problem, ...]:
@@ -285,11 +327,11 @@ def _ensure(plan: Plan) -> tuple[Problem, ...]:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _not_served(server: Server, message: str) -> Problem:
+def _not_served(program: Program, what: str, message: str) -> Problem:
     return Problem(
-        object=f"database {server.database}",
+        object=what,
         key="",
         value="",
         message=message,
-        remedy=f"mend what {server.log_file} tells, and start again",
+        remedy=f"mend what {program.log_file} tells, and start again",
     )

@@ -22,15 +22,11 @@ _REST_OF_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
-class Parser:
-    """Takes the interface of `ovs.json.Parser`: `feed` until `is_done`, then `finish`.
+class Scanner:
+    """Finds where a message ends, and keeps nothing of it: `feed` until `is_done`."""
 
-    Args:
-        check_trailer: accepted for compatibility; what follows a message is the next one's.
-    """
-
-    def __init__(self, check_trailer: bool = False) -> None:  # noqa: ARG002 - theirs
-        self._pieces: list[str] = []
+    def __init__(self) -> None:
+        self._begun = False
         self._depth = 0
         self._in_string = False
         self._escaped = False
@@ -38,24 +34,16 @@ class Parser:
 
     def feed(self, text: str) -> int:
         """Take a piece of the stream; how many characters of it belong to this message."""
-        if not self._pieces:
+        if not self._begun:
+            self._begun = True
             start = text.lstrip()
             if start and start[0] != "{":
-                self._done = True  # `finish` then says why
-        used = len(text) if self._done else self._scan(text)
-        self._pieces.append(text[:used])
-        return used
+                self._done = True  # whoever parses it sees why
+        return len(text) if self._done else self._scan(text)
 
     def is_done(self) -> bool:
         """Whether the message is complete, or can never become one."""
         return self._done
-
-    def finish(self) -> Any:
-        """The message, or what is wrong with it as text."""
-        try:
-            return json.loads("".join(self._pieces))
-        except ValueError as error:
-            return f"not JSON: {error}"
 
     def _scan(self, text: str) -> int:
         position = 0
@@ -88,6 +76,31 @@ class Parser:
         backslashes = len(tail) - len(tail.rstrip("\\"))
         if text:
             self._escaped = backslashes % 2 == 1
+
+
+class Parser(Scanner):
+    """Takes the interface of `ovs.json.Parser`: `feed` until `is_done`, then `finish`.
+
+    Args:
+        check_trailer: accepted for compatibility; what follows a message is the next one's.
+    """
+
+    def __init__(self, check_trailer: bool = False) -> None:  # noqa: ARG002 - theirs
+        super().__init__()
+        self._pieces: list[str] = []
+
+    def feed(self, text: str) -> int:
+        """Take a piece of the stream, and keep it; see `Scanner`."""
+        used = super().feed(text)
+        self._pieces.append(text[:used])
+        return used
+
+    def finish(self) -> Any:
+        """The message, or what is wrong with it as text."""
+        try:
+            return json.loads("".join(self._pieces))
+        except ValueError as error:
+            return f"not JSON: {error}"
 
 
 def install() -> None:

@@ -2,7 +2,8 @@
 
 Called by `isthmus pki`. Nothing here touches files. A certificate's organizational unit says what
 it is for and its common name for whom, so that what a server lets a client do can depend on them.
-OVSDB itself looks at neither: to ovsdb-server, whoever has a certificate of the authority is in.
+OVSDB itself looks at neither: to ovsdb-server, whoever has a certificate of the authority is in;
+`isthmus ic-db guard` looks at both.
 """
 
 import datetime
@@ -34,12 +35,14 @@ class Kind(StrEnum):
 
     MEMBER = "member"
     ZONE = "zone"
+    OPERATOR = "operator"
 
 
 _PURPOSES = {
     # Members of a Raft cluster connect to each other with the certificate that they serve with.
     Kind.MEMBER: (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
     Kind.ZONE: (ExtendedKeyUsageOID.CLIENT_AUTH,),
+    Kind.OPERATOR: (ExtendedKeyUsageOID.CLIENT_AUTH,),
 }
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.icdb.guard_asked import Policy, RefusedError
 from isthmus.icdb.guard_known import COLUMNS, Known
-from isthmus.icdb.guard_rules import Policy, RefusedError, check
+from isthmus.icdb.guard_rules import check
 
 
 def uuid(number: int) -> str:
@@ -47,7 +48,10 @@ def known() -> Known:
             GW1: {"name": "gw1", "availability_zone": ref(AZ1)},
             GW2: {"name": "gw2", "availability_zone": ref(AZ2)},
         },
-        "Encap": {ENCAP1: {"gateway_name": "gw1"}, ENCAP2: {"gateway_name": "gw2"}},
+        "Encap": {
+            ENCAP1: {"gateway_name": "gw1", "type": "geneve"},
+            ENCAP2: {"gateway_name": "gw2", "type": "geneve"},
+        },
         "Port_Binding": {PORT1: port(1, AZ1), PORT2: port(2, AZ2)},
         "Route": {ROUTE1: route(1, AZ1), ROUTE2: route(2, AZ2)},
         "Transit_Switch": {
@@ -124,6 +128,10 @@ ALLOWED: Mapping[str, list[Any]] = {
         insert("Gateway", name="gw9", availability_zone=["uuid", AZ2], encaps=["named-uuid", "e"]),
     ],
     "a comment, a wait": [{"op": "comment", "comment": "x"}, {"op": "wait", "table": "Route"}],
+    "what a datapath is for": [
+        update("Datapath_Binding", DP, type="transit-switch", nb_ic_uuid=["uuid", TS])
+    ],
+    "what is left over": [delete("Datapath_Binding", uuid(78))],
     "a missing key": [insert("Datapath_Binding", transit_switch="ts", tunnel_key=16711682)],
     "its claim": [keys("IC_SB_Global", uuid(5), "insert", ["map", [["isthmus-zone-az2", "x"]]])],
     "its sign of life": [
@@ -187,6 +195,10 @@ REFUSED: Mapping[str, list[Any]] = {
     "the subnet": [keys("Transit_Switch", TS, "delete", "subnet")],
     "a transit switch": [delete("Transit_Switch", TS)],
     "a key in use": [delete("Datapath_Binding", DP)],
+    "a datapath for another network": [
+        update("Datapath_Binding", DP, type="transit-router", nb_ic_uuid=["uuid", TS])
+    ],
+    "another column of a datapath": [update("Datapath_Binding", DP, something=1)],
     "changing a key in use": [update("Datapath_Binding", DP, tunnel_key=16711690)],
     "another's check": [delete("Service_Monitor", MONITOR)],
     "an unknown operation": [{"op": "assert", "lock": "x"}],
@@ -198,8 +210,14 @@ REFUSED: Mapping[str, list[Any]] = {
 
 @pytest.mark.parametrize("name", ALLOWED)
 def test_a_zone_may_do(name: str) -> None:
-    """What ovn-ic and Isthmus do for their own zone passes unchanged."""
-    assert check(ALLOWED[name], "az2", known(), Policy()) == ALLOWED[name]
+    """What ovn-ic and Isthmus do for their own zone passes; only conditions are added."""
+    passed = check(ALLOWED[name], "az2", known(), Policy())
+    asked = [dict(operation) for operation in ALLOWED[name]]
+    for operation, sent in zip(asked, passed[: len(asked)], strict=True):
+        where = operation.get("where", [])
+        assert sent.get("where", [])[: len(where)] == where
+        assert {**sent, "where": where} == {**operation, "where": where}
+    assert all(operation["op"] == "wait" for operation in passed[len(asked) :])
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -208,6 +226,58 @@ def test_a_zone_may_not_do(name: str) -> None:
     harmless = {"op": "comment", "comment": "x"}
     with pytest.raises(RefusedError):
         check([harmless, *REFUSED[name]], "az2", known(), Policy())
+
+
+@pytest.mark.parametrize("table", ["Gateway", "Port_Binding", "Route"])
+@pytest.mark.parametrize("op", ["update", "mutate", "delete"])
+def test_the_server_looks_whose_a_row_is(op: str, table: str) -> None:
+    """A row that is there, but not known yet, may be another zone's: the server compares."""
+    asked = {**delete(table, uuid(77)), "op": op}
+    [passed] = check([asked], "az2", known(), Policy())
+    assert passed["where"] == [*asked["where"], ["availability_zone", "==", ["uuid", AZ2]]]
+    [passed] = check([asked], "az3", known(), Policy())
+    assert passed["where"] == [*asked["where"], ["_uuid", "==", ["uuid", str(UUID(int=0))]]]
+
+
+def test_the_server_looks_what_a_datapath_is() -> None:
+    """One that nobody knows is not deleted, one that is left over only as it is known."""
+    asked = delete("Datapath_Binding", uuid(77))
+    [passed] = check([asked], "az2", known(), Policy())
+    assert passed["where"][1:] == [["_uuid", "==", ["uuid", str(UUID(int=0))]]]
+    state = known()
+    state.apply({"Transit_Switch": {TS: {"old": {}}}})
+    [passed] = check([delete("Datapath_Binding", DP)], "az2", state, Policy())
+    assert passed["where"][1:] == [["transit_switch", "==", "ts"], ["tunnel_key", "==", 16711681]]
+
+
+def test_a_key_moves_only_if_it_does_not_fit_the_tunnels() -> None:
+    """Where tunnels become VXLAN, a zone gives a datapath a shorter key; then it stays."""
+    state, short = known(), update("Datapath_Binding", DP, tunnel_key=1024)
+    with pytest.raises(RefusedError):
+        check([short], "az2", state, Policy())
+    vxlan = {"options": ["map", [["vxlan_mode", "true"]]]}
+    state.apply({"IC_NB_Global": {uuid(6): {"new": vxlan}}})
+    state.apply({"Encap": {ENCAP1: {"new": {"gateway_name": "gw1", "type": "vxlan"}}}})
+    check([short], "az2", state, Policy())
+    with pytest.raises(RefusedError):
+        check([update("Datapath_Binding", DP, tunnel_key=16711690)], "az2", state, Policy())
+    state.apply({"Datapath_Binding": {DP: {"new": {"transit_switch": "ts", "tunnel_key": 1024}}}})
+    with pytest.raises(RefusedError):
+        check([update("Datapath_Binding", DP, tunnel_key=1025)], "az2", state, Policy())
+
+
+def test_what_is_refused_is_told_in_few_signs() -> None:
+    """A refusal names zone, table and operation, and holds nothing that a terminal obeys."""
+    evil = "10.1.0.0/16\x1b[2J" + "x" * 5000
+    with pytest.raises(RefusedError) as refused:
+        check([route(evil)], "az2", known(), Policy())
+    assert (refused.value.zone, refused.value.table) == ("az2", "Route")
+    assert refused.value.operation == "insert"
+    with pytest.raises(RefusedError) as refused:
+        check([keys("IC_SB_Global", uuid(5), "insert", ["map", [[evil, ""]]])], "az2", known(),
+              Policy())  # fmt: skip
+    assert "\x1b" not in str(refused.value)
+    assert len(str(refused.value)) < 500
 
 
 def test_deleting_a_claim_says_whose_it_is() -> None:

@@ -1,0 +1,155 @@
+"""Where the guard's clients come in: TLS, with certificates that are read again when they change.
+
+Used by `guard`. Invariant: a client that is let in has shown a certificate of our authority.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from isthmus.pki.certificates import ORGANIZATION, Kind
+from isthmus.pki.files import TlsFiles
+
+RELOAD = 2.0
+"""Seconds between looks at whether the files have been renewed."""
+
+HANDSHAKE_LIMIT, SHUTDOWN_LIMIT = 15.0, 5.0
+"""Seconds that a client has for the TLS handshake, and to take what it was sent before the end."""
+
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
+"""Seconds, seconds and a number: a host that is gone is missed within a minute or so."""
+
+_BACKLOG = 512
+
+_log = logging.getLogger(__name__)
+
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who a client's certificate says it is.
+
+    Args:
+        name: the subject's common name; empty if there is none, or several.
+        unit: what `isthmus pki` has issued it as; empty for certificates from elsewhere.
+    """
+
+    name: str
+    unit: str
+
+
+class Entrance:
+    """Listens on one port.
+
+    Args:
+        listen: an IP address; "::" is every address of both families.
+        port: 1 to 65535.
+        accept: serves a client.
+
+    Raises:
+        OSError: the port is in use, or the address is not this machine's.
+    """
+
+    def __init__(self, listen: str, port: int, accept: Accept) -> None:
+        ipv6 = ip_address(listen).version == 6
+        family = socket.AF_INET6 if ipv6 else socket.AF_INET
+        both = ipv6 and ip_address(listen).is_unspecified and socket.has_dualstack_ipv6()
+        self._socket = socket.create_server(
+            (listen, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
+        self._accept = accept
+        self._server: asyncio.Server | None = None
+
+    async def open(self, context: ssl.SSLContext) -> None:
+        """Accept clients from now on, who are shown and asked for what the context says.
+
+        Those that come in between wait in the socket, which stays the same.
+        """
+        before = self._server
+        self._server = await asyncio.start_server(
+            self._accept,
+            sock=self._socket.dup(),
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_LIMIT,
+            ssl_shutdown_timeout=SHUTDOWN_LIMIT,
+            backlog=_BACKLOG,
+        )
+        if before is not None:
+            before.close()
+
+    def close(self) -> None:
+        """Accept nobody any more."""
+        if self._server is not None:
+            self._server.close()
+        self._socket.close()
+
+
+async def keep_open(entrances: tuple[Entrance, ...], files: TlsFiles) -> None:
+    """Have new clients see the certificates that are in the files, as they change.
+
+    Raises:
+        OSError: the files cannot be read, or do not fit together, at the beginning.
+    """
+    read = _stamp(files)
+    context = _context(files)
+    for entrance in entrances:
+        await entrance.open(context)
+    while True:
+        await asyncio.sleep(RELOAD)
+        with suppress(OSError):  # half-way through a renewal: looked at again soon
+            now = _stamp(files)
+            if now != read:
+                context = _context(files)
+                for entrance in entrances:
+                    await entrance.open(context)
+                read = now
+                _log.info("new connections get the renewed certificate")
+
+
+def peer(writer: asyncio.StreamWriter) -> Peer:
+    """Who is at the other end."""
+    return peer_of(writer.get_extra_info("peercert") or {})
+
+
+def peer_of(certificate: Mapping[str, Any]) -> Peer:
+    """Who a certificate, as `ssl` describes it, is of."""
+    subject: dict[str, list[str]] = {}
+    for key, value in (pair for part in certificate.get("subject", ()) for pair in part):
+        subject.setdefault(key, []).append(str(value))
+    names = subject.get("commonName", [])
+    units = subject.get("organizationalUnitName", [])
+    ours = subject.get("organizationName", []) == [ORGANIZATION] and len(units) == 1
+    return Peer(names[0] if len(names) == 1 else "", units[0] if ours else "")
+
+
+def is_operator(found: Peer) -> bool:
+    """Whether `isthmus pki` says that it may do all: a member, or an operator."""
+    return found.unit in {Kind.MEMBER, Kind.OPERATOR}
+
+
+def watch_over(writer: asyncio.StreamWriter) -> None:
+    """Have the kernel miss a client whose host is gone."""
+    connected = writer.get_extra_info("socket")
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        connected.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _stamp(files: TlsFiles) -> tuple[int, ...]:
+    paths = (files.private_key, files.certificate, files.ca_cert)
+    return tuple(path.stat().st_mtime_ns for path in paths)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(files.ca_cert)
+    context.load_cert_chain(files.certificate, files.private_key)
+    return context
