@@ -22,6 +22,7 @@ from isthmus.cli.notify import notify_ready
 from isthmus.icdb.guard import Guard, entries
 from isthmus.icdb.guard_asked import Policy
 from isthmus.icdb.guard_record import RECORD, Record
+from isthmus.icdb.guard_status import SOCKET
 from isthmus.icdb.plan import NB_PORT, SB_PORT, default_dirs, parse_listen
 from isthmus.model.prefixes import Network, parse_list
 from isthmus.model.problems import Problem
@@ -94,6 +95,7 @@ def guard(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
         parse_policy(prefixes, shared),
         frozenset(operator or []),
         Record(run_dir / RECORD),
+        run_dir / SOCKET,
     )
     try:
         asyncio.run(_serve(found, str(address), files))
@@ -134,9 +136,12 @@ def allow_many_connections() -> None:
 
 
 async def _serve(found: Guard, listen: str, files: TlsFiles) -> None:
-    serving = asyncio.create_task(found.serve(listen, files))
+    def end() -> None:
+        serving.cancel()
+
+    serving = asyncio.create_task(found.serve(listen, files, end))
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     until = asyncio.create_task(found.until_ready())
     until.add_done_callback(_tell_ready)
     try:

@@ -23,6 +23,7 @@ from isthmus.icdb import maintenance
 from isthmus.icdb.client_tool import ClientTool, Credentials
 from isthmus.icdb.cluster_status import DatabaseStatus, Member, Place, database_status
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.guard_status import GuardStatus, guard_status
 from isthmus.icdb.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT, default_dirs
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.tls import Tls
@@ -118,10 +119,11 @@ def status(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes
     timeout: LimitOption = 3.0,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show both databases: members, roles, terms, logs, connections, sizes, weaknesses.
+    """Show both databases: members, roles, terms, logs, connections, sizes, weaknesses; the guard.
 
-    Exit status: 0, both are healthy; 1, a member is missing, there is no leader or no majority,
-    or the local servers do not run.
+    What zones were refused is no fault of the databases, and changes no exit status. It is 0 if
+    both are healthy; 1, a member is missing, there is no leader or no majority, or the local
+    servers or the guard before them do not run.
     """
     client = client_tool(tls_dir, timeout)
     found: list[DatabaseStatus] = []
@@ -131,13 +133,18 @@ def status(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes
             found.append(database_status(place, client))
         except IcDbError as error:
             failed += error.problems
+    remotes = [remote for database in found for remote in database.remotes]
+    guard = guard_status(run_dir.absolute(), remotes)
     healthy = not failed and all(database.healthy for database in found)
+    healthy = healthy and not (guard and guard.problems)
     if output is Output.JSON:
         databases = [{**asdict(database), "healthy": database.healthy} for database in found]
-        print_json({"healthy": healthy, "databases": databases, "errors": list(map(str, failed))})
+        said = {"healthy": healthy, "databases": databases, "errors": list(map(str, failed))}
+        print_json({**said, "guard": asdict(guard) if guard else None})
     else:
         for database in found:
             _print(database)
+        _print_guard(guard)
         print_problems(failed)
     if not healthy:
         raise typer.Exit(1)
@@ -249,6 +256,23 @@ def _print(database: DatabaseStatus) -> None:
         out.print(f"  problem: {problem}")
     for weakness in database.weaknesses:
         out.print(f"  weakness: {weakness}")
+
+
+def _print_guard(guard: GuardStatus | None) -> None:
+    out = console()
+    if guard is None:
+        out.print("guard: none; whoever is let in may write every zone's rows (ic-db run --guard)")
+        return
+    state = "ready" if guard.ready else "NOT READY" if guard.running else "not running"
+    names = ", ".join(sorted(guard.clients)) or "nobody"
+    out.print(f"guard: {state}; connected: {names}")
+    for problem in guard.problems:
+        out.print(f"  problem: {problem}")
+    for refused in guard.refused:
+        what = " ".join(part for part in (refused.operation, refused.table) if part)
+        times = "once" if refused.count == 1 else f"{refused.count} times"
+        out.print(f"  refused: zone {refused.zone}, {times}, last at {refused.at}:")
+        out.print(f"    {what} {refused.why}".rstrip())
 
 
 def _cells(member: Member) -> list[str]:

@@ -139,6 +139,7 @@ class DatabaseStatus:
         members: the local one first.
         problems: what keeps it from being well; it is healthy if there are none.
         weaknesses: what is not a fault, but not safe.
+        remotes: what the local server listens on (ovsdb(7)).
     """
 
     database: str
@@ -147,6 +148,7 @@ class DatabaseStatus:
     members: tuple[Member, ...]
     problems: tuple[str, ...]
     weaknesses: tuple[str, ...]
+    remotes: tuple[str, ...]
 
     @property
     def healthy(self) -> bool:
@@ -161,12 +163,12 @@ def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
         IcDbError: the local server does not run, or does not serve the database.
     """
     row = server_row(place, client)
-    remotes = place.command("ovsdb-server/list-remotes").split()
+    remotes = tuple(place.command("ovsdb-server/list-remotes").split())
     if row["model"] != "clustered":
         member = _standalone(place, row)
         problems = () if row["connected"] else ("the database is not connected to its storage",)
         weak = clear_text(remotes)
-        return DatabaseStatus(place.database, STANDALONE, "", (member,), problems, weak)
+        return DatabaseStatus(place.database, STANDALONE, "", (member,), problems, weak, remotes)
     raft = place.raft()
     members = _members(place, client, raft)
     return DatabaseStatus(
@@ -176,6 +178,7 @@ def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
         members=members,
         problems=tuple(_problems(raft, members)),
         weaknesses=(*clear_text([*remotes, raft.address]), *_ending(members)),
+        remotes=remotes,
     )
 
 

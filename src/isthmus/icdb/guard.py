@@ -10,7 +10,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from isthmus.icdb.guard_entrance import Accept, Entrance, is_operator, keep_open
 from isthmus.icdb.guard_known import COLUMNS, Known
 from isthmus.icdb.guard_record import Record
 from isthmus.icdb.guard_rules import HARMLESS, judged
+from isthmus.icdb.guard_status import control
 from isthmus.icdb.guard_wire import Follower, connect, encode, messages, relay
 from isthmus.pki.files import TlsFiles
 
@@ -90,13 +92,19 @@ class Guard:
         operators: names in certificates that may do everything, besides those that `isthmus pki`
             has issued to members and operators.
         record: where refusals are kept.
+        socket: the control socket.
     """
 
     def __init__(
-        self, entries: tuple[Entry, ...], policy: Policy, operators: frozenset[str], record: Record
+        self,
+        entries: tuple[Entry, ...],
+        policy: Policy,
+        operators: frozenset[str],
+        record: Record,
+        socket: Path,
     ) -> None:
         self._entries, self._policy, self._operators = entries, policy, operators
-        self._record = record
+        self._record, self._socket = record, socket
         self._known = Known()
         self._followers = [Follower(entry.database, entry.socket, self._known) for entry in entries]
         self._clients: set[asyncio.Task[None]] = set()
@@ -114,32 +122,39 @@ class Guard:
         while not self.ready:
             await asyncio.gather(*(follower.ready.wait() for follower in self._followers))
 
-    async def serve(self, listen: str, files: TlsFiles) -> None:
+    async def serve(self, listen: str, files: TlsFiles, end: Callable[[], object]) -> None:
         """Serve until cancelled.
 
         Args:
             listen: the address.
             files: read again when they change.
+            end: called if the control socket is told to end.
 
         Raises:
             OSError: a port is in use, or a file cannot be read.
         """
-        entrances = list[Entrance]()
         following = [asyncio.create_task(follower.run()) for follower in self._followers]
-        try:
-            # Those that could be opened are closed, if the next one cannot.
-            entrances.extend(Entrance(listen, e.port, self._accept(e)) for e in self._entries)
-            await keep_open(tuple(entrances), files)
-        finally:
-            for entrance in entrances:
-                entrance.close()
-            tasks = [*following, *self._clients]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if self._unsaved is not None:
-                self._unsaved.cancel()
-                self._save()
+        with ExitStack() as opened:
+            try:
+                entrances = tuple(
+                    opened.enter_context(closing(Entrance(listen, entry.port, self._accept(entry))))
+                    for entry in self._entries
+                )
+                opened.enter_context(closing(await control(self._socket, self._status, end)))
+                opened.callback(self._socket.unlink, missing_ok=True)
+                await keep_open(entrances, files)
+            finally:
+                tasks = [*following, *self._clients]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                if self._unsaved is not None:
+                    self._unsaved.cancel()
+                    self._save()
+
+    def _status(self) -> Mapping[str, Any]:
+        clients = {name: number for name, number in self._connections.items() if number}
+        return {"ready": self.ready, "clients": clients}
 
     def _accept(self, entry: Entry) -> Accept:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

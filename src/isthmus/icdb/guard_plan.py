@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
+from isthmus.icdb.guard_status import SOCKET
 from isthmus.icdb.plan import Plan, Program
 from isthmus.model.problems import Problem
+
+NAME = "isthmus ic-db guard"
 
 
 def with_guard(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
@@ -45,4 +48,4 @@ def _program(plan: Plan, tls_dir: PurePath, policy: Sequence[str]) -> Program:
         *policy,
     )
     logs = plan.files.log_dir or plan.files.run_dir
-    return Program("ic-db guard", command, logs / "isthmus-ic-db-guard.log")
+    return Program(NAME, command, logs / "isthmus-ic-db-guard.log", plan.files.run_dir / SOCKET)
