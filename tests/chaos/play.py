@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -72,6 +73,14 @@ class Report:
     wrong: list[str] = field(default_factory=list)
     remarkable: list[str] = field(default_factory=list)
 
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """What does not come about is wrong; what there is can be judged all the same."""
+        try:
+            yield
+        except AssertionError as error:
+            self.wrong.append(str(error))
+
     def __str__(self) -> str:
         done = f"{self.faults.total()} faults in {self.seconds:.0f} s"
         silence = f"{self.silence:.1f} s"
@@ -115,7 +124,9 @@ def play(
             _Storm(field_, watch, spans, report, say).blow(faults)
             report.seconds = time.monotonic() - started
             back = time.monotonic()
-            wait_until(lambda: clients.all_wrote_since(back), "every client writes again", STUCK)
+            with report.failures():
+                written = partial(clients.all_wrote_since, back)
+                wait_until(written, "every client writes again", STUCK)
             for timeline in spans.values():
                 timeline.note(up=False, at=time.monotonic())
         contents = _settled(net)
@@ -159,11 +170,18 @@ class _Storm:
         self._order = count()
 
     def blow(self, faults: int) -> None:
-        """Have them all happen; at the end all is undone, and the cluster is whole again.
+        """Have them all happen; at the end all is undone, and the cluster is whole again."""
+        with self._report.failures():
+            self._rage(faults)
+        while self._undoing:
+            heapq.heappop(self._undoing)[2]()
+        with self._report.failures():
+            deadline = time.monotonic() + STUCK
+            while not self._watch.complete():
+                self._turn()
+                assert time.monotonic() < deadline, f"not whole again: {self._view()}"
 
-        Raises:
-            AssertionError: the cluster does not come back.
-        """
+    def _rage(self, faults: int) -> None:
         due = possible = time.monotonic()
         number = 0
         while number < faults:
@@ -173,19 +191,12 @@ class _Storm:
                 continue
             fault = choose(self._report.seed, number, self._view())
             if fault is None:
-                assert now - possible < STUCK, f"no fault is possible: {self._view()}"
+                assert now - possible < STUCK, f"no fault is possible any more: {self._view()}"
                 continue
             self._apply(fault, number)
             number += 1
             possible = time.monotonic()
             due = possible + fault.pause
-        while self._undoing:
-            _, _, undo = heapq.heappop(self._undoing)
-            undo()
-        deadline = time.monotonic() + STUCK
-        while not self._watch.complete():
-            self._turn()
-            assert time.monotonic() < deadline, f"not whole again: {self._view()}"
 
     def _turn(self) -> None:
         self._watch.pause(TICK)
