@@ -147,6 +147,20 @@ def test_a_zone_says_what_is_wrong(
     wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it learns after all")
 
 
+def test_a_zone_without_certificates_is_told_what_to_give(
+    tmp_path: Path, server: IcServers, cluster: Cluster, authorities: tuple[KeyPair, KeyPair]
+) -> None:
+    """A server that speaks TLS alone closes a connection in clear text without a word."""
+    cluster.start()
+    hint = "if it speaks TLS alone, reach it by ssl: with certificates (`isthmus run --ic-tls-dir`)"
+    wait_until(lambda: hint in cluster.servers.log("run"), "it is said")
+    assert not cluster.learned()
+    cluster.servers.stop("run")
+    install(tmp_path / "zone", authorities[0], Wish(Kind.ZONE, "az1"))
+    start(cluster, tmp_path / "zone")
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
+
+
 def serial(server: IcServers) -> str:
     """The serial number of the certificate that the server shows to new clients."""
     address = f"127.0.0.1:{server.ports[Database.IC_NB]}"

@@ -77,11 +77,11 @@ class _Link:
         if fault := self.session.tls_fault:
             return fault
         if self.state is _State.AWAY:
-            return "cannot be reached", "check the address, and that its server runs there"
-        return (
-            "can be reached, but does not give its contents",
-            "check that its server is not overloaded and, of a cluster, that it has a leader",
-        )
+            remedy = "check the address, and that its server runs there"
+            return "cannot be reached", remedy + self.session.clear_text_hint
+        remedy = "check that its server is not overloaded and, of a cluster, that it has a leader"
+        message = "can be reached, but does not give its contents"
+        return message, remedy + self.session.clear_text_hint
 
 
 class Databases:

@@ -188,6 +188,11 @@ class Session:
         return None if self.synced else tls.fault(_split(self.remote))
 
     @property
+    def clear_text_hint(self) -> str:
+        """What to add to a remedy if the server does not answer in clear text; may be empty."""
+        return tls.clear_text_hint(_split(self.remote))
+
+    @property
     def writable(self) -> bool:
         """Whether a transaction can be sent now; the server takes them in order."""
         return self.synced and self.has_lock

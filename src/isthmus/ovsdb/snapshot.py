@@ -69,5 +69,6 @@ def _unreachable(session: Session, timeout: float) -> Problem:
         key="remote",
         value=session.remote,
         message=session.last_error or f"did not answer within {timeout:g} s",
-        remedy="check the address (flags, or the OVN_*_DB variables), and that its server runs",
+        remedy="check the address (flags, or the OVN_*_DB variables), and that its server runs"
+        + session.clear_text_hint,
     )

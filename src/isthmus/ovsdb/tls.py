@@ -266,6 +266,18 @@ def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def clear_text_hint(remotes: Iterable[str]) -> str:
+    """What else may be amiss where a server in clear text is silent, to be put after a remedy.
+
+    One that speaks TLS alone takes the connection and closes it without a word.
+    """
+    if not any(remote.startswith("tcp:") for remote in remotes):
+        return ""
+    return (
+        "; if it speaks TLS alone, reach it by ssl: with certificates (`isthmus run --ic-tls-dir`)"
+    )
+
+
 def _remedy(said: str) -> str:
     """What to do about what OpenSSL says; the words are its own (x509_txt.c, ssl_err.c)."""
     if "certificate has expired" in said:
