@@ -72,6 +72,11 @@ test-icdb-chaos: setup ## 1000 random faults on three IC databases and on five, 
 	        --members $$members $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) || status=1; \
 	done; exit $$status
 
+.PHONY: test-icdb-faults
+test-icdb-faults: setup ## break the IC databases under traffic, down for 10 min once, record it; 13 min
+	@$(SUDO) env ISTHMUS_REQUIRE_ALL=1 ISTHMUS_RECORD_IC_FAULTS=1 PYTHONDONTWRITEBYTECODE=1 \
+	    $(BIN)/pytest -q -p no:cacheprovider tests/lab/test_ic_faults.py
+
 .PHONY: test-container
 test-container: setup ## carry out the container file in a Debian directory, and run what it makes; 5 min
 	@$(SUDO) env ISTHMUS_CONTAINER=1 PYTHONDONTWRITEBYTECODE=1 \

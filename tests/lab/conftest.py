@@ -78,6 +78,19 @@ def lab_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="module")
+def make_module_lab(request: pytest.FixtureRequest) -> Iterator[Callable[[Topology], Lab]]:
+    """Build a lab that a module's tests share; its nodes have met."""
+    with labs_for(request.node) as new:
+
+        def build(wanted: Topology) -> Lab:
+            lab = Lab.up(wanted.model_copy(update={"name": new()}))
+            _meet(lab)
+            return lab
+
+        yield build
+
+
+@pytest.fixture(scope="module")
 def _joined(request: pytest.FixtureRequest) -> Iterator[Joined]:
     with labs_for(request.node) as new:
         yield Joined.of(Lab.up(topology().model_copy(update={"name": new()})))

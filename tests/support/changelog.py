@@ -10,16 +10,22 @@ from support.ovn import FILES, RealFleet, Servers
 
 
 class ChangeLog:
-    """The log of one standalone database, from the moment at which this is made."""
+    """The log of one standalone database, from the moment at which this is made.
 
-    def __init__(self, servers: Servers, database: Database) -> None:
-        self._file: Path = servers.directory / f"{FILES[database]}.db"
+    Args:
+        file: the database's; its server must not compact it meanwhile.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._start = self._file.stat().st_size
 
     def deleted(self) -> Counter[str]:
         """How many rows of each table have been deleted since."""
         found: Counter[str] = Counter()
-        for line in self._file.read_bytes()[self._start :].splitlines():
+        contents = self._file.read_bytes()
+        assert len(contents) >= self._start, f"{self._file} has been compacted"
+        for line in contents[self._start :].splitlines():
             if not line.startswith(b"{"):
                 continue  # the frame around a record
             record: dict[str, Any] = json.loads(line)
@@ -34,8 +40,8 @@ class ChangeLogs:
 
     def __init__(self, fleet: RealFleet) -> None:
         own = fleet.zones[0].servers
-        self._logs = [ChangeLog(own, Database.NB), ChangeLog(own, Database.SB)]
-        self._logs.append(ChangeLog(fleet.ic, Database.IC_SB))
+        self._logs = [_log(own, Database.NB), _log(own, Database.SB)]
+        self._logs.append(_log(fleet.ic, Database.IC_SB))
 
     def deleted(self) -> dict[str, int]:
         """How many rows of each table have been deleted since."""
@@ -43,3 +49,7 @@ class ChangeLogs:
         for log in self._logs:
             found += log.deleted()
         return dict(found)
+
+
+def _log(servers: Servers, database: Database) -> ChangeLog:
+    return ChangeLog(servers.directory / f"{FILES[database]}.db")

@@ -1,0 +1,114 @@
+"""The IC databases break in every way while pods of three zones talk to each other.
+
+Whatever happens to the members, no packet is lost, no learned route is withdrawn, no row that was
+acknowledged is missing, and writes resume once a majority is back. `make test-icdb-faults` has all
+members down for ten minutes, and records what it measures. The last test leaves another member
+than there was.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from isthmus_lab.lab import Lab
+from isthmus_lab.topology import Topology
+from isthmus_lab.waiting import wait_until
+from support.ic_faults import RECORDING, THREE_ZONES, IcFaults, Row, record_rows
+from support.joined import Joined, topology
+from support.lab_members import LIMIT_S
+
+pytestmark = pytest.mark.lab
+
+OUTAGE_S = 600.0 if RECORDING else 0.0
+"""For which all members are down, at least; otherwise until the zones' daemons run again."""
+
+NEW_ADDRESS = "192.168.65.10"
+"""Of a member that takes another's place: below the addresses of nodes."""
+
+
+@pytest.fixture(scope="module")
+def faults(make_module_lab: Callable[[Topology], Lab]) -> Iterator[IcFaults]:
+    """Three zones that have met, shared by the tests of this module."""
+    rows: list[Row] = []
+    yield IcFaults(Joined.of(make_module_lab(topology(THREE_ZONES))), rows)
+    record_rows(rows)
+
+
+def test_the_leaders_server_is_killed(faults: IcFaults) -> None:
+    """Its supervisor starts it again, and until then another one leads."""
+    with faults.fault("kill -9 of the leader's server") as fault:
+        faults.members.kill_server(faults.members.leader())
+        fault.resume()
+
+
+def test_each_member_is_killed_in_turn(faults: IcFaults) -> None:
+    """Supervisor and servers of each member are killed, the leader's first, and started again."""
+    leader = faults.members.leader()
+    with faults.fault("kill -9 of each member in turn, the leader first") as fault:
+        for name in (leader, *faults.members.others(leader)):
+            faults.members.kill(name)
+            fault.resume()
+            faults.members.start(name)
+            faults.members.wait_until_whole()
+
+
+def test_the_leader_is_cut_off(faults: IcFaults) -> None:
+    """Zones that were connected to it find the one that the others have elected."""
+    leader = faults.members.leader()
+    with faults.fault("the leader cut off") as fault, faults.cut_off(leader):
+        fault.resume()
+
+
+def test_a_minority_is_cut_off(faults: IcFaults) -> None:
+    """The others and the zones do without a member that does not lead."""
+    other = faults.members.others(faults.members.leader())[0]
+    with faults.fault("a minority cut off") as fault, faults.cut_off(other):
+        fault.resume()
+
+
+def test_all_members_are_down_while_the_zones_daemons_restart(faults: IcFaults) -> None:
+    """Daemons that start without IC databases withdraw nothing, and write when those are back."""
+    members = faults.members
+    name = f"all down for {OUTAGE_S / 60:.0f} minutes, the zones' daemons restarted"
+    with faults.fault(name) as fault:
+        down = time.monotonic()
+        members.kill(*members.names)
+        for zone in ("az1", "az2", "az3"):
+            faults.restart_daemon(zone)
+        prefix = fault.flag("az2")
+        wait_until(lambda: time.monotonic() - down >= OUTAGE_S, OUTAGE_S + 1, "the outage to last")
+        members.start(*members.names[1:])
+        members.wait_until_serving(*members.names[1:])
+        fault.resume("az2", prefix=prefix, since=time.monotonic())
+        members.start(members.names[0])
+
+
+def test_a_members_disk_is_lost(faults: IcFaults) -> None:
+    """The leader loses its disk, and is started with the same command on an empty one."""
+    leader = faults.members.leader()
+    with faults.fault("the leader's disk lost") as fault:
+        faults.members.kill(leader)
+        faults.members.wipe(leader)
+        fault.resume()
+        faults.members.start(leader)
+
+
+def test_a_member_is_replaced_by_one_of_another_address(faults: IcFaults) -> None:
+    """As the how-to has it: kick the lost one, start the new one, and tell the zones."""
+    members = faults.members
+    lost = members.names[2]
+    with faults.fault("a member replaced by a new address") as fault:
+        members.kill(lost)
+        kick = ["isthmus", "ic-db", "kick", members.hosts[lost]]
+        faults.joined.lab.run(members.names[0], kick, timeout_s=LIMIT_S)
+        fault.resume()
+        members.readdress(lost, NEW_ADDRESS)
+        members.start(lost)
+        for zone in ("az1", "az2", "az3"):
+            faults.joined.configure(zone, ic_db_host=",".join(members.hosts.values()))
+        members.wait_until_whole()
+        # The new one counts: with it, two of three are a majority.
+        members.kill(members.names[0])
+        fault.resume()
+        members.start(members.names[0])
