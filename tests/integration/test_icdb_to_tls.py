@@ -1,5 +1,6 @@
 """A running cluster of IC databases goes from clear text to TLS, and zones keep what they have."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +11,7 @@ import pytest
 
 from isthmus.pki.certificates import KeyPair, Kind, Wish, new_authority
 from support.certificates import NOW, install
-from support.ic_run import DATABASES, LIMIT, Member, Members, members
+from support.ic_run import DATABASES, ISTHMUS, LIMIT, Member, Members, members
 from support.ic_writers import Writers
 from support.ic_zone import zone_on
 from support.ovn import wait_until
@@ -62,6 +63,18 @@ def remotes(found: Members, *methods: str) -> str:
     )
 
 
+def assert_all_answer(member: Member) -> None:
+    """See that `status` finds all members, whichever way they serve clients."""
+    dirs = (f"--data-dir={member.data}", f"--run-dir={member.run_dir}")
+    ports = (f"--nb-port={member.ports['nb']}", f"--sb-port={member.ports['sb']}")
+    tls = f"--tls-dir={member.directory / 'tls'}"
+    command = [str(ISTHMUS), "ic-db", "status", *dirs, *ports, tls, "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for database in json.loads(done.stdout)["databases"]:
+        roles = [other["role"] for other in database["members"]]
+        assert "unreachable" not in roles, done.stdout
+
+
 def test_members_go_over_one_after_the_other(
     tmp_path: Path, three: Members, authority: KeyPair
 ) -> None:
@@ -79,6 +92,7 @@ def test_members_go_over_one_after_the_other(
                 member.stop()
                 member.start(*tls_flags(member, authority))
                 three.complete()
+                assert_all_answer(member)
             for member in three.all:
                 for short in DATABASES:
                     what = f"{member.address} has all by TLS"
