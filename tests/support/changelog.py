@@ -25,9 +25,9 @@ class ChangeLog:
         found: Counter[str] = Counter()
         contents = self._file.read_bytes()
         assert len(contents) >= self._start, f"{self._file} has been compacted"
-        for line in contents[self._start :].splitlines():
-            if not line.startswith(b"{"):
-                continue  # the frame around a record
+        for line in contents[self._start :].splitlines(keepends=True):
+            if not (line.startswith(b"{") and line.endswith(b"\n")):
+                continue  # the frame around a record, or one that is just being written
             record: dict[str, Any] = json.loads(line)
             for table, rows in record.items():
                 if isinstance(rows, dict):
