@@ -50,6 +50,7 @@ URGENT = (
     "NameTaken",
     "NoFreeAddress",
     "InvalidTransitSwitch",
+    "NotPermitted",
     "WriteRefused",
 )
 """Reasons in the order in which they matter, the cause of others first; all others follow."""
@@ -252,7 +253,7 @@ def _joining(state: State, config: Config) -> Condition:
 def _unregistered(state: State, config: Config) -> Condition | None:
     if state.facts.registered and state.facts.zone == config.zone:
         return None
-    problem = state.problem("ZoneNameTaken", "WriteRefused")
+    problem = state.problem("ZoneNameTaken", "NotPermitted", "WriteRefused")
     if problem is not None:
         return _not_joined(problem.reason, _said(problem), problem)
     return _missing(state, "Registering", f"zone {config.zone} is not registered yet")

@@ -24,6 +24,7 @@ from isthmus.reconcile.flights import (
     Transaction,
     TryAgain,
     Work,
+    problem_of,
 )
 from isthmus.reconcile.reconciler import AnyReconciler, Watch
 from isthmus.reconcile.report import EngineReport, FlightReport, ReconcilerReport
@@ -177,17 +178,7 @@ class Engine:
         """All that is wrong, in a stable order."""
         found = {p for r in self.reconcilers for ps in r.problems.values() for p in ps}
         for (reconciler, key), failure in self._failures.items():
-            found.add(
-                Problem(
-                    object=f"database {reconciler.writes}",
-                    key=reconciler.name,
-                    value=str(key),
-                    message=f"the server refused the change: {failure.result.error}"
-                    f" ({failure.result.details})",
-                    remedy="look for another client that writes the same rows; it is retried",
-                    reason="WriteRefused",
-                )
-            )
+            found.add(problem_of(failure.result, str(reconciler.writes), reconciler.name, str(key)))
         return sorted(found)
 
     def report(self, writable: Collection[Database], synced: Collection[Database]) -> EngineReport:

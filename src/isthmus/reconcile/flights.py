@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from isthmus.model.operations import Operation
+from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.reconcile.reconciler import AnyReconciler
 
@@ -39,6 +40,10 @@ class Transaction:
         return tuple(dict.fromkeys(reconciler for reconciler, _ in self.work))
 
 
+NOT_PERMITTED = "permission error"
+"""What a server, or `isthmus ic-db guard`, says of what a client may not do (RFC 7047, 4.1.3)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Committed:
     """The transaction took effect, and the view has followed it."""
@@ -63,6 +68,28 @@ class Failed:
 
 
 Result = Committed | TryAgain | Failed
+
+
+def problem_of(failed: Failed, database: str, what: str, key: str) -> Problem:
+    """What to tell people of a change that was refused when it was asked for alone.
+
+    Args:
+        failed: how.
+        database: where.
+        what, key: the reconciler that asked for it, and of what.
+    """
+    said = f"{failed.error} ({failed.details})"
+    if failed.error == NOT_PERMITTED:
+        message = f"its guard refused the change: {said}"
+        remedy = (
+            "see that this zone's certificate has the name of the zone (az-name), and that nobody"
+            " else has what it wants; the guard's operator sees more by `isthmus ic-db status`; it"
+            " is retried"
+        )
+        return Problem(f"database {database}", what, key, message, remedy, "NotPermitted")
+    message = f"the server refused the change: {said}"
+    remedy = "look for another client that writes the same rows; it is retried"
+    return Problem(f"database {database}", what, key, message, remedy, "WriteRefused")
 
 
 @dataclass(slots=True)

@@ -276,6 +276,19 @@ def test_one_bad_key_does_not_hold_up_the_others() -> None:
     assert "constraint violation (too bad)" in problem.message
 
 
+def test_what_one_may_not_write_is_reported_as_such() -> None:
+    """A guard's refusal names itself and its reason, and whom to ask."""
+    engine = engine_of(Writer("other's"))
+    refused = Failed("permission error", "zone az3 may not: insert Availability_Zone")
+    for _ in range(2):
+        (transaction,) = plan(engine)
+        engine.completed(transaction, refused, 0.0)
+    (problem,) = engine.problems()
+    assert problem.reason == "NotPermitted"
+    assert "zone az3 may not: insert Availability_Zone" in problem.message
+    assert "isthmus ic-db status" in problem.remedy
+
+
 def test_backoff_starts_at_once_and_grows_to_a_bound() -> None:
     """A key that stays bad is tried again at once, then more and more rarely, never seldom."""
     writer = Writer("bad")
