@@ -178,6 +178,16 @@ def test_a_lost_member_is_replaced(members: list[ClusterMember], tmp_path: Path)
         new.processes.stop_all()
 
 
+def test_a_leader_that_is_lost_is_kicked_at_once(members: list[ClusterMember]) -> None:
+    """Nobody leads yet who could remove it: the command waits for the others to elect one."""
+    lost = next(member for member in members if member.leads("nb"))
+    other = next(member for member in members if member is not lost)
+    lost.stop()
+    done = other.isthmus("kick", lost.address)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: healthy(other), "two are a healthy cluster")
+
+
 def _isthmus(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [str(ISTHMUS), "ic-db", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

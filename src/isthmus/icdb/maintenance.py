@@ -137,12 +137,30 @@ def kick(place: Place, server: RaftServer, limit: float) -> None:
     Raises:
         IcDbError: there is no majority to agree, or it took too long.
     """
-    _command(place, "cluster/kick", place.database, server.sid)
+    asked = ""
 
     def gone() -> bool:
-        return all(other.sid != server.sid for other in raft_of(place).servers)
+        nonlocal asked
+        raft = raft_of(place)
+        if all(other.sid != server.sid for other in raft.servers):
+            return True
+        # The one that is lost may be the leader, so this may have to wait for another.
+        if raft.leader not in {"unknown", asked} and _ask_to_remove(place, server):
+            asked = raft.leader
+        return False
 
     _wait(place, gone, limit, f"member {server.address} has not been removed yet")
+
+
+def _ask_to_remove(place: Place, server: RaftServer) -> bool:
+    """Ask the leader, through the local server; whether the request went out."""
+    try:
+        place.command("cluster/kick", place.database, server.sid)
+    except CommandFailedError as error:
+        if "failed to send" in str(error):
+            return False
+        raise IcDbError(refused(place, error)) from error
+    return True
 
 
 def compact(place: Place) -> tuple[int, int]:

@@ -27,8 +27,8 @@ CONNECTION_METHODS = ("tcp:", "unix:", "ssl:")
 """What remotes begin with (ovsdb(7)); "ssl:" only if there is a certificate to show."""
 
 RETRY_INTERVAL = 1000
-"""Milliseconds between attempts to connect. The library's own backoff grows to 8 s, which is then
-how much longer an outage, or the election of a Raft leader, lasts for us."""
+"""Milliseconds within which every server of a remote is tried once. The library's own backoff grows
+to 8 s, which is then how much longer an outage, or the election of a Raft leader, lasts for us."""
 
 
 DEFAULT_PROBE = 5000
@@ -291,7 +291,9 @@ class Session:
 
 
 def _limit_backoff(session: ovs.jsonrpc.Session) -> None:
-    session.reconnect.set_backoff(RETRY_INTERVAL, RETRY_INTERVAL)
+    interval = RETRY_INTERVAL // session.get_num_of_remotes()
+    # Its own function for this takes no less than a second.
+    session.reconnect.min_backoff = session.reconnect.max_backoff = interval
 
 
 def _split(remote: str) -> list[str]:

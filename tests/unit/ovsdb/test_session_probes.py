@@ -1,4 +1,4 @@
-"""How often a session sees whether its server still answers."""
+"""How often a session sees whether its server still answers, and tries to reach one."""
 
 import pytest
 
@@ -38,3 +38,13 @@ def test_the_default_depends_on_who_else_can_be_asked(
     asked = Session(database, remote, probe_interval=3000)
     assert interval(asked) == (3000 if expected else 0)
     asked.close()
+
+
+@pytest.mark.parametrize(("remote", "expected"), [(THREE, 333), ("tcp:192.0.2.1:6645", 1000)])
+def test_all_members_are_tried_within_a_second(remote: str, expected: int) -> None:
+    """An outage of a cluster lasts no longer for us for the members that we try in vain."""
+    session = Session(Database.IC_SB, remote)
+    assert session._schema is not None
+    assert session._schema._session.reconnect.get_min_backoff() == expected
+    assert session._schema._session.reconnect.get_max_backoff() == expected
+    session.close()
