@@ -7,12 +7,13 @@ import ssl
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from isthmus.icdb.guard import CONNECTIONS
 from isthmus.icdb.guard_record import RECORD, Refusals, read
 from isthmus.pki.looks import looks
 from support.guarded import Guarded, guarded, isthmus
@@ -220,6 +221,22 @@ def test_many_slow_clients_hold_up_nobody_and_fill_no_memory(
         assert len(json.dumps(answer)) > size
     row = {"_uuid": made["uuid"]}
     found.ask("operator", "boss", "nb", on("Transit_Switch", row, "delete"))
+
+
+def test_a_zone_has_so_many_connections(site: tuple[Guarded, RealZone]) -> None:
+    """One more is closed, and seen; other zones are served, and so is this one when some end."""
+    found, _ = site
+    with ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            client = stack.enter_context(found.connected("zone", "az7", "sb"))
+            assert client.transact() == []
+        with found.connected("zone", "az7", "sb") as more, suppress(ConnectionResetError):
+            assert more.socket.recv(1) == b""
+        assert found.ask("zone", "az8", "sb") == []
+    found.until(lambda: "az7" not in found.status()["guard"]["clients"], "they have ended")
+    assert found.ask("zone", "az7", "sb") == []
+    [refused] = (one for one in found.status()["guard"]["refused"] if one["zone"] == "az7")
+    assert (refused["operation"], refused["count"]) == ("connect", 1)
 
 
 def resident(pid: int) -> int:

@@ -171,7 +171,8 @@ class Guard:
         found = peer(writer)
         free = is_operator(found) or found.name in self._operators
         if not found.name or (self._connections[found.name] >= CONNECTIONS and not free):
-            _log.warning("%r has no name, or %d connections", found.name, CONNECTIONS)
+            why = f"without a name, or more than {CONNECTIONS} times"
+            self._refuse(RefusedError(found.name, "connect", "", why))
             writer.transport.abort()
             return
         self._connections[found.name] += 1
@@ -179,7 +180,7 @@ class Guard:
             watch_over(writer)
             await self._serve(_Client(entry, found.name, free, writer), reader)
         except (OSError, ValueError, RecursionError) as error:
-            _log.info("%s: connection of %s ended: %s", entry.database, found.name, error)
+            _log.debug("%s: connection of %r ended: %s", entry.database, found.name, error)
         finally:
             self._connections[found.name] -= 1
             writer.close()
