@@ -15,6 +15,7 @@ import pytest
 
 from isthmus.icdb.guard import CONNECTIONS
 from isthmus.icdb.guard_record import RECORD, Refusals, read
+from isthmus.icdb.guard_status import SOCKET
 from isthmus.pki.looks import looks
 from support.guarded import Guarded, guarded, isthmus
 from support.ovn import RealZone
@@ -285,6 +286,42 @@ def test_it_ends_in_good_order(tmp_path: Path) -> None:
         assert "Traceback" not in found.guard_log()
         assert "Traceback" not in found.first.log.read_text()
         assert not [*found.first.run_dir.glob("*.ctl"), *found.first.run_dir.glob("*.sock")]
+
+
+def test_the_control_socket_is_that_of_an_ovn_daemon(site: tuple[Guarded, RealZone]) -> None:
+    """`ovs-appctl` asks it, and is told what there is to ask."""
+    found, _ = site
+    control = ["ovs-appctl", "-t", f"{found.first.run_dir}/{SOCKET}"]
+    said = subprocess.run([*control, "status"], capture_output=True, text=True, check=True).stdout
+    assert json.loads(said)["ready"]
+    asked = subprocess.run([*control, "what"], capture_output=True, text=True, check=False)
+    assert asked.returncode
+    assert "'what' is not a valid command" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "--guard: knows zones by their certificates"),
+        (("--prefixes=az1=10.0.0.0/99",), "'10.0.0.0/99' is not a CIDR"),
+    ],
+)
+def test_what_cannot_be_guarded_is_named(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """The environment asks for it, and there are no certificates, or a prefix that is none."""
+    dirs = (f"--data-dir={tmp_path}/data", f"--run-dir={tmp_path}/run")
+    done = isthmus("ic-db", "run", *dirs, *flags, ISTHMUS_GUARD="true")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "remedy: " in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_policy_without_a_guard_is_named(tmp_path: Path) -> None:
+    """It would be heeded by nobody."""
+    dirs = (f"--data-dir={tmp_path}/data", f"--run-dir={tmp_path}/run")
+    done = isthmus("ic-db", "run", *dirs, "--operator=boss")
+    assert done.returncode == 1
+    assert "there is no guard to see to it" in done.stderr
 
 
 def test_zones_find_the_leader_of_a_cluster_through_the_guards(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`isthmus ic-db run --guard` with certificates of `isthmus pki`, and zones that come by it."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -19,9 +20,10 @@ ISTHMUS = str(Path(sys.executable).with_name("isthmus"))
 DATABASES = {"nb": Database.IC_NB, "sb": Database.IC_SB}
 
 
-def isthmus(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def isthmus(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end."""
-    done = subprocess.run([ISTHMUS, *arguments], capture_output=True, text=True, check=False)
+    command, env = [ISTHMUS, *arguments], {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -105,10 +105,12 @@ async def control(
         with suppress(OSError, ValueError, AttributeError, asyncio.CancelledError):
             async for request in messages(reader, asyncio.Semaphore()):
                 method, number = request.get("method"), request.get("id")
-                result, error = "", None
+                result: str | None = ""
+                error = None
                 if method == "status":
                     result = json.dumps(status())
                 elif method != "exit":
+                    result = None
                     error = f"{str(method)!r} is not a valid command; there are status and exit"
                 writer.write(encode({"id": number, "result": result, "error": error}))
                 await writer.drain()
