@@ -174,10 +174,12 @@ class IcFaults:
         self._check(loss, logs)
         rows = before | fault.acknowledged
         assert len(rows) > len(before), "nothing was written"
-        assert rows - self._rows_held() == set()
+        gone = rows - self._rows_held()
+        assert not gone, f"rows are gone: {gone}"
         self._rows.append(Row(name, loss, fault.resumed_s, len(rows)))
         if RECORDING:
-            assert fault.resumed_s <= RESUME_S
+            late = f"writes resumed after {fault.resumed_s:.1f} s"
+            assert fault.resumed_s <= RESUME_S, late
 
     @contextmanager
     def cut_off(self, name: str) -> Iterator[None]:
