@@ -4,7 +4,6 @@ Made by `guard_rules`, asked by it, by `guard_owned` and by `guard_shared`. Pure
 the wire's form (RFC 7047, 5.2).
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,8 +29,6 @@ LONGEST = 300
 """Characters of a refusal: parts of it are what its sender wrote."""
 
 Operation = Mapping[str, Wire]
-
-_UNPRINTABLE = re.compile(r"[^ -~\u00a1-\ud7ff]+")
 
 
 class RefusedError(Exception):
@@ -203,5 +200,5 @@ def keys_of(value: Wire) -> dict[str, str]:
 
 
 def printable(text: str) -> str:
-    """A text for logs and terminals: what is no letter or sign is left out, and so is the end."""
-    return _UNPRINTABLE.sub("?", text[: LONGEST + 1])[:LONGEST]
+    """A text for logs and terminals: what is no letter or sign is replaced, the end left out."""
+    return "".join(c if c.isprintable() else "?" for c in text[:LONGEST])

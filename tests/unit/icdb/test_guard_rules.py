@@ -268,7 +268,7 @@ def test_a_key_moves_only_if_it_does_not_fit_the_tunnels() -> None:
 
 def test_what_is_refused_is_told_in_few_signs() -> None:
     """A refusal names zone, table and operation, and holds nothing that a terminal obeys."""
-    evil = "10.1.0.0/16\x1b[2J" + "x" * 5000
+    evil = "10.1.0.0/16\x1b[2J\u202e" + "x" * 5000
     with pytest.raises(RefusedError) as refused:
         check([route(evil)], "az2", known(), Policy())
     assert (refused.value.zone, refused.value.table) == ("az2", "Route")
@@ -276,7 +276,7 @@ def test_what_is_refused_is_told_in_few_signs() -> None:
     with pytest.raises(RefusedError) as refused:
         check([keys("IC_SB_Global", uuid(5), "insert", ["map", [[evil, ""]]])], "az2", known(),
               Policy())  # fmt: skip
-    assert "\x1b" not in str(refused.value)
+    assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 500
 
 
