@@ -37,6 +37,8 @@ def test_started_one_after_the_other(three: Members, order: tuple[int, ...]) -> 
         wait_until(socket_file.exists, "its servers run", LIMIT)
     three.complete()
     assert all(member.switches().keys() == {"ts"} for member in three.all)
+    for member in three.all[1:]:
+        assert "OVN_IC_Northbound: joined cluster " in member.log.read_text()
 
 
 def test_a_lost_disk_is_filled_again(three: Members) -> None:

@@ -8,7 +8,7 @@ cannot (docs/decisions/0015-founding-and-joining.md).
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from isthmus.model.problems import Problem
@@ -125,7 +125,9 @@ def joining(database: Database, answers: Mapping[str, Answer], founder: str) -> 
         message = "has been given another founder: nobody founds the cluster"
         remedy = "give all members the same --founder (or LEADER_IP), or none"
         return [_problem(database, "--founder", founder, message, remedy)]
-    return [_blocks(database, founder, answer)]
+    problem = _blocks(database, founder, answer)
+    # Nothing is founded without the founder, whatever is vouched for.
+    return [replace(problem, remedy=_NO_FOUNDER) if answer.has is Has.SILENT else problem]
 
 
 def silence(answers: Mapping[str, Answer]) -> str:
@@ -210,6 +212,11 @@ def _not_in_it(database: Database, cid: str, hosts: Iterable[str]) -> Problem:
     )
     return _problem(database, "file", "", message, remedy)
 
+
+_NO_FOUNDER = (
+    "start it, for it founds the cluster; if it is gone for good, restart all others with another"
+    " --founder (or LEADER_IP)"
+)
 
 _KEEP_ONE = (
     "decide which cluster to keep; on each member of the other, `isthmus ic-db backup`, stop it,"

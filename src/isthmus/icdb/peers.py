@@ -6,6 +6,7 @@ Called by `supervisor`. Members talk to each other by nothing but OVSDB: the dat
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from isthmus.icdb.founding import SILENCE, WAITING_DATABASE, Answer, Has
+from isthmus.icdb.resolving import addresses_of
 from isthmus.model.rows import Database
 
 TIMEOUT = 1.0
@@ -65,7 +67,7 @@ async def _ask_all(
     try:
         either: set[asyncio.Future[Any]] = {waking, everyone}
         await asyncio.wait(either, timeout=TIMEOUT, return_when="FIRST_COMPLETED")
-        return {host: _answer(task) for host, task in asking.items()}
+        return {host: _answer(task, port) for host, task in asking.items()}
     finally:
         for descriptor in wake:
             loop.remove_reader(descriptor)
@@ -74,7 +76,7 @@ async def _ask_all(
         await asyncio.gather(waking, everyone, *asking.values(), return_exceptions=True)
 
 
-def _answer(task: "asyncio.Task[Answer]") -> Answer:
+def _answer(task: "asyncio.Task[Answer]", port: int) -> Answer:
     if not task.done():
         return Answer(Has.SILENT, detail=f"nothing within {TIMEOUT:g} s")
     error = task.exception()
@@ -82,14 +84,13 @@ def _answer(task: "asyncio.Task[Answer]") -> Answer:
         return task.result()
     if not isinstance(error, (OSError, ValueError, EOFError)):
         raise error
-    return Answer(Has.SILENT, detail=_why(error))
+    return Answer(Has.SILENT, detail=_why(error, port))
 
 
 async def _ask(
     host: str, port: int, database: Database, context: Callable[[], ssl.SSLContext] | None
 ) -> Answer:
-    made = context() if context else None
-    reader, writer = await asyncio.open_connection(host, port, ssl=made)
+    reader, writer = await _connect(host, port, context)
     try:
         request = {"method": "transact", "params": ["_Server", SELECT], "id": "members"}
         writer.write(json.dumps(request).encode())
@@ -102,6 +103,18 @@ async def _ask(
     if not isinstance(result, list) or not result or "rows" not in result[0]:
         return Answer(Has.OTHER, detail="it is no OVSDB server that says what it has")
     return read_rows(database, result[0]["rows"])
+
+
+async def _connect(
+    host: str, port: int, context: Callable[[], ssl.SSLContext] | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    made = context() if context else None
+    name = host if made else None
+    *others, last = await addresses_of(host)
+    for address in others:
+        with suppress(OSError):
+            return await asyncio.open_connection(address, port, ssl=made, server_hostname=name)
+    return await asyncio.open_connection(last, port, ssl=made, server_hostname=name)
 
 
 async def _reply(reader: asyncio.StreamReader) -> Mapping[str, Any]:
@@ -146,11 +159,14 @@ def _optional(value: Any) -> str:
     return str(value[1]) if value[0] == "uuid" else ""
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, port: int) -> str:
     if isinstance(error, socket.gaierror):
         return f"its name cannot be resolved: {error.strerror}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
+        # In place of the system's own words asyncio has a Python tuple.
+        return f"port {port}: {os.strerror(error.errno)}"
     said = error.strerror if isinstance(error, OSError) else ""
     # Who is spoken to by TLS and speaks none closes the connection without a word.
     return said or str(error) or "the connection was closed, as by one without TLS"

@@ -318,7 +318,8 @@ def _ensure(plan: Plan) -> tuple[Problem, ...]:
             try:
                 if decision.create:
                     client.create_transit_switches(decision.create)
-                    _log.info("created transit switches %s", [s.name for s in decision.create])
+                    names = ", ".join(switch.name for switch in decision.create)
+                    _log.info("created transit switches: %s", names)
                 return decision.differences
             except RpcError as error:
                 # Another client took one of the names since we looked.

@@ -40,6 +40,9 @@ RESTART_AFTER = 10.0
 GRACE = 3.0
 """Seconds for what is not as it should be to pass by itself before people are told."""
 
+JOINING_GRACE = 10.0
+"""The same for a member that joins: its server asks for admission every 8 s at most."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,19 +57,29 @@ class Reasons:
         self._what = what
         self._since: dict[Problem, float] = {}
         self._told: set[Problem] = set()
+        self._in_the_way = False
+        """Whether people were told of a reason since they were last told that there is none."""
 
-    def update(self, problems: Iterable[Problem], now: float) -> None:
-        """Take note of the reasons of this moment; `now` in seconds."""
+    def update(self, problems: Iterable[Problem], now: float, joining: bool = False) -> None:
+        """Take note of the reasons of this moment.
+
+        Args:
+            problems: all there are.
+            now: seconds.
+            joining: whether it is a member that joins, which takes its time.
+        """
+        grace = JOINING_GRACE if joining else GRACE
         current = dict.fromkeys(problems)
         self._since = {problem: self._since.get(problem, now) for problem in current}
         for problem, since in self._since.items():
-            if problem not in self._told and now - since >= GRACE:
+            if problem not in self._told and now - since >= grace:
                 _log.warning("%s", problem)
                 self._told.add(problem)
-        gone = self._told - current.keys()
-        self._told -= gone
-        if gone and not self._since:
+                self._in_the_way = True
+        self._told &= current.keys()
+        if self._in_the_way and not self._since:
             _log.info("%s: nothing is in the way any more", self._what)
+            self._in_the_way = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +136,8 @@ class Tender:
         self.ready = local.answer.has is Has.CLUSTER and local.connected
         if self._crossing.has_left(local.answer):
             return GoOver()
-        if local.answer.has is Has.CLUSTER:
+        if local.answer.has is Has.CLUSTER and self.holds is Holds.JOINING:
+            _log.info("%s: joined cluster %s", self.server.database, local.answer.cid)
             self.holds = Holds.MEMBER
         raft = self._raft() if local.answer.has is Has.CLUSTER else None
         now = time.monotonic()
@@ -139,7 +153,7 @@ class Tender:
             if isinstance(crossed, GoOver):
                 return crossed
             problems += crossed
-        self._reasons.update(problems, now)
+        self._reasons.update(problems, now, joining=self.holds is Holds.JOINING)
         return None
 
     @property

@@ -70,6 +70,8 @@ def test_one_that_joins_says_what_it_waits_for() -> None:
     """The founder's silence, those that the founder waits for, or the cluster's majority."""
     [silent] = joining(NB, {"a": SILENCE, "c": NOTHING}, "a")
     assert (silent.value, silent.message) == ("a", "does not answer")
+    assert "--found-without" not in silent.remedy  # Nobody can found without the founder.
+    assert "--founder" in silent.remedy
     [blocker] = joining(NB, {"a": Answer(Has.WAITS), "c": SILENCE}, "a")
     assert blocker.value == "c"
     assert joining(NB, {"a": Answer(Has.WAITS), "c": NOTHING}, "a") == []
