@@ -30,6 +30,10 @@ FILES = {".isthmus-ic-db.data.lock"} | {
 """What a data directory holds: nothing of a second cluster, or of one that was given up."""
 
 
+NOT_ADMITTED = ".not-admitted-"
+"""In the name of what a member keeps that was killed in the middle of its admission."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What is done to some members at the same moment.
@@ -227,5 +231,5 @@ def _judge_files(net: IcNet, short: str) -> None:
     cids = {run_program(INSTALLATION, "ovsdb-tool", "db-cid", file) for file in files}
     assert len(cids) == 1, cids
     for member in net.all:
-        found = {path.name for path in member.data.iterdir()}
+        found = {path.name for path in member.data.iterdir() if NOT_ADMITTED not in path.name}
         assert found == FILES, f"{member.data}: {sorted(found)}"

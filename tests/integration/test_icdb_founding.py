@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.ic_run import DATABASES, ISTHMUS, LIMIT, Members, members
+from support.ic_run import DATABASES, ISTHMUS, LIMIT, Member, Members, members
 from support.ovn import SCHEMAS, wait_until
 
 pytestmark = pytest.mark.ovn
@@ -61,6 +61,43 @@ def test_a_lost_disk_is_filled_again(three: Members) -> None:
                 lambda leader=leader, short=short: leader.servers(short).count(" at tcp:") == 3,  # type: ignore[misc]
                 "the old self is put out",
             )
+
+
+def _end_before_admission(member: Member, short: str) -> None:
+    """Have its file be what a member leaves that was sent the contents, and no more."""
+    file = member.data / f"ovn_ic_{short}_db.db"
+    head, first, _ = file.read_bytes().split(b"\n", 2)
+    file.write_bytes(head + b"\n" + first + b"\n")
+
+
+def test_one_that_ended_while_it_was_admitted_joins_anew(three: Members) -> None:
+    """Between the contents and its admission a member's file is one that no server serves."""
+    for member in three.all:
+        member.start()
+    three.complete()
+    one = three.all[1]
+    one.add_switch("before")
+    one.stop(signal.SIGKILL)
+    for short in DATABASES:
+        _end_before_admission(one, short)
+    one.start()
+    three.complete()
+    # The same while it runs: only its server ends, and is started again by a supervisor that
+    # is held up until the file is as it is to be.
+    os.kill(one.pid, signal.SIGSTOP)
+    one.kill_server("sb")
+    _end_before_admission(one, "sb")
+    os.kill(one.pid, signal.SIGCONT)
+    said = "OVN_IC_Southbound: ended while it was being admitted; joining anew"
+    wait_until(lambda: one.log.read_text().count(said) == 2, f"{said}, again", LIMIT)
+    three.complete()
+    assert "before" in one.switches()
+    assert len(list(one.data.glob("ovn_ic_sb_db.not-admitted-*.db"))) == 2
+    for short in DATABASES:
+        wait_until(
+            lambda short=short: three.leader(short).servers(short).count(" at tcp:") == 3,  # type: ignore[misc]
+            "the old selves are put out",
+        )
 
 
 def test_all_come_back(three: Members) -> None:

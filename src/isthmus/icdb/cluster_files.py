@@ -10,9 +10,11 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import chain, count
 from pathlib import Path, PurePath
+from typing import Any
 
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.founding import WAITING_DATABASE
@@ -20,6 +22,9 @@ from isthmus.icdb.members import Membership, host_of
 from isthmus.icdb.plan import Server
 from isthmus.icdb.storage import bad_file, check_standalone, judge_damage, said, tool
 from isthmus.model.problems import Problem
+
+CLEAR_TEXT = "clear-text"
+"""In the names of kept files: from before the server went over to TLS."""
 
 _log = logging.getLogger(__name__)
 
@@ -118,11 +123,27 @@ def has_left(server: Server) -> bool:
     return _LEFT in tool("check-cluster", server.database_file).stdout
 
 
-def set_aside(server: Server) -> None:
-    """Keep the file of a server that has left, to join again by TLS, under another name."""
+def was_never_admitted(server: Server) -> bool:
+    """Whether a member's file ends between what its cluster holds and its own admission.
+
+    A member that joins is sent the contents first, and then the record that makes it a member. One
+    that ends in between has counted for nothing yet, and `ovsdb-server` does not serve such a file:
+    "server does not belong to cluster".
+    """
     file = Path(server.database_file)
-    kept = file.rename(_kept_name(file, "clear-text"))
-    _log.info("%s: joining again by TLS; the file from before is %s", server.database, kept)
+    checked = tool("check-cluster", file)
+    whole = not said(checked).endswith((_NO_RECORDS, "not found in server list"))
+    if whole or _NOT_JOINED in checked.stdout:
+        return False
+    sid = tool("db-sid", file).stdout.decode().strip()
+    return not any(sid in servers for servers in _server_lists(file))
+
+
+def set_aside(server: Server, why: str) -> None:
+    """Keep the file of a server that is to join anew under another name, which says why."""
+    file = Path(server.database_file)
+    kept = file.rename(_kept_name(file, why))
+    _log.info("%s: the file from before is kept as %s", server.database, kept)
 
 
 def stand_alone(server: Server) -> None:
@@ -132,14 +153,17 @@ def stand_alone(server: Server) -> None:
         IcDbError: it cannot be made; the member's file is as it was.
     """
     file = Path(server.database_file)
-    kept = _kept_name(file, "clear-text")
+    kept = _kept_name(file, CLEAR_TEXT)
     os.link(file, kept)
     _make(server, "cluster-to-standalone", kept)
 
 
 def _kept_name(file: Path, why: str) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    return file.with_name(f"{file.stem}.{why}-{stamp}{file.suffix}")
+    # A second one of the same second has a number.
+    suffixes = chain([""], (f"-{number}" for number in count(2)))
+    names = (f"{file.stem}.{why}-{stamp}{more}{file.suffix}" for more in suffixes)
+    return next(kept for kept in map(file.with_name, names) if not kept.exists())
 
 
 def _inspect(server: Server, membership: Membership) -> Holds:
@@ -157,13 +181,17 @@ def _inspect(server: Server, membership: Membership) -> Holds:
     if _LEFT in checked.stdout:
         if server.from_clear_text and in_clear_text(server):
             # It was interrupted on its way from clear text to TLS.
-            set_aside(server)
+            set_aside(server, CLEAR_TEXT)
             return Holds.NOTHING
         raise IcDbError(bad_file(server, "has left its cluster, or was put out of it", _READMITTED))
-    if b"has not joined the cluster" in checked.stdout:
+    if _NOT_JOINED in checked.stdout:
         return Holds.JOINING
+    if was_never_admitted(server):
+        _log.info("%s: ended while it was being admitted; joining anew", server.database)
+        set_aside(server, "not-admitted")
+        return Holds.NOTHING
     # Right after founding, or after making it small, all there is may be the first record.
-    if checked.returncode and not said(checked).endswith("all logs are empty"):
+    if checked.returncode and not said(checked).endswith(_NO_RECORDS):
         judge_damage(server, said(checked), _READMITTED)
     return Holds.MEMBER
 
@@ -181,8 +209,21 @@ def _asks(file: Path) -> set[str]:
 
     A file is kept as long as they are the same, for the id in it may have been admitted already.
     """
-    _, record, *_ = file.read_bytes().split(b"\n", 2)
-    return set(json.loads(record)["remote_addresses"])
+    return set(next(_records(file))["remote_addresses"])
+
+
+def _server_lists(file: Path) -> Iterator[Mapping[str, str]]:
+    """The members, by id, of each moment that a file tells of."""
+    for record in _records(file):
+        yield record.get("prev_servers", {})
+        yield record.get("servers", {})
+
+
+def _records(file: Path) -> Iterator[dict[str, Any]]:
+    """What is in a sound file: lines with a length and a checksum, each before one of JSON."""
+    with file.open("rb") as lines:
+        for _ in lines:
+            yield json.loads(next(lines, b"{}"))
 
 
 def _check_name(server: Server) -> None:
@@ -272,6 +313,10 @@ def _not_the_founder(server: Server, membership: Membership) -> Problem:
         " (`isthmus ic-db backup`), move it away and start again",
     )
 
+
+_NOT_JOINED = b"has not joined the cluster"
+
+_NO_RECORDS = "all logs are empty"
 
 _LEFT = b"shows that the server left the cluster"
 

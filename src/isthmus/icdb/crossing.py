@@ -13,7 +13,14 @@ from pathlib import Path
 
 from isthmus.icdb import backup
 from isthmus.icdb.client_tool import ClientTool, Credentials
-from isthmus.icdb.cluster_files import found, has_left, join, set_aside, stand_alone
+from isthmus.icdb.cluster_files import (
+    CLEAR_TEXT,
+    found,
+    has_left,
+    join,
+    set_aside,
+    stand_alone,
+)
 from isthmus.icdb.cluster_status import Place
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.founding import Answer, Has
@@ -104,7 +111,7 @@ class Crossing:
             stand_alone(self._server)
             found(self._server, self._membership)
             return True
-        set_aside(self._server)
+        set_aside(self._server, CLEAR_TEXT)
         join(self._server, self._membership, self._cid or None, self._membership.others)
         return False
 

@@ -172,6 +172,8 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         """Start again what has ended, when it is time."""
         for slot in self._slots:
             if slot.child is None and slot.due <= time.monotonic():
+                if slot.tender is not None:
+                    slot.tender.before_restart()
                 self._launch(slot)
                 _log.info("%s started again", slot.server.name)
         guard = self._plan.guard
@@ -191,8 +193,12 @@ class Supervisor(AbstractContextManager["Supervisor"]):
             stop((child,))
             slot.tender.carry_out(decision)
             self._launch(slot)
-            if not self._answers(slot):
-                return False
+            try:
+                if not self._answers(slot):
+                    return False
+            except IcDbError as error:
+                # The other database is to be served all the same.
+                _log.error("%s", error)
         return True
 
     def _announce(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> bool:

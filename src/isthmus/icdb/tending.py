@@ -16,8 +16,15 @@ from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
 from isthmus.icdb import founding
-from isthmus.icdb.cluster_files import Holds, found, join
+from isthmus.icdb.cluster_files import (
+    Holds,
+    found,
+    join,
+    prepare_member,
+    was_never_admitted,
+)
 from isthmus.icdb.crossing import Crossing, GoOver
+from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.founding import Answer, Found, Has, Join
 from isthmus.icdb.maintenance import older
 from isthmus.icdb.members import Membership, host_of
@@ -165,6 +172,16 @@ class Tender:
             # Clients go on meanwhile; what they write is converted with the rest.
             return (self.server.database_file, self.server.waiting_file)
         return (self.server.database_file,)
+
+    def before_restart(self) -> None:
+        """See that the server, which has ended by itself, can serve the file that it left."""
+        if self.holds not in {Holds.JOINING, Holds.MEMBER} or not was_never_admitted(self.server):
+            return
+        try:
+            self.holds = prepare_member(self.server, self._membership)
+        except IcDbError as error:
+            # The other database is served all the same; this is tried again with the next start.
+            _log.error("%s", error)
 
     def carry_out(self, decision: Decision) -> None:
         """Make the file that `step` decided on, if any; the server must have ended.
