@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -214,6 +215,26 @@ def test_a_dead_server_is_restarted(ic_db: IcDb, short: str) -> None:
 def _answers(remote: str) -> bool:
     command = ["ovsdb-client", "--timeout=1", "list-dbs", remote]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_server_that_is_killed_as_it_starts_is_restarted(
+    ic_db: IcDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is killed before it has answered, as for want of memory, is no reason to give up."""
+    real = shutil.which("ovsdb-server")
+    programs, killed = tmp_path / "programs", tmp_path / "killed"
+    programs.mkdir()
+    first = programs / "ovsdb-server"
+    # Killed at its first start alone, whichever database that is for.
+    first.write_text(f'#!/bin/sh\nmkdir {killed} 2>&- && kill -9 $$\nexec {real} "$@"\n')
+    first.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    with ic_db.running():
+        assert killed.exists()
+        assert ic_db.transit_switches().keys() == {"ts"}
+        logged = ic_db.log.read_text()
+        assert "ended with signal SIGKILL" in logged
+        assert "started again" in logged
 
 
 def test_servers_die_with_their_supervisor(ic_db: IcDb) -> None:

@@ -72,6 +72,10 @@ class Child:
         """Whether the process has ended."""
         return self._process.poll() is not None
 
+    def was_killed(self) -> bool:
+        """Whether a signal ended it, as a crash does too, rather than its own decision."""
+        return self._process.wait() < 0
+
     def how_it_ended(self) -> str:
         """The exit status or signal, and the last lines that it logged, for people."""
         status = self._process.wait()

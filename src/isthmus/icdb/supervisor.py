@@ -242,30 +242,45 @@ class Supervisor(AbstractContextManager["Supervisor"]):
     def _answers(self, slot: _ServerSlot) -> bool:
         server = slot.server
         where = server.socket if server.guarded else server.address
-        return self._waits(slot, where, lambda: _is_there(server), f"database {server.database}")
+        what, program = f"database {server.database}", server.program(*slot.databases)
+        return self._waits(slot, program, where, lambda: _is_there(server), what)
 
     def _guard_answers(self) -> bool:
         """See that clients reach the right servers through the guard."""
-        address = self._plan.nb.address
-        return self._guard.child is None or self._waits(
+        guard, address = self._plan.guard, self._plan.nb.address
+        return guard is None or self._waits(
             self._guard,
+            guard,
             address,
             lambda: all(map(_same_server, self._plan.servers)),
             "IC databases' guard",
         )
 
-    def _waits(self, slot: Slot, where: object, answers: Callable[[], bool], what: str) -> bool:
-        """Wait until a process answers; False if a signal came first."""
-        child = slot.child
-        assert child is not None  # noqa: S101 - it was launched
+    def _waits(
+        self,
+        slot: Slot,
+        program: Program,
+        where: object,
+        answers: Callable[[], bool],
+        what: str,
+    ) -> bool:
+        """Wait until a process answers; False if a signal came first.
+
+        What is killed meanwhile is started again; a process that ends by itself, before it has
+        answered, has been told what cannot be.
+        """
         deadline = time.monotonic() + READY_LIMIT
         while not answers():
-            if child.ended():
-                raise IcDbError(_not_served(child.program, what, child.how_it_ended()))
+            for ended in [child for child in self._children() if child.ended()]:
+                if ended is slot.child and not ended.was_killed():
+                    raise IcDbError(_not_served(program, what, ended.how_it_ended()))
+                self._bury(ended)
             if time.monotonic() > deadline:
-                message = f"does not answer on {where}: {child.log_tail()}"
-                raise IcDbError(_not_served(child.program, what, message))
-            if self._signals in wait((self._signals, child), _POLL):
+                tail = slot.child.log_tail() if slot.child is not None else "it was killed"
+                message = f"does not answer on {where}: {tail}"
+                raise IcDbError(_not_served(program, what, message))
+            self._relaunch()
+            if self._signals in wait((self._signals, *self._children()), _POLL):
                 return False
         return True
 
