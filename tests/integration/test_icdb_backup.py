@@ -86,6 +86,32 @@ def test_a_backup_of_a_cluster_comes_back_into_a_single_server(
         assert rows(alone) == before
 
 
+def test_what_a_lost_majority_leaves_comes_back(
+    members: list[ClusterMember], tmp_path: Path
+) -> None:
+    """The last member, which nobody may write to any more, still gives a backup of all it has."""
+    last, *lost = members
+    before = rows(last)
+    for member in lost:
+        member.stop()
+
+    def says_what_to_do() -> bool:
+        """Also once the server has noticed that it is alone."""
+        found = json.loads(last.isthmus("status", "-o", "json").stdout)
+        said = found["databases"][0]["problems"][0]
+        assert "not part of the cluster" not in said
+        noticed = "disconnected" in last.appctl("nb", "cluster/status", DATABASES["nb"])
+        return noticed and "make a backup here and restore it into a new cluster" in said
+
+    wait_until(says_what_to_do, "it is alone, and says what to do")
+    file = made(last, tmp_path / "backup.tar.gz")
+    last.stop()
+    with cluster_in(tmp_path / "new") as fresh:
+        assert fresh[2].isthmus("restore", str(file)).returncode == 0
+        for member in fresh:
+            wait_until(partial(has, member, before), "the rows are there")
+
+
 def test_nothing_is_overwritten_without_a_word(
     members: list[ClusterMember], tmp_path: Path
 ) -> None:

@@ -324,11 +324,15 @@ def _with_lag(member: Member, most: int) -> Member:
 def _problems(raft: RaftStatus, members: Sequence[Member]) -> list[str]:
     local = members[0]
     found = []
-    if raft.status != "cluster member":
+    # A server takes up to two elections to notice that it is alone, and then says so.
+    alone = raft.status.startswith("disconnected from the cluster")
+    if raft.status != "cluster member" and not alone:
         found.append(f"this member is not part of the cluster: {raft.status}")
-    elif not local.connected or not _is_majority(members):
-        # A server takes up to two elections to notice that it is alone.
-        found.append("no majority of the members is in contact: nothing can be written")
+    elif alone or not local.connected or not _is_majority(members):
+        found.append(
+            "no majority of the members is in contact: nothing can be written; start the others,"
+            " or, if they are gone for good, make a backup here and restore it into a new cluster"
+        )
     elif raft.leader == "unknown":
         found.append("the cluster has no leader at the moment")
     for member in members:
