@@ -7,12 +7,22 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+
+from isthmus.icdb.cluster_files import prepare_member
+from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.members import Membership
+from isthmus.icdb.plan import Files, Ports, make_plan
+from isthmus.icdb.storage import prepare_database
+from support.ovn import SCHEMAS
 
 pytestmark = pytest.mark.ovn
 
@@ -282,6 +292,65 @@ def test_an_unusable_directory_is_named(ic_db: IcDb) -> None:
     assert f"--data-dir = '{ic_db.data}': cannot be written to: File exists" in said
 
 
+def test_an_unusable_log_is_named(ic_db: IcDb, tmp_path: Path) -> None:
+    """A log that is a directory, as an example of what cannot be written to."""
+    log = tmp_path / "logs/ovsdb-server-ic-nb.log"
+    log.mkdir(parents=True)
+    said = ic_db.refused(f"--log-dir={log.parent}")
+    assert f"--log-dir = '{log}': cannot be written to: Is a directory" in said
+
+
+def test_a_disk_that_is_nearly_full_is_named(
+    ic_db: IcDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves, and tells of it, also if not a byte is left for what it tells others."""
+    ic_db.data.mkdir()
+    with ic_db.running():
+        pass
+    mounted = shutil.copytree(ic_db.data, tmp_path / "copy")
+    filled = f"dd if=/dev/zero of={ic_db.data}/filler bs=1k 2>&- || true"
+    script = f"mount -t tmpfs -o size=1m t {ic_db.data} && cp -a {mounted}/. {ic_db.data}"
+    command = ic_db.command()
+
+    def on_a_full_disk(*_: str) -> list[str]:
+        return [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            f'{script} && {filled}; exec "$@"',
+            "sh",
+            *command,
+        ]
+
+    monkeypatch.setattr(ic_db, "command", on_a_full_disk)
+    with ic_db.running():
+        wait_for(lambda: "its disk is nearly full; 0 KiB" in ic_db.log.read_text(), "it is told")
+
+
+def test_a_file_of_another_user_is_not_called_damaged() -> None:
+    """What cannot be read is not moved away for that."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    membership = Membership("127.0.0.1", ("127.0.0.1",), "127.0.0.1")
+    # Not below pytest's own directory, which other users may not enter.
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        files = Files(Path(directory), Path(directory), SCHEMAS)
+        server = make_plan(files, ip_address("127.0.0.1"), Ports(), None).nb
+        prepare_database(server)
+        Path(server.database_file).chmod(0o600)
+        before = Path(server.database_file).read_bytes()
+        os.seteuid(65534)
+        try:
+            for prepare in (prepare_database, partial(prepare_member, membership=membership)):
+                with pytest.raises(IcDbError, match="cannot be read and written by this user"):
+                    prepare(server)
+        finally:
+            os.seteuid(0)
+        assert Path(server.database_file).read_bytes() == before
+
+
 def test_missing_schemas_name_the_package(ic_db: IcDb, tmp_path: Path) -> None:
     """On a machine without OVN, the package to install is named."""
     assert "apt-get install ovn-ic-db" in ic_db.refused(f"--schema-dir={tmp_path}")
@@ -308,6 +377,26 @@ def test_an_existing_subnet_is_reported_and_kept(ic_db: IcDb) -> None:
     with ic_db.running("--transit-switch=ts=10.9.0.0/24"):
         assert ic_db.transit_switches()["ts"]["subnet"] == "169.254.100.0/24"
     assert "it is kept, not made 10.9.0.0/24" in ic_db.log.read_text()
+
+
+def test_a_switch_in_a_zones_way_is_reported_and_not_made(ic_db: IcDb) -> None:
+    """As with `transit-switch add`: its subnet is a zone's, or a part of another switch's."""
+    with ic_db.running():
+        switch, zone = "ts", "az1"
+        row = {
+            "transit_switch": switch, "availability_zone": ["named-uuid", zone],
+            "ip_prefix": "10.16.0.0/16", "nexthop": "169.254.100.2", "origin": "connected",
+        }  # fmt: skip
+        name = {"op": "insert", "table": "Availability_Zone", "row": {"name": zone}}
+        operations = [{**name, "uuid-name": zone}, {"op": "insert", "table": "Route", "row": row}]
+        text = json.dumps(["OVN_IC_Southbound", *operations])
+        ic_db.transact(text, f"tcp:{ic_db.address}:{ic_db.sb_port}")
+    more = ["x1=10.16.5.0/24", "x2=169.254.100.128/25", "x3=169.254.103.0/24"]
+    with ic_db.running(*(f"--transit-switch={text}" for text in more)):
+        assert ic_db.transit_switches().keys() == {"ts", "x3"}
+    logged = ic_db.log.read_text()
+    assert "transit switch x1: subnet = '10.16.5.0/24': overlaps 10.16.0.0/16, which zone" in logged
+    assert "transit switch x2: subnet = '169.254.100.128/25': overlaps 169.254.100.0/24" in logged
 
 
 def test_a_foreign_switch_of_the_same_name_is_an_error(ic_db: IcDb) -> None:
@@ -367,10 +456,13 @@ def test_a_damaged_file_is_named(ic_db: IcDb, spoil: Callable[[bytes], bytes]) -
 def test_an_unfinished_last_transaction_is_dropped(ic_db: IcDb) -> None:
     """What a power failure leaves is served without the transaction that was being written."""
     file = _make(ic_db)
-    file.write_bytes(file.read_bytes()[:-10])
-    with ic_db.running():
-        assert set(ic_db.transit_switches()) == {"ts", "ts1"}
-    assert "the last transaction is incomplete" in ic_db.log.read_text()
+    whole = file.read_bytes()
+    for rest in (whole[:-10], whole[: whole.rindex(b"\nOVSDB") + 9]):
+        file.write_bytes(rest)
+        ic_db.log.write_text("")
+        with ic_db.running():
+            assert set(ic_db.transit_switches()) == {"ts", "ts1"}
+        assert "the last transaction is incomplete" in ic_db.log.read_text()
 
 
 def test_an_empty_file_is_made_anew(ic_db: IcDb) -> None:

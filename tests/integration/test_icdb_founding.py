@@ -230,10 +230,14 @@ def test_an_unfinished_last_record_is_dropped(tmp_path: Path) -> None:
         member.add_switch("first")
         member.stop()
         file = member.data / "ovn_ic_nb_db.db"
-        file.write_bytes(file.read_bytes()[:-10])
-        member.start()
-        one.complete()
-        assert "the last transaction is incomplete" in member.log.read_text()
+        whole = file.read_bytes()
+        for rest in (whole[:-10], whole[: whole.rindex(b"\nOVSDB") + 9]):
+            file.write_bytes(rest)
+            member.log.write_text("")
+            member.start()
+            one.complete()
+            assert "the last transaction is incomplete" in member.log.read_text()
+            member.stop()
 
 
 @pytest.mark.parametrize("host", ["::1", "localhost"])
@@ -275,6 +279,22 @@ def test_another_database_on_a_members_port_is_named(three: Members, tmp_path: P
     finally:
         server.terminate()
         server.wait(LIMIT)
+
+
+def test_members_of_two_clusters_are_named(tmp_path: Path) -> None:
+    """Each founded one of its own before the lists were made the same; both would be healthy."""
+    with members(tmp_path, *HOSTS[:2]) as both:
+        alone = [(f"--members={host}", f"--address={host}") for host in HOSTS[:2]]
+        for member, flags in zip(both.all, alone, strict=True):
+            member.start_as(*flags)
+        wait_until(lambda: all(member.ready for member in both.all), "each serves alone", LIMIT)
+        assert both.all[0].cid("nb") != both.all[1].cid("nb")
+        for member in both.all:
+            member.stop()
+            member.start()
+        for member, other in zip(both.all, HOSTS[1::-1], strict=True):
+            member.says(f"member = '{other}': is in cluster")
+            member.says("decide which cluster to keep")
 
 
 def test_an_outsider_in_the_cluster_is_named(tmp_path: Path) -> None:
@@ -368,6 +388,21 @@ def test_a_full_disk_is_named_and_gone_when_there_is_space(tmp_path: Path) -> No
         wait_until(lambda: member.serves("nb"), "it serves", LIMIT)
         member.add_switch("after")
         assert {"ts", "before", "after"} <= member.switches().keys()
+
+
+def test_a_member_that_was_put_out_while_it_was_down_is_named(three: Members) -> None:
+    """Its file says nothing of that; the others, which it asks, are together without it."""
+    for member in three.all:
+        member.start()
+    three.complete()
+    lost, other = three.all[2], three.all[0]
+    lost.stop(signal.SIGKILL)
+    kick = [str(ISTHMUS), "ic-db", "kick", lost.address]
+    dirs = [f"--data-dir={other.data}", f"--run-dir={other.run_dir}"]
+    ports = [f"--{short}-port={other.ports[short]}" for short in DATABASES]
+    subprocess.run([*kick, *dirs, *ports], check=True, capture_output=True)
+    lost.start()
+    lost.says("and a majority are in contact, but not with this member")
 
 
 def test_a_member_that_was_put_out_is_named(three: Members) -> None:

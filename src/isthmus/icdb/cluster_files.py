@@ -20,7 +20,14 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.founding import WAITING_DATABASE
 from isthmus.icdb.members import Membership, host_of
 from isthmus.icdb.plan import Server
-from isthmus.icdb.storage import bad_file, check_standalone, judge_damage, said, tool
+from isthmus.icdb.storage import (
+    bad_file,
+    check_access,
+    check_standalone,
+    judge_damage,
+    said,
+    tool,
+)
 from isthmus.model.problems import Problem
 
 CLEAR_TEXT = "clear-text"
@@ -170,7 +177,11 @@ def _inspect(server: Server, membership: Membership) -> Holds:
     file = Path(server.database_file)
     if not file.exists() or not file.stat().st_size:
         return Holds.NOTHING
+    check_access(server)
     if tool("db-is-clustered", file).returncode:
+        alone = tool("db-is-standalone", file)
+        if alone.returncode:
+            raise IcDbError(bad_file(server, f"is damaged: {said(alone)}", _READMITTED))
         check_standalone(server)
         if not membership.is_founder:
             raise IcDbError(_not_the_founder(server, membership))
@@ -301,7 +312,8 @@ def _other_method(server: Server, address: str) -> Problem:
         " (`isthmus ic-db backup`, `isthmus ic-db restore`)"
     )
     while_it_runs = "start all members with --tls-dir and --from-clear-text: they go over to TLS"
-    return bad_file(server, message, while_it_runs if server.method == "ssl" else anew)
+    forgotten = f"give --tls-dir (or ISTHMUS_TLS_DIR); to go back to clear text instead, {anew}"
+    return bad_file(server, message, while_it_runs if server.method == "ssl" else forgotten)
 
 
 def _not_the_founder(server: Server, membership: Membership) -> Problem:
@@ -309,8 +321,8 @@ def _not_the_founder(server: Server, membership: Membership) -> Problem:
         server,
         "is a stand-alone database; only the founder's is converted to a cluster, and the founder"
         f" is {membership.founder}",
-        f"if its data is wanted, give all members --founder {membership.own}; otherwise back it up"
-        " (`isthmus ic-db backup`), move it away and start again",
+        f"if its data is wanted, give all members --founder {membership.own}; otherwise move it"
+        " away, and keep it, and start again",
     )
 
 

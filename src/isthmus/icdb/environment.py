@@ -5,7 +5,7 @@ names of flags; what needs more than that is here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from isthmus.icdb.transit import TransitSwitchSpec, parse_transit_switches
@@ -94,7 +94,8 @@ def _specs(
         message = f"has no room for {number} subnets of its size after it"
         cidr = ",".join(map(str, firsts))
         return (), [_problem("TS_CIDR", cidr, message, "give another subnet, or a smaller TS_NUM")]
-    return parse_transit_switches(texts)
+    specs, problems = parse_transit_switches(texts)
+    return specs, [replace(problem, key="TS_NAME, TS_CIDR") for problem in problems]
 
 
 def _default(family: int, index: int) -> str:

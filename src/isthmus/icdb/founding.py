@@ -39,6 +39,7 @@ class Answer:
         sid: its own id, if its database is clustered.
         detail: for people: why there is no answer, or what it has instead.
         connected: whether it is in contact with a majority of its cluster.
+        untrusted: whether there is no answer since one does not believe the other's certificate.
     """
 
     has: Has
@@ -46,6 +47,7 @@ class Answer:
     sid: str = ""
     detail: str = ""
     connected: bool = True
+    untrusted: bool = False
 
 
 SILENCE = Answer(Has.SILENT)
@@ -127,7 +129,8 @@ def joining(database: Database, answers: Mapping[str, Answer], founder: str) -> 
         return [_problem(database, "--founder", founder, message, remedy)]
     problem = _blocks(database, founder, answer)
     # Nothing is founded without the founder, whatever is vouched for.
-    return [replace(problem, remedy=_NO_FOUNDER) if answer.has is Has.SILENT else problem]
+    gone = answer.has is Has.SILENT and not answer.untrusted
+    return [replace(problem, remedy=_NO_FOUNDER) if gone else problem]
 
 
 def silence(answers: Mapping[str, Answer]) -> str:
@@ -158,6 +161,38 @@ def strangers(database: Database, cid: str, answers: Mapping[str, Answer]) -> li
     ]
 
 
+def out_of_contact(
+    database: Database, cid: str, file: str, answers: Mapping[str, Answer]
+) -> Problem:
+    """Why a member of a cluster is not in contact with a majority of it.
+
+    Args:
+        database: which one.
+        cid: its cluster.
+        file: this member's, of the database.
+        answers: of all other members.
+    """
+    together = [
+        host
+        for host, answer in answers.items()
+        if answer.has is Has.CLUSTER and answer.cid == cid and answer.connected
+    ]
+    if together:
+        # They see a majority, and this member does not.
+        message = f"{', '.join(together)} and a majority are in contact, but not with this member"
+        remedy = (
+            "if it was put out of the cluster, which the `isthmus ic-db status` of those shows:"
+            " stop it, move the file away, and start it again to join anew; otherwise open the"
+            " members' Raft ports to each other"
+        )
+        return _problem(database, "file", file, message, remedy)
+    message = f"no majority of the members is in contact: nothing can be written{silence(answers)}"
+    remedy = "have a majority of the members run and reach each other's Raft ports"
+    if any(answer.untrusted for answer in answers.values()):
+        remedy = TRUST
+    return _problem(database, "", "", message, remedy)
+
+
 def list_differs(
     database: Database, own_list: Collection[str], cluster: Iterable[str]
 ) -> list[Problem]:
@@ -183,9 +218,10 @@ def _blocks(database: Database, host: str, answer: Answer) -> Problem:
         Has.WAITS: "give all members the same --founder (or LEADER_IP), or none",
         Has.STANDALONE: "if its data is wanted make it the founder, which converts it; otherwise"
         " stop it and move its database file away",
-        Has.OTHER: "give all members the same --nb-port and --sb-port, and see what runs there",
+        Has.OTHER: "give all members the same --nb-port and --sb-port, and see what runs there; one"
+        " that has left its cluster joins anew without its database file",
     }
-    remedy = remedies.get(answer.has, "look at its log")
+    remedy = TRUST if answer.untrusted else remedies.get(answer.has, "look at its log")
     return _problem(database, "member", host, said, remedy)
 
 
@@ -212,6 +248,11 @@ def _not_in_it(database: Database, cid: str, hosts: Iterable[str]) -> Problem:
     )
     return _problem(database, "file", "", message, remedy)
 
+
+TRUST = (
+    "give both sides the certificate of the CA that signed the other's (`isthmus pki show` of both"
+    " directories tells which; `isthmus pki bundle` joins two)"
+)
 
 _NO_FOUNDER = (
     "start it, for it founds the cluster; if it is gone for good, restart all others with another"

@@ -74,8 +74,13 @@ def parse_membership(given: MemberInput) -> tuple[Membership | None, list[Proble
     problems: list[Problem] = []
     members = _hosts("--members", given.members, problems)
     if not members:
-        if given.address and given.founder:
+        # Alone it has no use for an address, but one that is none was meant for something.
+        if given.address:
+            _host("--address", given.address, problems)
+        if given.founder:
             problems.append(_without_list("--founder", given.founder))
+        if "".join(given.members).strip() and not problems:
+            problems.append(_no_hosts("--members", ",".join(given.members)))
         return None, problems
     own = _host("--address", given.address, problems) if given.address else ""
     founder = _host("--founder", given.founder, problems) if given.founder else members[0]
@@ -184,6 +189,11 @@ def _duplicates(members: Sequence[str]) -> list[Problem]:
 def _without_list(flag: str, value: str) -> Problem:
     message = "is given without a list of members"
     return _problem(flag, value, message, "give --members (or NODE_IPS) too")
+
+
+def _no_hosts(flag: str, value: str) -> Problem:
+    remedy = "name all members, e.g. 192.0.2.1,192.0.2.2,192.0.2.3; or leave it out to stand alone"
+    return _problem(flag, value, "has no host in it", remedy)
 
 
 def _example() -> str:

@@ -24,6 +24,9 @@ _LIMIT = 16 * 1024 * 1024
 _COLUMNS = ["name", "model", "cid", "sid", "schema", "connected", "leader"]
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 
+_NOT_BELIEVED = frozenset({"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED"})
+"""What OpenSSL calls the other side's refusal, beside those with CERT in their names."""
+
 SELECT = {"op": "select", "table": "Database", "where": [], "columns": _COLUMNS}
 
 
@@ -84,7 +87,9 @@ def _answer(task: "asyncio.Task[Answer]", port: int) -> Answer:
         return task.result()
     if not isinstance(error, (OSError, ValueError, EOFError)):
         raise error
-    return Answer(Has.SILENT, detail=_why(error, port))
+    untrusted = isinstance(error, ssl.SSLError) and "CERT" in (error.reason or "")
+    untrusted |= isinstance(error, ssl.SSLError) and error.reason in _NOT_BELIEVED
+    return Answer(Has.SILENT, detail=_why(error, port), untrusted=untrusted)
 
 
 async def _ask(

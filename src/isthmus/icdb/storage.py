@@ -8,17 +8,19 @@ import fcntl
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePath
 
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.members import bracketed
-from isthmus.icdb.plan import Files, Server
+from isthmus.icdb.plan import Files, Program, Server
 from isthmus.model.problems import Problem
 
 PACKAGE = "ovn-ic-db"
@@ -59,8 +61,9 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
         except IcDbError:
             os.close(self._descriptor)
             raise
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # For messages alone; the disk may be full.
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,6 +125,41 @@ def make_log_dir(files: Files) -> None:
                 remedy="give a directory that this user may write to",
             )
         ) from error
+
+
+def check_logs(files: Files, programs: Iterable[Program]) -> None:
+    """See that the logs can be written.
+
+    Raises:
+        IcDbError: naming the first that cannot.
+    """
+    for program in programs:
+        try:
+            Path(program.log_file).open("ab").close()
+        except OSError as error:
+            raise IcDbError(
+                Problem(
+                    object="IC databases",
+                    key="--log-dir" if files.log_dir else "--run-dir",
+                    value=str(program.log_file),
+                    message=f"cannot be written to: {error.strerror}",
+                    remedy="give a directory whose files this user may write to",
+                )
+            ) from error
+
+
+def check_access(server: Server) -> None:
+    """See that this user may read and write the database's file, which exists.
+
+    OVSDB's tools say of a file that they may not read what they say of a damaged one.
+
+    Raises:
+        IcDbError: not so.
+    """
+    file = Path(server.database_file)
+    if not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
+        message = "cannot be read and written by this user"
+        raise IcDbError(bad_file(server, message, "give it to this user, by chown and chmod"))
 
 
 def check_programs(server: Server) -> None:
@@ -201,6 +239,7 @@ def prepare_database(server: Server) -> None:
     file = Path(server.database_file)
     try:
         if file.exists() and file.stat().st_size:
+            check_access(server)
             if tool("db-is-clustered", file).returncode == 0:
                 raise IcDbError(_clustered(server))
             check_standalone(server)
@@ -260,13 +299,22 @@ def judge_damage(server: Server, damage: str, remedy: str) -> None:
     Raises:
         IcDbError: more than the end of the last record is missing.
     """
-    if "(End of file)" not in damage:
+    if "(End of file)" not in damage and not _in_last_header(server, damage):
         raise IcDbError(bad_file(server, f"is damaged: {damage}", remedy))
     _log.warning(
         "%s: the last transaction is incomplete, as after a power failure, and is dropped: %s",
         server.database_file,
         damage,
     )
+
+
+def _in_last_header(server: Server, damage: str) -> bool:
+    """Whether what is damaged is the line that begins the last record, and was not finished."""
+    offset = re.search(r"parse error at offset (\d+) in header line", damage)
+    if offset is None:
+        return False
+    rest = Path(server.database_file).read_bytes()[int(offset[1]) :]
+    return b"\n" not in rest and (rest.startswith(_RECORD) or _RECORD.startswith(rest))
 
 
 def _upgrade(server: Server) -> None:
@@ -306,6 +354,9 @@ def said(result: subprocess.CompletedProcess[bytes]) -> str:
     return lines[-1].removeprefix("ovsdb-tool: ") if lines else f"exit status {result.returncode}"
 
 
+_RECORD = b"OVSDB "
+"""How the line before each record begins."""
+
 _RESTORE = (
     "restore it from a backup; or move it away and start again: a new one is made, and the"
     " clusters register again"
@@ -339,7 +390,7 @@ def _not_installed(what: str, message: str) -> Problem:
         value="",
         message=message,
         remedy=f"install OVN's IC databases (on Debian: apt-get install {PACKAGE}), and have"
-        " /usr/sbin on PATH",
+        " /usr/sbin on PATH; or name the schemas' directory by --schema-dir",
     )
 
 

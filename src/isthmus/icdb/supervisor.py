@@ -20,24 +20,31 @@ from isthmus.icdb.renewal import Renewal
 from isthmus.icdb.rpc import Client, RpcError
 from isthmus.icdb.storage import (
     DirectoryLock,
+    check_logs,
     check_port,
     check_programs,
     check_raft_port,
     make_log_dir,
     prepare_database,
 )
-from isthmus.icdb.tending import Tender, server_context
-from isthmus.icdb.transit import decide
+from isthmus.icdb.tending import Reasons, Tender, nearly_full, server_context
+from isthmus.icdb.transit import TransitSwitchSpec, decide
+from isthmus.icdb.transit_live import in_the_way
 from isthmus.model.problems import Problem
+from isthmus.ovsdb.snapshot import UnreachableError, read
 
 READY_LIMIT = 30.0
 """Seconds for a server to answer; one that reads a very large database takes a few."""
 
 _LOOK_CLOSELY = 0.25
 _LOOK = 1.0
-"""Seconds between looks at a cluster: until it is complete, and then."""
+_LOOK_RARELY = 10.0
+"""Seconds between looks at a cluster: until it is complete, and then; and at the disk."""
 
 _POLL = 0.02
+_READ_LIMIT = 5.0
+"""Seconds for the local servers to tell all of their rows."""
+
 _ATTEMPTS = 5
 
 _log = logging.getLogger(__name__)
@@ -64,6 +71,8 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
             stack.enter_context(DirectoryLock(plan.files.run_dir, "--run-dir", "run")),
         )
         make_log_dir(plan.files)
+        guard = () if plan.guard is None else (plan.guard,)
+        check_logs(plan.files, [*(server.program() for server in plan.servers), *guard])
         for server in plan.servers:
             check_programs(server)
             check_port(server)
@@ -120,6 +129,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
             _ServerSlot(server=server, tender=self._prepare(server)) for server in plan.servers
         )
         self._guard = Slot()
+        self._space = Reasons("the disk")
 
     def __exit__(self, *_: object) -> None:
         stop(self._children())
@@ -155,6 +165,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
                 announced = self._announce(on_ready)
             if announced and self._forgetter is not None:
                 self._forgetter.look()
+            self._look_at_space()
             for ready in wait((self._signals, *self._children()), self._pause(announced)):
                 if isinstance(ready, StopSignals):
                     return
@@ -211,17 +222,24 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         on_ready(problems)
         return True
 
-    def _pause(self, announced: bool) -> float | None:
+    def _look_at_space(self) -> None:
+        """Tell of a disk that is nearly full; of a cluster's database its `Tender` tells."""
+        alone = [slot.server for slot in self._slots if slot.tender is None]
+        problems = [problem for server in alone for problem in nearly_full(server)]
+        self._space.update(problems, time.monotonic())
+
+    def _pause(self, announced: bool) -> float:
         """Seconds until there is something to look at, if nothing happens."""
         tending = self._plan.membership is not None or self._renewal is not None
-        dues = [slot.due - time.monotonic() for slot in self._slots if slot.child is None]
+        dues = [_LOOK_RARELY]
+        dues += [slot.due - time.monotonic() for slot in self._slots if slot.child is None]
         if self._plan.guard is not None and self._guard.child is None:
             dues.append(self._guard.due - time.monotonic())
         if tending or not announced:
             dues.append(_LOOK if announced else _LOOK_CLOSELY)
         if announced and self._forgetter is not None:
             dues.append(self._forgetter.pause())
-        return max(0.0, min(dues)) if dues else None
+        return max(0.0, min(dues))
 
     def _launch(self, slot: _ServerSlot) -> None:
         slot.launch(slot.server.program(*slot.databases), self._keep_open)
@@ -314,7 +332,8 @@ def ensure_transit_switches(plan: Plan) -> tuple[Problem, ...]:
     """Create the transit switches that do not exist.
 
     Returns:
-        how existing ones differ from the plan; they are left as they are.
+        how existing ones differ from the plan, which are left as they are, and who uses the
+        addresses of others, which are not made.
 
     Raises:
         IcDbError: a name is taken by someone else's transit switch, or the server fails.
@@ -322,7 +341,7 @@ def ensure_transit_switches(plan: Plan) -> tuple[Problem, ...]:
     """
     try:
         return _ensure(plan)
-    except (OSError, RpcError) as error:
+    except (OSError, RpcError, UnreachableError) as error:
         message = f"the transit switches cannot be created: {error}"
         if plan.membership is not None:
             raise NotYetError(message) from error
@@ -336,17 +355,31 @@ def _ensure(plan: Plan) -> tuple[Problem, ...]:
             decision = decide(plan.transit_switches, client.transit_switches())
             if decision.clashes:
                 raise IcDbError(*decision.clashes)
+            create, refused = _sorted_out(plan, decision.create)
             try:
-                if decision.create:
-                    client.create_transit_switches(decision.create)
-                    names = ", ".join(switch.name for switch in decision.create)
+                if create:
+                    client.create_transit_switches(create)
+                    names = ", ".join(switch.name for switch in create)
                     _log.info("created transit switches: %s", names)
-                return decision.differences
+                return (*decision.differences, *refused)
             except RpcError as error:
                 # Another client took one of the names since we looked.
                 if error.error != "constraint violation" or attempt == _ATTEMPTS:
                     raise
     raise AssertionError("the last attempt returns or raises")
+
+
+def _sorted_out(
+    plan: Plan, wanted: tuple[TransitSwitchSpec, ...]
+) -> tuple[list[TransitSwitchSpec], list[Problem]]:
+    """Transit switches that can be created, and what is in the way of the others."""
+    if not wanted:
+        return [], []
+    remotes = {server.database: f"unix:{server.socket}" for server in plan.servers}
+    view = read(remotes, _READ_LIMIT)
+    problems = {spec.name: in_the_way(view, spec) for spec in wanted}
+    create = [spec for spec in wanted if not problems[spec.name]]
+    return create, [problem for found in problems.values() for problem in found]
 
 
 def _not_served(program: Program, what: str, message: str) -> Problem:

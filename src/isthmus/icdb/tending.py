@@ -44,6 +44,9 @@ SPACE = 8 * 1024 * 1024
 RESTART_AFTER = 10.0
 """Seconds between restarts of a server that cannot write."""
 
+ELSEWHERE = 10.0
+"""Seconds from one question to the next to members of the list that are not in the cluster."""
+
 GRACE = 3.0
 """Seconds for what is not as it should be to pass by itself before people are told."""
 
@@ -127,7 +130,8 @@ class Tender:
         self._membership = membership
         self._wake = wake
         self._reasons = Reasons(server.database)
-        self._restarted = float("-inf")
+        self._restarted = self._ask_elsewhere = float("-inf")
+        self._found_elsewhere: list[Problem] = []
         self._crossing = Crossing(server, membership, self._control)
         self._installed = version_of(Path(server.schema).read_text(encoding="utf-8"))
 
@@ -239,23 +243,35 @@ class Tender:
             return self._out_of_contact(local.answer.cid)
         hosts = [host_of(server.address) for server in servers]
         return [
+            *self._elsewhere(local.answer.cid, hosts),
             *founding.list_differs(database, self._membership.members, hosts),
-            *([_nearly_full(self.server)] if free_space(self.server) < SPACE else []),
+            *nearly_full(self.server),
             *newer_schema(database, local.schema, self._installed),
         ]
 
+    def _elsewhere(self, cid: str, hosts: Sequence[str]) -> list[Problem]:
+        """Members of the list that the cluster does not have, and that are in another one.
+
+        They are asked now and then: a list is not changed everywhere at once, and whom it still
+        names may be gone.
+        """
+        missing = [host for host in self._membership.others if host not in hosts]
+        now = time.monotonic()
+        if not missing or not hosts:
+            self._found_elsewhere = []
+        elif now >= self._ask_elsewhere:
+            self._ask_elsewhere = now + ELSEWHERE
+            answers = self._ask(missing)
+            self._found_elsewhere = founding.strangers(self.server.database, cid, answers)
+        return self._found_elsewhere
+
     def _out_of_contact(self, cid: str) -> list[Problem]:
-        answers = self._ask_others()
-        message = "no majority of the members is in contact: nothing can be written"
-        message += founding.silence(answers)
-        contact = Problem(
-            object=f"database {self.server.database}",
-            key="",
-            value="",
-            message=message,
-            remedy="have a majority of the members run and reach each other's Raft ports",
-        )
-        return [contact, *founding.strangers(self.server.database, cid, answers)]
+        answers, server = self._ask_others(), self.server
+        file = str(server.database_file)
+        return [
+            founding.out_of_contact(server.database, cid, file, answers),
+            *founding.strangers(server.database, cid, answers),
+        ]
 
     def _not_served(self, answer: Answer) -> Problem:
         return Problem(
@@ -382,14 +398,19 @@ def _failed(server: Server) -> Problem:
     )
 
 
-def _nearly_full(server: Server) -> Problem:
-    return Problem(
-        object=f"database {server.database}",
-        key="file",
-        value=str(server.database_file),
-        message=f"its disk is nearly full; {_space(server)}",
-        remedy="free space, or give the directory more; `isthmus ic-db compact` makes it smaller",
-    )
+def nearly_full(server: Server) -> list[Problem]:
+    """Whether there is little room where a server's database is."""
+    if free_space(server) >= SPACE:
+        return []
+    return [
+        Problem(
+            object=f"database {server.database}",
+            key="file",
+            value=str(server.database_file),
+            message=f"its disk is nearly full; {_space(server)}",
+            remedy="free space, or give it more; `isthmus ic-db compact` makes the file smaller",
+        )
+    ]
 
 
 def _space(server: Server) -> str:

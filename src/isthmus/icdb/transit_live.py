@@ -1,7 +1,8 @@
 """Transit switches of running databases: what there are, and whether one can be added or removed.
 
-Called by `isthmus ic-db transit-switch`. Pure. A switch of another vendor is shown and never
-changed; what a row of ours says is never changed either: clusters have addresses in its subnet.
+Called by `isthmus ic-db transit-switch` and by `supervisor`. Pure. A switch of another vendor is
+shown and never changed; what a row of ours says is never changed either: clusters have addresses in
+its subnet.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -83,11 +84,21 @@ def addition(
     same = next((row for row in view.table(TransitSwitch) if row.name == spec.name), None)
     if same is not None:
         return (), tuple(_existing(spec, same))
-    problems = (*_too_small(spec, zones), *_overlaps(view, spec), *_routed(view, spec))
+    problems = (*_too_small(spec, zones), *in_the_way(view, spec))
     if problems:
         return (), problems
     row: Mapping[str, Value] = {"name": spec.name, "external_ids": dict(spec.external_ids)}
     return (Insert(TransitSwitch, row),), ()
+
+
+def in_the_way(view: View, spec: TransitSwitchSpec) -> tuple[Problem, ...]:
+    """Why a transit switch that does not exist must not: who uses its addresses already.
+
+    Args:
+        view: IC-NB and IC-SB.
+        spec: the switch.
+    """
+    return (*_overlaps(view, spec), *_routed(view, spec))
 
 
 def removal(

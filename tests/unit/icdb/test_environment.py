@@ -46,7 +46,7 @@ def test_a_subnet_is_followed_by_others_of_its_size() -> None:
         ({"TS_CIDR": "10.9.0.1/24"}, "TS_CIDR"),
         ({"TS_CIDR": "10.9.0.0/24", "PROTOCOL": "dual"}, "TS_CIDR"),
         ({"TS_CIDR": "255.255.255.0/24", "TS_NUM": "2"}, "TS_CIDR"),
-        ({"TS_NAME": "a b"}, "--transit-switch"),
+        ({"TS_NAME": "a b"}, "TS_NAME, TS_CIDR"),
     ],
 )
 def test_bad_values_are_named(environment: dict[str, str], key: str) -> None:

@@ -12,6 +12,7 @@ from isthmus.icdb.founding import (
     decide,
     joining,
     list_differs,
+    out_of_contact,
     strangers,
 )
 from isthmus.model.rows import Database
@@ -79,6 +80,31 @@ def test_one_that_joins_says_what_it_waits_for() -> None:
     assert "has been given another founder" in differs.message
     [admission] = joining(NB, {"a": IN_C1, "c": SILENCE}, "a")
     assert admission.message == "the cluster has not admitted this member yet; silent: c"
+
+
+def test_why_a_member_is_alone() -> None:
+    """Nobody has a majority; or others have one without it; or they do not believe each other."""
+    file = "/var/lib/ovn/ovn_ic_nb_db.db"
+    alone = out_of_contact(NB, "c1", file, {"a": SILENCE, "b": Answer(Has.CLUSTER, "c2")})
+    assert alone.message.endswith("nothing can be written; silent: a")
+    cut_off = Answer(Has.CLUSTER, "c1", connected=False)
+    assert out_of_contact(NB, "c1", file, {"a": cut_off}).key == ""
+    out = out_of_contact(NB, "c1", file, {"a": IN_C1, "b": SILENCE})
+    assert out.message == "a and a majority are in contact, but not with this member"
+    assert (out.value, "move the file away" in out.remedy) == (file, True)
+    untrusted = Answer(Has.SILENT, detail="why", untrusted=True)
+    assert "CA" in out_of_contact(NB, "c1", file, {"a": untrusted}).remedy
+
+
+def test_one_that_is_not_believed_needs_no_start() -> None:
+    """Certificates are in the way, for a founder and for one that joins."""
+    untrusted = Answer(Has.SILENT, detail="why", untrusted=True)
+    decision = decide(NB, {"b": untrusted})
+    assert isinstance(decision, Wait)
+    [joins] = joining(NB, {"a": untrusted}, "a")
+    for problem in (*decision.reasons, joins):
+        assert problem.message == "does not answer: why"
+        assert "isthmus pki show" in problem.remedy
 
 
 def test_strangers_are_named() -> None:

@@ -47,6 +47,9 @@ def test_without_a_list_the_databases_stand_alone() -> None:
         (MemberInput(("a", "192.0.2.300"), "a"), "--members", "is neither an IP address"),
         (MemberInput(("a", "b"), "a", "", ("c",)), "--found-without", "is not in the list"),
         (MemberInput((), "a", "b"), "--founder", "is given without a list of members"),
+        (MemberInput((), "", "b"), "--founder", "is given without a list of members"),
+        (MemberInput((), "a@@"), "--address", "is neither an IP address nor a host"),
+        (MemberInput((",",), "a"), "--members", "has no host in it"),
     ],
 )
 def test_bad_input_is_named(given: MemberInput, key: str, said: str) -> None:
