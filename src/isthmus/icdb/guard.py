@@ -18,11 +18,11 @@ from typing import Any
 
 from isthmus.icdb.guard_asked import Operation, Policy, RefusedError
 from isthmus.icdb.guard_entrance import Accept, Entrance, is_operator, keep_open, peer, watch_over
+from isthmus.icdb.guard_judge import Judge
 from isthmus.icdb.guard_known import COLUMNS, Known
 from isthmus.icdb.guard_record import Record
-from isthmus.icdb.guard_rules import HARMLESS, judged
 from isthmus.icdb.guard_status import control
-from isthmus.icdb.guard_wire import Follower, connect, encode, messages, relay
+from isthmus.icdb.guard_wire import Follower, Turn, connect, encode, messages, relay
 from isthmus.pki.files import TlsFiles
 
 READING = frozenset(
@@ -35,9 +35,6 @@ READING = frozenset(
 
 CONNECTIONS = 64
 """Connections that one zone may have; a daemon has two."""
-
-_SLICE = 200
-"""Operations that are judged before others have their turn."""
 
 _READY_LIMIT = 3.0
 """Seconds that a write waits for the databases' contents to be known."""
@@ -103,13 +100,14 @@ class Guard:
         record: Record,
         socket: Path,
     ) -> None:
-        self._entries, self._policy, self._operators = entries, policy, operators
+        self._entries, self._operators = entries, operators
         self._record, self._socket = record, socket
         self._known = Known()
         self._followers = [Follower(entry.database, entry.socket, self._known) for entry in entries]
         self._clients: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()
         self._large: dict[str, asyncio.Semaphore] = {}
+        self._judge = Judge(self._known, policy, self._see_that_it_is_known, self._refuse)
         self._unsaved: asyncio.TimerHandle | None = None
 
     @property
@@ -187,9 +185,10 @@ class Guard:
 
     async def _serve(self, client: _Client, reader: asyncio.StreamReader) -> None:
         from_server, to_server = await connect(client.entry.socket)
+        turn = Turn(to_server)
         tasks = [
-            asyncio.create_task(self._requests(client, reader, to_server)),
-            asyncio.create_task(relay(from_server, client.writer, client.between)),
+            asyncio.create_task(self._requests(client, reader, to_server, turn)),
+            asyncio.create_task(relay(from_server, client.writer, client.between, turn.is_answer)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -202,11 +201,17 @@ class Guard:
             to_server.close()
 
     async def _requests(
-        self, client: _Client, reader: asyncio.StreamReader, server: asyncio.StreamWriter
+        self,
+        client: _Client,
+        reader: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+        turn: Turn,
     ) -> None:
         large = self._large.setdefault(client.zone, asyncio.Semaphore())
         async with aclosing(messages(reader, large)) as stream:
             async for message in stream:
+                if not client.free and _writes(message):
+                    await turn.comes()
                 passed = message if client.free else await self._passed(client, message)
                 if passed is not None:
                     # Written anew: the server gets what was judged, not what it may read in it.
@@ -230,6 +235,8 @@ class Guard:
         if not isinstance(message, dict):
             raise RefusedError(zone, "", "", "send what is no message")
         method, params = message.get("method"), message.get("params")
+        if not isinstance(method, str | None):
+            raise RefusedError(zone, "", "", "send a method that is no name")
         if method in READING or (method is None and "result" in message):
             return message
         if method != "transact" or not isinstance(params, list):
@@ -251,13 +258,7 @@ class Guard:
                 await asyncio.wait_for(self.until_ready(), _READY_LIMIT)
             except TimeoutError:
                 raise ConnectionResetError("the databases are not known") from None
-        passed: list[Operation] = []
-        for operation in judged(operations, zone, self._known, self._policy):
-            passed.append(operation)
-            if len(passed) % _SLICE == 0:
-                await asyncio.sleep(0)
-                self._see_that_it_is_known()
-        return passed
+        return await self._judge.check(operations, zone)
 
     async def _check_later(self, operations: list[Any], zone: str) -> list[Operation]:
         """Judge again: perhaps it is about what was committed a moment ago."""
@@ -298,8 +299,18 @@ def entries(run_dir: Path, nb_port: int, sb_port: int) -> tuple[Entry, Entry]:
     )
 
 
+def _writes(message: Any) -> bool:
+    """Whether a message may be about more than reading."""
+    if not isinstance(message, dict) or message.get("method") != "transact":
+        return False
+    params = message.get("params")
+    return isinstance(params, list) and not _harmless(params[1:])
+
+
 def _harmless(operations: list[Any]) -> bool:
-    return all(isinstance(one, dict) and one.get("op") in HARMLESS for one in operations)
+    return all(
+        isinstance(one, dict) and one.get("op") in ("select", "comment") for one in operations
+    )
 
 
 def _refusal(message: Any, why: str) -> Any:

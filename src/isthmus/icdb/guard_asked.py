@@ -144,10 +144,12 @@ class Asked:
         """The rows of owned tables as the transaction's inserts and updates leave them."""
         left: dict[str, list[Operation]] = {table: [] for table in OWNED}
         for operation in self.operations:
-            table, row = operation.get("table"), operation.get("row")
+            table, row, op = (operation.get(key) for key in ("table", "row", "op"))
             if table in OWNED and isinstance(row, dict):
                 before = self.known.row(str(table), target(operation))
-                left[str(table)].append({**before, **row})
+                # An update of what is not there, or not ours, leaves nothing.
+                if op == "insert" or (op == "update" and before and self.is_mine(before)):
+                    left[str(table)].append({**before, **row})
         return left
 
 

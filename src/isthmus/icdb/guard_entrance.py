@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
+from weakref import WeakValueDictionary
 
 from isthmus.pki.certificates import ORGANIZATION, Kind
 from isthmus.pki.files import TlsFiles
@@ -21,6 +22,13 @@ RELOAD = 2.0
 
 HANDSHAKE_LIMIT, SHUTDOWN_LIMIT = 15.0, 5.0
 """Seconds that a client has for the TLS handshake, and to take what it was sent before the end."""
+
+HANDSHAKES, MOST_HANDSHAKES = 32, 256
+"""Unfinished handshakes at a time, with one address and with all. Each takes a third of a MB
+(asyncio's buffers), and whoever begins one has shown nothing yet. Others wait for a place."""
+
+WAITING = 2000
+"""Connections that may wait for their handshake or be in the midst of it; one more is closed."""
 
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
 """Seconds, seconds and a number: a host that is gone is missed within a minute or so."""
@@ -45,6 +53,22 @@ class Peer:
     unit: str
 
 
+class _Comer(asyncio.Protocol):
+    """Hands a new connection over before anything is read from it.
+
+    Args:
+        receive: takes it.
+    """
+
+    def __init__(self, receive: Callable[[asyncio.Transport], None]) -> None:
+        self._receive = receive
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Someone has come."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a TCP server
+        self._receive(transport)
+
+
 class Entrance:
     """Listens on one port.
 
@@ -66,6 +90,9 @@ class Entrance:
         )
         self._accept = accept
         self._server: asyncio.Server | None = None
+        self._shaking: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(MOST_HANDSHAKES)
+        self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def open(self, context: ssl.SSLContext) -> None:
         """Accept clients from now on, who are shown and asked for what the context says.
@@ -73,19 +100,54 @@ class Entrance:
         Those that come in between wait in the socket, which stays the same.
         """
         before = self._server
-        self._server = await asyncio.start_server(
-            self._accept,
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _Comer(lambda transport: self._receive(transport, context)),
             sock=self._socket.dup(),
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_LIMIT,
-            ssl_shutdown_timeout=SHUTDOWN_LIMIT,
             backlog=_BACKLOG,
         )
         if before is not None:
             before.close()
 
+    def _receive(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        task = asyncio.create_task(self._shake_hands(transport, context))
+        self._shaking.add(task)
+        task.add_done_callback(self._shaking.discard)
+
+    async def _shake_hands(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        # Before anything is read: what comes is for TLS.
+        transport.pause_reading()
+        if len(self._shaking) > WAITING:
+            transport.abort()
+            return
+        stream = asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
+        try:
+            async with self._place(transport.get_extra_info("peername")), self._places:
+                made = await asyncio.get_running_loop().start_tls(
+                    transport,
+                    stream,
+                    context,
+                    server_side=True,
+                    ssl_handshake_timeout=HANDSHAKE_LIMIT,
+                    ssl_shutdown_timeout=SHUTDOWN_LIMIT,
+                )
+        except OSError:
+            transport.abort()
+            return
+        if made is not None:
+            stream.connection_made(made)
+
+    def _place(self, peer_name: tuple[str, ...] | None) -> asyncio.Semaphore:
+        """What limits the handshakes with one address, as long as there are any."""
+        address = (peer_name or ("",))[0]
+        place = self._places_of.get(address)
+        if place is None:
+            place = self._places_of[address] = asyncio.Semaphore(HANDSHAKES)
+        return place
+
     def close(self) -> None:
         """Accept nobody any more."""
+        for task in self._shaking:
+            task.cancel()
         if self._server is not None:
             self._server.close()
         self._socket.close()

@@ -5,13 +5,13 @@ Filled by `guard_wire` from monitors, asked by the rules. Pure. Rows stay in the
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from isthmus.exchange.transit_switches import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.intent.allocate import parse_port_addresses
 from isthmus.model.prefix_index import PrefixIndex
-from isthmus.model.prefixes import Address, Network, is_default, parse_network
+from isthmus.model.prefixes import Address, Network, is_default, parse_address, parse_network
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -45,13 +45,20 @@ class Known:
         self.tables: dict[str, dict[str, Mapping[str, Wire]]] = {
             table: {} for tables in COLUMNS.values() for table in tables
         }
+        self.on_route: Callable[[Mapping[str, Wire]], None] = lambda _row: None
+        """Called with each route that is new or not as it was, once it is known."""
         self._routes: PrefixIndex[str] = PrefixIndex()
+        self._leading: dict[tuple[str, Address], set[str]] = {}
 
     def apply(self, updates: Mapping[str, Mapping[str, Mapping[str, Wire]]]) -> None:
         """Take an `update` of a monitor (RFC 7047, 4.1.6) of the columns in `COLUMNS`."""
         for table, rows in updates.items():
             for uuid, change in rows.items():
                 self._set(table, uuid, change.get("new"))
+        # Afterwards: a zone's own row may have come with its routes.
+        for change in updates.get("Route", {}).values():
+            if change.get("new") is not None:
+                self.on_route(change["new"])
 
     def forget(self, database: str) -> None:
         """Drop all rows of a database, whose monitor begins anew."""
@@ -95,18 +102,37 @@ class Known:
         """
         for uuid in self._routes.covering(prefix):
             row = self.row("Route", uuid)
-            if is_default(prefix) or not _is_default(row):
-                yield row
+            if _is_default(row) and not is_default(prefix):
+                return  # the longest come first: what is left are default routes, maybe thousands
+            yield row
+
+    def routes_to(self, switch: str, address: Address) -> Iterator[Mapping[str, Wire]]:
+        """Routes on a transit switch that lead to an address."""
+        return (self.row("Route", uuid) for uuid in self._leading.get((switch, address), ()))
 
     def _set(self, table: str, uuid: str, row: Mapping[str, Wire] | None) -> None:
         before = self.tables[table].pop(uuid, None)
-        if table == "Route" and before is not None and (old := _prefix(before)) is not None:
-            self._routes.remove(old, uuid)
+        if table == "Route" and before is not None:
+            self._forget_route(uuid, before)
         if row is None:
             return
         self.tables[table][uuid] = row
-        if table == "Route" and (new := _prefix(row)) is not None:
-            self._routes.add(new, uuid)
+        if table == "Route":
+            self._learn_route(uuid, row)
+
+    def _learn_route(self, uuid: str, row: Mapping[str, Wire]) -> None:
+        if (prefix := _prefix(row)) is not None:
+            self._routes.add(prefix, uuid)
+        if (leads := _leads(row)) is not None:
+            self._leading.setdefault(leads, set()).add(uuid)
+
+    def _forget_route(self, uuid: str, row: Mapping[str, Wire]) -> None:
+        if (prefix := _prefix(row)) is not None:
+            self._routes.remove(prefix, uuid)
+        if (leads := _leads(row)) is not None:
+            self._leading[leads].discard(uuid)
+            if not self._leading[leads]:
+                del self._leading[leads]
 
 
 def reference(value: Wire) -> str:
@@ -144,6 +170,12 @@ def port_addresses(rows: Iterable[Mapping[str, Wire]]) -> set[Address]:
 
 def _prefix(row: Mapping[str, Wire]) -> Network | None:
     return parse_network(str(row.get("ip_prefix", "")))
+
+
+def _leads(row: Mapping[str, Wire]) -> tuple[str, Address] | None:
+    """The transit switch of a route, and where it leads to there."""
+    nexthop = parse_address(str(row.get("nexthop", "")))
+    return None if nexthop is None else (str(row.get("transit_switch")), nexthop)
 
 
 def _is_default(row: Mapping[str, Wire]) -> bool:

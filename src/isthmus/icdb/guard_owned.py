@@ -5,8 +5,8 @@ Called by `guard_rules`. Pure. Each function raises `RefusedError` for what may 
 
 import re
 
-from isthmus.icdb.guard_asked import Asked, Operation, mutations, row_of, target
-from isthmus.icdb.guard_known import Wire, elements, port_addresses, reference
+from isthmus.icdb.guard_asked import Asked, Operation, Policy, mutations, row_of, target
+from isthmus.icdb.guard_known import Known, Wire, elements, port_addresses, reference
 from isthmus.model.prefixes import (
     Network,
     is_inside,
@@ -54,16 +54,21 @@ def _gateway(asked: Asked, operation: Operation, _left: Operation) -> None:
 def _port(asked: Asked, operation: Operation, left: Operation) -> None:
     if not {"address", "transit_switch"} & row_of(operation).keys():
         return
-    address, switch = left.get("address", ""), left.get("transit_switch")
-    if not isinstance(switch, str) or not isinstance(address, str):
+    text, switch = left.get("address", ""), left.get("transit_switch")
+    if not isinstance(switch, str) or not isinstance(text, str):
         raise asked.refused(operation, "has no transit switch or address")
     # OVN reads some spellings that are not read here; they could hide another's address.
-    mac, *words = address.split() or [""]
-    if address and not (_MAC.fullmatch(mac) and all(map(parse_interface, words))):
-        raise asked.refused(operation, f"has the address {address!r}, which is not MAC IP/LEN")
+    mac, *words = text.split() or [""]
+    if text and not (_MAC.fullmatch(mac) and all(map(parse_interface, words))):
+        raise asked.refused(operation, f"has the address {text!r}, which is not MAC IP/LEN")
     others = [row for row in asked.known.ports_on(switch) if not asked.is_mine(row)]
     for taken in sorted(port_addresses([left]) & port_addresses(others), key=str):
         raise asked.refused(operation, f"takes the address {taken} of another zone's port")
+    for address in sorted(port_addresses([left]), key=str):
+        # A port may be away for a moment, or ovn-ic may have left routes behind it.
+        if not all(map(asked.is_mine, asked.known.routes_to(switch, address))):
+            why = f"takes the address {address}, to which another zone's routes lead"
+            raise asked.refused(operation, why)
     if mac and mac.lower() in {_mac(row) for row in others}:
         raise asked.refused(operation, f"takes the MAC {mac} of another zone's port")
 
@@ -91,13 +96,41 @@ def _may_announce(asked: Asked, operation: Operation, prefix: Network) -> None:
     for zone, reserved in asked.policy.prefixes.items():
         if any(is_inside(prefix, one) for one in reserved):
             raise asked.refused(operation, f"announces {prefix}, which is kept for {zone}")
-    if any(is_inside(prefix, one) for one in asked.policy.shared):
-        return
-    for route in asked.known.routes_over(prefix):
-        owner = asked.known.zone_of(route)
-        if owner != asked.zone:
-            taken = route["ip_prefix"]
-            raise asked.refused(operation, f"announces {prefix}: zone {owner} has {taken}")
+    if why := outdone(asked.known, asked.policy, asked.zone, prefix):
+        raise asked.refused(operation, why)
+
+
+def outdone(
+    known: Known, policy: Policy, zone: str, prefix: Network, itself: Operation | None = None
+) -> str:
+    """Whether a zone's route takes packets from another zone's.
+
+    The longest route decides where they go now: within its own prefix a zone may announce parts,
+    whatever wider prefix another zone has announced.
+
+    Args:
+        known: the committed rows.
+        policy: the operator's.
+        zone, prefix: whose route, and to where.
+        itself: the route, if it is among the committed ones.
+
+    Returns:
+        what it does, for people; empty if packets go to it already, or the policy lets it.
+    """
+    declared = policy.prefixes.get(zone, ())
+    if any(is_inside(prefix, one) for one in (*declared, *policy.shared)):
+        return ""
+    longest = None
+    for route in known.routes_over(prefix):
+        if route is itself:
+            continue
+        over = parse_network(str(route["ip_prefix"]))
+        if longest is not None and over != longest:
+            break
+        longest, owner = over, known.zone_of(route)
+        if owner != zone:
+            return f"announces {prefix}: zone {owner} has {over}"
+    return ""
 
 
 def _mac(row: Operation) -> str:

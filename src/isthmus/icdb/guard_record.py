@@ -18,6 +18,11 @@ LOGGED = 10
 
 _WINDOW = 60.0
 
+TABLES = 20
+"""Tables that are counted for each zone: the names are its own, and the databases have fewer."""
+
+OTHER = "other"
+
 
 @dataclass(slots=True)
 class Refusals:
@@ -66,7 +71,10 @@ class Record:
         refusals.count += 1
         refusals.operation, refusals.table = refused.operation, refused.table
         refusals.why, refusals.at = refused.why, now
-        refusals.tables[refused.table] = refusals.tables.get(refused.table, 0) + 1
+        table = refused.table
+        if table not in refusals.tables and len(refusals.tables) >= TABLES:
+            table = OTHER
+        refusals.tables[table] = refusals.tables.get(table, 0) + 1
         told = self._told.setdefault(refused.zone, _Told(now))
         if now - told.since >= _WINDOW:
             told.since, told.count, told.last = now, 0, ""

@@ -56,7 +56,7 @@ def judged(
         raise RefusedError(zone, "", "", "send an operation that is no object")
     asked = Asked(operations, zone, known, policy)
     try:
-        _one_update_each(asked)
+        _one_change_each(asked)
         for operation in operations:
             yield asked.bound(_judge(asked, operation))
         yield from filter(None, map(unique_datapath, operations))
@@ -65,11 +65,11 @@ def judged(
         raise RefusedError(zone, "", "", f"send a malformed operation: {error}") from error
 
 
-def _one_update_each(asked: Asked) -> None:
-    """A row is judged as it was before: two updates of it could hide what becomes of it."""
+def _one_change_each(asked: Asked) -> None:
+    """A row is judged by what one operation makes of it: a second one could take that back."""
     seen: set[str] = set()
     for operation in asked.operations:
-        if operation.get("op") == "update":
+        if operation.get("op") in {"update", "delete"}:
             if target_value(operation)[:1] == ["named-uuid"]:
                 raise asked.refused(operation, "changes a row that it makes")
             if target(operation) in seen:
@@ -80,7 +80,8 @@ def _one_update_each(asked: Asked) -> None:
 def _judge(asked: Asked, operation: Operation) -> Operation:
     op, table = operation.get("op"), operation.get("table")
     if op in HARMLESS:
-        return operation
+        # One that is kept waiting would be carried out when what was judged is so no more.
+        return {**operation, "timeout": 0} if op == "wait" else operation
     if op == "insert":
         if "uuid" in operation:
             raise asked.refused(operation, "chooses the UUID itself")

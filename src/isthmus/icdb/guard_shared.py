@@ -42,6 +42,8 @@ def _datapath(asked: Asked, operation: Operation) -> None:
     if operation["op"] == "insert":
         if row.get("transit_switch") not in live or "tunnel_key" not in row:
             raise asked.refused(operation, "is for a transit switch that does not exist")
+        if row["tunnel_key"] not in asked.known.tunnel_keys:
+            raise asked.refused(operation, f"has the key {row['tunnel_key']}, which does not fit")
     elif operation["op"] == "mutate":
         raise asked.refused(operation, "mutates it")
     elif operation["op"] == "delete":
@@ -82,7 +84,7 @@ def unique_datapath(operation: Operation) -> Operation | None:
     if operation.get("op") != "insert" or operation.get("table") != "Datapath_Binding":
         return None
     row = row_of(operation)
-    same = [column for column in ("transit_switch", "type") if column in row]
+    same = [key for key in ("transit_switch", "type") if isinstance(row.get(key), str)]
     return {
         "op": "wait",
         "table": "Datapath_Binding",

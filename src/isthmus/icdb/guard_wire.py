@@ -3,8 +3,9 @@
 import asyncio
 import codecs
 import json
+import secrets
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from isthmus.ovsdb.json_stream import Scanner
 
 LONGEST = 32 << 20
 """Characters in a client's message; one that makes 100,000 routes has two thirds of that."""
+
+SHORT = 256
+"""Characters below which a message may be one of the guard's own."""
 
 LARGE = 1 << 20
 """Characters from which on a message is large: of one sender's, one at a time is kept."""
@@ -100,24 +104,68 @@ async def messages(
 
 
 async def relay(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, between: asyncio.Lock
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    between: asyncio.Lock,
+    kept: Callable[[str], bool] = lambda _: False,
 ) -> None:
     """Pass a stream on until it ends, no faster than it is taken, and keep none of it.
 
     Args:
         reader, writer: from where to where.
         between: held in the midst of a message; whoever has it may write one of its own.
+        kept: whether a message, of less than `SHORT` characters, is not to be passed on.
     """
-    begun = False
+    begun, piece = False, ""
     async with aclosing(pieces(reader)) as stream:
-        async for piece, ends in stream:
+        async for more, ends in stream:
+            piece += more
+            if not begun and not ends and len(piece) < SHORT:
+                continue  # It may become one that is kept.
+            if not begun and ends and len(piece) < SHORT and kept(piece):
+                piece = ""
+                continue
             if not begun:
                 await between.acquire()
             writer.write(piece.encode())
+            piece = ""
             begun = not ends
             if ends:
                 between.release()
             await writer.drain()
+
+
+class Turn:
+    """Tells when a server has no more answers for a client, by a question of its own.
+
+    A server reads no request of a client that does not take what it was sent before, and writes
+    what was judged meanwhile whenever the client pleases.
+
+    Args:
+        server: the connection to it.
+    """
+
+    def __init__(self, server: asyncio.StreamWriter) -> None:
+        self._server = server
+        self._mark = ""
+        self._reached = asyncio.Event()
+
+    async def comes(self) -> None:
+        """Return when the server reads the client's next request at once."""
+        # Not to be guessed: whoever answered it before the server would be believed.
+        self._mark = secrets.token_hex(16)
+        self._reached.clear()
+        self._server.write(encode({"method": "echo", "params": [], "id": self._mark}))
+        await self._server.drain()
+        await self._reached.wait()
+
+    def is_answer(self, text: str) -> bool:
+        """Whether a message of the server's is the answer to that question."""
+        if not self._mark or self._mark not in text:
+            return False
+        self._mark = ""
+        self._reached.set()
+        return True
 
 
 def encode(message: Any) -> bytes:

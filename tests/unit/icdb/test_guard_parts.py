@@ -9,8 +9,8 @@ import pytest
 
 from isthmus.icdb.guard_asked import RefusedError
 from isthmus.icdb.guard_entrance import Peer, is_operator, peer_of
-from isthmus.icdb.guard_record import LOGGED, Record, read
-from isthmus.icdb.guard_wire import LARGE, LONGEST, messages, pieces
+from isthmus.icdb.guard_record import LOGGED, TABLES, Record, read
+from isthmus.icdb.guard_wire import LARGE, LONGEST, SHORT, Turn, encode, messages, pieces, relay
 
 
 def stream(*parts: bytes) -> asyncio.StreamReader:
@@ -54,6 +54,49 @@ def test_large_messages_of_one_sender_are_taken_one_by_one() -> None:
         assert not one_at_a_time.locked()
 
     asyncio.run(taken())
+
+
+class _Client:
+    """What is written to a client."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        """Take it."""
+        self.written += data
+
+    async def drain(self) -> None:
+        """It takes everything at once."""
+
+
+@pytest.mark.parametrize("cut", range(1, 140, 7))
+def test_the_answer_to_the_guards_own_question_is_not_passed_on(cut: int) -> None:
+    """However the server's messages are cut: before, in or after it; others arrive whole."""
+
+    async def passed() -> bytes:
+        server, client = _Client(), _Client()
+        turn = Turn(server)  # type: ignore[arg-type]
+        waiting = asyncio.ensure_future(turn.comes())
+        await asyncio.sleep(0)
+        mark = json.loads(server.written)["id"]
+        answer = encode({"id": mark, "result": [], "error": None})
+        whole = b'{"id":1}' + answer + b'{"id":2,"x":"' + b"x" * SHORT + b'"}'
+        reader = asyncio.StreamReader()
+        relaying = asyncio.ensure_future(
+            relay(reader, client, asyncio.Lock(), turn.is_answer)  # type: ignore[arg-type]
+        )
+        for part in (whole[:cut], whole[cut:]):
+            reader.feed_data(part)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        reader.feed_eof()
+        await relaying
+        await asyncio.wait_for(waiting, 5)
+        assert client.written == whole.replace(answer, b"")
+        return client.written
+
+    assert asyncio.run(passed())
 
 
 def test_a_message_without_end_is_given_up() -> None:
@@ -124,3 +167,13 @@ def test_a_zone_cannot_flood_the_log(tmp_path: Path) -> None:
     assert record.add(RefusedError("az4", "insert", "Route", "x"), 1.0)
     assert record.add(RefusedError("az3", "insert", "Route", "x"), 61.0)
     assert record.zones["az3"].count == 56
+
+
+def test_tables_that_a_zone_invents_fill_no_record(tmp_path: Path) -> None:
+    """They are counted together from a number on that no database has."""
+    record = Record(tmp_path / "refused.json")
+    for number in range(1000):
+        record.add(RefusedError("az2", "insert", f"table {number}", ""), 0.0)
+    tables = record.zones["az2"].tables
+    assert len(tables) == TABLES + 1
+    assert sum(tables.values()) == 1000

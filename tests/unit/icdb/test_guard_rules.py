@@ -127,7 +127,10 @@ ALLOWED: Mapping[str, list[Any]] = {
         insert("Encap", gateway_name="gw9", type="geneve", ip="192.0.2.9") | {"uuid-name": "e"},
         insert("Gateway", name="gw9", availability_zone=["uuid", AZ2], encaps=["named-uuid", "e"]),
     ],
-    "a comment, a wait": [{"op": "comment", "comment": "x"}, {"op": "wait", "table": "Route"}],
+    "a comment, a wait": [
+        {"op": "comment", "comment": "x"},
+        {"op": "wait", "table": "Route", "timeout": 0},
+    ],
     "what a datapath is for": [
         update("Datapath_Binding", DP, type="transit-switch", nb_ic_uuid=["uuid", TS])
     ],
@@ -145,6 +148,21 @@ ALLOWED: Mapping[str, list[Any]] = {
 }  # fmt: skip
 
 REFUSED: Mapping[str, list[Any]] = {
+    "another's tunnel, by a gateway that there is none of": [
+        update("Gateway", uuid(78), name="gw1"),
+        update("Gateway", GW2, encaps=["uuid", ENCAP1]),
+    ],
+    "another's tunnel, by a gateway that it makes and deletes": [
+        {**insert("Gateway", name="gw1", availability_zone=["uuid", AZ2]), "uuid-name": "g"},
+        {"op": "delete", "table": "Gateway", "where": [["_uuid", "==", ["named-uuid", "g"]]]},
+        update("Gateway", GW2, encaps=["uuid", ENCAP1]),
+    ],
+    "another's tunnel, by a gateway that it renames and deletes": [
+        update("Gateway", GW2, name="gw1"),
+        delete("Gateway", GW2),
+        insert("Gateway", name="x", availability_zone=["uuid", AZ2], encaps=["uuid", ENCAP1]),
+    ],
+    "a key that does not fit": [insert("Datapath_Binding", transit_switch="ts", tunnel_key=5)],
     "another's zone in a route": [route("10.22.0.0/16", zone=AZ1)],
     "another's prefix": [route("10.1.0.0/16")],
     "a part of another's prefix": [route("10.1.3.0/24")],
@@ -226,6 +244,44 @@ def test_a_zone_may_not_do(name: str) -> None:
     harmless = {"op": "comment", "comment": "x"}
     with pytest.raises(RefusedError):
         check([harmless, *REFUSED[name]], "az2", known(), Policy())
+
+
+def test_what_waits_does_not_wait() -> None:
+    """A transaction is carried out when it is judged, and not when its sender pleases."""
+    wait = {"op": "wait", "table": "Route", "timeout": 60000}
+    assert check([wait], "az2", known(), Policy()) == [{**wait, "timeout": 0}]
+    assert check([{"op": "wait", "table": "Route"}], "az2", known(), Policy()) == [
+        {**wait, "timeout": 0}
+    ]
+
+
+def test_an_address_that_anothers_routes_lead_to_is_not_taken() -> None:
+    """The port may be away for a moment; without the route it is free."""
+    found = known()
+    found.apply({"Port_Binding": {PORT1: {}}})
+    address = "0a:00:00:00:00:09 169.254.100.1/24"
+    port = insert(
+        "Port_Binding", transit_switch="ts", availability_zone=["uuid", AZ2], address=address
+    )
+    with pytest.raises(RefusedError, match=r"169\.254\.100\.1, to which another zone's routes"):
+        check([port], "az2", found, Policy())
+    found.apply({"Route": {ROUTE1: {}}})
+    assert check([port], "az2", found, Policy()) == [port]
+
+
+def test_a_wider_prefix_of_another_zone_does_not_bind_the_owner() -> None:
+    """Packets go by the longest prefix, so a wider one took nothing away, and gives nothing."""
+    found = known()
+    [wide] = check([route("10.0.0.0/8")], "az2", found, Policy())
+    found.apply({"Route": {uuid(79): {"new": wide["row"]}}})
+    mine = {"zone": AZ1, "nexthop": "169.254.100.1"}
+    assert check([route("10.1.3.0/24", **mine)], "az1", found, Policy())
+    with pytest.raises(RefusedError, match=r"zone az2 has 10\.0\.0\.0/8"):
+        check([route("10.3.0.0/16", **mine)], "az1", found, Policy())
+    both = {"new": {**wide["row"], "ip_prefix": "10.1.0.0/16"}}
+    found.apply({"Route": {uuid(80): both}})
+    with pytest.raises(RefusedError, match=r"zone az2 has 10\.1\.0\.0/16"):
+        check([route("10.1.3.0/24", **mine)], "az1", found, Policy())
 
 
 @pytest.mark.parametrize("table", ["Gateway", "Port_Binding", "Route"])
