@@ -15,6 +15,9 @@ from rich.text import Text
 
 from isthmus.model.problems import Problem
 
+_UNLIMITED = 100_000
+"""Columns; more than any row has."""
+
 
 class Output(StrEnum):
     """The formats of `-o/--output`."""
@@ -30,8 +33,16 @@ OutputOption = Annotated[
 
 
 def console() -> Console:
-    """Standard output; text is printed as it is, whatever brackets or numbers it holds."""
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    """Standard output; text is printed as it is, whatever brackets or numbers it holds.
+
+    Tables, too, have all of their cells: a row that is too long is wrapped by the terminal.
+    """
+    # Tables are laid out in the console's width, and cut to it. A dumb terminal's is taken for
+    # 80 unless the height is given as well; it serves for nothing else.
+    width, height = _UNLIMITED, 25
+    return Console(
+        width=width, height=height, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
 
 
 def error_console() -> Console:
