@@ -208,7 +208,7 @@ def test_a_living_member_is_not_kicked_by_mistake(members: list[ClusterMember]) 
     wait_until(lambda: len(status(first)["databases"][0]["members"]) == 2, "removed")
 
 
-def test_logs_are_compacted(members: list[ClusterMember]) -> None:
+def test_logs_are_compacted(members: list[ClusterMember], tmp_path: Path) -> None:
     """Many writes make a large file; compacting makes it small, and keeps the rows."""
     leader = members[0]
     for number in range(40):
@@ -220,3 +220,47 @@ def test_logs_are_compacted(members: list[ClusterMember]) -> None:
     assert done.returncode == 0, done.stderr
     assert leader.file("nb").stat().st_size < before / 2
     assert "kept" in leader.dump("nb")
+    elsewhere = _isthmus("compact", f"--data-dir={tmp_path}", f"--run-dir={leader.run_dir}")
+    assert f"--data-dir = '{tmp_path}/ovn_ic_nb_db.db': cannot be looked at" in elsewhere.stderr
+
+
+def _join(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Prepare to join; problems are told, and leave nothing behind."""
+    done = _isthmus("join", f"--data-dir={data}", *arguments)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 0 or not list(data.glob("*.db"))
+    return done
+
+
+@pytest.mark.parametrize("host", ["", "foo bar", "a,b", "192.0.2.1:6647", "300.0.0.1"])
+def test_joining_takes_hosts_alone(tmp_path: Path, host: str) -> None:
+    """What is no host is refused, as a member or as the own address; so is a port that is none."""
+    for arguments in (("192.0.2.1", host, "--address=192.0.2.4"), ("192.0.2.1", "--address", host)):
+        done = _join(tmp_path, *arguments)
+        assert (done.returncode, "is neither an IP address" in done.stderr) == (1, True)
+    good = ("192.0.2.1", "--address=192.0.2.4")
+    assert _join(tmp_path, *good, "--sb-raft-port=0").returncode == 2
+    assert "host's own" in _join(tmp_path, "192.0.2.1", "--address=192.0.2.1").stderr
+
+
+def test_joining_says_what_to_start(tmp_path: Path) -> None:
+    """A bare `ic-db run` would be refused; what differs from the defaults is named as well."""
+    hosts = ("[2001:db8::1]", "IC2.example", "192.0.2.4", "--address=192.0.2.4")
+    done = _join(tmp_path / "a b", *hosts, "--tls", "--nb-raft-port=26647")
+    listed = "--members 2001:db8::1,ic2.example,192.0.2.4 --address 192.0.2.4"
+    options = f"--data-dir '{tmp_path}/a b' --nb-raft-port 26647 --tls-dir DIR"
+    assert f"start `isthmus ic-db run {listed} {options}` on this host" in done.stdout
+    assert (tmp_path / "a b" / "ovn_ic_sb_db.db").exists()
+
+
+def test_joining_is_all_or_nothing(tmp_path: Path) -> None:
+    """A directory that cannot be made is told; if SB's file is there, NB's is not made either."""
+    (tmp_path / "file").touch()
+    good = ("192.0.2.1", "--address=192.0.2.4")
+    assert "--data-dir" in _join(tmp_path / "file" / "data", *good).stderr
+    there = tmp_path / "ovn_ic_sb_db.db"
+    there.touch()
+    assert "OVN_IC_Southbound: file" in _isthmus("join", f"--data-dir={tmp_path}", *good).stderr
+    assert list(tmp_path.glob("*.db")) == [there]
+    there.unlink()
+    assert _join(tmp_path, *good).returncode == 0

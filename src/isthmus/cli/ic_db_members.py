@@ -5,7 +5,8 @@ asked by their control sockets, the others by the addresses that the cluster kno
 """
 
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -24,6 +25,7 @@ from isthmus.icdb.client_tool import ClientTool, Credentials
 from isthmus.icdb.cluster_status import DatabaseStatus, Member, Place, database_status
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.guard_status import GuardStatus, guard_status
+from isthmus.icdb.members import bracketed, normal_host
 from isthmus.icdb.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT, default_dirs
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.tls import Tls
@@ -155,19 +157,63 @@ def join(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes t
     address: Annotated[str, typer.Option(help="This host's own address.")],
     data_dir: DataDirOption = DATA_DIR,
     tls: Annotated[bool, typer.Option("--tls", help="The members speak TLS.")] = False,
-    nb_raft_port: Annotated[int, typer.Option(help="Raft's port, northbound.")] = NB_RAFT_PORT,
-    sb_raft_port: Annotated[int, typer.Option(help="Raft's port, southbound.")] = SB_RAFT_PORT,
+    nb_raft_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Raft's port, northbound.")
+    ] = NB_RAFT_PORT,
+    sb_raft_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Raft's port, southbound.")
+    ] = SB_RAFT_PORT,
 ) -> None:
-    """Prepare this host to become a member; `isthmus ic-db run` then joins.
+    """Prepare this host to become a member; `isthmus ic-db run --members … --address …` then joins.
 
     Not needed where `ic-db run` is given all members: it joins by itself.
     """
-    method = "ssl" if tls else "tcp"
-    both = places(data_dir, RUN_DIR)
-    for place, port in zip(both, (nb_raft_port, sb_raft_port), strict=True):
-        own, *others = [f"{method}:{_bracketed(host)}:{port}" for host in (address, *members)]
-        maintenance.prepare_join(place, own, others)
-    console().print(f"prepared in {data_dir}; start `isthmus ic-db run` on this host")
+    own = _host("--address", address)
+    named = dict.fromkeys(_host("MEMBERS", member) for member in members)
+    others = [host for host in named if host != own]
+    if not others:
+        raise CommandError(_nobody_to_join(own))
+    method, ports = "ssl" if tls else "tcp", (nb_raft_port, sb_raft_port)
+    maintenance.prepare_joins(
+        [
+            (place, _raft(method, own, port), [_raft(method, host, port) for host in others])
+            for place, port in zip(places(data_dir, RUN_DIR), ports, strict=True)
+        ]
+    )
+    command = ["isthmus", "ic-db", "run", "--members", ",".join([*others, own])]
+    command += ["--address", own, *_differing(data_dir, ports)]
+    command += ["--tls-dir", "DIR"] if tls else ["--insecure"]
+    console().print(f"prepared in {data_dir}; start `{shlex.join(command)}` on this host")
+
+
+def _host(flag: str, text: str) -> str:
+    host = normal_host(text)
+    if not host:
+        message = "is neither an IP address nor a host name"
+        remedy = "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port"
+        raise CommandError(Problem("IC databases", flag, text, message, remedy))
+    return host
+
+
+def _nobody_to_join(own: str) -> Problem:
+    message = "is this host's own address; a member is joined that is there already"
+    remedy = "name a member that runs, or more"
+    return Problem("IC databases", "MEMBERS", own, message, remedy)
+
+
+def _raft(method: str, host: str, port: int) -> str:
+    return f"{method}:{bracketed(host)}:{port}"
+
+
+def _differing(data_dir: Path, ports: tuple[int, int]) -> Iterable[str]:
+    """The options that `ic-db run` needs, too, since they are not the defaults."""
+    nb, sb = ports
+    options = (
+        ("--data-dir", str(data_dir), str(DATA_DIR)),
+        ("--nb-raft-port", str(nb), str(NB_RAFT_PORT)),
+        ("--sb-raft-port", str(sb), str(SB_RAFT_PORT)),
+    )
+    return (word for flag, given, usual in options if given != usual for word in (flag, given))
 
 
 def leave(
@@ -285,10 +331,6 @@ def _cells(member: Member) -> list[str]:
         *("-" if number is None else str(number) for number in numbers),
         member.schema or "-",
     ]
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _is_itself(member: str) -> Problem:

@@ -40,29 +40,44 @@ def raft_of(place: Place) -> RaftStatus:
         raise IcDbError(refused(place, error)) from error
 
 
-def prepare_join(place: Place, own: str, others: Sequence[str]) -> None:
-    """Make the file with which `isthmus ic-db run` joins a cluster.
+def prepare_joins(wanted: Sequence[tuple[Place, str, Sequence[str]]]) -> None:
+    """Make the files with which `isthmus ic-db run` joins clusters: all of them, or none.
 
     Args:
-        place: whose database; there must be no file yet.
-        own: this member's address for Raft, such as "tcp:192.0.2.4:6647".
-        others: those of members.
+        wanted: for each database, of which there must be no file yet, this member's address for
+            Raft, such as "tcp:192.0.2.4:6647", and those of members.
 
     Raises:
-        IcDbError: there is a file, or it cannot be made.
+        IcDbError: there is a file, or one cannot be made.
     """
-    if place.file.exists():
-        raise IcDbError(
-            Problem(
-                object=f"database {place.database}",
-                key="file",
-                value=str(place.file),
-                message="exists: this member has a database already",
-                remedy="start `isthmus ic-db run`; or, if what it holds is not needed, stop that"
-                " and move the file away",
-            )
+    made: list[Place] = []
+    try:
+        for place, own, others in wanted:
+            _prepare_join(place, own, others)
+            made.append(place)
+    except IcDbError:
+        for place in made:
+            place.file.unlink()
+        raise
+
+
+def _prepare_join(place: Place, own: str, others: Sequence[str]) -> None:
+    thing = f"database {place.database}"
+    try:
+        place.data_dir.mkdir(parents=True, exist_ok=True)
+        exists = place.file.exists()
+    except OSError as error:
+        message = f"cannot be used: {error.strerror}"
+        remedy = "name a directory that this user may write to"
+        directory = str(place.data_dir)
+        raise IcDbError(Problem(thing, "--data-dir", directory, message, remedy)) from error
+    if exists:
+        message = "exists: this member has a database already"
+        remedy = (
+            "start `isthmus ic-db run`; or, if what it holds is not needed, stop that"
+            " and move the file away"
         )
-    place.data_dir.mkdir(parents=True, exist_ok=True)
+        raise IcDbError(Problem(thing, "file", str(place.file), message, remedy))
     _with_tool(place, "join-cluster", place.file, place.database, own, *others)
 
 
@@ -168,10 +183,13 @@ def compact(place: Place) -> tuple[int, int]:
 
     Returns:
         the file's size before and after, in bytes.
+
+    Raises:
+        IcDbError: the server does not run, or its file is not there.
     """
-    before = place.file.stat().st_size
+    before = _size(place)
     _command(place, "ovsdb-server/compact", place.database)
-    return before, place.file.stat().st_size
+    return before, _size(place)
 
 
 def versions(place: Place, client: ClientTool) -> tuple[str, str]:
@@ -203,7 +221,19 @@ def _parts(version: str) -> tuple[int, ...]:
 
 
 def _has_database(place: Place) -> bool:
-    return place.database in place.command("ovsdb-server/list-dbs").split()
+    return place.database in _command(place, "ovsdb-server/list-dbs").split()
+
+
+def _size(place: Place) -> int:
+    try:
+        return place.file.stat().st_size
+    except OSError as error:
+        message = f"cannot be looked at: {error.strerror}"
+        remedy = "give the --data-dir that `isthmus ic-db run` was started with"
+        file = str(place.file)
+        raise IcDbError(
+            Problem(f"database {place.database}", "--data-dir", file, message, remedy)
+        ) from error
 
 
 def _command(place: Place, name: str, *arguments: str) -> str:
