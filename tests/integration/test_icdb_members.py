@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.ic_cluster import DATABASES, ISTHMUS, ClusterMember, cluster_in
-from support.ovn import wait_until
+from support.ovn import SCHEMAS, wait_until
 
 pytestmark = pytest.mark.ovn
 
@@ -62,10 +62,7 @@ def test_status_shows_every_member(members: list[ClusterMember]) -> None:
 
 def test_status_over_tls(tmp_path: Path) -> None:
     """With the certificates it asks all members and shows when theirs end; without, it cannot."""
-    addresses = [f"--address=127.0.0.{number}" for number in (1, 2, 3)]
-    for arguments in (("init", "ca"), ("issue", "member", "all", *addresses)):
-        command = [str(ISTHMUS), "pki", *arguments]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    _make_certificates(tmp_path)
     with cluster_in(tmp_path, tls=tmp_path / "all") as members:
         flags = (f"--tls-dir={tmp_path / 'all'}", "-o", "json")
 
@@ -80,12 +77,27 @@ def test_status_over_tls(tmp_path: Path) -> None:
         assert "CERTIFICATE UNTIL" in members[0].isthmus("status", flags[0]).stdout
         blind = members[0].isthmus("status")
         assert blind.returncode == 1
-        assert "member 127.0.0.2 does not answer" in blind.stdout
+        without = "cannot be asked without certificates: give --tls-dir"
+        assert f"member 127.0.0.2 {without}" in blind.stdout
+        foreign = members[0].isthmus("status", f"--tls-dir={tmp_path / 'foreign'}")
+        assert foreign.returncode == 1
+        assert "member 127.0.0.2 does not answer: its certificate, of" in foreign.stdout
+        assert "no majority" not in blind.stdout + foreign.stdout
         bad = members[0].isthmus("status", f"--tls-dir={tmp_path}")
         assert bad.returncode == 1
         assert str(tmp_path / "tls.") in bad.stderr
         backup = members[0].isthmus("backup", flags[0], str(tmp_path / "backup.tar.gz"))
         assert backup.returncode == 0, backup.stderr
+
+
+def _make_certificates(directory: Path) -> None:
+    """Make those of all members in `all`, and those of another authority in `foreign`."""
+    addresses = [f"--address=127.0.0.{number}" for number in (1, 2, 3)]
+    for authority, name in (("ca", "all"), ("other", "foreign")):
+        for arguments in (("init", authority), ("issue", "member", name, "--ca", authority)):
+            named = addresses if "issue" in arguments else []
+            command = [str(ISTHMUS), "pki", *arguments, *named]
+            subprocess.run(command, cwd=directory, check=True, capture_output=True)
 
 
 def test_clear_text_is_a_weakness(tmp_path: Path) -> None:
@@ -105,6 +117,21 @@ def test_status_of_a_server_that_stands_alone(tmp_path: Path) -> None:
         found = status(alone)
     assert found["healthy"]
     assert [database["model"] for database in found["databases"]] == ["standalone"] * 2
+
+
+def test_an_upgrade_is_seen_at_once(tmp_path: Path) -> None:
+    """A server that stands alone says by what schema it started; it is asked for that of now."""
+    for short in DATABASES:
+        file = tmp_path / f"ovn-ic-{short}.ovsschema"
+        schema = json.loads((SCHEMAS / file.name).read_text())
+        del schema["cksum"]
+        file.write_text(json.dumps(schema | {"version": "99.0.0"}))
+    with cluster_in(tmp_path, 1) as [alone]:
+        command = ("upgrade", f"--schema-dir={tmp_path}")
+        assert alone.isthmus(*command).stdout.count(": converted") == 2
+        schemas = [database["members"][0]["schema"] for database in status(alone)["databases"]]
+        assert schemas == ["99.0.0", "99.0.0"]
+        assert alone.isthmus(*command).stdout.count("schema 99.0.0 stays") == 2
 
 
 def test_status_names_who_is_missing(members: list[ClusterMember]) -> None:

@@ -6,6 +6,7 @@ those of the others over OVSDB, from the database `_Server` that every server ha
 """
 
 import json
+import socket
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,7 @@ from isthmus.ovsdb.control import CommandFailedError, ask
 
 UNREACHABLE = "unreachable"
 STANDALONE = "standalone"
+_BLIND = "cannot be asked without certificates: give --tls-dir"
 _NAMES = {"nb": Database.IC_NB, "sb": Database.IC_SB}
 
 
@@ -109,6 +111,7 @@ class Member:
         certificate_expires: as OpenSSL writes it.
         certificate_fault: why its certificate is not accepted; empty if it is.
         message: why it cannot be asked; empty if it can.
+        there: whether its server is there; it may be, though our certificates let us ask nothing.
     """
 
     address: str
@@ -126,6 +129,7 @@ class Member:
     certificate_expires: str = ""
     certificate_fault: str = ""
     message: str = ""
+    there: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
     row = server_row(place, client)
     remotes = tuple(place.command("ovsdb-server/list-remotes").split())
     if row["model"] != "clustered":
-        member = _standalone(place, row)
+        member = _standalone(place, client, row)
         problems = () if row["connected"] else ("the database is not connected to its storage",)
         weak = clear_text(remotes)
         return DatabaseStatus(place.database, STANDALONE, "", (member,), problems, weak, remotes)
@@ -206,6 +210,21 @@ def server_row(place: Place, client: ClientTool) -> dict[str, Any]:
     return row
 
 
+def schema_in_use(place: Place, client: ClientTool) -> str:
+    """The version of the schema that the local server has the database by.
+
+    Raises:
+        IcDbError: it does not run, or does not serve the database.
+    """
+    server_row(place, client)
+    try:
+        # Not from that row: where the database stands alone, it keeps the schema that the server
+        # started with (ovsdb-server 3.1).
+        return client.schema_version(place.remote, place.database)
+    except ToolError as error:
+        raise IcDbError(not_running(place, error)) from error
+
+
 def not_running(place: Place, error: Exception) -> Problem:
     """What to say if the local server does not answer."""
     return Problem(
@@ -220,6 +239,27 @@ def not_running(place: Place, error: Exception) -> Problem:
 def host_of(address: str) -> str:
     """The host of "tcp:HOST:PORT", with its brackets if it is an IPv6 address."""
     return address.partition(":")[2].rpartition(":")[0]
+
+
+def connect(address: str, limit: float) -> socket.socket:
+    """A plain connection to an address such as "ssl:192.0.2.1:6647".
+
+    Args:
+        address: OVSDB's.
+        limit: seconds, also for what is then sent and received.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    port = int(address.rpartition(":")[2])
+    return socket.create_connection((host_of(address).strip("[]"), port), limit)
+
+
+def listens(address: str, limit: float) -> bool:
+    """Whether anybody takes connections at an address; that needs no certificate."""
+    with suppress(OSError), connect(address, limit):
+        return True
+    return False
 
 
 def client_remotes(place: Place, server: RaftServer, client: ClientTool) -> tuple[str, ...]:
@@ -271,7 +311,8 @@ def _member(place: Place, client: ClientTool, raft: RaftStatus, server: RaftServ
     try:
         row = _first_row(place, client, (place.remote,) if server.itself else remotes)
     except ToolError as error:
-        return _unreachable(server, shown, shown.fault or str(error))
+        member = _unreachable(server, shown, shown.fault or str(error))
+        return _perhaps_there(member, remotes[-1], client)
     if row is None:
         return _unreachable(server, shown, "its server does not have the database")
     role = "leader" if row["leader"] else "follower"
@@ -301,10 +342,22 @@ def _unreachable(server: RaftServer, shown: Shown, message: str) -> Member:
         certificate_expires=shown.expires,
         certificate_fault=shown.fault,
         message=message,
+        there=False,
     )
 
 
-def _standalone(place: Place, row: dict[str, Any]) -> Member:
+def _perhaps_there(member: Member, remote: str, client: ClientTool) -> Member:
+    """One that does not answer; where TLS is spoken, that may be for want of certificates."""
+    if not remote.startswith("ssl:"):
+        return member
+    if client.credentials.certificate:
+        return replace(member, there=bool(member.certificate_expires))
+    if listens(remote, client.timeout):
+        return replace(member, there=True, message=_BLIND)
+    return member
+
+
+def _standalone(place: Place, client: ClientTool, row: dict[str, Any]) -> Member:
     return Member(
         address="",
         sid="",
@@ -313,7 +366,7 @@ def _standalone(place: Place, row: dict[str, Any]) -> Member:
         connected=row["connected"],
         clients=_sessions(place),
         size=_size(place),
-        schema=schema_version(row["schema"]),
+        schema=schema_in_use(place, client),
     )
 
 
@@ -337,7 +390,8 @@ def _problems(raft: RaftStatus, members: Sequence[Member]) -> list[str]:
         found.append("the cluster has no leader at the moment")
     for member in members:
         if member.role == UNREACHABLE:
-            found.append(f"member {member.address} does not answer: {member.message}")
+            silent = "" if member.message == _BLIND else "does not answer: "
+            found.append(f"member {member.address} {silent}{member.message}")
         elif member.cid != local.cid:
             found.append(f"member {member.address} is in another cluster, {member.cid}")
         elif not member.connected and not member.local:
@@ -354,8 +408,7 @@ def _ending(members: Sequence[Member]) -> Iterable[str]:
 
 
 def _is_majority(members: Sequence[Member]) -> bool:
-    answering = sum(member.role != UNREACHABLE for member in members)
-    return 2 * answering > len(members)
+    return 2 * sum(member.there for member in members) > len(members)
 
 
 def _sessions(place: Place) -> int:
@@ -367,7 +420,9 @@ def _sessions(place: Place) -> int:
 
 
 def _size(place: Place) -> int | None:
-    return place.file.stat().st_size if place.file.exists() else None
+    with suppress(OSError):  # another --data-dir is no reason to say nothing
+        return place.file.stat().st_size
+    return None
 
 
 def schema_version(schema: Any) -> str:

@@ -15,8 +15,7 @@ from isthmus.icdb.cluster_status import (
     client_remotes,
     host_of,
     refused,
-    schema_version,
-    server_row,
+    schema_in_use,
 )
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft_text import RaftServer, RaftStatus
@@ -193,9 +192,12 @@ def compact(place: Place) -> tuple[int, int]:
 
 
 def versions(place: Place, client: ClientTool) -> tuple[str, str]:
-    """The versions of the schema in use and of the one installed here."""
-    has = schema_version(server_row(place, client)["schema"])
-    return has, _with_tool(place, "schema-version", place.schema)
+    """The versions of the schema in use and of the one installed here.
+
+    Raises:
+        IcDbError: the server does not run, or does not serve the database.
+    """
+    return schema_in_use(place, client), _with_tool(place, "schema-version", place.schema)
 
 
 def older(one: str, other: str) -> bool:
