@@ -1,6 +1,7 @@
 """`isthmus ic-db status|join|leave|kick|move-leader|compact` on real clusters."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -98,6 +99,22 @@ def _make_certificates(directory: Path) -> None:
             named = addresses if "issue" in arguments else []
             command = [str(ISTHMUS), "pki", *arguments, *named]
             subprocess.run(command, cwd=directory, check=True, capture_output=True)
+
+
+def test_a_living_member_is_told_without_certificates(tmp_path: Path) -> None:
+    """One that speaks TLS is not removed because it could not be asked; neither is it missing."""
+    _make_certificates(tmp_path)
+    with cluster_in(tmp_path, tls=tmp_path / "all") as members:
+        first = members[0]
+        for flags in ((), (f"--tls-dir={tmp_path / 'foreign'}",)):
+            assert (
+                "it is alive; nothing was changed"
+                in first.isthmus("kick", "127.0.0.3", *flags).stderr
+            )
+        members[2].stop()
+        found = json.loads(first.isthmus("status", "-o", "json").stdout)["databases"][0]
+        assert any(p.startswith("member 127.0.0.3 does not answer") for p in found["problems"])
+        assert first.isthmus("kick", "127.0.0.3").returncode == 0
 
 
 def test_clear_text_is_a_weakness(tmp_path: Path) -> None:
@@ -216,6 +233,49 @@ def test_a_leader_that_is_lost_is_kicked_at_once(members: list[ClusterMember]) -
     done = other.isthmus("kick", lost.address)
     assert done.returncode == 0, done.stderr
     wait_until(lambda: healthy(other), "two are a healthy cluster")
+
+
+def test_no_member_goes_without_whom_no_majority_is_left(members: list[ClusterMember]) -> None:
+    """With one dead, another is not let go, not even with --yes, before the dead one is kicked."""
+    first, second, third = members
+    third.stop()
+    kept = "without it, no majority of the members would be left: 127.0.0.3 does not answer"
+    for member, command in ((second, ("leave",)), (first, ("kick", "127.0.0.2"))):
+        done = member.isthmus(*command, "--yes", ports=False)
+        assert (done.returncode, kept in done.stderr) == (1, True), done.stderr
+        assert "`isthmus ic-db kick 127.0.0.3`" in done.stderr
+    first.ctl("nb", "ts-add", "kept")
+    assert first.isthmus("kick", "127.0.0.3").returncode == 0
+    assert second.isthmus("leave", "--yes", ports=False).returncode == 0
+    assert "kept" in first.dump("nb")
+    first.ctl("nb", "ts-add", "alone")
+
+
+def test_a_member_that_hangs_is_none_of_a_majority(members: list[ClusterMember]) -> None:
+    """Its port still takes connections; while two of three are gone, nobody can be removed."""
+    first, second, third = members
+    third.processes.signal("nb", signal.SIGSTOP)
+    hangs = "no majority of the members would be left: 127.0.0.3 does not answer"
+    assert hangs in first.isthmus("kick", "127.0.0.2", "--yes").stderr
+    second.stop("nb")
+    no_majority = "no majority of the members answers: 127.0.0.2, 127.0.0.3 do not"
+    assert no_majority in first.isthmus("kick", "127.0.0.2").stderr
+
+
+def test_leaving_goes_on_where_it_was_broken_off(members: list[ClusterMember]) -> None:
+    """A cluster that the member has left is skipped; if one cannot be left, neither is."""
+    first, second, third = members
+    for member, short in ((third, "nb"), (second, "sb")):
+        member.appctl(short, "cluster/leave", DATABASES[short])
+        gone = partial(lambda m, s: DATABASES[s] not in m.appctl(s, "ovsdb-server/list-dbs"))
+        wait_until(partial(gone, member, short), f"{member.address} has left {short}")
+    done = third.isthmus("leave", "--yes", ports=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("this member has left the cluster") == 2
+    done = first.isthmus("leave", "--yes", ports=False)
+    assert "OVN_IC_Southbound: it is the only member" in done.stderr
+    assert first.serves("nb")
+    assert third.isthmus("leave", "--yes", ports=False).returncode == 0
 
 
 def _isthmus(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -222,14 +222,22 @@ def leave(
     timeout: LimitOption = 30.0,
     yes: YesOption = False,
 ) -> None:
-    """Take this host's servers out of their clusters for good; leadership is handed over first."""
+    """Take this host's servers out of their clusters for good; leadership is handed over first.
+
+    Refused if no majority of the members would be left.
+    """
     both = places(data_dir, run_dir)
     if not yes:
         raise CommandError(
             unconfirmed("this member", "leaving is for good: it comes back as a new, empty member")
         )
+    # One is left only if the other can be; where it was broken off, it goes on.
+    member_of = [place for place in both if maintenance.still_in(place)]
+    for place in member_of:
+        maintenance.check_leaving(place)
     for place in both:
-        maintenance.leave(place, timeout)
+        if place in member_of:
+            maintenance.leave(place, timeout)
         console().print(f"{place.database}: this member has left the cluster")
     console().print(
         f"stop `isthmus ic-db run` here; to have it join anew, move its files in {data_dir} away"
@@ -248,7 +256,7 @@ def kick(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes t
 ) -> None:
     """Remove a member that does not come back from both clusters.
 
-    One that answers is removed only with --yes.
+    One that is there is removed only with --yes. Refused if no majority would be left.
     """
     client, found = client_tool(tls_dir), []
     for place in places(data_dir, run_dir, nb_port, sb_port):
@@ -259,6 +267,7 @@ def kick(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes t
             raise CommandError(_is_itself(member))
         if not yes and maintenance.answers(place, server, client):
             raise CommandError(unconfirmed(f"member {server.address}", "it is alive"))
+        maintenance.check_without(place, server)
         found.append((place, server))
     if not found:
         raise CommandError(_no_member(member))

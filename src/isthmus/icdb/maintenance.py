@@ -4,16 +4,21 @@ Called by `isthmus ic-db join|leave|kick|move-leader|compact|upgrade`. Each func
 thing to one database, waits until the cluster has it, and is safe to repeat.
 """
 
+import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.icdb.client_tool import ClientTool, ToolError, tool
 from isthmus.icdb.cluster_status import (
     Place,
     client_remotes,
+    connect,
     host_of,
+    listens,
     refused,
     schema_in_use,
 )
@@ -23,6 +28,7 @@ from isthmus.model.problems import Problem
 from isthmus.ovsdb.control import CommandFailedError
 
 _POLL = 0.05
+_ECHO = b'{"method":"echo","params":[],"id":"isthmus"}'
 _ELECTION_LIMIT = 10.0
 """Seconds for another member to lead: elections take the election timer, 1 s, and a bit."""
 
@@ -106,11 +112,20 @@ def move_leader(place: Place, limit: float) -> str:
     return raft_of(place).leader
 
 
-def leave(place: Place, limit: float) -> None:
-    """Take the local server out of its cluster for good; leadership goes first.
+def still_in(place: Place) -> bool:
+    """Whether the local server has the database: one that has left no longer serves it.
 
     Raises:
-        IcDbError: it is the last member, there is no majority, or it took too long.
+        IcDbError: it does not run.
+    """
+    return _has_database(place)
+
+
+def check_leaving(place: Place) -> None:
+    """See that the local server may leave its cluster; nothing is changed.
+
+    Raises:
+        IcDbError: it is the last member, or no majority is there, or would be left.
     """
     raft = raft_of(place)
     if len(raft.servers) < 2:
@@ -119,6 +134,17 @@ def leave(place: Place, limit: float) -> None:
     if raft.leader == "unknown":
         remedy = "start the other members, or kick those that are gone for good"
         raise IcDbError(_not_done(place, "the cluster has no leader", remedy))
+    check_without(place, next(server for server in raft.servers if server.itself))
+
+
+def leave(place: Place, limit: float) -> None:
+    """Take the local server out of its cluster for good; leadership goes first.
+
+    The caller has done `check_leaving`.
+
+    Raises:
+        IcDbError: it took longer than `limit` seconds.
+    """
     move_leader(place, limit)
     _command(place, "cluster/leave", place.database)
     # Once it has left, the server stops serving the database.
@@ -137,7 +163,9 @@ def find_member(raft: RaftStatus, target: str) -> RaftServer | None:
 
 
 def answers(place: Place, server: RaftServer, client: ClientTool) -> bool:
-    """Whether a member's server is there."""
+    """Whether a member's server is there, whatever it thinks of our certificate."""
+    if listens(server.address, client.timeout):
+        return True
     for remote in client_remotes(place, server, client):
         with suppress(ToolError):
             client.query(remote, "_Server")
@@ -145,25 +173,116 @@ def answers(place: Place, server: RaftServer, client: ClientTool) -> bool:
     return False
 
 
-def kick(place: Place, server: RaftServer, limit: float) -> None:
-    """Remove a member that does not come back.
+def check_without(place: Place, leaver: RaftServer) -> None:
+    """See that a majority of the members would be left, and is there to agree.
+
+    Without one nothing could be written, and no member removed or added: there is no way back.
+
+    Args:
+        place: whose cluster.
+        leaver: the member that is to go; it may be the local one, or gone already.
 
     Raises:
-        IcDbError: there is no majority to agree, or it took too long.
+        IcDbError: there would be none, or there is none now.
     """
-    asked = ""
+    servers = raft_of(place).servers
+    silent = [server for server in servers if not server.itself and not _responds(server)]
+    problem = majority_lost(place, servers, silent, leaver)
+    if problem is not None:
+        raise IcDbError(problem)
+
+
+def majority_lost(
+    place: Place, servers: Sequence[RaftServer], silent: Sequence[RaftServer], leaver: RaftServer
+) -> Problem | None:
+    """What is to be said if there is no majority, or none without `leaver`; None if there is.
+
+    Args:
+        place: whose cluster.
+        servers: all members.
+        silent: those of them that do not answer.
+        leaver: the one of them that is to go.
+    """
+    if not _is_majority(silent, servers):
+        return _no_majority(place, silent)
+    staying = [server for server in servers if server.address != leaver.address]
+    missing = [server for server in staying if server in silent]
+    return None if _is_majority(missing, staying) else _no_majority_left(place, missing)
+
+
+def _is_majority(missing: Sequence[RaftServer], of: Sequence[RaftServer]) -> bool:
+    return 2 * (len(of) - len(missing)) > len(of)
+
+
+def _responds(server: RaftServer, limit: float = 3.0) -> bool:
+    """Whether a member's server says anything to the other members; it takes no certificate.
+
+    The kernel takes connections for one that hangs, too, so it is to say something.
+    """
+    with suppress(OSError), connect(server.address, limit) as connection:
+        if server.address.startswith("ssl:"):
+            return _shakes_hands(connection)
+        connection.sendall(_ECHO)
+        return bool(connection.recv(1))
+    return False
+
+
+def _shakes_hands(connection: socket.socket) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is believed that it says
+    with suppress(ssl.SSLError):  # to be refused is to be told something
+        context.wrap_socket(connection).close()
+    return True
+
+
+def kick(place: Place, server: RaftServer, limit: float) -> None:
+    """Remove a member that does not come back; done once a majority has it on disk.
+
+    Raises:
+        IcDbError: there is no majority to agree, or it took longer than `limit` seconds.
+    """
+    removal = Removal(server)
 
     def gone() -> bool:
-        nonlocal asked
         raft = raft_of(place)
-        if all(other.sid != server.sid for other in raft.servers):
+        if removal.is_committed(raft):
             return True
-        # The one that is lost may be the leader, so this may have to wait for another.
-        if raft.leader not in {"unknown", asked} and _ask_to_remove(place, server):
-            asked = raft.leader
+        if removal.is_due(raft) and _ask_to_remove(place, server):
+            removal.asked = raft.term
         return False
 
     _wait(place, gone, limit, f"member {server.address} has not been removed yet")
+
+
+@dataclass(slots=True)
+class Removal:
+    """How far the removal of a member is, by what the local server says of its cluster.
+
+    A server shows the newest members that its log has. Until a majority has that entry, too, a
+    new leader may not have it, and take it back.
+
+    Args:
+        server: the member.
+        asked: the term in which its leader was asked; 0 if none was. Each has one leader.
+        seen: the log's length when the member was first seen to be missing; 0 if it is not.
+    """
+
+    server: RaftServer
+    asked: int = 0
+    seen: int = 0
+
+    def is_committed(self, raft: RaftStatus) -> bool:
+        """Whether the member is removed, and stays so."""
+        if any(other.sid == self.server.sid for other in raft.servers):
+            self.seen = 0
+            return False
+        self.seen = self.seen or raft.log[1]
+        return raft.committed >= self.seen
+
+    def is_due(self, raft: RaftStatus) -> bool:
+        """Whether a leader is to be asked; there is none yet if the one that is lost led."""
+        return not self.seen and raft.leader != "unknown" and raft.term != self.asked
 
 
 def _ask_to_remove(place: Place, server: RaftServer) -> bool:
@@ -265,3 +384,32 @@ def _wait(place: Place, state: Callable[[], bool], limit: float, message: str) -
 
 def _not_done(place: Place, message: str, remedy: str) -> Problem:
     return Problem(f"database {place.database}", "", "", message, remedy)
+
+
+def _no_majority(place: Place, silent: Sequence[RaftServer]) -> Problem:
+    message = f"no majority of the members answers: {_hosts(silent)} {_do(silent)} not"
+    remedy = (
+        "start the others, or, if they are gone for good, make a backup here and restore it into"
+        " a new cluster"
+    )
+    return _not_done(place, message, remedy)
+
+
+def _no_majority_left(place: Place, missing: Sequence[RaftServer]) -> Problem:
+    who = f"{_hosts(missing)} {_do(missing)} not answer"
+    message = f"without it, no majority of the members would be left: {who}"
+    kicks = " and ".join(f"`isthmus ic-db kick {_host(server)}`" for server in missing)
+    remedy = f"first start what does not answer, or, if it is gone for good, do {kicks}"
+    return _not_done(place, message, remedy)
+
+
+def _do(servers: Sequence[RaftServer]) -> str:
+    return "does" if len(servers) == 1 else "do"
+
+
+def _hosts(servers: Sequence[RaftServer]) -> str:
+    return ", ".join(sorted(map(_host, servers)))
+
+
+def _host(server: RaftServer) -> str:
+    return host_of(server.address).strip("[]")

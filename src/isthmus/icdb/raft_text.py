@@ -64,6 +64,11 @@ class RaftStatus:
     connections: tuple[str, ...]
     servers: tuple[RaftServer, ...]
 
+    @property
+    def committed(self) -> int:
+        """The log's length as far as a majority is known to have it: the entry that comes next."""
+        return self.log[1] - self.uncommitted
+
 
 def parse_raft_status(text: str) -> RaftStatus:
     """Read the reply of `cluster/status`."""

@@ -34,6 +34,7 @@ def test_a_leader_is_read() -> None:
     assert found.sid == "d54e4b6c-7b3b-44e3-aa7b-9e317667951a"
     assert (found.role, found.term, found.leader) == ("leader", 7, "self")
     assert (found.log, found.uncommitted, found.unapplied) == ((2, 5), 1, 2)
+    assert found.committed == 4
     assert found.connections == ("<-a90e", "->a90e")
     assert found.servers == (
         RaftServer("d54e", "ssl:[2001:db8::1]:6648", itself=True, match_index=4, last_heard=None),
