@@ -9,6 +9,7 @@ import typer
 
 from isthmus.cli.errors import CommandError, raise_if_any
 from isthmus.cli.output import Output, OutputOption, console, print_json, print_problems
+from isthmus.icdb.members import normal_host
 from isthmus.model.problems import Problem
 from isthmus.pki.certificates import (
     AUTHORITY_DAYS,
@@ -41,7 +42,9 @@ app = typer.Typer(help="Make the certificates of the IC databases.", no_args_is_
 CaOption = Annotated[
     Path, typer.Option("--ca", metavar="DIR", help="Directory of the authority (`pki init`).")
 ]
-DaysOption = Annotated[int, typer.Option(min=1, metavar="DAYS", help="How long it is good.")]
+DaysOption = Annotated[
+    int, typer.Option(min=1, max=36500, metavar="DAYS", help="How long it is good.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Replace files that exist.")]
 
 DEFAULT_CA = Path("ca")
@@ -94,10 +97,11 @@ def issue_(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes
     The names are cert-manager's: `kubectl create secret generic NAME --from-file=DIR` makes a
     Secret that deploys like one of its own.
     """
-    addresses = tuple(a for text in address or [] for a in text.split(",") if a)
+    words = [word.strip() for text in address or [] for word in text.split(",")]
+    addresses = tuple(_host(word) for word in words if word)
     if kind is Kind.MEMBER and not addresses:
         raise CommandError(_no_address(name))
-    directory = out or Path(name)
+    directory = out or _directory(kind, name)
     files = TlsFiles(*(directory / file for file in ("tls.key", "tls.crt", "ca.crt")))
     _refuse_existing((files.certificate, files.private_key, files.ca_cert), yes=yes)
     authority = _read(ca, lambda: authority_in(ca))
@@ -304,6 +308,25 @@ def _usable(what: str, doing: Callable[[], _T]) -> _T:
     except UnusableError as error:
         remedy = "look at it with `isthmus pki show`, and give what fits"
         raise CommandError(Problem("command pki", what, "", str(error), remedy)) from error
+
+
+def _host(text: str) -> str:
+    host = normal_host(text)
+    if not host:
+        message = "is neither an IP address nor a host name"
+        remedy = "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port"
+        raise CommandError(Problem("command pki", "--address", text, message, remedy))
+    return host
+
+
+def _directory(kind: Kind, name: str) -> Path:
+    """Where to put what is issued if it is not said: in a directory here, and nowhere else."""
+    if not name or "/" in name or name in {".", ".."}:
+        message = "is no name of a directory, so that the key would be written elsewhere"
+        raise CommandError(
+            Problem(f"{kind} {name}", "NAME", name, message, "give --out, or another name")
+        )
+    return Path(name)
 
 
 def _no_address(name: str) -> Problem:

@@ -4,13 +4,18 @@ import datetime
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from isthmus.cli.errors import CommandError
+from isthmus.cli.pki import app
 from isthmus.model.problems import Problem
 from isthmus.pki.certificates import Kind, Wish, issue, new_authority
 from isthmus.pki.files import TlsFiles, read_material, write_file, write_pair
+from isthmus.pki.looks import looks
 
 ISTHMUS = Path(sys.executable).with_name("isthmus")
 
@@ -35,6 +40,53 @@ def test_from_nothing_to_a_member(tmp_path: Path) -> None:
     leaf, ca = json.loads(shown.stdout)["certificates"]
     assert (leaf["kind"], leaf["name"], leaf["days_left"]) == ("member", "one", 364)
     assert ca["authority"]
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What a command says, run in this process; it is known whether it did what it was told."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run(*arguments: str, status: int) -> str:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == status, result.output
+        assert isinstance(result.exception, CommandError | SystemExit | None)
+        return f"{result.output}{result.exception}"
+
+    run("init", status=0)
+    return run
+
+
+@pytest.mark.parametrize("command", ["init new", "issue zone az1", "renew az1"])
+def test_a_life_beyond_all_calendars_is_refused(told: Callable[..., str], command: str) -> None:
+    """A number of days with which no date can be computed is refused as an option's value."""
+    assert "--days" in told(*command.split(), "--days=99999999", status=2)
+
+
+@pytest.mark.parametrize("address", ["foo bar", "10.0.0.300", "1.2.3.4:6645", "a..b", "*.b"])
+def test_addresses_of_members_are_hosts(told: Callable[..., str], address: str) -> None:
+    """What nobody can be reached under gets into no certificate."""
+    said = told("issue", "member", "one", "--address", f"192.0.2.1,{address}", status=1)
+    assert f"--address = '{address}': is neither an IP address nor a host name" in said
+    assert not Path("one").exists()
+
+
+def test_addresses_of_members_are_written_in_one_form(told: Callable[..., str]) -> None:
+    """Brackets, spaces and final dots are left out."""
+    told("issue", "member", "one", "--address", "[2001:db8::01], IC.example.", status=0)
+    assert looks(Path("one/tls.crt").read_bytes())[0].names == ("2001:db8::1", "ic.example")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/"])
+def test_a_name_that_is_no_directory_name_needs_a_place(
+    told: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    """A key is written into ./NAME, not beside it; where the place is given, any name goes."""
+    assert "give --out" in told("issue", "zone", name, status=1)
+    assert list(tmp_path.rglob("tls.*")) == []
+    if name:
+        told("issue", "zone", name, "--out=out", status=0)
 
 
 def test_nothing_is_replaced_without_yes(tmp_path: Path) -> None:
