@@ -83,7 +83,11 @@ def test_status_over_tls(tmp_path: Path) -> None:
         foreign = members[0].isthmus("status", f"--tls-dir={tmp_path / 'foreign'}")
         assert foreign.returncode == 1
         assert "member 127.0.0.2 does not answer: its certificate, of" in foreign.stdout
-        assert "no majority" not in blind.stdout + foreign.stdout
+        certificates = ("ca/ca.crt", "other/ca.crt", "--out=foreign/ca.crt", "--yes")
+        _pki(tmp_path, "bundle", *certificates)
+        refused = members[0].isthmus("status", f"--tls-dir={tmp_path / 'foreign'}")
+        assert f"it may not accept {tmp_path / 'foreign' / 'tls.crt'}" in refused.stdout
+        assert "no majority" not in blind.stdout + foreign.stdout + refused.stdout
         bad = members[0].isthmus("status", f"--tls-dir={tmp_path}")
         assert bad.returncode == 1
         assert str(tmp_path / "tls.") in bad.stderr
@@ -95,10 +99,13 @@ def _make_certificates(directory: Path) -> None:
     """Make those of all members in `all`, and those of another authority in `foreign`."""
     addresses = [f"--address=127.0.0.{number}" for number in (1, 2, 3)]
     for authority, name in (("ca", "all"), ("other", "foreign")):
-        for arguments in (("init", authority), ("issue", "member", name, "--ca", authority)):
-            named = addresses if "issue" in arguments else []
-            command = [str(ISTHMUS), "pki", *arguments, *named]
-            subprocess.run(command, cwd=directory, check=True, capture_output=True)
+        _pki(directory, "init", authority)
+        _pki(directory, "issue", "member", name, "--ca", authority, *addresses)
+
+
+def _pki(directory: Path, *arguments: str) -> None:
+    command = [str(ISTHMUS), "pki", *arguments]
+    subprocess.run(command, cwd=directory, check=True, capture_output=True)
 
 
 def test_a_living_member_is_told_without_certificates(tmp_path: Path) -> None:

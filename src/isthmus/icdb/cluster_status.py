@@ -350,9 +350,12 @@ def _perhaps_there(member: Member, remote: str, client: ClientTool) -> Member:
     """One that does not answer; where TLS is spoken, that may be for want of certificates."""
     if not remote.startswith("ssl:"):
         return member
-    if client.credentials.certificate:
-        return replace(member, there=bool(member.certificate_expires))
-    if listens(remote, client.timeout):
+    ours = client.credentials.certificate
+    if ours and member.certificate_expires:
+        refused_us = f"; it may not accept {ours}: its CA must be among those that it has"
+        message = member.message + ("" if member.certificate_fault else refused_us)
+        return replace(member, there=True, message=message)
+    if not ours and listens(remote, client.timeout):
         return replace(member, there=True, message=_BLIND)
     return member
 
