@@ -260,7 +260,7 @@ def kick(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes t
     """
     client, found = client_tool(tls_dir), []
     for place in places(data_dir, run_dir, nb_port, sb_port):
-        server = maintenance.find_member(maintenance.raft_of(place), member)
+        server = maintenance.settled_member(place, member, timeout)
         if server is None:
             continue
         if server.itself:

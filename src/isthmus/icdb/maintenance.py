@@ -162,6 +162,26 @@ def find_member(raft: RaftStatus, target: str) -> RaftServer | None:
     return None
 
 
+def settled_member(place: Place, target: str, limit: float) -> RaftServer | None:
+    """A member, as `find_member` finds it; that there is none, a majority agrees.
+
+    A removal that has not been agreed on may be taken back.
+
+    Raises:
+        IcDbError: there was no agreement within `limit` seconds.
+    """
+    found, seen = None, 0
+
+    def settled() -> bool:
+        nonlocal found, seen
+        raft = raft_of(place)
+        found, seen = find_member(raft, target), seen or raft.log[1]
+        return found is not None or raft.committed >= seen
+
+    _wait(place, settled, limit, "no majority has its newest list of members yet")
+    return found
+
+
 def answers(place: Place, server: RaftServer, client: ClientTool) -> bool:
     """Whether a member's server is there, whatever it thinks of our certificate."""
     if listens(server.address, client.timeout):

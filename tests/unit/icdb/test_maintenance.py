@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from isthmus.icdb.cluster_status import Place
-from isthmus.icdb.maintenance import Removal, majority_lost
+from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.maintenance import Removal, majority_lost, settled_member
 from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
 
 PLACE = Place("nb", 6645, Path("/data"), Path("/run"), Path("/schemas"))
@@ -34,6 +35,21 @@ def test_a_removal_is_done_when_a_majority_has_it() -> None:
     assert removal.is_due(replace(raft(SELF, LOST), term=3))
     assert not removal.is_committed(raft(SELF, end=7, uncommitted=1))
     assert removal.is_committed(raft(SELF, end=9, uncommitted=2))
+
+
+def test_that_nobody_is_there_is_agreed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removal that a majority does not have yet may be taken back: the member is looked for."""
+    pending, done = raft(SELF, end=6, uncommitted=1), raft(SELF, end=7, uncommitted=1)
+    for states, found in (
+        ([raft(SELF, LOST)], LOST),
+        ([pending, raft(SELF, LOST, end=6)], LOST),
+        ([pending, done], None),
+    ):
+        monkeypatch.setattr(Place, "raft", lambda _, said=states: said.pop(0))
+        assert settled_member(PLACE, "cccc", 10.0) == found
+    monkeypatch.setattr(Place, "raft", lambda _: pending)
+    with pytest.raises(IcDbError, match="no majority has its newest list of members yet"):
+        settled_member(PLACE, "cccc", 0.0)
 
 
 @pytest.mark.parametrize(
