@@ -6,7 +6,6 @@ those of the others over OVSDB, from the database `_Server` that every server ha
 """
 
 import json
-import socket
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import Any
 from isthmus.icdb.client_tool import ClientTool, ToolError
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
+from isthmus.icdb.reach import listens
 from isthmus.icdb.shown import Shown, shown_by
 from isthmus.icdb.weaknesses import clear_text, ending
 from isthmus.model.problems import Problem
@@ -239,27 +239,6 @@ def not_running(place: Place, error: Exception) -> Problem:
 def host_of(address: str) -> str:
     """The host of "tcp:HOST:PORT", with its brackets if it is an IPv6 address."""
     return address.partition(":")[2].rpartition(":")[0]
-
-
-def connect(address: str, limit: float) -> socket.socket:
-    """A plain connection to an address such as "ssl:192.0.2.1:6647".
-
-    Args:
-        address: OVSDB's.
-        limit: seconds, also for what is then sent and received.
-
-    Raises:
-        OSError: nobody listens there.
-    """
-    port = int(address.rpartition(":")[2])
-    return socket.create_connection((host_of(address).strip("[]"), port), limit)
-
-
-def listens(address: str, limit: float) -> bool:
-    """Whether anybody takes connections at an address; that needs no certificate."""
-    with suppress(OSError), connect(address, limit):
-        return True
-    return False
 
 
 def client_remotes(place: Place, server: RaftServer, client: ClientTool) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ Called by `isthmus ic-db join|leave|kick|move-leader|compact|upgrade`. Each func
 thing to one database, waits until the cluster has it, and is safe to repeat.
 """
 
-import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,19 +14,17 @@ from isthmus.icdb.client_tool import ClientTool, ToolError, tool
 from isthmus.icdb.cluster_status import (
     Place,
     client_remotes,
-    connect,
     host_of,
-    listens,
     refused,
     schema_in_use,
 )
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft_text import RaftServer, RaftStatus
+from isthmus.icdb.reach import listens, responds
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.control import CommandFailedError
 
 _POLL = 0.05
-_ECHO = b'{"method":"echo","params":[],"id":"isthmus"}'
 _ELECTION_LIMIT = 10.0
 """Seconds for another member to lead: elections take the election timer, 1 s, and a bit."""
 
@@ -206,7 +202,7 @@ def check_without(place: Place, leaver: RaftServer) -> None:
         IcDbError: there would be none, or there is none now.
     """
     servers = raft_of(place).servers
-    silent = [server for server in servers if not server.itself and not _responds(server)]
+    silent = [server for server in servers if not server.itself and not responds(server.address)]
     problem = majority_lost(place, servers, silent, leaver)
     if problem is not None:
         raise IcDbError(problem)
@@ -232,28 +228,6 @@ def majority_lost(
 
 def _is_majority(missing: Sequence[RaftServer], of: Sequence[RaftServer]) -> bool:
     return 2 * (len(of) - len(missing)) > len(of)
-
-
-def _responds(server: RaftServer, limit: float = 3.0) -> bool:
-    """Whether a member's server says anything to the other members; it takes no certificate.
-
-    The kernel takes connections for one that hangs, too, so it is to say something.
-    """
-    with suppress(OSError), connect(server.address, limit) as connection:
-        if server.address.startswith("ssl:"):
-            return _shakes_hands(connection)
-        connection.sendall(_ECHO)
-        return bool(connection.recv(1))
-    return False
-
-
-def _shakes_hands(connection: socket.socket) -> bool:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is believed that it says
-    with suppress(ssl.SSLError):  # to be refused is to be told something
-        context.wrap_socket(connection).close()
-    return True
 
 
 def kick(place: Place, server: RaftServer, limit: float) -> None:
