@@ -1,5 +1,7 @@
 """`isthmus ic-db backup|restore|upgrade|check` on real servers."""
 
+import hashlib
+import io
 import json
 import subprocess
 import tarfile
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.icdb.client_tool import ClientTool, ToolError
 from isthmus.model.rows import Database
 from support.ic_cluster import DATABASES, ISTHMUS, ClusterMember, cluster_in
 from support.ovn import SCHEMAS, RealZone, Servers, wait_until
@@ -174,6 +177,85 @@ def test_a_damaged_backup_is_not_restored(tmp_path: Path) -> None:
         assert rows(alone) == before
 
 
+def contents(file: Path) -> dict[str, bytes]:
+    """The parts of an archive."""
+    with tarfile.open(file) as archive:
+        return {info.name: _content(archive, info) for info in archive}
+
+
+def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    part = archive.extractfile(info)
+    assert part is not None
+    return part.read()
+
+
+def forged(file: Path, parts: dict[str, bytes], *databases: str) -> Path:
+    """An archive with right checksums, whatever the parts are; its manifest has `databases`."""
+    listed = json.loads(parts["manifest.json"])
+    kept = [entry for entry in listed["databases"] if entry["database"] in databases]
+    for entry in kept:
+        entry["sha256"] = hashlib.sha256(parts[entry["file"]]).hexdigest()
+    text = json.dumps(listed | {"databases": kept}).encode()
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in (parts | {"manifest.json": text}).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file
+
+
+def test_contents_that_are_no_such_database_are_not_restored(tmp_path: Path) -> None:
+    """Garbage, exchanged, cut: named as such, before anything is done, checksums right or not."""
+    nb, sb = DATABASES.values()
+    with cluster_in(tmp_path, 1) as [alone]:
+        fill(alone)
+        parts = contents(made(alone, tmp_path / "backup.tar.gz"))
+        before = rows(alone)
+        ours, theirs = parts[f"{nb}.db"], parts[f"{sb}.db"]
+        for odd, said in (
+            (b"garbage", f"as {nb} is no such database: ovsdb error: {nb}.db: unexpected file"),
+            (theirs, f"what it has as {nb} is {sb}"),
+            (ours[:-30], f"as {nb} is no such database: I/O error: {nb}.db: error reading"),
+        ):
+            file = forged(tmp_path / "odd", parts | {f"{nb}.db": odd}, nb, sb)
+            for option in ("--yes", "--dry-run"):
+                done = alone.isthmus("restore", str(file), option)
+                assert done.returncode == 1
+                assert said in done.stderr
+                assert "take another backup file; nothing was changed" in done.stderr
+        assert rows(alone) == before
+        assert not list(alone.data.glob("before-restore-*"))
+
+
+def test_a_backup_of_one_database_restores_that_one(tmp_path: Path) -> None:
+    """As members make them before they go over to TLS; of the other it says that it stays."""
+    nb, sb = DATABASES.values()
+    with cluster_in(tmp_path, 1) as [alone]:
+        parts = contents(made(alone, tmp_path / "backup.tar.gz"))
+        fill(alone)
+        file = forged(tmp_path / "one", parts, nb)
+        stays = f"{sb}: is not in this backup, and stays as it is"
+        dry = alone.isthmus("restore", str(file), "--dry-run")
+        assert stays in dry.stdout
+        assert "would be overwritten: OVN_IC_Northbound has Transit_Switch ts" in dry.stdout
+        assert "Availability_Zone" not in dry.stdout
+        done = alone.isthmus("restore", str(file), "--yes")
+        assert done.returncode == 0, done.stderr
+        assert stays in done.stdout
+        assert f"{sb}: restored" not in done.stdout
+        assert "az1" in alone.ctl("sb", "show")
+        assert "ts" not in alone.ctl("nb", "show")
+
+
+def test_what_a_server_says_is_shortened(tmp_path: Path) -> None:
+    """It quotes the whole request that it refuses."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        snapshot = ClientTool().backup(alone.remote("sb"), Database.IC_SB)
+        with pytest.raises(ToolError, match="unknown database OVN_IC_Southbound") as raised:
+            ClientTool().restore(alone.remote("nb"), Database.IC_NB, snapshot)
+    assert len(str(raised.value)) < 400
+
+
 def _older(tmp_path: Path) -> dict[str, Path]:
     """Schemas of an older version, without a column."""
     schema = json.loads((SCHEMAS / "ovn-ic-nb.ovsschema").read_text())
@@ -181,6 +263,15 @@ def _older(tmp_path: Path) -> dict[str, Path]:
     old = tmp_path / "old.ovsschema"
     old.write_text(json.dumps(schema | {"version": "0.9.0"}))
     return {"nb": old}
+
+
+def _newer(tmp_path: Path) -> dict[str, Path]:
+    """Schemas of a version that is not installed."""
+    schema = json.loads((SCHEMAS / "ovn-ic-nb.ovsschema").read_text())
+    del schema["cksum"]
+    new = tmp_path / "new.ovsschema"
+    new.write_text(json.dumps(schema | {"version": "99.0.0"}))
+    return {"nb": new}
 
 
 def test_a_running_cluster_is_upgraded(tmp_path: Path) -> None:
@@ -251,11 +342,7 @@ def test_what_is_wrong_with_files_is_named(members: list[ClusterMember], tmp_pat
 
 def test_a_newer_schema_is_named(tmp_path: Path) -> None:
     """A file of a later OVN is not served by an earlier one; it says which is which."""
-    schema = json.loads((SCHEMAS / "ovn-ic-nb.ovsschema").read_text())
-    del schema["cksum"]
-    new = tmp_path / "new.ovsschema"
-    new.write_text(json.dumps(schema | {"version": "99.0.0"}))
-    with cluster_in(tmp_path, 1, schemas={"nb": new}) as [alone]:
+    with cluster_in(tmp_path, 1, schemas=_newer(tmp_path)) as [alone]:
         done = check(alone.data)
     assert done.returncode == 1
     assert "schema = '99.0.0': is newer than the installed one" in done.stderr

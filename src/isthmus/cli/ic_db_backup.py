@@ -80,10 +80,13 @@ def restore(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     """
     both = places(data_dir, run_dir, nb_port, sb_port)
     client = client_tool(tls_dir, timeout)
-    found = backups.read(file)
-    raise_if_any(backups.schema_problems(both, client, found))
-    lost = backups.in_use(both, client, found)
-    out = console()
+    found, out = backups.read(file), console()
+    touched = [place for place in both if place.database in found.snapshots]
+    raise_if_any(backups.schema_problems(touched, client, found))
+    lost = backups.in_use(touched, client, found)
+    for place in both:
+        if place not in touched:
+            out.print(f"{place.database}: is not in this backup, and stays as it is")
     for sentence in lost:
         out.print(f"would be overwritten: {sentence}" if dry_run else f"overwrites: {sentence}")
     if dry_run:
@@ -92,7 +95,7 @@ def restore(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     if lost and not yes:
         raise CommandError(unconfirmed("IC databases", "they are not empty"))
     _keep(both, client, data_dir, "restore")
-    for place in both:
+    for place in touched:
         backups.restore(place, client, found)
         out.print(f"{place.database}: restored as of {found.taken}")
 

@@ -16,11 +16,11 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from isthmus.icdb.client_tool import ClientTool, ToolError
+from isthmus.icdb.client_tool import ClientTool, ToolError, tool
 from isthmus.icdb.cluster_status import Place, database_status, schema_version, server_row
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.maintenance import older
@@ -30,6 +30,8 @@ from isthmus.model.rows import AvailabilityZone, Database, Row, TransitSwitch
 FORMAT = 1
 _POLL = 0.05
 _MANIFEST = "manifest.json"
+_DATABASES = {Database.IC_NB, Database.IC_SB}
+_ANOTHER = "take another backup file; nothing was changed"
 _UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, TypeError, ValueError)
 
 
@@ -56,11 +58,13 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that has been read, and whose checksums are right.
+    """A backup that has been read, and is sound.
+
+    It is of both databases, or of one: members make such before they go over to TLS.
 
     Args:
         taken: when, as ISO 8601 has it.
-        snapshots: by database.
+        snapshots: by database; at least one.
         contents: the snapshots' bytes, by database.
     """
 
@@ -112,18 +116,21 @@ def read(file: Path) -> Backup:
         IcDbError: it cannot be read, is no backup, or is damaged.
     """
     try:
-        members = dict(_members(file))
-        manifest = json.loads(members[_MANIFEST])
-        snapshots = {entry["database"]: Snapshot(**entry) for entry in manifest["databases"]}
-        contents = {name: members[snapshot.file] for name, snapshot in snapshots.items()}
+        found = _parsed(file, dict(_members(file)))
     except _UNREADABLE as error:
-        message = f"is not a backup that can be read: {error}"
+        why = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        message = f"is not a backup that can be read: {why}"
         raise IcDbError(_bad(file, message, "give a file that `ic-db backup` made")) from error
-    for name, snapshot in snapshots.items():
-        if hashlib.sha256(contents[name]).hexdigest() != snapshot.sha256:
+    for name, snapshot in found.snapshots.items():
+        if hashlib.sha256(found.contents[name]).hexdigest() != snapshot.sha256:
             message = f"is damaged: the checksum of {name} is wrong"
-            raise IcDbError(_bad(file, message, "take another backup file; nothing was changed"))
-    return Backup(manifest["taken"], snapshots, contents)
+            raise IcDbError(_bad(file, message, _ANOTHER))
+    # The contents know their schema best: there are manifests that have the one before an upgrade.
+    snapshots = {
+        name: replace(snapshot, schema=_schema_of(file, snapshot, found.contents[name]))
+        for name, snapshot in found.snapshots.items()
+    }
+    return replace(found, snapshots=snapshots)
 
 
 def in_use(places: Sequence[Place], client: ClientTool, backup: Backup) -> tuple[str, ...]:
@@ -139,7 +146,7 @@ def in_use(places: Sequence[Place], client: ClientTool, backup: Backup) -> tuple
         kind: type[Row] = TransitSwitch if place.database is Database.IC_NB else AvailabilityZone
         names = _names(place, client, kind)
         if kind is TransitSwitch:
-            text = backup.contents.get(place.database, b"").decode(errors="replace")
+            text = backup.contents[place.database].decode(errors="replace")
             names = [name for name in names if json.dumps(name) not in text]
         if names:
             found.append(f"{place.database} has {kind.TABLE} {', '.join(names)}")
@@ -179,8 +186,6 @@ def restore(place: Place, client: ClientTool, backup: Backup) -> None:
     Raises:
         IcDbError: the server refuses, or no majority is in contact; nothing was changed.
     """
-    if place.database not in backup.contents:
-        return
     try:
         client.restore(place.remote, place.database, backup.contents[place.database])
     except ToolError as error:
@@ -221,15 +226,7 @@ def _snapshot(place: Place, client: ClientTool) -> tuple[Snapshot, bytes]:
     try:
         content = client.backup(place.remote, place.database)
     except ToolError as error:
-        raise IcDbError(
-            Problem(
-                object=f"database {place.database}",
-                key="",
-                value=place.remote,
-                message=f"cannot be read: {error}",
-                remedy="see `isthmus ic-db status`; run this on the host of another member",
-            )
-        ) from error
+        raise IcDbError(_unread(place, error)) from error
     snapshot = Snapshot(
         database=place.database,
         file=f"{place.database}.db",
@@ -246,11 +243,49 @@ def _names(place: Place, client: ClientTool, kind: type[Row]) -> list[str]:
     try:
         [result] = client.query(place.remote, place.database, select)
     except ToolError as error:
-        message = f"cannot be read: {error}"
-        remedy = "see `isthmus ic-db status`"
-        problem = Problem(f"database {place.database}", "", place.remote, message, remedy)
-        raise IcDbError(problem) from error
+        raise IcDbError(_unread(place, error)) from error
     return sorted(row["name"] for row in result["rows"])
+
+
+def _unread(place: Place, error: ToolError) -> Problem:
+    return Problem(
+        object=f"database {place.database}",
+        key="",
+        value=place.remote,
+        message=f"cannot be read: {error}",
+        remedy="see `isthmus ic-db status`; run this on the host of another member",
+    )
+
+
+def _parsed(file: Path, members: Mapping[str, bytes]) -> Backup:
+    manifest = json.loads(members[_MANIFEST])
+    if manifest["format"] != FORMAT:
+        message = f"has format {manifest['format']}; this Isthmus reads {FORMAT}"
+        raise IcDbError(_bad(file, message, "restore it by the Isthmus that made it"))
+    snapshots = {entry["database"]: Snapshot(**entry) for entry in manifest["databases"]}
+    if not snapshots or not snapshots.keys() <= _DATABASES:
+        raise ValueError(f"its databases are {', '.join(snapshots) or 'none'}")
+    contents = {name: members[snapshot.file] for name, snapshot in snapshots.items()}
+    return Backup(manifest["taken"], snapshots, contents)
+
+
+def _schema_of(file: Path, snapshot: Snapshot, content: bytes) -> str:
+    """The version of a snapshot's schema, once it is seen to be the database that it should be."""
+    name = snapshot.database
+    with tempfile.NamedTemporaryFile() as made:
+        made.write(content)
+        made.flush()
+        try:
+            has = tool("db-name", made.name)
+            if has != name:
+                message = f"is damaged: what it has as {name} is {has}"
+                raise IcDbError(_bad(file, message, _ANOTHER))
+            tool("query", made.name, json.dumps([name]))  # reads all records
+            return tool("db-version", made.name)
+        except ToolError as error:
+            said = str(error).replace(made.name, snapshot.file)
+            message = f"is damaged: what it has as {name} is no such database: {said}"
+            raise IcDbError(_bad(file, message, _ANOTHER)) from error
 
 
 def _archive(members: Sequence[tuple[str, bytes]]) -> bytes:

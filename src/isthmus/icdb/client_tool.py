@@ -16,6 +16,9 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 
+_LONGEST = 300
+"""Characters of a server's error that people are shown."""
+
 
 class ToolError(Exception):
     """A program failed; the text is what it said."""
@@ -110,7 +113,7 @@ class ClientTool:
         if done.returncode < 0:
             raise ToolError(f"no answer within {self.timeout} s")
         if done.returncode:
-            raise ToolError(said(done))
+            raise ToolError(_brief(said(done)))
         return done.stdout
 
 
@@ -158,3 +161,8 @@ def said(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     last = lines[-1] if lines else f"exit status {done.returncode}"
     return last.removeprefix("ovsdb-client: ").removeprefix("ovsdb-tool: ")
+
+
+def _brief(text: str) -> str:
+    """The beginning, which says what is wrong; a server quotes all that it was sent after that."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
