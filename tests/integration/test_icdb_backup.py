@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,6 +190,11 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return part.read()
 
 
+def manifest(file: Path) -> Any:
+    """The manifest of an archive."""
+    return json.loads(contents(file)["manifest.json"])
+
+
 def forged(file: Path, parts: dict[str, bytes], *databases: str) -> Path:
     """An archive with right checksums, whatever the parts are; its manifest has `databases`."""
     listed = json.loads(parts["manifest.json"])
@@ -291,6 +297,50 @@ def test_a_running_cluster_is_upgraded(tmp_path: Path) -> None:
         again = members[0].isthmus("upgrade")
         assert "converted" not in again.stdout
         assert not list(members[0].data.glob("before-upgrade-*"))
+
+
+def test_a_backup_after_an_upgrade_has_the_new_schema(tmp_path: Path) -> None:
+    """Also where `_Server` has the old one until the restart; it is restored then, and before."""
+    with cluster_in(tmp_path, 1, schemas=_older(tmp_path)) as [alone]:
+        before = made(alone, tmp_path / "before.tar.gz")
+        assert "converted" in alone.isthmus("upgrade").stdout
+        file = made(alone, tmp_path / "after.tar.gz")
+        old, new = (manifest(each)["databases"][0]["schema"] for each in (before, file))
+        assert old == "0.9.0"
+        assert new != old
+        assert "taken from schema version 0.9.0" in alone.isthmus("restore", str(before)).stderr
+        # One that was made before this was mended.
+        text = contents(file)["manifest.json"].replace(new.encode(), old.encode(), 1)
+        stale = contents(file) | {"manifest.json": text}
+        files = (file, forged(tmp_path / "stale", stale, *DATABASES.values()))
+        for name in files:
+            assert alone.isthmus("restore", str(name), "--dry-run").returncode == 0
+        alone.stop()
+        alone.start()
+        for name in files:
+            done = alone.isthmus("restore", str(name), "--dry-run")
+            assert done.returncode == 0, done.stderr
+
+
+def test_a_backup_of_a_schema_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    """An upgrade would do nothing: the installed schema is no newer than the one in use."""
+    with cluster_in(tmp_path, 1, schemas=_newer(tmp_path)) as [alone]:
+        file = made(alone, tmp_path / "backup.tar.gz")
+    with cluster_in(tmp_path / "now", 1) as [alone]:
+        done = alone.isthmus("restore", str(file))
+        assert done.returncode == 1
+        assert "the backup was taken from schema version 99.0.0" in done.stderr
+        assert "install the OVN that has schema 99.0.0, then run" in done.stderr
+        # Following that: the newer OVN's schemas, here in a directory.
+        schemas = tmp_path / "schemas"
+        schemas.mkdir()
+        (schemas / "ovn-ic-nb.ovsschema").write_text((tmp_path / "new.ovsschema").read_text())
+        (schemas / "ovn-ic-sb.ovsschema").symlink_to(SCHEMAS / "ovn-ic-sb.ovsschema")
+        installed = f"--schema-dir={schemas}"
+        again = alone.isthmus("restore", str(file), installed)
+        assert "run `isthmus ic-db upgrade` first" in again.stderr
+        assert alone.isthmus("upgrade", installed).returncode == 0
+        assert alone.isthmus("restore", str(file), installed).returncode == 0
 
 
 def test_a_backup_of_another_schema_is_named(tmp_path: Path) -> None:

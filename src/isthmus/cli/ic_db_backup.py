@@ -69,6 +69,7 @@ def restore(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     nb_port: NbPortOption = NB_PORT,
     sb_port: SbPortOption = SB_PORT,
     tls_dir: TlsDirOption = None,
+    schema_dir: SchemaDirOption = SCHEMA_DIR,
     timeout: LimitOption = 30.0,
     yes: Annotated[bool, typer.Option("--yes", help="Overwrite what is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
@@ -78,7 +79,7 @@ def restore(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     Refuses to overwrite zones and transit switches without --yes; with it, what is there is first
     backed up into the data directory.
     """
-    both = places(data_dir, run_dir, nb_port, sb_port)
+    both = places(data_dir, run_dir, nb_port, sb_port, schema_dir)
     client = client_tool(tls_dir, timeout)
     found, out = backups.read(file), console()
     touched = [place for place in both if place.database in found.snapshots]

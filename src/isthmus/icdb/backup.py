@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.icdb.client_tool import ClientTool, ToolError, tool
-from isthmus.icdb.cluster_status import Place, database_status, schema_version, server_row
+from isthmus.icdb.cluster_status import Place, database_status, server_row
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.maintenance import older
 from isthmus.model.problems import Problem
@@ -156,25 +156,19 @@ def in_use(places: Sequence[Place], client: ClientTool, backup: Backup) -> tuple
 def schema_problems(
     places: Sequence[Place], client: ClientTool, backup: Backup
 ) -> tuple[Problem, ...]:
-    """Where the schema in use is not the backup's."""
+    """Where the schema in use is not the backup's.
+
+    Raises:
+        IcDbError: a server does not answer.
+    """
     found = []
     for place in places:
-        snapshot = backup.snapshots.get(place.database)
-        if snapshot is None:
-            continue
-        has = schema_version(server_row(place, client)["schema"])
-        if has != snapshot.schema:
-            verb = "run `isthmus ic-db upgrade` first"
-            newer = f"serve the databases by an OVN with schema {snapshot.schema}, then upgrade"
-            found.append(
-                Problem(
-                    object=f"database {place.database}",
-                    key="schema",
-                    value=has,
-                    message=f"the backup was taken from schema version {snapshot.schema}",
-                    remedy=verb if older(has, snapshot.schema) else newer,
-                )
-            )
+        wanted = backup.snapshots[place.database].schema
+        has = _schema_in_use(place, client)
+        if has != wanted:
+            message = f"the backup was taken from schema version {wanted}"
+            remedy = _way_to(wanted, has, place)
+            found.append(Problem(f"database {place.database}", "schema", has, message, remedy))
     return tuple(found)
 
 
@@ -223,6 +217,7 @@ def _index(place: Place, client: ClientTool) -> int:
 
 def _snapshot(place: Place, client: ClientTool) -> tuple[Snapshot, bytes]:
     row = server_row(place, client)
+    schema = _schema_in_use(place, client)
     try:
         content = client.backup(place.remote, place.database)
     except ToolError as error:
@@ -230,12 +225,37 @@ def _snapshot(place: Place, client: ClientTool) -> tuple[Snapshot, bytes]:
     snapshot = Snapshot(
         database=place.database,
         file=f"{place.database}.db",
-        schema=schema_version(row["schema"]),
+        schema=schema,
         cid=row["cid"][1] if row["cid"][0] == "uuid" else "",
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
     return snapshot, content
+
+
+def _schema_in_use(place: Place, client: ClientTool) -> str:
+    """The schema's version, from the database itself.
+
+    What `_Server` says of a database that stands alone is from before the last conversion, until
+    the server is started again.
+    """
+    try:
+        return client.schema_version(place.remote, place.database)
+    except ToolError as error:
+        raise IcDbError(_unread(place, error)) from error
+
+
+def _way_to(wanted: str, has: str, place: Place) -> str:
+    """How the database in use gets the schema of a backup."""
+    if older(wanted, has):
+        return f"serve the databases by an OVN with schema {wanted}, then upgrade"
+    try:
+        too_old = older(tool("schema-version", place.schema), wanted)
+    except ToolError:  # There is none; `upgrade` says so, and what to do.
+        too_old = False
+    if too_old:
+        return f"install the OVN that has schema {wanted}, then run `isthmus ic-db upgrade`"
+    return "run `isthmus ic-db upgrade` first"
 
 
 def _names(place: Place, client: ClientTool, kind: type[Row]) -> list[str]:
