@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -371,23 +372,131 @@ def test_sound_files_are_sound(members: list[ClusterMember]) -> None:
 
 
 def test_what_is_wrong_with_files_is_named(members: list[ClusterMember], tmp_path: Path) -> None:
-    """Damage, another database, another cluster, a newer schema, no file at all."""
+    """Damage, another database, no file at all; where its data are decides about the remedy."""
     first = members[0]
     for member in members:
         member.stop()
-    with cluster_in(tmp_path / "new", 2) as others:
-        pass
-    done = check(first.data, others[0].data)
-    assert done.returncode == 1
-    assert "is of cluster" in done.stderr or "is damaged" in done.stderr
     nb, sb = first.file("nb"), first.file("sb")
     nb.write_bytes(nb.read_bytes().replace(b'"OVN_IC_Northbound"', b'"OVN_IC_Northbouns"'))
     sb.unlink()
     done = check(first.data)
     assert "is damaged" in done.stderr
+    assert "this member is filled by the others" in done.stderr
     assert "does not exist, or is empty" in done.stderr
-    nb.write_bytes(others[0].file("sb").read_bytes())
+    nb.write_bytes(b"XX" + members[1].file("nb").read_bytes()[2:])
+    done = check(first.data)
+    assert "is damaged: ovsdb error" in done.stderr
+    assert "NOT SOUND, clustered" in done.stdout
+    assert "this member is filled by the others" in done.stderr
+    nb.write_bytes(members[1].file("sb").read_bytes())
     assert "holds the database OVN_IC_Southbound" in check(first.data).stderr
+
+
+def test_what_run_takes_is_sound(members: list[ClusterMember], tmp_path: Path) -> None:
+    """A last record that is incomplete, also in a copy; a file that has the first record alone."""
+    first, second, third = members
+    for member in members:
+        member.stop()
+    # In the record, and in the line before it.
+    for file, missing in ((first.file("nb"), 10), (second.file("sb"), 30)):
+        file.write_bytes(file.read_bytes()[:-missing])
+    done = check(first.data, second.data, third.data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": sound, clustered, cluster ") == len(DATABASES)
+    assert done.stderr.count("the last transaction is incomplete") == 2
+    fresh = ClusterMember(tmp_path / "fresh", "127.0.0.4")
+    for short in DATABASES:
+        fresh.create(short, fresh)
+    assert check(fresh.data).returncode == 0
+    for short in DATABASES:
+        fresh.file(short).unlink()
+        fresh.create(short, first)
+    assert check(fresh.data, second.data, third.data).returncode == 0
+
+
+def test_one_that_was_never_admitted_is_not_called_damaged(members: list[ClusterMember]) -> None:
+    """It was sent the contents, and no more: `run` has it join anew. As a copy, it is copied."""
+    first, second, _ = members
+    for member in members:
+        member.stop()
+    file = second.file("nb")
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:2]))
+    done = check(second.data)
+    assert "was ended while it was being admitted" in done.stderr
+    assert "start `isthmus ic-db run`, which has it join anew" in done.stderr
+    assert "damaged" not in done.stderr
+    done = check(first.data, second.data)
+    assert f"'{file}': was ended while it was being admitted" in done.stderr
+    assert "copy it again" in done.stderr
+
+
+def test_what_is_wrong_with_copies_is_not_said_of_this_member(
+    members: list[ClusterMember], tmp_path: Path
+) -> None:
+    """None, empty, damaged, of another cluster or member, alone: each is named, and what to do."""
+    first, second, third = members
+    for member in members:
+        member.stop()
+    with cluster_in(tmp_path / "new", 2) as others, cluster_in(tmp_path / "one", 1) as [alone]:
+        pass
+    damaged, exchanged, empty = tmp_path / "damaged", tmp_path / "exchanged", tmp_path / "empty"
+    for directory in (damaged, exchanged, empty):
+        directory.mkdir()
+    for short, other in (("nb", "sb"), ("sb", "nb")):
+        content = second.file(short).read_bytes()
+        (damaged / first.file(short).name).write_bytes(content.replace(b"commit_index", b"omit", 1))
+        (exchanged / first.file(other).name).write_bytes(content)
+    again = shutil.copytree(third.data, tmp_path / "again")
+    copies = {
+        Path("/nonexistent"): "does not exist, or is empty",
+        empty: "does not exist, or is empty",
+        damaged: "is damaged: ",
+        exchanged: "holds the database OVN_IC_",
+        others[0].data: "is of cluster ",
+        first.data: "is of this member itself",
+        alone.data: "stands alone, and is of no member",
+        third.data: "",
+        again: f"is of the same member as {third.data}",
+    }
+    done = check(first.data, *copies)
+    assert done.returncode == 1
+    assert done.stdout.count(": sound, but NOT with the copies, clustered, cluster ") == 2
+    for directory, said in copies.items():
+        for short in DATABASES:
+            named = f"file = '{directory / first.file(short).name}': {said}"
+            assert (named in done.stderr) == bool(said)
+    assert done.stderr.count("remedy: ") == len(DATABASES) * (len(copies) - 1)
+    assert done.stderr.count("remedy: copy it again; ") == len(DATABASES) * 4
+    done = check(alone.data, first.data)
+    assert done.stderr.count(", which stands alone\n  remedy: check each by itself") == 2
+
+
+def test_histories_that_differ_are_named(members: list[ClusterMember], tmp_path: Path) -> None:
+    """Each is sound, but they cannot be of one cluster; what differs is said in a line."""
+    first, second, third = members
+    wait_until(lambda: "ts" in second.ctl("nb", "show"), "the other has it")
+    for member in members:
+        member.stop()
+    file = second.file("nb")
+    file.write_bytes(_rewritten(file.read_bytes(), b'"name":"ts"', b'"name":"st"'))
+    done = check(first.data, second.data, third.data)
+    assert done.returncode == 1
+    assert f"'{file}': does not fit {first.file('nb')}: log entries with index" in done.stderr
+    assert "differ\n  remedy: copy the files again" in done.stderr
+    assert done.stderr.count("remedy: ") == 1
+
+
+def _rewritten(content: bytes, old: bytes, new: bytes) -> bytes:
+    """A file with other records, and right checksums."""
+    made = b""
+    lines = content.splitlines(keepends=True)
+    for head, record in zip(lines[::2], lines[1::2], strict=True):
+        other = record.replace(old, new)
+        begin = b" ".join(head.split()[:2])
+        digest = hashlib.sha1(other, usedforsecurity=False).hexdigest().encode()  # ovsdb(5) has it
+        made += b"%b %d %b\n" % (begin, len(other), digest)
+        made += other
+    return made
 
 
 def test_a_newer_schema_is_named(tmp_path: Path) -> None:

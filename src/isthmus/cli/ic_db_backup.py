@@ -149,19 +149,20 @@ def check(
     """Check the database files of this member, whether its servers run or not."""
     both = places(data_dir, RUN_DIR, schema_dir=schema_dir)
     found = [
-        check_file(place, [directory / place.file.name for directory in others or []])
-        for place in both
+        check_file(place, [directory.absolute() for directory in others or []]) for place in both
     ]
     if output is Output.JSON:
         print_json([asdict(checked) for checked in found])
     else:
         for checked in found:
             console().print(_described(checked))
-    raise_if_any(problem for checked in found for problem in checked.problems)
+    raise_if_any(problem for checked in found for problem in (*checked.problems, *checked.copies))
 
 
 def _described(checked: Checked) -> str:
     said = "NOT SOUND" if checked.problems else "sound"
+    if checked.copies:
+        said += ", but NOT with the copies"
     facts = [fact for fact in (checked.model, checked.cid and f"cluster {checked.cid}") if fact]
     version = f"schema {checked.schema}" if checked.schema else ""
     return ", ".join(filter(None, [f"{checked.database}: {said}", *facts, version, checked.file]))

@@ -19,6 +19,8 @@ from isthmus.model.rows import Database
 _LONGEST = 300
 """Characters of a server's error that people are shown."""
 
+_NAMES = ("ovsdb-client: ", "ovsdb-tool: ")
+
 
 class ToolError(Exception):
     """A program failed; the text is what it said."""
@@ -157,10 +159,12 @@ def run(*command: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]
 
 
 def said(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The last thing that a failed program said, without its name."""
+    """What a failed program said last, without its name, which begins its messages."""
     lines = done.stderr.decode(errors="replace").strip().splitlines()
-    last = lines[-1] if lines else f"exit status {done.returncode}"
-    return last.removeprefix("ovsdb-client: ").removeprefix("ovsdb-tool: ")
+    by_itself = [line for line in lines if line.startswith(_NAMES)]
+    [last] = (by_itself or lines)[-1:] or [f"exit status {done.returncode}"]
+    # What follows a colon is what the message was about, line by line.
+    return last.removeprefix(_NAMES[0]).removeprefix(_NAMES[1]).removesuffix(":")
 
 
 def _brief(text: str) -> str:
