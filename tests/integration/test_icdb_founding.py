@@ -67,7 +67,9 @@ def _end_before_admission(member: Member, short: str) -> None:
     """Have its file be what a member leaves that was sent the contents, and no more."""
     file = member.data / f"ovn_ic_{short}_db.db"
     head, first, _ = file.read_bytes().split(b"\n", 2)
-    file.write_bytes(head + b"\n" + first + b"\n")
+    # Of one the record of its admission is there, as far as it goes.
+    begun = b"OVSDB CLU" if short == "nb" else b""
+    file.write_bytes(head + b"\n" + first + b"\n" + begun)
 
 
 def test_one_that_ended_while_it_was_admitted_joins_anew(three: Members) -> None:

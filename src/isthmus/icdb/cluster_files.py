@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from itertools import chain, count
 from pathlib import Path, PurePath
@@ -139,8 +140,9 @@ def was_never_admitted(server: Server) -> bool:
     """
     file = Path(server.database_file)
     checked = tool("check-cluster", file)
-    whole = not said(checked).endswith((_NO_RECORDS, "not found in server list"))
-    if whole or _NOT_JOINED in checked.stdout:
+    # The last two: the record of its admission may be the one that was being written.
+    early = (_NO_RECORDS, "not found in server list", "(End of file)", "in header line")
+    if _NOT_JOINED in checked.stdout or not any(sign in said(checked) for sign in early):
         return False
     sid = tool("db-sid", file).stdout.decode().strip()
     return not any(sid in servers for servers in _server_lists(file))
@@ -192,6 +194,7 @@ def _inspect(server: Server, membership: Membership) -> Holds:
     if _LEFT in checked.stdout:
         if server.from_clear_text and in_clear_text(server):
             # It was interrupted on its way from clear text to TLS.
+            _log.info("%s: joining again by TLS", server.database)
             set_aside(server, CLEAR_TEXT)
             return Holds.NOTHING
         raise IcDbError(bad_file(server, "has left its cluster, or was put out of it", _READMITTED))
@@ -231,10 +234,13 @@ def _server_lists(file: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _records(file: Path) -> Iterator[dict[str, Any]]:
-    """What is in a sound file: lines with a length and a checksum, each before one of JSON."""
-    with file.open("rb") as lines:
+    """What is in a file: lines with a length and a checksum, each before one of JSON.
+
+    The last may not be whole; it does not count then, nor what comes after damage.
+    """
+    with file.open("rb") as lines, suppress(ValueError):
         for _ in lines:
-            yield json.loads(next(lines, b"{}"))
+            yield json.loads(next(lines, b""))
 
 
 def _check_name(server: Server) -> None:

@@ -111,6 +111,7 @@ class Crossing:
             stand_alone(self._server)
             found(self._server, self._membership)
             return True
+        _log.info("%s: joining again by TLS", self._server.database)
         set_aside(self._server, CLEAR_TEXT)
         join(self._server, self._membership, self._cid or None, self._membership.others)
         return False
