@@ -326,6 +326,12 @@ def test_a_disk_that_is_nearly_full_is_named(
     monkeypatch.setattr(ic_db, "command", on_a_full_disk)
     with ic_db.running():
         wait_for(lambda: "its disk is nearly full; 0 KiB" in ic_db.log.read_text(), "it is told")
+        status = [str(ISTHMUS), "ic-db", "status", *command[6:10], "-o", "json"]
+        inside = ["nsenter", f"--mount=/proc/{ic_db.server_pid('nb')}/ns/mnt"]
+        done = subprocess.run([*inside, *status], capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr
+        for database in json.loads(done.stdout)["databases"]:
+            assert "is nearly full: 0 KiB are free" in database["problems"][0]
 
 
 def test_a_file_of_another_user_is_not_called_damaged() -> None:

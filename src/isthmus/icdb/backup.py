@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.icdb.client_tool import ClientTool, ToolError, tool
-from isthmus.icdb.cluster_status import Place, database_status, server_row
+from isthmus.icdb.cluster_status import Place, database_status, schema_in_use, server_row
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.maintenance import older
 from isthmus.model.problems import Problem
@@ -164,7 +164,7 @@ def schema_problems(
     found = []
     for place in places:
         wanted = backup.snapshots[place.database].schema
-        has = _schema_in_use(place, client)
+        has = schema_in_use(place, client)
         if has != wanted:
             message = f"the backup was taken from schema version {wanted}"
             remedy = _way_to(wanted, has, place)
@@ -217,7 +217,7 @@ def _index(place: Place, client: ClientTool) -> int:
 
 def _snapshot(place: Place, client: ClientTool) -> tuple[Snapshot, bytes]:
     row = server_row(place, client)
-    schema = _schema_in_use(place, client)
+    schema = schema_in_use(place, client)
     try:
         content = client.backup(place.remote, place.database)
     except ToolError as error:
@@ -231,18 +231,6 @@ def _snapshot(place: Place, client: ClientTool) -> tuple[Snapshot, bytes]:
         sha256=hashlib.sha256(content).hexdigest(),
     )
     return snapshot, content
-
-
-def _schema_in_use(place: Place, client: ClientTool) -> str:
-    """The schema's version, from the database itself.
-
-    What `_Server` says of a database that stands alone is from before the last conversion, until
-    the server is started again.
-    """
-    try:
-        return client.schema_version(place.remote, place.database)
-    except ToolError as error:
-        raise IcDbError(_unread(place, error)) from error
 
 
 def _way_to(wanted: str, has: str, place: Place) -> str:

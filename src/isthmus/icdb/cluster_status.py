@@ -19,6 +19,7 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
 from isthmus.icdb.reach import listens
 from isthmus.icdb.shown import Shown, shown_by
+from isthmus.icdb.storage import SPACE, free_space
 from isthmus.icdb.weaknesses import clear_text, ending
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
@@ -170,9 +171,12 @@ def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
     remotes = tuple(place.command("ovsdb-server/list-remotes").split())
     if row["model"] != "clustered":
         member = _standalone(place, client, row)
-        problems = () if row["connected"] else ("the database is not connected to its storage",)
+        problems = [] if row["connected"] else ["the database is not connected to its storage"]
+        problems += _nearly_full(place)
         weak = clear_text(remotes)
-        return DatabaseStatus(place.database, STANDALONE, "", (member,), problems, weak, remotes)
+        return DatabaseStatus(
+            place.database, STANDALONE, "", (member,), tuple(problems), weak, remotes
+        )
     raft = place.raft()
     members = _members(place, client, raft)
     return DatabaseStatus(
@@ -180,7 +184,7 @@ def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
         model="clustered",
         cid=raft.cid,
         members=members,
-        problems=tuple(_problems(raft, members)),
+        problems=(*_problems(raft, members), *_nearly_full(place)),
         weaknesses=(*clear_text([*remotes, raft.address]), *_ending(members)),
         remotes=remotes,
     )
@@ -354,6 +358,12 @@ def _standalone(place: Place, client: ClientTool, row: dict[str, Any]) -> Member
 
 def _with_lag(member: Member, most: int) -> Member:
     return member if member.index is None else replace(member, lag=most - member.index)
+
+
+def _nearly_full(place: Place) -> list[str]:
+    free = free_space(place.data_dir)
+    told = f"the disk of {place.data_dir} is nearly full: {free // 1024} KiB are free"
+    return [told] if free < SPACE else []
 
 
 def _problems(raft: RaftStatus, members: Sequence[Member]) -> list[str]:

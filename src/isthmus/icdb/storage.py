@@ -26,6 +26,9 @@ from isthmus.model.problems import Problem
 PACKAGE = "ovn-ic-db"
 """The Debian package that has the IC databases' schemas; it brings ovsdb-server along."""
 
+SPACE = 8 * 1024 * 1024
+"""Bytes that should be free on a database's disk: room for a new log beside the old."""
+
 LEFTOVER_LIMIT = 2.0
 """Seconds for the servers of a killed supervisor to be gone; the kernel kills them with it."""
 
@@ -220,10 +223,10 @@ def has_ipv6() -> bool:
         return False
 
 
-def free_space(server: Server) -> int:
-    """Bytes that are free where the database is; as many as can be if it cannot be told."""
+def free_space(data_dir: PurePath) -> int:
+    """Bytes that are free where databases are; as many as can be if it cannot be told."""
     try:
-        return shutil.disk_usage(server.files.data_dir).free
+        return shutil.disk_usage(data_dir).free
     except OSError:
         return sys.maxsize
 

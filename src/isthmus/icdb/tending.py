@@ -32,14 +32,11 @@ from isthmus.icdb.peers import ask_all, read_rows
 from isthmus.icdb.plan import Server
 from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
 from isthmus.icdb.rpc import Client, RpcError
-from isthmus.icdb.storage import free_space
+from isthmus.icdb.storage import SPACE, free_space
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.files import TlsFiles
-
-SPACE = 8 * 1024 * 1024
-"""Bytes that should be free on a database's disk: room for a new log beside the old."""
 
 RESTART_AFTER = 10.0
 """Seconds between restarts of a server that cannot write."""
@@ -215,7 +212,7 @@ class Tender:
 
     def _restart(self, now: float) -> Restart | None:
         """A server that failed to write stays so for ever; there must be room for a new start."""
-        if now - self._restarted < RESTART_AFTER or free_space(self.server) < SPACE:
+        if now - self._restarted < RESTART_AFTER or _free_space(self.server) < SPACE:
             return None
         self._restarted = now
         return Restart()
@@ -400,7 +397,7 @@ def _failed(server: Server) -> Problem:
 
 def nearly_full(server: Server) -> list[Problem]:
     """Whether there is little room where a server's database is."""
-    if free_space(server) >= SPACE:
+    if _free_space(server) >= SPACE:
         return []
     return [
         Problem(
@@ -414,7 +411,11 @@ def nearly_full(server: Server) -> list[Problem]:
 
 
 def _space(server: Server) -> str:
-    return f"{free_space(server) // 1024} KiB are free on its disk"
+    return f"{_free_space(server) // 1024} KiB are free on its disk"
+
+
+def _free_space(server: Server) -> int:
+    return free_space(server.files.data_dir)
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
