@@ -1,28 +1,29 @@
 """The keys and certificates of a lab's IC databases and zones, as `isthmus pki` lays them out.
 
-Used by the starter of labs with TLS, and by tests that add a member. One authority per lab.
+Used by the starter of labs with TLS, and by tests that add a member.
 """
 
 import datetime
 from collections.abc import Sequence
 
-from isthmus.pki.certificates import AUTHORITY_DAYS, LEAF_DAYS, Kind, Wish, issue, new_authority
-from isthmus.pki.files import TlsFiles, authority_in, write_authority, write_file, write_pair
+from isthmus.pki import authorities
+from isthmus.pki.certificates import AUTHORITY_DAYS, LEAF_DAYS, Kind, Wish, issue
+from isthmus.pki.files import TlsFiles, write_pair
 from isthmus_lab.names import Places
 from isthmus_lab.plan import ClusterPlan
 
 
-def make_authority(places: Places) -> None:
-    """Make the lab's authority."""
-    authority = new_authority(f"lab {places.lab}", _now(), AUTHORITY_DAYS)
-    write_authority(places.authority, authority)
+def make_authorities(places: Places) -> None:
+    """Make the lab's authorities."""
+    made = authorities.new_authorities(f"lab {places.lab}", _now(), AUTHORITY_DAYS)
+    authorities.write(places.authority, made)
 
 
 def issue_member(places: Places, name: str, addresses: Sequence[str]) -> None:
     """Issue a certificate to a member of the IC databases.
 
     Args:
-        places: with an authority.
+        places: with authorities.
         name: the member's machine.
         addresses: the member's.
     """
@@ -35,10 +36,11 @@ def issue_zone(places: Places, cluster: ClusterPlan) -> None:
 
 
 def _issue(places: Places, owner: str, wish: Wish) -> None:
-    authority = authority_in(places.authority)
+    member = wish.kind is Kind.MEMBER
+    signer = authorities.signer_in(places.authority, member=member)
     files = TlsFiles.in_directory(places.tls(owner))
-    write_pair(files, issue(authority, wish, _now(), LEAF_DAYS))
-    write_file(files.ca_cert, authority.certificate)
+    write_pair(files, issue(signer, wish, _now(), LEAF_DAYS))
+    authorities.write_trust(files, authorities.trust_in(places.authority, member=member))
 
 
 def _now() -> datetime.datetime:

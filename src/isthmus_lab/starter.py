@@ -133,7 +133,7 @@ class Starter:
         from isthmus_lab import ic_tls  # noqa: PLC0415
 
         if fabric:
-            ic_tls.make_authority(self.places)
+            ic_tls.make_authorities(self.places)
             for member in self.plan.ic_members:
                 ic_tls.issue_member(self.places, member.name, [str(i.ip) for i in member.underlay])
         for cluster in clusters:

@@ -83,7 +83,7 @@ def test_status_over_tls(tmp_path: Path) -> None:
         foreign = members[0].isthmus("status", f"--tls-dir={tmp_path / 'foreign'}")
         assert foreign.returncode == 1
         assert "member 127.0.0.2 does not answer: its certificate, of" in foreign.stdout
-        certificates = ("ca/ca.crt", "other/ca.crt", "--out=foreign/ca.crt", "--yes")
+        certificates = ("ca/members.crt", "other/members.crt", "--out=foreign/ca.crt", "--yes")
         _pki(tmp_path, "bundle", *certificates)
         refused = members[0].isthmus("status", f"--tls-dir={tmp_path / 'foreign'}")
         assert f"it may not accept {tmp_path / 'foreign' / 'tls.crt'}" in refused.stdout

@@ -38,7 +38,7 @@ class Guarded:
 
     def __init__(self, directory: Path, *addresses: str) -> None:
         self.directory, self.ca = directory, directory / "ca"
-        self._pki("init", str(self.ca))
+        self.pki("init", str(self.ca))
         self.members = Members(directory, *addresses)
         self.first = self.members.all[0]
         self.ports = self.first.ports
@@ -62,12 +62,12 @@ class Guarded:
         directory = self.directory / "tls" / name
         if not directory.exists():
             directory.parent.mkdir(exist_ok=True)
-            self._pki("issue", kind, name, f"--ca={self.ca}", f"--out={directory}", *more)
+            self.pki("issue", kind, name, f"--ca={self.ca}", f"--out={directory}", *more)
         return directory
 
     def renew(self, name: str) -> None:
         """Replace a certificate by a new one."""
-        self._pki("renew", str(self.directory / "tls" / name), f"--ca={self.ca}", "--yes")
+        self.pki("renew", str(self.directory / "tls" / name), f"--ca={self.ca}", "--yes")
 
     def remote(self, short: str) -> str:
         """All members, as clients are told."""
@@ -173,7 +173,8 @@ class Guarded:
         self.members.stop()
 
     @staticmethod
-    def _pki(*arguments: str) -> None:
+    def pki(*arguments: str) -> None:
+        """Run `isthmus pki`, which is to succeed."""
         done = isthmus("pki", *arguments)
         assert done.returncode == 0, done.stderr
 

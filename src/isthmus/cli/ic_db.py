@@ -38,7 +38,7 @@ from isthmus.icdb.storage import has_ipv6
 from isthmus.icdb.supervisor import serve
 from isthmus.icdb.transit import DEFAULT, TransitSwitchSpec, parse_transit_switches
 from isthmus.model.problems import Problem
-from isthmus.pki.files import TlsFiles, check_files, expiring
+from isthmus.pki.files import TlsFiles, check_files, check_member_files, expiring
 
 SCHEMA_DIR = Path("/usr/share/ovn")
 
@@ -176,7 +176,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
             "--guard",
             envvar="ISTHMUS_GUARD",
             help="Let zones write only what is theirs: clients come to a guard (isthmus ic-db"
-            " guard) on the same ports. Needs --tls-dir.",
+            " guard) on the same ports. Needs --tls-dir, with members-ca.crt there too if there are"
+            " --members.",
         ),
     ] = False,
     operator: ic_db_guard.OperatorOption = None,
@@ -273,6 +274,8 @@ def _guarded(plan: Plan, policy: tuple[str, ...], *, wanted: bool) -> Plan:
     guarded = with_guard(plan, policy)
     if isinstance(guarded, Problem):
         raise CommandError(guarded)
+    if guarded.nb.tls is not None and guarded.nb.members_ca is not None:
+        raise_if_any(check_member_files(guarded.nb.tls, datetime.datetime.now(datetime.UTC)))
     return guarded
 
 

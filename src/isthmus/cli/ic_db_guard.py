@@ -81,7 +81,8 @@ def guard(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
 
     A zone is who its certificate says (the common name); what it may write is in ARCHITECTURE.md.
     Refusals are logged, and shown by `isthmus ic-db status`. The servers are to listen where zones
-    cannot reach them; `isthmus ic-db run --guard` sees to that, and to this.
+    cannot reach them, and those of a cluster to believe, on their Raft ports, a CA that signs
+    members alone; `isthmus ic-db run --guard` sees to that, and to this.
     """
     log_to_stderr()
     address = parse_listen(listen)

@@ -1,4 +1,4 @@
-"""`isthmus pki`: the authority and the certificates of the IC databases' members and zones."""
+"""`isthmus pki`: the authorities and the certificates of the IC databases' members and zones."""
 
 import datetime
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from isthmus.cli.errors import CommandError, raise_if_any
 from isthmus.cli.output import Output, OutputOption, console, print_json, print_problems
 from isthmus.icdb.members import normal_host
 from isthmus.model.problems import Problem
+from isthmus.pki import authorities
 from isthmus.pki.certificates import (
     AUTHORITY_DAYS,
     LEAF_DAYS,
@@ -19,17 +20,13 @@ from isthmus.pki.certificates import (
     Wish,
     bundle,
     issue,
-    new_authority,
     renew,
 )
 from isthmus.pki.files import (
-    AUTHORITY_CERTIFICATE,
-    AUTHORITY_KEY,
     TlsFiles,
-    authority_in,
     check_files,
+    check_member_files,
     expiring,
-    write_authority,
     write_file,
     write_pair,
 )
@@ -40,7 +37,7 @@ _T = TypeVar("_T")
 app = typer.Typer(help="Make the certificates of the IC databases.", no_args_is_help=True)
 
 CaOption = Annotated[
-    Path, typer.Option("--ca", metavar="DIR", help="Directory of the authority (`pki init`).")
+    Path, typer.Option("--ca", metavar="DIR", help="Directory of the authorities (`pki init`).")
 ]
 DaysOption = Annotated[
     int, typer.Option(min=1, max=36500, metavar="DAYS", help="How long it is good.")
@@ -64,17 +61,20 @@ def init(
     days: DaysOption = AUTHORITY_DAYS,
     yes: YesOption = False,
 ) -> None:
-    """Make an authority: DIR/ca.crt, which everyone gets, and DIR/ca.key, which nobody else gets.
+    """Make two authorities: DIR/ca.crt signs zones and operators, DIR/members.crt members alone.
 
-    Keep the directory on a machine of yours, not on those that serve the databases.
+    Their keys, DIR/ca.key and DIR/members.key, are for nobody else: keep the directory on a machine
+    of yours, not on those that serve the databases.
     """
-    _refuse_existing((directory / AUTHORITY_CERTIFICATE, directory / AUTHORITY_KEY), yes=yes)
+    _refuse_existing(tuple(directory / file for file in authorities.FILES), yes=yes)
     # One that replaces another is to be told from it.
     name = name or f"IC databases {_now():%Y-%m-%d}"
-    authority = _usable(f"authority {name}", lambda: new_authority(name, _now(), days))
-    _written(directory, lambda: write_authority(directory, authority))
-    [made] = looks(authority.certificate)
-    console().print(f"made the authority {name} in {directory}, good until {_day(made)}")
+    made = _usable(f"authority {name}", lambda: authorities.new_authorities(name, _now(), days))
+    _written(directory, lambda: authorities.write(directory, made))
+    for pair in (made.others, made.members):
+        [seen] = looks(pair.certificate)
+        until = _day(seen)
+        console().print(f"made the authority {seen.common_name} in {directory}, good until {until}")
 
 
 @app.command("issue")
@@ -94,6 +94,8 @@ def issue_(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes
 ) -> None:
     """Issue a certificate to a member or a zone: tls.crt, tls.key and ca.crt in a directory.
 
+    A member gets members-ca.crt as well, which holds the members' authority alone.
+
     The names are cert-manager's: `kubectl create secret generic NAME --from-file=DIR` makes a
     Secret that deploys like one of its own.
     """
@@ -103,12 +105,15 @@ def issue_(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes
         raise CommandError(_no_address(name))
     directory = out or _directory(kind, name)
     files = TlsFiles(*(directory / file for file in ("tls.key", "tls.crt", "ca.crt")))
-    _refuse_existing((files.certificate, files.private_key, files.ca_cert), yes=yes)
-    authority = _read(ca, lambda: authority_in(ca))
+    trusted = (files.ca_cert, files.members_ca)
+    _refuse_existing((files.certificate, files.private_key, *trusted), yes=yes)
+    member = kind is Kind.MEMBER
+    authority = _read(ca, lambda: authorities.signer_in(ca, member=member))
+    trust = _trust(ca, member=member)
     wish = Wish(kind, name, addresses)
     pair = _usable(f"{kind} {name}", lambda: issue(authority, wish, _now(), days))
     _written(directory, lambda: write_pair(files, pair))
-    _written(directory, lambda: write_file(files.ca_cert, authority.certificate))
+    _written(directory, lambda: authorities.write_trust(files, trust))
     [made] = looks(pair.certificate)
     console().print(f"issued the certificate of {kind} {name} in {directory}, until {_day(made)}")
 
@@ -131,13 +136,15 @@ def renew_(
     """
     files = TlsFiles.in_directory(directory)
     old = _read(files.certificate, files.certificate.read_bytes)
-    left = _usable(str(files.certificate), lambda: looks(old)[0].days_left(_now()))
+    seen = _looks_in(files.certificate, old)[0]
+    left = seen.days_left(_now())
     if before is not None and left >= before:
         console().print(f"{files.certificate} is good for {left} days; nothing was changed")
         return
-    authority = _read(ca, lambda: authority_in(ca))
+    member = authorities.is_member(seen)
+    authority = _read(ca, lambda: authorities.signer_in(ca, member=member))
     pair = _usable(str(files.certificate), lambda: renew(authority, old, _now(), days))
-    _check_trusted(files, ca, authority.certificate)
+    _check_trusted(files, ca, _trust(ca, member=member))
     _refuse_existing((files.certificate, files.private_key), yes=yes)
     _written(directory, lambda: write_pair(files, pair))
     console().print(f"renewed {files.certificate}, until {_day(looks(pair.certificate)[0])}")
@@ -146,15 +153,25 @@ def renew_(
 @app.command("bundle")
 def bundle_(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Certificates of authorities.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH...", help="Directories of authorities (`pki init`), or certificates."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to put them all.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="PATH", help="What `pki issue` made, or a file."),
+    ],
     yes: YesOption = False,
 ) -> None:
-    """Put the certificates of several authorities into one file, to change from one to the next.
+    """Have a member or a zone believe several authorities, to change from one to the next.
 
-    Whoever has the file as its ca.crt believes all of them.
+    With directories, ca.crt in --out, and a member's members-ca.crt, get what each is to hold;
+    with certificates, all are put into one file.
     """
+    if out.is_dir():
+        _bundle_directory(sources, out, yes=yes)
+        return
     read = [_read(path, path.read_bytes) for path in sources]
     together = _usable(", ".join(map(str, sources)), lambda: bundle(read))
     _refuse_existing((out,), yes=yes)
@@ -190,16 +207,46 @@ def show(
     raise typer.Exit(1 if problems else 0)
 
 
+def _bundle_directory(sources: list[Path], out: Path, *, yes: bool) -> None:
+    files = TlsFiles.in_directory(out)
+    member = authorities.is_member(_own(files))
+    trusts = [_trust(source, member=member) for source in sources]
+    together = _usable(", ".join(map(str, sources)), lambda: authorities.together(trusts))
+    named = ((files.ca_cert, together.all), (files.members_ca, together.members))
+    written = [(file, text) for file, text in named if text]
+    _refuse_existing(tuple(file for file, _ in written), yes=yes)
+    _written(out, lambda: authorities.write_trust(files, together))
+    for file, text in written:
+        for seen in looks(text):
+            console().print(f"{file}: {seen.common_name}, until {_day(seen)}")
+
+
+def _own(files: TlsFiles) -> Look:
+    return _looks_in(files.certificate, _read(files.certificate, files.certificate.read_bytes))[0]
+
+
+def _trust(directory: Path, *, member: bool) -> authorities.Trust:
+    def read() -> authorities.Trust:
+        return _read(directory, lambda: authorities.trust_in(directory, member=member))
+
+    return _usable(str(directory), read)
+
+
 def _looked_at(path: Path) -> tuple[Look, ...]:
     files = TlsFiles.in_directory(path) if path.is_dir() else None
     if files is None:
         wanted = [path]
     elif files.certificate.exists():
-        wanted = [files.certificate, files.ca_cert]
+        wanted = [files.certificate, files.ca_cert, *_if_there(files.members_ca)]
     else:
-        wanted = [path / AUTHORITY_CERTIFICATE]
+        members = path / authorities.MEMBERS_CERTIFICATE
+        wanted = [path / authorities.CERTIFICATE, *_if_there(members)]
     texts = [(file, _read(file, file.read_bytes)) for file in wanted]
     return tuple(seen for file, text in texts for seen in _looks_in(file, text))
+
+
+def _if_there(path: Path) -> tuple[Path, ...]:
+    return (path,) if path.exists() else ()
 
 
 def _looks_in(file: Path, text: bytes) -> tuple[Look, ...]:
@@ -213,7 +260,11 @@ def _files_in(path: Path) -> TlsFiles | None:
 
 def _problems(path: Path, now: datetime.datetime) -> tuple[Problem, ...]:
     files = _files_in(path)
-    return () if files is None else check_files(files, now)
+    if files is None:
+        return ()
+    if files.members_ca.exists():
+        return check_member_files(files, now)
+    return check_files(files, now, serves=_own(files).kind is Kind.MEMBER)
 
 
 def _notes(path: Path, now: datetime.datetime) -> tuple[Problem, ...]:
@@ -270,17 +321,24 @@ def _refuse_existing(paths: tuple[Path, ...], *, yes: bool) -> None:
         )
 
 
-def _check_trusted(files: TlsFiles, ca: Path, authority: bytes) -> None:
-    """Peers are assumed to have the same ca.crt as we: it must hold the authority first."""
-    held = _looks_in(files.ca_cert, _read(files.ca_cert, files.ca_cert.read_bytes))
-    if looks(authority)[0].sha256 in {seen.sha256 for seen in held}:
-        return
-    message = f"does not hold the authority in {ca}, so that peers would refuse the certificate"
-    remedy = (
-        f"first put both into it, here and at all peers: `isthmus pki bundle {files.ca_cert}"
-        f" {ca / AUTHORITY_CERTIFICATE} --out {files.ca_cert} --yes`"
-    )
-    raise CommandError(Problem("command pki", "ca.crt", str(files.ca_cert), message, remedy))
+def _check_trusted(files: TlsFiles, ca: Path, trust: authorities.Trust) -> None:
+    """Peers are assumed to be as far as we are: our files must hold the authorities first."""
+    directory = files.certificate.parent
+    for file, wanted in ((files.ca_cert, trust.all), (files.members_ca, trust.members)):
+        if not wanted or {seen.sha256 for seen in looks(wanted)} <= _held(file):
+            continue
+        message = f"does not hold the authorities in {ca}; peers would refuse the certificate"
+        remedy = (
+            f"first have it and all peers believe both: `isthmus pki bundle {directory} {ca}"
+            f" --out {directory} --yes`"
+        )
+        raise CommandError(Problem("command pki", file.name, str(file), message, remedy))
+
+
+def _held(file: Path) -> set[str]:
+    if not file.exists():
+        return set()
+    return {seen.sha256 for seen in _looks_in(file, _read(file, file.read_bytes))}
 
 
 def _read(path: Path, reading: Callable[[], _T]) -> _T:
@@ -288,7 +346,7 @@ def _read(path: Path, reading: Callable[[], _T]) -> _T:
         return reading()
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
-        remedy = "name what exists and this user may read; `isthmus pki init` makes an authority"
+        remedy = "name what exists and this user may read; `isthmus pki init` makes authorities"
         problem = Problem("command pki", "file", str(error.filename or path), message, remedy)
         raise CommandError(problem) from error
 

@@ -19,6 +19,9 @@ NAME = "isthmus ic-db guard"
 def with_guard(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
     """The same plan, but clients come to a guard, and the servers listen for none.
 
+    Members of a cluster connect to each other's servers past the guard, and nobody else may: the
+    servers believe the CA of members alone, if `check_member_files` finds nothing wrong with it.
+
     Args:
         plan: how they are served without.
         policy: flags of `isthmus ic-db guard` that say what zones may do.
@@ -32,7 +35,8 @@ def with_guard(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
             remedy="give --tls-dir too, and each zone a certificate of its own (`isthmus pki issue"
             " zone`)",
         )
-    nb, sb = (replace(server, guarded=True) for server in plan.servers)
+    members_ca = None if plan.membership is None else plan.nb.tls.members_ca
+    nb, sb = (replace(server, guarded=True, members_ca=members_ca) for server in plan.servers)
     return replace(plan, nb=nb, sb=sb, guard=_program(plan, plan.nb.tls.certificate.parent, policy))
 
 

@@ -8,7 +8,7 @@ be taken over as it is.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from isthmus.icdb.members import Membership, bracketed
 from isthmus.icdb.transit import TransitSwitchSpec
@@ -82,6 +82,7 @@ class Server:
         tls: what it shows clients and members, who must show the same; None for plain TCP.
         from_clear_text: whether members that still talk in clear text are to talk by TLS.
         guarded: whether the guard listens for clients instead.
+        members_ca: whom it believes in place of `tls.ca_cert`, if only members connect to it.
     """
 
     database: Database
@@ -93,6 +94,7 @@ class Server:
     tls: TlsFiles | None = None
     from_clear_text: bool = False
     guarded: bool = False
+    members_ca: Path | None = None
 
     @property
     def name(self) -> str:
@@ -176,13 +178,19 @@ class Server:
             "ovsdb-server",
             f"--remote=punix:{self.socket}",
             *(() if self.guarded else (clients,)),
-            *(self.tls.options if self.tls is not None else ()),
+            *self._tls_options,
             f"--unixctl={self.control_socket}",
             f"--pidfile={self.pid_file}",
             f"--log-file={self.log_file}",
             "-vconsole:off",
             *map(str, databases),
         )
+
+    @property
+    def _tls_options(self) -> tuple[str, ...]:
+        if self.tls is None:
+            return ()
+        return replace(self.tls, ca_cert=self.members_ca or self.tls.ca_cert).options
 
     def _run_file(self, suffix: str) -> PurePath:
         return self.files.run_dir / f"ovn_ic_{self.short}_db.{suffix}"

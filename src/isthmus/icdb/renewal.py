@@ -10,10 +10,11 @@ import datetime
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from isthmus.icdb.tending import GRACE, Reasons
 from isthmus.model.problems import Problem
-from isthmus.pki.files import TlsFiles, check_files, expiring
+from isthmus.pki.files import TlsFiles, check_files, check_member_files, expiring
 
 
 class Renewal:
@@ -21,12 +22,14 @@ class Renewal:
 
     Args:
         files: what servers were started with; what is wrong with them has been told.
+        apart: whether members believe a CA of their own, which servers read again by themselves.
         every: seconds between looks at files that do not change: time passes for them, too.
     """
 
-    def __init__(self, files: TlsFiles, every: float = 3600.0) -> None:
+    def __init__(self, files: TlsFiles, every: float = 3600.0, *, apart: bool = False) -> None:
         self._files = files
-        self._seen = self._stamp()
+        self._apart = apart
+        self._seen, self._trusted = self._stamp(), self._trust()
         self._reasons = Reasons(files.object)
         self._every = every
         self._due = time.monotonic() + every
@@ -42,10 +45,12 @@ class Renewal:
         """
         stamp = self._stamp()
         changed = stamp not in {self._seen, None}
-        if not changed and time.monotonic() < self._due:
+        trusted, self._trusted = self._trusted, self._trust()
+        if not changed and trusted == self._trusted and time.monotonic() < self._due:
             return False
         faults = check_files(self._files, _now(), serves=True)
-        self._tell((*faults, *expiring(self._files, _now())))
+        apart = () if faults else self._apart_faults()
+        self._tell((*faults, *apart, *expiring(self._files, _now())))
         if not changed or faults:
             return False
         self._seen = stamp
@@ -60,11 +65,22 @@ class Renewal:
         self._reasons.update(problems, now)
         self._due = now + (GRACE if problems else self._every)
 
+    def _apart_faults(self) -> tuple[Problem, ...]:
+        return check_member_files(self._files, _now()) if self._apart else ()
+
     def _stamp(self) -> int | None:
-        try:
-            return self._files.certificate.stat().st_mtime_ns
-        except OSError:
-            return None
+        return _changed(self._files.certificate)
+
+    def _trust(self) -> int | None:
+        return _changed(self._files.members_ca) if self._apart else None
+
+
+def _changed(path: Path) -> int | None:
+    """When a file was last changed; None if it cannot be seen."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _now() -> datetime.datetime:

@@ -122,7 +122,8 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         self._plan = plan
         self._signals = signals
         self._keep_open = keep_open
-        self._renewal = Renewal(plan.nb.tls) if plan.nb.tls is not None else None
+        tls, apart = plan.nb.tls, plan.nb.members_ca is not None
+        self._renewal = None if tls is None else Renewal(tls, apart=apart)
         after = plan.forget_after
         self._forgetter = None if after is None else Forgetter(plan, after)
         self._slots = tuple(

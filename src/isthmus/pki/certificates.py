@@ -23,6 +23,12 @@ LEAF_DAYS = 365
 
 ORGANIZATION = "isthmus"
 
+AUTHORITY_UNIT = "authority"
+"""The unit of an authority that signs zones and operators, and members too if there is no other."""
+
+MEMBERS_UNIT = "authority of members"
+"""The unit of one that signs members alone."""
+
 LONGEST_NAME = 64
 """Characters in a common name (RFC 5280, `ub-common-name`)."""
 
@@ -73,19 +79,25 @@ class Wish:
     addresses: tuple[str, ...] = ()
 
 
-def new_authority(name: str, now: datetime.datetime, days: int = AUTHORITY_DAYS) -> KeyPair:
+def new_authority(
+    name: str,
+    now: datetime.datetime,
+    days: int = AUTHORITY_DAYS,
+    unit: str = AUTHORITY_UNIT,
+) -> KeyPair:
     """A self-signed authority with a key on P-256.
 
     Args:
         name: its common name.
         now: with a time zone.
         days: how long it is good.
+        unit: whom it signs.
 
     Raises:
         UnusableError: the name does not fit.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = _subject(name, "authority")
+    subject = _subject(name, unit)
     builder = (
         _builder(key.public_key(), subject, now, now + datetime.timedelta(days=days))
         .issuer_name(subject)

@@ -16,9 +16,7 @@ from pathlib import Path
 from isthmus.model.problems import Problem
 from isthmus.pki.certificates import KeyPair
 from isthmus.pki.looks import Material, faults, warnings
-
-AUTHORITY_CERTIFICATE = "ca.crt"
-AUTHORITY_KEY = "ca.key"
+from isthmus.pki.members_ca import KEY, REMEDY, members_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,11 @@ class TlsFiles:
             if (directory / certificate).exists():
                 return cls(directory / key, directory / certificate, directory / ca_cert)
         return cls(*(directory / name for name in LAYOUTS[0]))
+
+    @property
+    def members_ca(self) -> Path:
+        """The authority that signs members of a cluster and nobody else; it may be missing."""
+        return self.ca_cert.with_name("members-ca.crt")
 
     @property
     def object(self) -> str:
@@ -95,27 +98,30 @@ def check_files(
     return (material,) if isinstance(material, Problem) else faults(material, now, serves=serves)
 
 
+def check_member_files(files: TlsFiles, now: datetime.datetime) -> tuple[Problem, ...]:
+    """Why these files do not serve a member of a guarded cluster; see `members_faults`."""
+    material = read_material(files)
+    if isinstance(material, Problem):
+        return (material,)
+    found = faults(material, now, serves=True)
+    if found:
+        return found
+    path = files.members_ca
+    try:
+        pem = path.read_bytes()
+    except OSError as error:
+        message = (
+            f"cannot be read: {error.strerror}; without, a zone could join the cluster past the"
+            " guard, and write any row"
+        )
+        return (Problem(files.object, KEY, str(path), message, REMEDY),)
+    return members_faults(material, str(path), pem, now)
+
+
 def expiring(files: TlsFiles, now: datetime.datetime) -> tuple[Problem, ...]:
     """What will be wrong with good files within 30 days; see `looks.warnings`."""
     material = read_material(files)
     return () if isinstance(material, Problem) else warnings(material, now)
-
-
-def authority_in(directory: Path) -> KeyPair:
-    """The authority that `isthmus pki init` made in a directory.
-
-    Raises:
-        OSError: one of its files cannot be read.
-    """
-    key = (directory / AUTHORITY_KEY).read_bytes()
-    return KeyPair(key, (directory / AUTHORITY_CERTIFICATE).read_bytes())
-
-
-def write_authority(directory: Path, authority: KeyPair) -> None:
-    """Put an authority into a directory, which is made if need be."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(directory / AUTHORITY_CERTIFICATE, authority.certificate)
-    write_file(directory / AUTHORITY_KEY, authority.key, secret=True)
 
 
 def write_pair(files: TlsFiles, pair: KeyPair) -> None:

@@ -129,9 +129,11 @@ def faults(
     found = [
         *_validity(material, "certificate", material.certificate, look(own[0]), now),
         *_key_faults(material, own[0]),
-        *_trust_faults(material, own, authorities, now),
-        *(_purpose_faults(material, look(own[0])) if serves else ()),
     ]
+    if serves:
+        # A client's certificate may be of a CA that servers believe, and clients need not.
+        found += _trust_faults(material, own, authorities, now)
+        found += _purpose_faults(material, look(own[0]))
     return tuple(found)
 
 
@@ -184,8 +186,8 @@ def _trust_faults(
     authorities: list[x509.Certificate],
     now: datetime.datetime,
 ) -> list[Problem]:
-    """Whether one of our authorities signed our certificate, as peers with the same CA will ask."""
-    signers = [a for a in authorities if _signed(own[-1], a)]
+    """Whether one of our authorities signed our certificate, as fellow members will ask."""
+    signers = [a for a in authorities if is_signed_by(own[-1], a)]
     if not signers:
         issuer = own[-1].issuer.rfc4514_string()
         message = f"did not sign the certificate {material.certificate}, which {issuer} did"
@@ -207,7 +209,8 @@ def _purpose_faults(material: Material, seen: Look) -> list[Problem]:
     return [Problem(material.object, "certificate", material.certificate, message, remedy)]
 
 
-def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether the one signed the other."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):

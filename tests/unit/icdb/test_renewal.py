@@ -8,7 +8,8 @@ import pytest
 
 from isthmus.icdb import tending
 from isthmus.icdb.renewal import Renewal
-from isthmus.pki.certificates import KeyPair, Kind, Wish, new_authority
+from isthmus.pki.certificates import MEMBERS_UNIT, KeyPair, Kind, Wish, bundle, new_authority
+from isthmus.pki.files import write_file
 from support.certificates import NOW, install
 
 MEMBER = Wish(Kind.MEMBER, "ic1", ("127.0.0.1",))
@@ -54,3 +55,23 @@ def test_what_is_wrong_is_told_once(
     assert renewal.look()
     assert not renewal.look()
     assert caplog.text.count("of ic1 expires on") == 1
+
+
+def test_another_ca_of_members_is_looked_at(
+    tmp_path: Path, authority: KeyPair, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Servers read it again by themselves: what is wrong with it is told at once, and once."""
+    caplog.set_level(logging.WARNING)
+    members = new_authority("members", LONG_AGO, unit=MEMBERS_UNIT)
+    both = KeyPair(b"", bundle([members.certificate, authority.certificate]))
+    files = install(tmp_path, members, MEMBER, trusted=both)
+    write_file(files.members_ca, members.certificate)
+    renewal = Renewal(files, apart=True)
+    assert not renewal.look()
+    assert not caplog.text
+    write_file(files.members_ca, both.certificate)
+    for _ in range(3):
+        assert not renewal.look()
+    assert caplog.text.count("signs zones too") == 1
+    install(tmp_path, members, MEMBER, trusted=both)
+    assert renewal.look(), "a member whose certificate ended would be cut off"

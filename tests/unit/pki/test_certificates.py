@@ -123,9 +123,10 @@ def test_faults_are_named(authority: KeyPair, other: KeyPair) -> None:
     [late] = faults(good, NOW + 366 * DAY)
     assert "expired on 2027-11-23" in late.message
     assert "renew" in late.remedy
-    [stranger] = faults(material(pair, other), NOW)
+    [stranger] = faults(material(pair, other), NOW, serves=True)
     assert "did not sign" in stranger.message
     assert stranger.value == "ca.crt"
+    assert not faults(material(pair, other), NOW), "a client need not believe its own CA"
     [key] = faults(replace(good, key_pem=other.key), NOW)
     assert (key.key, key.value) == ("private key", "tls.key")
     for broken in (

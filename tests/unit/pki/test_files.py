@@ -33,13 +33,16 @@ def test_from_nothing_to_a_member(tmp_path: Path) -> None:
     """Three commands make what a member needs; keys are their owner's alone; show agrees."""
     assert pki(tmp_path, "init").returncode == 0
     assert pki(tmp_path, "issue", "member", "one", "--address=192.0.2.1,ic.example").returncode == 0
-    assert mode(tmp_path / "ca/ca.key") == mode(tmp_path / "one/tls.key") == 0o600
-    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == ["ca.crt", "tls.crt", "tls.key"]
+    keys = ("ca/ca.key", "ca/members.key", "one/tls.key")
+    assert {mode(tmp_path / key) for key in keys} == {0o600}
+    made = ["ca.crt", "members-ca.crt", "tls.crt", "tls.key"]
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == made
     shown = pki(tmp_path, "show", "one", "-o", "json")
     assert shown.returncode == 0
-    leaf, ca = json.loads(shown.stdout)["certificates"]
+    leaf, *authorities = json.loads(shown.stdout)["certificates"]
     assert (leaf["kind"], leaf["name"], leaf["days_left"]) == ("member", "one", 364)
-    assert ca["authority"]
+    assert len(authorities) == 3
+    assert all(ca["authority"] for ca in authorities)
 
 
 @pytest.fixture
@@ -93,13 +96,15 @@ def test_nothing_is_replaced_without_yes(tmp_path: Path) -> None:
     """All that would overwrite a file is refused, naming it, and leaves everything as it was."""
     pki(tmp_path, "init")
     pki(tmp_path, "issue", "zone", "az1")
-    files = [tmp_path / "ca/ca.key", tmp_path / "az1/tls.key", tmp_path / "az1/ca.crt"]
+    names = ("ca/ca.key", "ca/members.key", "az1/tls.key", "az1/ca.crt")
+    files = [tmp_path / name for name in names]
     before = [file.read_bytes() for file in files]
     commands = (
         ["init"],
         ["issue", "zone", "az1"],
         ["renew", "az1"],
         ["bundle", "ca/ca.crt", "--out=az1/ca.crt"],
+        ["bundle", "ca", "--out=az1"],
     )
     for command in commands:
         done = pki(tmp_path, *command)
@@ -108,17 +113,88 @@ def test_nothing_is_replaced_without_yes(tmp_path: Path) -> None:
     assert [file.read_bytes() for file in files] == before
 
 
-def test_changing_the_authority_needs_the_bundle_first(tmp_path: Path) -> None:
-    """A renewal that peers would refuse is refused; with the bundle in place, it is made."""
-    for command in (["init"], ["issue", "zone", "az1"], ["init", "new", "--name=new"]):
+def names_in(file: Path) -> list[str]:
+    """Whom a file has one believe."""
+    return [seen.common_name for seen in looks(file.read_bytes())]
+
+
+def issuer(directory: Path) -> str:
+    """Who signed somebody's certificate."""
+    return looks((directory / "tls.crt").read_bytes())[0].issuer.partition(",")[0]
+
+
+def test_members_have_an_authority_of_their_own(tmp_path: Path) -> None:
+    """It signs nobody else, zones believe it alone, and so do members between each other."""
+    assert pki(tmp_path, "init", "--name=x").returncode == 0
+    assert pki(tmp_path, "issue", "member", "one", "--address=192.0.2.1").returncode == 0
+    for kind, name in (("zone", "az1"), ("operator", "boss")):
+        assert pki(tmp_path, "issue", kind, name).returncode == 0
+        assert issuer(tmp_path / name) == "CN=x"
+        assert names_in(tmp_path / name / "ca.crt") == ["x members"]
+        assert not (tmp_path / name / "members-ca.crt").exists()
+    assert issuer(tmp_path / "one") == "CN=x members"
+    assert names_in(tmp_path / "one/ca.crt") == ["x members", "x"]
+    assert names_in(tmp_path / "one/members-ca.crt") == ["x members"]
+    for name in ("one", "az1"):
+        assert pki(tmp_path, "renew", name, "--yes").returncode == 0
+    assert (issuer(tmp_path / "one"), issuer(tmp_path / "az1")) == ("CN=x members", "CN=x")
+    shown = pki(tmp_path, "show", "one", "az1", "boss", "ca")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "ca: authority x members" in shown.stdout
+
+
+@pytest.mark.parametrize("before", ["two", "one"])
+def test_changing_the_authorities_needs_the_bundle_first(tmp_path: Path, before: str) -> None:
+    """A renewal that peers would refuse is refused; with the bundle in place, it is made: from
+    two authorities to two others, and from one for all, as `init` made it once."""
+    assert pki(tmp_path, "init", "--name=old").returncode == 0
+    if before == "one":
+        for file in ("members.crt", "members.key"):
+            (tmp_path / "ca" / file).unlink()
+    member = ["issue", "member", "one", "--address=192.0.2.1"]
+    for command in (member, ["issue", "zone", "az1"], ["init", "new", "--name=new"]):
         assert pki(tmp_path, *command).returncode == 0
-    renewal = ["renew", "az1", "--ca=new", "--yes"]
-    assert "pki bundle az1/ca.crt new/ca.crt" in pki(tmp_path, *renewal).stderr
-    bundling = ["bundle", "az1/ca.crt", "new/ca.crt", "--out=az1/ca.crt", "--yes"]
-    assert pki(tmp_path, *bundling).returncode == 0
-    assert pki(tmp_path, *renewal).returncode == 0
-    assert pki(tmp_path, "show", "az1").returncode == 0
-    assert "nothing was changed" in pki(tmp_path, *renewal, "--before=300").stdout
+    assert (tmp_path / "one/members-ca.crt").exists() == (before == "two")
+    for name in ("one", "az1"):
+        assert pki(tmp_path, "renew", name, "--yes").returncode == 0, "the old ones go on"
+        renewal = ["renew", name, "--ca=new", "--yes"]
+        assert f"pki bundle {name} new --out {name}" in pki(tmp_path, *renewal).stderr
+        assert pki(tmp_path, "bundle", name, "new", f"--out={name}", "--yes").returncode == 0
+        assert pki(tmp_path, "show", name).returncode == (before == "one" and name == "one")
+        assert pki(tmp_path, *renewal).returncode == 0
+        assert pki(tmp_path, "show", name).returncode == 0
+        assert "nothing was changed" in pki(tmp_path, *renewal, "--before=300").stdout
+    old = ["old members"] if before == "two" else []
+    assert names_in(tmp_path / "one/members-ca.crt") == [*old, "new members"]
+    assert names_in(tmp_path / "az1/ca.crt") == [*(old or ["old"]), "new members"]
+    for name in ("one", "az1"):
+        assert pki(tmp_path, "bundle", "new", f"--out={name}", "--yes").returncode == 0
+    assert names_in(tmp_path / "one/ca.crt") == ["new members", "new"]
+    assert names_in(tmp_path / "one/members-ca.crt") == names_in(tmp_path / "az1/ca.crt")
+    assert names_in(tmp_path / "az1/ca.crt") == ["new members"]
+
+
+def test_a_renewal_looks_at_what_members_believe(tmp_path: Path) -> None:
+    """With the new authorities in ca.crt alone, other members would refuse the certificate."""
+    member = ["issue", "member", "one", "--address=192.0.2.1"]
+    for command in (["init"], member, ["init", "new", "--name=new"]):
+        assert pki(tmp_path, *command).returncode == 0
+    sources = ["one/ca.crt", "new/ca.crt", "new/members.crt"]
+    assert pki(tmp_path, "bundle", *sources, "--out=one/ca.crt", "--yes").returncode == 0
+    refused = pki(tmp_path, "renew", "one", "--ca=new", "--yes")
+    assert refused.returncode == 1
+    assert "one/members-ca.crt" in refused.stderr
+
+
+def test_a_bundle_for_somebody_takes_whole_directories(tmp_path: Path) -> None:
+    """A single certificate does not tell whom it signs; what is no directory of `pki` is named."""
+    (tmp_path / "empty").mkdir()
+    for command in (["init"], ["issue", "zone", "az1"]):
+        assert pki(tmp_path, *command).returncode == 0
+    for source, out in (("ca/ca.crt", "az1"), ("ca", "empty"), ("empty", "az1")):
+        refused = pki(tmp_path, "bundle", source, f"--out={out}", "--yes")
+        assert refused.returncode == 1
+        assert "cannot be read" in refused.stderr
 
 
 def test_show_judges(tmp_path: Path) -> None:
