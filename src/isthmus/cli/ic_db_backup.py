@@ -33,7 +33,7 @@ from isthmus.icdb import maintenance
 from isthmus.icdb.checks import Checked
 from isthmus.icdb.checks import check as check_file
 from isthmus.icdb.client_tool import ClientTool
-from isthmus.icdb.cluster_status import Place
+from isthmus.icdb.place import Place
 from isthmus.icdb.plan import NB_PORT, SB_PORT
 
 

@@ -22,10 +22,11 @@ from isthmus.cli.surroundings import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.cli.tls import tls_in, tls_of
 from isthmus.icdb import maintenance
 from isthmus.icdb.client_tool import ClientTool, Credentials
-from isthmus.icdb.cluster_status import DatabaseStatus, Member, Place, database_status
+from isthmus.icdb.cluster_status import DatabaseStatus, Member, database_status
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.guard_status import GuardStatus, guard_status
 from isthmus.icdb.members import bracketed, normal_host
+from isthmus.icdb.place import Place
 from isthmus.icdb.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT, default_dirs
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.tls import Tls

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.icdb.client_tool import ClientTool, ToolError, tool
-from isthmus.icdb.cluster_status import Place, database_status, schema_in_use, server_row
+from isthmus.icdb.cluster_status import database_status, schema_in_use, server_row
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.maintenance import older
+from isthmus.icdb.place import Place
 from isthmus.model.problems import Problem
 from isthmus.model.rows import AvailabilityZone, Database, Row, TransitSwitch
 

@@ -15,9 +15,10 @@ from tempfile import TemporaryDirectory
 
 from isthmus.icdb.client_tool import ToolError, tool
 from isthmus.icdb.cluster_files import was_never_admitted
-from isthmus.icdb.cluster_status import STANDALONE, Place
+from isthmus.icdb.cluster_status import STANDALONE
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.maintenance import older
+from isthmus.icdb.place import Place
 from isthmus.icdb.plan import Files, Server
 from isthmus.icdb.storage import judge_damage
 from isthmus.model.problems import Problem

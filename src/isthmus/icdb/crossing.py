@@ -21,10 +21,10 @@ from isthmus.icdb.cluster_files import (
     set_aside,
     stand_alone,
 )
-from isthmus.icdb.cluster_status import Place
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.founding import Answer, Has
 from isthmus.icdb.members import Membership
+from isthmus.icdb.place import Place
 from isthmus.icdb.plan import Server
 from isthmus.icdb.raft_text import RaftStatus
 from isthmus.icdb.rpc import RpcError

@@ -11,14 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.icdb.client_tool import ClientTool, ToolError, tool
-from isthmus.icdb.cluster_status import (
-    Place,
-    client_remotes,
-    host_of,
-    refused,
-    schema_in_use,
-)
+from isthmus.icdb.cluster_status import client_remotes, host_of, schema_in_use
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.place import Place, refused
 from isthmus.icdb.raft_text import RaftServer, RaftStatus
 from isthmus.icdb.reach import listens, responds
 from isthmus.model.problems import Problem

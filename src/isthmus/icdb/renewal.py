@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from isthmus.icdb.tending import GRACE, Reasons
+from isthmus.icdb.reasons import GRACE, Reasons
 from isthmus.model.problems import Problem
 from isthmus.pki.files import TlsFiles, check_files, check_member_files, expiring
 

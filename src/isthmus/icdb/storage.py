@@ -1,10 +1,9 @@
-"""Directories, locks and database files: all that must be right before a server is started.
+"""Directories, ports and database files: all that must be right before a server is started.
 
 Called by `supervisor`. Raises `IcDbError` with what to do; leaves no half-made file.
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -13,9 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePath
 
 from isthmus.icdb.errors import IcDbError
@@ -29,83 +26,7 @@ PACKAGE = "ovn-ic-db"
 SPACE = 8 * 1024 * 1024
 """Bytes that should be free on a database's disk: room for a new log beside the old."""
 
-LEFTOVER_LIMIT = 2.0
-"""Seconds for the servers of a killed supervisor to be gone; the kernel kills them with it."""
-
-_POLL = 0.02
-
 _log = logging.getLogger(__name__)
-
-
-class DirectoryLock(AbstractContextManager["DirectoryLock"]):
-    """Keeps two supervisors from using one directory.
-
-    The servers inherit the descriptor, so the lock is free only when the last of them is gone.
-
-    Args:
-        directory: to lock; made if it does not exist.
-        flag: the option that named it, for messages.
-        use: "data" or "run"; both may lock the same directory.
-    """
-
-    def __init__(self, directory: PurePath, flag: str, use: str) -> None:
-        self._directory = Path(directory)
-        self._flag = flag
-        self._file = self._directory / f".isthmus-ic-db.{use}.lock"
-
-    def __enter__(self) -> "DirectoryLock":
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o640)
-        except OSError as error:
-            raise IcDbError(self._unusable(error)) from error
-        try:
-            self._take()
-        except IcDbError:
-            os.close(self._descriptor)
-            raise
-        with suppress(OSError):  # For messages alone; the disk may be full.
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-    def fileno(self) -> int:
-        """The descriptor that holds the lock."""
-        return self._descriptor
-
-    def _take(self) -> None:
-        deadline = time.monotonic() + LEFTOVER_LIMIT
-        while not self._try():
-            if time.monotonic() > deadline:
-                raise IcDbError(self._held(os.pread(self._descriptor, 20, 0).decode()))
-            time.sleep(_POLL)  # a lock has nothing to wait for with a time limit
-
-    def _try(self) -> bool:
-        with suppress(BlockingIOError):
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        return False
-
-    def _unusable(self, error: OSError) -> Problem:
-        return Problem(
-            object="IC databases",
-            key=self._flag,
-            value=str(self._directory),
-            message=f"cannot be written to: {error.strerror}",
-            remedy="give a directory that this user may write to",
-        )
-
-    def _held(self, holder: str) -> Problem:
-        return Problem(
-            object="IC databases",
-            key=self._flag,
-            value=str(self._directory),
-            message=f"is in use by another `isthmus ic-db run` (process {holder or 'unknown'})",
-            remedy="stop that one first, or give another directory",
-        )
 
 
 def make_log_dir(files: Files) -> None:

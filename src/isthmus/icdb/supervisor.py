@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from isthmus.icdb.cluster_files import prepare_member
+from isthmus.icdb.directory_lock import DirectoryLock
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.forgetter import Forgetter
 from isthmus.icdb.plan import Plan, Program, Server, plan_problems
 from isthmus.icdb.process import Child, Slot, StopSignals, stop, wait
+from isthmus.icdb.reasons import Reasons
 from isthmus.icdb.renewal import Renewal
 from isthmus.icdb.rpc import Client, RpcError
 from isthmus.icdb.storage import (
-    DirectoryLock,
     check_logs,
     check_port,
     check_programs,
@@ -27,7 +28,7 @@ from isthmus.icdb.storage import (
     make_log_dir,
     prepare_database,
 )
-from isthmus.icdb.tending import Reasons, Tender, nearly_full, server_context
+from isthmus.icdb.tending import Tender, nearly_full, server_context
 from isthmus.icdb.transit import TransitSwitchSpec, decide
 from isthmus.icdb.transit_live import in_the_way
 from isthmus.model.problems import Problem

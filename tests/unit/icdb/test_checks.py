@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.icdb.checks import check, whole
-from isthmus.icdb.cluster_status import Place
+from isthmus.icdb.place import Place
 
 RECORDS = b'OVSDB CLUSTER 11 0123\n{"term":1}\nOVSDB CLUSTER 11 4567\n{"term":2}\n'
 

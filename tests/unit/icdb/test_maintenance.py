@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.icdb.cluster_status import Place
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.maintenance import Removal, majority_lost, settled_member
+from isthmus.icdb.place import Place
 from isthmus.icdb.raft_text import RaftServer, RaftStatus, parse_raft_status
 
 PLACE = Place("nb", 6645, Path("/data"), Path("/run"), Path("/schemas"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.icdb import tending
+from isthmus.icdb import reasons
 from isthmus.icdb.renewal import Renewal
 from isthmus.pki.certificates import MEMBERS_UNIT, KeyPair, Kind, Wish, bundle, new_authority
 from isthmus.pki.files import write_file
@@ -19,7 +19,7 @@ LONG_AGO = NOW - datetime.timedelta(days=50)
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch) -> KeyPair:
     """An authority; what lasts for no time at all is told."""
-    monkeypatch.setattr(tending, "GRACE", 0.0)
+    monkeypatch.setattr(reasons, "GRACE", 0.0)
     return new_authority("test", LONG_AGO)
 
 

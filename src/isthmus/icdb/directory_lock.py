@@ -1,0 +1,89 @@
+"""A lock on a directory that lasts as long as anything that was started under it.
+
+Called by `supervisor`.
+"""
+
+import fcntl
+import os
+import time
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path, PurePath
+
+from isthmus.icdb.errors import IcDbError
+from isthmus.model.problems import Problem
+
+LEFTOVER_LIMIT = 2.0
+"""Seconds for the servers of a killed supervisor to be gone; the kernel kills them with it."""
+
+_POLL = 0.02
+
+
+class DirectoryLock(AbstractContextManager["DirectoryLock"]):
+    """Keeps two supervisors from using one directory.
+
+    The servers inherit the descriptor, so the lock is free only when the last of them is gone.
+
+    Args:
+        directory: to lock; made if it does not exist.
+        flag: the option that named it, for messages.
+        use: "data" or "run"; both may lock the same directory.
+    """
+
+    def __init__(self, directory: PurePath, flag: str, use: str) -> None:
+        self._directory = Path(directory)
+        self._flag = flag
+        self._file = self._directory / f".isthmus-ic-db.{use}.lock"
+
+    def __enter__(self) -> "DirectoryLock":
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o640)
+        except OSError as error:
+            raise IcDbError(self._unusable(error)) from error
+        try:
+            self._take()
+        except IcDbError:
+            os.close(self._descriptor)
+            raise
+        with suppress(OSError):  # For messages alone; the disk may be full.
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def fileno(self) -> int:
+        """The descriptor that holds the lock."""
+        return self._descriptor
+
+    def _take(self) -> None:
+        deadline = time.monotonic() + LEFTOVER_LIMIT
+        while not self._try():
+            if time.monotonic() > deadline:
+                raise IcDbError(self._held(os.pread(self._descriptor, 20, 0).decode()))
+            time.sleep(_POLL)  # a lock has nothing to wait for with a time limit
+
+    def _try(self) -> bool:
+        with suppress(BlockingIOError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    def _unusable(self, error: OSError) -> Problem:
+        return Problem(
+            object="IC databases",
+            key=self._flag,
+            value=str(self._directory),
+            message=f"cannot be written to: {error.strerror}",
+            remedy="give a directory that this user may write to",
+        )
+
+    def _held(self, holder: str) -> Problem:
+        return Problem(
+            object="IC databases",
+            key=self._flag,
+            value=str(self._directory),
+            message=f"is in use by another `isthmus ic-db run` (process {holder or 'unknown'})",
+            remedy="stop that one first, or give another directory",
+        )
