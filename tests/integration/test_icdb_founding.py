@@ -343,7 +343,9 @@ def test_one_that_has_not_been_admitted_keeps_its_id(three: Members) -> None:
     for listed in (HOSTS, HOSTS, HOSTS[:2]):
         member.listed = listed
         member.start()
-        wait_until((member.run_dir / "ovn_ic_nb_db.sock").exists, "it runs", LIMIT)
+        socket_file = member.run_dir / "ovn_ic_nb_db.sock"
+        # The server answers a moment before it tells of its database.
+        wait_until(lambda: socket_file.exists() and member.row("nb"), "it serves", LIMIT)  # noqa: B023
         ids.append(member.row("nb")["sid"])
         member.stop()
     assert ids[0] == ids[1] != ids[2]
