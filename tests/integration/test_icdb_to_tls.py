@@ -113,6 +113,30 @@ def test_members_go_over_one_after_the_other(
             assert list(member.data.glob(f"before-tls-{short}-*.tar.gz"))
 
 
+def test_one_that_ended_in_the_moment_of_leaving_goes_over(
+    three: Members, authority: KeyPair
+) -> None:
+    """The cluster has let it go, and its file does not say so: it joins anew all the same."""
+    leaver, other = three.all[1], three.all[0]
+    other.add_switch("kept")
+    # What it leaves: the backup, and a file without a word of its leave.
+    for short in DATABASES:
+        (leaver.data / f"before-tls-{short}-20261127T112438Z.tar.gz").touch()
+    leaver.kill()
+    dirs = [f"--data-dir={other.data}", f"--run-dir={other.run_dir}"]
+    ports = [f"--{short}-port={other.ports[short]}" for short in DATABASES]
+    kick = [str(ISTHMUS), "ic-db", "kick", leaver.address, *dirs, *ports]
+    subprocess.run(kick, check=True, capture_output=True)
+    three.stop()
+    for member in three.all:
+        member.start(*tls_flags(member, authority))
+    for member in three.all:
+        for short in DATABASES:
+            wait_until(partial(all_by_tls, member, short), "all by TLS", LIMIT)
+    three.complete()
+    assert all("kept" in member.switches() for member in three.all)
+
+
 def test_a_restart_half_way_does_no_harm(three: Members, authority: KeyPair) -> None:
     """Members that are killed while they go over are in the cluster in the end, with all rows."""
     three.all[0].add_switch("kept")

@@ -17,6 +17,7 @@ from isthmus.icdb.cluster_files import (
     CLEAR_TEXT,
     found,
     has_left,
+    in_clear_text,
     join,
     set_aside,
     stand_alone,
@@ -32,6 +33,10 @@ from isthmus.icdb.to_tls import in_the_way, is_clear
 from isthmus.model.problems import Problem
 
 _log = logging.getLogger(__name__)
+
+
+LEFT_BEHIND = 5.0
+"""Seconds for which the others have to be together without a server that may have left them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,32 @@ class Crossing:
         self._control = control
         self._cid = ""
         self._leaving = False
+        self._apart_since: float | None = None
 
     def has_left(self, answer: Answer) -> bool:
         """Whether the server is out of the cluster, by what it says of its database."""
         gone = self._leaving and answer.has in {Has.OTHER, Has.SILENT}
         return gone and has_left(self._server)
+
+    def was_left_behind(self, cid: str, others: Mapping[str, Answer], now: float) -> bool:
+        """Whether the cluster has let the server go, and its file does not say so.
+
+        It was ended in the moment of leaving. Its backup was made before that, and what its file
+        holds, the others hold, too.
+
+        Args:
+            cid: the cluster that it is not in contact with.
+            others: what the other members say of themselves.
+            now: seconds.
+        """
+        together = any(answer.cid == cid and answer.connected for answer in others.values())
+        server = self._server
+        if not together or not self._backups() or not in_clear_text(server):
+            self._apart_since = None
+            return False
+        self._apart_since = now if self._apart_since is None else self._apart_since
+        self._cid = cid
+        return now - self._apart_since >= LEFT_BEHIND
 
     def step(
         self, raft: RaftStatus, ask_others: Callable[[], Mapping[str, Answer]]
@@ -116,6 +142,14 @@ class Crossing:
         join(self._server, self._membership, self._cid or None, self._membership.others)
         return False
 
+    @property
+    def _backup(self) -> str:
+        """How the names of its backups begin."""
+        return f"before-tls-{self._server.short}"
+
+    def _backups(self) -> list[Path]:
+        return list(Path(self._server.files.data_dir).glob(f"{self._backup}-*.tar.gz"))
+
     def _back_up(self) -> None:
         server, tls = self._server, self._server.tls
         files = server.files
@@ -128,6 +162,6 @@ class Crossing:
         now = time.gmtime()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
         taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
-        file = Path(files.data_dir) / f"before-tls-{server.short}-{stamp}.tar.gz"
+        file = Path(files.data_dir) / f"{self._backup}-{stamp}.tar.gz"
         backup.take([place], ClientTool(credentials=credentials), file, taken, replace=True)
         _log.info("%s: backed up into %s", server.database, file)

@@ -16,7 +16,7 @@ from typing import Any
 
 from isthmus.icdb.peers import SELECT
 from isthmus.icdb.transit import TransitSwitchSpec
-from isthmus.model.rows import RowId, TransitSwitch
+from isthmus.model.rows import AvailabilityZone, Database, IcRoute, RowId, TransitSwitch
 
 TIMEOUT = 5.0
 """Seconds to wait for a server on this machine before giving up on a request."""
@@ -114,6 +114,29 @@ class Client:
             for row in result["rows"]
         ]
 
+    def zones_and_routes(self) -> list[AvailabilityZone | IcRoute]:
+        """All rows of IC-SB's `Availability_Zone` and `Route`, as far as they say who is where."""
+        columns = ["_uuid", "name"]
+        zones = {"op": "select", "table": AvailabilityZone.TABLE, "where": [], "columns": columns}
+        columns = ["_uuid", "transit_switch", "availability_zone", "ip_prefix"]
+        routes = {"op": "select", "table": IcRoute.TABLE, "where": [], "columns": columns}
+        names, prefixes = self._transact([zones, routes], AvailabilityZone.DATABASE)
+        return [
+            *(
+                AvailabilityZone(uuid=RowId(row["_uuid"][1]), name=row["name"])
+                for row in names["rows"]
+            ),
+            *(
+                IcRoute(
+                    uuid=RowId(row["_uuid"][1]),
+                    transit_switch=row["transit_switch"],
+                    availability_zone=RowId(row["availability_zone"][1]),
+                    ip_prefix=row["ip_prefix"],
+                )
+                for row in prefixes["rows"]
+            ),
+        ]
+
     def create_transit_switches(self, specs: Iterable[TransitSwitchSpec]) -> None:
         """Insert transit switches, all or none.
 
@@ -122,8 +145,10 @@ class Client:
         """
         self._transact([_insertion(spec) for spec in specs])
 
-    def _transact(self, operations: list[Mapping[str, Any]]) -> list[Any]:
-        results: list[Any] = self._call("transact", [TransitSwitch.DATABASE, *operations])
+    def _transact(
+        self, operations: list[Mapping[str, Any]], database: Database = TransitSwitch.DATABASE
+    ) -> list[Any]:
+        results: list[Any] = self._call("transact", [database, *operations])
         for result in results:
             # A failed operation leaves null in place of those after it; a failed commit adds one.
             if result is not None and "error" in result:

@@ -31,8 +31,9 @@ from isthmus.icdb.storage import (
 from isthmus.icdb.tending import Tender, nearly_full, server_context
 from isthmus.icdb.transit import TransitSwitchSpec, decide
 from isthmus.icdb.transit_live import in_the_way
+from isthmus.model.changes import Change
 from isthmus.model.problems import Problem
-from isthmus.ovsdb.snapshot import UnreachableError, read
+from isthmus.reconcile.view import View
 
 READY_LIMIT = 30.0
 """Seconds for a server to answer; one that reads a very large database takes a few."""
@@ -43,9 +44,6 @@ _LOOK_RARELY = 10.0
 """Seconds between looks at a cluster: until it is complete, and then; and at the disk."""
 
 _POLL = 0.02
-_READ_LIMIT = 5.0
-"""Seconds for the local servers to tell all of their rows."""
-
 _ATTEMPTS = 5
 
 _log = logging.getLogger(__name__)
@@ -343,7 +341,7 @@ def ensure_transit_switches(plan: Plan) -> tuple[Problem, ...]:
     """
     try:
         return _ensure(plan)
-    except (OSError, RpcError, UnreachableError) as error:
+    except (OSError, RpcError) as error:
         message = f"the transit switches cannot be created: {error}"
         if plan.membership is not None:
             raise NotYetError(message) from error
@@ -377,8 +375,10 @@ def _sorted_out(
     """Transit switches that can be created, and what is in the way of the others."""
     if not wanted:
         return [], []
-    remotes = {server.database: f"unix:{server.socket}" for server in plan.servers}
-    view = read(remotes, _READ_LIMIT)
+    view = View()
+    with Client.over_unix(plan.nb.socket) as nb, Client.over_unix(plan.sb.socket) as sb:
+        for row in (*nb.transit_switches(), *sb.zones_and_routes()):
+            view.apply(Change(None, row))
     problems = {spec.name: in_the_way(view, spec) for spec in wanted}
     create = [spec for spec in wanted if not problems[spec.name]]
     return create, [problem for found in problems.values() for problem in found]

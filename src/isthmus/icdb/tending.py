@@ -103,6 +103,8 @@ class Tender:
         self.ready = local.answer.has is Has.CLUSTER and local.connected
         if self._crossing.has_left(local.answer):
             return GoOver()
+        if self._was_left_behind(local):
+            return GoOver()
         if local.answer.has is Has.CLUSTER and self.holds is Holds.JOINING:
             _log.info("%s: joined cluster %s", self.server.database, local.answer.cid)
             self.holds = Holds.MEMBER
@@ -220,6 +222,13 @@ class Tender:
             answers = self._ask(missing)
             self._found_elsewhere = founding.strangers(self.server.database, cid, answers)
         return self._found_elsewhere
+
+    def _was_left_behind(self, local: _Local) -> bool:
+        apart = local.answer.has is Has.CLUSTER and not local.connected
+        if not apart or not self.server.from_clear_text:
+            return False
+        others, now = self._ask_others(), time.monotonic()
+        return self._crossing.was_left_behind(local.answer.cid, others, now)
 
     def _out_of_contact(self, cid: str) -> list[Problem]:
         answers, server = self._ask_others(), self.server
