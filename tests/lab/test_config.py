@@ -236,7 +236,11 @@ def test_transit_switch_is_added_and_removed_live(joined: Joined) -> None:
     finally:
         joined.lab.run("ic", ["ovn-ic-nbctl", "--if-exists", "ts-del", "ts1"])
     joined.wait(lambda: not joined.router_port("az1-ts1"), "the port to be gone")
-    assert handle.nbctl("lr-route-list", "ovn-cluster").count("10.17.0.0/16") == 1
+    # The engine and the controller take away what is theirs, each in a transaction of its own.
+    joined.wait(
+        lambda: handle.nbctl("lr-route-list", "ovn-cluster").count("10.17.0.0/16") == 1,
+        "its route to be gone",
+    )
     joined.wait_for_all()
 
 
