@@ -78,6 +78,9 @@ def test_leaving_beside_ovn_ic(beside: Joined) -> None:
     assert not handle.nbctl("find", "Logical_Switch", "name=ts").strip()
     options = handle.nbctl("get", "NB_Global", ".", "options")
     assert not [key for key in OPTIONS if key in options]
+    # ovn-ic, which may just have registered the zone once more, is told nothing new until then.
+    beside.wait(lambda: "isthmus-zone" not in handle.nbctl("list", "NB_Global"), "all is forgotten")
+    assert "az1" not in beside.ic_sb()
     handle.join()
     beside.wait_for_all()
 

@@ -214,9 +214,9 @@ class AuditedZone(Zone):
 
     told = Guarded()
 
-    def start(self, *, guarded: bool = False, settle: float = 0.0) -> None:
+    def start(self, *, guarded: bool = False, alone: bool = False, settle: float = 0.0) -> None:
         """Start an engine from nothing, and tell its guard what the last one was told."""
-        super().start(guarded=guarded, settle=settle)
+        super().start(guarded=guarded, alone=alone, settle=settle)
         if self.told != Guarded():
             self.exchange.guard.tell(self.told)
 

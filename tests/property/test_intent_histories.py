@@ -161,9 +161,15 @@ def _drift(site: Site, value: int) -> None:
         (LogicalRouterPolicy, {"action": "drop"}),
     ]
     kind, changes = drifts[(value + len(site.nb.committed)) % len(drifts)]
+    # Without its mark and without a way to it, nothing would tell whose a port is.
+    alone = "external_ids" in changes
+    if alone:
+        site.settle()
     rows = [row for row in site.all(kind) if row.get("name") not in SUBNET_PORTS]
     if rows and rows[0].get("type") != "remote":
         site.set(kind, RowId(rows[0]["_uuid"]), **changes)
+    if alone:
+        site.settle()
 
 
 def _undo(site: Site, value: int) -> None:

@@ -150,6 +150,12 @@ class Member:
         assert isinstance(rows, list)
         return dict(rows[0]) if rows else {}
 
+    def state(self, short: str) -> dict[str, object]:
+        """The same; empty also if its server, which may just be starting, does not answer."""
+        with suppress(subprocess.CalledProcessError):
+            return self.row(short)
+        return {}
+
     def cid(self, short: str) -> str:
         """The cluster that it is in."""
         value = self.row(short)["cid"]
@@ -157,16 +163,12 @@ class Member:
         return str(value[1])
 
     def leads(self, short: str) -> bool:
-        """Whether it leads; not if its server does not answer."""
-        with suppress(subprocess.CalledProcessError):
-            return self.row(short).get("leader") is True
-        return False
+        """Whether it leads."""
+        return self.state(short).get("leader") is True
 
     def serves(self, short: str) -> bool:
-        """Whether its server, which may just be starting, is in contact with a majority."""
-        with suppress(subprocess.CalledProcessError):
-            return self.row(short).get("connected") is True
-        return False
+        """Whether its server is in contact with a majority."""
+        return self.state(short).get("connected") is True
 
     def add_switch(self, name: str) -> None:
         """Write a row, a transit switch, to IC-NB."""
@@ -253,10 +255,20 @@ class Members:
         running = [member for member in self.all if member.running]
         wait_until(lambda: all(member.ready for member in running), "all are ready", limit)
         for short in DATABASES:
-            for member in running:
-                wait_until(partial(member.serves, short), f"{member.address} serves {short}", limit)
-            assert len({member.cid(short) for member in running}) == 1
+            cids: set[str] = set()
+            wait_until(partial(self._find_cids, short, cids), f"all serve {short}", limit)
+            assert len(cids) == 1, cids
             self.leader(short)
+
+    def _find_cids(self, short: str, found: set[str]) -> bool:
+        """Whether all that run serve a database; which clusters they are in.
+
+        One that goes over to TLS is in none for a moment, also after it has served.
+        """
+        rows = [member.state(short) for member in self.all if member.running]
+        found.clear()
+        found.update(str(row["cid"]) for row in rows if row.get("connected") is True)
+        return all(row.get("connected") is True for row in rows)
 
     def leader(self, short: str) -> Member:
         """The one that leads; waits until there is one."""

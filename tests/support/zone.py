@@ -65,10 +65,10 @@ class Zone(FakeCluster):
         self.write(Database.NB, Insert(LogicalRouter, {"name": "r"}))
         self.start()
 
-    def start(self, *, guarded: bool = False, settle: float = 0.0) -> None:
+    def start(self, *, guarded: bool = False, alone: bool = False, settle: float = 0.0) -> None:
         """Start an engine from nothing, as a restarted daemon does."""
         view = View()
-        self.exchange = exchange(view, guarded=guarded, settle=settle)
+        self.exchange = exchange(view, guarded=guarded, alone=alone, settle=settle)
         self.attach(Engine(view, self.exchange.reconcilers))
         self.feed()
         self.engine.recompute("start")

@@ -1,8 +1,11 @@
 """The interconnection engine on fake databases: two or three zones, one behaviour each."""
 
+from math import inf
+
 import pytest
 
 from isthmus.exchange.transit_switches import GLOBAL_KEYS, VXLAN_KEYS
+from isthmus.exchange.zone import LINGER
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -238,6 +241,44 @@ def test_an_emptied_name_removes_all_rows_of_the_zone(fleet: Fleet) -> None:
     assert [row["logical_port"] for row in one.all(IcPortBinding)] == ["ts-az2"]
     assert two.learned() == {}
     assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+
+
+def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) -> None:
+    """ovn-ic beside us may see our removal before it sees that the name was emptied."""
+    one, _ = fleet.zones
+    one.start(alone=True)
+    one.rename("")
+    fleet.settle()
+    assert not one.all(AvailabilityZone, name="az1")
+    registration = one.exchange.registration
+    assert registration.tick(100.0) == 100.0 + LINGER
+    again = NewRef()
+    gateway = Insert(Gateway, {"name": "az1-gw", "availability_zone": again})
+    one.write(Database.IC_SB, Insert(AvailabilityZone, {"name": "az1"}, again), gateway)
+    fleet.settle()
+    assert not one.all(AvailabilityZone, name="az1")
+    # What counts is how long they have been away this time.
+    assert registration.tick(100.0 + LINGER) == 100.0 + 2 * LINGER
+    fleet.settle()
+    assert "isthmus-zone-az1" in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+    registration.tick(100.0 + 2 * LINGER)
+    fleet.settle()
+    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+    assert registration.tick(200.0) == inf
+
+
+def test_a_zone_that_comes_back_before_its_claim_has_gone_keeps_it(fleet: Fleet) -> None:
+    """Leaving and joining again in one breath: nothing that waits takes the claim away later."""
+    one, _ = fleet.zones
+    one.start(alone=True)
+    one.rename("")
+    fleet.settle()
+    one.exchange.registration.tick(100.0)
+    one.rename("az1")
+    fleet.settle()
+    assert one.exchange.registration.tick(100.0 + LINGER) == inf
+    fleet.settle()
+    assert "isthmus-zone-az1" in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
 
 
 def test_a_second_cluster_of_the_same_name_changes_nothing(fleet: Fleet) -> None:

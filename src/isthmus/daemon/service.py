@@ -87,8 +87,7 @@ def controller_and_engine(
     feeds: list[Feed] = [controller, probes, publishing]
     if parts.paths is not None:
         feeds.append(Settling(parts.paths))
-    if not settings.alone:
-        feeds.append(Heartbeat(parts.alive))
+    feeds.append(Settling(parts.registration) if settings.alone else Heartbeat(parts.alive))
     return _loop(engine, databases, feeds, control)
 
 

@@ -1,33 +1,40 @@
-"""Lets time pass for paths that are to settle (`isthmus.exchange.paths`); a feed of the loop."""
+"""Lets time pass for what is to settle (paths, zones that were left); a feed of the loop."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from isthmus.exchange.paths import Paths
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
 
 
+class Ticking(Protocol):
+    """Something that waits for a time: `isthmus.exchange.paths`, `isthmus.exchange.zone`."""
+
+    def tick(self, now: float) -> float:
+        """Let time pass; when to be called again: monotonic seconds, or inf."""
+
+
 class Settling:
-    """Gives some paths the time.
+    """Gives something the time.
 
     Args:
-        paths: of the engine.
+        waiting: of the engine.
     """
 
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
+    def __init__(self, waiting: Ticking) -> None:
+        self._waiting = waiting
 
     def run(self, now: float) -> None:
-        """Open the paths whose time has come."""
-        self._paths.tick(now)
+        """Let what is due happen."""
+        self._waiting.tick(now)
 
     def problems(self) -> Sequence[Problem]:
-        """None: whoever waits has another way."""
+        """None: nobody misses what waits."""
         return ()
 
     def wait(self, poller: Poller, now: float) -> None:
-        """Wake for the next path."""
-        poller.wake_in(self._paths.tick(now) - now)
+        """Wake for the next."""
+        poller.wake_in(self._waiting.tick(now) - now)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -33,7 +33,7 @@ from isthmus.exchange.transit_switches import (
     TransitSwitchKeys,
     VxlanMode,
 )
-from isthmus.exchange.zone import OwnZone, ZoneRegistration
+from isthmus.exchange.zone import LINGER, OwnZone, ZoneRegistration
 from isthmus.reconcile.reconciler import AnyReconciler
 from isthmus.reconcile.view import View
 
@@ -44,6 +44,7 @@ class Exchange:
 
     reconcilers: tuple[AnyReconciler, ...]
     zone: OwnZone
+    registration: ZoneRegistration
     attachments: Attachments
     static_routes: StaticRoutes
     advertised: AdvertisedSources
@@ -86,6 +87,7 @@ def exchange(
     paths = Paths(lookup, attachments, settle) if guarded else None
     learned_routes = LearnedRoutes(lookup, zone, static_routes, learned, guard, paths)
 
+    registration = ZoneRegistration(lookup, LINGER if alone else 0.0)
     alive = SignOfLife(lookup, zone)
     tunnel_keys = DatapathKeys(lookup, vxlan_mode)
     switch_keys = TransitSwitchKeys(lookup, zone, tunnel_keys)
@@ -104,7 +106,7 @@ def exchange(
         announced,
     )
     written: tuple[AnyReconciler, ...] = (
-        ZoneRegistration(lookup),  # the first: the only one of a controller alone
+        registration,  # the first: the only one of a controller alone
         GatewayPublication(lookup, zone),
         switch_keys,
         switch_copies,
@@ -141,6 +143,7 @@ def exchange(
     return Exchange(
         (*derived, *written),
         zone,
+        registration,
         attachments,
         static_routes,
         advertised,

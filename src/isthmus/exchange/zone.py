@@ -4,9 +4,14 @@ A name belongs to the cluster that claimed it (isthmus.model.claims). The claim 
 zone that was renamed while the daemon was down is recognised: the claim of the old name carries
 our cluster's UUID. A zone without a claim was registered by `ovn-ic`; it is adopted unless its
 gateways show that it belongs to another cluster.
+
+`ovn-ic` that runs beside us may see that the zone's rows went before it sees that the zone has no
+name any more, since it reads them in different databases; then it registers the zone once more.
+The claim of a zone that was left therefore stays until the rows have been away for a while.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import ClassVar
 
 from isthmus.exchange.lookup import Lookup
@@ -27,6 +32,12 @@ from isthmus.reconcile.reconciler import AnyReconciler, Reconciler, Watch
 
 Only = tuple[()]
 """The key of reconcilers that have just one object."""
+
+LINGER = 5.0
+"""Seconds from when the rows of a zone went until `ovn-ic` is sure to know that it has no name:
+a server tells all its clients of a change at once, so it lags by the time to schedule a process."""
+
+_RIPE = -inf
 
 _ZONE_TABLES: tuple[type[Row], ...] = (NbGlobal, IcSbGlobal, AvailabilityZone)
 
@@ -81,14 +92,37 @@ def _identity(zone: AvailabilityZone | None) -> tuple[str, str] | None:
 
 
 class ZoneRegistration(Reconciler[Only]):
-    """Registers, renames and removes our zone, together with its claim."""
+    """Registers, renames and removes our zone, together with its claim.
+
+    Args:
+        lookup: over the view.
+        linger: seconds for which the rows of a zone that was left must have been away before its
+            claim goes; with more than 0, `tick` must be called.
+    """
 
     name: ClassVar[str] = "availability zone"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, linger: float = 0.0) -> None:
         super().__init__()
-        self._lookup = lookup
+        self._lookup, self._linger = lookup, linger
+        self._away: dict[str, float] = {}  # when claims of zones without rows go
+
+    def tick(self, now: float) -> float:
+        """Let time pass.
+
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            when to be called again even if nothing happens: monotonic seconds, or inf.
+        """
+        for name, due in self._away.items():
+            self._away[name] = min(due, now + self._linger)
+        for name in [name for name, due in self._away.items() if _RIPE < due <= now]:
+            self._away[name] = _RIPE
+            self.mark(self.keys())
+        return min((due for due in self._away.values() if due > _RIPE), default=inf)
 
     def watches(self) -> Mapping[type[Row], Watch[Only]]:
         # Gateways are the evidence on whether a name without a claim is in use.
@@ -103,8 +137,10 @@ class ZoneRegistration(Reconciler[Only]):
         if nb_global is None:
             return ()
         claimed = self._claimed(nb_global)
+        left = () if nb_global.name else claimed
+        self._away = {name: due for name, due in self._away.items() if name in left}
         if not nb_global.name:
-            return [operation for zone in claimed for operation in self._remove(zone)]
+            return [operation for zone in claimed for operation in self._leave(zone)]
         if problem := self._taken(nb_global):
             self.report(key, problem)
             return ()
@@ -180,17 +216,32 @@ class ZoneRegistration(Reconciler[Only]):
             claim = {zone_claim(nb_global.name): str(nb_global.uuid)}
             yield set_keys(IcSbGlobal, ic_global.uuid, "external_ids", claim)
 
-    def _remove(self, name: str) -> Iterable[Operation]:
+    def _leave(self, name: str) -> Iterable[Operation]:
+        """Remove a zone of ours, its claim only when its rows are sure to stay away."""
+        zone = self._lookup.zone_by_name.one(name)
+        if not self._linger:
+            yield from self._remove(name)
+        elif zone is not None:
+            self._away.pop(name, None)
+            yield from self._remove_rows(zone)
+        elif self._away.setdefault(name, inf) == _RIPE:
+            yield from self._remove(name)
+
+    def _remove_rows(self, zone: AvailabilityZone) -> Iterable[Operation]:
         """Everything of a zone of ours, then the zone: other rows refer to it strongly."""
+        for route in self._lookup.ic_routes_by_zone.all(zone.uuid):
+            yield Delete(IcRoute, route.uuid)
+        for port in self._lookup.ic_ports_by_zone.all(zone.uuid):
+            yield Delete(IcPortBinding, port.uuid)
+        for gateway in self._lookup.gateways_by_zone.all(zone.uuid):
+            yield Delete(Gateway, gateway.uuid)
+        yield Delete(AvailabilityZone, zone.uuid)
+
+    def _remove(self, name: str) -> Iterable[Operation]:
+        """A zone of ours, and its claim."""
         zone = self._lookup.zone_by_name.one(name)
         if zone is not None:
-            for route in self._lookup.ic_routes_by_zone.all(zone.uuid):
-                yield Delete(IcRoute, route.uuid)
-            for port in self._lookup.ic_ports_by_zone.all(zone.uuid):
-                yield Delete(IcPortBinding, port.uuid)
-            for gateway in self._lookup.gateways_by_zone.all(zone.uuid):
-                yield Delete(Gateway, gateway.uuid)
-            yield Delete(AvailabilityZone, zone.uuid)
+            yield from self._remove_rows(zone)
         ic_global = self._lookup.ic_sb_global.single()
         if ic_global is not None:
             drop = frozenset({zone_claim(name), alive_key(name)})
