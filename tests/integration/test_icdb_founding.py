@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,21 @@ def test_started_one_after_the_other(three: Members, order: tuple[int, ...]) -> 
     assert all(member.switches().keys() == {"ts"} for member in three.all)
     for member in three.all[1:]:
         assert "OVN_IC_Northbound: joined cluster " in member.log.read_text()
+
+
+def test_a_follower_forgets_dead_zones(three: Members) -> None:
+    """Whichever member is told to does it, whether its server leads or not."""
+    for member in three.all:
+        member.start()
+    three.complete()
+    leader = three.leader("sb")
+    follower = next(member for member in three.all if member is not leader)
+    leader.add_zone("dead", int(time.time()) - 5000)
+    follower.stop()
+    follower.start("--forget-zones-after=4000")
+    wait_until(lambda: not leader.zones(), "the dead one is gone", LIMIT)
+    follower.says("zone dead is forgotten")
+    assert three.leader("sb") is leader
 
 
 def test_a_lost_disk_is_filled_again(three: Members) -> None:

@@ -176,6 +176,22 @@ class Member:
         [result] = self._transact("nb", Database.IC_NB, insert)
         assert "uuid" in result, result
 
+    def add_zone(self, name: str, alive: int) -> None:
+        """Write a zone to IC-SB that was alive at a time, in seconds since 1970."""
+        row: dict[str, object] = {"external_ids": ["map", [[f"isthmus-alive-{name}", str(alive)]]]}
+        sign = {"op": "insert", "table": "IC_SB_Global", "row": row}
+        zone = {"op": "insert", "table": "Availability_Zone", "row": {"name": name}}
+        results = self._transact("sb", Database.IC_SB, sign, zone)
+        assert all("uuid" in result for result in results), results
+
+    def zones(self) -> set[str]:
+        """The names of zones, as IC-SB has them here."""
+        select = {"op": "select", "table": "Availability_Zone", "where": []}
+        [found] = self._transact("sb", Database.IC_SB, select)
+        rows = found["rows"]
+        assert isinstance(rows, list)
+        return {row["name"] for row in rows}
+
     def switches(self) -> dict[str, str]:
         """Names of transit switches, with the ids of their rows."""
         select = {"op": "select", "table": "Transit_Switch", "where": []}
@@ -216,10 +232,10 @@ class Member:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
-    def _transact(self, short: str, database: str, operation: object) -> list[dict[str, object]]:
+    def _transact(self, short: str, database: str, *operations: object) -> list[dict[str, object]]:
         command = [
             "ovsdb-client", "--timeout=10", "--no-leader-only", "transact",
-            f"unix:{self.run_dir}/ovn_ic_{short}_db.sock", json.dumps([database, operation]),
+            f"unix:{self.run_dir}/ovn_ic_{short}_db.sock", json.dumps([database, *operations]),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         result: list[dict[str, object]] = json.loads(done.stdout)

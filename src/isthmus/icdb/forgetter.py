@@ -1,8 +1,8 @@
 """Forgets zones that have been silent for long, where `isthmus ic-db run` is told to.
 
-Called by `supervisor` in its loop. Every member does it: the first to come removes a zone, and the
-others find nothing. Invariant: a zone that gives no signs of life is never touched, and what cannot
-be done now is tried again later.
+Called by `supervisor` in its loop. Every member does it, by its own servers, whether they lead or
+not: the first to come removes a zone, and the others find nothing. Invariant: a zone that gives no
+signs of life is never touched, and what cannot be done now is tried again later.
 """
 
 import logging
@@ -47,7 +47,7 @@ class Forgetter:
             return
         self._due = time.monotonic() + min(MOST, max(1.0, self._after / 2))
         try:
-            view, now = read(self._remotes, _TIMEOUT), int(time.time())
+            view, now = read(self._remotes, _TIMEOUT, leader_only=False), int(time.time())
             names = dead(view, now, self._after)
             for name in names[:1]:  # the next in the next turn: the row has changed then
                 self._forget(forget(view, name, now, self._after, alive_too=False))
@@ -61,7 +61,8 @@ class Forgetter:
         for database, operations in ((Database.IC_SB, plan.ic_sb), (Database.IC_NB, plan.ic_nb)):
             if operations:
                 kinds = {operation.table for operation in operations}
-                write(database, self._remotes[database], kinds, operations, _TIMEOUT)
+                remote = self._remotes[database]
+                write(database, remote, kinds, operations, _TIMEOUT, leader_only=False)
         _log.warning(
             "zone %s is forgotten: no sign of life for %s s", plan.zone.name, plan.zone.silent_for
         )

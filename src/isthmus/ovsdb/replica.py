@@ -131,6 +131,7 @@ class Replica(ovs.db.idl.Idl):
         schema_json: the server's answer to "get_schema".
         kinds: the tables to replicate; those that the schema lacks are left out.
         probe_interval: milliseconds between keepalive probes; 0 is off, None the library's.
+        leader_only: whether a member of a cluster that does not lead is no good.
 
     Attributes:
         facts: for each of the tables, the columns of the server's schema and the values that
@@ -139,13 +140,15 @@ class Replica(ovs.db.idl.Idl):
 
     _outstanding_txns: dict[Json, Json]  # the library's; declared, as it has no types
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it replicates, and how it connects
         self,
         database: Database,
         remote: str,
         schema_json: Json,
         kinds: Iterable[type[Row]],
         probe_interval: int | None = None,
+        *,
+        leader_only: bool = True,
     ) -> None:
         kinds = tuple(kinds)
         self._asked_for = kinds
@@ -158,7 +161,7 @@ class Replica(ovs.db.idl.Idl):
             known = schema_json["tables"][kind.TABLE]["columns"]
             wanted = [*kind.__dataclass_fields__, *kind.CHILDREN]
             helper.register_columns(kind.TABLE, [name for name in wanted if name in known])
-        super().__init__(remote, helper, probe_interval=probe_interval)
+        super().__init__(remote, helper, probe_interval=probe_interval, leader_only=leader_only)
         self._replicated = {k.TABLE: _Table(k, columns_of(self._db, k)) for k in self.kinds}
         self._changes: list[Change] = []
         if database is Database.SB and "Port_Binding" in self.tables:

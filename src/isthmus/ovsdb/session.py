@@ -112,7 +112,7 @@ class Session:
         remote: OVSDB connection methods, comma-separated (ovsdb(7)).
         kinds: the tables to replicate.
         lock: an OVSDB lock that every transaction asserts, or "".
-        probe_interval: milliseconds, see `Replica`.
+        probe_interval, leader_only: see `Replica`.
 
     Attributes:
         generation: raised whenever the contents start anew from nothing, first by connecting,
@@ -124,6 +124,7 @@ class Session:
     kinds: tuple[type[Row], ...] = ()
     lock: str = ""
     probe_interval: int | None = None
+    leader_only: bool = True
     generation: int = field(init=False, default=0)
     _schema: "_SchemaRequest | None" = field(init=False, default=None)
     _replica: Replica | None = field(init=False, default=None)
@@ -283,7 +284,14 @@ class Session:
     def _start(self, schema: Json) -> None:
         self.generation += 1
         interval = self._interval(self.probe_interval)
-        self._replica = Replica(self.database, self.remote, schema, self.kinds, interval)
+        self._replica = Replica(
+            self.database,
+            self.remote,
+            schema,
+            self.kinds,
+            interval,
+            leader_only=self.leader_only,
+        )
         _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
         # Given to its constructor, it would not count on unix sockets.
         self.set_probe_interval(self.probe_interval)

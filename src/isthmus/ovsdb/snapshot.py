@@ -22,18 +22,21 @@ class UnreachableError(Exception):
         self.problems = problems
 
 
-def read(remotes: Mapping[Database, str], timeout: float) -> View:
+def read(remotes: Mapping[Database, str], timeout: float, *, leader_only: bool = True) -> View:
     """Read some databases into a view.
 
     Args:
         remotes: where they are, by database.
         timeout: seconds to wait for all of them together.
+        leader_only: see `isthmus.ovsdb.replica.Replica`.
 
     Raises:
         UnreachableError: at least one did not answer in time, or has no proper address.
     """
     view = View()
-    waiting = [Session(database, remote) for database, remote in remotes.items()]
+    waiting = [
+        Session(database, remote, leader_only=leader_only) for database, remote in remotes.items()
+    ]
     deadline = time.monotonic() + timeout
     try:
         if hopeless := [session for session in waiting if session.hopeless]:

@@ -22,12 +22,14 @@ class NotWrittenError(Exception):
         self.problem = problem
 
 
-def write(
+def write(  # noqa: PLR0913 - where, what, and how long
     database: Database,
     remote: str,
     kinds: Iterable[type[Row]],
     operations: Iterable[Operation],
     timeout: float,
+    *,
+    leader_only: bool = True,
 ) -> None:
     """Send a transaction and wait for its end.
 
@@ -36,11 +38,12 @@ def write(
         kinds: the tables that the operations are about.
         operations: what to do, all or nothing.
         timeout: seconds.
+        leader_only: see `isthmus.ovsdb.replica.Replica`.
 
     Raises:
         NotWrittenError: it was refused, or there was no answer in time.
     """
-    session = Session(database, remote, tuple(kinds))
+    session = Session(database, remote, tuple(kinds), leader_only=leader_only)
     deadline = time.monotonic() + timeout
     try:
         reply = _reply(session, tuple(operations), deadline)
