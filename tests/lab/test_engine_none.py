@@ -28,6 +28,8 @@ def start(handle: ClusterHandle) -> None:
         [
             *("ovn-ic", f"--ovnnb-db=unix:{run}/ovnnb_db.sock"),
             *(f"--ovnsb-db=unix:{run}/ovnsb_db.sock", f"--unixctl={run}/ovn-ic.ctl"),
+            # As the packages start it: it dies at times if its zone's name goes while it writes.
+            *("--monitor", f"--log-file={run}/ovn-ic.log"),
             *(f"--ic-nb-db={endpoint(ic, IC_NB_PORT)}", f"--ic-sb-db={endpoint(ic, IC_SB_PORT)}"),
         ],
     )
