@@ -49,6 +49,14 @@ INSIDE, OTHERS = Flow("az1-web", "az1-app"), Flow("az2-web", "az3-web")
 FLOWS = (WEB, APP, INSIDE, OTHERS)
 
 
+class SingleLossError(AssertionError):
+    """One packet of a flow that was to lose none.
+
+    The lab's switches, in user space, at times lose one by chance, as when they ask anew for the
+    address of another's tunnel. What an edit costs, it costs again.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the table: what an edit cost the pods that it concerns."""
@@ -90,6 +98,7 @@ class Live:
             most_s: how long their outage may be; None if it is the aim to stop them.
 
         Raises:
+            SingleLossError: somebody lost one packet who was to lose none.
             AssertionError: somebody lost more than that.
         """
         self.traffic.cut(5)
@@ -100,6 +109,7 @@ class Live:
         bystanders = [flow for flow in FLOWS if flow not in concerned]
         check(loss, bystanders, 0.0)
         if most_s is not None:
+            self.rows[:] = [row for row in self.rows if row.edit != name]
             self.rows.append(Row(name, loss, tuple(concerned) or FLOWS))
             check(loss, concerned, most_s)
 
@@ -115,13 +125,16 @@ def check(loss: Loss, flows: Sequence[Flow], most_s: float) -> None:
     """Make sure that some flows lost no more than a time's worth of packets.
 
     Raises:
-        AssertionError: they did.
+        SingleLossError: one of them lost a packet, where none was to be lost.
+        AssertionError: they lost more.
     """
     for flow in flows:
         pings, stream = loss.pings[flow], loss.streams[flow]
         assert pings.sent, f"{flow}: nothing was sent"
-        assert pings.outage_s <= most_s, f"{flow}: {pings}"
         assert not stream.error, f"{flow}: {stream}"
+        if not most_s and pings.lost + max(0, stream.lost) == 1:
+            raise SingleLossError(f"{flow}: {pings}, {stream}")
+        assert pings.outage_s <= most_s, f"{flow}: {pings}"
         assert stream.lost <= 0 or most_s, f"{flow}: {stream}"
 
 
