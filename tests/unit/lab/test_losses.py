@@ -39,6 +39,15 @@ def test_more_is_no_chance(pings: int, segments: int) -> None:
     assert not isinstance(caught.value, SingleLossError)
 
 
+def test_one_of_each_of_two_flows_is_no_chance() -> None:
+    """All flows count together."""
+    two = loss(1)
+    both = Loss({**two.pings, FLOWS[1]: two.pings[FLOWS[0]]}, two.streams)
+    with pytest.raises(AssertionError) as caught:
+        check(both, FLOWS, 0.0)
+    assert not isinstance(caught.value, SingleLossError)
+
+
 def test_those_concerned_may_lose_for_so_long() -> None:
     """Their outage counts, not the number."""
     check(loss(4, 3), FLOWS, 0.1)
