@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import kubernetes, learned_routes, mesh
-from isthmus_lab import kube_assets
+from isthmus_lab.kube import assets as kube_assets
 
 RESULTS = Path(__file__).parent / "results"
 DAEMONS = ("isthmus", "ovn-ic")

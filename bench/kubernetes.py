@@ -14,10 +14,10 @@ from pathlib import Path
 
 from bench.zone import Client, StaticRoute, follow, peak_mib
 from isthmus.model.rows import Database
-from isthmus_lab.kube_api import KubeApi
-from support.daemon import Cluster, IcServers
-from support.kube import TestServer, running_server
-from support.roles import with_shipped_role
+from isthmus_lab.kube.api import KubeApi
+from support.kube.roles import with_shipped_role
+from support.kube.server import TestServer, running_server
+from support.ovn.daemon import Cluster, IcServers
 
 REST = 0.3
 """Seconds without events between two edits."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.zone import Client, StaticRoute, cpu_seconds, follow
 from isthmus.model.operations import Insert, Mutate, NewRef
 from isthmus.model.rows import Database, LogicalRouter, LogicalRouterPort, NbGlobal
-from support.ovn import RealFleet, wait_until
+from support.ovn.servers import RealFleet, wait_until
 
 SUBNETS = 200
 

@@ -27,7 +27,7 @@ from isthmus.model.rows import (
 )
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from support.ovn import RealZone, Servers
+from support.ovn.servers import RealZone, Servers
 
 LIMIT = 300.0
 """Seconds for any state to come."""

@@ -54,7 +54,7 @@ for suite in "$@"; do
     else
         echo "OVN of Debian $suite"
         ISTHMUS_OVN_ROOT=$CACHE/$suite PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -q \
-            -p no:cacheprovider tests/integration/test_engine.py tests/integration/test_newer_ovn.py \
+            -p no:cacheprovider tests/integration/exchange/test_engine.py tests/integration/exchange/test_newer_ovn.py \
             tests/differential
     fi
 done

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from isthmus_lab import kube_assets
-from support.kube import TestServer, running_server
+from isthmus_lab.kube import assets as kube_assets
+from support.kube.server import TestServer, running_server
 
 # On a busy machine any example may take long; that is no fault of the code.
 settings.register_profile("isthmus", deadline=None, print_blob=True)

@@ -10,15 +10,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from isthmus.cli.output import Output, OutputOption, console, error_console, print_json
-from isthmus_lab import kube_assets, netns, processes, removal, topology
+from isthmus.cli.common.output import Output, OutputOption, console, error_console, print_json
+from isthmus_lab.build import netns, processes, removal
+from isthmus_lab.build.requirements import require_root
 from isthmus_lab.columns import columns, command
 from isthmus_lab.demo import DEFAULT, LIMIT_S, Demo
 from isthmus_lab.errors import lab_error
+from isthmus_lab.kube import assets as kube_assets
 from isthmus_lab.lab import Lab
-from isthmus_lab.names import STATE_VARIABLE, Places, state_base
-from isthmus_lab.requirements import require_root
 from isthmus_lab.status import LabStatus, status_of
+from isthmus_lab.topology import schema as topology
+from isthmus_lab.topology.names import STATE_VARIABLE, Places, state_base
 
 app = typer.Typer(no_args_is_help=True, help="Real clusters on this machine, to try Isthmus on.")
 

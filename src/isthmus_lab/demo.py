@@ -12,14 +12,15 @@ from shlex import join
 
 from rich.console import Console
 
-from isthmus_lab import kubeovn, probe
 from isthmus_lab.columns import columns, command
 from isthmus_lab.errors import LabError, lab_error
-from isthmus_lab.kube_objects import KubectlObjects, Objects
+from isthmus_lab.kube.objects import KubectlObjects, Objects
 from isthmus_lab.lab import ClusterHandle, Lab
-from isthmus_lab.plan import ClusterPlan, SubnetPlan
-from isthmus_lab.probe import Path
-from isthmus_lab.topology import Topology
+from isthmus_lab.topology import kube_ovn_rows as kubeovn
+from isthmus_lab.topology.plan import ClusterPlan, SubnetPlan
+from isthmus_lab.topology.schema import Topology
+from isthmus_lab.traffic import probe
+from isthmus_lab.traffic.probe import Path
 from isthmus_lab.waiting import wait_until
 
 DEFAULT = "demo"

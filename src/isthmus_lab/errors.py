@@ -1,6 +1,6 @@
 """What the lab raises when people must mend something; the command line prints it."""
 
-from isthmus.cli.errors import CommandError
+from isthmus.cli.common.errors import CommandError
 from isthmus.model.problems import Problem
 
 

@@ -12,19 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from isthmus_lab import commands, kubeovn, processes, removal, requirements
+from isthmus_lab.build import commands, processes, removal, requirements
+from isthmus_lab.build.lock import locked
+from isthmus_lab.build.manifests import Manifests
+from isthmus_lab.build.removal import Remains
+from isthmus_lab.build.starter import Report, Starter
 from isthmus_lab.errors import lab_error
-from isthmus_lab.kube_api import KubeApi
-from isthmus_lab.kube_assets import KUBECTL, required
-from isthmus_lab.kube_objects import Objects, objects_of
-from isthmus_lab.kube_starter import kube_api
-from isthmus_lab.lock import locked
-from isthmus_lab.manifests import Manifests
-from isthmus_lab.names import FABRIC, TAG, Places, state_base
-from isthmus_lab.plan import ClusterPlan, LabPlan, NodePlan, PodPlan, make_plan
-from isthmus_lab.removal import Remains
-from isthmus_lab.starter import Report, Starter
-from isthmus_lab.topology import Topology, dump, extend, load
+from isthmus_lab.kube.api import KubeApi
+from isthmus_lab.kube.assets import KUBECTL, required
+from isthmus_lab.kube.objects import Objects, objects_of
+from isthmus_lab.kube.starter import kube_api
+from isthmus_lab.topology import kube_ovn_rows as kubeovn
+from isthmus_lab.topology.names import FABRIC, TAG, Places, state_base
+from isthmus_lab.topology.plan import ClusterPlan, LabPlan, NodePlan, PodPlan, make_plan
+from isthmus_lab.topology.schema import Topology, dump, extend, load
 from isthmus_lab.waiting import wait_until
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus_lab import processes
+from isthmus_lab.build import processes
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
-from isthmus_lab.plan import IC_DAEMON, ClusterPlan, NodePlan, daemons_of
+from isthmus_lab.topology.plan import IC_DAEMON, ClusterPlan, NodePlan, daemons_of
 
 _TIMEOUT = "--timeout=3"
 """Seconds for a database to answer."""

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from chaos.plan import CLIENTS, Fault, Kind
-from isthmus.icdb.process import STOP_LIMIT
-from support.ic_net import IcNet
-from support.ic_run import DATABASES, ISTHMUS, Member
+from isthmus.icdb.server.child_process import STOP_LIMIT
+from support.icdb.network import IcNet
+from support.icdb.run import DATABASES, ISTHMUS, Member
 
 _PATIENCE = 3 * STOP_LIMIT
 """Seconds for a command on a member that may not get an answer."""

@@ -32,10 +32,10 @@ from chaos.judge import (
 from chaos.plan import Fault, View, choose
 from chaos.spans import Span, longest_silence, resumptions
 from chaos.watch import Watch
-from isthmus_lab.names import NETNS_DIR, TAG
-from support.ic_net import IcNet
-from support.ic_run import DATABASES
-from support.ovn import wait_until
+from isthmus_lab.topology.names import NETNS_DIR, TAG
+from support.icdb.network import IcNet
+from support.icdb.run import DATABASES
+from support.ovn.servers import wait_until
 
 CLIENTS = 3
 """Clients, each of which writes to both databases."""

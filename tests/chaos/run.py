@@ -16,8 +16,8 @@ from statistics import median
 
 from chaos.history import Outcome
 from chaos.play import CLIENTS, Report, play
-from support.ic_net import ic_net
-from support.ic_results import record, table
+from support.icdb.network import ic_net
+from support.icdb.results import record, table
 
 OUTPUT = Path(__file__).parents[2] / "test-output/icdb-chaos"
 

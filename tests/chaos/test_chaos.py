@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos.play import play
-from support.ic_net import ic_net
+from support.icdb.network import ic_net
 
 pytestmark = pytest.mark.lab
 

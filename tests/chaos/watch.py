@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from chaos.field import Field
 from chaos.judge import Claim
-from isthmus.icdb.raft_text import RaftStatus, parse_raft_status
+from isthmus.icdb.raft.status_parser import RaftStatus, parse_raft_status
 from isthmus.icdb.rpc import Client, RpcError
-from support.ic_run import DATABASES
+from support.icdb.run import DATABASES
 
 INTERVAL = 0.2
 """Seconds between two looks at a server."""

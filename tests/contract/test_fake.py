@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isthmus.engine.transactions import Committed
 from isthmus.model.operations import (
     Delete,
     Insert,
@@ -40,10 +41,9 @@ from isthmus.model.rows import (
     SbEncap,
     SbPortBinding,
 )
-from isthmus.reconcile.flights import Committed
-from support.fake_ovsdb import INDEXES, ROOTS, STRONG, WEAK
-from support.ovn import FILES, SCHEMAS, Servers
-from support.worlds import FakeWorld, RealWorld, World, outcome
+from support.fakes.ovsdb import INDEXES, ROOTS, STRONG, WEAK
+from support.fakes.worlds import FakeWorld, RealWorld, World, outcome
+from support.ovn.servers import FILES, SCHEMAS, Servers
 
 pytestmark = pytest.mark.ovn
 

@@ -14,7 +14,7 @@ from differential.rpc import Connection
 from isthmus.daemon.loop import Loop
 from isthmus.daemon.service import Settings, engine_alone
 from isthmus.model.rows import Database
-from support.ovn import Processes, wait_until
+from support.ovn.servers import Processes, wait_until
 
 SOON = 0.5
 """Seconds: a retry that is due earlier is waited for before the engine counts as quiet."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from differential.histories import FLEETS, STEPS, Failure, Player
-from support.ovn import INSTALLATION
+from support.ovn.servers import INSTALLATION
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

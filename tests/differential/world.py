@@ -15,7 +15,7 @@ from differential.contents import TABLES, Contents, Dump, difference, dump, sele
 from differential.daemons import Daemon, Isthmus, OvnIc
 from differential.rpc import Connection, Json, delete, insert, mapping, mutate, named, update
 from isthmus.model.rows import Database
-from support.ovn import (
+from support.ovn.servers import (
     FILES,
     INSTALLATION,
     LIMIT,

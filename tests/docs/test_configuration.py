@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from isthmus.intent.config import KEYS, Join, parse_config
-from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC
-from isthmus.intent.snapshot import Manifest
+from isthmus.controller.config.configmap import KEYS, Join, parse_config
+from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC
+from isthmus.controller.inputs.snapshot import Manifest
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from isthmus.intent.config import Join, parse_config
-from support.site import config_map
+from isthmus.controller.config.configmap import Join, parse_config
+from support.fakes.site import config_map
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/overlaps-and-rules.md"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from icdb.trial import Trial, at_once, cut_short, in_every_order, interrupted, play
-from support.ic_results import record, table
+from support.icdb.results import record, table
 
 SECTION = "Members started in every order"
 OUTPUT = Path(__file__).parents[2] / "test-output/icdb-orders"

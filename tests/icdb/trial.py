@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 
-from support.ic_net import IcNet, ic_net
-from support.ic_run import DATABASES, Member
-from support.ovn import INSTALLATION, run_program, wait_until
+from support.icdb.network import IcNet, ic_net
+from support.icdb.run import DATABASES, Member
+from support.ovn.servers import INSTALLATION, run_program, wait_until
 
 LIMIT = 120.0
 """Seconds for members to be seen running, and for a cluster to be whole: it takes three."""

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab import kube_assets, netns, processes
+from isthmus_lab.build import netns, processes
 from isthmus_lab.errors import LabError
+from isthmus_lab.kube import assets as kube_assets
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
-from isthmus_lab.topology import Topology
-from support.joined import Joined, topology
-from support.lab_names import new_lab_name, remove_labs_of_the_dead
-from support.live_edits import FLOWS, THREE_CLUSTERS, Live, Row, record
-from support.traffic import Traffic
+from isthmus_lab.topology.schema import Topology
+from support.lab.joined import Joined, topology
+from support.lab.live_edits import FLOWS, THREE_CLUSTERS, Live, Row, record
+from support.lab.names import new_lab_name, remove_labs_of_the_dead
+from support.lab.traffic import Traffic
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "test-output"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology import Topology
+from isthmus_lab.topology.schema import Topology
 from isthmus_lab.waiting import wait_until
-from support.joined import LIMIT_S, Joined, topology
+from support.lab.joined import LIMIT_S, Joined, topology
 
 pytestmark = pytest.mark.lab
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus_lab import commands, probe
+from isthmus_lab.build import commands
 from isthmus_lab.lab import Lab
-from isthmus_lab.plan import IC_SB_PORT
-from isthmus_lab.topology import Topology
-from support.joined import Joined, topology
+from isthmus_lab.topology.plan import IC_SB_PORT
+from isthmus_lab.topology.schema import Topology
+from isthmus_lab.traffic import probe
+from support.lab.joined import Joined, topology
 
 pytestmark = pytest.mark.lab
 

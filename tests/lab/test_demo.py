@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab import probe
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology import Topology, find, load
+from isthmus_lab.topology.schema import Topology, find, load
+from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from isthmus_lab import commands
+from isthmus_lab.build import commands
 from isthmus_lab.lab import ClusterHandle, Lab
-from isthmus_lab.plan import IC_NB_PORT, IC_SB_PORT, endpoint
-from isthmus_lab.topology import Topology, parse
-from support.joined import TWO_CLUSTERS, Joined
+from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, endpoint
+from isthmus_lab.topology.schema import Topology, parse
+from support.lab.joined import TWO_CLUSTERS, Joined
 
 pytestmark = pytest.mark.lab
 

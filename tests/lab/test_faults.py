@@ -5,8 +5,8 @@ The numbers are those under which they were collected; what each was is in the t
 
 import pytest
 
-from isthmus_lab.commands import POD_LINK
-from support.joined import Joined
+from isthmus_lab.build.commands import POD_LINK
+from support.lab.joined import Joined
 
 pytestmark = pytest.mark.lab
 

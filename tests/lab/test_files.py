@@ -5,7 +5,7 @@ How files are read is tested in tests/unit/sources; here, that nothing of it tou
 
 import pytest
 
-from support.joined import Joined
+from support.lab.joined import Joined
 
 pytestmark = pytest.mark.lab
 

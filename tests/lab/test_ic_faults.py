@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology import Topology
+from isthmus_lab.topology.schema import Topology
 from isthmus_lab.waiting import wait_until
-from support.ic_faults import RECORDING, THREE_ZONES, IcFaults, Row, record_rows
-from support.joined import Joined, topology
-from support.lab_members import LIMIT_S
+from support.icdb.faults import RECORDING, THREE_ZONES, IcFaults, Row, record_rows
+from support.icdb.lab_members import LIMIT_S
+from support.lab.joined import Joined, topology
 
 pytestmark = pytest.mark.lab
 

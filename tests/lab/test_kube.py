@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus_lab import probe, processes
-from isthmus_lab.kube_api import ApiError, KubeApi
-from isthmus_lab.kube_roles import ACCOUNT
+from isthmus_lab.build import processes
+from isthmus_lab.kube.api import ApiError, KubeApi
+from isthmus_lab.kube.roles import ACCOUNT
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
-from isthmus_lab.topology import Topology, find, load, parse
+from isthmus_lab.topology.schema import Topology, find, load, parse
+from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.kube]

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab import probe, processes, removal
+from isthmus_lab.build import processes, removal
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
-from isthmus_lab.names import Places, state_base
 from isthmus_lab.status import status_of
-from isthmus_lab.topology import Topology, find, load
+from isthmus_lab.topology.names import Places, state_base
+from isthmus_lab.topology.schema import Topology, find, load
+from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab

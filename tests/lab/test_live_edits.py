@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from isthmus_lab import commands
-from isthmus_lab.netns import listens
-from isthmus_lab.plan import IC_NB_PORT, IC_SB_PORT
-from support.joined import Joined
-from support.live_edits import APP, FLOWS, OTHERS, WEB, Live, check
+from isthmus_lab.build import commands
+from isthmus_lab.build.netns import listens
+from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT
+from support.lab.joined import Joined
+from support.lab.live_edits import APP, FLOWS, OTHERS, WEB, Live, check
 
 # A packet that was lost by chance is not lost again; see the error.
 pytestmark = [

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus_lab import probe
+from isthmus_lab.build.netns import listens
 from isthmus_lab.lab import ClusterHandle, Lab
-from isthmus_lab.netns import listens
-from isthmus_lab.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan, endpoint
-from isthmus_lab.topology import IcDatabases, Topology, find, load, parse
+from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan, endpoint
+from isthmus_lab.topology.schema import IcDatabases, Topology, find, load, parse
+from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
-from support.joined import Joined
+from support.lab.joined import Joined
 
 pytestmark = pytest.mark.lab
 

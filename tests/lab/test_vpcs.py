@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from isthmus_lab import probe
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology import Topology
-from support.joined import Joined, topology
+from isthmus_lab.topology.schema import Topology
+from isthmus_lab.traffic import probe
+from support.lab.joined import Joined, topology
 
 pytestmark = pytest.mark.lab
 

@@ -19,7 +19,7 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-from support.site import Region, Site, config_map, node, subnet
+from support.fakes.site import Region, Site, config_map, node, subnet
 
 TS = {"ts": "169.254.100.0/24", "ts1": "169.254.101.0/24,fd00:101::/112"}
 PREFIXES = ("10.77.0.0/16", "10.77.3.0/24", "fd00:77::/64", "10.1.0.0/16")

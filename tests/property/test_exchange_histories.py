@@ -7,9 +7,11 @@ from itertools import chain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.model.guarding import Guarded
+from isthmus.engine.transactions import Result, Transaction
+from isthmus.model.import_policy import Guarded
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, set_keys
 from isthmus.model.prefixes import Network, is_default, is_inside
+from isthmus.model.route_rules import RouteRules, ZoneRule
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -28,10 +30,8 @@ from isthmus.model.rows import (
     SbServiceMonitor,
     TransitSwitch,
 )
-from isthmus.model.rules import RouteRules, ZoneRule
-from isthmus.reconcile.flights import Result, Transaction
-from support.ownership import trespass
-from support.zone import Fleet, Zone
+from support.fakes.ownership import trespass
+from support.fakes.zone import Fleet, Zone
 
 PREFIXES = ["10.1.0.0/16", "10.2.0.0/16", "10.1.5.0/24", "0.0.0.0/0", "169.254.3.0/24", "fd00::/64"]
 OPTIONS = ["ic_route_adv", "ic_route_learn", "ic_route_adv_default", "ic_route_learn_default"]

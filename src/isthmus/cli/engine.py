@@ -11,24 +11,24 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli.control import KnowingSocketOption, SocketOption, ask_daemon
-from isthmus.cli.databases import read_databases
-from isthmus.cli.errors import CommandError
-from isthmus.cli.output import Output, OutputOption, print_json
-from isthmus.cli.remotes import (
+from isthmus.cli.common.control import KnowingSocketOption, SocketOption, ask_daemon
+from isthmus.cli.common.databases import read_databases
+from isthmus.cli.common.errors import CommandError
+from isthmus.cli.common.output import Output, OutputOption, print_json
+from isthmus.cli.options.remotes import (
     IcNbRemote,
     IcSbRemote,
     NbRemote,
     SbRemote,
     TimeoutOption,
 )
+from isthmus.engine.engine import Engine
 from isthmus.exchange.wiring import exchange
+from isthmus.inspect.engine_text import explanation_text
+from isthmus.inspect.explain import explain as explain_prefix
 from isthmus.model.prefixes import Network, parse_network
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
-from isthmus.observe.engine_text import explanation_text
-from isthmus.observe.explain import explain as explain_prefix
-from isthmus.reconcile.engine import Engine
 
 app = typer.Typer(no_args_is_help=True)
 

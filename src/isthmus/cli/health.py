@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import Any
 
-from isthmus.cli.surroundings import CONTROL_SOCKET
+from isthmus.cli.options.environment import CONTROL_SOCKET
 
 COMMANDS = {"live": "status", "ready": "ready"}
 """What the daemon is asked: its loop answers the one whenever it turns, the other as

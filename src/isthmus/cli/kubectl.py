@@ -2,7 +2,7 @@
 
 The program `kubectl-isthmus`, which kubectl finds on PATH. It turns itself into `kubectl exec`, so
 that credentials are kubectl's own and nothing stays between the verb and the terminal. In the pod,
-verbs know where all databases are (`isthmus.cli.remotes`).
+verbs know where all databases are (`isthmus.cli.options.remotes`).
 """
 
 import os
@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli.errors import CommandError
+from isthmus.cli.common.errors import CommandError
+from isthmus.cli.common.output import print_problems
 from isthmus.cli.main import STAND_IN, known_verbs
-from isthmus.cli.output import print_problems
 from isthmus.model.problems import Problem
 
 SERVERS = frozenset({"run", STAND_IN, "ic-db", "lab"})

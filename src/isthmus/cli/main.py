@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from isthmus.cli.errors import CommandError
-from isthmus.cli.output import error_console, print_problems
-from isthmus.cli.surroundings import CA_CERT, CERTIFICATE, PRIVATE_KEY
+from isthmus.cli.common.errors import CommandError
+from isthmus.cli.common.output import error_console, print_problems
+from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.model.problems import Problem
 
 EXTENSIONS = "isthmus.commands"
@@ -48,13 +48,17 @@ class Verb:
 
 VERBS: tuple[Verb, ...] = (
     Verb("run", "isthmus.cli.run:run", "Interconnect this cluster."),
-    Verb("ovn-ic", "isthmus.cli.ovn_ic:verb", "Run the engine alone, in place of OVN's ovn-ic."),
+    Verb(
+        "ovn-ic",
+        "isthmus.cli.ovn_ic.command:verb",
+        "Run the engine alone, in place of OVN's ovn-ic.",
+    ),
     Verb("status", "isthmus.cli.status:status", "Say whether this cluster is joined, or why not."),
     Verb("show", "isthmus.cli.show:show", "Show zones, gateways, tunnels and ports."),
     Verb("routes", "isthmus.cli.routes:routes", "Show advertised and learned routes."),
     Verb("engine", "isthmus.cli.engine:app", "Look into the engine: counters, and why a route is."),
     Verb("zone", "isthmus.cli.zone:app", "Decide about availability zones."),
-    Verb("ic-db", "isthmus.cli.ic_db:app", "Serve the interconnection databases."),
+    Verb("ic-db", "isthmus.cli.ic_db.run:app", "Serve the interconnection databases."),
     Verb("pki", "isthmus.cli.pki:app", "Make the certificates of the interconnection databases."),
 )
 
@@ -177,7 +181,7 @@ def isthmus(
     """Join the pod networks of several clusters over OVN interconnection."""
     if private_key or certificate or ca_cert:
         # Imported when needed, as verbs are: it brings the ovs package.
-        from isthmus.cli.tls import tls_of  # noqa: PLC0415
+        from isthmus.cli.options.tls import tls_of  # noqa: PLC0415
 
         tls = tls_of("isthmus", private_key, certificate, ca_cert)
         if tls is not None:

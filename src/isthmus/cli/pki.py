@@ -7,11 +7,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from isthmus.cli.errors import CommandError, raise_if_any
-from isthmus.cli.output import Output, OutputOption, console, print_json, print_problems
-from isthmus.icdb.members import normal_host
+from isthmus.cli.common.errors import CommandError, raise_if_any
+from isthmus.cli.common.output import Output, OutputOption, console, print_json, print_problems
+from isthmus.icdb.raft.membership import normal_host
 from isthmus.model.problems import Problem
-from isthmus.pki import authorities
+from isthmus.pki import ca_pair as authorities
+from isthmus.pki.certificate_info import RENEW, Look, looks
 from isthmus.pki.certificates import (
     AUTHORITY_DAYS,
     LEAF_DAYS,
@@ -30,7 +31,6 @@ from isthmus.pki.files import (
     write_file,
     write_pair,
 )
-from isthmus.pki.looks import RENEW, Look, looks
 
 _T = TypeVar("_T")
 

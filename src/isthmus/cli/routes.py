@@ -7,13 +7,13 @@ from typing import Any
 
 from rich.table import Table
 
-from isthmus.cli.control import KnowingSocketOption, ask_daemon
-from isthmus.cli.databases import read_databases
-from isthmus.cli.output import Output, OutputOption, console, print_json
-from isthmus.cli.remotes import IcSbRemote, NbRemote, TimeoutOption
+from isthmus.cli.common.control import KnowingSocketOption, ask_daemon
+from isthmus.cli.common.databases import read_databases
+from isthmus.cli.common.output import Output, OutputOption, console, print_json
+from isthmus.cli.options.remotes import IcSbRemote, NbRemote, TimeoutOption
+from isthmus.inspect.routes import Direction, Route, Routes
+from isthmus.inspect.routes import routes as routes_of
 from isthmus.model.rows import Database
-from isthmus.observe.routes import Direction, Route, Routes
-from isthmus.observe.routes import routes as routes_of
 
 
 def routes(

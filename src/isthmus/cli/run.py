@@ -8,21 +8,21 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli.errors import CommandError
-from isthmus.cli.logs import log_to_stderr
-from isthmus.cli.manifest_options import Origin
-from isthmus.cli.notify import notify_ready
-from isthmus.cli.remotes import NbRemote, SbRemote, run_dir
-from isthmus.cli.surroundings import CONTROL_SOCKET
-from isthmus.cli.tls import tls_in
-from isthmus.daemon.commands import version_command
+from isthmus.cli.common.errors import CommandError
+from isthmus.cli.common.logs import log_to_stderr
+from isthmus.cli.common.notify import notify_ready
+from isthmus.cli.options.environment import CONTROL_SOCKET
+from isthmus.cli.options.manifests import Origin
+from isthmus.cli.options.remotes import NbRemote, SbRemote, run_dir
+from isthmus.cli.options.tls import tls_in
+from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
+from isthmus.controller.inputs.snapshot import ObjectKey
 from isthmus.daemon.service import Settings, controller_and_engine
-from isthmus.intent.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
-from isthmus.intent.snapshot import ObjectKey
-from isthmus.kube.publisher import Publisher
+from isthmus.daemon.unixctl_commands import version_command
+from isthmus.kube.publish.publisher import Publisher
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
-from isthmus.ovsdb.control import ControlServer
+from isthmus.ovsdb.unixctl import ControlServer
 
 
 class EngineChoice(StrEnum):

@@ -4,11 +4,11 @@ from dataclasses import asdict
 
 from rich.tree import Tree
 
-from isthmus.cli.databases import read_databases
-from isthmus.cli.output import Output, OutputOption, console, print_json
-from isthmus.cli.remotes import IcNbRemote, IcSbRemote, TimeoutOption
+from isthmus.cli.common.databases import read_databases
+from isthmus.cli.common.output import Output, OutputOption, console, print_json
+from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, TimeoutOption
+from isthmus.inspect.topology import GatewayInfo, Port, Topology, Zone, topology
 from isthmus.model.rows import Database
-from isthmus.observe.topology import GatewayInfo, Port, Topology, Zone, topology
 
 
 def show(

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli.control import SocketOption, ask_daemon
-from isthmus.cli.output import Output, OutputOption, print_json
-from isthmus.observe.status_text import joined, status_text
-from isthmus.observe.weaknesses import weakness_lines, weaknesses
+from isthmus.cli.common.control import SocketOption, ask_daemon
+from isthmus.cli.common.output import Output, OutputOption, print_json
+from isthmus.inspect.clear_text import weakness_lines, weaknesses
+from isthmus.inspect.status_text import joined, status_text
 
 
 def status(

@@ -8,17 +8,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from isthmus.cli.databases import read_databases
-from isthmus.cli.errors import CommandError, raise_if_any
-from isthmus.cli.output import Output, OutputOption, console, print_json
-from isthmus.cli.remotes import IcNbRemote, IcSbRemote, NbRemote, TimeoutOption
-from isthmus.exchange.forgetting import Forgetting, dead, zones
-from isthmus.exchange.forgetting import forget as plan_forget
+from isthmus.cli.common.databases import read_databases
+from isthmus.cli.common.errors import CommandError, raise_if_any
+from isthmus.cli.common.output import Output, OutputOption, console, print_json
+from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, TimeoutOption
+from isthmus.exchange.zones.prune import Forgetting, dead, zones
+from isthmus.exchange.zones.prune import forget as plan_forget
+from isthmus.exchange.zones.take_over import NotToBeTakenError, TakeOver
+from isthmus.exchange.zones.take_over import take_over as plan_take_over
 from isthmus.model.operations import Operation
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database, IcSbGlobal
-from isthmus.observe.take_over import NotToBeTakenError, TakeOver
-from isthmus.observe.take_over import take_over as plan_take_over
 from isthmus.ovsdb.write import NotWrittenError, write
 
 _ATTEMPTS = 5

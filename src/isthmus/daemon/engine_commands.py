@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from isthmus.daemon.databases import Databases
+from isthmus.daemon.sessions import Databases
+from isthmus.engine.engine import Engine
 from isthmus.exchange.wiring import Exchange
+from isthmus.inspect.engine_text import explanation_text, report_text
+from isthmus.inspect.explain import explain
 from isthmus.model.prefixes import parse_network
-from isthmus.observe.engine_text import explanation_text, report_text
-from isthmus.observe.explain import explain
-from isthmus.ovsdb.control import Command, CommandFailedError
-from isthmus.reconcile.engine import Engine
+from isthmus.ovsdb.unixctl import Command, CommandFailedError
 
 FORMATS = "[text|json]"
 

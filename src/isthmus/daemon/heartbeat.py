@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from isthmus.exchange.alive import INTERVAL, SignOfLife
+from isthmus.exchange.zones.heartbeat import INTERVAL, SignOfLife
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
 

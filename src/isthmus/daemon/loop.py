@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from isthmus.daemon.databases import Databases
-from isthmus.daemon.log import ProblemLog
-from isthmus.daemon.wake import StopSignal
+from isthmus.daemon.problem_log import ProblemLog
+from isthmus.daemon.sessions import Databases
+from isthmus.daemon.stop_signal import StopSignal
+from isthmus.engine.engine import Engine
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
-from isthmus.reconcile.engine import Engine
 
 _log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ IC-SB; changes take effect on the connections that there are.
 
 from collections.abc import Sequence
 
-from isthmus.daemon.databases import Databases
+from isthmus.daemon.sessions import Databases
+from isthmus.engine.view import View
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database, IcNbGlobal, NbGlobal
 from isthmus.ovsdb.poller import Poller
-from isthmus.reconcile.view import View
 
 OPTION = "ic_probe_interval"
 

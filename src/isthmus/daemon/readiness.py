@@ -6,10 +6,10 @@ Registered by the composition root; `isthmus-health`, and verbs that run beside 
 import json
 from collections.abc import Collection, Sequence
 
-from isthmus.daemon.databases import Databases
-from isthmus.intent.inputs import Inputs
+from isthmus.controller.inputs.inputs import Inputs
+from isthmus.daemon.sessions import Databases
 from isthmus.model.rows import Database
-from isthmus.ovsdb.control import Command, CommandFailedError
+from isthmus.ovsdb.unixctl import Command, CommandFailedError
 
 
 def remotes_command(databases: Databases) -> Command:

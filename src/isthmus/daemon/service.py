@@ -4,25 +4,25 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from isthmus.daemon.collector import collect_rarely
-from isthmus.daemon.commands import process_commands
-from isthmus.daemon.controller import Controller, Source
-from isthmus.daemon.databases import CONTROLLER_LOCK, LOCK, Databases
+from isthmus.controller.inputs.inputs import Inputs
+from isthmus.controller.wiring import reconcilers
+from isthmus.daemon.controller_source import Controller, Source
 from isthmus.daemon.engine_commands import engine_commands
+from isthmus.daemon.garbage_collector import collect_rarely
 from isthmus.daemon.heartbeat import Heartbeat
 from isthmus.daemon.loop import Feed, Loop
 from isthmus.daemon.probes import Probes
-from isthmus.daemon.publishing import Publishing, Sink
 from isthmus.daemon.readiness import ready_command, remotes_command
-from isthmus.daemon.settling import Settling
-from isthmus.exchange.paths import SETTLE
+from isthmus.daemon.sessions import CONTROLLER_LOCK, LOCK, Databases
+from isthmus.daemon.status_source import Publishing, Sink
+from isthmus.daemon.timers import Settling
+from isthmus.daemon.unixctl_commands import process_commands
+from isthmus.engine.engine import Engine
+from isthmus.engine.view import View
+from isthmus.exchange.routes.path_readiness import SETTLE
 from isthmus.exchange.wiring import Exchange, exchange
-from isthmus.intent.inputs import Inputs
-from isthmus.intent.wiring import reconcilers
 from isthmus.model.rows import Database
-from isthmus.ovsdb.control import ControlServer
-from isthmus.reconcile.engine import Engine
-from isthmus.reconcile.view import View
+from isthmus.ovsdb.unixctl import ControlServer
 
 
 @dataclass(frozen=True, slots=True)

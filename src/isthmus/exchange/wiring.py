@@ -6,41 +6,41 @@ in the order in which a joining zone needs it. Nothing but speed depends on the 
 
 from dataclasses import dataclass
 
-from isthmus.exchange.advertise import AdvertisedRoutes, AdvertisedSources
-from isthmus.exchange.alive import SignOfLife
-from isthmus.exchange.announcements import Announcements
-from isthmus.exchange.attachments import Attachments, GlobalPolicy
-from isthmus.exchange.gateways import GatewayPublication, RemoteChassis
-from isthmus.exchange.guard import Guard
-from isthmus.exchange.learn import LearnedRoutes, LearnedSources
-from isthmus.exchange.load_balancers import RouterVips
-from isthmus.exchange.lookup import Lookup
-from isthmus.exchange.paths import Paths
-from isthmus.exchange.ports import PortPublication
-from isthmus.exchange.remote_ports import PortCopies, RemoteBindings
-from isthmus.exchange.sequence import FleetSequence, ZoneSequence
-from isthmus.exchange.service_monitors import MonitorCopies, MonitorRequests
-from isthmus.exchange.static_routes import StaticRoutes
-from isthmus.exchange.transit_routers import (
+from isthmus.engine.reconciler import AnyReconciler
+from isthmus.engine.view import View
+from isthmus.exchange.routes.advertise import AdvertisedRoutes, AdvertisedSources
+from isthmus.exchange.routes.attachments import Attachments, GlobalPolicy
+from isthmus.exchange.routes.import_policy import Guard
+from isthmus.exchange.routes.learn import LearnedRoutes, LearnedSources
+from isthmus.exchange.routes.load_balancer_vips import RouterVips
+from isthmus.exchange.routes.path_readiness import Paths
+from isthmus.exchange.routes.refused_routes import Announcements
+from isthmus.exchange.routes.static_routes import StaticRoutes
+from isthmus.exchange.tables import Lookup
+from isthmus.exchange.topology.gateways import GatewayPublication, RemoteChassis
+from isthmus.exchange.topology.published_ports import PortPublication
+from isthmus.exchange.topology.remote_ports import PortCopies, RemoteBindings
+from isthmus.exchange.topology.service_monitors import MonitorCopies, MonitorRequests
+from isthmus.exchange.topology.transit_routers import (
     TransitRouterCopies,
     TransitRouterKeys,
     TransitRouterPortCopies,
     TransitRouterPortPublication,
 )
-from isthmus.exchange.transit_switches import (
+from isthmus.exchange.topology.transit_switches import (
     DatapathKeys,
     TransitSwitchCopies,
     TransitSwitchKeys,
     VxlanMode,
 )
-from isthmus.exchange.zone import LINGER, OwnZone, ZoneRegistration
-from isthmus.reconcile.reconciler import AnyReconciler
-from isthmus.reconcile.view import View
+from isthmus.exchange.zones.heartbeat import SignOfLife
+from isthmus.exchange.zones.registration import LINGER, OwnZone, ZoneRegistration
+from isthmus.exchange.zones.sequence_numbers import FleetSequence, ZoneSequence
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The engine's parts: all of them for `isthmus.reconcile.engine`, some to be asked."""
+    """The engine's parts: all of them for `isthmus.engine.engine`, some to be asked."""
 
     reconcilers: tuple[AnyReconciler, ...]
     zone: OwnZone

@@ -14,8 +14,8 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import PurePath
 from typing import Any
 
-from isthmus.icdb.peers import SELECT
-from isthmus.icdb.transit import TransitSwitchSpec
+from isthmus.icdb.raft.peer_probe import SELECT
+from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
 from isthmus.model.rows import AvailabilityZone, Database, IcRoute, RowId, TransitSwitch
 
 TIMEOUT = 5.0

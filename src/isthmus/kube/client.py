@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Any
 
 from isthmus.kube.credentials import Credentials, CredentialsError
-from isthmus.kube.failures import (
+from isthmus.kube.errors import (
     MALFORMED,
     SILENT,
     TLS,

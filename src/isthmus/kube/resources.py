@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.intent.snapshot import API_VERSIONS, Manifest, ObjectKey
+from isthmus.controller.inputs.snapshot import API_VERSIONS, Manifest, ObjectKey
 
 GATEWAY_LABEL = "ovn.kubernetes.io/ic-gw"
 """The label by which Kube-OVN's node daemon knows gateways of the interconnection."""

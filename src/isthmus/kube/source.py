@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from math import inf
 
-from isthmus.intent.snapshot import Manifest, ObjectKey, Snapshot
+from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.kube.client import Client
-from isthmus.kube.reflection import Pace
-from isthmus.kube.reflector import Reflected, Reflector
+from isthmus.kube.list_watch import Pace
 from isthmus.kube.resources import Resource
-from isthmus.kube.wake import Wake
+from isthmus.kube.wakeup import Wake
+from isthmus.kube.watcher import Reflected, Reflector
 
 GATHER = 0.05
 """Seconds from a snapshot to the next: each makes the controller look at every object."""

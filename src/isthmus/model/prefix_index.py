@@ -1,8 +1,8 @@
 """Prefixes in canonical order, and who lies around or inside whom.
 
-`isthmus.exchange.guard` and the controller look for overlaps with these. Invariant: a look-up
-costs the same however many prefixes there are (but for a binary search, and a move of memory when
-one is entered), so that a change of one route never costs a walk over all.
+`isthmus.exchange.routes.import_policy` and the controller look for overlaps with these. Invariant:
+a look-up costs the same however many prefixes there are (but for a binary search, and a move of
+memory when one is entered), so that a change of one route never costs a walk over all.
 """
 
 from bisect import bisect_left, insort

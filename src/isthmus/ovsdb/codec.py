@@ -11,7 +11,7 @@ import ovs.db.types
 
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Operation, Ref, Update, Wait
 from isthmus.model.rows import Row
-from isthmus.ovsdb.merge import merge
+from isthmus.ovsdb.coalesce import merge
 
 Json: TypeAlias = Any  # JSON as the json module gives and takes it
 

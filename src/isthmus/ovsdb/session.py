@@ -15,8 +15,10 @@ import ovs.stream
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
-from isthmus.ovsdb import characters, json_stream, tls
+from isthmus.ovsdb import tls
 from isthmus.ovsdb.codec import Json, encode
+from isthmus.ovsdb.ovs_patches import json_parser as json_stream
+from isthmus.ovsdb.ovs_patches import utf8 as characters
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
 

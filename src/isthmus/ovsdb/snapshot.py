@@ -3,11 +3,11 @@
 import time
 from collections.abc import Mapping
 
+from isthmus.engine.view import View
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from isthmus.reconcile.view import View
 
 
 class UnreachableError(Exception):

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.model.problems import Problem
+from isthmus.pki.certificate_info import Material, faults, warnings
 from isthmus.pki.certificates import KeyPair
-from isthmus.pki.looks import Material, faults, warnings
-from isthmus.pki.members_ca import KEY, REMEDY, members_faults
+from isthmus.pki.raft_ca import KEY, REMEDY, members_faults
 
 
 @dataclass(frozen=True, slots=True)

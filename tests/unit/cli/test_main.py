@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from isthmus.cli import main as frame
-from isthmus.cli.errors import CommandError
+from isthmus.cli.common.errors import CommandError
 from isthmus.model.problems import Problem
 
 PROBLEM = Problem("ConfigMap kube-system/ovn-ic-config", "data.az-name", "a b", "is bad", "mend it")

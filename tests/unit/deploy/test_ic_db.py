@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer.main
 
-from isthmus.cli.ic_db import app
-from isthmus.icdb.environment import TS_KEYS
+from isthmus.cli.ic_db.run import app
+from isthmus.icdb.server.kube_ovn_env import TS_KEYS
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 UNIT = DEPLOY / "systemd" / "isthmus-ic-db.service"

@@ -10,8 +10,9 @@ import pytest
 import typer
 import yaml
 
-from isthmus.cli import health, surroundings
+from isthmus.cli import health
 from isthmus.cli.main import app
+from isthmus.cli.options import environment as surroundings
 from isthmus.model.rows import Database
 
 ROOT = Path(__file__).parents[3]

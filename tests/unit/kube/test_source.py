@@ -8,14 +8,14 @@ from typing import cast
 
 import pytest
 
-from isthmus.intent.inputs import CONFIG_MAP
-from isthmus.intent.snapshot import Manifest, ObjectKey
+from isthmus.controller.inputs.inputs import CONFIG_MAP
+from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.kube import source as source_module
 from isthmus.kube.client import Client
-from isthmus.kube.reflection import Pace
-from isthmus.kube.reflector import Reflected
+from isthmus.kube.list_watch import Pace
 from isthmus.kube.resources import Resource
 from isthmus.kube.source import GATHER, START, KubernetesSource
+from isthmus.kube.watcher import Reflected
 from isthmus.model.problems import Problem
 
 AWAY = Problem("Kubernetes API", "", "", "cannot be reached", "wait", "Unreachable")

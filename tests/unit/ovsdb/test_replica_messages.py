@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from isthmus.engine.view import View
 from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, RowId, SbPortBinding
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
-from isthmus.reconcile.view import View
 
 NOWHERE = "unix:/nonexistent/socket"
 ONE, TWO = RowId("11111111-1111-4111-8111-111111111111"), "22222222-2222-4222-8222-222222222222"

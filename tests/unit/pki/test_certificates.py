@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from isthmus.pki.certificate_info import Material, faults, looks, warnings
 from isthmus.pki.certificates import (
     KeyPair,
     Kind,
@@ -15,7 +16,6 @@ from isthmus.pki.certificates import (
     new_authority,
     renew,
 )
-from isthmus.pki.looks import Material, faults, looks, warnings
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from isthmus.cli.errors import CommandError
+from isthmus.cli.common.errors import CommandError
 from isthmus.cli.pki import app
 from isthmus.model.problems import Problem
+from isthmus.pki.certificate_info import looks
 from isthmus.pki.certificates import Kind, Wish, issue, new_authority
 from isthmus.pki.files import TlsFiles, read_material, write_file, write_pair
-from isthmus.pki.looks import looks
 
 ISTHMUS = Path(sys.executable).with_name("isthmus")
 

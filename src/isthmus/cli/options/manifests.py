@@ -1,0 +1,73 @@
+"""Where manifests come from, on the command line: a directory or the Kubernetes API.
+
+Used by `isthmus run`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.cli.common.errors import CommandError
+from isthmus.controller.inputs.snapshot import ObjectKey
+from isthmus.daemon.controller_source import Source
+from isthmus.kube.client import Client
+from isthmus.kube.credentials import Credentials, CredentialsError
+from isthmus.kube.source import KubernetesSource
+from isthmus.manifests.directory import DirectorySource
+from isthmus.model.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the operator gives.
+
+    Args:
+        manifests: the directory; None for the API.
+        kubernetes: whether the API is meant.
+        kubeconfig, context: see `Credentials`.
+    """
+
+    manifests: Path | None
+    kubernetes: bool
+    kubeconfig: Path | None
+    context: str
+
+    def client(self) -> Client | None:
+        """The API server, if manifests come from there.
+
+        Raises:
+            CommandError: the options contradict each other, or there are no good credentials.
+        """
+        self._check()
+        if not self.kubernetes:
+            return None
+        try:
+            return Client(Credentials(self.kubeconfig, self.context))
+        except CredentialsError as error:
+            raise CommandError(error.problem) from error
+
+    def source(self, client: Client | None, config_map: ObjectKey) -> Source:
+        """The source.
+
+        Args:
+            client: what `client` returned; closed with the source.
+            config_map: the ConfigMap to obey.
+        """
+        if client is not None:
+            return KubernetesSource(client, config_map)
+        assert self.manifests is not None  # noqa: S101 - `client` has checked it
+        return DirectorySource(self.manifests)
+
+    def _check(self) -> None:
+        if self.kubernetes and self.manifests is not None:
+            raise _contradiction("--manifests", str(self.manifests), "is given with --kubernetes")
+        if not self.kubernetes and self.manifests is None:
+            raise _contradiction("", "", "neither --manifests nor --kubernetes is given")
+        given = {"--kubeconfig": str(self.kubeconfig or ""), "--context": self.context}
+        for option, value in given.items():
+            if value and not self.kubernetes:
+                raise _contradiction(option, value, "is given without --kubernetes")
+
+
+def _contradiction(option: str, value: str, message: str) -> CommandError:
+    remedy = "name a directory with --manifests, or give --kubernetes"
+    return CommandError(Problem("command run", option, value, message, remedy))

@@ -1,0 +1,126 @@
+"""`isthmus ovn-ic`: the engine alone, as a drop-in for OVN's `ovn-ic`.
+
+Also reached when the program is started through a link or script named `ovn-ic`: then the whole
+command line is ovn-ic's. Start scripts, `ovn-appctl -t ovn-ic` and test harnesses see the same
+pidfile, socket, log file and command names.
+"""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
+
+from isthmus.cli.common.errors import CommandError
+from isthmus.cli.common.notify import notify_ready
+from isthmus.cli.options.remotes import run_dir
+from isthmus.cli.ovn_ic.options import PROGRAM, VERSION, Options, parse
+from isthmus.daemon.service import Settings, engine_alone
+from isthmus.daemon.unixctl_commands import log_commands, version_command
+from isthmus.daemon.vlog import DaemonLog
+from isthmus.model.problems import Problem
+from isthmus.ovsdb.daemonize import RESTART_STATUS
+from isthmus.ovsdb.ovs_patches.logging import forward_to_logging
+from isthmus.ovsdb.unixctl import ControlServer
+
+_log = logging.getLogger(__name__)
+
+
+class verb(TyperCommand):  # noqa: N801 - named as verbs are
+    """Hands the command line over as it is: its options are not written as typer's are."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Leave all arguments alone."""
+        ctx.args = list(args)
+        return []
+
+    def invoke(self, ctx: Any) -> None:
+        """Run."""
+        main(ctx.args)
+
+
+def main(arguments: list[str]) -> None:
+    """Run until SIGTERM, or the control command `exit`.
+
+    Args:
+        arguments: without the program's name.
+
+    Raises:
+        CommandError: it cannot be done as asked for.
+        SystemExit: in the starter of a detached daemon, or after help.
+    """
+    options = parse(arguments)
+    _become_user(options)
+    log = _start_log(options)
+    _become_daemon(options)
+    try:
+        _serve(options, log)
+    except CommandError:
+        raise
+    except Exception:
+        _log.exception("a bug; please report it")
+        if not options.daemon.monitor:
+            raise
+        # The monitor starts it again, as it does after a crash.
+        sys.exit(RESTART_STATUS)
+
+
+def _serve(options: Options, log: DaemonLog) -> None:
+    control = _control(options)
+    if control is not None:
+        control.register(version_command(VERSION), *log_commands(log))
+    options.daemon.complete()
+    if options.daemon.detach:
+        # Nobody reads a detached daemon's terminal.
+        log.set("any:console:off")
+    if options.tls is not None:
+        options.tls.use()
+    loop = engine_alone(Settings(options.remotes), control)
+    loop.run(notify_ready, frozenset(options.remotes))
+
+
+def _start_log(options: Options) -> DaemonLog:
+    log = DaemonLog(PROGRAM, forward_to_logging())
+    log.install()
+    try:
+        for spec in options.logs.specs:
+            log.set(spec)
+        log.use_syslog(options.logs.syslog_method, options.logs.syslog_target)
+        if options.logs.file:
+            log.open_file(Path(options.logs.file))
+    except (ValueError, OSError) as error:
+        raise _refused("logging options", error, "see the logging options of --help") from error
+    return log
+
+
+def _become_daemon(options: Options) -> None:
+    # A peer that goes away is an error on its socket, not the end of the process.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    options.daemon.start()
+
+
+def _become_user(options: Options) -> None:
+    # Through an interpreter, the kernel may know us by its name; scripts look for ours. Once we
+    # are somebody else, it cannot be changed any more.
+    Path("/proc/self/comm").write_text(PROGRAM, encoding="ascii")
+    try:
+        options.daemon.become_user()
+    except (LookupError, PermissionError) as error:
+        raise _refused("--user", error, "name a user that exists, and start as root") from error
+
+
+def _control(options: Options) -> ControlServer | None:
+    if options.unixctl == "":
+        return None
+    path = options.unixctl or str(run_dir() / f"{PROGRAM}.{os.getpid()}.ctl")
+    try:
+        return ControlServer(path)
+    except OSError as error:
+        raise _refused("--unixctl", error, "choose a directory that can be written to") from error
+
+
+def _refused(key: str, error: Exception, remedy: str) -> CommandError:
+    return CommandError(Problem(f"command {PROGRAM}", key, "", str(error), remedy))

@@ -1,0 +1,265 @@
+"""The options of `ovn-ic`, as its start scripts and test harnesses give them (ovn-ic(8)).
+
+Parsed with argparse, since values like that of `--pidfile[=FILE]` are optional. Invariant: every
+option of OVN 23.03's `ovn-ic` is known, and the newer ones that its scripts may pass.
+"""
+
+import argparse
+import os
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from isthmus.cli.common.errors import CommandError
+from isthmus.cli.options.remotes import run_dir
+from isthmus.cli.options.tls import tls_of
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database
+from isthmus.ovsdb.daemonize import Daemon
+from isthmus.ovsdb.tls import Tls
+
+PROGRAM = "ovn-ic"
+OVN_RELEASE = "26.03.0"
+"""The release of OVN whose `ovn-ic` this stands in for: what callers compare with is the last
+word of the first line of `--version`."""
+
+VERSION = f"{PROGRAM} {OVN_RELEASE}\nIsthmus {version('isthmus')}, in place of OVN's {PROGRAM}\n"
+
+_DATABASES = (
+    (Database.NB, ("-D", "--ovnnb-db"), "OVN_NB_DB", "ovnnb_db", "ovn-nb"),
+    (Database.SB, ("-d", "--ovnsb-db"), "OVN_SB_DB", "ovnsb_db", "ovn-sb"),
+    (Database.IC_NB, ("-I", "--ic-nb-db"), "OVN_IC_NB_DB", "ovn_ic_nb_db", "ovn-ic-nb"),
+    (Database.IC_SB, ("-i", "--ic-sb-db"), "OVN_IC_SB_DB", "ovn_ic_sb_db", "ovn-ic-sb"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """What to log where.
+
+    Args:
+        specs: levels and patterns, in the order given.
+        file: the log file's path, or empty.
+        syslog_method, syslog_target: as the options of these names.
+    """
+
+    specs: tuple[str, ...] = ()
+    file: str = ""
+    syslog_method: str = "libc"
+    syslog_target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for; `unixctl` is the path of the control socket, empty for none."""
+
+    remotes: dict[Database, str]
+    daemon: Daemon
+    unixctl: str | None = None
+    logs: Logs = field(default_factory=Logs)
+    tls: Tls | None = None
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but its errors end with status 1, as those of OVN's daemons do."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with what is wrong."""
+        self.exit(1, f"{PROGRAM}: {message}; use --help for usage\n")
+
+
+class _PrintVersion(argparse.Action):
+    """`--version`: argparse's own would put both lines into one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_more: object) -> None:
+        print(VERSION, end="")
+        parser.exit()
+
+
+class _PrintOptions(argparse.Action):
+    """`--options`: all options, for shell completion."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_more: object) -> None:
+        for action in parser._actions:  # noqa: SLF001 - argparse offers no other list of them
+            value = "" if action.nargs == 0 else "=[ARG]" if action.nargs == "?" else "=ARG"
+            for name in action.option_strings:
+                print(name + value)
+        parser.exit()
+
+
+def _log_dir() -> Path:
+    # ovn-ic itself knows the second only; its start script gives the first.
+    return Path(os.environ.get("OVN_LOGDIR") or os.environ.get("OVS_LOGDIR") or "/var/log/ovn")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Knows all options."""
+    found = _Parser(
+        prog=PROGRAM,
+        description="OVN interconnection daemon: Isthmus's engine in place of ovn-ic.",
+        add_help=False,
+    )
+    _add_databases(found)
+    _add_daemon(found)
+    _add_logging(found)
+    _add_tls(found)
+    other = found.add_argument_group("Other options")
+    other.add_argument("--unixctl", "-u", metavar="SOCKET", help="override control socket name")
+    other.add_argument("-h", "--help", action="help", help="display this help message")
+    other.add_argument("-o", "--options", action=_PrintOptions, nargs=0, help="list all options")
+    other.add_argument(
+        "-V", "--version", action=_PrintVersion, nargs=0, help="display version information"
+    )
+    return found
+
+
+def _add_databases(found: argparse.ArgumentParser) -> None:
+    group = found.add_argument_group("Databases")
+    for database, flags, variable, socket, name in _DATABASES:
+        default = os.environ.get(variable) or f"unix:{run_dir()}/{socket}.sock"
+        group.add_argument(
+            *flags,
+            dest=database.name,
+            metavar="DATABASE",
+            default=default,
+            help=f"connect to {name} database at DATABASE (default: {default})".replace("%", "%%"),
+        )
+
+
+def _add_daemon(found: argparse.ArgumentParser) -> None:
+    group = found.add_argument_group("Daemon options")
+    flag = group.add_argument
+    flag("--detach", action="store_true", help="run in background as daemon")
+    flag("--monitor", action="store_true", help="creates a process to monitor this daemon")
+    flag("--user", default="", metavar="USER[:GROUP]", help="become that user")
+    flag("--no-chdir", action="store_true", help="do not chdir to '/'")
+    flag("--no-self-confinement", action="store_true", help="accepted; there is none")
+    pidfile = f"create pidfile (default: {run_dir()}/{PROGRAM}.pid)"
+    flag("--pidfile", nargs="?", const="", metavar="FILE", help=pidfile.replace("%", "%%"))
+    flag(
+        "--overwrite-pidfile",
+        action="store_true",
+        help="with --pidfile, start even if already running",
+    )
+
+
+def _add_logging(found: argparse.ArgumentParser) -> None:
+    group = found.add_argument_group("Logging options")
+    flag = group.add_argument
+    flag(
+        "-v",
+        "--verbose",
+        nargs="?",
+        action="append",
+        const="any:any:dbg",
+        default=[],
+        metavar="SPEC",
+        help="set logging levels; without SPEC, maximum verbosity",
+    )
+    default = f"{_log_dir()}/{PROGRAM}.log".replace("%", "%%")
+    flag(
+        "--log-file",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help=f"log to FILE as well (default: {default})",
+    )
+    flag(
+        "--syslog-method",
+        default=os.environ.get("OVS_SYSLOG_METHOD") or "libc",
+        metavar="libc|null|unix:FILE|udp:IP:PORT",
+        help="specify how to send messages to syslog daemon",
+    )
+    flag("--syslog-target", default="", metavar="HOST:PORT", help="also send syslog msgs there")
+
+
+def _add_tls(found: argparse.ArgumentParser) -> None:
+    group = found.add_argument_group("TLS (required to use ssl: databases)")
+    flag = group.add_argument
+    flag("-p", "--private-key", default="", metavar="FILE", help="file with private key")
+    flag("-c", "--certificate", default="", metavar="FILE", help="certificate for private key")
+    flag("-C", "--ca-cert", default="", metavar="FILE", help="file with peer CA certificate")
+    flag(
+        "--bootstrap-ca-cert",
+        default="",
+        metavar="FILE",
+        help="as --ca-cert; it must exist: it is never fetched from a peer",
+    )
+    flag("--ssl-protocols", default="", metavar="PROTOS", help="list of TLS protocols to enable")
+    flag("--ssl-ciphers", default="", metavar="CIPHERS", help="ciphers for TLS 1.2")
+    flag(
+        "--ssl-ciphersuites",
+        default="",
+        metavar="SUITES",
+        help="accepted; OpenSSL's default suites are used for TLS 1.3",
+    )
+    flag("--ssl-server-name", default="", metavar="NAME", help="server name to ask for (SNI)")
+
+
+def parse(arguments: list[str]) -> Options:
+    """Understand a command line.
+
+    Raises:
+        CommandError: options that do not go together.
+        SystemExit: it asked for help, or is wrong.
+    """
+    found = parser().parse_args(arguments)
+    remotes = {database: getattr(found, database.name) for database, *_ in _DATABASES}
+    daemon = Daemon(
+        program=PROGRAM,
+        run_dir=str(run_dir()),
+        pidfile=found.pidfile,
+        overwrite_pidfile=found.overwrite_pidfile,
+        detach=found.detach,
+        monitor=found.monitor,
+        chdir=not found.no_chdir,
+        user=found.user,
+    )
+    file = found.log_file
+    logs = Logs(
+        specs=tuple(found.verbose),
+        file="" if file is None else str(_log_dir() / (file or f"{PROGRAM}.log")),
+        syslog_method=found.syslog_method,
+        syslog_target=found.syslog_target,
+    )
+    return Options(remotes, daemon, _control_path(found.unixctl), logs, _tls(found))
+
+
+def _control_path(given: str | None) -> str | None:
+    """The socket's path; None for the default, whose name needs the daemon's process id."""
+    if given == "none":
+        return ""
+    return given and str(run_dir() / given)
+
+
+def _tls(found: argparse.Namespace) -> Tls | None:
+    ca_cert = found.ca_cert or found.bootstrap_ca_cert
+    if found.bootstrap_ca_cert and not Path(ca_cert).exists():
+        raise CommandError(
+            Problem(
+                object=f"command {PROGRAM}",
+                key="--bootstrap-ca-cert",
+                value=found.bootstrap_ca_cert,
+                message="the file does not exist, and is never fetched from a peer",
+                remedy="copy the CA's certificate there by a way that you trust",
+            )
+        )
+    tls = tls_of(PROGRAM, found.private_key, found.certificate, ca_cert)
+    try:
+        return tls and replace(
+            tls,
+            protocols=found.ssl_protocols,
+            ciphers=found.ssl_ciphers,
+            server_name=found.ssl_server_name,
+        )
+    except ValueError as error:
+        raise CommandError(
+            Problem(
+                object=f"command {PROGRAM}",
+                key="--ssl-protocols",
+                value=found.ssl_protocols,
+                message=str(error),
+                remedy="name versions such as TLSv1.2,TLSv1.3",
+            )
+        ) from error

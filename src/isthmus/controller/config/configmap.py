@@ -1,0 +1,279 @@
+"""The ConfigMap `ovn-ic-config`: what the operator asks of this cluster.
+
+`Inputs` calls `parse_config`; nothing else reads the ConfigMap. Keys and defaults are Kube-OVN's,
+save those from `mtu` on, which are ours and optional. Invariant: a ConfigMap with any bad value is
+`Invalid` as a whole, so nothing is half applied, and `Invalid` never means leaving.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from isthmus.controller.config import scalar_values as values
+from isthmus.controller.config import yaml_values as rule_values
+from isthmus.controller.config.errors import BadValueError
+from isthmus.controller.config.suggestions import meant, shown
+from isthmus.controller.inputs.snapshot import Manifest
+from isthmus.model.prefixes import Network
+from isthmus.model.problems import Problem
+from isthmus.model.route_rules import DeclaredRoute, RouteRules, ZoneRule
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+KEYS = (
+    "enable-ic",
+    "az-name",
+    "ic-db-host",
+    "ic-nb-port",
+    "ic-sb-port",
+    "gw-nodes",
+    "auto-route",
+    "mtu",
+    "vpcs",
+    "accept",
+    "advertise",
+    "routes",
+)
+DEFAULT_NB_PORT, DEFAULT_SB_PORT = 6645, 6646
+
+DEFAULT_MTU = 1400
+"""The MTU of Kube-OVN's pods on nodes with 1500: it sets aside 100 bytes for Geneve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A valid configuration.
+
+    Args:
+        zone: the availability zone's name (`az-name`).
+        hosts: the IC databases' hosts, addresses or names without brackets (`ic-db-host`).
+        nb_port, sb_port: their TCP ports (`ic-nb-port`, `ic-sb-port`).
+        gateways: names of the gateway nodes, the most preferred first (`gw-nodes`).
+        auto_route: whether routes are advertised and learned (`auto-route`).
+        mtu: of the packets that pass through our router ports, in bytes; None not to limit
+            them (`mtu`).
+        vpcs: the network that each custom VPC takes part in (`vpcs`).
+        rules: what may be learned and advertised (`accept`, `advertise`).
+        routes: those to keep in place (`routes`).
+        tls: whether the IC databases are reached by TLS; a flag of the daemon, not a key.
+    """
+
+    zone: str
+    hosts: tuple[str, ...]
+    nb_port: int
+    sb_port: int
+    gateways: tuple[str, ...]
+    auto_route: bool
+    mtu: int | None = DEFAULT_MTU
+    vpcs: Mapping[str, str] = field(default_factory=dict)
+    rules: RouteRules = field(default_factory=RouteRules)
+    routes: tuple[DeclaredRoute, ...] = ()
+    tls: bool = False
+
+    @property
+    def ic_nb_remote(self) -> str:
+        """The IC-NB database in the syntax of ovsdb(7), e.g. "tcp:10.0.0.1:6645,tcp:[::1]:6645"."""
+        return self._remote(self.nb_port)
+
+    @property
+    def ic_sb_remote(self) -> str:
+        """The IC-SB database, in the same syntax."""
+        return self._remote(self.sb_port)
+
+    def _remote(self, port: int) -> str:
+        method = "ssl" if self.tls else "tcp"
+        hosts = (f"[{host}]" if ":" in host else host for host in self.hosts)
+        return ",".join(f"{method}:{host}:{port}" for host in hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Take part in the interconnection; `problems` are warnings."""
+
+    config: Config
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave nothing behind; `reason` is for people."""
+
+    reason: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """Go on as before, and report these problems."""
+
+    problems: tuple[Problem, ...]
+
+
+def parse_config(manifest: Manifest, default_vpc: str) -> Join | Leave | Invalid:
+    """What a ConfigMap asks for.
+
+    Args:
+        manifest: the ConfigMap, as written.
+        default_vpc: the name of the VPC that takes part without being in `vpcs`.
+    """
+    reader = _Reader(str(manifest.key), manifest.body.get("data"))
+    if reader.read("enable-ic", values.boolean) is False:
+        # Leaving must not depend on the other values being right.
+        return Leave('enable-ic is "false"')
+    reader.check_keys()
+    config = _config(reader, default_vpc)
+    if reader.problems or config is None:
+        return Invalid(tuple(reader.problems + reader.warnings))
+    return Join(config, tuple(reader.warnings))
+
+
+def _config(reader: "_Reader", default_vpc: str) -> Config | None:
+    """All values; None if one that must be there cannot be read."""
+    zone = reader.read("az-name", values.zone)
+    hosts = reader.read("ic-db-host", values.hosts)
+    nb_port = reader.read("ic-nb-port", values.port, DEFAULT_NB_PORT)
+    sb_port = reader.read("ic-sb-port", values.port, DEFAULT_SB_PORT)
+    gateways = reader.read("gw-nodes", values.gateways)
+    auto_route = reader.read("auto-route", values.boolean, False)
+    reader.warn_missing(
+        "auto-route", "no route is advertised or learned", 'write "true" or "false"'
+    )
+    mtu = reader.read_optional("mtu", values.mtu, DEFAULT_MTU)
+    vpcs = reader.read_optional("vpcs", values.vpcs, None) or {}
+    zones = reader.read_optional("accept", rule_values.accept, None) or {}
+    advertise = reader.read_optional("advertise", rule_values.advertise, None)
+    routes = reader.read_optional("routes", rule_values.routes, None) or ()
+    if zone is None or hosts is None or nb_port is None or sb_port is None:
+        return None
+    if gateways is None or auto_route is None:
+        return None
+    config = Config(
+        zone=zone,
+        hosts=_unique(hosts),
+        nb_port=nb_port,
+        sb_port=sb_port,
+        gateways=reader.once("gw-nodes", gateways),
+        auto_route=auto_route,
+        mtu=mtu,
+        vpcs=vpcs,
+        rules=_rules(zones, advertise),
+        routes=tuple(
+            replace(route, vpc="") if route.vpc == default_vpc else route for route in routes
+        ),
+    )
+    reader.cross_check(config, default_vpc)
+    return config
+
+
+def _rules(zones: Mapping[str, ZoneRule], advertise: tuple[Network, ...] | None) -> RouteRules:
+    named = {zone: rule for zone, rule in zones.items() if zone != rule_values.OTHERS}
+    return RouteRules(named, zones.get(rule_values.OTHERS, ZoneRule()), advertise)
+
+
+def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+class _Reader:
+    """Reads the keys of one ConfigMap and gathers what is wrong with them."""
+
+    def __init__(self, name: str, data: Any) -> None:
+        self._name = name
+        self._data: Mapping[Any, Any] = data if isinstance(data, dict) else {}
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        if data is not None and not isinstance(data, dict):
+            self._bad("data", data, "must be a mapping of keys to strings", "write key: value")
+
+    def read(self, key: str, parse: Callable[[str], T], default: T | None = None) -> T | None:
+        """The parsed value; the default if the key is missing; None after a problem."""
+        if key not in self._data and default is None:
+            self._bad(f"data.{key}", None, "is missing", f"add {key} to the ConfigMap's data")
+        return self.read_optional(key, parse, default)
+
+    def read_optional(self, key: str, parse: Callable[[str], T], default: D) -> T | D | None:
+        """The same for a key that may be missing, whatever its default is."""
+        if key not in self._data:
+            return default
+        value = self._data[key]
+        if not isinstance(value, str):
+            self._bad(
+                f"data.{key}", value, "must be a string", f"put it in quotes: {_quoted(value)}"
+            )
+            return None
+        try:
+            return parse(value)
+        except BadValueError as error:
+            for fault in error.faults:
+                found = fault.value if fault.path else value
+                self._bad(f"data.{key}{fault.path}", found, fault.message, fault.remedy)
+            return None
+
+    def cross_check(self, config: Config, default_vpc: str) -> None:
+        """Report what is wrong between values that are right by themselves."""
+        if default_vpc in config.vpcs:
+            self._bad(
+                "data.vpcs",
+                self._data["vpcs"],
+                f"names the default VPC {default_vpc}, which takes part in any case",
+                f"remove {default_vpc} from the list",
+            )
+        for number, route in enumerate(config.routes):
+            if route.vpc and route.vpc not in config.vpcs:
+                self._bad(
+                    f"data.routes[{number}].vpc",
+                    route.vpc,
+                    "takes no part in the interconnection",
+                    f"add {route.vpc} to vpcs, or name another VPC",
+                )
+            if route.zone == config.zone:
+                self._bad(
+                    f"data.routes[{number}].zone",
+                    route.zone,
+                    "is this cluster's own az-name",
+                    "name the zone that the route leads to",
+                )
+
+    def warn_missing(self, key: str, effect: str, remedy: str) -> None:
+        """Report that a key with a default is missing, where the default may surprise."""
+        if key not in self._data:
+            self._warn(f"data.{key}", "", f"is missing, so {effect}", remedy)
+
+    def check_keys(self) -> None:
+        """Report keys that mean nothing; fatal if one must have been meant for a missing key."""
+        missing = [key for key in KEYS if key not in self._data]
+        for key in self._data:
+            if key in KEYS:
+                continue
+            wanted = meant(str(key), missing)
+            if wanted is not None:
+                self._bad(f"data.{key}", None, "is not known", f"write {wanted}")
+            else:
+                self._warn(
+                    f"data.{key}",
+                    "",
+                    "is not known, so it has no effect",
+                    f"remove it; the keys are {', '.join(KEYS)}",
+                )
+
+    def once(self, key: str, items: tuple[str, ...]) -> tuple[str, ...]:
+        """The items without repetitions, which are reported."""
+        for item in _unique(tuple(item for item in items if items.count(item) > 1)):
+            self._warn(
+                f"data.{key}", item, "is listed more than once; the first counts", "list it once"
+            )
+        return _unique(items)
+
+    def _warn(self, key: str, value: str, message: str, remedy: str) -> None:
+        self.warnings.append(Problem(self._name, key, value, message, remedy, "Ineffective"))
+
+    def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
+        text = "" if value is None else shown(value)
+        self.problems.append(Problem(self._name, key, text, message, remedy, "InvalidValue"))
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, bool):
+        return '"true"' if value else '"false"'
+    return f'"{shown(value)}"' if isinstance(value, int | float) else '"…"'

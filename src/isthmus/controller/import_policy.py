@@ -1,0 +1,32 @@
+"""What the engine must keep from harm, read off the inputs. The daemon hands it over.
+
+Invariant: prefixes belong to the router of their VPC, so that VPCs may use the same addresses.
+"""
+
+from isthmus.controller.inputs.inputs import JOIN_SUBNET, Inputs
+from isthmus.model.import_policy import Guarded
+from isthmus.model.prefixes import Network
+from isthmus.model.route_rules import RouteRules
+
+
+def guarded(inputs: Inputs) -> Guarded:
+    """The cluster's own prefixes by VPC, and the rules on routes.
+
+    The prefixes are those of all Subnets, whether or not they take part in the interconnection
+    (a learned route would cut them off all the same), and the nodes' InternalIPs. Those are the
+    default VPC's: the routers of others do not lead to nodes.
+    """
+    local: dict[str, dict[str, tuple[Network, ...]]] = {}
+    for subnet in inputs.subnets.values():
+        # The subnet that joins nodes and pods is the default VPC's, whatever it says.
+        vpc = inputs.vpc if subnet.name == JOIN_SUBNET else subnet.vpc or inputs.vpc
+        local.setdefault(vpc, {})[f"Subnet {subnet.name}"] = subnet.prefixes
+    nodes = {f"Node {name}": prefixes for name, prefixes in inputs.node_prefixes.items()}
+    local.setdefault(inputs.vpc, {}).update(nodes)
+    config = inputs.config
+    return Guarded(
+        local=local,
+        rules=config.rules if config is not None else RouteRules(),
+        source=str(inputs.config_map),
+        known=inputs.wanted is not None,
+    )

@@ -1,0 +1,276 @@
+"""The inputs in force: what the reconcilers take as given.
+
+The daemon feeds `Inputs.update` with every snapshot of its source and has the reconcilers look
+again at what changed. Invariant: a bad or unreadable object changes nothing; what was last read
+well stays in force, and absence counts only in a complete snapshot.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+from itertools import chain
+from typing import Generic, TypeAlias, TypeVar
+
+from isthmus.controller.config.configmap import Config, Invalid, Join, Leave, parse_config
+from isthmus.controller.config.suggestions import meant
+from isthmus.controller.inputs.nodes import Node, parse_node
+from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
+from isthmus.controller.inputs.subnets import Subnet, parse_subnet, shared_prefixes
+from isthmus.model.prefixes import Network
+from isthmus.model.problems import Problem
+
+DEFAULT_VPC = "ovn-cluster"
+"""Kube-OVN's default VPC, and the name of its logical router."""
+
+JOIN_SUBNET = "join"
+"""The subnet between Kube-OVN's nodes and its router; it is nobody else's business."""
+
+CONFIG_MAP = ObjectKey("ConfigMap", "kube-system", "ovn-ic-config")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What an update changed.
+
+    Args:
+        config: joining or leaving, or any value of the configuration.
+        private: the prefixes that must not be advertised or learned.
+        nodes: the nodes.
+        vpcs: which Vpc objects there are.
+    """
+
+    config: bool = False
+    private: bool = False
+    nodes: bool = False
+    vpcs: bool = False
+
+
+N = TypeVar("N")
+
+
+@dataclass(frozen=True, slots=True)
+class _Object(Generic[N]):
+    """An object, as written and as read; `item` is None if there is no way to read it."""
+
+    manifest: Manifest
+    item: N | None
+    wrong: bool
+
+
+_Read: TypeAlias = dict[str, _Object[N]]
+"""Objects of one kind by name."""
+
+
+class Inputs:
+    """The inputs in force.
+
+    Args:
+        config_map: the ConfigMap to obey.
+        vpc: the default VPC, which takes part without being named in the configuration.
+        tls: whether the IC databases are to be reached by TLS.
+        port_lists: whether the engine heeds deny lists of router ports; `ovn-ic` does from 26.03
+            on.
+
+    Attributes:
+        wanted: what the operator asks for; None as long as that is not known (nothing valid has
+            been read yet): then nothing may be changed.
+        manifest: the ConfigMap that `wanted` was read from; None if there is none.
+        refused: whether the ConfigMap has been changed since to one that is not valid.
+        complete: whether everything has been read at least once; if not, there may be private
+            prefixes that are not known.
+        subnets, nodes: by name.
+        node_prefixes: the nodes' own addresses, as prefixes of one address each, by node.
+        vpc_objects: the names of the Vpc objects.
+    """
+
+    def __init__(
+        self,
+        config_map: ObjectKey = CONFIG_MAP,
+        vpc: str = DEFAULT_VPC,
+        *,
+        tls: bool = False,
+        port_lists: bool = True,
+    ) -> None:
+        self.config_map = config_map
+        self.vpc = vpc
+        self.port_lists = port_lists
+        self._tls = tls
+        self.wanted: Join | Leave | None = None
+        self.manifest: Manifest | None = None
+        self.refused = False
+        self.complete = False
+        self.subnets: Mapping[str, Subnet] = {}
+        self.nodes: Mapping[str, Node] = {}
+        self.vpc_objects: frozenset[str] = frozenset()
+        self._problems: tuple[Problem, ...] = ()
+        self._read_subnets: _Read[Subnet] = {}
+        self._read_nodes: _Read[Node] = {}
+        # There may be thousands of nodes, and each look at a router port asks for these.
+        self.node_prefixes: Mapping[str, tuple[Network, ...]] = {}
+        self._node_addresses: frozenset[Network] = frozenset()
+        self._private_prefixes: dict[str, frozenset[Network]] = {}
+
+    @property
+    def config(self) -> Config | None:
+        """The configuration in force; None unless this cluster is to take part."""
+        return self.wanted.config if isinstance(self.wanted, Join) else None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing may be left behind."""
+        return isinstance(self.wanted, Leave)
+
+    @property
+    def vpcs(self) -> tuple[str, ...]:
+        """The VPCs that are to take part, first the default one."""
+        return () if self.config is None else (self.vpc, *self.config.vpcs)
+
+    def vpc_in(self, network: str) -> str | None:
+        """The VPC that takes part in a network; None if none does.
+
+        Args:
+            network: its name; empty for the one of all default VPCs.
+        """
+        if not network:
+            return self.vpc
+        vpcs = self.config.vpcs if self.config is not None else {}
+        return next((vpc for vpc, name in vpcs.items() if name == network), None)
+
+    def is_of(self, subnet: Subnet, vpc: str) -> bool:
+        """Whether a subnet belongs to a VPC."""
+        return (subnet.vpc or self.vpc) == vpc
+
+    def problems(self) -> tuple[Problem, ...]:
+        """All that is wrong with the inputs."""
+        return self._problems
+
+    def update(self, snapshot: Snapshot) -> Changed:
+        """Take over a snapshot, as far as it is good; what changed by that."""
+        before = (self.wanted, self._private(), self.nodes, self.vpc_objects)
+        problems = list(snapshot.problems)
+        self.wanted = self._read_config(snapshot, problems)
+        subnets, nodes = snapshot.of_kind("Subnet"), snapshot.of_kind("Node")
+        self._read_subnets = _read(subnets, self._read_subnets, parse_subnet, problems)
+        self._read_nodes = _read(nodes, self._read_nodes, parse_node, problems)
+        self.subnets, self.nodes = _items(self._read_subnets), _items(self._read_nodes)
+        if before[2] != self.nodes:
+            self._take_addresses(before[2])
+        self._private_prefixes = {}
+        self.vpc_objects = frozenset(m.key.name for m in snapshot.of_kind("Vpc"))
+        self.complete = snapshot.complete
+        problems += shared_prefixes(self.subnets.values(), self.vpc)
+        self._problems = tuple(problems)
+        return Changed(
+            config=before[0] != self.wanted,
+            private=before[1] != self._private(),
+            nodes=before[2] != self.nodes,
+            vpcs=before[3] != self.vpc_objects,
+        )
+
+    def private_prefixes(self, vpc: str) -> frozenset[Network]:
+        """What a VPC must neither advertise nor learn.
+
+        The CIDRs of its subnets with `disableInterConnection`; for the default VPC also those of
+        the join subnet, and the nodes' own addresses (Kube-OVN puts host routes for them on its
+        router).
+        """
+        if vpc not in self._private_prefixes:
+            self._private_prefixes[vpc] = self._find_private(vpc)
+        return self._private_prefixes[vpc]
+
+    def _find_private(self, vpc: str) -> frozenset[Network]:
+        subnets = frozenset(
+            prefix
+            for subnet in self.subnets.values()
+            if (subnet.disabled and self.is_of(subnet, vpc))
+            or (subnet.name == JOIN_SUBNET and vpc == self.vpc)
+            for prefix in subnet.prefixes
+        )
+        return subnets | self.node_addresses() if vpc == self.vpc else subnets
+
+    def node_addresses(self) -> frozenset[Network]:
+        """The nodes' own addresses, as prefixes of one address each."""
+        return self._node_addresses
+
+    def _take_addresses(self, before: Mapping[str, Node]) -> None:
+        known = self.node_prefixes
+        self.node_prefixes = {
+            name: known[name]
+            if before.get(name) is node
+            else tuple(ip_network(address) for address in node.addresses)
+            for name, node in self.nodes.items()
+        }
+        self._node_addresses = frozenset(chain.from_iterable(self.node_prefixes.values()))
+
+    def _private(self) -> tuple[object, ...]:
+        """All that decides on private prefixes."""
+        vpcs = self.vpcs or (self.vpc,)
+        return self.complete, [self.private_prefixes(vpc) for vpc in vpcs]
+
+    def _read_config(self, snapshot: Snapshot, problems: list[Problem]) -> Join | Leave | None:
+        manifest = snapshot.objects.get(self.config_map)
+        if manifest is None:
+            problems += self._misnamed(snapshot)
+            if snapshot.complete:
+                self.manifest, self.refused = None, False
+                return Leave(f"there is no {self.config_map}")
+            problems.append(
+                Problem(
+                    str(self.config_map),
+                    "",
+                    "",
+                    "is not there, but not everything could be read, so nothing is changed",
+                    "mend what cannot be read, or add it with enable-ic",
+                    "NotRead",
+                )
+            )
+            return self.wanted
+        parsed = parse_config(manifest, self.vpc)
+        problems += parsed.problems
+        self.refused = isinstance(parsed, Invalid)
+        if isinstance(parsed, Invalid):
+            return self.wanted
+        self.manifest = manifest
+        if isinstance(parsed, Join):
+            return replace(parsed, config=replace(parsed.config, tls=self._tls))
+        return parsed
+
+    def _misnamed(self, snapshot: Snapshot) -> Iterable[Problem]:
+        wanted = self.config_map
+        for manifest in snapshot.of_kind("ConfigMap"):
+            key = manifest.key
+            if meant(key.name, [wanted.name]) and key.namespace in {wanted.namespace, "default"}:
+                yield Problem(
+                    str(key),
+                    "metadata.name" if key.name != wanted.name else "metadata.namespace",
+                    key.name if key.name != wanted.name else key.namespace,
+                    f"is not read, and {wanted} does not exist",
+                    f"name it {wanted.name} in namespace {wanted.namespace}",
+                    "Misnamed",
+                )
+
+
+def _read(
+    manifests: Iterable[Manifest],
+    before: _Read[N],
+    parse: Callable[[Manifest, N | None], tuple[N | None, tuple[Problem, ...]]],
+    problems: list[Problem],
+) -> _Read[N]:
+    """All objects of one kind; a broken one keeps its last good form and affects no other.
+
+    What was read well is not read again as long as its manifest is the same value.
+    """
+    found: _Read[N] = {}
+    for manifest in manifests:
+        known = before.get(manifest.key.name)
+        if known is not None and known.manifest is manifest and not known.wrong:
+            found[manifest.key.name] = known
+            continue
+        item, wrong = parse(manifest, known.item if known is not None else None)
+        problems += wrong
+        found[manifest.key.name] = _Object(manifest, item, bool(wrong))
+    return found
+
+
+def _items(objects: _Read[N]) -> Mapping[str, N]:
+    return {name: found.item for name, found in objects.items() if found.item is not None}

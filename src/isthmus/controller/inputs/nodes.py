@@ -1,0 +1,81 @@
+"""Kubernetes Nodes: their names and internal addresses. Used by `Inputs`."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from isthmus.controller.config.suggestions import shown
+from isthmus.controller.inputs.snapshot import Manifest
+from isthmus.model.external_ids import IPAddress
+from isthmus.model.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node.
+
+    Args:
+        name: its name; OVN knows its chassis by this as `hostname`.
+        addresses: its InternalIPs (`status.addresses`), in the order given.
+        ready: whether its condition Ready is "True"; None if it has none, as in manifests
+            written by hand.
+    """
+
+    name: str
+    addresses: tuple[IPAddress, ...]
+    ready: bool | None = None
+
+
+def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Problem, ...]]:
+    """Read a Node.
+
+    Args:
+        manifest: as written.
+        last: what it was when it could last be read.
+
+    Returns:
+        The node and what is wrong with it. If anything is, the node is `last`; without one, the
+        addresses that can be read count.
+    """
+    name, problems = str(manifest.key), list[Problem]()
+    status = manifest.body.get("status")
+    entries = status.get("addresses") if isinstance(status, dict) else None
+    addresses: list[IPAddress] = []
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if not isinstance(entry, dict) or entry.get("type") != "InternalIP":
+            continue
+        value = entry.get("address")
+        try:
+            addresses.append(ip_address(value if isinstance(value, str) else ""))
+        except ValueError:
+            problems.append(
+                Problem(
+                    name,
+                    f"status.addresses[{index}].address",
+                    shown(value),
+                    "is no IP address",
+                    "write the node's InternalIP",
+                    "InvalidNode",
+                )
+            )
+    if entries is not None and not isinstance(entries, list):
+        problems.append(
+            Problem(
+                name,
+                "status.addresses",
+                shown(entries),
+                "must be a list",
+                "list entries with type and address",
+                "InvalidNode",
+            )
+        )
+    node = Node(manifest.key.name, tuple(addresses), _ready(status))
+    return (last if problems and last is not None else node), tuple(problems)
+
+
+def _ready(status: object) -> bool | None:
+    conditions = status.get("conditions") if isinstance(status, dict) else None
+    for condition in conditions if isinstance(conditions, list) else ():
+        if isinstance(condition, dict) and condition.get("type") == "Ready":
+            # "Unknown" is what Kubernetes makes of a node that it has lost.
+            return condition.get("status") == "True"
+    return None

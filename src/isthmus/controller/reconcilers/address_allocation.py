@@ -1,0 +1,69 @@
+"""Choosing a router port's address in a transit switch's subnet. Pure; used by `AddressClaims`."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
+
+from isthmus.model.external_ids import IPAddress
+from isthmus.model.prefixes import Interface, Network, parse_interface
+
+MOST_TRIED = 65536
+"""Addresses tried before a subnet counts as full: all of an IPv4 /16."""
+
+
+def parse_subnets(text: str) -> tuple[Network, ...]:
+    """The subnets in `Transit_Switch.external_ids:subnet`, at most one per family.
+
+    Args:
+        text: "169.254.100.0/24", "fe80:a9fe:64::/112", or both with a comma (Kube-OVN).
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    subnets = tuple(ip_network(item.strip(), strict=False) for item in text.split(","))
+    if len({subnet.version for subnet in subnets}) < len(subnets):
+        raise ValueError("two subnets of one family")
+    return subnets
+
+
+def parse_port_addresses(text: str) -> tuple[Interface, ...]:
+    """The IP addresses in a port's address, "MAC IP[/len] [IP[/len]…]", as far as they parse."""
+    parsed = (parse_interface(word) for word in text.split()[1:])
+    return tuple(interface for interface in parsed if interface is not None)
+
+
+def usable(address: IPAddress, subnet: Network) -> bool:
+    """Whether a port in that subnet may have the address."""
+    if address not in subnet:
+        return False
+    lowest, highest = _bounds(subnet)
+    return lowest <= int(address) <= highest
+
+
+def choose(subnet: Network, seed: str, taken: Callable[[IPAddress], bool]) -> IPAddress | None:
+    """A free address; None if there is none among the first `MOST_TRIED` candidates.
+
+    Args:
+        subnet: where to choose; the addresses of the network itself and, for IPv4, of broadcast
+            are left out, as is IPv6's subnet-router anycast address (RFC 4291, section 2.6.1).
+        seed: decides where the search starts, so that clusters which choose at the same moment
+            rarely meet, and one that chooses again finds the same address.
+        taken: whether an address is not free.
+    """
+    lowest, highest = _bounds(subnet)
+    count = highest - lowest + 1
+    start = int.from_bytes(blake2b(f"{seed} {subnet}".encode(), digest_size=16).digest())
+    for step in range(min(count, MOST_TRIED)):
+        number = lowest + (start + step) % count
+        address = ip_address(number.to_bytes(subnet.max_prefixlen // 8))
+        if not taken(address):
+            return address
+    return None
+
+
+def _bounds(subnet: Network) -> tuple[int, int]:
+    """The lowest and the highest address that a port may have, as numbers."""
+    first, last = int(subnet.network_address), int(subnet.broadcast_address)
+    if subnet.max_prefixlen - subnet.prefixlen <= 1:
+        return first, last  # a point-to-point link (RFC 3021, RFC 6164) or one address
+    return first + 1, last - 1 if subnet.version == 4 else last

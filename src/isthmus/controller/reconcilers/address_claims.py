@@ -1,0 +1,217 @@
+"""The addresses of our router ports on transit switches, claimed in IC-NB before they are used.
+
+A claim is a key of the transit switch's `external_ids` (isthmus.model.external_ids). It is inserted
+by a transaction that fails if the column has changed since it was looked at, so two clusters that
+claim at the same moment never get the same address: one of them tries again. Zones that do not
+claim (`ovn-ic`) are respected by what they publish; if one publishes an address of ours, ours is
+given up, as that zone will not yield. Claims are found again by the cluster's UUID, so they survive
+restarts and new zone names.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from isthmus.controller.connections import (
+    Lookup,
+    held_addresses,
+    ports_changed,
+    transit_switches_of,
+)
+from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.reconcilers.address_allocation import (
+    choose,
+    parse_port_addresses,
+    parse_subnets,
+    usable,
+)
+from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.engine.reconciler import Watch
+from isthmus.engine.view import View
+from isthmus.model.changes import Change
+from isthmus.model.external_ids import IPAddress, address_claim, address_holder, claimed_address
+from isthmus.model.marks import SUBNET
+from isthmus.model.operations import Operation, Wait, drop_keys, set_keys
+from isthmus.model.prefixes import Network, parse_address, parse_interface
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    IcPortBinding,
+    IcSbGlobal,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    Row,
+    RowId,
+    TransitSwitch,
+)
+
+
+class AddressClaims(IntentReconciler[str]):
+    """Our claims on one transit switch; the key is its name."""
+
+    name: ClassVar[str] = "address claims"
+    writes: ClassVar[Database | None] = Database.IC_NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB, Database.IC_SB})
+
+    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+        super().__init__(view, inputs, lookup)
+        self._published = view.table(IcPortBinding).index(
+            lambda row: {
+                (row.transit_switch, interface.ip)
+                for interface in parse_port_addresses(row.address)
+            }
+        )
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        """What claims depend on: who we are, what is taken, and ports to adopt."""
+        return {
+            TransitSwitch: transit_switches_of,
+            IcPortBinding: transit_switches_of,
+            NbGlobal: self._all,
+            IcSbGlobal: self._all,
+            AvailabilityZone: self._all,
+            LogicalRouterPort: self._all,
+            LogicalRouter: lambda change: self.keys() if ports_changed(change) else (),
+            LogicalSwitch: transit_switches_of,
+            LogicalSwitchPort: self.lookup.transit_switch_of_port,
+        }
+
+    def affected(self, changed: Changed) -> Iterable[str]:
+        """The configuration decides on all of them."""
+        return self.keys() if changed.config else ()
+
+    def keys(self) -> Iterable[str]:
+        """All transit switches: on those that are not ours to connect, nothing may be claimed."""
+        return tuple(self.lookup.transit_switches.keys())
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Claim what is wanted and release the rest, in one guarded transaction."""
+        self.report(key)
+        row, cluster = self.lookup.transit_switches.one(key), self.lookup.nb_global()
+        if row is None or cluster is None or self.inputs.wanted is None:
+            return
+        held = held_addresses(row, cluster.uuid)
+        wanted = self._wanted(row, cluster.uuid, held)
+        if wanted is None or wanted == held:
+            return
+        stale = frozenset(name for name in held if held[name] != wanted.get(name))
+        new = {name: value for name, value in wanted.items() if held.get(name) != value}
+        yield Wait(TransitSwitch, row.uuid, {"external_ids": dict(row.external_ids)})
+        if stale:
+            yield drop_keys(TransitSwitch, row.uuid, "external_ids", stale)
+        if new:
+            yield set_keys(TransitSwitch, row.uuid, "external_ids", new)
+
+    def _wanted(
+        self, row: TransitSwitch, cluster: RowId, held: Mapping[str, str]
+    ) -> Mapping[str, str] | None:
+        """The claims that we should hold; None to leave them as they are."""
+        config = self.inputs.config
+        if config is None:
+            # The ports go first: until then the address is in use.
+            return None if self.lookup.joined() else {}
+        if self.lookup.vpc_of(row) is None:
+            return None if self.lookup.ports_on(row.name) else {}
+        if not self.lookup.registered(config.zone):
+            return None
+        try:
+            subnets = parse_subnets(row.external_ids[SUBNET])
+        except ValueError as error:
+            self.report(row.name, _bad_subnet(row, error))
+            return None
+        mine = [address for key in held if (address := _address(key)) is not None]
+        chosen: list[IPAddress] = []
+        for subnet in subnets:
+            address = self._choose(row, cluster, subnet, sorted(mine, key=int))
+            if address is None:
+                # A port with one family of two would look connected and lose half the traffic.
+                self.report(row.name, _full(row, subnet))
+                return None
+            chosen.append(address)
+        holder = address_holder(config.zone, cluster)
+        return {address_claim(address): holder for address in chosen}
+
+    def _choose(
+        self, row: TransitSwitch, cluster: RowId, subnet: Network, mine: Iterable[IPAddress]
+    ) -> IPAddress | None:
+        """What we hold, else what our port has already, else a free one."""
+        for address in mine:
+            if usable(address, subnet) and not self._usurped(row.name, address, cluster):
+                return address
+        others = self._others(row, cluster)
+
+        def taken(address: IPAddress) -> bool:
+            return address in others or any(self._strangers(row.name, address, cluster))
+
+        for address in self._in_use(row.name):
+            if usable(address, subnet) and not taken(address):
+                return address
+        return choose(subnet, f"{cluster} {row.name}", taken)
+
+    def _others(self, row: TransitSwitch, cluster: RowId) -> set[IPAddress]:
+        """Addresses that others claim, or that remote ports in our NB show."""
+        mine = held_addresses(row, cluster)
+        claimed = (_address(key) for key in row.external_ids if key not in mine)
+        found = {address for address in claimed if address is not None}
+        for switch in self.lookup.copies.all(row.name):
+            for port in self.lookup.switch_ports(switch):
+                if port.type == "remote":
+                    for text in port.addresses:
+                        found.update(i.ip for i in parse_port_addresses(text))
+        return found
+
+    def _strangers(self, name: str, address: IPAddress, cluster: RowId) -> Iterator[str]:
+        """The zones of other clusters that publish a port with this address."""
+        for port in self._published.all((name, address)):
+            zone = self.lookup.zone_name(port.availability_zone)
+            if self.lookup.holder_of(zone) != cluster:
+                yield zone
+
+    def _usurped(self, name: str, address: IPAddress, cluster: RowId) -> bool:
+        """Whether a zone that knows nothing of claims publishes an address of ours.
+
+        A zone that does claim is about to give up what it does not hold; it is not waited for.
+        """
+        zones = self._strangers(name, address, cluster)
+        return any(self.lookup.holder_of(zone) is None for zone in zones)
+
+    def _in_use(self, name: str) -> Iterator[IPAddress]:
+        """The addresses of our router ports on the transit switch, whoever made them."""
+        for port in self.lookup.ports_on(name):
+            for text in sorted(port.router_port.networks if port.router_port else ()):
+                interface = parse_interface(text)
+                if interface is not None:
+                    yield interface.ip
+
+    def _all(self, _: Change) -> Iterable[str]:
+        return self.keys()
+
+
+def _address(key: str) -> IPAddress | None:
+    text = claimed_address(key)
+    return None if text is None else parse_address(text)
+
+
+def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
+    return Problem(
+        f"Transit_Switch {row.name}",
+        f"external_ids:{SUBNET}",
+        row.external_ids[SUBNET],
+        f"is no subnet: {error}",
+        "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet with a comma in between",
+        "InvalidTransitSwitch",
+    )
+
+
+def _full(row: TransitSwitch, subnet: Network) -> Problem:
+    return Problem(
+        f"Transit_Switch {row.name}",
+        f"external_ids:{SUBNET}",
+        str(subnet),
+        "has no free address for this cluster's router port",
+        "give the transit switch a larger subnet, or have a cluster leave",
+        "NoFreeAddress",
+    )

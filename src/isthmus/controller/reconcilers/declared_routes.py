@@ -1,0 +1,336 @@
+"""Routes that the configuration declares (`routes`): static routes to other zones, kept in place.
+
+The next hop is the address of the zone's port on a transit switch, as IC-SB has it now, so a
+route follows the port when its address changes, and is removed when there is no such port.
+Ours are those with `external_ids:isthmus-route`; routes that people added by hand are never
+touched, and one that equals a declared route serves in its place. `vendor` is left out: what
+carries it on a router, Kube-OVN may take for its own and remove.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+from isthmus.controller.connections import MARK, Lookup
+from isthmus.controller.import_policy import guarded
+from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.reconcilers.address_allocation import parse_port_addresses
+from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.route_policies import LEARNED
+from isthmus.engine.reconciler import Watch
+from isthmus.engine.view import View
+from isthmus.model.changes import Change
+from isthmus.model.import_policy import DECLARED, OVERLAPPING, LocalPrefix, LocalPrefixes
+from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
+from isthmus.model.prefixes import (
+    Address,
+    Network,
+    is_default,
+    parse_address,
+    parse_interface,
+    parse_network,
+)
+from isthmus.model.problems import Problem
+from isthmus.model.route_rules import DeclaredRoute
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    IcPortBinding,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    Row,
+)
+
+
+class Declared(NamedTuple):
+    """All routes to one prefix on one router; a VPC's router has the VPC's name."""
+
+    vpc: str
+    prefix: Network
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What the inputs ask for, ready to be looked up."""
+
+    routes: dict[Declared, list[DeclaredRoute]] = field(default_factory=dict)
+    by_prefix: dict[Network, list[Declared]] = field(default_factory=dict)
+    by_zone: dict[str, list[Declared]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, inputs: Inputs) -> "_Asked":
+        asked = cls()
+        for route in inputs.config.routes if inputs.config is not None else ():
+            key = Declared(route.vpc or inputs.vpc, route.prefix)
+            if key not in asked.routes:
+                asked.by_prefix.setdefault(route.prefix, []).append(key)
+            asked.routes.setdefault(key, []).append(route)
+            asked.by_zone.setdefault(route.zone, []).append(key)
+        return asked
+
+
+class DeclaredRoutes(IntentReconciler[Declared]):
+    """The declared routes to one prefix on one router.
+
+    They are removed by `LeaveNorthbound` when leaving, which must not wait for IC-SB.
+    """
+
+    name: ClassVar[str] = "declared routes"
+    writes: ClassVar[Database | None] = Database.NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_SB})
+
+    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+        super().__init__(view, inputs, lookup)
+        self._rows = view.table(LogicalRouterStaticRoute)
+        self._routers = view.table(LogicalRouter)
+        self._zones = view.table(AvailabilityZone)
+        self._by_prefix = self._rows.index(_own_destination)
+        self._marked = self._rows.index(lambda row: [""] if DECLARED in row.external_ids else [])
+        self._zone_by_name = self._zones.index(lambda row: [row.name])
+        self._ports = view.table(IcPortBinding).index(
+            lambda row: [(row.availability_zone, row.transit_switch)]
+        )
+        self._parents = view.relation(LogicalRouter, "static_routes")
+        self._last: _Asked | None = None
+        self._local = LocalPrefixes()
+
+    def watches(self) -> Mapping[type[Row], Watch[Declared]]:
+        """Routes and who has them, our ports, and the others' ports and names."""
+        return {
+            LogicalRouterStaticRoute: self._of_route,
+            LogicalRouter: self._of_router,
+            LogicalRouterPort: self._of_router_port,
+            IcPortBinding: self._of_port,
+            AvailabilityZone: self._of_zone,
+        }
+
+    def affected(self, changed: Changed) -> Iterable[Declared]:
+        """Any input may matter: the configuration, or a Subnet that a route overlaps."""
+        self._last = None
+        if self._asked.routes:
+            self._local.take(guarded(self.inputs).local)
+        return self.keys()
+
+    def keys(self) -> Iterable[Declared]:
+        """What is declared, and what was: what we made, or complained of."""
+        keys = dict.fromkeys((*self._asked.routes, *self.problems))
+        for row in self._marked.all(""):
+            keys |= dict.fromkeys(self._key_of(row))
+        return tuple(keys)
+
+    def reconcile(self, key: Declared) -> Iterable[Operation]:
+        """Make, mend or remove the routes."""
+        self.report(key)
+        router = self.lookup.router(key.vpc)
+        if self.inputs.config is None:
+            return ()
+        problems: list[Problem] = []
+        wanted = self._wanted(key, problems)
+        by_hand, ours = self._existing(key, router)
+        if wanted:
+            problems += self._beside(key, wanted, by_hand)
+        self.report(key, *problems)
+        if router is None:
+            return ()
+        made_by_hand = {parse_address(row.nexthop) for row in by_hand}
+        missing = {hop: zone for hop, zone in wanted.items() if hop not in made_by_hand}
+        return tuple(_align(router, key.prefix, missing, ours))
+
+    # -- what is wanted ----------------------------------------------------------------------
+
+    @property
+    def _asked(self) -> _Asked:
+        if self._last is None:
+            self._last = _Asked.of(self.inputs)
+        return self._last
+
+    def _wanted(self, key: Declared, problems: list[Problem]) -> dict[Address, str]:
+        """The next hops, each with the zone that it leads to."""
+        routes = self._asked.routes.get(key, [])
+        if not routes:
+            return {}
+        if (local := self._overlap(key)) is not None:
+            problems.append(self._overlapping(key, local))
+            return {}
+        wanted: dict[Address, str] = {}
+        for route in routes:
+            hops = dict.fromkeys(self._next_hops(route, key), route.zone)
+            if not hops:
+                problems.append(self._unreachable(key, route))
+            wanted |= hops
+        return wanted
+
+    def _next_hops(self, route: DeclaredRoute, key: Declared) -> Iterator[Address]:
+        """The zone's address on each transit switch that the VPC's router is connected to."""
+        zone = self._zone_by_name.one(route.zone)
+        for port in self.lookup.router_ports(key.vpc) if zone is not None else ():
+            switch = port.external_ids[MARK]
+            if zone is not None and route.transit_switch in {"", switch}:
+                theirs = self._ports.all((zone.uuid, switch))
+                for binding in sorted(theirs, key=lambda row: row.logical_port)[:1]:
+                    yield from _reachable(binding, port, key.prefix.version)
+
+    def _overlap(self, key: Declared) -> LocalPrefix | None:
+        """A prefix of this cluster that the routes would cut off."""
+        return None if is_default(key.prefix) else self._local.first(key.vpc, key.prefix)
+
+    # -- what is there -----------------------------------------------------------------------
+
+    def _existing(
+        self, key: Declared, router: LogicalRouter | None
+    ) -> tuple[list[LogicalRouterStaticRoute], list[LogicalRouterStaticRoute]]:
+        """The router's routes to the prefix that people made, and ours."""
+        rows = [
+            row
+            for row in self._by_prefix.all(key.prefix)
+            if router is not None and self._parents.parent(row.uuid) == router.uuid
+        ]
+        by_hand = [row for row in rows if DECLARED not in row.external_ids and _is_plain(row)]
+        return by_hand, [row for row in rows if DECLARED in row.external_ids]
+
+    def _key_of(self, row: LogicalRouterStaticRoute) -> Iterator[Declared]:
+        router = self._routers.get(self._parents.parent(row.uuid))
+        prefix = parse_network(row.ip_prefix)
+        if router is not None and prefix is not None:
+            yield Declared(router.name, prefix)
+
+    # -- what changed ------------------------------------------------------------------------
+
+    def _of_route(self, change: Change) -> Iterator[Declared]:
+        for row in change.sides:
+            if isinstance(row, LogicalRouterStaticRoute) and LEARNED not in row.external_ids:
+                prefix = parse_network(row.ip_prefix)
+                yield from self._asked.by_prefix.get(prefix, ()) if prefix is not None else ()
+                if DECLARED in row.external_ids:
+                    yield from self._key_of(row)
+
+    def _of_router(self, change: Change) -> Iterator[Declared]:
+        names = {row.name for row in change.sides if isinstance(row, LogicalRouter)}
+        if len(change.sides) != 2 or len(names) != 1:
+            yield from self.keys()
+            return
+        for column in ("joined", "left"):
+            for uuid in getattr(change, column).get("static_routes", ()):
+                row = self._rows.get(uuid)
+                if row is not None:
+                    yield from self._of_route(Change(None, row))
+        if {"ports"} & (change.joined.keys() | change.left.keys()):
+            yield from self.keys()
+
+    def _of_router_port(self, change: Change) -> Iterable[Declared]:
+        reach = {
+            (row.networks, row.external_ids.get(MARK))
+            for row in change.sides
+            if isinstance(row, LogicalRouterPort)
+        }
+        known = len(change.sides) == 2 and len(reach) == 1
+        return () if known else self.keys()
+
+    def _of_port(self, change: Change) -> Iterator[Declared]:
+        for row in change.sides:
+            if isinstance(row, IcPortBinding):
+                zone = self._zones.get(row.availability_zone)
+                yield from self._asked.by_zone.get(zone.name, ()) if zone else self.keys()
+
+    def _of_zone(self, change: Change) -> Iterator[Declared]:
+        for row in change.sides:
+            if isinstance(row, AvailabilityZone):
+                yield from self._asked.by_zone.get(row.name, ())
+
+    # -- what people are told ----------------------------------------------------------------
+
+    def _beside(
+        self,
+        key: Declared,
+        wanted: Mapping[Address, str],
+        by_hand: Iterable[LogicalRouterStaticRoute],
+    ) -> Iterator[Problem]:
+        """Routes by hand that share the traffic with the declared ones."""
+        others = sorted(row.nexthop for row in by_hand if parse_address(row.nexthop) not in wanted)
+        if others:
+            remove = f"ovn-nbctl lr-route-del {key.vpc} {key.prefix}"
+            message = (
+                f"router {key.vpc} has a route by hand to the same prefix, with next hop"
+                f" {', '.join(others)}, which shares its traffic"
+            )
+            remedy = f"remove it: {remove} {others[0]}"
+            yield self._problem(key, "", message, remedy, "ManualRoute")
+
+    def _overlapping(self, key: Declared, local: LocalPrefix) -> Problem:
+        return self._problem(
+            key,
+            "",
+            f"overlaps {local.prefix} of {local.owner} in VPC {key.vpc}, which it would cut off,"
+            " so it is not made",
+            "declare another prefix, or give one of the two another CIDR",
+            OVERLAPPING,
+        )
+
+    def _unreachable(self, key: Declared, route: DeclaredRoute) -> Problem:
+        if self._zone_by_name.one(route.zone) is None:
+            message, reason = "no such zone takes part, so there is no route", "UnknownZone"
+            remedy = "write the name as `isthmus show` prints it, or have the zone join"
+        else:
+            family = f"IPv{key.prefix.version}"
+            where = f"named {route.transit_switch} " if route.transit_switch else ""
+            message = (
+                f"the zone has no {family} address on a transit switch {where}that VPC {key.vpc}"
+                " is connected to, so there is no route"
+            )
+            reason = "NoNextHop"
+            remedy = "see with `isthmus show` which transit switches the zone is attached to"
+        return self._problem(key, route.zone, message, remedy, reason)
+
+    def _problem(self, key: Declared, zone: str, message: str, remedy: str, reason: str) -> Problem:
+        value = f"{key.prefix} via {zone}" if zone else str(key.prefix)
+        return Problem(str(self.inputs.config_map), "data.routes", value, message, remedy, reason)
+
+
+def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) -> Iterator[Address]:
+    """Another zone's address on a transit switch, if it is in a network of our port there."""
+    networks = [i.network for i in map(parse_interface, sorted(port.networks)) if i is not None]
+    for interface in parse_port_addresses(binding.address):
+        if interface.version == version and any(interface.ip in net for net in networks):
+            yield interface.ip
+            return
+
+
+def _own_destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
+    """The prefix of a route that was not learned (there may be very many that were)."""
+    prefix = None if LEARNED in row.external_ids else parse_network(row.ip_prefix)
+    return () if prefix is None else (prefix,)
+
+
+def _is_plain(row: LogicalRouterStaticRoute) -> bool:
+    """Whether a route goes by destination alone, in the main table, as ours do."""
+    return row.policy in {None, "dst-ip"} and not row.route_table and row.output_port is None
+
+
+def _align(
+    router: LogicalRouter,
+    prefix: Network,
+    wanted: Mapping[Address, str],
+    ours: Iterable[LogicalRouterStaticRoute],
+) -> Iterator[Operation]:
+    """Bring our routes to the wanted next hops, those that are right untouched."""
+    missing, surplus = dict(wanted), set[Ref]()
+    for row in ours:
+        hop = parse_address(row.nexthop)
+        zone = missing.pop(hop, None) if hop is not None and _is_plain(row) else None
+        if zone is None:
+            surplus.add(Ref(row.uuid))
+        elif row.external_ids[DECLARED] != zone:
+            yield set_keys(LogicalRouterStaticRoute, row.uuid, "external_ids", {DECLARED: zone})
+    for hop, zone in missing.items():
+        ref = NewRef()
+        columns: dict[str, Value] = {
+            "ip_prefix": str(prefix),
+            "nexthop": str(hop),
+            "external_ids": {DECLARED: zone},
+        }
+        yield Insert(LogicalRouterStaticRoute, columns, ref)
+        yield Mutate(LogicalRouter, router.uuid, (("static_routes", "insert", frozenset({ref})),))
+    if surplus:
+        gone = frozenset(surplus)
+        yield Mutate(LogicalRouter, router.uuid, (("static_routes", "delete", gone),))

@@ -1,0 +1,247 @@
+"""Leaving: nothing of the interconnection stays in this cluster.
+
+NB and SB are cleaned at once, each in one transaction, whether or not the IC databases can be
+reached; the engine removes what is ours there when they can be, since `NB_Global.name` is empty.
+NB comes first: until its name is empty, the engine goes on writing to the other three.
+A cluster that Isthmus never joined (nothing is remembered) is not touched, nor is one that has
+since joined by other means under another name.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from isthmus.controller.connections import Lookup, RouterPort, held_addresses, is_remote
+from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.joined_zone import KEYS, remembered
+from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.nb_global import KEY, OPTIONS
+from isthmus.controller.reconcilers.port_operations import remove_ports
+from isthmus.controller.reconcilers.route_policies import LEARNED, policy_prefix
+from isthmus.engine.reconciler import Watch
+from isthmus.engine.view import View
+from isthmus.model.changes import Change
+from isthmus.model.external_ids import claimed_zone
+from isthmus.model.import_policy import DECLARED
+from isthmus.model.operations import Delete, Mutate, Operation, Ref, Update, drop_keys
+from isthmus.model.rows import (
+    Chassis,
+    Database,
+    IcSbGlobal,
+    LogicalRouter,
+    LogicalRouterPolicy,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    Row,
+    RowId,
+    TransitSwitch,
+)
+
+
+class LeavingReconciler(IntentReconciler[str]):
+    """One key, `KEY`, and work to do only while leaving what was joined."""
+
+    tables: ClassVar[tuple[type[Row], ...]] = ()
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        """All that may have to go; of no interest unless leaving."""
+        return dict.fromkeys(self.tables, self._key)
+
+    def affected(self, changed: Changed) -> Iterable[str]:
+        """Leaving begins with the configuration."""
+        return (KEY,) if changed.config else ()
+
+    def keys(self) -> Iterable[str]:
+        """There is but one."""
+        return (KEY,)
+
+    def joined(self) -> NbGlobal | None:
+        """The zone's row if Isthmus joined, is to leave, and nobody else has joined since."""
+        row = self.lookup.nb_global()
+        memory = remembered(row)
+        if row is None or memory is None or not self.inputs.leaving:
+            return None
+        return row if row.name in {"", memory.zone} else None
+
+    def _key(self, _: Change) -> Iterable[str]:
+        return (KEY,) if self.inputs.leaving else ()
+
+
+class LeaveNorthbound(LeavingReconciler):
+    """The northbound database: zone name, options, ports, policies, routes, transit switches."""
+
+    name: ClassVar[str] = "leaving (NB)"
+    writes: ClassVar[Database | None] = Database.NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
+    tables: ClassVar[tuple[type[Row], ...]] = (
+        NbGlobal,
+        LogicalSwitch,
+        LogicalSwitchPort,
+        LogicalRouter,
+        LogicalRouterPort,
+        LogicalRouterPolicy,
+        LogicalRouterStaticRoute,
+    )
+
+    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+        super().__init__(view, inputs, lookup)
+        self._made = view.table(LogicalRouterStaticRoute).index(
+            lambda row: (LEARNED,) if {LEARNED, DECLARED} & row.external_ids.keys() else ()
+        )
+        self._policies = view.table(LogicalRouterPolicy).index(
+            lambda row: (LEARNED,) if policy_prefix(row) else ()
+        )
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Remove all of it in one transaction."""
+        row = self.joined()
+        if row is None:
+            return
+        for switch in sorted(self.lookup.transit_switch_names()):
+            yield from self._switch(switch)
+        routes = (route.uuid for route in self._made.all(LEARNED))
+        yield from self._from_routers("static_routes", routes)
+        policies = (policy.uuid for policy in self._policies.all(LEARNED))
+        yield from self._from_routers("policies", policies)
+        if row.name:
+            yield Update(NbGlobal, row.uuid, {"name": ""})
+        if options := OPTIONS.intersection(row.options):
+            yield drop_keys(NbGlobal, row.uuid, "options", options)
+
+    def _switch(self, name: str) -> Iterator[Operation]:
+        """Our ports, the remote ports and the copy, unless it holds a port of somebody else's."""
+        ports = self.lookup.ports_on(name)
+        ours = {port.switch_port.uuid for port in ports if port.switch_port is not None}
+        deleted: list[LogicalSwitch] = []
+        for switch in self.lookup.copies.all(name):
+            rows = list(self.lookup.switch_ports(switch))
+            remote = frozenset(Ref(row.uuid) for row in rows if row.type == "remote")
+            if all(row.type == "remote" or row.uuid in ours for row in rows):
+                deleted.append(switch)
+                yield Delete(LogicalSwitch, switch.uuid)
+            elif remote:
+                yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", remote),))
+        # The ports of a deleted switch go with it.
+        left = [
+            RouterPort(None, None, port.router_port) if port.switch in deleted else port
+            for port in ports
+        ]
+        yield from remove_ports(self.lookup, left)
+
+    def _from_routers(self, column: str, children: Iterable[RowId]) -> Iterator[Operation]:
+        relation = self.view.relation(LogicalRouter, column)
+        by_router: dict[RowId, set[Ref]] = {}
+        for child in children:
+            router = relation.parent(child)
+            if router is not None:
+                by_router.setdefault(router, set()).add(Ref(child))
+        for router, refs in by_router.items():
+            yield Mutate(LogicalRouter, router, ((column, "delete", frozenset(refs)),))
+
+
+class LeaveSouthbound(LeavingReconciler):
+    """The southbound database: the other zones' chassis."""
+
+    name: ClassVar[str] = "leaving (SB)"
+    writes: ClassVar[Database | None] = Database.SB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.SB})
+    tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis)
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Remove all remote chassis in one transaction."""
+        row = self.joined()
+        if row is None or row.name:
+            return
+        for chassis in self.view.table(Chassis):
+            if is_remote(chassis):
+                yield Delete(Chassis, chassis.uuid)
+
+
+class AtRest(LeavingReconciler):
+    """Writes nothing, but is asked only when nothing of ours is under way to its database.
+
+    Attributes:
+        reached: whether that was so after `NB_Global.name` had been emptied. What the view then
+            shows of the database is the last that this cluster wrote to it.
+        dependents: marked when it is reached.
+    """
+
+    tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal,)
+
+    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+        super().__init__(view, inputs, lookup)
+        self.reached = False
+        self.dependents: tuple[LeavingReconciler, ...] = ()
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Take note."""
+        row = self.joined()
+        self.reached = row is not None and not row.name
+        if self.reached:
+            for dependent in self.dependents:
+                dependent.mark((KEY,))
+        return ()
+
+
+class SouthboundAtRest(AtRest):
+    """For the remote chassis."""
+
+    name: ClassVar[str] = "leaving (SB at rest)"
+    writes: ClassVar[Database | None] = Database.SB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.SB})
+
+
+class IcNorthboundAtRest(AtRest):
+    """For the address claims."""
+
+    name: ClassVar[str] = "leaving (IC-NB at rest)"
+    writes: ClassVar[Database | None] = Database.IC_NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB})
+
+
+class IcSouthboundAtRest(AtRest):
+    """For the zone's registration."""
+
+    name: ClassVar[str] = "leaving (IC-SB at rest)"
+    writes: ClassVar[Database | None] = Database.IC_SB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_SB})
+
+
+class ForgetZone(LeavingReconciler):
+    """The memory of the zone, once nothing of this cluster is left in any database.
+
+    Without it nobody would know where to look for what is left, so it goes last.
+    """
+
+    name: ClassVar[str] = "leaving (memory)"
+    writes: ClassVar[Database | None] = Database.NB
+    tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis, IcSbGlobal, TransitSwitch)
+
+    def __init__(
+        self, view: View, inputs: Inputs, lookup: Lookup, others: tuple[AtRest, ...]
+    ) -> None:
+        super().__init__(view, inputs, lookup)
+        self._others = others
+        for other in others:
+            other.dependents = (self,)
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Forget what only the removal still needed."""
+        row = self.joined()
+        if row is None or row.name or self._left_over(row):
+            return
+        if all(other.reached for other in self._others):
+            keys = KEYS.intersection(row.external_ids)
+            yield drop_keys(NbGlobal, row.uuid, "external_ids", keys)
+
+    def _left_over(self, row: NbGlobal) -> bool:
+        """Whether the zone, an address or a remote chassis is still to be removed."""
+        shared = self.view.table(IcSbGlobal).single()
+        claims = shared.external_ids if shared is not None else {}
+        return (
+            any(claimed_zone(key) and holder == row.uuid for key, holder in claims.items())
+            or any(held_addresses(ts, row.uuid) for ts in self.view.table(TransitSwitch))
+            or any(is_remote(chassis) for chassis in self.view.table(Chassis))
+        )

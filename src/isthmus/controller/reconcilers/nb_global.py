@@ -1,0 +1,152 @@
+"""`NB_Global`: the zone's name, the route options and what to remember, as the inputs say.
+
+Keys of `options` and `external_ids` that are not ours are never touched. The blacklist is
+computed from the inputs alone, never from what it holds, so that an entry goes when its reason
+does. A name that another cluster holds is not taken, and nothing else is changed either.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from isthmus.controller.config.configmap import Config
+from isthmus.controller.connections import MARK
+from isthmus.controller.inputs.inputs import Changed
+from isthmus.controller.joined_zone import memory_of
+from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.port_options import denied_by
+from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLists
+from isthmus.engine.reconciler import Watch
+from isthmus.model.changes import Change
+from isthmus.model.operations import Operation, Update, drop_keys, set_keys
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    IcSbGlobal,
+    LogicalRouterPort,
+    NbGlobal,
+    Row,
+)
+
+KEY = "NB_Global"
+ADVERTISE, LEARN = "ic-route-adv", "ic-route-learn"
+DENYLIST = "ic-route-denylist"
+OPTIONS = frozenset({ADVERTISE, LEARN, BLACKLIST})
+"""The options that are ours."""
+
+
+class NbGlobalOptions(IntentReconciler[str]):
+    """The one row; its key is `KEY`."""
+
+    name: ClassVar[str] = "zone options"
+    writes: ClassVar[Database | None] = Database.NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        """The row itself, which zones' names are taken, and what router ports keep private."""
+        return {
+            NbGlobal: _key,
+            IcSbGlobal: _key,
+            AvailabilityZone: _key,
+            LogicalRouterPort: _of_router_port,
+        }
+
+    def affected(self, changed: Changed) -> Iterable[str]:
+        """The row depends on the configuration and the private prefixes."""
+        return (KEY,) if changed.config or changed.private else ()
+
+    def keys(self) -> Iterable[str]:
+        """There is but one."""
+        return (KEY,)
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Set what differs."""
+        row, config = self.lookup.nb_global(), self.inputs.config
+        self.report(key)
+        if row is None or config is None:
+            return
+        problems = self._problems(row, config)
+        self.report(key, *problems)
+        if not self._may_take(row, config):
+            return
+        if row.name != config.zone:
+            yield Update(NbGlobal, row.uuid, {"name": config.zone})
+        yield from _align(row, "options", row.options, self._options(config), OPTIONS)
+        memory = memory_of(config)
+        yield from _align(row, "external_ids", row.external_ids, memory, frozenset(memory))
+
+    def _may_take(self, row: NbGlobal, config: Config) -> bool:
+        if self._taken(row, config):
+            return False
+        # A zone that is registered already goes on under its name until it is known that
+        # nobody has the new one; a new zone is only published by the engine, which checks.
+        renamed = bool(row.name) and row.name != config.zone
+        return not renamed or self.view.table(IcSbGlobal).single() is not None
+
+    def _taken(self, row: NbGlobal, config: Config) -> bool:
+        holder = self.lookup.holder_of(config.zone)
+        if holder is None and row.name and row.name != config.zone:
+            # A zone that ovn-ic registered has no holder. Nobody renames his zone to its own.
+            return self.lookup.zone_exists(config.zone)
+        return holder not in {None, row.uuid}
+
+    def _options(self, config: Config) -> Mapping[str, str]:
+        private = PrivateLists(self.inputs, self.lookup).everywhere()
+        options = {BLACKLIST: ",".join(private)} if private else {}
+        return {**options, ADVERTISE: "true", LEARN: "true"} if config.auto_route else options
+
+    def _problems(self, row: NbGlobal, config: Config) -> list[Problem]:
+        problems: list[Problem] = []
+        if self._taken(row, config) and row.name != config.zone:
+            problems.append(
+                Problem(
+                    str(self.inputs.config_map),
+                    "data.az-name",
+                    config.zone,
+                    "is the name of another cluster in the same IC databases",
+                    "choose a name that no other cluster has; until then nothing is changed",
+                    "ZoneNameTaken",
+                )
+            )
+        if row.options.get(DENYLIST):
+            problems.append(
+                Problem(
+                    KEY,
+                    f"options:{DENYLIST}",
+                    row.options[DENYLIST],
+                    f"hides {BLACKLIST}, so subnets with disableInterConnection, the join subnet"
+                    " and node addresses may be advertised",
+                    f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
+                    "PrivatePrefixesExposed",
+                )
+            )
+        return problems
+
+
+def _align(
+    row: NbGlobal,
+    column: str,
+    held: Mapping[str, str],
+    wanted: Mapping[str, str],
+    ours: frozenset[str],
+) -> Iterable[Operation]:
+    """Bring our keys of a map column to the wanted values."""
+    extra = frozenset(key for key in ours if key in held and key not in wanted)
+    changed = {key: value for key, value in wanted.items() if held.get(key) != value}
+    if extra:
+        yield drop_keys(NbGlobal, row.uuid, column, extra)
+    if changed:
+        yield set_keys(NbGlobal, row.uuid, column, changed)
+
+
+def _key(_: Change) -> Iterable[str]:
+    return (KEY,)
+
+
+def _of_router_port(change: Change) -> Iterable[str]:
+    lists = {
+        denied_by(row.options)
+        for row in change.sides
+        if isinstance(row, LogicalRouterPort) and MARK in row.external_ids
+    }
+    return (KEY,) if any(lists) else ()

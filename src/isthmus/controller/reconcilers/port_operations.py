@@ -1,0 +1,237 @@
+"""The operations that make a router's connection to a transit switch as wanted. Pure.
+
+Used by `RouterPorts` and by leaving. Only what differs is written; keys of `options` and
+`external_ids` that others set (`requested-tnl-key`, filters, an MTU) are kept, also when a port is
+replaced because its name changes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from isthmus.controller.connections import MARK, Lookup, RouterPort
+from isthmus.controller.reconcilers.port_options import MARKS, PortSettings
+from isthmus.model.operations import (
+    Insert,
+    Mutate,
+    NewRef,
+    Operation,
+    Ref,
+    Update,
+    Value,
+    change_map,
+    set_keys,
+)
+from isthmus.model.prefixes import parse_interface
+from isthmus.model.rows import (
+    GatewayChassis,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    RowId,
+)
+
+ROUTER_PORT = "router-port"
+REQUESTED_TNL_KEY = "requested-tnl-key"
+ADDRESSES = frozenset({"router"})
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPort:
+    """A connection as it should be.
+
+    Args:
+        transit_switch: the transit switch's name.
+        switch_port, router_port: names of the two ports.
+        mac: of the router port.
+        networks: of the router port, "address/length".
+        gateways: priority by chassis name; None to leave the candidates as they are.
+        vendor: who makes it, as in `external_ids`.
+        settings: options of the router port.
+        tunnel_key: for a new switch port to ask for; 0 if there is none to propose.
+    """
+
+    transit_switch: str
+    switch_port: str
+    router_port: str
+    mac: str
+    networks: frozenset[str]
+    gateways: Mapping[str, int] | None
+    vendor: Mapping[str, str]
+    settings: PortSettings
+    tunnel_key: int = 0
+
+    @property
+    def switch_port_ids(self) -> Mapping[str, str]:
+        """The `external_ids` of the switch port."""
+        return {"ls": self.transit_switch, **self.vendor}
+
+    @property
+    def router_port_ids(self) -> Mapping[str, str]:
+        """The `external_ids` of the router port."""
+        return {MARK: self.transit_switch, **self.vendor, **self.settings.marks}
+
+
+def align_ports(
+    lookup: Lookup,
+    wanted: WantedPort,
+    existing: Iterable[RouterPort],
+    switch: LogicalSwitch,
+    router: LogicalRouter,
+) -> Iterator[Operation]:
+    """From what exists to what is wanted.
+
+    Args:
+        lookup: to find parents and gateway candidates.
+        wanted: the connection as it should be.
+        existing: all connections of ours to that transit switch.
+        switch: the transit switch's copy.
+        router: the router to connect.
+    """
+    ports = list(existing)
+    switch_port = next((p.switch_port for p in ports if _is_wanted(p, wanted, switch)), None)
+    router_port = lookup.router_port_named(wanted.router_port)
+    if router_port is not None and lookup.router_of(router_port) != router:
+        router_port = None  # of the VPC that was connected before; removed below
+    # Settings made by hand on a port that is replaced belong to the connection, not to the name.
+    donor = next((p for p in ports if p.router_port is not None), RouterPort(None, None, None))
+    yield from remove_ports(lookup, ports, keep=(switch_port, router_port))
+    if router_port is not None:
+        yield from _update_router_port(lookup, router_port, wanted)
+    else:
+        yield from _insert_router_port(lookup, router, wanted, donor.router_port)
+    if switch_port is not None:
+        yield from _update_switch_port(switch_port, wanted)
+    else:
+        yield from _insert_switch_port(switch, wanted, donor.switch_port)
+
+
+def remove_ports(
+    lookup: Lookup,
+    ports: Iterable[RouterPort],
+    keep: tuple[LogicalSwitchPort | None, LogicalRouterPort | None] = (None, None),
+) -> Iterator[Operation]:
+    """Take ports off their switches and routers, which deletes them, save those to keep."""
+    for port in ports:
+        if port.switch and port.switch_port and port.switch_port != keep[0]:
+            yield _leave(LogicalSwitch, port.switch.uuid, port.switch_port.uuid)
+    # Two switch ports may name the same router port.
+    rows = {port.router_port.uuid: port.router_port for port in ports if port.router_port}
+    for row in rows.values():
+        router = lookup.router_of(row)
+        if router is not None and (keep[1] is None or row.uuid != keep[1].uuid):
+            yield _leave(LogicalRouter, router.uuid, row.uuid)
+
+
+def _is_wanted(port: RouterPort, wanted: WantedPort, switch: LogicalSwitch) -> bool:
+    row = port.switch_port
+    return port.switch == switch and row is not None and row.name == wanted.switch_port
+
+
+def _leave(table: type[LogicalSwitch | LogicalRouter], parent: RowId, port: RowId) -> Mutate:
+    return Mutate(table, parent, (("ports", "delete", frozenset({Ref(port)})),))
+
+
+def _insert_switch_port(
+    switch: LogicalSwitch, wanted: WantedPort, donor: LogicalSwitchPort | None
+) -> Iterator[Operation]:
+    # The key is asked for at once: ovn-controller 23.03 keeps flows of a key that is changed later.
+    options = {REQUESTED_TNL_KEY: str(wanted.tunnel_key)} if wanted.tunnel_key else {}
+    options |= donor.options if donor is not None else {}
+    ref = NewRef()
+    row: dict[str, Value] = {
+        "name": wanted.switch_port,
+        "type": "router",
+        "addresses": ADDRESSES,
+        "options": {**options, ROUTER_PORT: wanted.router_port},
+        "external_ids": wanted.switch_port_ids,
+    }
+    yield Insert(LogicalSwitchPort, row, ref)
+    yield Mutate(LogicalSwitch, switch.uuid, (("ports", "insert", frozenset({ref})),))
+
+
+def _update_switch_port(have: LogicalSwitchPort, wanted: WantedPort) -> Iterator[Operation]:
+    if have.addresses != ADDRESSES:
+        yield Update(LogicalSwitchPort, have.uuid, {"addresses": ADDRESSES})
+    if have.options.get(ROUTER_PORT) != wanted.router_port:
+        peer = {ROUTER_PORT: wanted.router_port}
+        yield set_keys(LogicalSwitchPort, have.uuid, "options", peer)
+    if not wanted.switch_port_ids.items() <= have.external_ids.items():
+        yield set_keys(LogicalSwitchPort, have.uuid, "external_ids", wanted.switch_port_ids)
+
+
+def _insert_router_port(
+    lookup: Lookup, router: LogicalRouter, wanted: WantedPort, donor: LogicalRouterPort | None
+) -> Iterator[Operation]:
+    gateways = wanted.gateways
+    if gateways is None:
+        rows = lookup.gateway_chassis(donor) if donor is not None else []
+        gateways = {row.chassis_name: row.priority for row in rows}
+    refs: list[NewRef] = []
+    for chassis, priority in gateways.items():
+        refs.append(NewRef())
+        yield Insert(GatewayChassis, _candidate(wanted, chassis, priority), refs[-1])
+    ref = NewRef()
+    row: dict[str, Value] = {
+        "name": wanted.router_port,
+        "mac": wanted.mac,
+        "networks": wanted.networks,
+        "options": (
+            wanted.settings.options(donor.options, donor.external_ids)
+            if donor is not None
+            else wanted.settings.options({}, {})
+        ),
+        "external_ids": wanted.router_port_ids,
+        "gateway_chassis": frozenset(refs),
+    }
+    yield Insert(LogicalRouterPort, row, ref)
+    yield Mutate(LogicalRouter, router.uuid, (("ports", "insert", frozenset({ref})),))
+
+
+def _update_router_port(
+    lookup: Lookup, have: LogicalRouterPort, wanted: WantedPort
+) -> Iterator[Operation]:
+    row: dict[str, Value] = {}
+    if have.mac != wanted.mac:
+        row["mac"] = wanted.mac
+    # The same address may be written in several ways; only another one is a difference.
+    if set(map(parse_interface, have.networks)) != set(map(parse_interface, wanted.networks)):
+        row["networks"] = wanted.networks
+    if row:
+        yield Update(LogicalRouterPort, have.uuid, row)
+    options = wanted.settings.options(have.options, have.external_ids)
+    yield from change_map(LogicalRouterPort, have.uuid, "options", have.options, options)
+    stale = {key: v for key, v in have.external_ids.items() if key not in MARKS}
+    ids = {**stale, **wanted.router_port_ids}
+    yield from change_map(LogicalRouterPort, have.uuid, "external_ids", have.external_ids, ids)
+    if wanted.gateways is not None:
+        yield from _align_gateways(lookup, have, wanted, wanted.gateways)
+
+
+def _align_gateways(
+    lookup: Lookup, have: LogicalRouterPort, wanted: WantedPort, gateways: Mapping[str, int]
+) -> Iterator[Operation]:
+    rows = {row.name: row for row in lookup.gateway_chassis(have)}
+    refs: list[NewRef] = []
+    for chassis, priority in gateways.items():
+        candidate = _candidate(wanted, chassis, priority)
+        row = rows.pop(f"{wanted.router_port}-{chassis}", None)
+        if row is None:
+            refs.append(NewRef())
+            yield Insert(GatewayChassis, candidate, refs[-1])
+        elif (row.chassis_name, row.priority) != (chassis, priority):
+            yield Update(GatewayChassis, row.uuid, candidate)
+    if refs:
+        joined = frozenset(refs)
+        yield Mutate(LogicalRouterPort, have.uuid, (("gateway_chassis", "insert", joined),))
+    if rows:
+        left = frozenset(Ref(row.uuid) for row in rows.values())
+        yield Mutate(LogicalRouterPort, have.uuid, (("gateway_chassis", "delete", left),))
+
+
+def _candidate(wanted: WantedPort, chassis: str, priority: int) -> dict[str, Value]:
+    return {
+        "name": f"{wanted.router_port}-{chassis}",
+        "chassis_name": chassis,
+        "priority": priority,
+    }

@@ -1,0 +1,210 @@
+"""Routing policies that let routes to other clusters win over Kube-OVN's policies by source.
+
+Kube-OVN sends what leaves a subnet to its gateway by policies on `ovn-cluster` (priority 29000,
+`ip4.src == …`), before routes are looked at. So each prefix learned from another cluster gets a
+policy `allow` at 29500. Kube-OVN does so for learned routes only; here it is also done for static
+routes that somebody added by hand with a next hop in a transit switch's subnet, since the manual
+route set-up in Kube-OVN's guide does not work for such subnets otherwise.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from isthmus.controller.connections import Lookup
+from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.engine.reconciler import Watch
+from isthmus.engine.view import View
+from isthmus.model.changes import Change
+from isthmus.model.marks import is_ours
+from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, set_keys
+from isthmus.model.prefixes import Network, parse_address, parse_interface, parse_network
+from isthmus.model.rows import (
+    Database,
+    LogicalRouter,
+    LogicalRouterPolicy,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    Row,
+    RowId,
+)
+
+PRIORITY = 29500
+ALLOW = "allow"
+ORIGIN = "origin"
+LEARNED = "ic-learned-route"
+
+_MATCH = re.compile(r"ip([46])\.dst == (\S+)")
+
+
+class RoutePolicies(IntentReconciler[Network]):
+    """The policy of one prefix; a change of one route costs the same however many there are."""
+
+    name: ClassVar[str] = "route policies"
+    writes: ClassVar[Database | None] = Database.NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
+
+    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+        super().__init__(view, inputs, lookup)
+        self._route_rows = view.table(LogicalRouterStaticRoute)
+        self._policy_rows = view.table(LogicalRouterPolicy)
+        self._routes = self._route_rows.index(_destination)
+        self._policies = self._policy_rows.index(policy_prefix)
+        self._router_of_route = view.relation(LogicalRouter, "static_routes")
+        self._router_of_policy = view.relation(LogicalRouter, "policies")
+
+    def watches(self) -> Mapping[type[Row], Watch[Network]]:
+        """Routes, policies, which router has them, and which next hops lead to other clusters."""
+        return {
+            LogicalRouterStaticRoute: _prefixes,
+            LogicalRouterPolicy: _prefixes,
+            LogicalRouter: self._of_router,
+            LogicalRouterPort: self._of_router_port,
+        }
+
+    def affected(self, changed: Changed) -> Iterable[Network]:
+        """Joining asks for all of them."""
+        return self.keys() if changed.config else ()
+
+    def keys(self) -> Iterable[Network]:
+        """The prefixes of all routes and of all policies."""
+        return {*self._routes.keys(), *self._policies.keys()}
+
+    def reconcile(self, key: Network) -> Iterable[Operation]:
+        """Keep one policy per router and prefix in step with the routes."""
+        if self.inputs.config is None:
+            return
+        vpcs = {vpc: self.lookup.router(vpc) for vpc in self.inputs.vpcs}
+        for vpc, router in vpcs.items():
+            if router is not None:
+                yield from self._align(key, vpc, router)
+        connected = {router.uuid for router in vpcs.values() if router is not None}
+        for policy in self._policies.all(key):
+            parent = self._router_of_policy.parent(policy.uuid)
+            if parent is not None and parent not in connected:
+                yield _removal(parent, policy)
+
+    def _align(self, key: Network, vpc: str, router: LogicalRouter) -> Iterator[Operation]:
+        origin = self._origin(key, router)
+        policies = [
+            policy
+            for policy in self._policies.all(key)
+            if self._router_of_policy.parent(policy.uuid) == router.uuid
+        ]
+        kept = policies[:1] if origin is not None else []
+        surplus = frozenset(Ref(policy.uuid) for policy in policies[len(kept) :])
+        if surplus:
+            yield Mutate(LogicalRouter, router.uuid, (("policies", "delete", surplus),))
+        if kept and origin is not None:
+            yield from _mend(kept[0], origin)
+        elif origin is not None:
+            yield from _insert(router, key, {ORIGIN: origin, **self.lookup.vendor(vpc)})
+
+    def _origin(self, key: Network, router: LogicalRouter) -> str | None:
+        """The origin of the route that asks for a policy; None if none does."""
+        origins = [
+            route.options.get(ORIGIN, "connected") if LEARNED in route.external_ids else "static"
+            for route in self._routes.all(key)
+            if self._router_of_route.parent(route.uuid) == router.uuid
+            and (LEARNED in route.external_ids or self._leads_away(route, router))
+        ]
+        return min(origins, default=None)
+
+    def _leads_away(self, route: LogicalRouterStaticRoute, router: LogicalRouter) -> bool:
+        """Whether the next hop is on a transit switch."""
+        nexthop = parse_address(route.nexthop)
+        return nexthop is not None and any(
+            nexthop in interface.network
+            for switch in self.lookup.marked.keys()  # noqa: SIM118 - an index, not a mapping
+            for port in self.lookup.marked.all(switch)
+            if self.lookup.router_of(port) == router
+            for interface in map(parse_interface, port.networks)
+            if interface is not None
+        )
+
+    def _of_router(self, change: Change) -> Iterator[Network]:
+        if change.old is None or change.new is None or _name(change.old) != _name(change.new):
+            yield from self.keys()
+            return
+        for uuid in _moved(change, "static_routes"):
+            route = self._route_rows.get(uuid)
+            yield from _destination(route) if route is not None else ()
+        for uuid in _moved(change, "policies"):
+            policy = self._policy_rows.get(uuid)
+            yield from policy_prefix(policy) if policy is not None else ()
+
+    def _of_router_port(self, change: Change) -> Iterable[Network]:
+        reach = {
+            (row.networks, frozenset(row.external_ids.items()))
+            for row in change.sides
+            if isinstance(row, LogicalRouterPort)
+        }
+        known = len(change.sides) == 2 and len(reach) == 1
+        return () if known else self._by_hand()
+
+    def _by_hand(self) -> Iterator[Network]:
+        for route in self._route_rows:
+            if LEARNED not in route.external_ids:
+                yield from _destination(route)
+
+
+def policy_prefix(row: LogicalRouterPolicy) -> tuple[Network, ...]:
+    """The prefix that a policy of ours is for; nothing for any other policy."""
+    match = _MATCH.fullmatch(row.match) if row.priority == PRIORITY else None
+    if match is None or not is_ours(row.external_ids):
+        return ()
+    prefix = parse_network(match[2])
+    return (prefix,) if prefix is not None and str(prefix.version) == match[1] else ()
+
+
+def _destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
+    """The prefix of a route by destination."""
+    prefix = parse_network(row.ip_prefix) if row.policy != "src-ip" else None
+    return () if prefix is None else (prefix,)
+
+
+def _prefixes(change: Change) -> Iterator[Network]:
+    for row in change.sides:
+        if isinstance(row, LogicalRouterStaticRoute):
+            yield from _destination(row)
+        elif isinstance(row, LogicalRouterPolicy):
+            yield from policy_prefix(row)
+
+
+def _name(row: Row) -> str:
+    return row.name if isinstance(row, LogicalRouter) else ""
+
+
+def _moved(change: Change, column: str) -> Iterator[RowId]:
+    yield from change.joined.get(column, ())
+    yield from change.left.get(column, ())
+
+
+def _removal(router: RowId, policy: LogicalRouterPolicy) -> Operation:
+    gone = frozenset({Ref(policy.uuid)})
+    return Mutate(LogicalRouter, router, (("policies", "delete", gone),))
+
+
+def _insert(
+    router: LogicalRouter, prefix: Network, external_ids: Mapping[str, str]
+) -> Iterator[Operation]:
+    ref = NewRef()
+    yield Insert(
+        LogicalRouterPolicy,
+        {
+            "priority": PRIORITY,
+            "match": f"ip{prefix.version}.dst == {prefix}",
+            "action": ALLOW,
+            "external_ids": external_ids,
+        },
+        ref,
+    )
+    yield Mutate(LogicalRouter, router.uuid, (("policies", "insert", frozenset({ref})),))
+
+
+def _mend(policy: LogicalRouterPolicy, origin: str) -> Iterator[Operation]:
+    if policy.action != ALLOW:
+        yield Update(LogicalRouterPolicy, policy.uuid, {"action": ALLOW})
+    if policy.external_ids.get(ORIGIN) != origin:
+        yield set_keys(LogicalRouterPolicy, policy.uuid, "external_ids", {ORIGIN: origin})

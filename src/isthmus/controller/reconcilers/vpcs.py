@@ -1,0 +1,94 @@
+"""Whether each VPC that is to take part can: its router, and transit switches of its network.
+
+Writes nothing; `RouterPorts` does what can be done without what is reported here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from isthmus.controller.inputs.inputs import Changed
+from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.engine.reconciler import Watch
+from isthmus.model.changes import Change
+from isthmus.model.operations import Operation
+from isthmus.model.problems import Problem
+from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, TransitSwitch
+
+
+class VpcReports(IntentReconciler[str]):
+    """What is wrong with one VPC; the key is its name."""
+
+    name: ClassVar[str] = "VPCs"
+    # It writes nothing, but must not speak before the databases have been seen.
+    writes: ClassVar[Database | None] = Database.NB
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB})
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        """Routers and transit switches."""
+        return {LogicalRouter: self._of_router, TransitSwitch: self._all, NbGlobal: self._all}
+
+    def affected(self, changed: Changed) -> Iterable[str]:
+        """The configuration says which take part."""
+        return self.keys() if changed.config or changed.vpcs else ()
+
+    def keys(self) -> Iterable[str]:
+        """Those that take part, and those that something is reported of."""
+        return {*self.inputs.vpcs, *self.problems}
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        """Report what is missing."""
+        config, row = self.inputs.config, self.lookup.nb_global()
+        takes_part = config is not None and key in self.inputs.vpcs
+        registered = row is not None and config is not None and row.name == config.zone
+        self.report(key, *(self._missing(key) if takes_part and registered else ()))
+        return ()
+
+    def _missing(self, vpc: str) -> Iterator[Problem]:
+        custom = vpc != self.inputs.vpc
+        if self.lookup.router(vpc) is None:
+            unknown = custom and vpc not in self.inputs.vpc_objects
+            yield self._no_vpc(vpc) if unknown else _no_router(vpc)
+        if custom and not self.lookup.connected_names(vpc):
+            yield self._no_transit_switch(vpc)
+
+    def _no_vpc(self, vpc: str) -> Problem:
+        return Problem(
+            str(self.inputs.config_map),
+            "data.vpcs",
+            vpc,
+            "there is no such VPC, and no logical router of that name",
+            "write the name as `kubectl get vpcs` prints it, or create the Vpc",
+            "NoVpc",
+        )
+
+    def _no_transit_switch(self, vpc: str) -> Problem:
+        network = self.inputs.config.vpcs[vpc] if self.inputs.config is not None else ""
+        return Problem(
+            str(self.inputs.config_map),
+            "data.vpcs",
+            f"{vpc}={network}",
+            f"no transit switch serves the network {network}",
+            "write a network that one serves, or have the IC databases started with"
+            f" --transit-switch NAME=CIDR@{network}",
+            "NoTransitSwitch",
+        )
+
+    def _of_router(self, change: Change) -> Iterable[str]:
+        rows = [row for row in change.sides if isinstance(row, LogicalRouter)]
+        names = {row.name for row in rows}
+        came_or_went = len(rows) == 1 or len(names) == 2
+        return names.intersection(self.inputs.vpcs) if came_or_went else ()
+
+    def _all(self, _: Change) -> Iterable[str]:
+        return self.keys()
+
+
+def _no_router(vpc: str) -> Problem:
+    return Problem(
+        f"Logical_Router {vpc}",
+        "",
+        "",
+        "does not exist, so there is nothing to connect",
+        "see to it that Kube-OVN runs and --ovnnb-db names its northbound database",
+        "NoRouter",
+    )

@@ -1,0 +1,429 @@
+"""Advertised routes: from our routers' networks and static routes to IC-SB routes.
+
+Two steps. `AdvertisedSources` (derived) says, for one source row, which IC-SB routes it asks for
+through each attachment of its router. `AdvertisedRoutes` makes IC-SB hold each of those once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import ClassVar, NamedTuple
+
+from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.exchange.routes.attachments import Attachment, Attachments, GlobalPolicy
+from isthmus.exchange.routes.import_policy import Guard
+from isthmus.exchange.routes.load_balancer_vips import RouterVips
+from isthmus.exchange.routes.options import (
+    CONNECTED,
+    CONNECTED_DYNAMIC,
+    LOADBALANCER,
+    STATIC,
+    Refusal,
+)
+from isthmus.exchange.routes.static_routes import LearnKey, OwnKey, StaticRoutes
+from isthmus.exchange.tables import Lookup
+from isthmus.exchange.zones.registration import OwnZone
+from isthmus.model.changes import Change
+from isthmus.model.import_policy import DECLARED
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
+from isthmus.model.prefixes import (
+    Address,
+    Network,
+    canonical,
+    is_link_local_nexthop,
+    parse_address,
+    parse_interface,
+    parse_network,
+)
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    IcNbGlobal,
+    IcRoute,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    LogicalSwitchPort,
+    Row,
+    RowId,
+    SbLearnedRoute,
+)
+
+DISCARD = "discard"
+"""The next hop of a static route that drops packets (ovn-nb(5))."""
+
+
+class AdvertiseKey(NamedTuple):
+    """What makes one of our IC-SB routes unique; the prefix in canonical form.
+
+    Rows that `ovn-ic` wrote in another form count as the same, so that taking over from it
+    withdraws nothing.
+    """
+
+    ts: str
+    route_table: str
+    ip_prefix: str
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """One reason to advertise a route. The least one wins: static before connected before load
+    balancers, as in `ovn-ic`, and then by UUID so that every daemon decides alike.
+
+    Args:
+        rank: 0 static, 1 connected, 2 load balancer, 3 from a routing daemon.
+        row: the UUID of the static route, router port, load balancer or (rank 3) router.
+        written: the prefix as it is to be published; empty if in canonical form.
+    """
+
+    rank: int
+    row: RowId
+    origin: str
+    router: RowId
+    tag: str
+    written: str = ""
+
+    @property
+    def external_ids(self) -> dict[str, str]:
+        """What the IC-SB route says about its origin."""
+        ids = {"nb-id": str(self.row), "lr-id": str(self.router)}
+        return {**ids, "ic-route-tag": self.tag} if self.tag else ids
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one prefix of one source at one attachment.
+
+    Args:
+        outcome: the route to advertise, or why there is none.
+    """
+
+    source: Source
+    attachment: Attachment
+    prefix: Network
+    route_table: str
+    outcome: AdvertiseKey | Refusal
+
+
+def link_local_of(mac: str) -> Address | None:
+    """The EUI-64 link-local address of a MAC (RFC 4291, appendix A), or None."""
+    try:
+        octets = [int(part, 16) for part in mac.split(":")]
+    except ValueError:
+        return None
+    if len(octets) != 6:
+        return None
+    eui = [octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]]
+    return IPv6Address(bytes([0xFE, 0x80, 0, 0, 0, 0, 0, 0, *eui]))
+
+
+class AdvertisedSources(Reconciler[RowId]):
+    """What each source asks for; the key is the UUID of a router port, static route, load balancer
+    or route of SB's `Learned_Route`.
+
+    Attributes:
+        wanted: for each IC-SB route that is asked for, who asks.
+    """
+
+    name: ClassVar[str] = "advertised sources"
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what decides on advertising, each once
+        self,
+        lookup: Lookup,
+        policy: GlobalPolicy,
+        attachments: Attachments,
+        routes: StaticRoutes,
+        vips: RouterVips,
+        guard: Guard,
+    ) -> None:
+        super().__init__()
+        self._lookup, self._policy = lookup, policy
+        self._attachments, self._routes, self._vips = attachments, routes, vips
+        self._guard = guard
+        guard.advertising = self
+        self._asked: dict[RowId, tuple[AdvertiseKey, ...]] = {}
+        self.wanted: dict[AdvertiseKey, dict[RowId, Source]] = {}
+        self.output: Reconciler[AdvertiseKey] | None = None
+
+    def watches(self) -> Mapping[type[Row], Watch[RowId]]:
+        return {
+            LogicalRouterPort: lambda change: [change.row.uuid],
+            LogicalRouter: lambda change: (
+                *change.joined.get("ports", ()),
+                *change.left.get("ports", ()),
+            ),
+            LogicalSwitchPort: self._of_switch_port,
+            SbLearnedRoute: lambda change: [change.row.uuid],
+        }
+
+    def _of_switch_port(self, change: Change) -> Iterator[RowId]:
+        """A router port starts or ceases to face a transit switch."""
+        for side in change.sides:
+            if isinstance(side, LogicalSwitchPort) and "router-port" in side.options:
+                lrp = self._lookup.lrp_by_name.one(side.options["router-port"])
+                if lrp is not None:
+                    yield lrp.uuid
+
+    def attachment_changed(self, attachment: Attachment) -> None:
+        """All sources of its router may be advertised through it."""
+        self.mark(lrp.uuid for lrp in self._lookup.ports_of(attachment.router))
+        self.mark(self._routes.own_by_router.get(attachment.router, ()))
+        self.mark(self._vips.of(attachment.router).by_lb)
+        datapath = self._lookup.sb_datapath_by_router.one(attachment.router)
+        if datapath is not None:
+            dynamic = self._lookup.dynamic_routes_by_datapath.all(datapath.uuid)
+            self.mark(row.uuid for row in dynamic)
+
+    def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
+        """A load balancer is a source."""
+        self.mark(load_balancers)
+
+    def own_route_changed(self, uuid: RowId, key: OwnKey | None) -> None:
+        """A static route is a source."""
+        self.mark((uuid,))
+
+    def learned_route_changed(self, key: LearnKey) -> None:
+        """Learned routes are never advertised."""
+
+    def guard_changed(self) -> None:
+        """Another list of what may be advertised."""
+        self.mark(self.keys())
+
+    def keys(self) -> Iterable[RowId]:
+        yield from tuple(self._asked)
+        yield from self._lookup.lrps.rows
+        for uuids in self._routes.own_by_router.values():
+            yield from uuids
+        for vips in self._vips.by_router.values():
+            yield from vips.by_lb
+        yield from self._lookup.dynamic_routes.rows
+
+    def reconcile(self, key: RowId) -> Iterable[Operation]:
+        asked = dict(self._ask(key))
+        for gone in self._asked.pop(key, ()):
+            if gone not in asked:
+                del self.wanted[gone][key]
+                if not self.wanted[gone]:
+                    del self.wanted[gone]
+                self._mark_output(gone)
+        for route, source in asked.items():
+            sources = self.wanted.setdefault(route, {})
+            if sources.get(key) != source:
+                sources[key] = source
+                self._mark_output(route)
+        if asked:
+            self._asked[key] = tuple(asked)
+        return ()
+
+    def _mark_output(self, route: AdvertiseKey) -> None:
+        if self.output is not None:
+            self.output.mark((route,))
+
+    def _ask(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
+        for decision in self.decide(uuid):
+            if isinstance(decision.outcome, AdvertiseKey):
+                yield decision.outcome, decision.source
+
+    def decide(self, uuid: RowId) -> Iterator[Decision]:
+        """What becomes of a source's prefixes at each attachment of its router.
+
+        Sources that are none of anybody's business (what does not parse, router ports that face a
+        transit switch) yield nothing.
+        """
+        lrp = self._lookup.lrps.get(uuid)
+        if lrp is not None:
+            yield from self._decide_connected(lrp)
+        elif self._lookup.static_routes.get(uuid) is not None:
+            yield from self._decide_static(uuid)
+        elif (dynamic := self._lookup.dynamic_routes.get(uuid)) is not None:
+            yield from self._decide_dynamic(dynamic)
+        else:
+            yield from self._decide_load_balancer(uuid)
+
+    def _decide_connected(self, lrp: LogicalRouterPort) -> Iterator[Decision]:
+        router = self._lookup.router_of(lrp)
+        if router is None or next(self._lookup.transit_ports_of(lrp.name), None) is not None:
+            return  # the networks between the zones are not theirs to exchange
+        for attachment in self._attached(router.uuid):
+            for text in sorted(lrp.networks):
+                interface = parse_interface(text)
+                if interface is None:
+                    continue
+                written = str(interface) if self._policy.current.host_bits else ""
+                source = Source(1, lrp.uuid, CONNECTED, router.uuid, attachment.tag, written)
+                for table in self._tables_of(attachment):
+                    yield self._decision(source, attachment, interface.network, table)
+
+    def _tables_of(self, attachment: Attachment) -> tuple[str, ...]:
+        """The route tables for connected networks: the port's own one as well, after 26.03."""
+        if attachment.route_table and self._knows_dynamic:
+            return ("", attachment.route_table)
+        return ("",)
+
+    @property
+    def _knows_dynamic(self) -> bool:
+        return self._lookup.schema.allows(IcRoute, "origin", CONNECTED_DYNAMIC)
+
+    def _decide_dynamic(self, row: SbLearnedRoute) -> Iterator[Decision]:
+        datapath = self._lookup.sb_datapaths.get(row.datapath)
+        prefix = parse_network(row.ip_prefix)
+        if datapath is None or prefix is None:
+            return
+        router = RowId(datapath.external_ids.get("logical-router", ""))
+        origin = CONNECTED_DYNAMIC if self._knows_dynamic else CONNECTED
+        for attachment in self._attached(router):
+            source = Source(3, router, origin, router, attachment.tag)
+            refusal = Refusal.ROUTE_TABLE if attachment.route_table else None
+            yield self._decision(source, attachment, prefix, "", refusal)
+
+    def _decide_static(self, uuid: RowId) -> Iterator[Decision]:
+        row = self._lookup.static_routes.rows[uuid]
+        router = self._lookup.router_routes.parent(uuid)
+        prefix = parse_network(row.ip_prefix)
+        if router is None or uuid not in self._routes.own_by_router.get(router, ()):
+            return
+        if prefix is None:
+            return
+        refusal = self._refuses_static(row)
+        for attachment in self._attached(router):
+            source = Source(0, uuid, STATIC, router, attachment.tag)
+            other = Refusal.ROUTE_TABLE if row.route_table != attachment.route_table else None
+            yield self._decision(source, attachment, prefix, row.route_table, refusal or other)
+
+    def _refuses_static(self, row: LogicalRouterStaticRoute) -> Refusal | None:
+        if row.policy == "src-ip":
+            return Refusal.BY_SOURCE
+        if DECLARED in row.external_ids:
+            return Refusal.DECLARED
+        if row.nexthop == DISCARD:
+            # Versions without sequence numbers in IC-NB (before 24.03) keep these to themselves.
+            known = self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg")
+            return None if known else Refusal.DISCARDS
+        nexthop = parse_address(row.nexthop)
+        if nexthop is None:
+            return Refusal.UNPARSABLE
+        return Refusal.NEXTHOP_LINK_LOCAL if is_link_local_nexthop(nexthop) else None
+
+    def _decide_load_balancer(self, uuid: RowId) -> Iterator[Decision]:
+        if not self._lookup.schema.allows(IcRoute, "origin", LOADBALANCER):
+            return
+        refusal = None if self._policy.current.advertise_lb else Refusal.LOAD_BALANCER
+        for router, vips in self._vips.by_router.items():
+            for attachment in self._attached(router) if uuid in vips.by_lb else ():
+                source = Source(2, uuid, LOADBALANCER, router, attachment.tag)
+                for vip in vips.by_lb[uuid]:
+                    yield self._decision(source, attachment, vip, "", refusal)
+
+    def _decision(
+        self,
+        source: Source,
+        attachment: Attachment,
+        prefix: Network,
+        table: str,
+        refusal: Refusal | None = None,
+    ) -> Decision:
+        outcome = refusal or self._key(attachment, prefix, table)
+        return Decision(source, attachment, prefix, table, outcome)
+
+    def _attached(self, router: RowId) -> Iterable[Attachment]:
+        return self._attachments.by_router.get(router, {}).values()
+
+    def _key(self, attachment: Attachment, prefix: Network, table: str) -> AdvertiseKey | Refusal:
+        """The route through one attachment, or why it is not advertised."""
+        refusal = self._policy.current.refuses_advertising(prefix)
+        refusal = refusal or attachment.advertise.refuses(prefix)
+        refusal = refusal or self._guard.refuses_advertising(prefix)
+        if refusal is not None:
+            return refusal
+        nexthop = self._nexthop(attachment, prefix)
+        if nexthop is None:
+            return Refusal.NO_NEXTHOP
+        return AdvertiseKey(attachment.ts, table, str(prefix), str(nexthop))
+
+    @staticmethod
+    def _nexthop(attachment: Attachment, prefix: Network) -> Address | None:
+        interface = attachment.nexthop_for(prefix.version)
+        if interface is not None:
+            return interface.ip
+        return link_local_of(attachment.mac) if prefix.version == 6 else None
+
+
+class AdvertisedRoutes(Reconciler[AdvertiseKey]):
+    """Our routes in IC-SB; whatever of ours nobody asks for, orphans included, is deleted."""
+
+    name: ClassVar[str] = "advertised routes"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def __init__(
+        self, lookup: Lookup, zone: OwnZone, sources: AdvertisedSources, guard: Guard
+    ) -> None:
+        super().__init__()
+        self._lookup, self._zone, self._sources = lookup, zone, sources
+        self._guard = guard
+        self._by_key = lookup.ic_routes.index(lambda row: [(row.availability_zone, key_of(row))])
+        sources.output = self
+
+    def guard_known(self) -> None:
+        """What was held back may go."""
+        self.mark(self.keys())
+
+    def watches(self) -> Mapping[type[Row], Watch[AdvertiseKey]]:
+        return {IcRoute: self._of_route}
+
+    def _of_route(self, change: Change) -> Iterable[AdvertiseKey]:
+        zone = self._zone.current
+        return [
+            key_of(side)
+            for side in change.sides
+            if isinstance(side, IcRoute) and zone and side.availability_zone == zone.uuid
+        ]
+
+    def keys(self) -> Iterable[AdvertiseKey]:
+        yield from tuple(self._sources.wanted)
+        zone = self._zone.current
+        if zone is not None:
+            yield from map(key_of, self._lookup.ic_routes_by_zone.all(zone.uuid))
+
+    def reconcile(self, key: AdvertiseKey) -> Iterator[Operation]:
+        zone = self._zone.current
+        if zone is None:
+            return
+        have = sorted(self._by_key.all((zone.uuid, key)), key=lambda row: row.uuid)
+        source = min(self._sources.wanted.get(key, {}).values(), default=None)
+        for route in have if source is None else have[1:]:
+            yield Delete(IcRoute, route.uuid)
+        if source is not None and (have or self._guard.known):
+            yield from self._write(key, zone, source, have[0] if have else None)
+
+    @staticmethod
+    def _write(
+        key: AdvertiseKey, zone: AvailabilityZone, source: Source, route: IcRoute | None
+    ) -> Iterator[Operation]:
+        if route is None:
+            yield Insert(
+                IcRoute,
+                {
+                    "transit_switch": key.ts,
+                    "availability_zone": Ref(zone.uuid),
+                    "route_table": key.route_table,
+                    "ip_prefix": source.written or key.ip_prefix,
+                    "nexthop": key.nexthop,
+                    "origin": source.origin,
+                    "external_ids": source.external_ids,
+                },
+            )
+            return
+        row: dict[str, Value] = {}
+        if (route.origin, route.external_ids) != (source.origin, source.external_ids):
+            row |= {"origin": source.origin, "external_ids": source.external_ids}
+        if source.written and route.ip_prefix != source.written:
+            row["ip_prefix"] = source.written
+        if row:
+            yield Update(IcRoute, route.uuid, row)
+
+
+def key_of(row: IcRoute) -> AdvertiseKey:
+    """The key of an IC-SB route."""
+    prefix = canonical(row.ip_prefix)
+    return AdvertiseKey(row.transit_switch, row.route_table, prefix, row.nexthop)

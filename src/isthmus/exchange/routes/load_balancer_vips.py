@@ -1,0 +1,125 @@
+"""The routers' load balancers: which router has which VIPs; derived state for the routes."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import ClassVar, Protocol
+
+from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.exchange.tables import Lookup
+from isthmus.model.changes import Change
+from isthmus.model.operations import Operation
+from isthmus.model.prefixes import Address, Network, parse_address
+from isthmus.model.rows import LoadBalancer, LoadBalancerGroup, LogicalRouter, Row, RowId
+
+
+@dataclass(frozen=True, slots=True)
+class Vips:
+    """One router's VIPs.
+
+    Args:
+        by_lb: the VIPs of each load balancer, as host prefixes.
+        numbers: all of them as sorted integers, by IP version.
+    """
+
+    by_lb: Mapping[RowId, tuple[Network, ...]]
+    numbers: Mapping[int, tuple[int, ...]]
+
+    def any_inside(self, prefix: Network) -> bool:
+        """Whether some VIP lies inside a prefix."""
+        numbers = self.numbers.get(prefix.version, ())
+        place = bisect_left(numbers, int(prefix.network_address))
+        return place < len(numbers) and numbers[place] <= int(prefix.broadcast_address)
+
+
+NONE = Vips({}, {})
+
+
+class VipUser(Protocol):
+    """A reconciler whose keys depend on a router's VIPs."""
+
+    def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
+        """Some of a router's load balancers came, went, or have other VIPs."""
+
+
+class RouterVips(Reconciler[RowId]):
+    """The VIPs of each router's load balancers and groups; the key is the router's UUID.
+
+    Attributes:
+        by_router: only routers that have a VIP.
+        dependents: told of what changed.
+    """
+
+    name: ClassVar[str] = "load balancer VIPs"
+
+    def __init__(self, lookup: Lookup) -> None:
+        super().__init__()
+        self._lookup = lookup
+        self.by_router: dict[RowId, Vips] = {}
+        self.dependents: Sequence[VipUser] = ()
+
+    def watches(self) -> Mapping[type[Row], Watch[RowId]]:
+        return {
+            LogicalRouter: self._of_router,
+            LoadBalancer: lambda change: self._with(change.row.uuid),
+            LoadBalancerGroup: self._of_group,
+        }
+
+    @staticmethod
+    def _of_router(change: Change) -> Iterable[RowId]:
+        sides = [side for side in change.sides if isinstance(side, LogicalRouter)]
+        held = {(side.load_balancer, side.load_balancer_group) for side in sides}
+        return [change.row.uuid] if len(held) > 1 or len(sides) == 1 else []
+
+    def _of_group(self, change: Change) -> Iterable[RowId]:
+        return [row.uuid for row in self._lookup.routers_by_lb_group.all(change.row.uuid)]
+
+    def _with(self, load_balancer: RowId) -> Iterator[RowId]:
+        yield from (row.uuid for row in self._lookup.routers_by_lb.all(load_balancer))
+        for group in self._lookup.lb_groups_by_lb.all(load_balancer):
+            yield from (row.uuid for row in self._lookup.routers_by_lb_group.all(group.uuid))
+
+    def keys(self) -> Iterable[RowId]:
+        return (*self.by_router, *self._lookup.routers.rows)
+
+    def reconcile(self, key: RowId) -> Iterable[Operation]:
+        before, after = self.by_router.pop(key, NONE), self._vips(key)
+        if after.by_lb:
+            self.by_router[key] = after
+        everyone = before.by_lb.keys() | after.by_lb.keys()
+        changed = [lb for lb in everyone if before.by_lb.get(lb) != after.by_lb.get(lb)]
+        for dependent in self.dependents if changed else ():
+            dependent.vips_changed(key, sorted(changed))
+        return ()
+
+    def _vips(self, uuid: RowId) -> Vips:
+        router = self._lookup.routers.get(uuid)
+        if router is None:
+            return NONE
+        groups = (self._lookup.lb_groups.get(group) for group in router.load_balancer_group)
+        held = router.load_balancer.union(*(g.load_balancer for g in groups if g is not None))
+        rows = (self._lookup.load_balancers.get(lb) for lb in held)
+        by_lb = {row.uuid: vips for row in rows if row is not None and (vips := _hosts(row.vips))}
+        numbers: dict[int, set[int]] = {}
+        for vips in by_lb.values():
+            for vip in vips:
+                numbers.setdefault(vip.version, set()).add(int(vip.network_address))
+        return Vips(by_lb, {version: tuple(sorted(found)) for version, found in numbers.items()})
+
+    def of(self, router: RowId) -> Vips:
+        """A router's VIPs."""
+        return self.by_router.get(router, NONE)
+
+
+def parse_vip(text: str) -> Address | None:
+    """The address of "IP", "IP:port" or "[IP]:port", or None."""
+    if text.startswith("["):
+        return parse_address(text[1:].partition("]")[0])
+    bare = parse_address(text)
+    return bare if bare is not None else parse_address(text.rpartition(":")[0])
+
+
+def _hosts(vips: Iterable[str]) -> tuple[Network, ...]:
+    addresses = {address for text in vips if (address := parse_vip(text)) is not None}
+    return tuple(ip_network(a) for a in sorted(addresses, key=lambda a: (a.version, int(a))))

@@ -1,0 +1,243 @@
+"""Gateways: local interconnection chassis to IC-SB, other zones' gateways to SB."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.view import Table
+from isthmus.exchange.tables import Lookup
+from isthmus.exchange.zones.registration import OwnZone
+from isthmus.model.changes import Change
+from isthmus.model.operations import Delete, Insert, NewRef, Operation, Ref, Update, Value
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Database,
+    Gateway,
+    IcEncap,
+    Row,
+    RowId,
+    SbEncap,
+)
+
+_IS_REMOTE = "is-remote"
+_IS_INTERCONN = "is-interconn"
+
+
+def is_remote(chassis: Chassis) -> bool:
+    """Whether a chassis stands for another zone's gateway."""
+    return chassis.other_config.get(_IS_REMOTE) == "true"
+
+
+def is_interconn(chassis: Chassis) -> bool:
+    """Whether a chassis is a local one that is offered for interconnection."""
+    return chassis.other_config.get(_IS_INTERCONN) == "true" and not is_remote(chassis)
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """One tunnel end, as both `Encap` tables have it."""
+
+    type: str
+    ip: str
+    options: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, encap: SbEncap | IcEncap) -> "Tunnel":
+        """The tunnel end that a row describes."""
+        return cls(encap.type, encap.ip, tuple(sorted(encap.options.items())))
+
+    def row(self, owner_column: str, owner: str) -> dict[str, Value]:
+        """The columns of a new row; `owner_column` differs between the two tables."""
+        return {
+            "type": self.type,
+            "ip": self.ip,
+            "options": dict(self.options),
+            owner_column: owner,
+        }
+
+
+def _tunnels(
+    table: "Table[SbEncap] | Table[IcEncap]", uuids: Iterable[RowId]
+) -> dict[Tunnel, RowId]:
+    rows = (table.get(uuid) for uuid in sorted(uuids))
+    return {Tunnel.of(row): row.uuid for row in rows if row is not None}
+
+
+def _sync_tunnels(
+    table: type[SbEncap] | type[IcEncap],
+    owner_column: str,
+    owner: str,
+    have: Mapping[Tunnel, RowId],
+    want: Iterable[Tunnel],
+) -> tuple[list[Insert], list[Ref | NewRef] | None]:
+    """Inserts for what is missing, and the references to set; None if all is as it should be."""
+    inserts: list[Insert] = []
+    refs: list[Ref | NewRef] = []
+    wanted = sorted(want, key=lambda tunnel: (tunnel.type, tunnel.ip))
+    for tunnel in wanted:
+        if tunnel in have:
+            refs.append(Ref(have[tunnel]))
+        else:
+            new = NewRef()
+            inserts.append(Insert(table, tunnel.row(owner_column, owner), new))
+            refs.append(new)
+    return inserts, None if set(wanted) == set(have) else refs
+
+
+class GatewayPublication(Reconciler[str]):
+    """Local interconnection chassis as IC-SB gateways; the key is the chassis name."""
+
+    name: ClassVar[str] = "gateways"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {
+            Chassis: _names,
+            Gateway: _names,
+            SbEncap: self._of_encap,
+            IcEncap: self._of_ic_encap,
+        }
+
+    def _of_encap(self, change: Change) -> Iterable[str]:
+        uuid = change.row.uuid
+        return [chassis.name for chassis in self._lookup.chassis_by_encap.all(uuid)]
+
+    def _of_ic_encap(self, change: Change) -> Iterable[str]:
+        uuid = change.row.uuid
+        return [gateway.name for gateway in self._lookup.gateways_by_encap.all(uuid)]
+
+    def keys(self) -> Iterable[str]:
+        yield from (chassis.name for chassis in self._lookup.chassis)
+        yield from (gateway.name for gateway in self._lookup.gateways)
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        self.report(key)
+        zone = self._zone.current
+        if zone is None:
+            return ()
+        chassis = self._lookup.chassis_by_name.one(key)
+        gateway = self._lookup.gateway_by_name.one(key)
+        if chassis is not None and is_interconn(chassis):
+            if gateway is None:
+                return self._insert(chassis, zone)
+            if gateway.availability_zone == zone.uuid:
+                return self._update(gateway, chassis)
+            self.report(key, self._clash(chassis, gateway))
+            return ()
+        if gateway is not None and gateway.availability_zone == zone.uuid:
+            return [Delete(Gateway, gateway.uuid)]
+        return ()
+
+    def _wanted(self, chassis: Chassis) -> list[Tunnel]:
+        return list(_tunnels(self._lookup.encaps, chassis.encaps))
+
+    def _insert(self, chassis: Chassis, zone: AvailabilityZone) -> Iterator[Operation]:
+        wanted = self._wanted(chassis)
+        if not wanted:
+            return  # a gateway must have an encap; it comes when the chassis has one
+        inserts, refs = _sync_tunnels(IcEncap, "gateway_name", chassis.name, {}, wanted)
+        yield from inserts
+        row: dict[str, Value] = {
+            "name": chassis.name,
+            "hostname": chassis.hostname,
+            "availability_zone": Ref(zone.uuid),
+            "encaps": tuple(refs or ()),
+        }
+        yield Insert(Gateway, row)
+
+    def _update(self, gateway: Gateway, chassis: Chassis) -> Iterator[Operation]:
+        have = _tunnels(self._lookup.ic_encaps, gateway.encaps)
+        wanted = self._wanted(chassis)
+        if not wanted:
+            return
+        inserts, refs = _sync_tunnels(IcEncap, "gateway_name", chassis.name, have, wanted)
+        yield from inserts
+        row: dict[str, Value] = {} if refs is None else {"encaps": tuple(refs)}
+        if gateway.hostname != chassis.hostname:
+            row["hostname"] = chassis.hostname
+        if row:
+            yield Update(Gateway, gateway.uuid, row)
+
+    def _clash(self, chassis: Chassis, gateway: Gateway) -> Problem:
+        other = self._lookup.zones.get(gateway.availability_zone)
+        return Problem(
+            object=f"chassis {chassis.name}",
+            key="name",
+            value=chassis.hostname,
+            message=f"zone {other.name if other else '?'} has a gateway of the same chassis name",
+            remedy="give the node's Open vSwitch another external_ids:system-id",
+            reason="ChassisNameTaken",
+        )
+
+
+class RemoteChassis(Reconciler[str]):
+    """Other zones' gateways as remote chassis in SB; the key is the gateway's name."""
+
+    name: ClassVar[str] = "remote chassis"
+    writes: ClassVar[Database | None] = Database.SB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {Chassis: _names, Gateway: _names, IcEncap: self._of_encap, SbEncap: self._of_sb}
+
+    def _of_encap(self, change: Change) -> Iterable[str]:
+        uuid = change.row.uuid
+        return [gateway.name for gateway in self._lookup.gateways_by_encap.all(uuid)]
+
+    def _of_sb(self, change: Change) -> Iterable[str]:
+        uuid = change.row.uuid
+        return [chassis.name for chassis in self._lookup.chassis_by_encap.all(uuid)]
+
+    def keys(self) -> Iterable[str]:
+        yield from (gateway.name for gateway in self._lookup.gateways)
+        yield from (chassis.name for chassis in self._lookup.chassis if is_remote(chassis))
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        zone = self._zone.current
+        if zone is None:
+            return ()
+        gateway = self._lookup.gateway_by_name.one(key)
+        chassis = self._lookup.chassis_by_name.one(key)
+        remote = gateway is not None and gateway.availability_zone != zone.uuid
+        if chassis is not None and not is_remote(chassis):
+            return ()  # a local chassis is never touched; `GatewayPublication` reports the clash
+        if gateway is not None and remote:
+            return self._insert(gateway) if chassis is None else self._update(chassis, gateway)
+        return [] if chassis is None else [Delete(Chassis, chassis.uuid)]
+
+    def _insert(self, gateway: Gateway) -> Iterator[Operation]:
+        wanted = _tunnels(self._lookup.ic_encaps, gateway.encaps)
+        inserts, refs = _sync_tunnels(SbEncap, "chassis_name", gateway.name, {}, wanted)
+        yield from inserts
+        row: dict[str, Value] = {
+            "name": gateway.name,
+            "hostname": gateway.hostname,
+            "other_config": {_IS_REMOTE: "true"},
+            "encaps": tuple(refs or ()),
+        }
+        yield Insert(Chassis, row)
+
+    def _update(self, chassis: Chassis, gateway: Gateway) -> Iterator[Operation]:
+        have = _tunnels(self._lookup.encaps, chassis.encaps)
+        wanted = _tunnels(self._lookup.ic_encaps, gateway.encaps)
+        inserts, refs = _sync_tunnels(SbEncap, "chassis_name", gateway.name, have, wanted)
+        yield from inserts
+        row: dict[str, Value] = {} if refs is None else {"encaps": tuple(refs)}
+        if chassis.hostname != gateway.hostname:
+            row["hostname"] = gateway.hostname
+        if row:
+            yield Update(Chassis, chassis.uuid, row)
+
+
+def _names(change: Change) -> Iterable[str]:
+    return [side.name for side in change.sides if isinstance(side, (Chassis, Gateway))]

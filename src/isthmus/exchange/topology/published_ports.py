@@ -1,0 +1,293 @@
+"""Our ports on transit switches, published in IC-SB.
+
+The key is the logical port's name, which is unique in NB and in IC-SB.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import ClassVar
+
+from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.exchange.tables import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
+from isthmus.exchange.zones.registration import OwnZone
+from isthmus.model.changes import Change
+from isthmus.model.operations import (
+    Delete,
+    Insert,
+    Mutate,
+    Operation,
+    Ref,
+    Update,
+    Value,
+    set_keys,
+)
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Database,
+    IcPortBinding,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    Row,
+    RowId,
+    SbPortBinding,
+    TransitSwitch,
+)
+
+PORT_KEYS = range(1, 1 << 15)
+PUBLISHED_TYPES = ("router", "switch")
+ROUTER_ID = "router-id"
+TRANSIT_SWITCH_PORT, TRANSIT_ROUTER_PORT = "transit-switch-port", "transit-router-port"
+_REDIRECT = "cr-"
+
+
+class PortPublication(Reconciler[str]):
+    """Our router ports on transit switches as IC-SB port bindings."""
+
+    name: ClassVar[str] = "ports"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+        self._handed_out: set[tuple[str, int]] = set()
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {
+            LogicalSwitch: self._of_switch,
+            LogicalSwitchPort: self._of_port,
+            LogicalRouter: self._of_router,
+            LogicalRouterPort: self._of_router_port,
+            SbPortBinding: self._of_binding,
+            Chassis: self._of_chassis,
+            TransitSwitch: self._of_transit_switch,
+            IcPortBinding: port_names,
+        }
+
+    def _of_port(self, change: Change) -> Iterator[str]:
+        for name in port_names(change):
+            yield name
+            yield from (lsp.name for lsp in self._lookup.lsps_by_peer.all(name))
+
+    def _of_switch(self, change: Change) -> Iterator[str]:
+        for children in (*change.joined.values(), *change.left.values()):
+            for uuid in children:
+                lsp = self._lookup.lsps.get(uuid)
+                if lsp is not None:
+                    yield lsp.name
+                    yield from (other.name for other in self._lookup.lsps_by_peer.all(lsp.name))
+        names = {
+            s.other_config.get(INTERCONN_TS) for s in change.sides if isinstance(s, LogicalSwitch)
+        }
+        if len(names) > 1 or change.new is None:
+            for ts in names - {None}:
+                yield from (port.logical_port for port in self._lookup.ic_ports_by_ts.all(ts))
+            for uuid in tuple(self._lookup.switch_ports.children(change.row.uuid)):
+                lsp = self._lookup.lsps.get(uuid)
+                if lsp is not None:
+                    yield lsp.name
+
+    def _of_router(self, change: Change) -> Iterator[str]:
+        for children in (change.joined.get("ports", ()), change.left.get("ports", ())):
+            for uuid in children:
+                lrp = self._lookup.lrps.get(uuid)
+                if lrp is not None:
+                    yield from self._on(lrp.name)
+
+    def _of_router_port(self, change: Change) -> Iterator[str]:
+        for side in change.sides:
+            if isinstance(side, LogicalRouterPort):
+                yield from self._on(side.name)
+
+    def _of_binding(self, change: Change) -> Iterator[str]:
+        for side in change.sides:
+            if isinstance(side, SbPortBinding):
+                yield side.logical_port
+                yield from self._on(side.logical_port.removeprefix(_REDIRECT))
+
+    def _of_chassis(self, change: Change) -> Iterator[str]:
+        for binding in self._lookup.bindings_by_chassis.all(change.row.uuid):
+            yield binding.logical_port  # a port to another switch is where it is bound itself
+            yield from self._on(binding.logical_port.removeprefix(_REDIRECT))
+
+    def _of_transit_switch(self, change: Change) -> Iterator[str]:
+        for side in change.sides:
+            if isinstance(side, TransitSwitch):
+                yield from self._all_on(side.name)
+
+    def _all_on(self, ts: str) -> Iterator[str]:
+        yield from (port.logical_port for port in self._lookup.ic_ports_by_ts.all(ts))
+        for switch in self._lookup.switch_by_ts.all(ts):
+            for uuid in tuple(self._lookup.switch_ports.children(switch.uuid)):
+                lsp = self._lookup.lsps.get(uuid)
+                if lsp is not None:
+                    yield lsp.name
+
+    def _on(self, lrp_name: str) -> Iterator[str]:
+        return (lsp.name for lsp in self._lookup.lsp_by_router_port.all(lrp_name))
+
+    def keys(self) -> Iterable[str]:
+        for ts in tuple(self._lookup.switch_by_ts.keys()):
+            yield from self._all_on(ts)
+        yield from (port.logical_port for port in self._lookup.ic_ports)
+
+    def batch_done(self) -> None:
+        self._handed_out.clear()
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        self.report(key)
+        zone = self._zone.current
+        if zone is None:
+            return ()
+        lsp = self._published(key)
+        have = self._lookup.ic_port_by_name.one(key)
+        if have is not None and have.type == TRANSIT_ROUTER_PORT:
+            return ()  # `isthmus.exchange.topology.transit_routers` sees to those
+        return self._delete(have, zone) if lsp is None else self._align(key, lsp, have, zone)
+
+    def _align(
+        self,
+        key: str,
+        lsp: LogicalSwitchPort,
+        have: IcPortBinding | None,
+        zone: AvailabilityZone,
+    ) -> Iterable[Operation]:
+        if have is None:
+            return self._insert(lsp, zone)
+        if have.availability_zone != zone.uuid:
+            self.report(key, self._clash(have))
+            return ()
+        if have.transit_switch != self._lookup.transit_switch_of(lsp):
+            return [*self._delete(have, zone), *self._insert(lsp, zone)]
+        return self._update(have, lsp)
+
+    def _published(self, name: str) -> LogicalSwitchPort | None:
+        lsp = self._lookup.lsp_by_name.one(name)
+        if lsp is None or lsp.type not in PUBLISHED_TYPES:
+            return None
+        ts = self._lookup.transit_switch_of(lsp)
+        if ts is None or self._lookup.ts_by_name.one(ts) is None:
+            return None
+        return lsp if self._lookup.binding_by_port.one(name) is not None else None
+
+    def _wanted(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
+        """Address, gateway and external_ids of the binding."""
+        if lsp.type == "switch":
+            return self._wanted_of_switch(lsp)
+        peer = lsp.options.get("router-port", "")
+        patch = self._lookup.binding_by_port.one(peer)
+        redirect = self._lookup.binding_by_port.one(_REDIRECT + peer)
+        chassis = self._lookup.chassis.get(redirect.chassis if redirect else None)
+        lrp = self._lookup.lrp_by_name.one(peer)
+        router = self._lookup.router_of(lrp) if lrp else None
+        return (
+            min(patch.mac, default="") if patch else "",
+            chassis.name if chassis else "",
+            {ROUTER_ID: router.uuid} if router else {},
+        )
+
+    def _wanted_of_switch(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
+        """The same for a port that leads to another switch: `router-id` is then that switch's."""
+        binding = self._lookup.binding_by_port.one(lsp.name)
+        chassis = self._lookup.chassis.get(binding.chassis if binding else None)
+        peer = self._lookup.lsp_by_name.one(lsp.peer or "")
+        switch = self._lookup.own_switch_of(peer) if peer else None
+        ids = {ROUTER_ID: str(switch.uuid)} if switch else {}
+        return "unknown", chassis.name if chassis else "", ids
+
+    def _insert(self, lsp: LogicalSwitchPort, zone: AvailabilityZone) -> Iterator[Operation]:
+        ts = self._lookup.transit_switch_of(lsp) or ""
+        address, gateway, external_ids = self._wanted(lsp)
+        row: dict[str, Value] = {
+            "logical_port": lsp.name,
+            "transit_switch": ts,
+            "availability_zone": Ref(zone.uuid),
+            "tunnel_key": self._choose_key(ts, lsp),
+            "address": address,
+            "gateway": gateway,
+            "external_ids": external_ids,
+            **self._marks(ts),
+        }
+        yield Insert(IcPortBinding, row)
+
+    def _marks(self, ts: str) -> dict[str, Value]:
+        """What newer schemas say beside the transit switch's name."""
+        row = self._lookup.ts_by_name.one(ts)
+        if row is None or not self._lookup.schema.has(IcPortBinding, "nb_ic_uuid"):
+            return {}
+        return {"type": TRANSIT_SWITCH_PORT, "nb_ic_uuid": Ref(row.uuid)}
+
+    def _update(self, have: IcPortBinding, lsp: LogicalSwitchPort) -> Iterator[Operation]:
+        address, gateway, external_ids = self._wanted(lsp)
+        row: dict[str, Value] = {}
+        if have.address != address:
+            row["address"] = address
+        if have.gateway != gateway:
+            row["gateway"] = gateway
+        marks = self._marks(have.transit_switch)
+        if marks and (have.type, Ref(have.nb_ic_uuid or RowId(""))) != tuple(marks.values()):
+            row |= marks
+        if row:
+            yield Update(IcPortBinding, have.uuid, row)
+        router = external_ids.get(ROUTER_ID)
+        if have.external_ids.get(ROUTER_ID) != router:
+            if router is None:
+                gone = frozenset({ROUTER_ID})
+                yield Mutate(IcPortBinding, have.uuid, (("external_ids", "delete", gone),))
+            else:
+                yield set_keys(IcPortBinding, have.uuid, "external_ids", {ROUTER_ID: router})
+
+    @staticmethod
+    def _delete(have: IcPortBinding | None, zone: AvailabilityZone) -> Iterator[Operation]:
+        if have is not None and have.availability_zone == zone.uuid:
+            yield Delete(IcPortBinding, have.uuid)
+
+    def _choose_key(self, ts: str, lsp: LogicalSwitchPort) -> int:
+        """The key that the port asks for already, if it is free; else the first that is.
+
+        A changed key is not followed by every ovn-controller (23.03 keeps flows of the old one),
+        so a port keeps its key when IC-SB has lost its row, and the controller asks for one at
+        once.
+        """
+        ports = self._lookup.ic_ports_by_ts.all(ts)
+        taken = {port.tunnel_key for port in ports if not self._is_going(port)}
+        taken |= {key for switch, key in self._handed_out if switch == ts}
+        asked = lsp.options.get(REQUESTED_TNL_KEY, "")
+        key = choose_port_key(taken, int(asked) if asked.isdecimal() else 0)
+        self._handed_out.add((ts, key))
+        return key
+
+    def _is_going(self, port: IcPortBinding) -> bool:
+        """Whether a binding of ours is about to be deleted (its port was renamed, say)."""
+        zone = self._zone.current
+        ours = zone is not None and port.availability_zone == zone.uuid
+        return ours and self._published(port.logical_port) is None
+
+    def _clash(self, have: IcPortBinding) -> Problem:
+        other = self._lookup.zones.get(have.availability_zone)
+        return Problem(
+            object=f"transit switch {have.transit_switch}",
+            key="port",
+            value=have.logical_port,
+            message=f"zone {other.name if other else '?'} has published a port of the same name",
+            remedy="rename the logical switch port in one of the two clusters",
+            reason="NameTaken",
+        )
+
+
+def choose_port_key(taken: Set[int], asked: int = 0) -> int:
+    """A tunnel key for a port: the one asked for if it may be had, else the first free one."""
+    if asked in PORT_KEYS and asked not in taken:
+        return asked
+    return next(key for key in PORT_KEYS if key not in taken)
+
+
+def port_names(change: Change) -> Iterator[str]:
+    """The ports that a change of a port, or of its bindings, is about."""
+    for side in change.sides:
+        if isinstance(side, LogicalSwitchPort):
+            yield side.name
+        elif isinstance(side, (IcPortBinding, SbPortBinding)):
+            yield side.logical_port

@@ -1,0 +1,199 @@
+"""The others' ports on transit switches: to NB as `remote` ports, and their chassis to SB.
+
+Both reconcilers are keyed by the logical port's name, which is unique in NB and in IC-SB.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.exchange.tables import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
+from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, port_names
+from isthmus.exchange.zones.registration import OwnZone
+from isthmus.model.changes import Change
+from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Value, set_keys
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    Chassis,
+    Database,
+    IcPortBinding,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    Row,
+    SbPortBinding,
+)
+
+_REMOTE = "remote"
+
+
+class PortCopies(Reconciler[str]):
+    """The others' ports as `remote` ports in NB, and our own ports' tunnel keys."""
+
+    name: ClassVar[str] = "remote ports"
+    writes: ClassVar[Database | None] = Database.NB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {
+            IcPortBinding: port_names,
+            LogicalSwitchPort: port_names,
+            LogicalSwitch: self._of_switch,
+        }
+
+    def _of_switch(self, change: Change) -> Iterator[str]:
+        for uuid in change.joined.get("ports", ()):
+            lsp = self._lookup.lsps.get(uuid)
+            if lsp is not None:
+                yield lsp.name
+        names = [
+            s.other_config.get(INTERCONN_TS) for s in change.sides if isinstance(s, LogicalSwitch)
+        ]
+        if change.old is None or len(set(names)) > 1:
+            for ts in filter(None, names):
+                yield from (port.logical_port for port in self._lookup.ic_ports_by_ts.all(ts))
+
+    def keys(self) -> Iterable[str]:
+        yield from (port.logical_port for port in self._lookup.ic_ports)
+        for ts in tuple(self._lookup.switch_by_ts.keys()):
+            for switch in self._lookup.switch_by_ts.all(ts):
+                for uuid in tuple(self._lookup.switch_ports.children(switch.uuid)):
+                    lsp = self._lookup.lsps.get(uuid)
+                    if lsp is not None:
+                        yield lsp.name
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        self.report(key)
+        zone = self._zone.current
+        if zone is None:
+            return ()
+        lsp = self._lookup.lsp_by_name.one(key)
+        port = self._lookup.ic_port_by_name.one(key)
+        if port is not None and port.type == TRANSIT_ROUTER_PORT:
+            return ()  # `isthmus.exchange.topology.transit_routers` sees to those
+        if port is not None and port.availability_zone == zone.uuid:
+            return self._local(lsp, port)
+        return self._remote(key, lsp, port)
+
+    def _remote(
+        self, key: str, lsp: LogicalSwitchPort | None, port: IcPortBinding | None
+    ) -> Iterable[Operation]:
+        """Another zone's port, or one that nobody publishes any more."""
+        switch = None if port is None else self._copy_of(port.transit_switch)
+        if port is None or switch is None:
+            return self._remove(lsp)
+        if lsp is None:
+            return self._insert(port, switch)
+        if lsp.type != _REMOTE:
+            self.report(key, self._clash(lsp, port))
+            return ()
+        if self._lookup.switch_ports.parent(lsp.uuid) != switch.uuid:
+            return [*self._remove(lsp), *self._insert(port, switch)]
+        return self._update(lsp, port)
+
+    def _copy_of(self, ts: str) -> LogicalSwitch | None:
+        return min(self._lookup.switch_by_ts.all(ts), key=lambda row: row.uuid, default=None)
+
+    def _local(self, lsp: LogicalSwitchPort | None, port: IcPortBinding) -> Iterator[Operation]:
+        """Our own port: northd must use the tunnel key that is committed in IC-SB."""
+        if lsp is None or lsp.type == _REMOTE:
+            yield from self._remove(lsp)
+        elif self._lookup.transit_switch_of(lsp) == port.transit_switch:
+            yield from self._set_key(lsp, port)
+
+    @staticmethod
+    def _set_key(lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
+        key = str(port.tunnel_key)
+        if lsp.options.get(REQUESTED_TNL_KEY) != key:
+            yield set_keys(LogicalSwitchPort, lsp.uuid, "options", {REQUESTED_TNL_KEY: key})
+
+    def _remove(self, lsp: LogicalSwitchPort | None) -> Iterator[Operation]:
+        if lsp is None or lsp.type != _REMOTE:
+            return
+        switch = self._lookup.own_switch_of(lsp)
+        if switch is not None and INTERCONN_TS in switch.other_config:
+            gone = frozenset({Ref(lsp.uuid)})
+            yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", gone),))
+
+    @staticmethod
+    def _addresses(port: IcPortBinding) -> frozenset[str]:
+        return frozenset({port.address}) if port.address else frozenset()
+
+    def _insert(self, port: IcPortBinding, switch: LogicalSwitch) -> Iterator[Operation]:
+        new = NewRef()
+        row: dict[str, Value] = {
+            "name": port.logical_port,
+            "type": _REMOTE,
+            "up": True,
+            "addresses": self._addresses(port),
+            "options": {REQUESTED_TNL_KEY: str(port.tunnel_key)},
+        }
+        yield Insert(LogicalSwitchPort, row, new)
+        yield Mutate(LogicalSwitch, switch.uuid, (("ports", "insert", frozenset({new})),))
+
+    def _update(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
+        # `up` is set once, by `_insert`: from then on northd decides, and would not give way.
+        if lsp.addresses != self._addresses(port):
+            yield Update(LogicalSwitchPort, lsp.uuid, {"addresses": self._addresses(port)})
+        yield from self._set_key(lsp, port)
+
+    def _clash(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Problem:
+        other = self._lookup.zones.get(port.availability_zone)
+        return Problem(
+            object=f"transit switch {port.transit_switch}",
+            key="port",
+            value=port.logical_port,
+            message=f"a local port of type {lsp.type or 'VIF'} has the name of a port of zone"
+            f" {other.name if other else '?'}",
+            remedy="rename the local logical switch port",
+            reason="NameTaken",
+        )
+
+
+class RemoteBindings(Reconciler[str]):
+    """Where the others' ports are: the chassis of remote SB port bindings."""
+
+    name: ClassVar[str] = "remote port bindings"
+    writes: ClassVar[Database | None] = Database.SB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {
+            SbPortBinding: port_names,
+            IcPortBinding: port_names,
+            LogicalSwitchPort: port_names,
+            Chassis: self._of_chassis,
+        }
+
+    def _of_chassis(self, change: Change) -> Iterator[str]:
+        for side in change.sides:
+            if isinstance(side, Chassis):
+                for port in self._lookup.ic_ports_by_gateway.all(side.name):
+                    yield port.logical_port
+
+    def keys(self) -> Iterable[str]:
+        return (port.logical_port for port in self._lookup.ic_ports)
+
+    def reconcile(self, key: str) -> Iterator[Operation]:
+        zone = self._zone.current
+        port = self._lookup.ic_port_by_name.one(key)
+        binding = self._lookup.binding_by_port.one(key)
+        if zone is None or port is None or binding is None or binding.type != _REMOTE:
+            return
+        lsp = self._lookup.lsp_by_name.one(key)
+        if port.availability_zone == zone.uuid or lsp is None:
+            return
+        if "requested-chassis" in lsp.options:
+            return  # somebody decides that by hand
+        if not port.gateway:
+            if binding.chassis is not None:
+                yield Update(SbPortBinding, binding.uuid, {"chassis": frozenset[str]()})
+            return
+        chassis = self._lookup.chassis_by_name.one(port.gateway)
+        if chassis is not None and binding.chassis != chassis.uuid:
+            yield Update(SbPortBinding, binding.uuid, {"chassis": Ref(chassis.uuid)})

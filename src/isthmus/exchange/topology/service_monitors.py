@@ -1,0 +1,167 @@
+"""Health checks of load balancer endpoints in other zones (OVN 25.09 on).
+
+northd makes an SB row with `remote` for an endpoint that `ip_port_mappings` places in another
+zone. We ask that zone for the check in IC-SB; it makes an SB row with `ic_learned`, its
+ovn-controller checks, and the status comes back the same way. Schemas without the tables have no
+keys here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar, NamedTuple
+
+from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.exchange.tables import Lookup
+from isthmus.exchange.zones.registration import OwnZone
+from isthmus.model.changes import Change
+from isthmus.model.operations import Delete, Insert, Operation, Update, Value
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    IcServiceMonitor,
+    Row,
+    SbServiceMonitor,
+)
+
+_TARGET = "az-name"
+_SVC_MAC = "svc_monitor_mac"
+
+AnyMonitor = SbServiceMonitor | IcServiceMonitor
+
+
+class MonitorKey(NamedTuple):
+    """What SB's index makes unique."""
+
+    logical_port: str
+    ip: str
+    port: int
+    protocol: str | None
+
+
+def key_of(row: AnyMonitor) -> MonitorKey:
+    """The key of a row of either table."""
+    return MonitorKey(row.logical_port, row.ip, row.port, row.protocol)
+
+
+class _Monitors(Reconciler[MonitorKey]):
+    """Both tables by the same key."""
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+        self._sb = lookup.monitors.index(lambda row: [key_of(row)])
+        self._ic = lookup.ic_monitors.index(lambda row: [key_of(row)])
+
+    def watches(self) -> Mapping[type[Row], Watch[MonitorKey]]:
+        return {SbServiceMonitor: _keys, IcServiceMonitor: _keys}
+
+    def keys(self) -> Iterable[MonitorKey]:
+        return (*self._sb.keys(), *self._ic.keys())
+
+    def _asked_by(self, zone: AvailabilityZone, key: MonitorKey) -> IcServiceMonitor | None:
+        """The check that our zone asks of another."""
+        rows = self._ic.all(key)
+        return next((row for row in rows if row.source_availability_zone == zone.name), None)
+
+    def _asked_of(self, zone: AvailabilityZone, key: MonitorKey) -> IcServiceMonitor | None:
+        """The check that another zone asks of ours."""
+        rows = self._ic.all(key)
+        return next((row for row in rows if row.target_availability_zone == zone.name), None)
+
+
+class MonitorRequests(_Monitors):
+    """In IC-SB: the checks that we ask for, and the status of those that are asked of us."""
+
+    name: ClassVar[str] = "service monitor requests"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def reconcile(self, key: MonitorKey) -> Iterator[Operation]:
+        zone = self._zone.current
+        if zone is None:
+            return
+        sb = self._sb.one(key)
+        wanted = sb if sb is not None and sb.remote and not sb.ic_learned else None
+        yield from self._request(zone, wanted, self._asked_by(zone, key))
+        asked = self._asked_of(zone, key)
+        if asked is not None and sb is not None and sb.ic_learned and sb.status != asked.status:
+            yield Update(IcServiceMonitor, asked.uuid, {"status": _optional(sb.status)})
+
+    @staticmethod
+    def _request(
+        zone: AvailabilityZone, wanted: SbServiceMonitor | None, have: IcServiceMonitor | None
+    ) -> Iterator[Operation]:
+        if wanted is None:
+            if have is not None:
+                yield Delete(IcServiceMonitor, have.uuid)
+            return
+        target = wanted.options.get(_TARGET, "")
+        details = (wanted.type, wanted.src_ip, wanted.src_mac, wanted.options)
+        if have is None:
+            names: dict[str, Value] = {
+                "source_availability_zone": zone.name,
+                "target_availability_zone": target,
+                "src_mac": wanted.src_mac,
+            }
+            yield Insert(IcServiceMonitor, {**_columns(wanted), **names})
+        elif (have.type, have.src_ip, have.src_mac, have.options) != details or (
+            have.target_availability_zone != target
+        ):
+            row = {**_columns(wanted), "src_mac": wanted.src_mac}
+            yield Update(IcServiceMonitor, have.uuid, {**row, "target_availability_zone": target})
+
+
+class MonitorCopies(_Monitors):
+    """In SB: the checks that are asked of us, and the status of those that we ask for."""
+
+    name: ClassVar[str] = "service monitors"
+    writes: ClassVar[Database | None] = Database.SB
+
+    def reconcile(self, key: MonitorKey) -> Iterator[Operation]:
+        zone = self._zone.current
+        if zone is None or not self._lookup.schema.has(SbServiceMonitor, "ic_learned"):
+            return
+        sb, asked = self._sb.one(key), self._asked_of(zone, key)
+        if sb is None and asked is not None:
+            yield Insert(
+                SbServiceMonitor, {**_columns(asked), "ic_learned": True, "src_mac": self._mac()}
+            )
+        elif sb is not None and sb.ic_learned:
+            yield from self._align(sb, asked)
+        elif sb is not None and sb.remote:
+            answer = self._asked_by(zone, key)
+            if answer is not None and answer.status != sb.status:
+                yield Update(SbServiceMonitor, sb.uuid, {"status": _optional(answer.status)})
+
+    def _mac(self) -> str:
+        """The MAC from which our own northd lets checks be sent."""
+        nb_global = self._lookup.nb_global.single()
+        return nb_global.options.get(_SVC_MAC, "") if nb_global else ""
+
+    @staticmethod
+    def _align(sb: SbServiceMonitor, asked: IcServiceMonitor | None) -> Iterator[Operation]:
+        if asked is None:
+            yield Delete(SbServiceMonitor, sb.uuid)
+        elif (sb.type, sb.src_ip, sb.options) != (asked.type, asked.src_ip, asked.options):
+            yield Update(SbServiceMonitor, sb.uuid, _columns(asked))
+
+
+def _columns(row: AnyMonitor) -> dict[str, Value]:
+    """What both tables have in common."""
+    return {
+        "type": _optional(row.type),
+        "ip": row.ip,
+        "protocol": _optional(row.protocol),
+        "port": row.port,
+        "logical_port": row.logical_port,
+        "src_ip": row.src_ip,
+        "options": dict(row.options),
+    }
+
+
+def _optional(value: str | None) -> frozenset[str]:
+    return frozenset() if value is None else frozenset({value})
+
+
+def _keys(change: Change) -> Iterator[MonitorKey]:
+    for side in change.sides:
+        if isinstance(side, (SbServiceMonitor, IcServiceMonitor)):
+            yield key_of(side)

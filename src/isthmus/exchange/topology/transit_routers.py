@@ -1,0 +1,312 @@
+"""Transit routers and their ports (OVN 26.03 on): keys in IC-SB, copies in every zone's NB.
+
+Every zone has a copy of every router with all of its ports. The zone that has a port's chassis
+publishes the port in IC-SB, and with it the tunnel key that all copies ask for. Schemas without
+these tables have no keys here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.exchange.tables import INTERCONN_TR, REQUESTED_TNL_KEY, Lookup
+from isthmus.exchange.topology.gateways import is_remote
+from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, choose_port_key
+from isthmus.exchange.topology.transit_switches import TRANSIT_ROUTER, DatapathKeys
+from isthmus.exchange.zones.registration import OwnZone
+from isthmus.model.changes import Change
+from isthmus.model.operations import (
+    Delete,
+    Insert,
+    Mutate,
+    NewRef,
+    Operation,
+    Ref,
+    Update,
+    Value,
+    set_keys,
+)
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Database,
+    IcDatapathBinding,
+    IcPortBinding,
+    LogicalRouter,
+    LogicalRouterPort,
+    Row,
+    RowId,
+    TransitRouter,
+    TransitRouterPort,
+)
+
+
+class TransitRouterKeys(Reconciler[RowId]):
+    """One IC-SB datapath binding per transit router; the key is the router's UUID in IC-NB."""
+
+    name: ClassVar[str] = "transit router keys"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
+        super().__init__()
+        self._lookup, self._zone, self._tunnel_keys = lookup, zone, tunnel_keys
+
+    def watches(self) -> Mapping[type[Row], Watch[RowId]]:
+        return {
+            TransitRouter: lambda change: [change.row.uuid],
+            IcDatapathBinding: self._of_datapath,
+        }
+
+    def _of_datapath(self, change: Change) -> Iterator[RowId]:
+        rows = [side for side in change.sides if isinstance(side, IcDatapathBinding)]
+        for row in (*rows, *self._tunnel_keys.neighbours(change)):
+            if row.type == TRANSIT_ROUTER and row.nb_ic_uuid:
+                yield row.nb_ic_uuid
+
+    def keys(self) -> Iterable[RowId]:
+        yield from tuple(self._lookup.transit_routers.rows)
+        for row in self._lookup.datapaths:
+            if row.type == TRANSIT_ROUTER and row.nb_ic_uuid:
+                yield row.nb_ic_uuid
+
+    def batch_done(self) -> None:
+        self._tunnel_keys.forget()
+
+    def reconcile(self, key: RowId) -> Iterator[Operation]:
+        if self._zone.current is None:
+            return
+        rows = (r for r in self._lookup.datapaths_by_ic_nb.all(key) if r.type == TRANSIT_ROUTER)
+        have = sorted(rows, key=lambda row: (row.tunnel_key, row.uuid))
+        wanted = self._lookup.transit_routers.get(key) is not None
+        for row in have[1:] if wanted else have:
+            yield Delete(IcDatapathBinding, row.uuid)
+        if wanted and not have:
+            columns: dict[str, Value] = {"type": TRANSIT_ROUTER, "nb_ic_uuid": Ref(key)}
+            tunnel_key = self._tunnel_keys.choose()
+            yield Insert(IcDatapathBinding, {**columns, "tunnel_key": tunnel_key})
+        elif wanted and not self._tunnel_keys.fits(have[0]):
+            moved = {"tunnel_key": self._tunnel_keys.choose()}
+            yield Update(IcDatapathBinding, have[0].uuid, moved)
+
+
+class TransitRouterCopies(Reconciler[str]):
+    """A logical router in NB per transit router; the key is the router's name."""
+
+    name: ClassVar[str] = "transit routers"
+    writes: ClassVar[Database | None] = Database.NB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {
+            TransitRouter: _router_names,
+            IcDatapathBinding: self._of_datapath,
+            LogicalRouter: _router_names,
+        }
+
+    def _of_datapath(self, change: Change) -> Iterator[str]:
+        for side in change.sides:
+            if isinstance(side, IcDatapathBinding) and side.type == TRANSIT_ROUTER:
+                router = self._lookup.transit_routers.get(side.nb_ic_uuid)
+                if router is not None:
+                    yield router.name
+
+    def keys(self) -> Iterable[str]:
+        yield from (router.name for router in self._lookup.transit_routers)
+        yield from tuple(self._lookup.router_by_tr.keys())
+
+    def reconcile(self, key: str) -> Iterator[Operation]:
+        if self._zone.current is None:
+            return
+        copies = sorted(self._lookup.router_by_tr.all(key), key=lambda row: row.uuid)
+        router = self._lookup.transit_router_by_name.one(key)
+        for copy in copies if router is None else copies[1:]:
+            yield Delete(LogicalRouter, copy.uuid)
+        if router is None:
+            return
+        datapath = self._lookup.datapaths_by_ic_nb.one(router.uuid)
+        if datapath is None:
+            return  # northd would choose a key of its own first
+        options = {INTERCONN_TR: key, REQUESTED_TNL_KEY: str(datapath.tunnel_key)}
+        if not copies:
+            yield Insert(LogicalRouter, {"name": key, "options": options})
+        elif not options.items() <= copies[0].options.items():
+            yield set_keys(LogicalRouter, copies[0].uuid, "options", options)
+
+
+class TransitRouterPortPublication(Reconciler[str]):
+    """The ports whose chassis are ours, as IC-SB port bindings; the key is the port's name."""
+
+    name: ClassVar[str] = "transit router ports"
+    writes: ClassVar[Database | None] = Database.IC_SB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+        self._handed_out: set[tuple[str, int]] = set()
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {
+            TransitRouterPort: _port_names,
+            TransitRouter: self._of_router,
+            IcPortBinding: _port_names,
+            Chassis: self._of_chassis,
+        }
+
+    def _of_router(self, change: Change) -> Iterator[str]:
+        ports = self._lookup.transit_router_ports_by_router.all(change.row.uuid)
+        yield from (port.name for port in ports)
+
+    def _of_chassis(self, change: Change) -> Iterator[str]:
+        for side in change.sides:
+            if isinstance(side, Chassis):
+                ports = self._lookup.transit_router_ports_by_chassis.all(side.name)
+                yield from (port.name for port in ports)
+
+    def keys(self) -> Iterable[str]:
+        yield from (port.name for port in self._lookup.transit_router_ports)
+        for port in self._lookup.ic_ports:
+            if port.type == TRANSIT_ROUTER_PORT:
+                yield port.logical_port
+
+    def batch_done(self) -> None:
+        self._handed_out.clear()
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        zone = self._zone.current
+        have = self._lookup.ic_port_by_name.one(key)
+        if zone is None or (have is not None and have.availability_zone != zone.uuid):
+            return ()
+        if have is not None and have.type != TRANSIT_ROUTER_PORT:
+            return ()
+        port = self._lookup.transit_router_port_by_name.one(key)
+        router = self._lookup.transit_routers.get(port.tr_uuid) if port else None
+        if port is None or router is None or not self._is_local(port):
+            return [] if have is None else [Delete(IcPortBinding, have.uuid)]
+        return self._align(port, router, have, zone)
+
+    def _is_local(self, port: TransitRouterPort) -> bool:
+        chassis = self._lookup.chassis_by_name.one(port.chassis)
+        return chassis is not None and not is_remote(chassis)
+
+    def _align(
+        self,
+        port: TransitRouterPort,
+        router: TransitRouter,
+        have: IcPortBinding | None,
+        zone: AvailabilityZone,
+    ) -> Iterator[Operation]:
+        row: dict[str, Value] = {
+            "transit_switch": router.name,
+            "address": port.mac,
+            "nb_ic_uuid": Ref(router.uuid),
+        }
+        if have is None:
+            row |= {
+                "logical_port": port.name,
+                "type": TRANSIT_ROUTER_PORT,
+                "availability_zone": Ref(zone.uuid),
+                "tunnel_key": self._choose_key(router.name),
+            }
+            yield Insert(IcPortBinding, row)
+        elif (have.transit_switch, have.address, have.nb_ic_uuid) != (
+            router.name,
+            port.mac,
+            router.uuid,
+        ):
+            yield Update(IcPortBinding, have.uuid, row)
+
+    def _choose_key(self, router: str) -> int:
+        taken = {port.tunnel_key for port in self._lookup.ic_ports_by_ts.all(router)}
+        taken |= {key for name, key in self._handed_out if name == router}
+        key = choose_port_key(taken)
+        self._handed_out.add((router, key))
+        return key
+
+
+class TransitRouterPortCopies(Reconciler[str]):
+    """All ports of all transit routers on their copies in NB; the key is the port's name."""
+
+    name: ClassVar[str] = "transit router port copies"
+    writes: ClassVar[Database | None] = Database.NB
+
+    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+        super().__init__()
+        self._lookup, self._zone = lookup, zone
+
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {
+            TransitRouterPort: _port_names,
+            IcPortBinding: _port_names,
+            LogicalRouter: self._of_copy,
+            LogicalRouterPort: _port_names,
+        }
+
+    def _of_copy(self, change: Change) -> Iterator[str]:
+        for name in _router_names(change):
+            for port in self._lookup.ic_ports_by_ts.all(name):
+                yield port.logical_port
+
+    def keys(self) -> Iterable[str]:
+        yield from (port.name for port in self._lookup.transit_router_ports)
+        yield from (lrp.name for lrp in self._lookup.lrps if INTERCONN_TR in lrp.options)
+
+    def reconcile(self, key: str) -> Iterable[Operation]:
+        if self._zone.current is None:
+            return ()
+        lrp = self._lookup.lrp_by_name.one(key)
+        port = self._lookup.transit_router_port_by_name.one(key)
+        binding = self._lookup.ic_port_by_name.one(key)
+        published = binding is not None and binding.type == TRANSIT_ROUTER_PORT
+        if lrp is not None and INTERCONN_TR not in lrp.options:
+            return ()  # somebody else's port of the same name
+        if port is None or binding is None or not published:
+            return self._remove(lrp)
+        return self._align(port, binding, lrp)
+
+    def _remove(self, lrp: LogicalRouterPort | None) -> Iterator[Operation]:
+        router = self._lookup.router_of(lrp) if lrp else None
+        if lrp is not None and router is not None:
+            gone = frozenset({Ref(lrp.uuid)})
+            yield Mutate(LogicalRouter, router.uuid, (("ports", "delete", gone),))
+
+    def _align(
+        self, port: TransitRouterPort, binding: IcPortBinding, lrp: LogicalRouterPort | None
+    ) -> Iterator[Operation]:
+        copy = self._lookup.router_by_tr.one(binding.transit_switch)
+        options = {
+            INTERCONN_TR: port.name,
+            "requested-chassis": port.chassis,
+            REQUESTED_TNL_KEY: str(binding.tunnel_key),
+        }
+        row: dict[str, Value] = {"mac": port.mac, "networks": port.networks}
+        if copy is None:
+            return
+        if lrp is None:
+            new = NewRef()
+            yield Insert(LogicalRouterPort, {"name": port.name, "options": options, **row}, new)
+            joined = frozenset({new})
+            yield Mutate(LogicalRouter, copy.uuid, (("ports", "insert", joined),))
+            return
+        if (lrp.mac, lrp.networks) != (port.mac, port.networks):
+            yield Update(LogicalRouterPort, lrp.uuid, row)
+        if not options.items() <= lrp.options.items():
+            yield set_keys(LogicalRouterPort, lrp.uuid, "options", options)
+
+
+def _router_names(change: Change) -> Iterator[str]:
+    for side in change.sides:
+        if isinstance(side, TransitRouter):
+            yield side.name
+        elif isinstance(side, LogicalRouter) and INTERCONN_TR in side.options:
+            yield side.options[INTERCONN_TR]
+
+
+def _port_names(change: Change) -> Iterator[str]:
+    for side in change.sides:
+        if isinstance(side, IcPortBinding):
+            yield side.logical_port
+        elif isinstance(side, (TransitRouterPort, LogicalRouterPort)):
+            yield side.name

@@ -1,0 +1,180 @@
+"""Asks the other members what they have, all at once, each within the same short time.
+
+Called by `supervisor`. Members talk to each other by nothing but OVSDB: the database `_Server`
+(ovsdb-server(5)), which every server has and everyone may read, says what else it has.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from isthmus.icdb.raft.bootstrap import SILENCE, WAITING_DATABASE, Answer, Has
+from isthmus.icdb.server.name_resolution import addresses_of
+from isthmus.model.rows import Database
+
+TIMEOUT = 1.0
+"""Seconds for a member to answer. Rows of `_Server` are few; one that is slower is asked again."""
+
+_LIMIT = 16 * 1024 * 1024
+_COLUMNS = ["name", "model", "cid", "sid", "schema", "connected", "leader"]
+_NO_ID = "00000000-0000-0000-0000-000000000000"
+
+_NOT_BELIEVED = frozenset({"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED"})
+"""What OpenSSL calls the other side's refusal, beside those with CERT in their names."""
+
+SELECT = {"op": "select", "table": "Database", "where": [], "columns": _COLUMNS}
+
+
+def ask_all(
+    hosts: Iterable[str],
+    port: int,
+    database: Database,
+    wake: Iterable[int] = (),
+    context: Callable[[], ssl.SSLContext] | None = None,
+) -> dict[str, Answer]:
+    """Ask members what they have.
+
+    Args:
+        hosts: whom.
+        port: for clients, the same for all.
+        database: which one.
+        wake: descriptors; if one becomes readable, those that have not answered yet count as
+            silent.
+        context: makes what TLS takes; None for plain TCP.
+
+    Returns:
+        an answer for each host.
+    """
+    return asyncio.run(_ask_all(tuple(hosts), port, database, tuple(wake), context))
+
+
+async def _ask_all(
+    hosts: tuple[str, ...],
+    port: int,
+    database: Database,
+    wake: tuple[int, ...],
+    context: Callable[[], ssl.SSLContext] | None,
+) -> dict[str, Answer]:
+    woken = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for descriptor in wake:
+        loop.add_reader(descriptor, woken.set)
+    asking = {host: asyncio.create_task(_ask(host, port, database, context)) for host in hosts}
+    waking = asyncio.create_task(woken.wait())
+    everyone: asyncio.Future[Any] = asyncio.gather(*asking.values(), return_exceptions=True)
+    try:
+        either: set[asyncio.Future[Any]] = {waking, everyone}
+        await asyncio.wait(either, timeout=TIMEOUT, return_when="FIRST_COMPLETED")
+        return {host: _answer(task, port) for host, task in asking.items()}
+    finally:
+        for descriptor in wake:
+            loop.remove_reader(descriptor)
+        waking.cancel()
+        everyone.cancel()
+        await asyncio.gather(waking, everyone, *asking.values(), return_exceptions=True)
+
+
+def _answer(task: "asyncio.Task[Answer]", port: int) -> Answer:
+    if not task.done():
+        return Answer(Has.SILENT, detail=f"nothing within {TIMEOUT:g} s")
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if not isinstance(error, (OSError, ValueError, EOFError)):
+        raise error
+    untrusted = isinstance(error, ssl.SSLError) and "CERT" in (error.reason or "")
+    untrusted |= isinstance(error, ssl.SSLError) and error.reason in _NOT_BELIEVED
+    return Answer(Has.SILENT, detail=_why(error, port), untrusted=untrusted)
+
+
+async def _ask(
+    host: str, port: int, database: Database, context: Callable[[], ssl.SSLContext] | None
+) -> Answer:
+    reader, writer = await _connect(host, port, context)
+    try:
+        request = {"method": "transact", "params": ["_Server", SELECT], "id": "members"}
+        writer.write(json.dumps(request).encode())
+        reply = await _reply(reader)
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    result = reply.get("result")
+    if not isinstance(result, list) or not result or "rows" not in result[0]:
+        return Answer(Has.OTHER, detail="it is no OVSDB server that says what it has")
+    return read_rows(database, result[0]["rows"])
+
+
+async def _connect(
+    host: str, port: int, context: Callable[[], ssl.SSLContext] | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    made = context() if context else None
+    name = host if made else None
+    *others, last = await addresses_of(host)
+    for address in others:
+        with suppress(OSError):
+            return await asyncio.open_connection(address, port, ssl=made, server_hostname=name)
+    return await asyncio.open_connection(last, port, ssl=made, server_hostname=name)
+
+
+async def _reply(reader: asyncio.StreamReader) -> Mapping[str, Any]:
+    received = b""
+    decoder = json.JSONDecoder()
+    while len(received) < _LIMIT:
+        more = await reader.read(65536)
+        if not more:
+            raise EOFError("the connection was closed without an answer")
+        received += more
+        with suppress(UnicodeDecodeError, json.JSONDecodeError):
+            while received:
+                text = received.decode()
+                message, end = decoder.raw_decode(text)
+                if not isinstance(message, dict):
+                    break
+                if message.get("id") == "members":
+                    return message
+                received = text[end:].encode()
+    raise ValueError("the answer is no OVSDB")
+
+
+def read_rows(database: Database, rows: Iterable[Mapping[str, Any]]) -> Answer:
+    """What rows of `_Server`'s `Database` say of one database."""
+    by_name = {row["name"]: row for row in rows}
+    row = by_name.get(database)
+    if WAITING_DATABASE in by_name:
+        return Answer(Has.WAITS)
+    if row is None:
+        names = sorted(set(by_name) - {"_Server"})
+        return Answer(Has.OTHER, detail=f"it has {', '.join(names) or 'none'}")
+    if row["model"] != "clustered":
+        return Answer(Has.STANDALONE)
+    cid, sid = _optional(row["cid"]), _optional(row["sid"])
+    if row["schema"] == ["set", []] or cid in {"", _NO_ID}:
+        return Answer(Has.NOTHING, sid=sid)
+    return Answer(Has.CLUSTER, cid, sid, connected=bool(row["connected"]))
+
+
+def _optional(value: Any) -> str:
+    """An optional UUID: ["uuid", X], or ["set", []]."""
+    return str(value[1]) if value[0] == "uuid" else ""
+
+
+def _why(error: BaseException, port: int) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"its name cannot be resolved: {error.strerror}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
+        # In place of the system's own words asyncio has a Python tuple.
+        return f"port {port}: {os.strerror(error.errno)}"
+    said = error.strerror if isinstance(error, OSError) else ""
+    # Who is spoken to by TLS and speaks none closes the connection without a word.
+    return said or str(error) or "the connection was closed, as by one without TLS"
+
+
+__all__ = ["SELECT", "SILENCE", "TIMEOUT", "ask_all", "read_rows"]

@@ -1,0 +1,119 @@
+"""What Kube-OVN's `start-ic-db.sh` takes from the environment, for a change of the image alone.
+
+Called by the command line. Pure. `LOCAL_IP`, `NODE_IPS` and `LEADER_IP` are the environment's
+names of flags; what needs more than that is here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, parse_transit_switches
+from isthmus.model.problems import Problem
+
+TS_KEYS = ("TS_NAME", "TS_CIDR", "TS_NUM", "PROTOCOL")
+MOST = 100
+"""Transit switches that can be asked for by a number; each serves as one more gateway per zone."""
+
+_PROTOCOLS = {"ipv4": (4,), "ipv6": (6,), "dual": (4, 6)}
+_FIRST = 100
+"""The number in the subnet of the first transit switch: 169.254.100.0/24, fe80:a9fe:64::/112."""
+
+
+def ssl_disabled(environment: Mapping[str, str]) -> bool | Problem:
+    """Whether `ENABLE_SSL` says that plain TCP is wanted; without it, nothing is said."""
+    text = environment.get("ENABLE_SSL", "").strip().lower()
+    if text in {"", "true", "false"}:
+        return text == "false"
+    return _problem("ENABLE_SSL", text, "is neither true nor false", "write ENABLE_SSL=true")
+
+
+def transit_switches(
+    environment: Mapping[str, str],
+) -> tuple[tuple[TransitSwitchSpec, ...], list[Problem]]:
+    """The transit switches that `TS_NAME`, `TS_CIDR`, `TS_NUM` and `PROTOCOL` ask for.
+
+    The first has the name itself, the others have a number after it: ts, ts1, ts2. Without a
+    subnet they have those of Kube-OVN; with one, those that follow it, of the same size.
+
+    Returns:
+        none if no variable is set; and what is wrong.
+    """
+    given = {key: environment.get(key, "").strip() for key in TS_KEYS}
+    if not any(given.values()):
+        return (), []
+    name, protocol = given["TS_NAME"] or "ts", (given["PROTOCOL"] or "ipv4").lower()
+    problems = []
+    if protocol not in _PROTOCOLS:
+        remedy = f"write one of {', '.join(_PROTOCOLS)}"
+        problems.append(_problem("PROTOCOL", protocol, "is no protocol", remedy))
+    number = given["TS_NUM"] or "1"
+    if not number.isdecimal() or not 1 <= int(number) <= MOST:
+        message = "is not a number of transit switches"
+        problems.append(_problem("TS_NUM", number, message, f"write 1 to {MOST}"))
+    firsts = _networks(given["TS_CIDR"])
+    if isinstance(firsts, Problem):
+        problems.append(firsts)
+    elif (
+        firsts and not problems and _families(firsts) != _PROTOCOLS[protocol] and given["PROTOCOL"]
+    ):
+        message = f"has not the address families of PROTOCOL={protocol}"
+        remedy = "give one subnet for each family, such as 169.254.100.0/24,fe80:a9fe:64::/112"
+        problems.append(_problem("TS_CIDR", given["TS_CIDR"], message, remedy))
+    if problems or isinstance(firsts, Problem):
+        return (), problems
+    return _specs(name, int(number), firsts, _PROTOCOLS[protocol])
+
+
+@dataclass(frozen=True, slots=True)
+class _Subnets:
+    """Makes the i-th transit switch's subnets."""
+
+    firsts: tuple[IPv4Network | IPv6Network, ...]
+    families: tuple[int, ...]
+
+    def text(self, index: int) -> str:
+        if not self.firsts:
+            return ",".join(_default(family, index) for family in self.families)
+        return ",".join(
+            f"{first.network_address + index * first.num_addresses}/{first.prefixlen}"
+            for first in self.firsts
+        )
+
+
+def _specs(
+    name: str,
+    number: int,
+    firsts: tuple[IPv4Network | IPv6Network, ...],
+    families: tuple[int, ...],
+) -> tuple[tuple[TransitSwitchSpec, ...], list[Problem]]:
+    subnets = _Subnets(firsts, families)
+    try:
+        texts = [f"{name}{index or ''}={subnets.text(index)}" for index in range(number)]
+    except ValueError:  # The address space ends.
+        message = f"has no room for {number} subnets of its size after it"
+        cidr = ",".join(map(str, firsts))
+        return (), [_problem("TS_CIDR", cidr, message, "give another subnet, or a smaller TS_NUM")]
+    specs, problems = parse_transit_switches(texts)
+    return specs, [replace(problem, key="TS_NAME, TS_CIDR") for problem in problems]
+
+
+def _default(family: int, index: int) -> str:
+    number = _FIRST + index
+    return f"169.254.{number}.0/24" if family == 4 else f"fe80:a9fe:{number:x}::/112"
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...] | Problem:
+    try:
+        return tuple(ip_network(cidr.strip()) for cidr in text.split(",") if cidr.strip())
+    except ValueError as error:
+        remedy = "write e.g. 169.254.100.0/24, or 169.254.100.0/24,fe80:a9fe:64::/112"
+        return _problem("TS_CIDR", text, f"is not a subnet: {error}", remedy)
+
+
+def _families(networks: tuple[IPv4Network | IPv6Network, ...]) -> tuple[int, ...]:
+    return tuple(sorted(network.version for network in networks))
+
+
+def _problem(key: str, value: str, message: str, remedy: str) -> Problem:
+    return Problem("IC databases", key, value, message, remedy)

@@ -1,0 +1,223 @@
+"""What is known of one resource, and what to ask the API for next: list and watch, as values.
+
+Driven by `isthmus.kube.watcher`, which asks and waits. Invariant: an object is gone only when
+the API has said so, by an event or by a list that was read to its end; a failure changes nothing.
+Facts: Kubernetes' "API concepts" (efficient detection of changes, retrieving large results in
+chunks, resource versions).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import inf
+from typing import Any
+
+from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
+from isthmus.kube.errors import Failure, problem_of
+from isthmus.kube.resources import Resource, manifest
+from isthmus.model.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how long; all in seconds, except `page`.
+
+    Args:
+        page: objects per page of a list.
+        answer: how long the answer to a list may take.
+        watch: how long the server is asked to keep a watch open.
+        silence: how long a watch may then say nothing, its end included. Longer than `watch`.
+        first, most: the first and the longest pause after failures; it doubles in between.
+        denied: the longest pause while people have something to mend.
+        patience: how long something that may pass by itself lasts until it is a problem.
+    """
+
+    page: int = 500
+    answer: float = 15.0
+    watch: float = 40.0
+    silence: float = 50.0
+    first: float = 0.1
+    most: float = 5.0
+    denied: float = 10.0
+    patience: float = 3.0
+
+
+BRIEF = 1.0
+"""Seconds; a watch that ends sooner, and told nothing, counts as failed: never ask in a circle."""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Ask for a list, or its next page.
+
+    Args:
+        delay: seconds to wait before.
+        token: of the page; empty for the first.
+        limit: objects per page; 0 for all at once.
+    """
+
+    delay: float
+    token: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Ask for what has changed since a resource version; `delay` as in `List`."""
+
+    delay: float
+    version: str
+
+
+class Reflection:
+    """The state of one list and watch.
+
+    Args:
+        resource: what is reflected.
+        server: the API server's URL, for people.
+        pace: see there.
+        chance: a random number from 0 to 1, anew at each call.
+
+    Attributes:
+        objects: what is known to exist.
+        listed: whether a list has ever been read to its end.
+    """
+
+    def __init__(
+        self, resource: Resource, server: str, pace: Pace, chance: Callable[[], float]
+    ) -> None:
+        self._resource, self._server, self._pace, self._chance = resource, server, pace, chance
+        self.objects: dict[ObjectKey, Manifest] = {}
+        self.listed = False
+        self._version = ""
+        self._pages: dict[ObjectKey, Manifest] = {}
+        self._token = ""
+        self._whole = False
+        self._failure: Failure | None = None
+        self._since = inf
+        self._in_a_row = 0
+        self._delay = 0.0
+
+    def next(self) -> List | Watch:
+        """What to ask for now."""
+        if self._version:
+            return Watch(self._delay, self._version)
+        return List(self._delay, self._token, 0 if self._whole else self._pace.page)
+
+    def page(self, items: Iterable[Mapping[str, Any]], version: str, token: str) -> bool:
+        """Take in a page of a list.
+
+        Args:
+            items: the objects.
+            version: the list's resource version.
+            token: of the next page; empty on the last one.
+
+        Returns:
+            Whether what is known has changed; never before the last page.
+
+        Raises:
+            ValueError: it is no list of Kubernetes objects.
+        """
+        if not version:
+            raise ValueError("a list without a resource version")
+        for item in items:
+            found = self._manifest(item)
+            self._pages[found.key] = found
+        self._token, self._delay = token, 0.0
+        if token:
+            return False
+        changed = not self.listed or self._pages != self.objects
+        self.objects, self._pages = self._pages, {}
+        self.listed, self._whole, self._version = True, False, version
+        return changed
+
+    def opened(self) -> None:
+        """The watch has been accepted: all is well."""
+        self._failure, self._since, self._delay = None, inf, 0.0
+
+    def event(self, kind: str, body: Mapping[str, Any]) -> bool:
+        """Take in an event of a watch; whether what is known has changed.
+
+        Args:
+            kind: ADDED, MODIFIED, DELETED or BOOKMARK.
+            body: the object; of a bookmark, only its resource version counts.
+
+        Raises:
+            ValueError: it is no event.
+        """
+        metadata = body.get("metadata")
+        version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+        if not isinstance(version, str) or not version:
+            raise ValueError("an event without a resource version")
+        self._in_a_row, changed = 0, False
+        if kind == "DELETED":
+            changed = self.objects.pop(self._manifest(body).key, None) is not None
+        elif kind in {"ADDED", "MODIFIED"}:
+            found = self._manifest(body)
+            changed = self.objects.get(found.key) is not found
+            self.objects[found.key] = found
+        self._version = version
+        return changed
+
+    def ended(self, lasted: float) -> None:
+        """The server has ended a watch in good order.
+
+        Args:
+            lasted: seconds since it was opened.
+        """
+        if lasted >= BRIEF:
+            self._in_a_row = 0
+        else:
+            self._pause(self._pace.most)
+
+    def failed(self, failure: Failure, now: float) -> None:
+        """A list or a watch failed; it is asked for again, after a pause.
+
+        Args:
+            failure: why.
+            now: monotonic seconds.
+        """
+        if failure.expired:
+            self._start_over()
+            # What was known is still true of its moment, and nobody has anything to mend.
+            self._pause(self._pace.most if self._in_a_row else 0.0)
+            return
+        if failure.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+            # Perhaps lists are allowed and watches are not: then each retry is a list.
+            self._version = ""
+        self._pause(self._pace.denied if failure.lasting else self._pace.most)
+        self._delay = max(self._delay, failure.retry_after)
+        if self._failure is None:
+            self._since = now
+        self._failure = failure
+
+    def problem(self, now: float) -> Problem | None:
+        """What people must know; `now` in monotonic seconds."""
+        if self._failure is None or now < self.due():
+            return None
+        return problem_of(self._failure, self._server, str(self._resource))
+
+    def due(self) -> float:
+        """When what has failed becomes a problem: monotonic seconds, or inf."""
+        failure = self._failure
+        # A server that has just started may not know for a moment which kinds it has.
+        starting = failure is not None and failure.status == HTTPStatus.NOT_FOUND and self.listed
+        lasting = failure is not None and failure.lasting and not starting
+        return self._since + (0 if lasting else self._pace.patience)
+
+    def _manifest(self, body: Mapping[str, Any]) -> Manifest:
+        """What is kept of an object: the same value as before if nothing of that differs."""
+        found = manifest(self._resource, body, self._server)
+        known = self.objects.get(found.key)
+        return known if known == found and known is not None else found
+
+    def _start_over(self) -> None:
+        # Pages that expire while they are being read would do so again.
+        self._whole = self._whole or bool(self._token)
+        self._version, self._token, self._pages = "", "", {}
+
+    def _pause(self, most: float) -> None:
+        """Wait for twice as long as last time, and not in step with others."""
+        longest = min(most, self._pace.first * 2.0 ** min(self._in_a_row, 30))
+        self._delay = longest * (0.5 + 0.5 * self._chance())
+        self._in_a_row += 1

@@ -1,0 +1,86 @@
+"""The status ConfigMap's data: written for people and programs, and read back.
+
+`isthmus.kube.publish.publisher` calls it. Values of ConfigMaps are strings: short ones are plain,
+so that `kubectl wait --for=jsonpath=…` can look at them, the others are YAML. Invariant: the keys
+are the same at any time, so that no value of an earlier time stays behind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from isthmus.controller.status.conditions import Condition, Status, Type
+from isthmus.controller.status.report import Report, sections
+
+PLAIN_WIDTH = 2**30
+"""Characters per line of YAML: lines are never folded, so that messages can be searched for."""
+
+
+def status_name(config_name: str) -> str:
+    """The status ConfigMap's name: `ovn-ic-status` beside `ovn-ic-config`."""
+    return f"{config_name.removesuffix('-config')}-status"
+
+
+def status_data(report: Report, conditions: tuple[Condition, ...], by: str) -> dict[str, str]:
+    """The data of the status ConfigMap.
+
+    Args:
+        report: what is to be said.
+        conditions: the report's, with the times of their last transitions.
+        by: who says it, e.g. "isthmus 0.1.0 on isthmus-5d8f-x2x".
+    """
+    said = sections(replace(report, conditions=conditions))
+    return {
+        **{str(one.type).lower(): str(one.status) for one in conditions},
+        "zone": report.facts.zone,
+        "publishedBy": by,
+        **{name: _yaml(value) for name, value in said.items()},
+    }
+
+
+def published_conditions(data: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """The conditions in a status ConfigMap's data; what people have made unreadable is left out."""
+    try:
+        found = yaml.safe_load(str(data.get("conditions", "")))
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return ()
+    conditions = []
+    for value in found if isinstance(found, list) else ():
+        condition = _condition(value) if isinstance(value, dict) else None
+        if condition is not None:
+            conditions.append(condition)
+    return tuple(conditions)
+
+
+def _condition(value: Mapping[Any, Any]) -> Condition | None:
+    text = {str(key): str(item) for key, item in value.items()}
+    try:
+        return Condition(
+            Type(text.get("type", "")),
+            Status(text.get("status", "")),
+            text.get("reason", ""),
+            text.get("message", ""),
+            text.get("remedy", ""),
+            text.get("lastTransitionTime", ""),
+            text.get("observedResourceVersion", ""),
+        )
+    except ValueError:
+        return None
+
+
+def _yaml(value: Any) -> str:
+    dumped: str = yaml.safe_dump(
+        _plain(value), sort_keys=False, allow_unicode=True, width=PLAIN_WIDTH
+    )
+    return dumped
+
+
+def _plain(value: Any) -> Any:
+    """The value without enumerations, which YAML does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,182 @@
+"""A directory of manifests as the source of what is wanted.
+
+The daemon polls `fileno()` and calls `poll`; every `*.yaml`, `*.yml` and `*.json` file counts, with
+any number of documents. Hidden files and editors' back-up files do not. Symbolic links are
+followed, so a mounted ConfigMap works. What happens when a file breaks or vanishes is told in
+`isthmus.manifests.file_history`; a directory that is missing or unreadable changes nothing.
+"""
+
+import os
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+from stat import S_ISREG
+
+from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
+from isthmus.manifests.documents import duplicate
+from isthmus.manifests.file_history import QUIET, HeldFile
+from isthmus.manifests.watcher import Watcher
+from isthmus.model.problems import Problem
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+LARGEST = 16 * 2**20
+"""Bytes of the largest file that is read; a manifest is rarely over 1 MiB (etcd's limit)."""
+
+LOOK_AGAIN = 5.0
+"""Seconds until everything is looked at again although no change was notified."""
+
+LOOK_OFTEN = 1.0
+"""The same when the directory, or a file of it, cannot be read or watched."""
+
+
+class DirectorySource:
+    """Reads and watches one directory.
+
+    Args:
+        path: the directory; it need not exist yet.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = os.fspath(path)
+        self._files: dict[str, HeldFile] = {}
+        self._watcher = Watcher()
+        self._last: Snapshot | None = None
+        self._directory_problems: tuple[Problem, ...] = ()
+        self._listed = False
+        self._next = -inf
+
+    def fileno(self) -> int:
+        """A file descriptor that is readable when `poll` may have something new."""
+        return self._watcher.fileno()
+
+    def next_wakeup(self) -> float:
+        """When `poll` must be called even if nothing was notified: monotonic seconds."""
+        return self._next
+
+    def poll(self, now: float) -> Snapshot | None:
+        """Look for what is new.
+
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            The snapshot if it differs from the last one that was returned, else None. Objects
+            are compared by their files' state, so an unchanged one is the same value as before.
+        """
+        if not self._watcher.drain() and now < self._next:
+            return None
+        self._scan(now)
+        snapshot = self._merge()
+        if self._last is not None and _same(snapshot, self._last):
+            return None
+        self._last = snapshot
+        return snapshot
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._watcher.close()
+
+    def _scan(self, now: float) -> None:
+        often = False
+        try:
+            found = self._list()
+        except OSError as error:
+            self._directory_problems = (self._unreadable(error),)
+            self._next = min([now + LOOK_OFTEN, *self._due(now)])
+            return
+        self._listed = True
+        self._directory_problems = ()
+        if self._watcher.failure:
+            self._directory_problems = (self._unwatchable(),)
+            often = True
+        for name in sorted(found | self._files.keys()):
+            held = self._files.setdefault(name, HeldFile(name))
+            often |= not self._look(held, name in found, now)
+            if held.forgotten:
+                del self._files[name]
+        self._next = min([now + (LOOK_OFTEN if often else LOOK_AGAIN), *self._due(now)])
+
+    def _list(self) -> set[str]:
+        status = os.stat(self._path)  # noqa: PTH116 - a descriptor-free pair with scandir
+        names = os.listdir(self._path)  # noqa: PTH208
+        self._watcher.follow(self._path, (status.st_dev, status.st_ino))
+        return {name for name in names if name.endswith(SUFFIXES) and name[0] not in ".#"}
+
+    def _look(self, held: HeldFile, listed: bool, now: float) -> bool:
+        """Look at one file; whether it could be read."""
+        path = Path(self._path, held.name)
+        try:
+            status = path.stat() if listed else None
+            if status is not None and not S_ISREG(status.st_mode):
+                status = None
+            if status is not None and status.st_size > LARGEST:
+                held.unreadable(f"it has {status.st_size} bytes, more than {LARGEST}")
+                return True
+            # At the start there is nothing to lose, so files are read without waiting.
+            seen = now if self._last is not None else now - QUIET
+            held.seen(status and _signature(status), seen)
+            held.advance(path.read_bytes, now)
+        except OSError as error:
+            held.unreadable(error.strerror or str(error))
+            return False
+        return True
+
+    def _due(self, now: float) -> Iterator[float]:
+        for held in self._files.values():
+            yield max(held.due(), now)
+
+    def _merge(self) -> Snapshot:
+        objects: dict[ObjectKey, Manifest] = {}
+        problems = [*self._directory_problems]
+        files = [self._files[name] for name in sorted(self._files)]
+        for file in files:
+            problems += file.problems
+            for key, manifest in file.present.items():
+                first = objects.setdefault(key, manifest)
+                if first is not manifest:
+                    problems.append(duplicate(key, first.origin, manifest.origin))
+        # After all that is there now, so that an object moved to another file is no duplicate.
+        for file in files:
+            for key, manifest in file.held.items():
+                objects.setdefault(key, manifest)
+        complete = self._listed and all(file.read_well or not file.problems for file in files)
+        return Snapshot(objects, tuple(problems), complete)
+
+    def _unreadable(self, error: OSError) -> Problem:
+        return Problem(
+            f"directory {self._path}",
+            "",
+            "",
+            f"cannot be read: {error.strerror or error}",
+            "create it or make it readable; until then what it held before stays in force",
+        )
+
+    def _unwatchable(self) -> Problem:
+        return Problem(
+            f"directory {self._path}",
+            "",
+            "",
+            f"cannot be watched: {self._watcher.failure}",
+            f"raise inotify's limits and restart; meanwhile it is looked at every {LOOK_OFTEN:g} s",
+        )
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_size,
+    )
+
+
+def _same(one: Snapshot, other: Snapshot) -> bool:
+    """Whether two snapshots hold the same manifests (by identity: bodies can be huge)."""
+    return (
+        one.problems == other.problems
+        and one.complete == other.complete
+        and one.objects.keys() == other.objects.keys()
+        and all(one.objects[key] is other.objects[key] for key in one.objects)
+    )

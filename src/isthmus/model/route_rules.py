@@ -1,0 +1,62 @@
+"""The operator's rules for routes, as values.
+
+`isthmus.controller` reads them from the configuration; the engine applies them.
+
+Facts about the configuration's keys: docs/reference/configuration.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from isthmus.model.prefixes import Network
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRule:
+    """What may be learned from one zone.
+
+    Args:
+        prefixes: only what equals one of these or lies inside one; None for anything.
+        most: how many prefixes at most; None for any number.
+        default_route: whether 0.0.0.0/0 and ::/0 may be learned, whatever `prefixes` says.
+    """
+
+    prefixes: tuple[Network, ...] | None = None
+    most: int | None = None
+    default_route: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRules:
+    """What may be learned and advertised.
+
+    Args:
+        zones: the rules for zones by name.
+        others: the rule for every zone that is not named.
+        advertise: only what equals one of these or lies inside one; None for anything.
+    """
+
+    zones: Mapping[str, ZoneRule] = field(default_factory=dict)
+    others: ZoneRule = ZoneRule()
+    advertise: tuple[Network, ...] | None = None
+
+    def of_zone(self, zone: str) -> ZoneRule:
+        """The rule for a zone."""
+        return self.zones.get(zone, self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRoute:
+    """A route to another zone that is kept in place, whatever that zone advertises.
+
+    Args:
+        prefix: where it leads.
+        zone: whose port is the next hop.
+        transit_switch: through which one; empty for all of the VPC's.
+        vpc: the VPC whose router has it; empty for the default one.
+    """
+
+    prefix: Network
+    zone: str
+    transit_switch: str = ""
+    vpc: str = ""

@@ -1,0 +1,336 @@
+"""Builds what a plan says: namespaces and links first, then every machine in parallel.
+
+Called by `Lab` under the lab's lock. Nothing here waits for a time: each step waits for the state
+that it needs (a socket that answers, a bridge that is there, a port that is up).
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from isthmus.model.problems import Problem
+from isthmus_lab.build import commands
+from isthmus_lab.build.datapath import probe
+from isthmus_lab.build.netns import listens
+from isthmus_lab.build.processes import daemons, run, spawn
+from isthmus_lab.build.requirements import SCHEMAS
+from isthmus_lab.errors import LabError
+from isthmus_lab.kube.objects import objects_of
+from isthmus_lab.kube.starter import KubeStarter
+from isthmus_lab.topology import kube_ovn_rows as kubeovn
+from isthmus_lab.topology.names import FABRIC, Places
+from isthmus_lab.topology.plan import (
+    IC_DAEMON,
+    IC_NB_PORT,
+    IC_SB_PORT,
+    NB_PORT,
+    SB_PORT,
+    ClusterPlan,
+    IcPlan,
+    LabPlan,
+    NodePlan,
+    daemons_of,
+)
+from isthmus_lab.waiting import wait_until
+
+Report = Callable[[str], None]
+"""Takes a line on what has just been reached."""
+
+_LIMIT_S = 30.0
+"""For a daemon to come up: tens of times what it takes on a busy machine."""
+
+
+@dataclass(slots=True)
+class Starter:
+    """Builds clusters of a plan.
+
+    Args:
+        places: where things go.
+        plan: the whole lab.
+        join: whether to write `ovn-ic-config`.
+        report: told what is reached.
+    """
+
+    places: Places
+    plan: LabPlan
+    join: bool
+    report: Report
+    _datapath: str = ""
+    _centrals: dict[str, "Future[None]"] = field(default_factory=dict)
+    _apis: dict[str, "Future[None]"] = field(default_factory=dict)
+
+    def build(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
+        """Build the fabric and the IC databases if asked for, and some clusters.
+
+        Raises:
+            LabError: something did not come up; the rest is left as it is.
+        """
+        nodes = [node for cluster in clusters for node in cluster.nodes]
+        self._centrals = {cluster.name: Future() for cluster in clusters}
+        self._apis = {cluster.name: Future() for cluster in clusters}
+        self._directories(clusters, fabric=fabric)
+        if self.plan.ic_tls:
+            self._certificates(clusters, fabric=fabric)
+        self._links(nodes, fabric=fabric)
+        self._datapath = self._choose_datapath()
+        self.report(f"namespaces and links; data path {self._datapath}")
+        tasks: list[Callable[[], None]] = [self._ic] if fabric else []
+        tasks += [partial(self._objects, cluster) for cluster in clusters]
+        tasks += [partial(self._central, cluster) for cluster in clusters]
+        tasks += [
+            partial(self._node, cluster, node) for cluster in clusters for node in cluster.nodes
+        ]
+        in_parallel(tasks)
+        if self.join:
+            # Only now: Isthmus would wait a second before it tries IC databases again.
+            self._join(clusters)
+        try:
+            in_parallel([partial(self._settle, cluster) for cluster in clusters])
+        except LabError:
+            # A daemon that has ended says more than what therefore did not come about.
+            self._check_daemons(clusters)
+            raise
+        self._check_daemons(clusters)
+
+    def _check_daemons(self, clusters: Sequence[ClusterPlan]) -> None:
+        """Make sure that nothing that was started has ended. Raises: LabError."""
+        running = daemons(self.places.lab)
+        ended = [
+            self._ended(node.name, daemon)
+            for cluster in clusters
+            for node in cluster.nodes
+            for daemon in daemons_of(cluster, node)
+            if f"{node.name}/{daemon}" not in running
+        ]
+        if ended:
+            raise LabError(*ended)
+
+    def _ended(self, host: str, daemon: str) -> Problem:
+        lines = self._log(host, daemon).read_text(encoding="utf-8", errors="replace").splitlines()
+        return Problem(
+            object=f"node {host}",
+            key=daemon,
+            value="",
+            message=f"ended right after its start, saying: {lines[-1] if lines else 'nothing'}",
+            remedy=f"see `isthmus lab logs -n {self.places.lab} {host} {daemon}`",
+        )
+
+    def _directories(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
+        hosts = [node.name for cluster in clusters for node in cluster.nodes]
+        for host in [*hosts, *(self._ic_hosts() if fabric else [])]:
+            for path in (self.places.run(host), self.places.db(host), self.places.logs(host)):
+                path.mkdir(parents=True)
+        for cluster in clusters:
+            self.places.manifests(cluster.name).mkdir(parents=True)
+
+    def _ic_hosts(self) -> list[str]:
+        return [member.name for member in self.plan.ic_members]
+
+    def _certificates(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
+        # Labs without TLS need not wait for what this imports.
+        from isthmus_lab.build import ic_tls  # noqa: PLC0415
+
+        if fabric:
+            ic_tls.make_authorities(self.places)
+            for member in self.plan.ic_members:
+                ic_tls.issue_member(self.places, member.name, [str(i.ip) for i in member.underlay])
+        for cluster in clusters:
+            ic_tls.issue_zone(self.places, cluster)
+
+    def _links(self, nodes: Sequence[NodePlan], *, fabric: bool) -> None:
+        hosts = [*(n.name for n in nodes), *(pod.name for n in nodes for pod in n.pods)]
+        members = self.plan.ic_members if fabric else ()
+        machines = [FABRIC, *self._ic_hosts()] if fabric else []
+        batch = commands.netns_batch(self.places, [*machines, *hosts])
+        plugs = [line for node in nodes for line in commands.plug_batch(node.fabric_link)]
+        if fabric:
+            own = [line for one in members for line in commands.plug_batch(one.fabric_link)]
+            plugs = [*commands.fabric_batch(), *own, *plugs]
+        links = [(member.name, member.fabric_link) for member in members]
+        links += [(node.name, node.fabric_link) for node in nodes]
+        batch += [commands.uplink(self.places, *link) for link in links]
+        for node in nodes:
+            batch += commands.pod_links(self.places, node)
+        ip_batch(batch)
+        ip_batch(plugs, self.places.netns(FABRIC))
+        for member in members:
+            lines = commands.machine_batch(commands.UNDERLAY_LINK, member.underlay)
+            ip_batch(lines, self.places.netns(member.name))
+            # The nodes have userspace switches that do not fill in checksums left to a device.
+            self._offload_off(member.name, [commands.UNDERLAY_LINK])
+
+    def _choose_datapath(self) -> str:
+        wanted = self.plan.topology.datapath
+        return probe(self.places.netns(FABRIC)) if wanted == "auto" else wanted
+
+    def _ic(self) -> None:
+        if not self.plan.runs_ic:
+            return
+        for member in self.plan.ic_members:
+            command = commands.ic_databases(self.places, self.plan, member)
+            self._spawn(member.name, IC_DAEMON, command)
+        for member in self.plan.ic_members:
+            wait_until(
+                partial(self._serves_ic, member),
+                _LIMIT_S,
+                f"IC databases to listen on {member.address}",
+            )
+            self.report(f"IC databases at {member.address}")
+
+    def _serves_ic(self, member: IcPlan) -> bool:
+        if len(self.plan.ic_members) > 1:
+            # Members listen before there is a cluster, and say when there is one.
+            return "\nready: " in "\n" + self._log(member.name, IC_DAEMON).read_text("utf-8")
+        netns, address = self.places.netns(member.name), str(member.address)
+        return all(listens(netns, address, port) for port in (IC_NB_PORT, IC_SB_PORT))
+
+    def _join(self, clusters: Sequence[ClusterPlan]) -> None:
+        for cluster in clusters:
+            if cluster.isthmus:
+                objects = objects_of(self.places, cluster)
+                objects.apply(kubeovn.config_map(self.plan, cluster))
+                self.report(f"cluster {cluster.name}: ovn-ic-config written")
+
+    def _objects(self, cluster: ClusterPlan) -> None:
+        """The cluster's Kubernetes objects, in files or in an API server."""
+        ready = self._apis[cluster.name]
+        try:
+            if cluster.kubernetes:
+                KubeStarter(self.places, self._spawn).start(cluster)
+                self.report(f"cluster {cluster.name}: API server")
+            else:
+                objects = objects_of(self.places, cluster)
+                for manifest in kubeovn.objects(cluster):
+                    objects.apply(manifest)
+        except BaseException as error:
+            ready.set_exception(error)
+            raise
+        ready.set_result(None)
+
+    def _central(self, cluster: ClusterPlan) -> None:
+        """The databases of a cluster, northd, and Isthmus."""
+        ready, host = self._centrals[cluster.name], cluster.central.name
+        try:
+            self._database(host, "ovnnb_db", "ovnnb_db.sock", NB_PORT)
+            self._database(host, "ovnsb_db", "ovnsb_db.sock", SB_PORT)
+            log = self._log(host, "ovn-northd")
+            self._spawn(host, "ovn-northd", commands.northd(self.places.run(host), log))
+            wait = ["--wait=sb", f"--timeout={_LIMIT_S:g}"]
+            self._tool(host, ["ovn-nbctl", *wait, *kubeovn.nb_commands(cluster)], "OVN_NB_DB")
+        except BaseException as error:
+            ready.set_exception(error)
+            raise
+        ready.set_result(None)
+        self._apis[cluster.name].result()
+        if cluster.isthmus:
+            self._spawn(host, "isthmus", commands.engine(self.places, cluster))
+        if cluster.pods:
+            self._spawn(host, "pod-server", commands.pod_server(self.places, cluster))
+
+    def _node(self, cluster: ClusterPlan, node: NodePlan) -> None:
+        """Open vSwitch, the pods' ends of their links, and ovn-controller."""
+        host, netns = node.name, self.places.netns(node.name)
+        run_dir = self.places.run(host)
+        self._database(host, "conf", "db.sock")
+        self._spawn(
+            host, "ovs-vswitchd", commands.vswitchd(run_dir, self._log(host, "ovs-vswitchd"))
+        )
+        ip_batch(commands.node_links_batch(node), netns)
+        for pod in node.pods:
+            ip_batch(commands.pod_batch(pod), self.places.netns(pod.name))
+            self._offload_off(pod.name, [commands.POD_LINK])
+        # ovs-vsctl returns when the switch has done it all: from here on the bridges are there.
+        configuration = commands.vswitch_configuration(self.places, cluster, node, self._datapath)
+        self._tool(host, ["ovs-vsctl", f"--db=unix:{run_dir / 'db.sock'}", *configuration])
+        ip_batch(commands.node_addresses_batch(cluster, node), netns)
+        self._offload_off(host, commands.links_of(node))
+        # A controller that finds no SB database would wait a second before it tries again, and one
+        # that meets northd filling it has been seen to end. No limit here: `_central` has its own.
+        self._centrals[cluster.name].result()
+        self._spawn(
+            host, "ovn-controller", commands.controller(run_dir, self._log(host, "ovn-controller"))
+        )
+        self.report(f"node {host}")
+
+    def _settle(self, cluster: ClusterPlan) -> None:
+        """Wait until every pod's port is up, which needs everything else of the cluster."""
+        waits = [["wait-until", "Logical_Switch_Port", pod.port, "up=true"] for pod in cluster.pods]
+        chassis = [
+            ["wait-until", "Chassis", node.system_id, f"hostname={node.name}"]
+            for node in cluster.nodes
+        ]
+        host = cluster.central.name
+        timeout = f"--timeout={_LIMIT_S:g}"
+        self._tool(host, ["ovn-sbctl", timeout, *_joined(chassis)], "OVN_SB_DB")
+        if waits:
+            self._tool(host, ["ovn-nbctl", timeout, *_joined(waits)], "OVN_NB_DB")
+        self.report(f"cluster {cluster.name}: {len(cluster.pods)} pods up")
+
+    def _database(self, host: str, name: str, socket_name: str, port: int = 0) -> None:
+        run_dir, file = self.places.run(host), self.places.db(host) / f"{name}.db"
+        run(["ovsdb-tool", "create", str(file), str(SCHEMAS[name])])
+        log = self._log(host, f"ovsdb-{name}")
+        self._spawn(
+            host, f"ovsdb-{name}", commands.ovsdb_server(file, run_dir, log, socket_name, port)
+        )
+        wait_until(
+            lambda: _answers(run_dir / socket_name), _LIMIT_S, f"{host}: database {name} to listen"
+        )
+
+    def _spawn(self, host: str, daemon: str, command: Sequence[str]) -> None:
+        spawn(
+            command,
+            netns=self.places.netns(host),
+            env=self.places.environment(host),
+            daemon=f"{host}/{daemon}",
+            log=self._log(host, daemon),
+        )
+
+    def _tool(self, host: str, command: Sequence[str], variable: str = "") -> None:
+        env = self.places.environment(host)
+        sockets = {"OVN_NB_DB": "ovnnb_db.sock", "OVN_SB_DB": "ovnsb_db.sock"}
+        if variable:
+            env[variable] = f"unix:{self.places.run(host) / sockets[variable]}"
+        run(command, netns=self.places.netns(host), env=env, timeout_s=2 * _LIMIT_S)
+
+    def _offload_off(self, host: str, links: Iterable[str]) -> None:
+        """Have the kernel fill in checksums: a userspace switch passes on what it gets."""
+        for link in links:
+            run(["ethtool", "-K", link, "tx", "off"], netns=self.places.netns(host))
+
+    def _log(self, host: str, daemon: str) -> Path:
+        return self.places.log(host, daemon)
+
+
+def in_parallel(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run tasks, each in a thread; raise the first failure when none is running any more."""
+    if not tasks:
+        return
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        futures = [pool.submit(task) for task in tasks]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            if future.done():
+                future.result()
+
+
+def ip_batch(lines: Sequence[str], netns: str | None = None) -> None:
+    """One call of `ip` for many lines. Raises: LabError, naming the line."""
+    if lines:
+        run(["ip", "-batch", "-"], netns=netns, stdin="\n".join(lines) + "\n")
+
+
+def _joined(parts: Sequence[Sequence[str]]) -> list[str]:
+    return [word for part in parts for word in ("--", *part)][1:]
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True

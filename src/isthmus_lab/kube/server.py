@@ -1,0 +1,183 @@
+"""One Kubernetes API server: its files, credentials and command lines.
+
+Used by the lab, which runs one in a namespace per cluster, and by tests, which run one on the
+loopback interface. Nothing here starts a process. RBAC decides on every request, nobody is
+anonymous, and certificates tell users apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import yaml
+
+from isthmus_lab.kube.assets import required
+
+ADMIN, ADMIN_GROUP = "admin", "system:masters"
+"""Who may do everything; the group is Kubernetes' own."""
+
+_ISSUER = "https://kubernetes.default.svc"
+_SERVICES = "10.96.0.0/24"
+
+
+@dataclass(frozen=True, slots=True)
+class KubeServer:
+    """An API server and its etcd.
+
+    Args:
+        directory: holds its data, keys and kubeconfigs.
+        host: the IP address that both listen on.
+        port: of the API server.
+        etcd_port: of etcd; the next one is etcd's port for peers, who never come.
+    """
+
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 6443
+    etcd_port: int = 2379
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"https://{_in_url(self.host)}:{self.port}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig of the administrator."""
+        return self.kubeconfig_of(ADMIN)
+
+    def kubeconfig_of(self, name: str) -> Path:
+        """The kubeconfig of a user, or of what `for_token` was called with."""
+        return self.directory / f"{name}.kubeconfig"
+
+    def prepare(self) -> None:
+        """Make keys, certificates and the administrator's kubeconfig."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        pki = _pki()
+        authority = pki.new_authority("isthmus-lab")
+        self._write_pair("ca", authority.key, authority.certificate)
+        server = pki.issue_server(authority, [self.host])
+        self._write_pair("server", server.key, server.certificate)
+        _write(self._file("sa.key"), pki.new_key())
+        self.for_user(ADMIN, ADMIN_GROUP)
+
+    def etcd(self) -> list[str]:
+        """The command that runs etcd."""
+        client, peer = (
+            f"http://{_in_url(self.host)}:{port}" for port in (self.etcd_port, self.etcd_port + 1)
+        )
+        return [
+            *(required("etcd"), "--data-dir", str(self.directory / "etcd")),
+            *("--listen-client-urls", client, "--advertise-client-urls", client),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", f"default={peer}", "--log-level", "error"),
+            # Its data is not worth waiting for the disk.
+            "--unsafe-no-fsync",
+        ]
+
+    def apiserver(self, *extra: str) -> list[str]:
+        """The command that runs kube-apiserver.
+
+        Args:
+            extra: flags beyond ours; the last of a kind counts.
+        """
+        key = str(self._file("sa.key"))
+        return [
+            required("kube-apiserver"),
+            f"--etcd-servers=http://{_in_url(self.host)}:{self.etcd_port}",
+            f"--bind-address={self.host}",
+            f"--advertise-address={self.host}",
+            f"--secure-port={self.port}",
+            f"--client-ca-file={self._file('ca.crt')}",
+            f"--tls-cert-file={self._file('server.crt')}",
+            f"--tls-private-key-file={self._file('server.key')}",
+            f"--service-account-issuer={_ISSUER}",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            f"--service-cluster-ip-range={_SERVICES}",
+            "--authorization-mode=RBAC",
+            "--anonymous-auth=false",
+            # No controllers run here: nobody would make what it asks for.
+            "--disable-admission-plugins=ServiceAccount",
+            # What only matters for several or busy API servers, and takes time at the start.
+            "--endpoint-reconciler-type=none",
+            "--enable-priority-and-fairness=false",
+            "--profiling=false",
+            *extra,
+        ]
+
+    def for_user(self, user: str, *groups: str) -> Path:
+        """A kubeconfig with a certificate.
+
+        Args:
+            user: the user's name as RBAC sees it.
+            groups: the user's groups.
+
+        Returns:
+            The file.
+        """
+        pki, name = _pki(), user.replace(":", ".")
+        authority = pki.KeyPair(*(self._file(f"ca.{kind}").read_bytes() for kind in ("key", "crt")))
+        client = pki.issue_client(authority, user, groups)
+        self._write_pair(name, client.key, client.certificate)
+        credentials = {
+            "client-certificate": str(self._file(f"{name}.crt")),
+            "client-key": str(self._file(f"{name}.key")),
+        }
+        return self._write_kubeconfig(name, credentials)
+
+    def for_token(self, name: str, token: str) -> Path:
+        """A kubeconfig with a bearer token.
+
+        Args:
+            name: names the file.
+            token: e.g. of a ServiceAccount.
+
+        Returns:
+            The file.
+        """
+        return self._write_kubeconfig(name, {"token": token})
+
+    def _write_kubeconfig(self, name: str, credentials: dict[str, str]) -> Path:
+        authority = str(self._file("ca.crt"))
+        cluster = {"server": self.url, "certificate-authority": authority}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "lab", "cluster": cluster}],
+            "users": [{"name": name, "user": credentials}],
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": name}}],
+            "current-context": "lab",
+        }
+        file = self.kubeconfig_of(name)
+        _write(file, yaml.safe_dump(config, sort_keys=False).encode())
+        return file
+
+    def _write_pair(self, name: str, key: bytes, certificate: bytes) -> None:
+        _write(self._file(f"{name}.key"), key)
+        _write(self._file(f"{name}.crt"), certificate)
+
+    def _file(self, name: str) -> Path:
+        return self.directory / name
+
+
+def crds() -> Sequence[Path]:
+    """The definitions of Kube-OVN's resources that Isthmus reads."""
+    return sorted(Path(__file__).with_name("crds").glob("*.yaml"))
+
+
+def _pki() -> ModuleType:
+    # Labs without API servers need neither the time that this takes nor what it imports.
+    from isthmus_lab.kube import pki as kube_pki  # noqa: PLC0415
+
+    return kube_pki
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.touch(mode=0o600)
+    file.write_bytes(content)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

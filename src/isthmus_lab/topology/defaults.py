@@ -1,0 +1,99 @@
+"""Fills in what a topology leaves out: CIDRs, pod addresses, transit switches.
+
+Called by `isthmus_lab.topology.schema.parse` only. Pure and deterministic, and a cluster's values
+depend only on its own entry and its position: adding clusters at the end changes nothing before
+them.
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import islice
+from typing import Any
+
+from isthmus_lab.topology.schema import (
+    Cluster,
+    Family,
+    Network,
+    Pod,
+    Subnet,
+    Topology,
+    TransitSwitch,
+)
+
+_UNDERLAY = {4: "192.168.65.0/24", 6: "fd00:65::/64"}
+# The next three are Kube-OVN's own defaults.
+_JOIN = {4: "100.64.0.0/16", 6: "fd00:100:64::/112"}
+_POD = {4: "10.{}.0.0/16", 6: "fd00:10:{}::/112"}
+_TRANSIT = {4: "169.254.100.0/24", 6: "fe80:a9fe:64::/112"}
+
+FIRST_POD = 2
+"""The first address of a subnet that pods get; the one before is the router's."""
+
+
+def complete(topology: Topology) -> Topology:
+    """The topology with every default filled in."""
+    switches = topology.transit_switches or (
+        TransitSwitch(name="ts", cidr=_pick(_TRANSIT, topology.family)),
+    )
+    clusters = tuple(_cluster(topology, i, cluster) for i, cluster in enumerate(topology.clusters))
+    return topology.model_copy(
+        update={
+            "underlay": topology.underlay or _pick(_UNDERLAY, topology.family),
+            "transit_switches": switches,
+            "clusters": clusters,
+        }
+    )
+
+
+def _pick(defaults: dict[int, str], family: Family) -> tuple[Network, ...]:
+    return tuple(ip_network(defaults[version]) for version in family.versions)
+
+
+def _cluster(topology: Topology, index: int, cluster: Cluster) -> Cluster:
+    family = topology.family_of(cluster)
+    subnets = tuple(
+        subnet if subnet.cidr else subnet.model_copy(update={"cidr": _pod_cidr(index, j, family)})
+        for j, subnet in enumerate(cluster.subnets)
+    )
+    return cluster.model_copy(
+        update={
+            "az_name": cluster.az_name if cluster.az_name is not None else cluster.name,
+            "gateways": cluster.gateway_names,
+            "join": cluster.join or _pick(_JOIN, family),
+            "subnets": subnets,
+            "pods": tuple(_with_addresses(cluster.pods, subnets)),
+        }
+    )
+
+
+def _pod_cidr(cluster: int, subnet: int, family: Family) -> tuple[Network, ...]:
+    number = 16 + cluster + 16 * subnet
+    return _pick({version: text.format(number) for version, text in _POD.items()}, family)
+
+
+def _with_addresses(pods: tuple[Pod, ...], subnets: tuple[Subnet, ...]) -> Iterator[Pod]:
+    networks = {subnet.name: subnet.cidr or () for subnet in subnets}
+    taken: set[tuple[str, Any]] = {
+        (pod.subnet, address) for pod in pods if pod.address for address in _parsed(pod.address)
+    }
+    for pod in pods:
+        if pod.address is not None:
+            yield pod
+            continue
+        found = []
+        for network in networks.get(pod.subnet, ()):
+            for address in islice(network, FIRST_POD, 65000):
+                if (pod.subnet, address) not in taken:
+                    taken.add((pod.subnet, address))
+                    found.append(str(address))
+                    break
+        yield pod.model_copy(update={"address": ",".join(found) or None})
+
+
+def _parsed(text: str) -> Iterator[IPv4Address | IPv6Address]:
+    for part in text.split(","):
+        try:
+            yield ip_address(part.strip())
+        except ValueError:
+            # The check that follows names it.
+            continue

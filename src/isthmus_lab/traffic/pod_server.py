@@ -1,0 +1,47 @@
+"""The web server in every pod: tells each caller the address it sees it at.
+
+Run as `python -m isthmus_lab.traffic.pod_server NETNS…`: one process holds a listening socket in
+each of the namespaces, as a process per pod would cost the lab half of its start-up time.
+"""
+
+import socket
+import sys
+from select import poll
+
+from isthmus_lab.build.netns import inside
+
+PORT = 80
+
+
+def main(namespaces: list[str]) -> None:
+    """Serve for ever on port 80 of every namespace."""
+    poller, listeners = poll(), {}
+    for name in namespaces:
+        with inside(name):
+            listener = socket.create_server(
+                ("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128
+            )
+        poller.register(listener)
+        listeners[listener.fileno()] = listener, name.rpartition(".")[2]
+    while True:
+        for descriptor, _ in poller.poll():
+            listener, pod = listeners[descriptor]
+            connection, peer = listener.accept()
+            with connection:
+                _answer(connection, pod, peer[0].removeprefix("::ffff:"))
+
+
+def _answer(connection: socket.socket, pod: str, peer: str) -> None:
+    connection.settimeout(1.0)
+    try:
+        connection.recv(4096)
+        body = f"{pod} sees {peer}\n"
+        head = f"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}"
+        connection.sendall(f"{head}\r\n\r\n{body}".encode())
+    except OSError:
+        # The caller went away; that is its business.
+        return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

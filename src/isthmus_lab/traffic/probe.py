@@ -1,0 +1,149 @@
+"""Traffic between pods: pings and web requests, many at once and without a process each.
+
+Used by tests and the demo. The sockets are made inside the pods' namespaces, so every packet
+takes the way that a packet of the pod takes.
+"""
+
+import selectors
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from isthmus_lab.build.netns import inside
+from isthmus_lab.topology.names import Places
+from isthmus_lab.topology.plan import PodPlan
+from isthmus_lab.traffic import icmp
+from isthmus_lab.traffic.pod_server import PORT
+
+Address: TypeAlias = IPv4Address | IPv6Address
+
+_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """From a pod to an address of another pod.
+
+    Args:
+        source: who asks.
+        target: who is asked.
+        address: one of the target's.
+    """
+
+    source: PodPlan
+    target: PodPlan
+    address: Address
+
+    @property
+    def expected_source(self) -> Address:
+        """The source's own address of that family."""
+        return next(i.ip for i in self.source.addresses if i.version == self.address.version)
+
+    def __str__(self) -> str:
+        return f"{self.source.name} -> {self.target.name} ({self.address})"
+
+
+def paths(sources: Iterable[PodPlan], targets: Sequence[PodPlan]) -> list[Path]:
+    """Every path from a source to a target of another cluster, per address family in common."""
+    return [
+        Path(source, target, interface.ip)
+        for source in sources
+        for target in targets
+        if source.cluster != target.cluster
+        for interface in target.addresses
+        if any(own.version == interface.version for own in source.addresses)
+    ]
+
+
+def ping(places: Places, wanted: Sequence[Path], timeout_s: float = 0.5) -> dict[Path, float]:
+    """Send one echo request along each path at the same moment.
+
+    Args:
+        places: of the lab.
+        wanted: the paths.
+        timeout_s: how long to wait for the replies; it returns at once when all are there.
+
+    Returns:
+        The round trip in seconds of every path that answered.
+    """
+    answered: dict[Path, float] = {}
+    with selectors.DefaultSelector() as selector:
+        sent: dict[Path, float] = {}
+        for path in wanted:
+            link = icmp.echo_socket(places.netns(path.source.name), path.address.version)
+            selector.register(link, selectors.EVENT_READ, path)
+            sent[path] = time.monotonic()
+            _send_echo(link, path)
+        deadline = time.monotonic() + timeout_s
+        while len(answered) < len(sent) and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                if key.data not in answered and _is_reply(key.fileobj, key.data):
+                    answered[key.data] = time.monotonic() - sent[key.data]
+        for key in list(selector.get_map().values()):
+            _socket(key.fileobj).close()
+    return answered
+
+
+def _socket(found: object) -> socket.socket:
+    if not isinstance(found, socket.socket):
+        raise TypeError("only sockets are registered")
+    return found
+
+
+def _send_echo(link: socket.socket, path: Path) -> None:
+    try:
+        link.sendto(icmp.request(path.address.version, _payload(path)), (str(path.address), 0))
+    except OSError:
+        # Not even a route: it counts as unanswered.
+        return
+
+
+def _payload(path: Path) -> bytes:
+    return str(path).encode().ljust(56)
+
+
+def _is_reply(found: object, path: Path) -> bool:
+    link = _socket(found)
+    try:
+        packet, sender = link.recvfrom(2048)
+    except OSError:
+        return False
+    # A raw socket sees the replies of all others in its namespace, too.
+    return sender[0] == str(path.address) and (
+        icmp.reply(path.address.version, packet) == _payload(path)
+    )
+
+
+def http(places: Places, wanted: Sequence[Path], timeout_s: float = 2.0) -> dict[Path, str]:
+    """Ask the web server at the end of each path which address it sees.
+
+    Returns:
+        Its answer, or the error, of every path.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        answers = pool.map(lambda path: _get(places, path, timeout_s), wanted)
+        return dict(zip(wanted, answers, strict=True))
+
+
+def _get(places: Places, path: Path, timeout_s: float) -> str:
+    host = str(path.address)
+    connection = HTTPConnection(host, PORT, timeout=timeout_s)
+    try:
+        with inside(places.netns(path.source.name)):
+            connection.connect()
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode().strip()
+    except (OSError, HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        connection.close()
+
+
+def sees_own_address(path: Path, answer: str) -> bool:
+    """Whether a web server's answer names the pod's own address, so that nothing translated it."""
+    return answer == f"{path.target.name} sees {path.expected_source}"

@@ -1,0 +1,183 @@
+"""A cluster that Kube-OVN's controller and `ovn-ic` have run, taken over as it is.
+
+The objects are made by ovn-nbctl exactly as Kube-OVN's controller leaves them, and its `ovn-ic`
+does the rest. The databases' own logs then say what `isthmus run` has changed.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.model.rows import Database
+from isthmus.ovsdb.unixctl import ask
+from support.ovn.daemon import Cluster, IcServers, cluster_in
+from support.ovn.servers import FILES, Servers, wait_until
+
+pytestmark = pytest.mark.ovn
+
+SWITCHES = {"ts": "169.254.100.%d/24", "ts1": "169.254.101.%d/24"}
+GATEWAYS = {"ts": {"gw1": 100, "gwb": 99}, "ts1": {"gwb": 100, "gw1": 99}}
+"""Kube-OVN rotates the list of gateway nodes by the index of the transit switch."""
+
+NETWORKS = ["ip4.dst == 10.2.0.0/16"]
+
+
+def make_as_kube_ovn(cluster: Cluster) -> None:
+    """What Kube-OVN's controller makes with gw-nodes "node1,nodeb" and auto-route "true"."""
+    zone = cluster.zone
+    options = ("options:ic-route-adv=true", "options:ic-route-learn=true")
+    blacklist = 'options:ic-route-blacklist="10.199.0.0/16,100.64.0.0/16,192.0.2.1/32"'
+    zone.nbctl("set", "NB_Global", ".", "name=az1", *options, blacklist)
+    names = ("--bare", "--columns=name", "list", "logical_switch")
+    wait_until(lambda: SWITCHES.keys() <= set(zone.nbctl(*names).split()), "ovn-ic's copies")
+    for number, (ts, network) in enumerate(SWITCHES.items()):
+        lrp, lsp = f"az1-{ts}", f"{ts}-az1"
+        zone.nbctl("lrp-add", "r", lrp, f"00:00:00:AA:BB:{number:02X}", network % 1)
+        zone.nbctl("set", "Logical_Router_Port", lrp, "external_ids:vendor=kube-ovn")
+        for chassis, priority in GATEWAYS[ts].items():
+            zone.nbctl("lrp-set-gateway-chassis", lrp, chassis, str(priority))
+        zone.nbctl(
+            "lsp-add", ts, lsp, "--", "lsp-set-type", lsp, "router", "--",
+            "lsp-set-addresses", lsp, "router", "--", "lsp-set-options", lsp, f"router-port={lrp}",
+            "--", "set", "Logical_Switch_Port", lsp, f"external_ids:ls={ts}",
+            "external_ids:vendor=kube-ovn",
+        )  # fmt: skip
+    for match in NETWORKS:
+        zone.nbctl("lr-policy-add", "r", "29500", match, "allow")
+    policy = zone.nbctl("--bare", "--columns=_uuid", "find", "Logical_Router_Policy").strip()
+    ids = ("external_ids:vendor=kube-ovn", "external_ids:origin=connected")
+    zone.nbctl("set", "Logical_Router_Policy", policy, *ids)
+
+
+def write_manifests(cluster: Cluster) -> None:
+    """What Kube-OVN has derived the blacklist from."""
+    items: list[dict[str, Any]] = [
+        {"kind": "Subnet", "metadata": {"name": "closed"},
+         "spec": {"cidrBlock": "10.199.0.0/16", "disableInterConnection": True}},
+        {"kind": "Subnet", "metadata": {"name": "join"}, "spec": {"cidrBlock": "100.64.0.0/16"}},
+    ]  # fmt: skip
+    entry = {"type": "InternalIP", "address": "192.0.2.1"}
+    documents = [{"apiVersion": "kubeovn.io/v1", **item} for item in items]
+    for name, status in (("node1", {"addresses": [entry]}), ("nodeb", {})):
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status}
+        documents.append(node)
+    text = "\n---\n".join(json.dumps(document) for document in documents)
+    (cluster.manifests / "objects.yaml").write_text(text + "\n")
+
+
+class Log:
+    """What Isthmus has written to a database since a moment, from the server's own log."""
+
+    def __init__(self, servers: Servers, database: Database) -> None:
+        self._file: Path = servers.directory / f"{FILES[database]}.db"
+        self._start = self._file.stat().st_size
+
+    def written(self) -> set[tuple[str, str]]:
+        """The tables and columns, "-" for a row that was deleted."""
+        found: set[tuple[str, str]] = set()
+        for line in self._file.read_bytes()[self._start :].splitlines():
+            record: dict[str, Any] = json.loads(line) if line.startswith(b"{") else {}
+            if str(record.get("_comment", "")).startswith("isthmus: "):
+                for table, rows in record.items():
+                    for row in rows.values() if isinstance(rows, dict) else ():
+                        found |= {(table, column) for column in row or ("-",)}
+        return found
+
+
+@pytest.fixture
+def adopted(tmp_path: Path) -> Iterator[tuple[Cluster, IcServers]]:
+    """A cluster as Kube-OVN leaves it; its `ovn-ic` has just been stopped."""
+    with cluster_in(tmp_path) as (cluster, ic):
+        ts1 = ("create", "Transit_Switch", "name=ts1", 'external_ids:subnet="169.254.101.0/24"')
+        ic.ctl("ovn-ic-nbctl", Database.IC_NB, *ts1, "external_ids:vendor=kube-ovn")
+        zone = cluster.zone
+        zone.sbctl("chassis-add", "gwb", "geneve", "192.0.2.11")
+        zone.sbctl("set", "chassis", "gwb", "hostname=nodeb", "other_config:is-interconn=true")
+        zone.start_ovn_ic()
+        make_as_kube_ovn(cluster)
+        ports = ("--bare", "--columns=logical_port,address", "list", "Port_Binding")
+        wait_until(
+            lambda: ic.ctl("ovn-ic-sbctl", Database.IC_SB, *ports).count("169.254.10") == 3,
+            "both ports are published",
+        )
+        wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's route is learned")
+        wait_until(lambda: any(p.startswith("10.1.") for p in ic.advertised()), "ours is told")
+        zone.servers.stop("ovn-ic")
+        write_manifests(cluster)
+        cluster.use(ic, **{"gw-nodes": "node1,nodeb"})
+        yield cluster, ic
+
+
+def ports_and_routes(cluster: Cluster) -> list[str]:
+    """What must stay as it is, with UUIDs."""
+    nbctl = cluster.zone.nbctl
+    return [
+        nbctl("--columns=_uuid,name,mac,networks,gateway_chassis", "list", "Logical_Router_Port"),
+        nbctl("--columns=_uuid,name,type,addresses,options", "list", "Logical_Switch_Port"),
+        nbctl("list", "Gateway_Chassis"),
+        nbctl("list", "Logical_Router_Static_Route"),
+        nbctl("list", "Logical_Router_Policy"),
+        nbctl("list", "Logical_Switch"),
+        cluster.zone.sbctl("--columns=_uuid,name,hostname,encaps", "list", "Chassis"),
+    ]
+
+
+def test_nothing_but_faults_is_changed(adopted: tuple[Cluster, IcServers]) -> None:
+    """Marks, claims and the missing MTU are added; every other row and column stays."""
+    cluster, ic = adopted
+    own = cluster.servers
+    logs = {
+        **{database: Log(own, database) for database in (Database.NB, Database.SB)},
+        **{database: Log(ic, database) for database in (Database.IC_NB, Database.IC_SB)},
+    }
+    before = ports_and_routes(cluster)
+    socket = str(own.directory / "run.ctl")
+    cluster.start("run", f"--manifests={cluster.manifests}", f"--unixctl={socket}")
+    mtu = ("--bare", "--columns=name", "find", "Logical_Router_Port", "options:gateway_mtu=1400")
+    wait_until(lambda: len(cluster.zone.nbctl(*mtu).split()) == 2, "both ports are taken over")
+    wait_until(lambda: json.loads(ask(socket, "engine/show", "json"))["settled"], "all is done")
+    assert ports_and_routes(cluster) == before
+    written = {database: log.written() for database, log in logs.items()}
+    assert written[Database.NB] == {
+        ("NB_Global", "external_ids"),
+        ("Logical_Router_Port", "external_ids"),
+        ("Logical_Router_Port", "options"),
+    }
+    assert written[Database.SB] == set()
+    assert written[Database.IC_NB] == {("Transit_Switch", "external_ids")}
+    # ovn-ic 23.03 does not write down which router a route comes from, as later versions do.
+    assert written[Database.IC_SB] == {("IC_SB_Global", "external_ids"), ("Route", "external_ids")}
+
+
+def test_a_custom_vpc_goes_over_to_another_router(tmp_path: Path) -> None:
+    """On real servers: in one transaction a port of the same name leaves one router for another."""
+    with cluster_in(tmp_path) as (cluster, ic):
+        blue = ("create", "Transit_Switch", "name=b", 'external_ids:subnet="169.254.200.0/24"')
+        marks = ("external_ids:vendor=isthmus", "external_ids:isthmus-network=blue")
+        ic.ctl("ovn-ic-nbctl", Database.IC_NB, *blue, *marks)
+        nbctl = cluster.zone.nbctl
+        for vpc, network in (("shop", "10.1.0.1/16"), ("mall", "10.50.0.1/16")):
+            nbctl("lr-add", vpc)
+            nbctl("lrp-add", vpc, f"{vpc}-net", "0a:00:00:00:00:02", network)
+        cluster.start()
+
+        def on(vpc: str) -> bool:
+            listed = nbctl("lrp-list", vpc).split()
+            return "(az1-b)" in listed and "10.2.0.0/16" not in nbctl("lr-route-list", vpc)
+
+        cluster.use(ic, vpcs="shop=blue")
+        wait_until(lambda: on("shop"), "shop is connected")
+        mac = nbctl("--bare", "--columns=mac", "find", "Logical_Router_Port", "name=az1-b")
+        cluster.use(ic, vpcs="mall=blue")
+        wait_until(lambda: on("mall") and not on("shop"), "mall is connected in its place")
+        assert nbctl("--bare", "--columns=mac", "find", "Logical_Router_Port", "name=az1-b") == mac
+        wait_until(lambda: "10.50.0.0/16" in ic.advertised(), "mall's network is advertised")
+        ts = ("--bare", "--columns=transit_switch", "find", "Route", 'ip_prefix="10.1.0.0/16"')
+        wait_until(
+            lambda: ic.ctl("ovn-ic-sbctl", Database.IC_SB, *ts).split() == ["ts"],
+            "the default VPC alone advertises what shop has as well",
+        )
+        assert "refused" not in cluster.servers.log("run")

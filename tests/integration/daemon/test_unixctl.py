@@ -1,0 +1,86 @@
+"""`isthmus run --unixctl`: the same control commands as `isthmus ovn-ic` has."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from isthmus.model.rows import Database
+from support.ovn.daemon import Cluster, cluster_in
+from support.ovn.servers import wait_until
+
+pytestmark = pytest.mark.ovn
+
+PROGRAM = str(Path(sys.executable).parent / "isthmus")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster with `isthmus run` in it, which listens on `run.ctl`."""
+    with cluster_in(tmp_path) as (cluster, _ic):
+        remotes = [
+            f"{flag}={cluster.servers.socket(database)}"
+            for flag, database in (("--ovnnb-db", Database.NB), ("--ovnsb-db", Database.SB))
+        ]
+        manifests = f"--manifests={cluster.manifests}"
+        cluster.servers.start(
+            "run", PROGRAM, "run", *remotes, manifests, "--vpc=r", "--unixctl=run.ctl"
+        )
+        yield cluster
+
+
+def ask(cluster: Cluster, command: str) -> str:
+    """Send a control command."""
+    socket = str(cluster.servers.directory / "run.ctl")
+    answer = subprocess.run(
+        ["ovs-appctl", "-t", socket, command], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip()
+
+
+def test_it_is_paused_resumed_and_stopped(cluster: Cluster) -> None:
+    """Controller and engine write nothing while paused, and do what waits when resumed."""
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it works")
+    assert ask(cluster, "status") == "Status: active"
+    ask(cluster, "pause")
+    cluster.zone.nbctl("lr-route-del", "r")
+    assert ask(cluster, "status") == "Status: paused"
+    assert cluster.learned() == set()
+    ask(cluster, "resume")
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it works again")
+    ask(cluster, "exit")
+    wait_until(lambda: not cluster.servers.alive("run"), "it ends")
+    assert not (cluster.servers.directory / "run.ctl").exists()
+
+
+def test_status_says_joined_or_why_not(cluster: Cluster) -> None:
+    """`isthmus status` names the one thing that is missing, and exits 0 once nothing is."""
+
+    def status(*flags: str) -> "subprocess.CompletedProcess[str]":
+        socket = f"--unixctl={cluster.servers.directory / 'run.ctl'}"
+        return subprocess.run(
+            [PROGRAM, "status", socket, *flags], capture_output=True, text=True, check=False
+        )
+
+    wait_until(lambda: "NoGateway" in status().stdout, "nothing serves the port")
+    assert status().stdout.startswith("not joined (NoGateway) since 20")
+    assert status("-q").returncode == 1
+    cluster.zone.sbctl("lsp-bind", "cr-az1-ts", "gw1")
+    wait_until(lambda: status("-q").returncode == 0, "it is joined")
+    said = status("-o", "json")
+    assert json.loads(said.stdout)["transitSwitches"][0]["gateway"] == "node1"
+    assert "zone az1 is connected with az2 over ts" in status().stdout
+
+
+def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A control socket in a directory that does not exist is refused with the remedy."""
+    bad = tmp_path / "none" / "run.ctl"
+    done = subprocess.run(
+        [PROGRAM, "run", f"--manifests={tmp_path}", f"--unixctl={bad}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"--unixctl = '{bad}': cannot be listened on" in done.stderr

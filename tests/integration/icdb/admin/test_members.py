@@ -1,0 +1,360 @@
+"""`isthmus ic-db status|join|leave|kick|move-leader|compact` on real clusters."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.icdb.cluster import DATABASES, ISTHMUS, ClusterMember, cluster_in
+from support.ovn.servers import SCHEMAS, wait_until
+
+pytestmark = pytest.mark.ovn
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> Iterator[list[ClusterMember]]:
+    """Three members of both clusters; the first founded them."""
+    with cluster_in(tmp_path) as members:
+        yield members
+
+
+def status(member: ClusterMember) -> dict[str, Any]:
+    """What `status -o json` says; its exit status agrees with it."""
+    done = member.isthmus("status", "-o", "json")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (0 if found["healthy"] else 1)
+    return found
+
+
+def one_leads(members: list[ClusterMember], short: str) -> bool:
+    """Whether one of these leads."""
+    return any(member.leads(short) for member in members)
+
+
+def healthy(member: ClusterMember) -> bool:
+    """Whether all is well."""
+    return bool(status(member)["healthy"])
+
+
+def test_status_shows_every_member(members: list[ClusterMember]) -> None:
+    """One leader, everyone's log and schema, the local server's size and clients; exit 0."""
+    wait_until(lambda: healthy(members[1]), "all is well")
+    for database in status(members[1])["databases"]:
+        assert database["model"] == "clustered"
+        assert database["members"][0]["address"] == "127.0.0.2"
+        assert sorted(member["role"] for member in database["members"]) == [
+            "follower", "follower", "leader",
+        ]  # fmt: skip
+        assert {member["cid"] for member in database["members"]} == {database["cid"]}
+        assert all(member["schema"] and member["lag"] == 0 for member in database["members"])
+        local = database["members"][0]
+        assert local["size"] > 0
+        assert local["term"] >= 1
+        assert database["weaknesses"] == []
+    text = members[1].isthmus("status").stdout
+    assert "OVN_IC_Northbound: healthy, cluster " in text
+    assert "127.0.0.2 (here)" in text
+
+
+def test_status_over_tls(tmp_path: Path) -> None:
+    """With the certificates it asks all members and shows when theirs end; without, it cannot."""
+    _make_certificates(tmp_path)
+    with cluster_in(tmp_path, tls=tmp_path / "all") as members:
+        flags = (f"--tls-dir={tmp_path / 'all'}", "-o", "json")
+
+        def all_is_well() -> bool:
+            return members[0].isthmus("status", *flags).returncode == 0
+
+        wait_until(all_is_well, "all is well")
+        found = json.loads(members[0].isthmus("status", *flags).stdout)
+        for database in found["databases"]:
+            assert database["weaknesses"] == []
+            assert all("GMT" in member["certificate_expires"] for member in database["members"])
+        assert "CERTIFICATE UNTIL" in members[0].isthmus("status", flags[0]).stdout
+        blind = members[0].isthmus("status")
+        assert blind.returncode == 1
+        without = "cannot be asked without certificates: give --tls-dir"
+        assert f"member 127.0.0.2 {without}" in blind.stdout
+        foreign = members[0].isthmus("status", f"--tls-dir={tmp_path / 'foreign'}")
+        assert foreign.returncode == 1
+        assert "member 127.0.0.2 does not answer: its certificate, of" in foreign.stdout
+        certificates = ("ca/members.crt", "other/members.crt", "--out=foreign/ca.crt", "--yes")
+        _pki(tmp_path, "bundle", *certificates)
+        refused = members[0].isthmus("status", f"--tls-dir={tmp_path / 'foreign'}")
+        assert f"it may not accept {tmp_path / 'foreign' / 'tls.crt'}" in refused.stdout
+        assert "no majority" not in blind.stdout + foreign.stdout + refused.stdout
+        bad = members[0].isthmus("status", f"--tls-dir={tmp_path}")
+        assert bad.returncode == 1
+        assert str(tmp_path / "tls.") in bad.stderr
+        backup = members[0].isthmus("backup", flags[0], str(tmp_path / "backup.tar.gz"))
+        assert backup.returncode == 0, backup.stderr
+
+
+def _make_certificates(directory: Path) -> None:
+    """Make those of all members in `all`, and those of another authority in `foreign`."""
+    addresses = [f"--address=127.0.0.{number}" for number in (1, 2, 3)]
+    for authority, name in (("ca", "all"), ("other", "foreign")):
+        _pki(directory, "init", authority)
+        _pki(directory, "issue", "member", name, "--ca", authority, *addresses)
+
+
+def _pki(directory: Path, *arguments: str) -> None:
+    command = [str(ISTHMUS), "pki", *arguments]
+    subprocess.run(command, cwd=directory, check=True, capture_output=True)
+
+
+def test_a_living_member_is_told_without_certificates(tmp_path: Path) -> None:
+    """One that speaks TLS is not removed because it could not be asked; neither is it missing."""
+    _make_certificates(tmp_path)
+    with cluster_in(tmp_path, tls=tmp_path / "all") as members:
+        first = members[0]
+        for flags in ((), (f"--tls-dir={tmp_path / 'foreign'}",)):
+            assert (
+                "it is alive; nothing was changed"
+                in first.isthmus("kick", "127.0.0.3", *flags).stderr
+            )
+        members[2].stop()
+        found = json.loads(first.isthmus("status", "-o", "json").stdout)["databases"][0]
+        assert any(p.startswith("member 127.0.0.3 does not answer") for p in found["problems"])
+        assert first.isthmus("kick", "127.0.0.3").returncode == 0
+
+
+def test_clear_text_is_a_weakness(tmp_path: Path) -> None:
+    """Listening beyond the loopback interface without TLS is named, and is no fault."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        alone.appctl("nb", "ovsdb-server/add-remote", "ptcp:26649:0.0.0.0")
+        nb, sb = status(alone)["databases"]
+        assert nb["weaknesses"] == [
+            "clients connect in clear text, without certificates: ptcp:26649:0.0.0.0"
+        ]
+        assert (nb["healthy"], sb["weaknesses"]) == (True, [])
+
+
+def test_status_of_a_server_that_stands_alone(tmp_path: Path) -> None:
+    """A stand-alone database is healthy, without members."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        found = status(alone)
+    assert found["healthy"]
+    assert [database["model"] for database in found["databases"]] == ["standalone"] * 2
+
+
+def test_an_upgrade_is_seen_at_once(tmp_path: Path) -> None:
+    """A server that stands alone says by what schema it started; it is asked for that of now."""
+    for short in DATABASES:
+        file = tmp_path / f"ovn-ic-{short}.ovsschema"
+        schema = json.loads((SCHEMAS / file.name).read_text())
+        del schema["cksum"]
+        file.write_text(json.dumps(schema | {"version": "99.0.0"}))
+    with cluster_in(tmp_path, 1) as [alone]:
+        command = ("upgrade", f"--schema-dir={tmp_path}")
+        assert alone.isthmus(*command).stdout.count(": converted") == 2
+        schemas = [database["members"][0]["schema"] for database in status(alone)["databases"]]
+        assert schemas == ["99.0.0", "99.0.0"]
+        assert alone.isthmus(*command).stdout.count("schema 99.0.0 stays") == 2
+
+
+def test_status_names_who_is_missing(members: list[ClusterMember]) -> None:
+    """One member down is degraded, two are no majority; both are exit status 1."""
+    members[2].stop()
+    [problem, *_] = status(members[0])["databases"][0]["problems"]
+    assert problem.startswith("member 127.0.0.3 does not answer")
+    members[1].stop()
+    no_majority = "no majority of the members is in contact: nothing can be written"
+    wait_until(
+        lambda: status(members[0])["databases"][0]["problems"][0].startswith(no_majority),
+        no_majority,
+    )
+    members[0].stop()
+    found = status(members[0])
+    assert found["databases"] == []
+    assert "its server on this machine does not answer" in found["errors"][0]
+
+
+def test_leadership_moves(members: list[ClusterMember]) -> None:
+    """The leader's host hands both databases over; again, it says that it does not lead."""
+    first = members[0]
+    done = first.isthmus("move-leader", ports=False)
+    assert done.returncode == 0, done.stderr
+    for short in DATABASES:
+        assert not first.leads(short)
+        wait_until(partial(one_leads, members[1:], short), "one of the others leads")
+    assert first.isthmus("move-leader", ports=False).stdout.count("does not lead") == 2
+
+
+def test_a_leader_leaves(members: list[ClusterMember]) -> None:
+    """Without --yes nothing happens; with it the others go on with what was written."""
+    first, second, _ = members
+    first.ctl("nb", "ts-add", "kept")
+    assert "give --yes" in first.isthmus("leave", ports=False).stderr
+    done = first.isthmus("leave", "--yes", ports=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("this member has left the cluster") == 2
+    wait_until(lambda: healthy(second), "two are a healthy cluster")
+    assert len(status(second)["databases"][0]["members"]) == 2
+    assert "kept" in second.dump("nb")
+    second.ctl("nb", "ts-add", "more")
+    assert "waits to found or join a cluster, or has left it" in first.isthmus("status").stderr
+
+
+def test_the_last_one_does_not_leave(tmp_path: Path) -> None:
+    """A server that stands alone refuses, and keeps its data."""
+    with cluster_in(tmp_path, 1) as [alone]:
+        done = alone.isthmus("leave", "--yes", ports=False)
+        assert done.returncode == 1
+        assert "its server refuses" in done.stderr
+        assert alone.serves("nb")
+
+
+def test_a_lost_member_is_replaced(members: list[ClusterMember], tmp_path: Path) -> None:
+    """A dead one is kicked by its address, and another joins at a new address."""
+    members[2].stop()
+    done = members[1].isthmus("kick", "127.0.0.3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("at tcp:127.0.0.3:") == 2
+    wait_until(lambda: healthy(members[0]), "two are a healthy cluster")
+    new = ClusterMember(tmp_path / "m4", "127.0.0.4")
+    try:
+        join = ("127.0.0.1", "127.0.0.2", "--address=127.0.0.4")
+        ports = ("--nb-raft-port=26647", "--sb-raft-port=26648", f"--data-dir={new.data}")
+        command = ("join", *join, *ports)
+        done = _isthmus(*command)
+        assert done.returncode == 0, done.stderr
+        new.start()
+        wait_until(lambda: healthy(new), "three again")
+        assert len(status(new)["databases"][1]["members"]) == 3
+        assert "this member has a database already" in _isthmus(*command).stderr
+    finally:
+        new.processes.stop_all()
+
+
+def test_a_leader_that_is_lost_is_kicked_at_once(members: list[ClusterMember]) -> None:
+    """Nobody leads yet who could remove it: the command waits for the others to elect one."""
+    lost = next(member for member in members if member.leads("nb"))
+    other = next(member for member in members if member is not lost)
+    lost.stop()
+    done = other.isthmus("kick", lost.address)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: healthy(other), "two are a healthy cluster")
+
+
+def test_no_member_goes_without_whom_no_majority_is_left(members: list[ClusterMember]) -> None:
+    """With one dead, another is not let go, not even with --yes, before the dead one is kicked."""
+    first, second, third = members
+    third.stop()
+    kept = "without it, no majority of the members would be left: 127.0.0.3 does not answer"
+    for member, command in ((second, ("leave",)), (first, ("kick", "127.0.0.2"))):
+        done = member.isthmus(*command, "--yes", ports=False)
+        assert (done.returncode, kept in done.stderr) == (1, True), done.stderr
+        assert "`isthmus ic-db kick 127.0.0.3`" in done.stderr
+    first.ctl("nb", "ts-add", "kept")
+    assert first.isthmus("kick", "127.0.0.3").returncode == 0
+    assert second.isthmus("leave", "--yes", ports=False).returncode == 0
+    assert "kept" in first.dump("nb")
+    first.ctl("nb", "ts-add", "alone")
+
+
+def test_a_member_that_hangs_is_none_of_a_majority(members: list[ClusterMember]) -> None:
+    """Its port still takes connections; while two of three are gone, nobody can be removed."""
+    first, second, third = members
+    third.processes.signal("nb", signal.SIGSTOP)
+    hangs = "no majority of the members would be left: 127.0.0.3 does not answer"
+    assert hangs in first.isthmus("kick", "127.0.0.2", "--yes").stderr
+    second.stop("nb")
+    no_majority = "no majority of the members answers: 127.0.0.2, 127.0.0.3 do not"
+    assert no_majority in first.isthmus("kick", "127.0.0.2").stderr
+
+
+def test_leaving_goes_on_where_it_was_broken_off(members: list[ClusterMember]) -> None:
+    """A cluster that the member has left is skipped; if one cannot be left, neither is."""
+    first, second, third = members
+    for member, short in ((third, "nb"), (second, "sb")):
+        member.appctl(short, "cluster/leave", DATABASES[short])
+        gone = partial(lambda m, s: DATABASES[s] not in m.appctl(s, "ovsdb-server/list-dbs"))
+        wait_until(partial(gone, member, short), f"{member.address} has left {short}")
+    done = third.isthmus("leave", "--yes", ports=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("this member has left the cluster") == 2
+    done = first.isthmus("leave", "--yes", ports=False)
+    assert "OVN_IC_Southbound: it is the only member" in done.stderr
+    assert first.serves("nb")
+    assert third.isthmus("leave", "--yes", ports=False).returncode == 0
+
+
+def _isthmus(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(ISTHMUS), "ic-db", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_living_member_is_not_kicked_by_mistake(members: list[ClusterMember]) -> None:
+    """One that answers takes --yes; this host's own server and strangers are refused."""
+    first = members[0]
+    assert "it is alive; nothing was changed" in first.isthmus("kick", "127.0.0.2").stderr
+    assert "is this host's own server" in first.isthmus("kick", "127.0.0.1", "--yes").stderr
+    assert "no member has that address" in first.isthmus("kick", "127.0.0.9", "--yes").stderr
+    wait_until(lambda: healthy(first), "nobody was removed")
+    assert len(status(first)["databases"][0]["members"]) == 3
+    assert first.isthmus("kick", "127.0.0.2", "--yes").returncode == 0
+    wait_until(lambda: len(status(first)["databases"][0]["members"]) == 2, "removed")
+
+
+def test_logs_are_compacted(members: list[ClusterMember], tmp_path: Path) -> None:
+    """Many writes make a large file; compacting makes it small, and keeps the rows."""
+    leader = members[0]
+    for number in range(40):
+        leader.ctl("nb", "ts-add", f"ts{number}")
+        leader.ctl("nb", "ts-del", f"ts{number}")
+    leader.ctl("nb", "ts-add", "kept")
+    before = leader.file("nb").stat().st_size
+    done = leader.isthmus("compact", ports=False)
+    assert done.returncode == 0, done.stderr
+    assert leader.file("nb").stat().st_size < before / 2
+    assert "kept" in leader.dump("nb")
+    elsewhere = _isthmus("compact", f"--data-dir={tmp_path}", f"--run-dir={leader.run_dir}")
+    assert f"--data-dir = '{tmp_path}/ovn_ic_nb_db.db': cannot be looked at" in elsewhere.stderr
+
+
+def _join(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Prepare to join; problems are told, and leave nothing behind."""
+    done = _isthmus("join", f"--data-dir={data}", *arguments)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 0 or not list(data.glob("*.db"))
+    return done
+
+
+@pytest.mark.parametrize("host", ["", "foo bar", "a,b", "192.0.2.1:6647", "300.0.0.1"])
+def test_joining_takes_hosts_alone(tmp_path: Path, host: str) -> None:
+    """What is no host is refused, as a member or as the own address; so is a port that is none."""
+    for arguments in (("192.0.2.1", host, "--address=192.0.2.4"), ("192.0.2.1", "--address", host)):
+        done = _join(tmp_path, *arguments)
+        assert (done.returncode, "is neither an IP address" in done.stderr) == (1, True)
+    good = ("192.0.2.1", "--address=192.0.2.4")
+    assert _join(tmp_path, *good, "--sb-raft-port=0").returncode == 2
+    assert "host's own" in _join(tmp_path, "192.0.2.1", "--address=192.0.2.1").stderr
+
+
+def test_joining_says_what_to_start(tmp_path: Path) -> None:
+    """A bare `ic-db run` would be refused; what differs from the defaults is named as well."""
+    hosts = ("[2001:db8::1]", "IC2.example", "192.0.2.4", "--address=192.0.2.4")
+    done = _join(tmp_path / "a b", *hosts, "--tls", "--nb-raft-port=26647")
+    listed = "--members 2001:db8::1,ic2.example,192.0.2.4 --address 192.0.2.4"
+    options = f"--data-dir '{tmp_path}/a b' --nb-raft-port 26647 --tls-dir DIR"
+    assert f"start `isthmus ic-db run {listed} {options}` on this host" in done.stdout
+    assert (tmp_path / "a b" / "ovn_ic_sb_db.db").exists()
+
+
+def test_joining_is_all_or_nothing(tmp_path: Path) -> None:
+    """A directory that cannot be made is told; if SB's file is there, NB's is not made either."""
+    (tmp_path / "file").touch()
+    good = ("192.0.2.1", "--address=192.0.2.4")
+    assert "--data-dir" in _join(tmp_path / "file" / "data", *good).stderr
+    there = tmp_path / "ovn_ic_sb_db.db"
+    there.touch()
+    assert "OVN_IC_Southbound: file" in _isthmus("join", f"--data-dir={tmp_path}", *good).stderr
+    assert list(tmp_path.glob("*.db")) == [there]
+    there.unlink()
+    assert _join(tmp_path, *good).returncode == 0

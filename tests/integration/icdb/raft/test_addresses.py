@@ -1,0 +1,138 @@
+"""Members of a cluster that are known by IPv6 addresses or host names, all by TLS."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.icdb.raft.membership import bracketed
+from isthmus.model.rows import Database
+from isthmus.pki.certificates import KeyPair, Kind, Wish, new_authority
+from isthmus.pki.files import TlsFiles
+from support.icdb.certificates import NOW, install
+from support.icdb.run import ISTHMUS, LIMIT, Member, Members, members
+from support.icdb.writers import insertion
+from support.ovn.own_network import IS_ROOT, own_network
+from support.ovn.servers import wait_until
+
+pytestmark = [
+    pytest.mark.ovn,
+    pytest.mark.skipif(not IS_ROOT, reason="gives itself a network of its own: needs root"),
+]
+
+NAMES = {"ic1": "127.0.0.71", "ic2.example.org": "127.0.0.72", "ic3": "127.0.0.73"}
+IPV6 = ("fd00::1", "fd00::2", "fd00::3")
+HOSTS = {"IPv6": IPV6, "names": tuple(NAMES)}
+
+
+class Site:
+    """Three members in a network of their own.
+
+    Args:
+        found: the members, not started.
+        inside: what runs a command there.
+        authority: of all certificates.
+    """
+
+    def __init__(self, found: Members, inside: tuple[str, ...], authority: KeyPair) -> None:
+        self.members, self._inside = found, inside
+        for member in found.all:
+            directory = member.directory / "tls"
+            install(directory, authority, Wish(Kind.MEMBER, member.address, (member.address,)))
+            listen = NAMES.get(member.address, member.address)
+            member.wrapper = inside
+            # One that is known by a name would listen on all addresses, and all are here.
+            member.flags = (f"--tls-dir={directory}", f"--listen={listen}")
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command there."""
+        whole = [*self._inside, *command]
+        return subprocess.run(whole, capture_output=True, text=True, check=False)
+
+    def isthmus(self, member: Member, verb: str, *more: str) -> str:
+        """What `isthmus ic-db` prints on a member's host; it must succeed."""
+        dirs = [f"--data-dir={member.data}", f"--run-dir={member.run_dir}"]
+        done = self.run(str(ISTHMUS), "ic-db", verb, *dirs, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def flags(self, member: Member) -> tuple[str, ...]:
+        """What the verbs that ask other members need to know."""
+        ports = (f"--nb-port={member.ports['nb']}", f"--sb-port={member.ports['sb']}")
+        return (*ports, member.flags[0])
+
+    def status(self, member: Member) -> list[dict[str, Any]]:
+        """Both databases, which must be well, with all members answering by TLS."""
+        said = self.isthmus(member, "status", *self.flags(member), "-o", "json")
+        found: list[dict[str, Any]] = json.loads(said)["databases"]
+        return found
+
+    def insert(self, name: str, files: TlsFiles) -> None:
+        """Write a row as a client that knows all members by their hosts."""
+        port = self.members.all[0].ports["nb"]
+        remotes = ",".join(f"ssl:{bracketed(m.address)}:{port}" for m in self.members.all)
+        text = json.dumps([Database.IC_NB, insertion(name)])
+        options = ("--timeout=20", *files.options)
+        done = self.run("ovsdb-client", *options, "transact", remotes, text)
+        assert "uuid" in done.stdout, done
+
+
+@pytest.fixture
+def authority() -> KeyPair:
+    """An authority."""
+    return new_authority("test", NOW)
+
+
+@pytest.fixture(params=HOSTS)
+def site(request: pytest.FixtureRequest, tmp_path: Path, authority: KeyPair) -> Iterator[Site]:
+    """Members by IPv6 addresses, or by names."""
+    addresses = [f"{address}/128" for address in IPV6]
+    with (
+        own_network(tmp_path, addresses, NAMES) as inside,
+        members(tmp_path, *HOSTS[request.param]) as found,
+    ):
+        yield Site(found, inside, authority)
+
+
+def test_members_come_and_go(site: Site, tmp_path: Path, authority: KeyPair) -> None:
+    """They found a cluster, show each other, take writes, leave, come back, and are removed."""
+    first, second, third = site.members.all
+    for member in site.members.all:
+        member.start()
+    site.members.complete()
+    site.insert("written", install(tmp_path / "zone", authority, Wish(Kind.ZONE, "az1")))
+    for database in site.status(second):
+        shown = {member["address"].strip("[]") for member in database["members"]}
+        assert shown == {member.address for member in site.members.all}
+        assert all(member["certificate_expires"] for member in database["members"])
+        assert database["weaknesses"] == []
+    site.isthmus(third, "leave", "--yes")
+    third.stop()
+    third.wipe()
+    third.start()
+    site.members.complete()
+    wait_until(lambda: "written" in third.switches(), "it is filled", LIMIT)
+    third.kill()
+    said = site.isthmus(first, "kick", third.address, *site.flags(first))
+    assert said.count(f"at ssl:{bracketed(third.address)}:") == 2
+    for database in site.status(first):
+        assert len(database["members"]) == 2
+
+
+def test_a_name_that_stands_for_nothing_is_named(tmp_path: Path) -> None:
+    """A member's own stops it; another's is what the founder waits for."""
+    with (
+        own_network(tmp_path, names=NAMES) as inside,
+        members(tmp_path, "ic1", "ic9.example.org") as found,
+    ):
+        one, other = found.all
+        for member in found.all:
+            member.wrapper, member.flags = inside, ("--listen=127.0.0.71", "--insecure")
+        said = other.refused()
+        assert "--address = 'ic9.example.org': cannot be resolved: " in said
+        assert "mend the name in DNS or /etc/hosts, or give an IP address" in said
+        one.start()
+        one.says("member = 'ic9.example.org': does not answer: its name cannot be resolved: ")

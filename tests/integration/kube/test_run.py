@@ -1,0 +1,110 @@
+"""`isthmus run --kubernetes` on real databases and a real API server, with the shipped role."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from isthmus.controller.inputs.inputs import CONFIG_MAP
+from support.kube.proxy import Proxy
+from support.kube.roles import with_shipped_role
+from support.kube.server import TestServer
+from support.ovn.daemon import Cluster, IcServers, cluster_in
+from support.ovn.servers import wait_until
+
+pytestmark = [pytest.mark.kube, pytest.mark.ovn]
+
+OWN, REMOTE = "10.1.0.0/16", "10.2.0.0/16"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[tuple[Cluster, IcServers]]:
+    """A cluster, and the IC databases with a peer."""
+    with cluster_in(tmp_path) as place:
+        yield place
+
+
+@pytest.fixture
+def proxy(kube: TestServer) -> Iterator[Proxy]:
+    """A proxy before the API server."""
+    with Proxy(kube.server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def joined(
+    place: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy
+) -> tuple[Cluster, IcServers]:
+    """The cluster has joined, as its API server says."""
+    cluster, ic = place
+    kube.configure(cluster.configuration(ic))
+    kube.node("node1", "192.0.2.1")
+    kube.subnet("net", OWN)
+    kubeconfig = proxy.kubeconfig(with_shipped_role(kube))
+    cluster.start("run", "--kubernetes", f"--kubeconfig={kubeconfig}")
+    wait_until(lambda: cluster.learned() == {REMOTE} and OWN in ic.advertised(), "it has joined")
+    return cluster, ic
+
+
+def test_a_subnets_flag_is_obeyed_both_ways(
+    joined: tuple[Cluster, IcServers], kube: TestServer
+) -> None:
+    """What may no longer be known is withdrawn, and advertised again when it may."""
+    _, ic = joined
+    kube.subnet("net", OWN, disableInterConnection=True)
+    wait_until(lambda: OWN not in ic.advertised(), "it is withdrawn")
+    kube.subnet("net", OWN)
+    wait_until(lambda: OWN in ic.advertised(), "it is advertised again")
+
+
+def test_deleting_the_configuration_leaves(
+    joined: tuple[Cluster, IcServers], kube: TestServer
+) -> None:
+    """Without the ConfigMap nothing is left behind."""
+    cluster, ic = joined
+    kube.api.delete("ConfigMap", CONFIG_MAP.name, CONFIG_MAP.namespace)
+    wait_until(lambda: not cluster.learned() and OWN not in ic.advertised(), "it has left")
+
+
+def test_an_api_server_that_is_away_changes_nothing(
+    joined: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy
+) -> None:
+    """The interconnection goes on; what was edited meanwhile is obeyed afterwards."""
+    cluster, ic = joined
+    routes = cluster.routes()
+    proxy.cut(refuse=True)
+    kube.subnet("net", OWN, disableInterConnection=True)
+    wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "the outage is told")
+    ic.advertise("10.3.0.0/16")
+    wait_until(lambda: len(cluster.learned()) == 2, "routes are learned meanwhile")
+    assert OWN in ic.advertised()
+    proxy.restore()
+    wait_until(lambda: OWN not in ic.advertised(), "the edit is obeyed")
+    assert set(routes.splitlines()) <= set(cluster.routes().splitlines())
+
+
+def test_a_restart_withdraws_nothing(
+    joined: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy
+) -> None:
+    """A daemon that starts while the API server is away leaves everything as it is."""
+    cluster, ic = joined
+    proxy.cut(refuse=True)
+    routes = cluster.routes()
+    cluster.servers.stop("run")
+    kubeconfig = next(kube.kubeconfig.parent.glob(f"isthmus*-{proxy.port}"))
+    cluster.start("again", "--kubernetes", f"--kubeconfig={kubeconfig}")
+    wait_until(lambda: "cannot be reached" in cluster.servers.log("again"), "the outage is told")
+    assert cluster.routes() == routes
+    assert OWN in ic.advertised()
+    proxy.restore()
+    ic.advertise("10.3.0.0/16")
+    wait_until(lambda: len(cluster.learned()) == 2, "it goes on")
+    assert set(routes.splitlines()) <= set(cluster.routes().splitlines())
+
+
+def test_without_credentials_it_does_not_start(place: tuple[Cluster, IcServers]) -> None:
+    """A kubeconfig that is not there is named, with what to do."""
+    cluster, _ = place
+    cluster.start("run", "--kubernetes", "--kubeconfig=/nowhere")
+    wait_until(lambda: not cluster.servers.alive("run"), "it ends")
+    assert "there is no file /nowhere" in cluster.servers.log("run")

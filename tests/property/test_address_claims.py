@@ -1,0 +1,92 @@
+"""Two clusters that claim addresses at the same time: every order of looking and writing."""
+
+import itertools
+
+import pytest
+
+from isthmus.engine.transactions import Transaction
+from isthmus.model.rows import LogicalRouterPort
+from support.fakes.site import Region, Site
+
+SUBNETS = {
+    "ipv4, room for two": "169.254.100.0/30",
+    "ipv6, room for two": "fe80:a9fe:64::/127",
+    "dual": "169.254.100.0/24,fe80:a9fe:64::/112",
+    "dual, room for two": "169.254.100.0/30,fe80:a9fe:64::/127",
+}
+TURNS = 2
+"""Times that each cluster looks, and writes, in the order under test; then all is let settle."""
+
+
+class Racer:
+    """A cluster that looks (plans) and writes (commits) when told."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.planned: list[Transaction] = []
+
+    def act(self) -> None:
+        """Write what was planned, or else look and plan."""
+        site = self.site
+        if not self.planned:
+            site.feed()
+            self.planned = site.engine.plan(site.now, site.reachable, site.reachable)
+            return
+        planned, self.planned = self.planned, []
+        for transaction in planned:
+            result = site.commit(transaction)
+            site.feed()
+            site.engine.completed(transaction, result, site.now)
+
+
+def addresses(region: Region, ts: str) -> list[set[str]]:
+    """For each site the addresses that its port on a transit switch has."""
+    return [
+        {
+            network.partition("/")[0]
+            for port in site.all(LogicalRouterPort, name=f"{site.name}-{ts}")
+            for network in port["networks"]
+        }
+        for site in region.sites
+    ]
+
+
+def orders() -> list[tuple[int, ...]]:
+    """All ways to interleave the turns of two clusters."""
+    steps = 2 * TURNS
+    return [
+        tuple(0 if turn in first else 1 for turn in range(2 * steps))
+        for first in map(set, itertools.combinations(range(2 * steps), steps))
+    ]
+
+
+@pytest.mark.parametrize("subnets", SUBNETS.values(), ids=SUBNETS)
+def test_clusters_that_race_never_share_an_address(subnets: str) -> None:
+    """In every order, both get an address per family, and at no moment the same one."""
+    region = Region("az1", "az2", subnets="192.0.2.0/24")
+    for site in region.sites:
+        site.join()
+    region.settle()
+    for number, order in enumerate(orders()):
+        ts = f"race{number}"
+        region.add_ts(ts, subnets)
+        racers = [Racer(site) for site in region.sites]
+        for who in order:
+            racers[who].act()
+            one, two = addresses(region, ts)
+            assert not one & two, (order, one & two)
+        for racer in racers:
+            if racer.planned:
+                racer.act()
+        _check_settled(region, ts, subnets)
+
+
+def _check_settled(region: Region, ts: str, subnets: str) -> None:
+    region.settle()
+    one, two = addresses(region, ts)
+    assert len(one) == len(two) == len(subnets.split(","))
+    assert not one & two
+    claimed = {key.removeprefix("isthmus-address-") for key in region.ts(ts)["external_ids"]}
+    assert claimed == one | two | {"subnet", "vendor"}
+    region.drop_ts(ts)
+    region.settle()

@@ -1,0 +1,362 @@
+"""A small OVSDB in memory, for tests without servers.
+
+It keeps the rules that reconcilers rely on: transactions are atomic, unique indexes hold, strong
+references must have a target, rows of non-root tables vanish when nothing refers to them, weak
+references to vanished rows are cleared. tests/contract runs the same histories on it and on the
+real ovsdb-server.
+"""
+
+import copy
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Protocol
+from uuid import UUID
+
+from isthmus.engine.engine import Engine
+from isthmus.engine.transactions import Committed, Failed, Result, Transaction, TryAgain
+from isthmus.model.changes import Change
+from isthmus.model.operations import (
+    Delete,
+    Insert,
+    Mutate,
+    NewRef,
+    Operation,
+    Ref,
+    Update,
+    Wait,
+)
+from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
+
+ROOTS = {
+    "NB_Global", "Logical_Switch", "Logical_Router", "Chassis", "IC_NB_Global", "Transit_Switch",
+    "IC_SB_Global", "Availability_Zone", "Gateway", "Datapath_Binding", "Port_Binding", "Route",
+    "Load_Balancer", "Load_Balancer_Group", "Learned_Route", "Service_Monitor",
+}  # fmt: skip
+INDEXES: dict[tuple[Database, str], tuple[tuple[str, ...], ...]] = {
+    (Database.NB, "Logical_Switch_Port"): (("name",),),
+    (Database.NB, "Logical_Router_Port"): (("name",),),
+    (Database.NB, "Gateway_Chassis"): (("name",),),
+    (Database.NB, "Load_Balancer_Group"): (("name",),),
+    (Database.SB, "Chassis"): (("name",),),
+    (Database.SB, "Encap"): (("type", "ip"),),
+    (Database.SB, "Port_Binding"): (("logical_port",),),
+    (Database.SB, "Service_Monitor"): (("logical_port", "ip", "port", "protocol"),),
+    (Database.IC_NB, "Transit_Switch"): (("name",),),
+    (Database.IC_SB, "Availability_Zone"): (("name",),),
+    (Database.IC_SB, "Gateway"): (("name",),),
+    (Database.IC_SB, "Encap"): (("type", "ip"),),
+    (Database.IC_SB, "Datapath_Binding"): (("tunnel_key",),),
+    (Database.IC_SB, "Port_Binding"): (("transit_switch", "tunnel_key"), ("logical_port",)),
+    (Database.IC_SB, "Route"): (
+        ("transit_switch", "availability_zone", "route_table", "ip_prefix", "nexthop"),
+    ),
+}
+STRONG: dict[tuple[Database, str], dict[str, str]] = {
+    (Database.NB, "Logical_Switch"): {"ports": "Logical_Switch_Port"},
+    (Database.NB, "Logical_Router"): {
+        "ports": "Logical_Router_Port",
+        "static_routes": "Logical_Router_Static_Route",
+        "policies": "Logical_Router_Policy",
+        "load_balancer_group": "Load_Balancer_Group",
+    },
+    (Database.NB, "Logical_Router_Port"): {"gateway_chassis": "Gateway_Chassis"},
+    (Database.SB, "Chassis"): {"encaps": "Encap"},
+    (Database.IC_SB, "Gateway"): {"availability_zone": "Availability_Zone", "encaps": "Encap"},
+    (Database.IC_SB, "Port_Binding"): {"availability_zone": "Availability_Zone"},
+    (Database.IC_SB, "Route"): {"availability_zone": "Availability_Zone"},
+}
+WEAK: dict[tuple[Database, str], dict[str, str]] = {
+    (Database.NB, "Logical_Router"): {"load_balancer": "Load_Balancer"},
+    (Database.NB, "Load_Balancer_Group"): {"load_balancer": "Load_Balancer"},
+    (Database.SB, "Port_Binding"): {"chassis": "Chassis"},
+}
+_uuids = itertools.count(1)
+
+
+class RefusedError(Exception):
+    """A transaction that the database does not take."""
+
+    def __init__(self, error: str, details: str) -> None:
+        super().__init__(f"{error}: {details}")
+        self.error, self.details = error, details
+
+
+Columns = dict[str, Any]
+Tables = dict[type[Row], dict[RowId, Columns]]
+
+
+def _plain(value: Any, new: Mapping[int, RowId]) -> Any:
+    if isinstance(value, Ref):
+        return value.uuid
+    if isinstance(value, NewRef):
+        return new[id(value)]
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (frozenset, tuple)):
+        return frozenset(_plain(element, new) for element in value)
+    return value
+
+
+class FakeDatabase:
+    """One database; `changes` gathers what each observer has not fetched yet."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.tables: Tables = {kind: {} for kind in ROW_TYPES if kind.DATABASE is database}
+        self._observers: list[list[Change]] = []
+        self.committed: list[tuple[Operation, ...]] = []
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def observe(self) -> list[Change]:
+        """A list that gets every change from now on, starting with all existing rows."""
+        changes = list(_diff({kind: {} for kind in self.tables}, self.tables))
+        self._observers.append(changes)
+        return changes
+
+    def rows(self, kind: type[Row]) -> list[dict[str, Any]]:
+        """All rows of a table as plain column values, with `_uuid`."""
+        return [{"_uuid": uuid, **columns} for uuid, columns in self.tables[kind].items()]
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def transact(self, operations: Iterable[Operation]) -> Result:
+        """Take or refuse a transaction as a whole."""
+        operations = tuple(operations)
+        before = self.tables
+        after = copy.deepcopy(before)
+        try:
+            if not _execute(after, operations):
+                return TryAgain()
+            _collect_garbage(self.database, after)
+            _check(self.database, after)
+        except RefusedError as refused:
+            return Failed(refused.error, refused.details)
+        self.tables = after
+        changes = list(_diff(before, after))
+        for observer in self._observers:
+            observer.extend(changes)
+        self.committed.append(operations)
+        return Committed()
+
+
+def _execute(tables: Tables, operations: Iterable[Operation]) -> bool:
+    operations = list(operations)
+    new = {
+        id(op.ref): RowId(str(UUID(int=next(_uuids))))
+        for op in operations
+        if isinstance(op, Insert) and op.ref is not None
+    }
+    return all(_execute_one(tables[operation.table], operation, new) for operation in operations)
+
+
+def _execute_one(
+    rows: dict[RowId, Columns], operation: Operation, new: Mapping[int, RowId]
+) -> bool:
+    match operation:
+        case Insert(table, row, ref):
+            uuid = new[id(ref)] if ref is not None else RowId(str(UUID(int=next(_uuids))))
+            rows[uuid] = _defaults(table)
+            for column, value in row.items():
+                _store(rows[uuid], column, _plain(value, new))
+        case Update(_, uuid, row) if uuid in rows:
+            for column, value in row.items():
+                _store(rows[uuid], column, _plain(value, new))
+        case Mutate(_, uuid, mutations) if uuid in rows:
+            for column, mutator, value in mutations:
+                _mutate(rows[uuid], column, mutator, _plain(value, new))
+        case Delete(_, uuid):
+            rows.pop(uuid, None)
+        case Wait(_, uuid, row):
+            found = rows.get(uuid)
+            return found is not None and all(found[c] == _plain(v, new) for c, v in row.items())
+    return True
+
+
+def _defaults(table: type[Row]) -> Columns:
+    row = table(uuid=RowId(""))
+    columns = {f.name: getattr(row, f.name) for f in fields(row) if f.name != "uuid"}
+    columns.update({column: frozenset() for column in table.CHILDREN})
+    return copy.deepcopy(columns)
+
+
+def _store(columns: Columns, column: str, value: Any) -> None:
+    if column not in columns:
+        raise RefusedError("unknown column", column)
+    if isinstance(columns[column], frozenset) and not isinstance(value, frozenset):
+        value = frozenset({value})
+    elif not isinstance(columns[column], frozenset) and isinstance(value, frozenset):
+        value = next(iter(value), None)  # an optional scalar
+    columns[column] = value
+
+
+def _mutate(columns: Columns, column: str, mutator: str, value: Any) -> None:
+    current = columns[column]
+    if isinstance(current, dict) and mutator == "insert":
+        columns[column] = {**value, **current}  # an existing key keeps its value
+    elif isinstance(current, dict):
+        columns[column] = {k: v for k, v in current.items() if k not in value}
+    else:
+        value = value if isinstance(value, frozenset) else frozenset({value})
+        columns[column] = current | value if mutator == "insert" else current - value
+
+
+def _targets(value: Any) -> Iterator[RowId]:
+    if isinstance(value, frozenset):
+        yield from value
+    elif value:
+        yield value
+
+
+def _kind(database: Database, name: str) -> type[Row]:
+    return next(k for k in ROW_TYPES if k.DATABASE is database and name == k.TABLE)
+
+
+def _used(database: Database, tables: Tables) -> set[tuple[str, RowId]]:
+    return {
+        (target, uuid)
+        for kind, rows in tables.items()
+        for column, target in STRONG.get((database, kind.TABLE), {}).items()
+        for columns in rows.values()
+        for uuid in _targets(columns[column])
+    }
+
+
+def _collect_garbage(database: Database, tables: Tables) -> None:
+    while True:
+        used = _used(database, tables)
+        dead = [
+            (kind, uuid)
+            for kind, rows in tables.items()
+            if kind.TABLE not in ROOTS
+            for uuid in rows
+            if (kind.TABLE, uuid) not in used
+        ]
+        if not dead:
+            break
+        for kind, uuid in dead:
+            del tables[kind][uuid]
+    _clear_weak(database, tables)
+
+
+def _clear_weak(database: Database, tables: Tables) -> None:
+    for kind, rows in tables.items():
+        for column, target in WEAK.get((database, kind.TABLE), {}).items():
+            known = tables[_kind(database, target)]
+            for columns in rows.values():
+                value = columns[column]
+                if isinstance(value, frozenset):
+                    columns[column] = value.intersection(known)
+                elif value and value not in known:
+                    columns[column] = None
+
+
+def _check(database: Database, tables: Tables) -> None:
+    # In the server's order: references of all tables, then sizes, then indexes.
+    for kind, rows in tables.items():
+        for target, uuid in _used(database, {kind: rows}):
+            if uuid not in tables[_kind(database, target)]:
+                raise RefusedError("referential integrity violation", f"{kind.TABLE} -> {target}")
+    for kind, rows in tables.items():
+        if kind.TABLE.endswith("_Global") and len(rows) > 1:
+            raise RefusedError("constraint violation", f"{kind.TABLE} may have one row")
+        for index in INDEXES.get((database, kind.TABLE), ()):
+            keys = [tuple(columns[column] for column in index) for columns in rows.values()]
+            if len(set(keys)) < len(keys):
+                raise RefusedError("constraint violation", f"{kind.TABLE} index {index}")
+
+
+def _row(kind: type[Row], uuid: RowId, columns: Columns) -> Row:
+    return kind(uuid=uuid, **{k: v for k, v in columns.items() if k not in kind.CHILDREN})
+
+
+def _diff(before: Tables, after: Tables) -> Iterator[Change]:
+    for kind in after:
+        for uuid in before[kind].keys() | after[kind].keys():
+            old, new = before[kind].get(uuid), after[kind].get(uuid)
+            if old == new:
+                continue
+            joined, left = {}, {}
+            for column in kind.CHILDREN:
+                had = old[column] if old else frozenset()
+                has = new[column] if new else frozenset()
+                if has - had:
+                    joined[column] = has - had
+                if had - has:
+                    left[column] = had - has
+            yield Change(
+                _row(kind, uuid, old) if old else None,
+                _row(kind, uuid, new) if new else None,
+                joined,
+                left,
+            )
+
+
+class Worker(Protocol):
+    """One of several that share databases."""
+
+    def work(self) -> bool:
+        """One round; whether anything was done."""
+
+
+def settle_all(workers: Sequence[Worker], limit: int) -> None:
+    """Let all work in turns until nobody has anything to do."""
+    for _ in range(limit):
+        worked = [worker.work() for worker in workers]  # everybody, before anybody is asked
+        if not any(worked):
+            return
+    raise AssertionError(f"not settled after {limit} rounds")
+
+
+class FakeCluster:
+    """One cluster's NB and SB beside shared IC databases, with an engine on top.
+
+    Args:
+        ic_nb, ic_sb: shared with the other clusters of the test.
+    """
+
+    def __init__(self, ic_nb: FakeDatabase, ic_sb: FakeDatabase) -> None:
+        self.databases = {
+            Database.NB: FakeDatabase(Database.NB),
+            Database.SB: FakeDatabase(Database.SB),
+            Database.IC_NB: ic_nb,
+            Database.IC_SB: ic_sb,
+        }
+        self.now = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Give the engine the databases' contents and all later changes."""
+        self.engine = engine
+        self._feeds = [database.observe() for database in self.databases.values()]
+
+    def feed(self) -> None:
+        """Hand over what has changed."""
+        changes = [change for feed in self._feeds for change in feed]
+        for feed in self._feeds:
+            feed.clear()
+        self.engine.apply(changes)
+
+    def step(self) -> bool:
+        """Feed, plan and commit once; False when there was nothing to do."""
+        self.feed()
+        planned = self.engine.plan(self.now, set(Database), set(Database))
+        for transaction in planned:
+            result = self.commit(transaction)
+            self.feed()
+            self.engine.completed(transaction, result, self.now)
+        due = self.engine.next_wakeup()
+        self.now = due if due is not None and not planned else self.now
+        return bool(planned)
+
+    def commit(self, transaction: Transaction) -> Result:
+        """Bring one transaction to its database."""
+        return self.databases[transaction.database].transact(transaction.operations)
+
+    def settle(self, limit: int = 200) -> int:
+        """Step until nothing is left to do; the number of steps it took."""
+        for steps in range(limit):
+            if not self.step() and self.engine.next_wakeup() is None:
+                return steps
+        problems = "\n".join(map(str, self.engine.problems()))
+        raise AssertionError(f"not settled after {limit} steps:\n{problems}")

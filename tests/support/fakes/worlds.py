@@ -1,0 +1,148 @@
+"""The same database twice, the fake one and a real server's: both behind one small interface.
+
+Used by tests/contract. Rows are named by tags (`external_ids:tag`, else the column that
+identifies them), because UUIDs differ from world to world.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
+from isthmus.engine.view import View
+from isthmus.model.changes import Change
+from isthmus.model.operations import Delete, Operation
+from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
+from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.session import Session
+from support.fakes.ovsdb import ROOTS, FakeDatabase
+from support.ovn.servers import wait_until
+
+Dump = dict[tuple[str, str], dict[str, Any]]
+
+
+def tag_of(row: Row) -> str:
+    """What names a row in both worlds."""
+    if tag := getattr(row, "external_ids", {}).get("tag"):
+        return str(tag)
+    names = (getattr(row, n, "") for n in ("logical_port", "transit_switch", "name", "ip"))
+    return next((str(name) for name in names if name), "?")
+
+
+class World(ABC):
+    """A database, and a view that follows it by its changes alone."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.view = View()
+        self.kinds = [kind for kind in ROW_TYPES if kind.DATABASE is database]
+        self._claimed: set[tuple[str, str]] = set()
+
+    @abstractmethod
+    def transact(self, operations: Iterable[Operation]) -> Result:
+        """Run a transaction; the view has followed when this returns."""
+
+    def find(self, kind: type[Row], tag: str) -> RowId:
+        """The UUID of a row; of no row at all if there is none of that tag."""
+        found = (row.uuid for row in self.view.table(kind) if tag_of(row) == tag)
+        return next(found, RowId("00000000-0000-4000-8000-000000000000"))
+
+    def claim(self, kind: type[Row], tag: str) -> bool:
+        """Whether a tag is free in the contents and the operations of the next transaction."""
+        key = (kind.TABLE, tag)
+        free = key not in self.dump() and key not in self._claimed
+        self._claimed.add(key)
+        return free
+
+    def dump(self) -> Dump:
+        """All contents, with tags in place of UUIDs."""
+        tags = {row.uuid: tag_of(row) for kind in self.kinds for row in self.view.table(kind)}
+        return {
+            (kind.TABLE, tags[row.uuid]): _plain(self.view, row, tags)
+            for kind in self.kinds
+            for row in self.view.table(kind)
+        }
+
+    def clear(self) -> None:
+        """Delete everything."""
+        self._claimed.clear()
+        rows = [
+            Delete(kind, row.uuid)
+            for kind in self.kinds
+            if kind.TABLE in ROOTS
+            for row in self.view.table(kind)
+        ]
+        assert self.transact(rows) == Committed()
+        assert self.dump() == {}
+
+    def _follow(self, changes: Iterable[Change]) -> None:
+        self._claimed.clear()
+        for change in changes:
+            self.view.apply(change)
+
+
+def _plain(view: View, row: Row, tags: dict[RowId, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in row.__dataclass_fields__:
+        value = getattr(row, name)
+        if isinstance(value, frozenset):
+            value = {tags.get(element, element) for element in value}
+        elif isinstance(value, str):
+            value = tags.get(RowId(value), value)
+        values[name] = value
+    del values["uuid"]
+    for column in row.CHILDREN:
+        children = view.relation(type(row), column).children(row.uuid)
+        values[column] = {tags.get(child, child) for child in children}
+    return values
+
+
+class FakeWorld(World):
+    """The fake database."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.fake = FakeDatabase(database)
+        self._feed = self.fake.observe()
+
+    def transact(self, operations: Iterable[Operation]) -> Result:
+        """Commit or refuse."""
+        result = self.fake.transact(operations)
+        self._follow(self._feed)
+        self._feed.clear()
+        return result
+
+
+class RealWorld(World):
+    """A real server, through a session.
+
+    Args:
+        database: which of the four.
+        remote: where the server listens.
+    """
+
+    def __init__(self, database: Database, remote: str) -> None:
+        super().__init__(database)
+        self.session = Session(database, remote)
+        wait_until(self._synced, f"{database} is read")
+
+    def transact(self, operations: Iterable[Operation]) -> Result:
+        """Send, and follow what comes until the reply."""
+        self.session.transact(operations, "contract")
+        while (reply := self.session.reply()) is None:
+            poller = Poller()
+            self.session.wait(poller)
+            poller.block()
+            self._follow(self.session.run())
+        if reply.committed:
+            return Committed()
+        return TryAgain() if reply.retry else Failed(reply.error, reply.details)
+
+    def _synced(self) -> bool:
+        self._follow(self.session.run())
+        return self.session.synced
+
+
+def outcome(result: Result) -> str:
+    """A result without the words of the explanation, which are each server's own."""
+    return result.error if isinstance(result, Failed) else type(result).__name__

@@ -1,0 +1,162 @@
+"""Clusters that Isthmus has joined in the lab, and what tests ask of them again and again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from isthmus_lab.build import processes
+from isthmus_lab.lab import ClusterHandle, Lab
+from isthmus_lab.topology import kube_ovn_rows as kubeovn
+from isthmus_lab.topology.plan import ClusterPlan
+from isthmus_lab.topology.schema import Topology, parse
+from isthmus_lab.traffic import probe
+from isthmus_lab.waiting import wait_until
+
+LIMIT_S = 30.0
+
+TWO_CLUSTERS = """
+clusters:
+  - name: az1
+    gateways: [az1-gw]
+    nodes:
+      - {name: az1-gw, roles: [central, gateway]}
+      - {name: az1-gw2, roles: [gateway]}
+    subnets:
+      - {name: ovn-default, cidr: 10.16.0.0/16}
+      - {name: apps, cidr: 10.26.0.0/16}
+    pods:
+      - {name: az1-web, node: az1-gw2}
+      - {name: az1-app, node: az1-gw, subnet: apps}
+  - name: az2
+    nodes: [{name: az2-gw, roles: [central, gateway]}]
+    subnets: [{name: ovn-default, cidr: 10.17.0.0/16}]
+    pods: [{name: az2-web, node: az2-gw}]
+"""
+"""One cluster with two gateways, of which it uses one, and a small one."""
+
+
+def topology(text: str = TWO_CLUSTERS) -> Topology:
+    """A topology from YAML text."""
+    return parse(yaml.safe_load(text), "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Clusters joined by Isthmus.
+
+    Args:
+        lab: the lab they are in.
+        good: the manifests as they were when all was well, by file.
+        state: what `seen` said then.
+    """
+
+    lab: Lab
+    good: dict[Path, str]
+    state: dict[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, lab: Lab) -> "Joined":
+        """The clusters of a lab, once all their pods reach each other."""
+        files = lab.places.root.glob("clusters/*/manifests/*.yaml")
+        joined = cls(lab, {file: file.read_text() for file in files})
+        joined.wait_for_all()
+        joined.wait(joined._all_gateways_shown, "gateways in reserve to be published, too")
+        joined.state.update(joined.seen())
+        return joined
+
+    def reset(self) -> None:
+        """Put all manifests back to what they were, and wait until all is well."""
+        for file in self.lab.places.root.glob("clusters/*/manifests/*"):
+            if file not in self.good:
+                file.unlink()
+        for file, text in self.good.items():
+            if not file.exists() or file.read_text() != text:
+                self.lab.cluster(file.parts[-3]).manifests.write(file.name, text)
+        for cluster in self.lab.plan.clusters:
+            if cluster.kubernetes:
+                self._reset_objects(cluster)
+        # Pings alone may still be answered by what the test before has left.
+        self.wait(lambda: self.seen() == self.state, "everything to be as before")
+        self.wait_for_all()
+
+    def _reset_objects(self, cluster: ClusterPlan) -> None:
+        """Put the objects in a cluster's API server back that tests change."""
+        objects = self.cluster(cluster.name).objects
+        objects.apply(kubeovn.config_map(self.lab.plan, cluster))
+        for manifest in kubeovn.objects(cluster):
+            if manifest["kind"] == "Subnet":
+                objects.apply(manifest)
+
+    def seen(self) -> dict[str, object]:
+        """Zones, gateways, ports and routes; not addresses, which may change with a new start."""
+        lines = self.ic_sb().splitlines()
+        learned = {c.name: self.learned(c.name) for c in self.lab.plan.clusters}
+        return {"ic": [line for line in lines if "address:" not in line], **learned}
+
+    def _all_gateways_shown(self) -> bool:
+        find = ["--bare", "--columns=hostname", "find", "Chassis", "other_config:is-interconn=true"]
+        names = {
+            n for c in self.lab.plan.clusters for n in self.cluster(c.name).sbctl(*find).split()
+        }
+        return names <= {word.strip('"') for word in self.ic_sb().split()}
+
+    def cluster(self, name: str) -> ClusterHandle:
+        """A cluster."""
+        return self.lab.cluster(name)
+
+    def configure(self, cluster: str, **data: str | None) -> None:
+        """Change keys of `ovn-ic-config`; '-' in a key is written '_', None removes it."""
+        values = {key.replace("_", "-"): value for key, value in data.items()}
+        self.cluster(cluster).objects.merge("ConfigMap", "ovn-ic-config", "data", values)
+
+    def paths(self) -> list[probe.Path]:
+        """Every path from a pod to one of another cluster."""
+        return probe.paths(self.lab.plan.pods, self.lab.plan.pods)
+
+    def all_answer(self) -> bool:
+        """Whether one ping along every path is answered."""
+        return len(probe.ping(self.lab.places, self.paths(), 1.0)) == len(self.paths())
+
+    def wait_for_all(self) -> None:
+        """Wait until every path answers."""
+        self.wait(self.all_answer, "every ping")
+
+    def wait_for_silence(self) -> None:
+        """Wait until no path answers."""
+        self.wait(lambda: not probe.ping(self.lab.places, self.paths(), 0.2), "silence")
+
+    def wait(self, look: Callable[[], object], what: str) -> None:
+        """Wait until something true is seen."""
+        wait_until(look, LIMIT_S, what)
+
+    def learned(self, cluster: str) -> set[str]:
+        """The prefixes that a cluster has learned."""
+        return self.cluster(cluster).learned()
+
+    def wait_for_learned(self, cluster: str, number: int) -> None:
+        """Wait until a cluster has learned this many prefixes."""
+        self.wait(lambda: len(self.learned(cluster)) == number, f"{number} routes in {cluster}")
+
+    def ic_sb(self) -> str:
+        """What `ovn-ic-sbctl show` prints."""
+        first = self.lab.plan.ic_members[0].name
+        return self.lab.run(first, ["ovn-ic-sbctl", "--no-leader-only", "show"])
+
+    def router_port(self, name: str, cluster: str = "az1") -> str:
+        """The networks of a router port; empty if there is none of that name."""
+        find = ["--bare", "--columns=networks", "find", "Logical_Router_Port", f"name={name}"]
+        return self.cluster(cluster).nbctl(*find).strip()
+
+    def gateway(self, router_port: str, cluster: str = "az1") -> str:
+        """The host name of the chassis that a router port is bound to; empty if to none."""
+        handle = self.cluster(cluster)
+        find = ["--bare", "--columns=chassis", "find", "Port_Binding"]
+        chassis = handle.sbctl(*find, f"logical_port=cr-{router_port}").strip()
+        return handle.sbctl("get", "Chassis", chassis, "hostname").strip() if chassis else ""
+
+    def daemon(self, cluster: str) -> int:
+        """The process id of a cluster's Isthmus."""
+        host = self.cluster(cluster).plan.central.name
+        return processes.daemons(self.lab.places.lab)[f"{host}/isthmus"]

@@ -1,0 +1,152 @@
+"""Edits of a running interconnection, each under traffic, and the table of what they cost.
+
+With ISTHMUS_RECORD_LIVE_EDITS=1 the measured losses replace the table in the documentation.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus_lab.traffic import probe
+from support.lab.joined import Joined
+from support.lab.traffic import Flow, Loss, Traffic
+
+DOCUMENT = Path(__file__).parents[3] / "docs/reference/live-edits.md"
+MARKS = ("<!-- measured -->\n", "<!-- end -->\n")
+RECORD = "ISTHMUS_RECORD_LIVE_EDITS"
+
+THREE_CLUSTERS = """
+transitSwitches: [{name: ts, cidr: 169.254.100.0/24}]
+clusters:
+  - name: az1
+    gateways: [az1-gw, az1-gw2]
+    nodes:
+      - {name: az1-gw, roles: [central, gateway]}
+      - {name: az1-gw2, roles: [gateway]}
+      - {name: az1-gw3, roles: [gateway]}
+    subnets:
+      - {name: ovn-default, cidr: 10.16.0.0/16}
+      - {name: apps, cidr: 10.26.0.0/16}
+    pods:
+      - {name: az1-web, node: az1-gw2}
+      - {name: az1-app, node: az1-gw, subnet: apps}
+  - name: az2
+    nodes: [{name: az2-gw, roles: [central, gateway]}]
+    subnets: [{name: ovn-default, cidr: 10.17.0.0/16}]
+    pods: [{name: az2-web, node: az2-gw}]
+  - name: az3
+    nodes: [{name: az3-gw, roles: [central, gateway]}]
+    subnets: [{name: ovn-default, cidr: 10.18.0.0/16}]
+    pods: [{name: az3-web, node: az3-gw}]
+"""
+"""One cluster that is edited, two of its three gateways in use, and two that look on."""
+
+WEB, APP = Flow("az1-web", "az2-web"), Flow("az1-app", "az3-web")
+INSIDE, OTHERS = Flow("az1-web", "az1-app"), Flow("az2-web", "az3-web")
+FLOWS = (WEB, APP, INSIDE, OTHERS)
+
+
+class SingleLossError(AssertionError):
+    """One packet of all those that were not to be lost.
+
+    The lab's switches, in user space, at times lose one, also of flows that an edit does not touch;
+    it is not known why. What an edit costs, it costs again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table: what an edit cost the pods that it concerns."""
+
+    edit: str
+    loss: Loss
+    concerned: tuple[Flow, ...]
+
+    def __str__(self) -> str:
+        most = max(self.loss.pings[flow].lost for flow in self.concerned)
+        outage, stall = self.loss.outage(self.concerned), self.loss.stall(self.concerned)
+        gap = f"{outage * 1000:.0f} ms" if most else "–"
+        return f"| {self.edit} | {most} | {gap} | {stall * 1000:.0f} ms |"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Clusters with traffic between them.
+
+    Args:
+        joined: the clusters.
+        traffic: along all of `FLOWS`.
+        rows: what has been measured.
+    """
+
+    joined: Joined
+    traffic: Traffic
+    rows: list[Row]
+
+    @contextmanager
+    def edit(
+        self, name: str, concerned: Sequence[Flow] = (), *, most_s: float | None = 0.0
+    ) -> Iterator[None]:
+        """Make an edit in the body, and wait there until it is in force.
+
+        Args:
+            name: of the edit, for the table.
+            concerned: the flows that may lose something; the others may not.
+            most_s: how long their outage may be; None if it is the aim to stop them.
+
+        Raises:
+            SingleLossError: one packet was lost where none was to be.
+            AssertionError: somebody lost more than that.
+        """
+        self.traffic.cut(5)
+        yield
+        if most_s is not None:
+            self.joined.wait(lambda: self.answering(concerned), "the pods concerned to answer")
+        loss = self.traffic.cut()
+        bystanders = [flow for flow in FLOWS if flow not in concerned]
+        check(loss, bystanders, 0.0)
+        if most_s is not None:
+            self.rows[:] = [row for row in self.rows if row.edit != name]
+            self.rows.append(Row(name, loss, tuple(concerned) or FLOWS))
+            check(loss, concerned, most_s)
+
+    def answering(self, flows: Sequence[Flow]) -> bool:
+        """Whether a ping along each flow is answered."""
+        lab = self.joined.lab
+        pods = [(lab.pod(flow.source), lab.pod(flow.target)) for flow in flows]
+        paths = [probe.Path(source, to, to.addresses[0].ip) for source, to in pods]
+        return len(probe.ping(lab.places, paths)) == len(paths)
+
+
+def check(loss: Loss, flows: Sequence[Flow], most_s: float) -> None:
+    """Make sure that some flows lost no more than a time's worth of packets.
+
+    Raises:
+        SingleLossError: none was to be lost, and all of them together lost one.
+        AssertionError: they lost more.
+    """
+    for flow in flows:
+        assert loss.pings[flow].sent, f"{flow}: nothing was sent"
+        assert not loss.streams[flow].error, f"{flow}: {loss.streams[flow]}"
+    lost = {flow: loss.pings[flow].lost + max(0, loss.streams[flow].lost) for flow in flows}
+    if not most_s and sum(lost.values()) == 1:
+        raise SingleLossError(*(str(flow) for flow in flows if lost[flow]))
+    for flow in flows:
+        pings, stream = loss.pings[flow], loss.streams[flow]
+        assert pings.outage_s <= most_s, f"{flow}: {pings}"
+        assert stream.lost <= 0 or most_s, f"{flow}: {stream}"
+
+
+def record(rows: Sequence[Row]) -> None:
+    """Write the table into the documentation, if asked for."""
+    if not os.environ.get(RECORD):
+        return
+    head = "| edit | pings lost | longest gap | TCP: longest stall |\n|---|---|---|---|\n"
+    table = head + "".join(f"{row}\n" for row in rows)
+    begin, end = map(re.escape, MARKS)
+    text = DOCUMENT.read_text(encoding="utf-8")
+    text = re.sub(f"({begin}).*?({end})", lambda m: m[1] + table + m[2], text, flags=re.DOTALL)
+    DOCUMENT.write_text(text, encoding="utf-8")

@@ -1,0 +1,213 @@
+"""Subnets, nodes and what of all inputs is in force."""
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.controller.config.configmap import Join, Leave
+from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.inputs.nodes import parse_node
+from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
+from isthmus.controller.inputs.subnets import Subnet, parse_subnet
+from isthmus.manifests.documents import read_documents
+from support.fakes.site import config_map, manifest, node, snapshot, subnet
+
+EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
+
+
+def private(inputs: Inputs) -> set[str]:
+    """The private prefixes as text."""
+    return {str(prefix) for prefix in inputs.private_prefixes(inputs.vpc)}
+
+
+def told(inputs: Inputs) -> str:
+    """What is reported."""
+    return "\n".join(map(str, inputs.problems()))
+
+
+# -- subnets and nodes -------------------------------------------------------------------------
+
+
+def test_the_documents_subnet() -> None:
+    """The Subnet of Kube-OVN's guide, as printed there."""
+    content = (EXAMPLES / "no-advertise.yaml").read_bytes()
+    (written,) = read_documents("no-advertise.yaml", content).manifests.values()
+    expected = Subnet("no-advertise", (ip_network("10.199.0.0/16"),), disabled=True)
+    assert parse_subnet(written, None) == (expected, ())
+
+
+def test_all_examples_are_good() -> None:
+    """Every example manifest is read without a word."""
+    found: dict[ObjectKey, Manifest] = {}
+    for path in sorted(EXAMPLES.iterdir()):
+        documents = read_documents(path.name, path.read_bytes())
+        assert not documents.problems
+        found.update(documents.manifests)
+    inputs = Inputs()
+    inputs.update(snapshot(*found.values()))
+    assert told(inputs) == ""
+    assert private(inputs) == {
+        "10.199.0.0/16",
+        "100.64.0.0/16",
+        "fd00:100:64::/112",
+        "192.168.42.145/32",
+        "192.168.42.146/32",
+    }
+
+
+def test_a_dual_stack_subnet() -> None:
+    """Both families, with bits after the length ignored as Kube-OVN does."""
+    found, problems = parse_subnet(subnet("a", "10.16.0.1/16, fd00::/64", vpc="v", vlan="x"), None)
+    assert (found, problems) == (
+        Subnet("a", (ip_network("10.16.0.0/16"), ip_network("fd00::/64")), "v", "x"),
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cidr", "spec", "expected"),
+    [
+        (None, {}, "Subnet a: spec.cidrBlock: is missing"),
+        (7, {}, "spec.cidrBlock = '7': must be a string"),
+        ("10.16.0.0/33", {}, "spec.cidrBlock = '10.16.0.0/33': is no CIDR"),
+        ("10.16.0.0/16,10.17.0.0/16", {}, "two CIDRs of one family"),
+        ("10.16.0.0/16", {"disableInterConnection": "true"}, "must be true or false"),
+        ("10.16.0.0/16", {"disableInterconnection": True}, "write disableInterConnection"),
+        ("10.16.0.0/16", {"vpc": 3}, "spec.vpc = '3': must be a string"),
+    ],
+)
+def test_a_bad_subnet_keeps_its_last_form(cidr: Any, spec: dict[str, Any], expected: str) -> None:
+    """Each bad value is named, and nothing of a bad Subnet is applied."""
+    last = Subnet("a", (ip_network("10.1.0.0/16"),))
+    found, problems = parse_subnet(subnet("a", cidr, **spec), last)
+    assert found == last
+    assert expected in str(problems[0])
+
+
+@pytest.mark.parametrize("key", ["disableInterConnection", "disableInterconnection"])
+def test_an_unreadable_flag_keeps_a_new_subnet_private(key: str) -> None:
+    """Without a last form, whoever wrote the flag is taken to have meant it."""
+    found, problems = parse_subnet(subnet("a", "10.1.0.0/16", **{key: "yes"}), None)
+    assert found == Subnet("a", (ip_network("10.1.0.0/16"),), disabled=True)
+    assert problems
+
+
+def test_a_new_subnet_without_a_readable_cidr_is_nothing() -> None:
+    """There is nothing to keep private."""
+    assert parse_subnet(subnet("a", "x"), None)[0] is None
+
+
+@pytest.mark.parametrize(("status", "ready"), [("True", True), ("Unknown", False), (None, None)])
+def test_whether_a_node_is_ready(status: str | None, ready: bool | None) -> None:
+    """A node that Kubernetes has lost is not Ready; manifests by hand say nothing of it."""
+    conditions = [{"type": "Ready", "status": status}] if status else []
+    found, problems = parse_node(manifest("Node", "n", status={"conditions": conditions}), None)
+    assert (found.ready, problems) == (ready, ())
+
+
+def test_a_bad_node_address() -> None:
+    """It is named by its place; the other addresses of a new node count."""
+    found, problems = parse_node(node("n", "10.0.0.1", "10.0.0.x", "fd00::1"), None)
+    assert [str(address) for address in found.addresses] == ["10.0.0.1", "fd00::1"]
+    assert "Node n: status.addresses[1].address = '10.0.0.x': is no IP address" in str(problems[0])
+    last, _ = parse_node(node("n", "10.0.0.9"), None)
+    assert parse_node(node("n", "10.0.0.x"), last)[0] == last
+    assert "must be a list" in str(parse_node(manifest("Node", "n", status={"addresses": 1}), None))
+
+
+# -- what is in force --------------------------------------------------------------------------
+
+
+def test_nothing_is_known_at_first() -> None:
+    """Before the first snapshot, and while the ConfigMap was never valid, nothing is wanted."""
+    inputs = Inputs()
+    assert inputs.wanted is None
+    inputs.update(snapshot(config_map(enable_ic="True")))
+    assert inputs.wanted is None
+    inputs.update(snapshot(complete=False))
+    assert inputs.wanted is None
+    assert "is not there, but not everything could be read" in told(inputs)
+    assert inputs.update(snapshot(config_map())) == Changed(config=True, private=True)
+    assert isinstance(inputs.wanted, Join)
+
+
+def test_an_invalid_config_map_changes_nothing() -> None:
+    """What was valid goes on working, and what is wrong is told until it is mended."""
+    inputs = Inputs()
+    inputs.update(snapshot(config_map()))
+    before = inputs.config
+    assert inputs.update(snapshot(config_map(ic_nb_port="x", az_name="az2"))) == Changed()
+    assert inputs.config == before
+    assert "ic-nb-port" in told(inputs)
+    assert inputs.update(snapshot(config_map(az_name="az2"))) == Changed(config=True)
+    assert told(inputs) == ""
+
+
+def test_no_config_map_is_leave() -> None:
+    """Its deletion, seen in a complete snapshot, means to leave."""
+    inputs = Inputs()
+    inputs.update(snapshot(config_map()))
+    inputs.update(snapshot(complete=False))
+    joined = inputs.wanted
+    assert isinstance(joined, Join)
+    inputs.update(snapshot())
+    assert inputs.wanted == Leave("there is no ConfigMap kube-system/ovn-ic-config")
+
+
+def test_a_misnamed_config_map_is_told() -> None:
+    """A name or namespace that is nearly right is reported when the right one is missing."""
+    inputs = Inputs()
+    near = config_map()
+    moved = Manifest(ObjectKey("ConfigMap", "default", near.key.name), near.body, "f")
+    inputs.update(snapshot(moved))
+    assert "metadata.namespace = 'default': is not read" in told(inputs)
+    inputs.update(snapshot(manifest("ConfigMap", "ovn-ic-confg")))
+    assert "metadata.name = 'ovn-ic-confg': is not read" in told(inputs)
+    inputs.update(snapshot(manifest("ConfigMap", "coredns")))
+    assert told(inputs) == ""
+
+
+def test_private_prefixes() -> None:
+    """Disabled subnets of the default VPC, the join subnet, and nodes: nothing else."""
+    inputs = Inputs()
+    inputs.update(
+        snapshot(
+            subnet("open", "10.1.0.0/16"),
+            subnet("closed", "10.2.0.0/16,fd00::/64", disableInterConnection=True),
+            subnet("named", "10.3.0.0/16", disableInterConnection=True, vpc="ovn-cluster"),
+            subnet("other", "10.4.0.0/16", disableInterConnection=True, vpc="tenant"),
+            subnet("join", "100.64.0.0/16"),
+            node("n", "192.0.2.1", "fd01::1"),
+        )
+    )
+    assert private(inputs) == {
+        "10.2.0.0/16",
+        "fd00::/64",
+        "10.3.0.0/16",
+        "100.64.0.0/16",
+        "192.0.2.1/32",
+        "fd01::1/128",
+    }
+
+
+def test_a_broken_subnet_affects_no_other() -> None:
+    """It keeps its last form while the others change."""
+    inputs = Inputs()
+    closed = {"disableInterConnection": True}
+    inputs.update(snapshot(subnet("a", "10.1.0.0/16", **closed), subnet("b", "10.2.0.0/16")))
+    changed = inputs.update(snapshot(subnet("a", "?"), subnet("b", "10.2.0.0/16", **closed)))
+    assert changed == Changed(private=True)
+    assert private(inputs) == {"10.1.0.0/16", "10.2.0.0/16"}
+    assert "Subnet a" in told(inputs)
+    inputs.update(snapshot(subnet("b", "10.2.0.0/16", **closed)))
+    assert private(inputs) == {"10.2.0.0/16"}
+
+
+def test_an_update_without_a_difference() -> None:
+    """The same manifests once more change nothing."""
+    inputs = Inputs()
+    inputs.update(snapshot(config_map(), node("n", "192.0.2.1")))
+    assert inputs.update(snapshot(config_map(), node("n", "192.0.2.1"))) == Changed()
+    assert inputs.update(snapshot(config_map(), node("n"))) == Changed(private=True, nodes=True)

@@ -1,0 +1,879 @@
+"""The controller on fake databases: joining, and every change while joined."""
+
+from typing import Any
+
+import pytest
+
+from isthmus.model.external_ids import zone_claim
+from isthmus.model.operations import (
+    Delete,
+    Insert,
+    Mutate,
+    NewRef,
+    Ref,
+    Update,
+    Value,
+    drop_keys,
+    set_keys,
+)
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Database,
+    GatewayChassis,
+    IcPortBinding,
+    IcSbGlobal,
+    LogicalRouter,
+    LogicalRouterPolicy,
+    LogicalRouterPort,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    RowId,
+    TransitSwitch,
+)
+from support.fakes.site import Region, Site, config_map, manifest, node, subnet
+
+DUAL = "169.254.100.0/24,fe80:a9fe:64::/112"
+
+
+@pytest.fixture
+def region() -> Region:
+    """Two sites that have joined."""
+    return joined(Region("az1", "az2"))
+
+
+def joined(region: Region, **changes: Any) -> Region:
+    """The region once all its sites have joined."""
+    for site in region.sites:
+        site.join(**changes)
+    region.settle()
+    return region
+
+
+def options(site: Site) -> dict[str, str]:
+    """The `ic-route-*` options of a site."""
+    found = site.find(NbGlobal)["options"]
+    return {key: value for key, value in found.items() if key.startswith("ic-")}
+
+
+def networks(site: Site, ts: str = "ts") -> set[str]:
+    """The networks of a site's port on a transit switch."""
+    return set(site.find(LogicalRouterPort, name=f"{site.name}-{ts}")["networks"])
+
+
+def gateways(site: Site, ts: str = "ts") -> dict[str, int]:
+    """The gateway candidates of a site's port and their priorities."""
+    held = site.find(LogicalRouterPort, name=f"{site.name}-{ts}")["gateway_chassis"]
+    rows = [row for row in site.all(GatewayChassis) if row["_uuid"] in held]
+    assert all(row["name"] == f"{site.name}-{ts}-{row['chassis_name']}" for row in rows)
+    return {row["chassis_name"]: row["priority"] for row in rows}
+
+
+def matches(site: Site) -> set[str]:
+    """The matches of a site's policies."""
+    return {row["match"] for row in site.all(LogicalRouterPolicy)}
+
+
+def told(site: Site) -> str:
+    """What a site reports."""
+    return "\n".join(map(str, site.problems()))
+
+
+def claims(region: Region, ts: str = "ts") -> dict[str, str]:
+    """Claimed addresses and the zones that hold them."""
+    prefix = "isthmus-address-"
+    return {
+        key.removeprefix(prefix): value.partition("/")[0]
+        for key, value in region.ts(ts)["external_ids"].items()
+        if key.startswith(prefix)
+    }
+
+
+def writes(site: Site) -> int:
+    """How many transactions the site's own databases have seen."""
+    return len(site.nb.committed) + len(site.sb.committed)
+
+
+# -- what joining makes ------------------------------------------------------------------------
+
+
+def test_joining_makes_the_contracts_objects(region: Region) -> None:
+    """Names, types, external_ids, gateways and policies are those of Kube-OVN."""
+    site = region.sites[0]
+    port = site.find(LogicalSwitchPort, name="ts-az1")
+    assert port["type"] == "router"
+    assert port["addresses"] == {"router"}
+    assert port["options"]["router-port"] == "az1-ts"
+    assert port["external_ids"] == {"ls": "ts", "vendor": "kube-ovn"}
+    peer = site.find(LogicalRouterPort, name="az1-ts")
+    assert peer["external_ids"]["vendor"] == "kube-ovn"
+    assert int(peer["mac"][:2], 16) & 3 == 2, "locally administered, unicast"
+    assert gateways(site) == {"gw-az1": 100}
+    assert options(site) == {"ic-route-adv": "true", "ic-route-learn": "true"}
+    policy = site.find(LogicalRouterPolicy)
+    assert (policy["priority"], policy["match"], policy["action"]) == (
+        29500,
+        "ip4.dst == 10.2.0.0/16",
+        "allow",
+    )
+    assert policy["external_ids"] == {"origin": "connected", "vendor": "kube-ovn"}
+    assert told(site) == ""
+
+
+def test_other_keys_of_nb_global_stay(region: Region) -> None:
+    """What others keep in NB_Global is theirs."""
+    assert region.sites[0].find(NbGlobal)["options"]["northd_probe_interval"] == "5000"
+
+
+@pytest.mark.parametrize(
+    ("subnets", "families"), [("169.254.100.0/24", 1), ("fe80:a9fe:64::/112", 1), (DUAL, 2)]
+)
+def test_addresses_are_claimed_before_use(subnets: str, families: int) -> None:
+    """Each site has an address per family of the subnet, all different, all claimed."""
+    region = joined(Region("az1", "az2", "az3", subnets=subnets))
+    held = claims(region)
+    assert len(held) == 3 * families
+    for site in region.sites:
+        mine = {address for address, zone in held.items() if zone == site.name}
+        assert {network.partition("/")[0] for network in networks(site)} == mine
+
+
+def test_nothing_happens_before_the_inputs_are_known() -> None:
+    """Without a snapshot, or with a ConfigMap that was never valid, no row is written."""
+    region = Region("az1")
+    site = region.sites[0]
+    region.settle()
+    before = writes(site)
+    site.join(enable_ic="True")
+    region.settle()
+    assert writes(site) == before
+    assert not site.find(NbGlobal)["name"]
+    assert "must be exactly" in told(site)
+    site.join()
+    region.settle()
+    assert networks(site)
+
+
+def test_a_settled_site_writes_nothing_after_a_restart(region: Region) -> None:
+    """A restarted daemon finds everything as it would make it."""
+    before = [writes(site) for site in region.sites], claims(region)
+    for site in region.sites:
+        site.start()
+    region.settle()
+    assert ([writes(site) for site in region.sites], claims(region)) == before
+
+
+def test_fault_15_transit_switches_of_others_are_not_connected(region: Region) -> None:
+    """Other vendors' transit switches get no port and no claim."""
+    region.add_ts("theirs", "169.254.200.0/24", vendor="other")
+    region.settle()
+    site = region.sites[0]
+    assert not claims(region, "theirs")
+    assert not site.all(LogicalRouterPort, name="az1-theirs")
+
+
+# -- options and private prefixes --------------------------------------------------------------
+
+
+def test_private_prefixes_come_and_go(region: Region) -> None:
+    """The blacklist follows the inputs alone, so an entry goes with its reason (fault 2)."""
+    one, two = region.sites
+    learned = "ip4.dst == 10.1.0.0/16"
+    assert learned in matches(two)
+    one.apply(
+        subnet("ovn-default", "10.1.0.0/16", disableInterConnection=True),
+        subnet("join", "100.64.0.0/16"),
+        node("gw", "192.0.2.1", "fd00::1"),
+    )
+    region.settle()
+    expected = "10.1.0.0/16,100.64.0.0/16,192.0.2.1/32,fd00::1/128"
+    assert options(one)["ic-route-blacklist"] == expected
+    assert learned not in matches(two)
+    one.apply(subnet("ovn-default", "10.1.0.0/16"))
+    region.settle()
+    assert options(one)["ic-route-blacklist"] == "100.64.0.0/16,192.0.2.1/32,fd00::1/128"
+    assert learned in matches(two)
+    one.delete(subnet("join", ""), node("gw"))
+    region.settle()
+    assert "ic-route-blacklist" not in options(one)
+
+
+def test_the_blacklist_only_grows_while_a_file_was_never_read(region: Region) -> None:
+    """A restart with a broken Subnet file must not show a private network."""
+    site = region.sites[0]
+    closed = {"disableInterConnection": True}
+    site.apply(subnet("a", "10.5.0.0/16", **closed))
+    region.settle()
+    del site.manifests[subnet("a", "").key]
+    site.start()
+    site.apply(subnet("b", "10.6.0.0/16", **closed), complete=False)
+    region.settle()
+    assert set(options(site)["ic-route-blacklist"].split(",")) == {"10.5.0.0/16", "10.6.0.0/16"}
+    site.apply()
+    region.settle()
+    assert options(site)["ic-route-blacklist"] == "10.6.0.0/16"
+
+
+def test_auto_route_is_switched_without_a_teardown(region: Region) -> None:
+    """The options and the routes go and come back; the port is not touched (fault 8)."""
+    site = region.sites[0]
+    port = site.uuid(LogicalRouterPort, name="az1-ts")
+    site.join(auto_route="false")
+    region.settle()
+    assert options(site) == {}
+    assert matches(site) == set()
+    site.join(auto_route="true")
+    region.settle()
+    assert matches(site) == {"ip4.dst == 10.2.0.0/16"}
+    assert site.uuid(LogicalRouterPort, name="az1-ts") == port
+
+
+def test_a_denylist_that_hides_the_blacklist_is_told(region: Region) -> None:
+    """OVN ignores the blacklist then, so the operator must know."""
+    site = region.sites[0]
+    key = {"ic-route-denylist": "10.0.0.0/8"}
+    site.write(set_keys(NbGlobal, site.uuid(NbGlobal), "options", key))
+    region.settle()
+    assert "NB_Global: options:ic-route-denylist = '10.0.0.0/8': hides ic-route-bl" in told(site)
+    site.write(drop_keys(NbGlobal, site.uuid(NbGlobal), "options", frozenset(key)))
+    region.settle()
+    assert told(site) == ""
+
+
+# -- zone names --------------------------------------------------------------------------------
+
+
+def test_a_new_zone_name_keeps_address_and_mac(region: Region) -> None:
+    """Ports are replaced in one transaction; peers see the same address and MAC (fault 5)."""
+    one, two = region.sites
+    before = one.find(LogicalRouterPort, name="az1-ts")
+    options_before = {"gateway_mtu": "1400"}
+    one.write(set_keys(LogicalRouterPort, RowId(before["_uuid"]), "options", options_before))
+    one.name = "az-new"
+    one.join()
+    region.settle()
+    after = one.find(LogicalRouterPort, name="az-new-ts")
+    for column in ("mac", "networks"):
+        assert after[column] == before[column]
+    assert after["options"] == options_before
+    assert gateways(one) == {"gw-az1": 100}
+    assert not one.all(LogicalSwitchPort, name="ts-az1")
+    assert not one.all(LogicalRouterPort, name="az1-ts")
+    assert {row["name"] for row in one.all(AvailabilityZone)} == {"az-new", "az2"}
+    assert set(claims(region).values()) == {"az-new", "az2"}
+    assert not two.all(LogicalSwitchPort, name="ts-az1")
+    assert matches(two) == {"ip4.dst == 10.1.0.0/16"}
+
+
+def test_a_new_zone_name_while_the_daemon_was_down(region: Region) -> None:
+    """The old name leaves nothing behind (fault 5)."""
+    one = region.sites[0]
+    one.name = "az9"
+    one.manifests[config_map().key] = config_map(az_name="az9")
+    one.start()
+    region.settle()
+    assert {row["name"] for row in one.all(AvailabilityZone)} == {"az9", "az2"}
+    assert [row["name"] for row in one.all(LogicalSwitchPort, type="router")] == ["ts-az9"]
+
+
+def test_a_name_that_another_cluster_holds_is_not_taken(region: Region) -> None:
+    """A second cluster of the same name changes nothing and says so (fault 11)."""
+    one, two = region.sites
+    before = writes(one), writes(two), claims(region)
+    two.join(az_name="az1")
+    region.settle()
+    assert (writes(one), writes(two), claims(region)) == before
+    assert "data.az-name = 'az1': is the name of another cluster" in told(two)
+    two.join(az_name="az3")
+    two.name = "az3"
+    region.settle()
+    assert told(two) == ""
+    assert set(claims(region).values()) == {"az1", "az3"}
+
+
+def test_a_cluster_that_starts_with_a_taken_name_does_nothing(region: Region) -> None:
+    """It neither claims nor connects, and leaves no name in its own database."""
+    three = Site("az3", 3, region.ic_nb, region.ic_sb)
+    region.sites.append(three)
+    three.join(az_name="az1")
+    region.settle()
+    assert three.find(NbGlobal)["name"] == ""
+    assert not three.all(LogicalSwitchPort)
+    assert set(claims(region).values()) == {"az1", "az2"}
+    assert "is the name of another cluster" in told(three)
+
+
+def test_a_zone_of_ovn_ic_is_not_renamed_onto(region: Region) -> None:
+    """A registered name without a claim is somebody's, too."""
+    one = region.sites[0]
+    one.write(Insert(AvailabilityZone, {"name": "plain"}))
+    one.join(az_name="plain")
+    region.settle()
+    assert one.find(NbGlobal)["name"] == "az1"
+    assert "is the name of another cluster" in told(one)
+
+
+# -- gateways ----------------------------------------------------------------------------------
+
+
+def test_gateways_are_rotated_over_transit_switches(region: Region) -> None:
+    """Each transit switch prefers another node, in the order of their numbers."""
+    site = region.sites[0]
+    for number in (2, 3):
+        site.add_chassis(f"c{number}", f"gw{number}", f"192.0.2.1{number}")
+    region.add_ts("ts10", "169.254.110.0/24")
+    region.add_ts("ts2", "169.254.102.0/24")
+    site.join(gw_nodes="gw, gw2, gw3")
+    region.settle()
+    assert gateways(site, "ts") == {"gw-az1": 100, "c2": 99, "c3": 98}
+    assert gateways(site, "ts2") == {"c2": 100, "c3": 99, "gw-az1": 98}
+    assert gateways(site, "ts10") == {"c3": 100, "gw-az1": 99, "c2": 98}
+
+
+def test_gateways_change_in_place(region: Region) -> None:
+    """Editing `gw-nodes` changes candidates and priorities of the same port (fault 4)."""
+    site = region.sites[0]
+    site.add_chassis("c2", "gw2", "192.0.2.12")
+    port = site.uuid(LogicalRouterPort, name="az1-ts")
+    site.join(gw_nodes="gw2,gw")
+    region.settle()
+    assert gateways(site) == {"c2": 100, "gw-az1": 99}
+    site.join(gw_nodes="gw2")
+    region.settle()
+    assert gateways(site) == {"c2": 100}
+    assert site.uuid(LogicalRouterPort, name="az1-ts") == port
+
+
+def test_nodes_that_cannot_serve_are_named_and_the_others_go_on(region: Region) -> None:
+    """Unknown, without a chassis, and not taking part: each is told with its remedy."""
+    site = region.sites[0]
+    site.apply(*(node(name) for name in ("bare", "idle", "gw")))
+    site.add_chassis("c3", "idle", "192.0.2.13", interconn=False)
+    site.join(gw_nodes="nowhere,bare,idle,gw")
+    region.settle()
+    assert gateways(site) == {"gw-az1": 97}
+    assert "data.gw-nodes = 'nowhere': there is no such node" in told(site)
+    assert "data.gw-nodes = 'bare': the node has no chassis" in told(site)
+    assert "data.gw-nodes = 'idle': the node's chassis does not take part" in told(site)
+    idle = site.uuid(Chassis, name="c3")
+    site.set(Chassis, idle, other_config={"is-interconn": "true"})
+    site.add_chassis("c2", "bare", "192.0.2.12")
+    region.settle()
+    assert gateways(site) == {"c2": 99, "c3": 98, "gw-az1": 97}
+    site.join(gw_nodes="gw")
+    region.settle()
+    assert told(site) == ""
+
+
+def test_a_gateway_that_is_not_ready_is_reported_and_stays(region: Region) -> None:
+    """The kubelet may be ill while packets flow; if they do not, BFD is quicker than Kubernetes."""
+    site = region.sites[0]
+    site.apply(
+        manifest("Node", "gw", status={"conditions": [{"type": "Ready", "status": "Unknown"}]})
+    )
+    region.settle()
+    assert gateways(site) == {"gw-az1": 100}
+    assert "data.gw-nodes = 'gw': the node is not Ready" in told(site)
+    site.apply(manifest("Node", "gw", status={"conditions": [{"type": "Ready", "status": "True"}]}))
+    region.settle()
+    assert told(site) == ""
+
+
+def test_without_any_gateway_what_was_stays(region: Region) -> None:
+    """A list of strangers must not cut the connection; a new site makes no useless port."""
+    one, two = region.sites
+    one.join(gw_nodes="stranger")
+    region.settle()
+    assert gateways(one) == {"gw-az1": 100}
+    assert "none of these nodes can serve as gateway" in told(one)
+    one.name = "az7"
+    one.join(gw_nodes="stranger")
+    region.settle()
+    assert gateways(one) == {"gw-az1": 100}
+    three = Site("az3", 3, region.ic_nb, region.ic_sb)
+    region.sites.append(three)
+    three.join(gw_nodes="stranger")
+    region.settle()
+    assert not three.all(LogicalRouterPort, name="az3-ts")
+    assert not two.all(LogicalSwitchPort, name="ts-az3")
+
+
+def test_fault_12_a_node_of_the_same_name_in_another_cluster(region: Region) -> None:
+    """All sites have a node `gw`, so each sees two chassis of that host name (fault 12)."""
+    site = region.sites[0]
+    assert len(site.all(Chassis, hostname="gw")) == 2
+    assert gateways(site) == {"gw-az1": 100}
+
+
+# -- transit switches --------------------------------------------------------------------------
+
+
+def test_transit_switches_come_and_go_without_touching_others(region: Region) -> None:
+    """Adding or removing one leaves the others' ports alone, and nothing behind (fault 8)."""
+    site = region.sites[0]
+    port = site.uuid(LogicalRouterPort, name="az1-ts")
+    region.add_ts("ts1", "169.254.101.0/24")
+    region.settle()
+    assert len(networks(site, "ts1")) == 1
+    region.ic_nb.transact([Delete(TransitSwitch, RowId(region.ts("ts1")["_uuid"]))])
+    region.settle()
+    assert {row["name"] for row in site.all(LogicalRouterPort)} == {"ovn-default", "az1-ts"}
+    assert {row["name"] for row in site.all(LogicalSwitch)} == {"ts"}
+    assert site.uuid(LogicalRouterPort, name="az1-ts") == port
+
+
+def test_a_new_subnet_of_a_transit_switch(region: Region) -> None:
+    """New addresses are claimed, the old ones released, the port keeps its identity."""
+    site = region.sites[0]
+    port = site.uuid(LogicalRouterPort, name="az1-ts")
+    uuid = RowId(region.ts()["_uuid"])
+    key = {"subnet": "169.254.7.0/24,fe80:a9fe:7::/112"}
+    region.ic_nb.transact([set_keys(TransitSwitch, uuid, "external_ids", key)])
+    region.settle()
+    assert len(networks(site)) == 2
+    assert all(network.startswith(("169.254.7.", "fe80:a9fe:7::")) for network in networks(site))
+    assert len(claims(region)) == 4
+    assert site.uuid(LogicalRouterPort, name="az1-ts") == port
+
+
+@pytest.mark.parametrize("text", ["169.254.7.0/33", "x", "10.0.0.0/24,10.1.0.0/24"])
+def test_a_bad_subnet_of_a_transit_switch(region: Region, text: str) -> None:
+    """It is named, and what worked goes on working."""
+    site = region.sites[0]
+    before = networks(site), claims(region)
+    uuid = RowId(region.ts()["_uuid"])
+    region.ic_nb.transact([set_keys(TransitSwitch, uuid, "external_ids", {"subnet": text})])
+    region.settle()
+    assert (networks(site), claims(region)) == before
+    assert f"Transit_Switch ts: external_ids:subnet = '{text}': is no subnet" in told(site)
+
+
+def test_a_full_transit_switch() -> None:
+    """Whoever comes too late is told, and is served as soon as somebody leaves."""
+    region = joined(Region("az1", "az2", "az3", subnets="169.254.100.0/30"))
+    late = next(site for site in region.sites if "no free address" in told(site))
+    assert len(claims(region)) == 2
+    assert not late.all(LogicalRouterPort, name=f"{late.name}-ts")
+    gone = next(site for site in region.sites if site is not late)
+    gone.delete(config_map())
+    region.settle()
+    assert told(late) == ""
+    assert networks(late)
+
+
+def test_a_family_that_is_full_makes_no_half_port() -> None:
+    """With room for one family only, nothing is claimed and nothing made."""
+    region = joined(Region("az1", "az2", "az3", subnets="169.254.100.0/24,fd00::/127"))
+    late = next(site for site in region.sites if "no free address" in told(site))
+    assert late.name not in claims(region).values()
+    assert not late.all(LogicalRouterPort, name=f"{late.name}-ts")
+
+
+# -- addresses of others -----------------------------------------------------------------------
+
+
+def publish(region: Region, address: str) -> None:
+    """Have a zone that knows nothing of claims publish a port, as ovn-ic does."""
+    zone = NewRef()
+    row: dict[str, Value] = {
+        "transit_switch": "ts",
+        "logical_port": "ts-plain",
+        "tunnel_key": 77,
+        "address": f"02:00:00:00:00:09 {address}",
+        "availability_zone": zone,
+    }
+    operations = [Insert(AvailabilityZone, {"name": "plain"}, zone), Insert(IcPortBinding, row)]
+    assert type(region.ic_sb.transact(operations)).__name__ == "Committed"
+
+
+def test_published_addresses_are_respected() -> None:
+    """An address that another zone publishes without a claim is not chosen."""
+    region = Region("az1", subnets="169.254.100.0/30")
+    publish(region, "169.254.100.1/30")
+    joined(region)
+    assert networks(region.sites[0]) == {"169.254.100.2/30"}
+
+
+def test_an_address_taken_by_a_zone_without_claims_is_given_up(region: Region) -> None:
+    """ovn-ic's controller will not yield, so we do (fault 10)."""
+    site = region.sites[0]
+    (before,) = networks(site)
+    publish(region, before)
+    region.settle()
+    (after,) = networks(site)
+    assert after != before
+    assert site.name in claims(region).values()
+    assert len(claims(region)) == 2
+
+
+def test_a_port_made_by_kube_ovn_is_taken_over() -> None:
+    """Its address, MAC and rows stay as they are; only our marks and the MTU are added."""
+    region = Region("az1", "az2", subnets=DUAL)
+    site = region.sites[0]
+    lsp, lrp, gateway, switch = NewRef(), NewRef(), NewRef(), NewRef()
+    vendor = {"vendor": "kube-ovn"}
+    port: dict[str, Value] = {
+        "name": "az1-ts",
+        "mac": "00:00:00:50:AC:8C",
+        "networks": frozenset({"169.254.100.45/24", "fe80:a9fe:64:0::2d/112"}),
+        "external_ids": vendor,
+        "gateway_chassis": frozenset({gateway}),
+    }
+    candidate: dict[str, Value] = {"name": "az1-ts-gw-az1", "chassis_name": "gw-az1"}
+    candidate["priority"] = 100
+    switch_port: dict[str, Value] = {
+        "name": "ts-az1",
+        "type": "router",
+        "addresses": frozenset({"router"}),
+        "options": {"router-port": "az1-ts"},
+        "external_ids": {"ls": "ts", **vendor},
+    }
+    copy: dict[str, Value] = {"name": "ts", "other_config": {"interconn-ts": "ts"}}
+    copy["ports"] = frozenset({lsp})
+    site.write(
+        Insert(GatewayChassis, candidate, gateway),
+        Insert(LogicalRouterPort, port, lrp),
+        Mutate(LogicalRouter, site.router, (("ports", "insert", frozenset({lrp})),)),
+        Insert(LogicalSwitchPort, switch_port, lsp),
+        Insert(LogicalSwitch, copy, switch),
+    )
+    before = site.find(LogicalRouterPort, name="az1-ts")
+    joined(region)
+    after = site.find(LogicalRouterPort, name="az1-ts")
+    marks = {"isthmus-transit-switch": "ts", "isthmus-gateway-mtu": "1400"}
+    assert after.pop("external_ids") == {**marks, **vendor}
+    assert after.pop("options") == {"gateway_mtu": "1400"}
+    assert after == {key: value for key, value in before.items() if key in after}
+    assert {"169.254.100.45", "fe80:a9fe:64::2d"} < claims(region).keys()
+
+
+def test_port_names_that_are_taken_are_told(region: Region) -> None:
+    """A port of the name that somebody else made is not touched."""
+    three = Site("az3", 3, region.ic_nb, region.ic_sb)
+    region.sites.append(three)
+    three.add_router_port("az3-ts", "10.99.0.1/24")
+    three.join()
+    region.settle()
+    assert "Logical_Router_Port az3-ts: name = 'az3-ts': is not Kube-OVN's" in told(three)
+    assert three.find(LogicalRouterPort, name="az3-ts")["networks"] == {"10.99.0.1/24"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "changes"),
+    [
+        (LogicalRouterPort, "az1-ts", {"networks": frozenset({"169.254.100.99/24"})}),
+        (LogicalRouterPort, "az1-ts", {"mac": "01:00:00:00:00:00"}),
+        (LogicalRouterPort, "az1-ts", {"external_ids": {"vendor": "kube-ovn"}}),
+        (LogicalSwitchPort, "ts-az1", {"addresses": frozenset()}),
+        (LogicalSwitchPort, "ts-az1", {"options": {"router-port": "x"}}),
+        (LogicalSwitchPort, "ts-az1", {"external_ids": {"vendor": "kube-ovn"}}),
+        (GatewayChassis, "az1-ts-gw-az1", {"priority": 5}),
+        (GatewayChassis, "az1-ts-gw-az1", {"chassis_name": "other"}),
+        (NbGlobal, "az1", {"name": "else"}),
+        (NbGlobal, "az1", {"options": {"northd_probe_interval": "5000"}}),
+    ],
+)
+def test_drift_is_mended(region: Region, kind: Any, name: str, changes: dict[str, Any]) -> None:
+    """What somebody changed by hand goes back at once."""
+    site = region.sites[0]
+    before = site.find(kind, name=name)
+    site.set(kind, RowId(before["_uuid"]), **changes)
+    region.settle()
+    after = site.find(kind, name=name)
+    assert {key: after[key] for key in changes} == {key: before[key] for key in changes}
+
+
+def test_keys_of_others_stay(region: Region) -> None:
+    """Options that are not ours are left alone, also when a port is mended."""
+    site = region.sites[0]
+    lsp = site.uuid(LogicalSwitchPort, name="ts-az1")
+    key = site.find(LogicalSwitchPort, name="ts-az1")["options"]["requested-tnl-key"]
+    site.write(set_keys(LogicalSwitchPort, lsp, "options", {"router-port": "x", "mine": "1"}))
+    region.settle()
+    port = site.find(LogicalSwitchPort, name="ts-az1")
+    assert port["options"] == {"router-port": "az1-ts", "mine": "1", "requested-tnl-key": key}
+
+
+def test_a_router_that_does_not_exist_yet(region: Region) -> None:
+    """It is named, and the port is made when it appears."""
+    three = Site("az3", 3, region.ic_nb, region.ic_sb)
+    region.sites.append(three)
+    three.set(LogicalRouter, three.router, name="tenant")
+    three.join()
+    region.settle()
+    assert "Logical_Router ovn-cluster: does not exist" in told(three)
+    three.set(LogicalRouter, three.uuid(LogicalRouter), name="ovn-cluster")
+    region.settle()
+    assert networks(three)
+
+
+# -- policies ----------------------------------------------------------------------------------
+
+
+def test_policies_follow_learned_routes(region: Region) -> None:
+    """One per prefix, gone with the route, and nothing else is touched."""
+    one, two = region.sites
+    one.adopt("policies", LogicalRouterPolicy, priority=29000, match="ip4.src == 10.1.0.0/16")
+    two.add_router_port("more", "10.7.0.1/24", "fd00:7::1/64")
+    region.settle()
+    assert matches(one) == {
+        "ip4.src == 10.1.0.0/16",
+        "ip4.dst == 10.2.0.0/16",
+        "ip4.dst == 10.7.0.0/24",
+    }
+    gone = frozenset({Ref(two.uuid(LogicalRouterPort, name="more"))})
+    two.write(Mutate(LogicalRouter, two.router, (("ports", "delete", gone),)))
+    region.settle()
+    assert matches(one) == {"ip4.src == 10.1.0.0/16", "ip4.dst == 10.2.0.0/16"}
+
+
+def test_policies_for_routes_set_by_hand(region: Region) -> None:
+    """A static route over a transit switch gets one, in canonical form; others do not."""
+    site = region.sites[0]
+    site.join(auto_route="false")
+    site.add_route("10.17.0.5/24", "169.254.100.31")
+    site.add_route("10.18.0.0/24", "100.64.0.2")
+    site.add_route("10.19.0.0/24", "169.254.100.31", policy="src-ip")
+    region.settle()
+    assert matches(site) == {"ip4.dst == 10.17.0.0/24"}
+    assert site.find(LogicalRouterPolicy)["external_ids"]["origin"] == "static"
+    site.drop_route("10.17.0.5/24")
+    region.settle()
+    assert matches(site) == set()
+
+
+def test_surplus_and_damaged_policies(region: Region) -> None:
+    """A second policy of ours for a prefix goes; a wrong action is put right."""
+    site = region.sites[0]
+    ids = {"vendor": "kube-ovn", "origin": "static"}
+    row = {"priority": 29500, "match": "ip4.dst == 10.2.0.0/16", "action": "drop"}
+    site.adopt("policies", LogicalRouterPolicy, external_ids=ids, **row)
+    site.set(LogicalRouterPolicy, site.uuid(LogicalRouterPolicy, action="allow"), action="drop")
+    region.settle()
+    policy = site.find(LogicalRouterPolicy)
+    assert (policy["action"], policy["external_ids"]["origin"]) == ("allow", "connected")
+
+
+def test_one_route_more_is_one_policy_more(region: Region) -> None:
+    """The work for one route does not depend on how many there are."""
+    one, two = region.sites
+    for number in range(50):
+        two.add_route(f"10.100.{number}.0/24", "10.2.0.9")
+    region.settle()
+    policies = next(r for r in one.intents if r.name == "route policies")
+    ports = next(r for r in one.intents if r.name == "router ports")
+    before = policies.handled, ports.handled
+    two.add_route("10.101.0.0/24", "10.2.0.9")
+    region.settle()
+    assert "ip4.dst == 10.101.0.0/24" in matches(one)
+    assert policies.handled - before[0] <= 4
+    assert ports.handled == before[1]
+
+
+# -- leaving -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("how", ["deleted", "disabled"])
+def test_leaving_leaves_nothing(region: Region, how: str, seed: int) -> None:
+    """Neither here nor in the IC databases, nor at the other site, in whatever order they end."""
+    one, two = region.sites
+    one.chance.seed(seed)
+    if how == "deleted":
+        one.delete(config_map())
+    else:
+        one.join(enable_ic="false")
+    region.settle()
+    assert one.traces() == []
+    assert [row["name"] for row in two.all(AvailabilityZone)] == ["az2"]
+    assert set(claims(region).values()) == {"az2"}
+    assert two.find(IcSbGlobal)["external_ids"].keys() == {zone_claim("az2")}
+    assert not two.all(LogicalSwitchPort, name="ts-az1")
+    assert matches(two) == set()
+    one.join(az_name="az1")
+    region.settle()
+    assert matches(two) == {"ip4.dst == 10.1.0.0/16"}
+
+
+def test_leaving_while_the_ic_databases_are_unreachable(region: Region) -> None:
+    """NB and SB are cleaned at once, also by a restarted daemon; the rest follows (fault 9)."""
+    one, two = region.sites
+    one.reachable = {Database.NB, Database.SB}
+    one.delete(config_map())
+    region.settle()
+    remembered = [f"external_ids:isthmus-{key}" for key in ("zone", "ic-nb-db", "ic-sb-db")]
+    assert sorted(one.traces()) == sorted(remembered)
+    one.start()
+    one.apply()
+    region.settle()
+    assert {row["name"] for row in two.all(AvailabilityZone)} == {"az1", "az2"}
+    one.reachable = set(Database)
+    one.engine.recompute("reachable again")
+    region.settle()
+    assert one.traces() == []
+    assert {row["name"] for row in two.all(AvailabilityZone)} == {"az2"}
+    assert set(claims(region).values()) == {"az2"}
+
+
+def test_northbound_is_cleaned_in_one_transaction(region: Region) -> None:
+    """Leaving is never half applied."""
+    one = region.sites[0]
+    before = len(one.nb.committed)
+    one.reachable = {Database.NB, Database.SB}
+    one.delete(config_map())
+    region.settle()
+    assert len(one.nb.committed) == before + 1
+
+
+def test_a_cluster_that_never_joined_is_not_cleaned() -> None:
+    """What Kube-OVN's own controller made is not ours to remove."""
+    region = Region("az1")
+    site = region.sites[0]
+    site.write(Update(NbGlobal, site.uuid(NbGlobal), {"name": "az1"}))
+    site.write(Insert(LogicalSwitch, {"name": "ts", "other_config": {"interconn-ts": "ts"}}))
+    site.apply()
+    site.settle()
+    assert site.find(NbGlobal)["name"] == "az1"
+    assert site.all(LogicalSwitch, name="ts")
+
+
+def test_a_cluster_that_has_joined_by_other_means_since_is_not_cleaned(region: Region) -> None:
+    """Another zone name in NB is somebody else's doing."""
+    site = region.sites[0]
+    site.reachable = {Database.NB, Database.SB}
+    site.delete(config_map())
+    region.settle()
+    site.write(Update(NbGlobal, site.uuid(NbGlobal), {"name": "other"}))
+    site.write(Insert(LogicalSwitch, {"name": "ts", "other_config": {"interconn-ts": "ts"}}))
+    region.settle()
+    assert site.all(LogicalSwitch, name="ts")
+
+
+def test_leaving_spares_what_others_put_on_a_transit_switch(region: Region) -> None:
+    """A port that somebody made by hand stays, with its switch; remote ports do not."""
+    one = region.sites[0]
+    ref = NewRef()
+    switch = one.uuid(LogicalSwitch, name="ts")
+    one.write(
+        Insert(LogicalSwitchPort, {"name": "by-hand", "type": "router"}, ref),
+        Mutate(LogicalSwitch, switch, (("ports", "insert", frozenset({ref})),)),
+    )
+    one.delete(config_map())
+    region.settle()
+    assert [row["name"] for row in one.all(LogicalSwitchPort)] == ["by-hand"]
+    assert not one.all(LogicalRouterPort, name="az1-ts")
+
+
+def test_an_invalid_config_map_never_leaves(region: Region) -> None:
+    """Nothing is written, whatever is wrong with it."""
+    one = region.sites[0]
+    before = writes(one)
+    for bad in ({"enable_ic": "False"}, {"enable_ic": None}, {"gw_nodes": ""}, {"az_name": None}):
+        one.apply(config_map(**bad))
+        region.settle()
+    assert writes(one) == before
+
+
+def test_a_port_asks_for_its_tunnel_key_at_once(region: Region) -> None:
+    """No port's key changes once it is made: ovn-controller 23.03 keeps flows of the old one."""
+    for site in region.sites:
+        port = site.find(LogicalSwitchPort, name=f"ts-{site.name}")
+        published = site.find(IcPortBinding, logical_port=f"ts-{site.name}")
+        assert port["options"]["requested-tnl-key"] == str(published["tunnel_key"])
+        changed = [
+            operation
+            for operations in site.databases[Database.NB].committed
+            for operation in operations
+            if isinstance(operation, Mutate) and operation.uuid == port["_uuid"]
+        ]
+        assert changed == []
+
+
+def test_a_gateway_that_is_not_ready_or_gone_is_told_and_stays(region: Region) -> None:
+    """Failover is BFD's business; the operator is told until the node is well or off the list."""
+    site = region.sites[0]
+    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site.join(gw_nodes="gw,gw2")
+    bad = node("gw", "192.0.2.1")
+    lost = [{"type": "Ready", "status": "Unknown"}]
+    bad.body["status"]["conditions"] = lost
+    site.apply(bad)
+    region.settle()
+    assert gateways(site) == {"gw-az1": 100, "c2": 99}
+    assert "data.gw-nodes = 'gw': the node is not Ready" in told(site)
+    assert "data.gw-nodes = 'gw2': there is no such node any more" in told(site)
+    site.apply(node("gw", "192.0.2.1"), node("gw2", "192.0.2.12"))
+    region.settle()
+    assert told(site) == ""
+
+
+def test_two_subnets_of_one_cidr_are_told_and_the_rest_goes_on(region: Region) -> None:
+    """Also where one lies inside the other; VPCs and VLANs have addresses of their own."""
+    one, two = region.sites
+    one.apply(
+        subnet("a", "10.1.0.0/16"),
+        subnet("b", "10.1.0.0/16"),
+        subnet("c", "10.1.7.0/24,fd00::/64"),
+        subnet("d", "10.1.0.0/16", vpc="tenant"),
+        subnet("e", "10.1.0.0/16", vlan="vlan1"),
+        subnet("f", "10.2.0.0/16,fd00:1::/64"),
+        subnet("g", "10.199.0.0/16", disableInterConnection=True),
+    )
+    region.settle()
+    overlaps = [str(p) for p in one.inputs.problems()]
+    assert [text.partition(" in the same")[0] for text in overlaps] == [
+        "Subnet b: spec.cidrBlock = '10.1.0.0/16': overlaps 10.1.0.0/16 of Subnet a",
+        "Subnet c: spec.cidrBlock = '10.1.7.0/24': overlaps 10.1.0.0/16 of Subnet b",
+    ]
+    assert options(one)["ic-route-blacklist"] == "10.199.0.0/16"
+    assert "ip4.dst == 10.1.0.0/16" in matches(two)
+
+
+def committed(site: Site, since: int) -> list[Any]:
+    """The operations on a site's northbound database since so many transactions."""
+    return [operation for batch in site.nb.committed[since:] for operation in batch]
+
+
+def test_a_reorder_of_gateways_changes_priorities_only(region: Region) -> None:
+    """Two updates of rows that exist: no candidate is missing at any moment."""
+    site = region.sites[0]
+    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site.join(gw_nodes="gw,gw2")
+    region.settle()
+    rows = {row["chassis_name"]: row["_uuid"] for row in site.all(GatewayChassis)}
+    before = len(site.nb.committed)
+    site.join(gw_nodes="gw2,gw")
+    region.settle()
+    assert gateways(site) == {"c2": 100, "gw-az1": 99}
+    changed = committed(site, before)
+    assert [type(operation) for operation in changed] == [Update, Update]
+    assert {operation.table for operation in changed} == {GatewayChassis}
+    assert {row["chassis_name"]: row["_uuid"] for row in site.all(GatewayChassis)} == rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "tables"),
+    [
+        ({"auto_route": "false"}, {"NB_Global"}),
+        ({"mtu": "1300"}, {"Logical_Router_Port"}),
+        ({"ic_db_host": "192.168.65.4"}, {"NB_Global"}),
+        ({"gw_nodes": "gw,gw2"}, {"Gateway_Chassis", "Logical_Router_Port"}),
+        ({"accept": "az2: []"}, set()),
+        ({"routes": "[]"}, set()),
+        ({"vpcs": "shop=blue"}, set()),
+    ],
+)
+def test_each_edit_changes_what_it_is_about(
+    region: Region, changes: dict[str, str], tables: set[str]
+) -> None:
+    """The controller writes to no row that the edit does not concern."""
+    site = region.sites[0]
+    site.add_chassis("c2", "gw2", "192.0.2.12")
+    region.settle()
+    before = len(site.nb.committed)
+    site.join(**changes)
+    region.settle()
+    engines = {"Logical_Router_Static_Route", "Logical_Router_Policy", "Logical_Router"}
+    written = {operation.table.TABLE for operation in committed(site, before)}
+    assert written - engines == tables

@@ -1,0 +1,134 @@
+"""Further ways to a prefix: added when packets arrive by them, beside a controller."""
+
+from ipaddress import ip_network
+from math import inf
+
+from isthmus.inspect.explain import explain
+from isthmus.model.import_policy import Guarded
+from isthmus.model.operations import Delete
+from isthmus.model.rows import Chassis, Database, TransitSwitch
+from support.fakes.zone import Fleet, Zone
+
+OVER_TS, OVER_TS1 = "169.254.100.2", "169.254.101.2"
+
+
+def fleet_of(*, guarded: bool, settle: float = 0.0) -> tuple[Fleet, Zone, Zone]:
+    """Two zones joined over `ts`, of which the first has a controller beside its engine or not."""
+    fleet = Fleet("az1", "az2")
+    one, two = fleet.zones
+    one.start(guarded=guarded, settle=settle)
+    if guarded:
+        one.exchange.guard.tell(Guarded())
+    fleet.add_ts("ts")
+    fleet.add_ts("ts1")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        zone.add_subnet("net", f"10.{number}.0.1/16")
+        zone.join("ts", f"169.254.100.{number}/24")
+    fleet.settle()
+    return fleet, one, two
+
+
+def attach(zone: Zone, number: int, *, gateway: bool = True) -> None:
+    """Attach a zone's router to the second transit switch."""
+    chassis = f"{zone.name}-gw" if gateway else "not there yet"
+    zone.attach_router("ts1", f"169.254.101.{number}/24", chassis=chassis)
+
+
+def test_a_second_way_waits_for_our_gateway() -> None:
+    """Packets that find their way over one switch are not sent over another without a gateway."""
+    fleet, one, two = fleet_of(guarded=True)
+    attach(one, 1, gateway=False)
+    attach(two, 2)
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS}}
+    told = explain(one.engine.view, one.exchange, ip_network("10.2.0.0/16"))
+    assert {reason.transit_switch for reason in told.learning if "another way" in reason.rule} == {
+        "ts1"
+    }
+    one.add_chassis("not there yet", "192.0.2.77")
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
+
+
+def test_a_second_way_waits_for_the_other_zones_gateway() -> None:
+    """It is open when the other zone's port there has been found on a chassis."""
+    fleet, one, two = fleet_of(guarded=True)
+    attach(one, 1)
+    attach(two, 2, gateway=False)
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS}}
+    two.add_chassis("not there yet", "192.0.2.77")
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
+
+
+def test_the_only_way_does_not_wait() -> None:
+    """When the way that works goes, the other one is taken as it is."""
+    fleet, one, two = fleet_of(guarded=True)
+    attach(one, 1, gateway=False)
+    attach(two, 2)
+    fleet.settle()
+    fleet.ic_nb.transact([Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts"))])
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS1}}
+
+
+def test_a_way_that_is_known_stays_when_its_gateway_goes() -> None:
+    """A gateway that fails withdraws nothing: that is for OVN's failover to mend."""
+    fleet, one, _ = fleet_of(guarded=True)
+    for number, zone in enumerate(fleet.zones, start=1):
+        attach(zone, number)
+    fleet.settle()
+    one.write(Database.SB, Delete(Chassis, one.uuid(Chassis, name="az1-gw")))
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
+
+
+def test_a_way_that_waited_is_forgotten_with_its_route() -> None:
+    """A route that is withdrawn while it waits does not come when the gateway does."""
+    fleet, one, two = fleet_of(guarded=True)
+    attach(one, 1, gateway=False)
+    attach(two, 2)
+    fleet.settle()
+    two.set_options(ic_route_adv="false")
+    fleet.settle()
+    one.add_chassis("not there yet", "192.0.2.77")
+    fleet.settle()
+    assert one.learned() == {}
+
+
+def test_the_engine_in_place_of_ovn_ic_does_not_wait() -> None:
+    """Alone it does what `ovn-ic` does, at once."""
+    fleet, one, two = fleet_of(guarded=False)
+    attach(one, 1, gateway=False)
+    attach(two, 2)
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
+
+
+def test_nodes_are_given_time() -> None:
+    """Both gateways must have been known for a while; a path that closes starts anew."""
+    fleet, one, _ = fleet_of(guarded=True, settle=1.0)
+    paths = one.exchange.paths
+    assert paths is not None
+    for number, zone in enumerate(fleet.zones, start=1):
+        attach(zone, number)
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS}}
+    assert paths.tick(10.0) == 11.0
+    fleet.ic_nb.transact([Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts1"))])
+    fleet.settle()
+    for zone in fleet.zones:
+        zone.drop_subnet(f"{zone.name}-ts1")
+    fleet.add_ts("ts1")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        attach(zone, number)
+    fleet.settle()
+    assert paths.tick(11.5) == 12.5
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS}}
+    assert paths.tick(12.5) == inf
+    fleet.settle()
+    assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}

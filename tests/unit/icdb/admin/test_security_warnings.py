@@ -1,0 +1,32 @@
+"""What `status` calls a weakness."""
+
+from datetime import UTC, datetime
+
+from isthmus.icdb.admin.security_warnings import clear_text, ending
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def test_clear_text_beyond_this_machine() -> None:
+    """For clients and between members, of both families and by name; not on loopback."""
+    weak = [
+        "ptcp:6645:0.0.0.0",
+        "ptcp:6645",
+        "ptcp:6645:[fd00::1]",
+        "tcp:[fd00::1]:6647",
+        "tcp:ic1:1",
+    ]
+    safe = ["ptcp:6645:127.0.0.2", "ptcp:6645:[::1]", "tcp:[::1]:6647", "pssl:6645:0.0.0.0"]
+    found = clear_text([*weak, *safe, "punix:/x", "ssl:[fd00::1]:6647", "tcp:localhost:6647"])
+    assert [sentence.rpartition(" ")[2] for sentence in found] == weak
+    assert found[0].startswith("clients connect in clear text")
+    assert found[-1].startswith("members connect in clear text")
+
+
+def test_a_certificate_that_ends_soon() -> None:
+    """Within 30 days; one that has ended is a fault, and told elsewhere."""
+    [soon] = ending("ic1", "Dec 20 10:00:00 2026 GMT", NOW)
+    assert soon.startswith("the certificate of member ic1 ends on Dec 20 10:00:00 2026 GMT")
+    assert ending("ic1", "Dec 30 10:00:00 2026 GMT", NOW) == ()
+    assert ending("ic1", "Nov 20 10:00:00 2026 GMT", NOW) == ()
+    assert ending("ic1", "", NOW) == ()

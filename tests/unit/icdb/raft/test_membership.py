@@ -1,0 +1,92 @@
+"""The list of members as people give it."""
+
+import pytest
+
+from isthmus.icdb.raft.membership import (
+    MemberInput,
+    Membership,
+    bracketed,
+    host_of,
+    parse_membership,
+    read_member_file,
+)
+
+
+def test_a_list_and_an_address() -> None:
+    """The first of the list is the founder; texts may hold several hosts."""
+    membership, problems = parse_membership(
+        MemberInput(("192.0.2.1, 192.0.2.2", "[FD00::0:3]"), "fd00::3")
+    )
+    assert problems == []
+    assert membership == Membership("fd00::3", ("192.0.2.1", "192.0.2.2", "fd00::3"), "192.0.2.1")
+    assert membership.others == ("192.0.2.1", "192.0.2.2")
+    assert not membership.is_founder
+
+
+def test_host_names() -> None:
+    """Names are members too, in one way of writing."""
+    membership, problems = parse_membership(MemberInput(("IC-1.example.org.",), "ic-1.example.org"))
+    assert problems == []
+    assert membership is not None
+    assert membership.is_founder
+
+
+def test_without_a_list_the_databases_stand_alone() -> None:
+    """An address alone says nothing: Kube-OVN's command lines may have it."""
+    assert parse_membership(MemberInput(address="192.0.2.1")) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "said"),
+    [
+        (MemberInput(("a", "b")), "--address", "is missing: which of the members a, b"),
+        (MemberInput(("a", "b"), "c"), "--address", "is not in the list of members: a, b"),
+        (MemberInput(("a", "b"), "a", "c"), "--founder", "is not in the list of members: a, b"),
+        (MemberInput(("a", "a"), "a"), "--members", "is given twice"),
+        (MemberInput(("a", "b:6647"), "a"), "--members", "is neither an IP address nor a host"),
+        (MemberInput(("a", "192.0.2.300"), "a"), "--members", "is neither an IP address"),
+        (MemberInput(("a", "b"), "a", "", ("c",)), "--found-without", "is not in the list"),
+        (MemberInput((), "a", "b"), "--founder", "is given without a list of members"),
+        (MemberInput((), "", "b"), "--founder", "is given without a list of members"),
+        (MemberInput((), "a@@"), "--address", "is neither an IP address nor a host"),
+        (MemberInput((",",), "a"), "--members", "has no host in it"),
+    ],
+)
+def test_bad_input_is_named(given: MemberInput, key: str, said: str) -> None:
+    """The flag, the value, what is wrong and what to do."""
+    _, [problem] = parse_membership(given)
+    assert problem.key == key
+    assert said in problem.message
+    assert problem.remedy
+
+
+def test_a_member_file() -> None:
+    """A YAML document has the same three."""
+    contents = {"members": ["a", "b"], "address": "a", "founder": "b"}
+    assert read_member_file("f", contents) == (MemberInput(("a", "b"), "a", "b"), [])
+    assert read_member_file("f", {"members": "a,b"})[0] == MemberInput(("a,b",))
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        (None, "is not a YAML mapping"),
+        ({"member": ["a"]}, "has an unknown key 'member'"),
+        ({"members": [1]}, "has `members` that are not a list of hosts"),
+        ({"address": 4}, "has an `address` that is not a host"),
+    ],
+)
+def test_bad_member_files_are_named(contents: object, said: str) -> None:
+    """The file and what is wrong with it."""
+    _, [problem] = read_member_file("f", contents)
+    assert (problem.key, problem.value) == ("--member-file", "f")
+    assert said in problem.message
+
+
+def test_hosts_in_addresses() -> None:
+    """Raft's addresses are compared with members, however brackets were put."""
+    assert host_of("tcp:[fd00::1]:6647") == "fd00::1"
+    assert host_of("tcp:[192.0.2.1]:6647") == "192.0.2.1"
+    assert host_of("ssl:ic-1.example.org:6648") == "ic-1.example.org"
+    assert bracketed("fd00::1") == "[fd00::1]"
+    assert bracketed("ic-1") == "ic-1"

@@ -1,0 +1,122 @@
+"""Why a prefix is exchanged or is not: one test per kind of answer."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from isthmus.exchange.routes.options import Refusal
+from isthmus.inspect.engine_text import explanation_text
+from isthmus.inspect.explain import Explanation, Verdict, explain
+from isthmus.model.prefixes import parse_network
+from support.fakes.zone import Fleet, Zone
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """Two zones on one transit switch, each with a subnet."""
+    fleet = Fleet("one", "two")
+    fleet.add_ts("ts")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        zone.add_chassis(f"gw{number}", f"192.0.2.{number}")
+        zone.add_subnet(f"subnet{number}", f"10.{number}.0.1/16")
+        zone.join("ts", f"169.254.100.{number}/24")
+    fleet.settle()
+    return fleet
+
+
+def ask(zone: Zone, prefix: str) -> Explanation:
+    """What a zone's engine says on a prefix."""
+    network = parse_network(prefix)
+    assert network is not None
+    return explain(zone.engine.view, zone.exchange, network)
+
+
+def test_what_is_exchanged(fleet: Fleet) -> None:
+    """Both sides say that the route is there, through which switch, and where it comes from."""
+    one, two = fleet.zones
+    (given,) = ask(one, "10.1.0.0/16").advertising
+    assert (given.verdict, given.transit_switch, given.nexthop) == (
+        Verdict.ADVERTISED,
+        "ts",
+        "169.254.100.1",
+    )
+    assert given.source == "router port subnet1"
+    explanation = ask(two, "10.1.0.0/16")
+    (taken,) = explanation.learning
+    assert (taken.verdict, taken.zone, taken.router) == (Verdict.LEARNED, "one", "r")
+    assert "10.1.0.0/16 via 169.254.100.1 on ts (connected route of one" in explanation_text(
+        explanation
+    )
+    assert json.loads(json.dumps(asdict(explanation)))["zone"] == "two"
+
+
+def test_an_address_is_explained_by_the_prefix_around_it(fleet: Fleet) -> None:
+    """People ask for the address that they cannot reach."""
+    (taken,) = ask(fleet.zones[1], "10.1.2.3").learning
+    assert taken.prefix == "10.1.0.0/16"
+
+
+def test_the_rule_that_refuses_is_named_on_its_side(fleet: Fleet) -> None:
+    """A denylist in the sender shows there; the receiver only sees that nobody advertises."""
+    one, two = fleet.zones
+    one.set_options(ic_route_denylist="10.1.0.0/16")
+    fleet.settle()
+    (given,) = ask(one, "10.1.0.0/16").advertising
+    assert (given.verdict, given.rule) == (Verdict.REFUSED, str(Refusal.DENYLIST))
+    unseen = ask(two, "10.1.0.0/16")
+    assert unseen.learning == ()
+    assert "no other zone advertises it in IC-SB" in unseen.remarks
+
+
+def test_a_receiver_says_why_it_does_not_learn(fleet: Fleet) -> None:
+    """A route of its own keeps the other zone's from being learned."""
+    two = fleet.zones[1]
+    two.add_route("10.1.0.0/16", "10.2.0.7")
+    fleet.settle()
+    explanation = ask(two, "10.1.0.0/16")
+    (taken,) = explanation.learning
+    assert (taken.verdict, taken.rule) == (Verdict.REFUSED, str(Refusal.OWN_ROUTE))
+    (given,) = explanation.advertising
+    assert given.source == "static route 10.1.0.0/16 via 10.2.0.7"
+    assert f"refused: {Refusal.OWN_ROUTE}" in explanation_text(explanation)
+
+
+def test_a_static_route_by_source_says_so(fleet: Fleet) -> None:
+    """What is refused before any policy is asked has its reason, too."""
+    one = fleet.zones[0]
+    one.add_route("10.9.0.0/16", "10.1.0.7", policy="src-ip")
+    fleet.settle()
+    (given,) = ask(one, "10.9.0.0/16").advertising
+    assert given.rule == str(Refusal.BY_SOURCE)
+
+
+def test_what_is_decided_but_not_written_is_pending(fleet: Fleet) -> None:
+    """While a database cannot be written, the decision is known and the delay visible."""
+    one = fleet.zones[0]
+    one.add_subnet("late", "10.7.0.1/16")
+    one.feed()
+    one.engine.plan(0.0, (), frozenset(one.databases))
+    (given,) = ask(one, "10.7.0.0/16").advertising
+    assert given.verdict is Verdict.PENDING
+
+
+def test_a_cluster_that_takes_no_part_says_so(fleet: Fleet) -> None:
+    """Without a name there is no zone, and that is the answer."""
+    one = fleet.zones[0]
+    one.rename("")
+    fleet.settle()
+    explanation = ask(one, "10.2.0.0/16")
+    assert explanation.zone == ""
+    assert "this cluster takes no part: its NB_Global.name is empty" in explanation.remarks
+
+
+def test_a_default_route_is_not_everybodys_answer(fleet: Fleet) -> None:
+    """It would carry traffic to any prefix, and is explained only when it is asked for."""
+    one = fleet.zones[0]
+    one.add_route("0.0.0.0/0", "10.1.0.7")
+    fleet.settle()
+    assert len(ask(one, "10.1.0.0/16").advertising) == 1
+    (given,) = ask(one, "0.0.0.0/0").advertising
+    assert given.rule == str(Refusal.DEFAULT)

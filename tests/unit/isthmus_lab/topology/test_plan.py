@@ -1,0 +1,134 @@
+"""What a topology comes to: addresses, names, rows and command lines."""
+
+from pathlib import Path
+
+import pytest
+
+from isthmus_lab.build import commands, requirements
+from isthmus_lab.errors import LabError
+from isthmus_lab.topology import kube_ovn_rows as kubeovn
+from isthmus_lab.topology.names import Places, netns_prefix
+from isthmus_lab.topology.plan import endpoint, ic_remote, make_plan
+from isthmus_lab.topology.schema import MOST_MEMBERS, IcDatabases, extend, find, load
+
+PLACES = Places("demo", Path("/run/labs"))
+EXAMPLES = Path(__file__).parents[4] / "examples" / "topologies"
+
+
+def test_underlay_addresses_and_links_are_unique() -> None:
+    """No two machines of a lab share an address, a link or a MAC address."""
+    topology = extend(load(find("demo")), find("third-cluster"))
+    databases = IcDatabases(members=MOST_MEMBERS)
+    plan = make_plan(topology.model_copy(update={"ic": databases}))
+    underlays = [node.underlay for node in plan.nodes] + [one.underlay for one in plan.ic_members]
+    addresses = [interface.ip for underlay in underlays for interface in underlay]
+    links = [node.fabric_link for node in plan.nodes]
+    links += [member.fabric_link for member in plan.ic_members]
+    macs = [node.join_mac for node in plan.nodes] + [pod.mac for pod in plan.pods]
+    for values in (addresses, links, macs, [node.system_id for node in plan.nodes]):
+        assert len(set(values)) == len(values)
+
+
+def test_plan_of_added_clusters_extends_the_old_one() -> None:
+    """Adding a cluster leaves the plan of the others as it was."""
+    topology = load(find("demo"))
+    larger = make_plan(extend(topology, find("third-cluster")))
+    assert larger.clusters[:2] == make_plan(topology).clusters
+
+
+def test_gateways_are_marked_for_interconnection() -> None:
+    """Only gateway nodes tell OVN that they carry traffic between clusters."""
+    plan = make_plan(load(find("demo")))
+    cluster = plan.clusters[0]
+    for node, value in zip(cluster.nodes, ("true", "false"), strict=True):
+        words = commands.vswitch_configuration(PLACES, cluster, node, "netdev")
+        assert f'external_ids:ovn-is-interconn="{value}"' in words
+
+
+def test_policies_by_source_cover_every_subnet_and_node() -> None:
+    """Traffic that leaves a subnet goes to the pod's node, unless something allows it before."""
+    words = kubeovn.nb_commands(make_plan(load(find("demo"))).clusters[0])
+    matches = [words[i + 1] for i, word in enumerate(words) if word == "priority=29000"]
+    assert matches == [
+        'match="ip4.src == $ovn.default.az1.gw_ip4"',
+        'match="ip4.src == $ovn.default.az1.worker_ip4"',
+        'match="ip4.src == $apps.az1.gw_ip4"',
+        'match="ip4.src == $apps.az1.worker_ip4"',
+    ]
+
+
+def test_centralized_subnets_leave_by_source_cidr() -> None:
+    """A centralized subnet has one policy for all its pods."""
+    plan = make_plan(load(EXAMPLES / "three-clusters.yaml"))
+    words = kubeovn.nb_commands(plan.clusters[0])
+    assert 'match="ip4.src == 10.26.0.0/16"' in words
+
+
+def test_config_map_is_that_of_kube_ovns_guide() -> None:
+    """Joining is the ConfigMap of the user's document with the lab's values."""
+    plan = make_plan(load(find("demo")))
+    assert kubeovn.config_map(plan, plan.clusters[0])["data"] == {
+        "enable-ic": "true",
+        "az-name": "az1",
+        "ic-db-host": "192.168.65.3",
+        "ic-nb-port": "6645",
+        "ic-sb-port": "6646",
+        "gw-nodes": "az1-gw",
+        "auto-route": "true",
+    }
+
+
+def test_one_member_of_the_ic_databases_is_called_ic() -> None:
+    """What a topology does not say about the IC databases is one machine in clear text."""
+    plan = make_plan(load(find("demo")))
+    [member] = plan.ic_members
+    assert (member.name, str(member.address)) == ("ic", "192.168.65.3")
+    words = commands.ic_databases(PLACES, plan, member)
+    assert "--insecure" in words
+    assert "--members" not in words
+
+
+def test_members_of_the_ic_databases_are_told_of_each_other_and_the_zones_of_all() -> None:
+    """A cluster's members get one list, TLS their own files, and `ic-db-host` all addresses."""
+    plan = make_plan(load(EXAMPLES / "raft.yaml"))
+    hosts = "192.168.65.3,192.168.65.4,192.168.65.5"
+    assert [member.name for member in plan.ic_members] == ["ic-1", "ic-2", "ic-3"]
+    assert kubeovn.config_map(plan, plan.clusters[0])["data"]["ic-db-host"] == hosts
+    for member in plan.ic_members:
+        words = commands.ic_databases(PLACES, plan, member)
+        assert words[words.index("--members") + 1] == hosts
+        assert words[words.index("--address") + 1] == str(member.address)
+        assert words[words.index("--tls-dir") + 1] == f"/run/labs/demo/tls/{member.name}"
+    assert "/run/labs/demo/tls/az1" in commands.engine(PLACES, plan.clusters[0])
+    assert (
+        ic_remote(plan, 6646) == "ssl:192.168.65.3:6646,ssl:192.168.65.4:6646,ssl:192.168.65.5:6646"
+    )
+
+
+def test_names_of_labs_do_not_overlap() -> None:
+    """The namespaces of the lab `a` are not among those of `a-b`, nor the reverse."""
+    assert not netns_prefix("a-b").startswith(netns_prefix("a"))
+
+
+def test_endpoints_put_ipv6_in_brackets() -> None:
+    """Database addresses are written as OVSDB reads them."""
+    plan = make_plan(load(EXAMPLES / "dual.yaml"))
+    assert [endpoint(i.ip, 6645) for i in plan.ic] == [
+        "tcp:192.168.65.3:6645",
+        "tcp:[fd00:65::3]:6645",
+    ]
+
+
+def test_others_than_root_are_told_to_use_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without root nothing is tried, and the message has the remedy."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(LabError, match="sudo"):
+        requirements.check(isthmus_needed=False)
+
+
+def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is named together with the packages that have it."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "ovn-northd" else name)
+    with pytest.raises(LabError, match=r"ovn-northd.*apt-get install ovn-central"):
+        requirements.check(isthmus_needed=False)

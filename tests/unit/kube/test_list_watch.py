@@ -1,0 +1,263 @@
+"""The list and watch of one resource: what is asked after which answer."""
+
+from typing import Any
+
+import pytest
+
+from isthmus.controller.inputs.snapshot import ObjectKey
+from isthmus.kube.errors import SILENT, TLS, UNREACHABLE, Failure
+from isthmus.kube.list_watch import List, Pace, Reflection, Watch
+from isthmus.kube.resources import Resource
+
+SERVER = "https://192.0.2.1:6443"
+PACE = Pace()
+
+REFUSED = Failure(0, UNREACHABLE, "connection refused")
+GONE = Failure(410, "Expired", "too old resource version: 1 (9)")
+FORBIDDEN = Failure(403, "Forbidden", 'User "jo" cannot list resource "subnets"')
+
+
+def reflection(chance: float = 1.0) -> Reflection:
+    return Reflection(Resource("Subnet"), SERVER, PACE, lambda: chance)
+
+
+def subnet(name: str, cidr: str = "10.0.0.0/16", version: str = "1") -> dict[str, Any]:
+    metadata = {"name": name, "resourceVersion": version}
+    return {"metadata": metadata, "spec": {"cidrBlock": cidr}}
+
+
+def bookmark(version: str) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": version}}
+
+
+def names(state: Reflection) -> list[str]:
+    return sorted(key.name for key in state.objects)
+
+
+def listed(*found: str) -> Reflection:
+    """A reflection that has listed these subnets at version 10 and watches."""
+    state = reflection()
+    state.page([subnet(name) for name in found], "10", "")
+    state.opened()
+    return state
+
+
+def test_it_lists_page_by_page_and_then_watches() -> None:
+    """Nothing of a list counts before its last page; then the watch starts at its version."""
+    state = reflection()
+    assert state.next() == List(0.0, "", PACE.page)
+    assert not state.page([subnet("a")], "10", "more")
+    assert state.next() == List(0.0, "more", PACE.page)
+    assert not state.listed
+    assert not state.objects
+    assert state.page([subnet("b")], "10", "")
+    assert names(state) == ["a", "b"]
+    assert state.next() == Watch(0.0, "10")
+
+
+def test_an_empty_list_is_news_the_first_time() -> None:
+    """That there is nothing must be told, or the snapshot would never be complete."""
+    state = reflection()
+    assert state.page([], "10", "")
+    assert state.listed
+
+
+def test_events_change_what_is_known() -> None:
+    """Objects come, change and go, and the watch is resumed where it was."""
+    state = listed("a")
+    assert state.event("ADDED", subnet("b", version="11"))
+    assert state.event("MODIFIED", subnet("a", "10.1.0.0/16", "12"))
+    assert state.event("DELETED", subnet("b", version="13"))
+    assert names(state) == ["a"]
+    state.ended(40.0)
+    assert state.next() == Watch(0.0, "13")
+
+
+def test_a_bookmark_moves_the_version_alone() -> None:
+    """A quiet watch is resumed at its last bookmark, long after its last event has expired."""
+    state = listed("a")
+    assert not state.event("BOOKMARK", bookmark("99"))
+    assert state.next() == Watch(0.0, "99")
+    assert names(state) == ["a"]
+
+
+def test_what_is_not_read_is_no_change() -> None:
+    """A Subnet's counters go up all the time; nobody is woken for that, and the value stays."""
+    state = listed("a")
+    before = state.objects[ObjectKey("Subnet", "", "a")]
+    again = {**subnet("a", version="12"), "status": {"v4usingIPs": 7}}
+    assert not state.event("MODIFIED", again)
+    assert state.objects[ObjectKey("Subnet", "", "a")] is before
+
+
+def test_an_expired_version_is_listed_anew_and_nothing_seems_gone() -> None:
+    """After 410 Gone what is known stays until the new list has been read to its end."""
+    state = listed("a", "b")
+    state.failed(GONE, 0.0)
+    assert state.next() == List(0.0, "", PACE.page)
+    assert names(state) == ["a", "b"]
+    assert state.problem(100.0) is None
+    assert not state.page([subnet("a")], "20", "more")
+    assert names(state) == ["a", "b"]
+    assert state.page([subnet("c")], "20", "")
+    assert names(state) == ["a", "c"]
+
+
+def test_a_list_that_tells_nothing_new_is_no_change() -> None:
+    """Listing again what is known wakes nobody."""
+    state = listed("a", "b")
+    state.failed(GONE, 0.0)
+    assert not state.page([subnet("a"), subnet("b")], "20", "")
+
+
+def test_expired_pages_are_asked_for_all_at_once() -> None:
+    """If a page expires while the list is read, the list is read anew, whole."""
+    state = reflection()
+    state.page([subnet("a")], "10", "more")
+    state.failed(GONE, 0.0)
+    assert state.next() == List(0.0, "", 0)
+    state.page([subnet("b")], "20", "")
+    assert names(state) == ["b"]
+
+
+def test_a_server_for_which_every_version_is_expired_is_not_asked_in_a_circle() -> None:
+    """The first 410 is answered at once, those that follow ever later."""
+    state = listed("a")
+    delays = []
+    for _ in range(4):
+        state.failed(GONE, 0.0)
+        delays.append(state.next().delay)
+        state.page([subnet("a")], "20", "")
+        state.opened()
+    assert delays[0] == 0
+    assert delays == sorted(delays)
+    assert delays[3] > delays[1] > 0
+
+
+def test_a_version_from_the_future_is_listed_anew() -> None:
+    """After etcd was restored from a back-up, versions are lower than those that are known."""
+    state = listed("a")
+    state.failed(Failure(504, "Timeout", "Too large resource version: 10, current: 5"), 0.0)
+    assert isinstance(state.next(), List)
+
+
+def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
+    """A server that is down is asked ever less often, and not by all clients at once."""
+    state, lucky = reflection(), reflection(chance=0.0)
+    delays = []
+    for _ in range(9):
+        state.failed(REFUSED, 0.0)
+        lucky.failed(REFUSED, 0.0)
+        assert lucky.next().delay == state.next().delay / 2
+        delays.append(state.next().delay)
+    assert delays[:3] == [0.1, 0.2, 0.4]
+    assert delays[-1] == PACE.most
+
+
+def test_success_forgets_the_pauses() -> None:
+    """Once an event has come, the next failure is followed by a short pause again."""
+    state = listed("a")
+    for _ in range(5):
+        state.failed(REFUSED, 0.0)
+    state.opened()
+    state.event("BOOKMARK", bookmark("11"))
+    state.failed(REFUSED, 0.0)
+    assert state.next() == Watch(PACE.first, "11")
+
+
+def test_the_server_may_ask_for_a_longer_pause() -> None:
+    """An overloaded API server says when to come back (429, Retry-After)."""
+    state = listed("a")
+    state.failed(Failure(429, "TooManyRequests", "later", retry_after=7.0), 0.0)
+    assert state.next() == Watch(7.0, "10")
+
+
+def test_an_outage_is_a_problem_when_it_lasts() -> None:
+    """A restart of the API server is nobody's business; one that stays away is a problem."""
+    state = listed("a")
+    state.failed(REFUSED, 100.0)
+    state.failed(REFUSED, 102.0)
+    assert state.problem(102.9) is None
+    assert state.due() == 100.0 + PACE.patience
+    problem = state.problem(103.0)
+    assert problem is not None
+    assert str(problem).startswith(f"Kubernetes API {SERVER}: cannot be reached: ")
+    assert names(state) == ["a"]
+    state.opened()
+    assert state.problem(200.0) is None
+
+
+def test_what_is_forbidden_is_said_at_once_and_by_whom() -> None:
+    """The problem has the verb, the resource and the user, and names the remedy."""
+    state = reflection()
+    state.failed(FORBIDDEN, 0.0)
+    problem = state.problem(0.0)
+    assert problem is not None
+    assert problem.key == "subnets.kubeovn.io"
+    assert problem.reason == "Forbidden"
+    assert 'User "jo" cannot list resource "subnets"' in problem.message
+    assert "roles of deploy/kubernetes" in problem.remedy
+
+
+def test_a_forbidden_watch_is_replaced_by_lists() -> None:
+    """With a role that lacks the verb watch, changes come late, but they come; it is said."""
+    state = listed("a")
+    state.failed(FORBIDDEN, 0.0)
+    assert isinstance(state.next(), List)
+    assert state.page([subnet("a"), subnet("b")], "12", "")
+    assert state.problem(0.0) is not None
+    assert state.next() == Watch(0.0, "12")
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (Failure(401, "Unauthorized", "Unauthorized"), "Unauthorized"),
+        (Failure(404, "NotFound", "the server could not find the requested resource"), "NotFound"),
+        (Failure(0, TLS, "self-signed certificate"), "TLS"),
+    ],
+)
+def test_what_people_must_mend_is_named_at_once(failure: Failure, reason: str) -> None:
+    """Credentials, missing kinds and certificates do not mend themselves."""
+    state = reflection()
+    state.failed(failure, 5.0)
+    problem = state.problem(5.0)
+    assert problem is not None
+    assert problem.reason == reason
+    assert problem.remedy
+
+
+def test_silence_is_told_as_such() -> None:
+    """A server that accepts connections and says nothing is a problem like one that is away."""
+    state = listed("a")
+    state.failed(Failure(0, SILENT, "it does not answer"), 0.0)
+    problem = state.problem(PACE.patience)
+    assert problem is not None
+    assert "does not answer" in problem.message
+
+
+def test_watches_that_end_at_once_are_not_asked_in_a_circle() -> None:
+    """A server that accepts watches and ends them is asked ever less often."""
+    state = listed("a")
+    for _ in range(8):
+        state.opened()
+        state.ended(0.01)
+    assert state.next().delay == PACE.most
+
+
+@pytest.mark.parametrize("kind", ["ADDED", "BOOKMARK"])
+def test_an_event_without_a_version_is_refused(kind: str) -> None:
+    """What is no event of Kubernetes' changes nothing."""
+    state = listed("a")
+    with pytest.raises(ValueError, match="without a resource version"):
+        state.event(kind, {"metadata": {"name": "b"}})
+    assert names(state) == ["a"]
+
+
+def test_a_list_without_a_version_is_refused() -> None:
+    """A server that answers JSON, but is none of Kubernetes', changes nothing."""
+    state = listed("a")
+    state.failed(GONE, 0.0)
+    with pytest.raises(ValueError, match="without a resource version"):
+        state.page([], "", "")
+    assert names(state) == ["a"]

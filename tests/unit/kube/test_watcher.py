@@ -1,0 +1,72 @@
+"""The thread of a reflector, where no server is needed: faults of ours, and ending."""
+
+import threading
+import time
+from typing import Any, cast
+
+import pytest
+
+from isthmus.kube.client import Client
+from isthmus.kube.errors import UNREACHABLE, ApiError, Failure
+from isthmus.kube.list_watch import Pace
+from isthmus.kube.resources import Resource
+from isthmus.kube.watcher import Reflector
+from support.ovn.servers import wait_until
+
+
+class Stub:
+    """A client whose calls end in an exception, or wait until they are let go."""
+
+    server = "https://192.0.2.1:6443"
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error, self.calls, self.go_on = error, 0, threading.Event()
+
+    def call(self, *_request: Any, **_named: Any) -> dict[str, Any]:
+        self.calls += 1
+        if self.error is None:
+            self.go_on.wait()
+            raise ApiError(Failure(0, UNREACHABLE, "cut"))
+        raise self.error
+
+
+def reflector(stub: Stub, woken: threading.Event, pace: Pace) -> Reflector:
+    return Reflector(cast("Client", stub), Resource("Node"), woken.set, pace)
+
+
+def test_a_fault_of_ours_is_not_swallowed() -> None:
+    """A thread that ends by a fault has the daemon end, too, instead of leaving it blind."""
+    woken = threading.Event()
+    found = reflector(Stub(KeyError("bug")), woken, Pace())
+    assert woken.wait(10)
+    with pytest.raises(RuntimeError, match="watching nodes ended"):
+        found.state(time.monotonic())
+    found.close()
+
+
+def test_failures_are_tried_again_and_told_when_they_last() -> None:
+    """The loop is woken, and knows when to look."""
+    woken = threading.Event()
+    stub = Stub(ApiError(Failure(0, UNREACHABLE, "connection refused")))
+    found = reflector(stub, woken, Pace(first=0.001, most=0.01, patience=0.05))
+    wait_until(lambda: stub.calls > 3, "it is tried again")
+    state = found.state(time.monotonic() + 1)
+    assert state.problem is not None
+    assert not state.listed
+    assert found.state(state.due - 0.01).problem is None
+    found.close()
+
+
+def test_it_ends_while_it_waits_for_an_answer() -> None:
+    """Closing does not wait for a server that says nothing, nor is anybody woken afterwards."""
+    stub, woken = Stub(None), threading.Event()
+    found = reflector(stub, woken, Pace())
+    wait_until(lambda: stub.calls, "it asks")
+    began = time.monotonic()
+    found.close()
+    assert time.monotonic() - began < 5
+    stub.go_on.set()
+    wait_until(
+        lambda: not any("watching" in thread.name for thread in threading.enumerate()), "it ends"
+    )
+    assert not woken.is_set()

@@ -1,0 +1,32 @@
+"""Sections of the document of results."""
+
+from pathlib import Path
+
+import pytest
+
+from support.icdb import results as ic_results
+from support.icdb.results import record, table
+
+
+def test_a_run_replaces_its_own_section_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other targets have recorded stays, and a run's earlier section goes."""
+    monkeypatch.setattr(ic_results, "surroundings", lambda: "here")
+    document = tmp_path / "RESULTS.md"
+    document.write_text("# Results\n\nSome words.\n")
+    for section, text in [("A", "one"), ("A b", "two"), ("C", "three"), ("A", "x\n\n### s\n\ny")]:
+        record(section, "make it", text, document)
+    record("C", "make it", "four", document)
+    said = document.read_text()
+    assert said.startswith("# Results\n\nSome words.\n\n## A\n\n`make it`, ")
+    assert "### s\n\ny\n\n## A b\n" in said
+    assert "\n\ntwo\n\n## C\n" in said
+    assert said.endswith("here.\n\nfour\n")
+    assert "one" not in said
+    assert "three" not in said
+
+
+def test_a_table() -> None:
+    """Columns, and a line for each row."""
+    assert table(["a", "b"], [(1, "x")]) == "| a | b |\n| --- | --- |\n| 1 | x |\n"
