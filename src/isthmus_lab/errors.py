@@ -1,7 +1,7 @@
 """What the lab raises when people must mend something; the command line prints it."""
 
 from isthmus.cli.common.errors import CommandError
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 
 
 class LabError(CommandError):
@@ -18,4 +18,4 @@ def lab_error(obj: str, message: str, remedy: str, *, key: str = "", value: str 
         key: the field within the object.
         value: the bad value as found.
     """
-    return LabError(Problem(object=obj, key=key, value=value, message=message, remedy=remedy))
+    return LabError(Subject(obj, key, value).problem(message, remedy))

@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from isthmus.authz.status import SOCKET
 from isthmus.icdb.server.plan import Plan, Program
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 NAME = "isthmus ic-db guard"
 
@@ -27,13 +27,12 @@ def with_guard(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
         policy: flags of `isthmus ic-db guard` that say what zones may do.
     """
     if plan.nb.tls is None:
-        return Problem(
-            object="IC databases",
-            key="--guard",
-            value="",
-            message="knows zones by their certificates, and clients come in clear text",
-            remedy="give --tls-dir too, and each zone a certificate of its own (`isthmus pki issue"
-            " zone`)",
+        return Subject("IC databases", "--guard").problem(
+            "knows zones by their certificates, and clients come in clear text",
+            (
+                "give --tls-dir too, and each zone a certificate of its own (`isthmus pki issue"
+                " zone`)"
+            ),
         )
     members_ca = None if plan.membership is None else plan.nb.tls.members_ca
     nb, sb = (replace(server, guarded=True, members_ca=members_ca) for server in plan.servers)

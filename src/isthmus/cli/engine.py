@@ -27,7 +27,7 @@ from isthmus.exchange.wiring import exchange
 from isthmus.inspect.engine_text import explanation_text
 from isthmus.inspect.explain import explain as explain_prefix
 from isthmus.model.prefixes import Network, parse_network
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 
 app = typer.Typer(no_args_is_help=True)
@@ -92,6 +92,8 @@ def _network(text: str) -> Network:
     network = parse_network(text)
     if network is None:
         raise CommandError(
-            Problem("engine explain", "PREFIX", text, "is no prefix", "write ADDRESS/LENGTH")
+            Subject("engine explain", "PREFIX", text).problem(
+                "is no prefix", "write ADDRESS/LENGTH"
+            )
         )
     return network

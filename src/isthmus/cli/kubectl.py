@@ -13,7 +13,7 @@ import typer
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.output import print_problems
 from isthmus.cli.main import STAND_IN, known_verbs
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 
 SERVERS = frozenset({"run", STAND_IN, "ic-db", "lab"})
 """Verbs that serve or build; they have no business in a daemon's pod."""
@@ -54,12 +54,9 @@ def isthmus(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:
         raise CommandError(
-            Problem(
-                object="command kubectl",
-                key="PATH",
-                value="",
-                message=f"cannot be started: {error.strerror}",
-                remedy="install kubectl, or add its directory to PATH",
+            Subject("command kubectl", "PATH").problem(
+                f"cannot be started: {error.strerror}",
+                "install kubectl, or add its directory to PATH",
             )
         ) from error
 
@@ -68,14 +65,9 @@ def _check(verb: str) -> None:
     usable = [name for name in known_verbs() if name not in SERVERS]
     if verb not in usable:
         raise CommandError(
-            Problem(
-                object="command kubectl isthmus",
-                key="VERB",
-                value=verb,
-                message="cannot be run in the daemon's pod"
-                if verb in SERVERS
-                else "is no verb of isthmus",
-                remedy=f"use one of {', '.join(usable)}",
+            Subject("command kubectl isthmus", "VERB", verb).problem(
+                "cannot be run in the daemon's pod" if verb in SERVERS else "is no verb of isthmus",
+                f"use one of {', '.join(usable)}",
             )
         )
 

@@ -21,7 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.output import error_console, print_problems
 from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 
 EXTENSIONS = "isthmus.commands"
 """The group of entry points with which other packages add verbs."""
@@ -84,12 +84,8 @@ def load(verb: Verb) -> Any:
         )
     except ImportError as error:
         raise CommandError(
-            Problem(
-                object=f"command {verb.name}",
-                key=verb.target,
-                value="",
-                message=f"cannot be loaded: {error}",
-                remedy="install the package that provides it again",
+            Subject(f"command {verb.name}", verb.target).problem(
+                f"cannot be loaded: {error}", "install the package that provides it again"
             )
         ) from error
     if isinstance(found, type) and issubclass(found, TyperCommand):

@@ -10,7 +10,7 @@ import typer
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.output import Output, OutputOption, console, print_json, print_problems
 from isthmus.icdb.raft.membership import normal_host
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.pki import ca_pair as authorities
 from isthmus.pki.certificate_info import RENEW, Look, looks
 from isthmus.pki.certificates import (
@@ -315,7 +315,7 @@ def _refuse_existing(paths: tuple[Path, ...], *, yes: bool) -> None:
     remedy = "give --yes to replace it, or another place"
     if not yes:
         raise_if_any(
-            Problem("command pki", "file", str(path), "exists already", remedy)
+            Subject("command pki", "file", str(path)).problem("exists already", remedy)
             for path in paths
             if path.exists()
         )
@@ -332,7 +332,7 @@ def _check_trusted(files: TlsFiles, ca: Path, trust: authorities.Trust) -> None:
             f"first have it and all peers believe both: `isthmus pki bundle {directory} {ca}"
             f" --out {directory} --yes`"
         )
-        raise CommandError(Problem("command pki", file.name, str(file), message, remedy))
+        raise CommandError(Subject("command pki", file.name, str(file)).problem(message, remedy))
 
 
 def _held(file: Path) -> set[str]:
@@ -347,7 +347,9 @@ def _read(path: Path, reading: Callable[[], _T]) -> _T:
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         remedy = "name what exists and this user may read; `isthmus pki init` makes authorities"
-        problem = Problem("command pki", "file", str(error.filename or path), message, remedy)
+        problem = Subject("command pki", "file", str(error.filename or path)).problem(
+            message, remedy
+        )
         raise CommandError(problem) from error
 
 
@@ -357,7 +359,9 @@ def _written(path: Path, writing: Callable[[], None]) -> None:
     except OSError as error:
         message = f"cannot be written: {error.strerror}"
         remedy = "name a place that this user may write to"
-        raise CommandError(Problem("command pki", "file", str(path), message, remedy)) from error
+        raise CommandError(
+            Subject("command pki", "file", str(path)).problem(message, remedy)
+        ) from error
 
 
 def _usable(what: str, doing: Callable[[], _T]) -> _T:
@@ -365,7 +369,7 @@ def _usable(what: str, doing: Callable[[], _T]) -> _T:
         return doing()
     except UnusableError as error:
         remedy = "look at it with `isthmus pki show`, and give what fits"
-        raise CommandError(Problem("command pki", what, "", str(error), remedy)) from error
+        raise CommandError(Subject("command pki", what).problem(str(error), remedy)) from error
 
 
 def _host(text: str) -> str:
@@ -373,7 +377,7 @@ def _host(text: str) -> str:
     if not host:
         message = "is neither an IP address nor a host name"
         remedy = "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port"
-        raise CommandError(Problem("command pki", "--address", text, message, remedy))
+        raise CommandError(Subject("command pki", "--address", text).problem(message, remedy))
     return host
 
 
@@ -382,7 +386,7 @@ def _directory(kind: Kind, name: str) -> Path:
     if not name or "/" in name or name in {".", ".."}:
         message = "is no name of a directory, so that the key would be written elsewhere"
         raise CommandError(
-            Problem(f"{kind} {name}", "NAME", name, message, "give --out, or another name")
+            Subject(f"{kind} {name}", "NAME", name).problem(message, "give --out, or another name")
         )
     return Path(name)
 
@@ -390,9 +394,9 @@ def _directory(kind: Kind, name: str) -> Path:
 def _no_address(name: str) -> Problem:
     message = "needs the addresses under which the other members and the zones reach it"
     remedy = "give --address once for each IP address and host name"
-    return Problem(f"member {name}", "--address", "", message, remedy)
+    return Subject(f"member {name}", "--address").problem(message, remedy)
 
 
 def _expired(path: Path, seen: Look) -> Problem:
     message = f"of {seen.common_name} expired on {_day(seen)}"
-    return Problem("command pki", "certificate", str(path), message, RENEW)
+    return Subject("command pki", "certificate", str(path)).problem(message, RENEW)

@@ -20,7 +20,7 @@ from isthmus.controller.inputs.snapshot import ObjectKey
 from isthmus.daemon.service import Settings, controller_and_engine
 from isthmus.daemon.unixctl_commands import version_command
 from isthmus.kube.publish.publisher import Publisher
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl import ControlServer
 
@@ -122,12 +122,9 @@ def _control(path: Path) -> ControlServer:
         control = ControlServer(str(path))
     except OSError as error:
         raise CommandError(
-            Problem(
-                object="command run",
-                key="--unixctl",
-                value=str(path),
-                message=f"cannot be listened on: {error.strerror}",
-                remedy="name a socket in a directory that can be written to",
+            Subject("command run", "--unixctl", str(path)).problem(
+                f"cannot be listened on: {error.strerror}",
+                "name a socket in a directory that can be written to",
             )
         ) from error
     control.register(version_command(f"isthmus {version('isthmus')}"))

@@ -17,7 +17,7 @@ from isthmus.exchange.zones.prune import forget as plan_forget
 from isthmus.exchange.zones.take_over import NotToBeTakenError, TakeOver
 from isthmus.exchange.zones.take_over import take_over as plan_take_over
 from isthmus.model.operations import Operation
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database, IcSbGlobal
 from isthmus.ovsdb.write import NotWrittenError, write
 
@@ -189,22 +189,15 @@ def _ago(seconds: int | None) -> str:
 
 
 def _one_or_all() -> Problem:
-    return Problem(
-        object="command zone forget",
-        key="NAME",
-        value="",
-        message="takes either a zone's name or --all-dead",
-        remedy="give one of them",
+    return Subject("command zone forget", "NAME").problem(
+        "takes either a zone's name or --all-dead", "give one of them"
     )
 
 
 def _not_forgotten(name: str) -> Problem:
-    return Problem(
-        object=f"zone {name}",
-        key="--yes",
-        value="",
-        message="forgetting ends what it exchanges, and was not confirmed",
-        remedy="see that its cluster is gone for good, and give --yes",
+    return Subject(f"zone {name}", "--yes").problem(
+        "forgetting ends what it exchanges, and was not confirmed",
+        "see that its cluster is gone for good, and give --yes",
     )
 
 
@@ -219,10 +212,7 @@ def _describe(plan: TakeOver) -> None:
 
 
 def _unconfirmed(plan: TakeOver) -> Problem:
-    return Problem(
-        object=f"zone {plan.zone}",
-        key="--yes",
-        value="",
-        message="taking over ends the other cluster's exchange, and was not confirmed",
-        remedy="stop the other cluster's daemon, and give --yes",
+    return Subject(f"zone {plan.zone}", "--yes").problem(
+        "taking over ends the other cluster's exchange, and was not confirmed",
+        "stop the other cluster's daemon, and give --yes",
     )

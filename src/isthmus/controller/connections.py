@@ -12,8 +12,16 @@ from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.joined_zone import remembered
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.external_ids import claimed_address, zone_claim
-from isthmus.model.marks import ISTHMUS, KUBE_OVN, VENDOR, is_ours, network_of
+from isthmus.model.external_ids import (
+    ISTHMUS,
+    KUBE_OVN,
+    VENDOR,
+    claimed_address,
+    is_ours,
+    network_of,
+    zone_claim,
+)
+from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts, is_remote
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -31,9 +39,6 @@ from isthmus.model.rows import (
 
 MARK = "isthmus-transit-switch"
 """In `external_ids` of our router ports: the transit switch that they connect."""
-
-INTERCONN_TS = "interconn-ts"
-"""In `other_config` of a logical switch: the transit switch that it is this zone's copy of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Lookup:
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs = view, inputs
         self.transit_switches = view.table(TransitSwitch).index(lambda row: (row.name,))
-        self.copies = view.table(LogicalSwitch).index(_interconn_ts)
+        self.copies = view.table(LogicalSwitch).index(interconn_ts)
         self.marked = view.table(LogicalRouterPort).index(_mark)
         self._router_ports = view.table(LogicalRouterPort).index(lambda row: (row.name,))
         self._zones = view.table(AvailabilityZone).index(lambda row: (row.name,))
@@ -167,7 +172,7 @@ class Lookup:
         """
         uuid = self._view.relation(LogicalSwitch, "ports").parent(change.row.uuid)
         switch = self._view.table(LogicalSwitch).get(uuid)
-        return _interconn_ts(switch) if switch is not None else ()
+        return interconn_ts(switch) if switch is not None else ()
 
     def gateway_chassis(self, port: LogicalRouterPort) -> list[GatewayChassis]:
         """The gateway candidates of a router port, by name."""
@@ -184,7 +189,7 @@ class Lookup:
         self, transit_switch: str, switch: LogicalSwitch, port: LogicalSwitchPort
     ) -> Iterator[RouterPort]:
         """A switch port with its router port; nothing if it is another router's."""
-        peer = self.router_port_named(port.options.get("router-port", ""))
+        peer = self.router_port_named(port.options.get(ROUTER_PORT, ""))
         if peer is None or peer.external_ids.get(MARK, transit_switch) != transit_switch:
             yield RouterPort(switch, port, None)
             return
@@ -219,18 +224,8 @@ def transit_switches_of(change: Change) -> set[str]:
         elif isinstance(row, IcPortBinding):
             names.add(row.transit_switch)
         elif isinstance(row, LogicalSwitch):
-            names.update(_interconn_ts(row))
+            names.update(interconn_ts(row))
     return names
-
-
-def _interconn_ts(row: LogicalSwitch) -> tuple[str, ...]:
-    name = row.other_config.get(INTERCONN_TS)
-    return (name,) if name else ()
-
-
-def is_remote(row: Chassis) -> bool:
-    """Whether a chassis is another zone's."""
-    return row.other_config.get("is-remote") == "true"
 
 
 def _hostname(row: Chassis) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from isthmus.daemon.sessions import Databases
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.routes.import_policy import Guard
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.route_rules import RouteRules
 from isthmus.model.rows import Database, NbGlobal
 from isthmus.ovsdb.poller import Poller
@@ -104,11 +105,8 @@ class Controller:
 
 
 def _not_enforced(config_map: str) -> Problem:
-    return Problem(
-        config_map,
-        "data.accept or data.advertise",
-        "",
+    return Subject(config_map, "data.accept or data.advertise").problem(
         "has no effect, since ovn-ic exchanges the routes and knows no such rules",
         "remove it, or run Isthmus as engine, too: without --engine none",
-        "NotEnforced",
+        Reason.NOT_ENFORCED,
     )

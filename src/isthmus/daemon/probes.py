@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from isthmus.daemon.sessions import Databases
 from isthmus.engine.view import View
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database, IcNbGlobal, NbGlobal
 from isthmus.ovsdb.poller import Poller
 
@@ -57,11 +58,8 @@ class Probes:
 
 
 def _bad(table: str, value: str) -> Problem:
-    return Problem(
-        object=table,
-        key=f"options:{OPTION}",
-        value=value,
-        message="is no number of milliseconds; the default is used",
-        remedy="set a whole number, 0 to switch probes off, or remove the option",
-        reason="InvalidOption",
+    return Subject(table, f"options:{OPTION}", value).problem(
+        "is no number of milliseconds; the default is used",
+        "set a whole number, 0 to switch probes off, or remove the option",
+        Reason.INVALID_OPTION,
     )

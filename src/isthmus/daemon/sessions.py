@@ -14,7 +14,8 @@ from isthmus.engine.engine import Engine
 from isthmus.engine.transactions import Committed, Failed, Result, Transaction, TryAgain
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
@@ -208,12 +209,8 @@ class Databases:
         """The databases that do not answer."""
         found = ((database, link, link.problem(now)) for database, link in self._links.items())
         return [
-            Problem(
-                f"database {database}",
-                "remote",
-                link.session.remote,
-                *problem,
-                "DatabaseUnreachable",
+            Subject(f"database {database}", "remote", link.session.remote).problem(
+                *problem, Reason.DATABASE_UNREACHABLE
             )
             for database, link, problem in found
             if problem is not None

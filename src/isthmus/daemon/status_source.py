@@ -23,6 +23,7 @@ from isthmus.engine.view import View
 from isthmus.inspect.status_text import status_text
 from isthmus.kube.resources import GATEWAY_LABEL
 from isthmus.model.problems import Problem
+from isthmus.model.reasons import Reason
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.unixctl import Command, CommandFailedError
 
@@ -32,7 +33,7 @@ INTERVAL = 0.1
 QUIET = 3.0
 """Seconds without any change after which what is missing is no longer expected by itself."""
 
-PASSING = frozenset({"NotInterconnecting", "NoGateway"})
+PASSING = frozenset({Reason.NOT_INTERCONNECTING, Reason.NO_GATEWAY})
 """Reasons of problems that the label of a gateway node solves within seconds, where it is set."""
 
 

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from isthmus.engine.reconciler import AnyReconciler
 from isthmus.model.operations import Operation
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 
 AHEAD = 2
@@ -86,10 +87,12 @@ def problem_of(failed: Failed, database: str, what: str, key: str) -> Problem:
             " else has what it wants; the guard's operator sees more by `isthmus ic-db status`; it"
             " is retried"
         )
-        return Problem(f"database {database}", what, key, message, remedy, "NotPermitted")
+        return Subject(f"database {database}", what, key).problem(
+            message, remedy, Reason.NOT_PERMITTED
+        )
     message = f"the server refused the change: {said}"
     remedy = "look for another client that writes the same rows; it is retried"
-    return Problem(f"database {database}", what, key, message, remedy, "WriteRefused")
+    return Subject(f"database {database}", what, key).problem(message, remedy, Reason.WRITE_REFUSED)
 
 
 @dataclass(slots=True)

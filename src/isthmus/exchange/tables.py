@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from isthmus.engine.view import View
+from isthmus.model.ovn_keys import INTERCONN_TR, INTERCONN_TS, ROUTER_PORT, interconn_ts
 from isthmus.model.prefixes import Network, parse_network
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -33,11 +34,6 @@ from isthmus.model.rows import (
     TransitRouterPort,
     TransitSwitch,
 )
-
-INTERCONN_TS = "interconn-ts"
-INTERCONN_TR = "interconn-tr"
-REQUESTED_TNL_KEY = "requested-tnl-key"
-LEARNED = "ic-learned-route"
 
 
 def _network_key(prefix: str) -> list[Network]:
@@ -85,12 +81,10 @@ class Lookup:
         self.switch_ports = view.relation(LogicalSwitch, "ports")
         self.router_ports = view.relation(LogicalRouter, "ports")
         self.router_routes = view.relation(LogicalRouter, "static_routes")
-        self.switch_by_ts = self.switches.index(
-            lambda row: [row.other_config[INTERCONN_TS]] if INTERCONN_TS in row.other_config else []
-        )
+        self.switch_by_ts = self.switches.index(interconn_ts)
         self.lsp_by_name = self.lsps.index(lambda row: [row.name])
         self.lsp_by_router_port = self.lsps.index(
-            lambda row: [row.options["router-port"]] if "router-port" in row.options else []
+            lambda row: [row.options[ROUTER_PORT]] if ROUTER_PORT in row.options else []
         )
         self.routers_by_lb = self.routers.index(lambda row: row.load_balancer)
         self.routers_by_lb_group = self.routers.index(lambda row: row.load_balancer_group)

@@ -6,7 +6,8 @@ Called by `isthmus status`. Pure. A weakness is no fault: it changes no exit sta
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 
 
 def weaknesses(remotes: Mapping[str, str]) -> list[Problem]:
@@ -16,15 +17,16 @@ def weaknesses(remotes: Mapping[str, str]) -> list[Problem]:
         remotes: OVSDB connection methods, comma-separated, by the database's name.
     """
     return [
-        Problem(
-            object=f"database {database}",
-            key="remote",
-            value=",".join(clear),
-            message="is reached in clear text: whoever is on the network between can read it and"
-            " write to it",
-            remedy="have its servers speak TLS (`isthmus pki` makes certificates), and say so here"
-            " (--ic-tls-dir for the IC databases, ssl: addresses for the others)",
-            reason="ClearText",
+        Subject(f"database {database}", "remote", ",".join(clear)).problem(
+            (
+                "is reached in clear text: whoever is on the network between can read it and"
+                " write to it"
+            ),
+            (
+                "have its servers speak TLS (`isthmus pki` makes certificates), and say so here"
+                " (--ic-tls-dir for the IC databases, ssl: addresses for the others)"
+            ),
+            Reason.CLEAR_TEXT,
         )
         for database, remote in remotes.items()
         if (clear := [method for method in remote.split(",") if _is_clear(method)])

@@ -5,6 +5,7 @@ from enum import StrEnum
 from ipaddress import ip_network
 
 from isthmus.engine.view import View
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import parse_network
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -14,8 +15,6 @@ from isthmus.model.rows import (
     NbGlobal,
     RowId,
 )
-
-_LEARNED = "ic-learned-route"
 
 
 class Direction(StrEnum):
@@ -74,7 +73,7 @@ def _learned(view: View) -> list[Route]:
     held_by = view.relation(LogicalRouter, "static_routes")
     found = []
     for row in view.table(LogicalRouterStaticRoute):
-        source = row.external_ids.get(_LEARNED)
+        source = row.external_ids.get(IC_LEARNED_ROUTE)
         if source is None:
             continue
         router = held_by.parent(row.uuid)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from isthmus.engine.view import View
-from isthmus.model.marks import NETWORK, SUBNET
+from isthmus.model.external_ids import NETWORK, SUBNET
 from isthmus.model.rows import (
     AvailabilityZone,
     Gateway,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 
@@ -84,21 +85,15 @@ class Credentials:
 
     def _problem(self, message: str) -> Problem:
         if self.in_cluster:
-            return Problem(
-                "ServiceAccount of this pod",
-                "",
-                "",
+            return Subject("ServiceAccount of this pod").problem(
                 f"cannot be used: {message}",
                 "have its token mounted (automountServiceAccountToken), or give --kubeconfig",
-                "Credentials",
+                Reason.CREDENTIALS,
             )
-        return Problem(
-            "kubeconfig",
-            "context" if self.context else "",
-            self.context,
+        return Subject("kubeconfig", "context" if self.context else "", self.context).problem(
             f"cannot be used: {message}",
             "name a good one with --kubeconfig, --context or KUBECONFIG",
-            "Credentials",
+            Reason.CREDENTIALS,
         )
 
 

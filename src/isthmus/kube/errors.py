@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 
 UNREACHABLE, SILENT, TLS, MALFORMED = "Unreachable", "Timeout", "TLS", "Malformed"
 """Reasons of failures in which no answer came that could be read."""
@@ -85,34 +86,34 @@ def problem_of(failure: Failure, server: str, what: str) -> Problem:
     api = f"Kubernetes API {server}"
     match failure.status:
         case HTTPStatus.UNAUTHORIZED:
-            return Problem(
-                api, "", "", "does not accept our credentials", CREDENTIALS, "Unauthorized"
+            return Subject(api).problem(
+                "does not accept our credentials", CREDENTIALS, Reason.UNAUTHORIZED
             )
         case HTTPStatus.FORBIDDEN:
             message = f"is forbidden: {failure.message}"
-            return Problem(
-                api, what, "", message, "apply the roles of deploy/kubernetes", "Forbidden"
+            return Subject(api, what).problem(
+                message, "apply the roles of deploy/kubernetes", Reason.FORBIDDEN
             )
         case HTTPStatus.NOT_FOUND:
             message = "is not known to the API server"
-            return Problem(api, what, "", message, "install Kube-OVN's CRDs", "NotFound")
+            return Subject(api, what).problem(message, "install Kube-OVN's CRDs", Reason.NOT_FOUND)
         case 0:
             return _unanswered(failure, api)
     message = f"answers {failure.status} {failure.reason}: {failure.message}"
-    return Problem(api, what, "", message, "look at the API server's log", "ApiError")
+    return Subject(api, what).problem(message, "look at the API server's log", Reason.API_ERROR)
 
 
 def _unanswered(failure: Failure, api: str) -> Problem:
     match failure.reason:
         case str(reason) if reason == TLS:
             message = f"cannot be trusted, or does not trust us: {failure.message}"
-            return Problem(api, "", "", message, CREDENTIALS, "TLS")
+            return Subject(api).problem(message, CREDENTIALS, Reason.TLS)
         case str(reason) if reason == MALFORMED:
             message = f"does not speak as one: {failure.message}"
-            return Problem(api, "", "", message, "check the server's URL", "Malformed")
+            return Subject(api).problem(message, "check the server's URL", Reason.MALFORMED)
     message = f"cannot be reached: {failure.message}"
     remedy = "check that it runs and that its address is right; what is known stays in force"
-    return Problem(api, "", "", message, remedy, "Unreachable")
+    return Subject(api).problem(message, remedy, Reason.UNREACHABLE)
 
 
 def _phrase(code: int) -> str:

@@ -16,7 +16,7 @@ from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.manifests.documents import duplicate
 from isthmus.manifests.file_history import QUIET, HeldFile
 from isthmus.manifests.watcher import Watcher
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -144,19 +144,13 @@ class DirectorySource:
         return Snapshot(objects, tuple(problems), complete)
 
     def _unreadable(self, error: OSError) -> Problem:
-        return Problem(
-            f"directory {self._path}",
-            "",
-            "",
+        return Subject(f"directory {self._path}").problem(
             f"cannot be read: {error.strerror or error}",
             "create it or make it readable; until then what it held before stays in force",
         )
 
     def _unwatchable(self) -> Problem:
-        return Problem(
-            f"directory {self._path}",
-            "",
-            "",
+        return Subject(f"directory {self._path}").problem(
             f"cannot be watched: {self._watcher.failure}",
             f"raise inotify's limits and restart; meanwhile it is looked at every {LOOK_OFTEN:g} s",
         )

@@ -14,7 +14,7 @@ import yaml
 
 from isthmus.controller.config.strict_yaml import StrictLoader, place_and_reason
 from isthmus.controller.inputs.snapshot import API_VERSIONS, Manifest, ObjectKey
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 NAMESPACED = frozenset({"ConfigMap"})
 CLOSE = 0.85
@@ -62,23 +62,15 @@ def read_documents(file: str, content: bytes) -> Documents:
 def duplicate(key: ObjectKey, first: str, second: str) -> Problem:
     """The problem of an object that is given twice; the first file's counts."""
     where = f"both {first} and {second}" if first != second else f"{first} twice"
-    return Problem(
-        str(key),
-        "",
-        "",
-        f"is given in {where}",
-        f"remove one; until then the first in {first} counts",
+    return Subject(str(key)).problem(
+        f"is given in {where}", f"remove one; until then the first in {first} counts"
     )
 
 
 def _unparsable(file: str, error: Exception) -> Problem:
     where, reason = place_and_reason(error)
-    return Problem(
-        f"file {file}",
-        where,
-        "",
-        f"is no valid YAML: {reason}",
-        "correct it; until then what it held before stays in force",
+    return Subject(f"file {file}", where).problem(
+        f"is no valid YAML: {reason}", "correct it; until then what it held before stays in force"
     )
 
 
@@ -103,10 +95,7 @@ def _flatten(documents: Iterable[Any]) -> Iterator[Any]:
 def _identify(file: str, body: Any) -> ObjectKey | Problem | None:
     """A document's identity; a problem if it seems meant for us but is not right; else None."""
     if not isinstance(body, dict):
-        return Problem(
-            f"file {file}",
-            "",
-            str(body)[:40],
+        return Subject(f"file {file}", value=str(body)[:40]).problem(
             "holds a document that is no Kubernetes object",
             "write apiVersion, kind and metadata, or move the file elsewhere",
         )
@@ -115,18 +104,15 @@ def _identify(file: str, body: Any) -> ObjectKey | Problem | None:
         return None
     if not (isinstance(version, str) and isinstance(kind, str)):
         key, value = ("kind", kind) if isinstance(version, str) else ("apiVersion", version)
-        return Problem(
-            f"file {file}",
-            key,
-            "" if value is None else str(value)[:40],
+        return Subject(f"file {file}", key, "" if value is None else str(value)[:40]).problem(
             "must be a string" if value is not None else "is missing",
             f"give each document its {key}",
         )
     wrong = _misspelling(version, kind)
     if wrong is not None:
         key, value, wanted = wrong
-        return Problem(
-            f"file {file}", key, value, "is not known, and looks misspelt", f"write {wanted}"
+        return Subject(f"file {file}", key, value).problem(
+            "is not known, and looks misspelt", f"write {wanted}"
         )
     if API_VERSIONS.get(kind) != version:
         return None
@@ -157,10 +143,7 @@ def _object_key(file: str, kind: str, metadata: Any) -> ObjectKey | Problem:
         return ObjectKey(kind, namespace if kind in NAMESPACED else "", name)
     key = "metadata.namespace" if isinstance(name, str) and name else "metadata.name"
     value = fields.get(key.removeprefix("metadata."))
-    return Problem(
-        f"{kind} in file {file}",
-        key,
-        "" if value is None else str(value)[:40],
+    return Subject(f"{kind} in file {file}", key, "" if value is None else str(value)[:40]).problem(
         "is missing" if value is None else "must be a string that is not empty",
         f"give the {kind} its {key}, in quotes if it looks like a number",
     )

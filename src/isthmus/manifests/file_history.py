@@ -10,7 +10,7 @@ from math import inf
 
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.manifests.documents import Documents, read_documents
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 QUIET = 0.05
 """Seconds that a file must be unchanged before it is read: a writer in full swing is let finish."""
@@ -55,10 +55,7 @@ class HeldFile:
         """Note that the file is there but cannot be read; what it held stays in force."""
         self._signature, self._unread, self._documents = (), False, None
         self.problems = (
-            Problem(
-                f"file {self.name}",
-                "",
-                "",
+            Subject(f"file {self.name}").problem(
                 f"cannot be read: {reason}",
                 "make it readable; until then what it held before stays in force",
             ),
@@ -119,12 +116,8 @@ class HeldFile:
             self.held, self.problems = {}, ()
             return
         self.problems = (
-            Problem(
-                f"file {self.name}",
-                "",
-                "",
-                "has vanished",
-                f"put it back; {SETTLE:g} s later its objects count as deleted",
+            Subject(f"file {self.name}").problem(
+                "has vanished", f"put it back; {SETTLE:g} s later its objects count as deleted"
             ),
         )
 
@@ -135,10 +128,7 @@ class HeldFile:
         return cut or not (content.endswith(b"\n") or self.name.endswith(".json"))
 
     def _half_written(self) -> Problem:
-        return Problem(
-            f"file {self.name}",
-            "",
-            "",
+        return Subject(f"file {self.name}").problem(
             "looks half-written: it is cut short, or its last line has no end",
             f"finish it; if it stays so for {SETTLE:g} s it is taken as it is",
         )

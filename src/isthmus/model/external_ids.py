@@ -1,17 +1,33 @@
-"""Who holds which name and address: the keys that Isthmus keeps in the shared databases.
+"""Isthmus' own keys in the shared databases, and Kube-OVN's marks on what it makes.
 
 OVSDB has no rights per zone, and `Availability_Zone` has no column to say whose a row is. So a
 zone claims its name in `IC_SB_Global.external_ids`, and the addresses of its router ports in the
-transit switch's `external_ids` in IC-NB. Real `ovn-ic` ignores both. A cluster is identified by
-the UUID of its `NB_Global` row: it lives as long as the northbound database.
+transit switch's `external_ids` in IC-NB. `ovn-ic` ignores both. A cluster is identified by the
+UUID of its `NB_Global` row, which lives as long as the northbound database.
+
+Whoever creates a transit switch (Kube-OVN's deployment, `isthmus ic-db run`) marks it with its
+vendor, its subnet and the network it serves; each cluster's controller reads these marks.
 """
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 
-from isthmus.model.rows import RowId
+from isthmus.model.rows import RowId, TransitSwitch
 
 IPAddress = IPv4Address | IPv6Address
+
+VENDOR = "vendor"
+KUBE_OVN = "kube-ovn"
+"""The vendor of what Kube-OVN, or Isthmus in its place, makes for the default VPC."""
+
+ISTHMUS = "isthmus"
+"""The vendor of what Isthmus makes for custom VPCs: Kube-OVN's controllers leave it alone."""
+
+NETWORK = "isthmus-network"
+"""In `external_ids`: the interconnection network of custom VPCs that a transit switch serves."""
+
+SUBNET = "subnet"
+"""In `external_ids`: the subnets of the router ports on a transit switch."""
 
 _ZONE = "isthmus-zone-"
 _ADDRESS = "isthmus-address-"
@@ -52,3 +68,22 @@ def claimed_address(key: str) -> str | None:
 def address_holder(zone: str, cluster: RowId) -> str:
     """The value of an address claim: zone name for people, cluster UUID for programs."""
     return f"{zone}/{cluster}"
+
+
+def is_ours(external_ids: Mapping[str, str]) -> bool:
+    """Whether Kube-OVN or Isthmus made what carries these `external_ids`."""
+    return external_ids.get(VENDOR) in {KUBE_OVN, ISTHMUS}
+
+
+def network_of(row: TransitSwitch) -> str | None:
+    """The network that a transit switch serves.
+
+    Returns:
+        Its name; empty for the network of all default VPCs; None for a transit switch that is
+        another vendor's, or has no subnet.
+    """
+    ids = row.external_ids
+    if not is_ours(ids) or not ids.get(SUBNET):
+        return None
+    network = ids.get(NETWORK, "")
+    return network if network or ids[VENDOR] == KUBE_OVN else None

@@ -16,10 +16,6 @@ from isthmus.model.route_rules import RouteRules
 DECLARED = "isthmus-route"
 """In `external_ids` of a static route that the controller keeps in place: the zone it leads to."""
 
-OVERLAPPING, AMBIGUOUS = "OverlappingPrefix", "AmbiguousPrefix"
-REFUSED = "RefusedByPolicy"
-"""Reasons of problems (`isthmus.model.problems.Problem.reason`)."""
-
 
 @dataclass(frozen=True, slots=True)
 class LocalPrefix:

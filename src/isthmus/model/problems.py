@@ -1,20 +1,21 @@
-"""Faults that people must mend, in one form for the log, `status` and conditions."""
+"""Problems that an operator has to fix, in one form for the log, `status` and conditions."""
 
 from dataclasses import dataclass
+
+from isthmus.model.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """Something an operator must know.
+    """Something an operator has to fix; made by `Subject.problem`.
 
     Args:
-        object: what it is about, e.g. "ConfigMap kube-system/ovn-ic-config" or "TS ts".
-        key: the field within the object, e.g. "data.ic-nb-port"; empty if the whole object.
+        object: what it concerns, e.g. "ConfigMap kube-system/ovn-ic-config" or "TS ts".
+        key: the field within the object, e.g. "data.ic-nb-port"; empty for the whole object.
         value: the bad value as found, as text; empty if there is none.
-        message: what is wrong, one sentence without a full stop.
+        message: what is wrong and what follows from it, one sentence without a full stop.
         remedy: what to do about it, one imperative sentence without a full stop.
-        reason: the kind of fault for programs, in CamelCase as Kubernetes' conditions have it,
-            e.g. "OverlappingPrefix"; empty for those that never get into a condition.
+        reason: the kind of problem, for programs.
     """
 
     object: str
@@ -22,9 +23,26 @@ class Problem:
     value: str
     message: str
     remedy: str
-    reason: str = ""
+    reason: Reason = Reason.OTHER
 
     def __str__(self) -> str:
         where = f"{self.object}: {self.key}" if self.key else self.object
         value = f" = {self.value!r}" if self.value else ""
         return f"{where}{value}: {self.message}; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What problems are about; `problem` builds one.
+
+    Args:
+        object, key, value: see `Problem`.
+    """
+
+    object: str
+    key: str = ""
+    value: str = ""
+
+    def problem(self, message: str, remedy: str, reason: Reason = Reason.OTHER) -> Problem:
+        """A problem of this subject; the arguments are those of `Problem`."""
+        return Problem(self.object, self.key, self.value, message, remedy, reason)

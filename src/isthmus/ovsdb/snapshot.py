@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from isthmus.engine.view import View
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
@@ -65,13 +65,11 @@ def read(remotes: Mapping[Database, str], timeout: float, *, leader_only: bool =
 
 
 def _unreachable(session: Session, timeout: float) -> Problem:
+    subject = Subject(f"database {session.database}", "remote", session.remote)
     if fault := session.tls_fault:
-        return Problem(f"database {session.database}", "remote", session.remote, *fault)
-    return Problem(
-        object=f"database {session.database}",
-        key="remote",
-        value=session.remote,
-        message=session.last_error or f"did not answer within {timeout:g} s",
-        remedy="check the address (flags, or the OVN_*_DB variables), and that its server runs"
+        return subject.problem(*fault)
+    return subject.problem(
+        session.last_error or f"did not answer within {timeout:g} s",
+        "check the address (flags, or the OVN_*_DB variables), and that its server runs"
         + session.clear_text_hint,
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 
 from isthmus.model.operations import Operation
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database, Row
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Reply, Session
@@ -58,7 +58,9 @@ def write(  # noqa: PLR0913 - where, what, and how long
         remedy = "look at it again, and repeat the command"
     else:
         return
-    raise NotWrittenError(Problem(f"database {database}", "remote", remote, message, remedy))
+    raise NotWrittenError(
+        Subject(f"database {database}", "remote", remote).problem(message, remedy)
+    )
 
 
 def _reply(session: Session, operations: tuple[Operation, ...], deadline: float) -> Reply | None:

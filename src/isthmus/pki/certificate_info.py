@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.pki.certificates import Kind, UnusableError, is_authority, load_certificates
 
 SOON = datetime.timedelta(days=30)
@@ -125,7 +125,7 @@ def faults(
         authorities = load_certificates(material.ca_pem)
     except UnusableError as error:
         remedy = "put a certificate in PEM there"
-        return (Problem(material.object, file, value, str(error), remedy),)
+        return (Subject(material.object, file, value).problem(str(error), remedy),)
     found = [
         *_validity(material, "certificate", material.certificate, look(own[0]), now),
         *_key_faults(material, own[0]),
@@ -149,7 +149,7 @@ def warnings(material: Material, now: datetime.datetime) -> tuple[Problem, ...]:
             left = seen.not_after - now
             if datetime.timedelta(0) < left < SOON:
                 message = f"of {seen.common_name} expires on {_date(seen.not_after)}"
-                found.append(Problem(material.object, key, value, message, RENEW))
+                found.append(Subject(material.object, key, value).problem(message, RENEW))
     return tuple(found)
 
 
@@ -158,11 +158,11 @@ def _validity(
 ) -> list[Problem]:
     if seen.not_after <= now:
         message = f"of {seen.common_name} expired on {_date(seen.not_after)}"
-        return [Problem(material.object, key, file, message, RENEW)]
+        return [Subject(material.object, key, file).problem(message, RENEW)]
     if seen.not_before > now:
         message = f"of {seen.common_name} is good only from {_date(seen.not_before)} on"
         remedy = "set this machine's clock right, or that of the one that issued it"
-        return [Problem(material.object, key, file, message, remedy)]
+        return [Subject(material.object, key, file).problem(message, remedy)]
     return []
 
 
@@ -172,12 +172,14 @@ def _key_faults(material: Material, own: x509.Certificate) -> list[Problem]:
     except (ValueError, TypeError):
         message = "holds no private key in PEM, or one with a passphrase"
         remedy = "put the certificate's private key there, without a passphrase"
-        return [Problem(material.object, "private key", material.private_key, message, remedy)]
+        return [
+            Subject(material.object, "private key", material.private_key).problem(message, remedy)
+        ]
     if key.public_key() == own.public_key():
         return []
     message = f"is not that of the certificate {material.certificate}"
     remedy = "give the private key and the certificate that were made together"
-    return [Problem(material.object, "private key", material.private_key, message, remedy)]
+    return [Subject(material.object, "private key", material.private_key).problem(message, remedy)]
 
 
 def _trust_faults(
@@ -192,7 +194,9 @@ def _trust_faults(
         issuer = own[-1].issuer.rfc4514_string()
         message = f"did not sign the certificate {material.certificate}, which {issuer} did"
         remedy = "give the certificate of the CA that signs all members and zones, or a bundle"
-        return [Problem(material.object, "CA certificate", material.ca_cert, message, remedy)]
+        return [
+            Subject(material.object, "CA certificate", material.ca_cert).problem(message, remedy)
+        ]
     judged = [
         _validity(material, "CA certificate", material.ca_cert, look(signer), now)
         for signer in signers
@@ -206,7 +210,7 @@ def _purpose_faults(material: Material, seen: Look) -> list[Problem]:
         return []
     message = f"of {seen.common_name} is not for use as a {missing[0]}; a member is both"
     remedy = "issue one with the usages server auth and client auth (`isthmus pki issue member`)"
-    return [Problem(material.object, "certificate", material.certificate, message, remedy)]
+    return [Subject(material.object, "certificate", material.certificate).problem(message, remedy)]
 
 
 def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

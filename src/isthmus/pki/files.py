@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.pki.certificate_info import Material, faults, warnings
 from isthmus.pki.certificates import KeyPair
 from isthmus.pki.raft_ca import KEY, REMEDY, members_faults
@@ -85,7 +85,7 @@ def read_material(files: TlsFiles) -> Material | Problem:
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
             remedy = "make it readable to this user, or name another directory"
-            return Problem(files.object, key, str(path), message, remedy)
+            return Subject(files.object, key, str(path)).problem(message, remedy)
     names = (str(files.certificate), str(files.private_key), str(files.ca_cert))
     return Material(files.object, *names, *read)
 
@@ -114,7 +114,7 @@ def check_member_files(files: TlsFiles, now: datetime.datetime) -> tuple[Problem
             f"cannot be read: {error.strerror}; without, a zone could join the cluster past the"
             " guard, and write any row"
         )
-        return (Problem(files.object, KEY, str(path), message, REMEDY),)
+        return (Subject(files.object, KEY, str(path)).problem(message, REMEDY),)
     return members_faults(material, str(path), pem, now)
 
 

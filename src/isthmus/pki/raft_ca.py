@@ -9,7 +9,7 @@ import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.pki.certificate_info import Material, is_signed_by, look
 from isthmus.pki.certificates import (
     AUTHORITY_UNIT,
@@ -41,14 +41,14 @@ def members_faults(
     try:
         trusted = load_certificates(pem)
     except UnusableError as error:
-        return (Problem(material.object, KEY, file, str(error), REMEDY),)
+        return (Subject(material.object, KEY, file).problem(str(error), REMEDY),)
     own = load_certificates(material.certificate_pem)[-1]
     message = (
         _no_anchor(trusted)
         or _signs_zones(trusted, load_certificates(material.ca_pem), material.ca_cert)
         or _does_not_sign(trusted, own, material.certificate, now)
     )
-    return (Problem(material.object, KEY, file, message, REMEDY),) if message else ()
+    return (Subject(material.object, KEY, file).problem(message, REMEDY),) if message else ()
 
 
 def _no_anchor(trusted: list[x509.Certificate]) -> str:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus_lab.build.commands import isthmus
 from isthmus_lab.errors import LabError, lab_error
 from isthmus_lab.kube import assets as kube_assets
@@ -51,22 +51,14 @@ def check(*, isthmus_needed: bool, kubernetes: bool = False) -> None:
     if missing:
         packages = " ".join(sorted(set(missing.values())))
         problems.append(
-            Problem(
-                object="the lab",
-                key="programs",
-                value=", ".join(sorted(missing)),
-                message="not installed",
-                remedy=f"run `make setup`, or `apt-get install {packages}`",
+            Subject("the lab", "programs", ", ".join(sorted(missing))).problem(
+                "not installed", f"run `make setup`, or `apt-get install {packages}`"
             )
         )
     if isthmus_needed and not Path(isthmus()).is_file():
         problems.append(
-            Problem(
-                object="the lab",
-                key="programs",
-                value=isthmus(),
-                message="the command isthmus is not installed beside this Python",
-                remedy="run `make setup`",
+            Subject("the lab", "programs", isthmus()).problem(
+                "the command isthmus is not installed beside this Python", "run `make setup`"
             )
         )
     if kubernetes:
@@ -80,12 +72,9 @@ def _kubernetes() -> Iterator[Problem]:
     if absent := kube_assets.missing():
         yield from kube_assets.missing_error(absent).problems
     if not kube_roles.DIRECTORY.is_dir():
-        yield Problem(
-            object="the lab",
-            key="roles",
-            value=str(kube_roles.DIRECTORY),
-            message="not there; Isthmus gets its rights in API servers from there",
-            remedy="run the lab from a checkout of the source",
+        yield Subject("the lab", "roles", str(kube_roles.DIRECTORY)).problem(
+            "not there; Isthmus gets its rights in API servers from there",
+            "run the lab from a checkout of the source",
         )
 
 

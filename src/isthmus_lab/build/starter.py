@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus_lab.build import commands
 from isthmus_lab.build.datapath import probe
 from isthmus_lab.build.netns import listens
@@ -110,12 +110,9 @@ class Starter:
 
     def _ended(self, host: str, daemon: str) -> Problem:
         lines = self._log(host, daemon).read_text(encoding="utf-8", errors="replace").splitlines()
-        return Problem(
-            object=f"node {host}",
-            key=daemon,
-            value="",
-            message=f"ended right after its start, saying: {lines[-1] if lines else 'nothing'}",
-            remedy=f"see `isthmus lab logs -n {self.places.lab} {host} {daemon}`",
+        return Subject(f"node {host}", daemon).problem(
+            f"ended right after its start, saying: {lines[-1] if lines else 'nothing'}",
+            f"see `isthmus lab logs -n {self.places.lab} {host} {daemon}`",
         )
 
     def _directories(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus_lab.build import netns
 from isthmus_lab.errors import LabError, lab_error
 from isthmus_lab.waiting import wait_until
@@ -42,7 +42,7 @@ class ApiError(LabError):
     def __init__(self, path: str, status: int, reason: str) -> None:
         remedy = "mend the object, or the role of who asked"
         super().__init__(
-            Problem(f"API server, {path}", "", "", f"{reason} (status {status})", remedy)
+            Subject(f"API server, {path}").problem(f"{reason} (status {status})", remedy)
         )
         self.status = status
 

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationError as PydanticError
 from pydantic.alias_generators import to_camel
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus_lab.errors import LabError, lab_error
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -275,13 +275,7 @@ def parse(data: Any, source: str) -> Topology:
 
     topology = complete(_validate(Topology, data, source))
     problems = [
-        Problem(
-            object=f"topology {source}",
-            key=f.key,
-            value=f.value,
-            message=f.message,
-            remedy=f.remedy,
-        )
+        Subject(f"topology {source}", f.key, f.value).problem(f.message, f.remedy)
         for f in check(topology)
     ]
     if problems:
@@ -350,10 +344,11 @@ def _problem(error: dict[str, Any], source: str) -> Problem:
         "bool_type": "write true or false",
     }
     value = error["input"]
-    return Problem(
-        object=f"topology {source}",
-        key=key,
-        value="" if isinstance(value, dict | list) or value is None else str(value),
-        message=error["msg"].removeprefix("Value error, ").rstrip("."),
-        remedy=remedies.get(error["type"], "mend the value; examples/topologies shows the format"),
+    return Subject(
+        f"topology {source}",
+        key,
+        "" if isinstance(value, dict | list) or value is None else str(value),
+    ).problem(
+        error["msg"].removeprefix("Value error, ").rstrip("."),
+        remedies.get(error["type"], "mend the value; examples/topologies shows the format"),
     )

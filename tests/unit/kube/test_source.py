@@ -17,8 +17,9 @@ from isthmus.kube.resources import Resource
 from isthmus.kube.source import GATHER, START, KubernetesSource
 from isthmus.kube.watcher import Reflected
 from isthmus.model.problems import Problem
+from isthmus.model.reasons import Reason
 
-AWAY = Problem("Kubernetes API", "", "", "cannot be reached", "wait", "Unreachable")
+AWAY = Problem("Kubernetes API", "", "", "cannot be reached", "wait", Reason.UNREACHABLE)
 NOTHING = Reflected({}, False, None, inf)
 KNOWN = Reflected({}, True, None, inf)
 

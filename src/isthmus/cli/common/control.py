@@ -8,7 +8,7 @@ import typer
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.options.environment import CONTROL_SOCKET
 from isthmus.cli.options.remotes import run_dir
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.ovsdb.unixctl import CommandFailedError, ask
 
 SocketOption = Annotated[
@@ -54,7 +54,7 @@ def ask_daemon(unixctl: Path | None, command: str, *arguments: str) -> str:
     except CommandFailedError as error:
         message = str(error)
     remedy = "see that the daemon runs and was started with a control socket (--unixctl)"
-    raise CommandError(Problem("control socket", "--unixctl", str(path), message, remedy))
+    raise CommandError(Subject("control socket", "--unixctl", str(path)).problem(message, remedy))
 
 
 def _socket(unixctl: Path | None) -> Path:
@@ -66,11 +66,8 @@ def _socket(unixctl: Path | None) -> Path:
         return run_dir() / f"ovn-ic.{int(pidfile.read_text())}.ctl"
     except (OSError, ValueError) as error:
         raise CommandError(
-            Problem(
-                object="control socket",
-                key="--unixctl",
-                value="",
-                message=f"{pidfile} does not name a daemon: {error}",
-                remedy="give the daemon's control socket, as it was given to the daemon",
+            Subject("control socket", "--unixctl").problem(
+                f"{pidfile} does not name a daemon: {error}",
+                "give the daemon's control socket, as it was given to the daemon",
             )
         ) from error

@@ -5,7 +5,7 @@ Lower layers have errors of their own; the verb that calls them turns those into
 
 from collections.abc import Iterable
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 
 class CommandError(Exception):
@@ -32,10 +32,4 @@ def raise_if_any(problems: Iterable[Problem]) -> None:
 
 def unconfirmed(what: str, message: str) -> Problem:
     """What to say if --yes is missing."""
-    return Problem(
-        object=what,
-        key="--yes",
-        value="",
-        message=f"{message}; nothing was changed",
-        remedy="give --yes to do it",
-    )
+    return Subject(what, "--yes").problem(f"{message}; nothing was changed", "give --yes to do it")

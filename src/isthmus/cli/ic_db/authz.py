@@ -25,7 +25,7 @@ from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
 from isthmus.icdb.server.plan import NB_PORT, SB_PORT, default_dirs, parse_listen
 from isthmus.model.prefixes import Network, parse_list
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.pki.files import TlsFiles, check_files
 
 _, RUN_DIR = map(Path, default_dirs(os.environ))
@@ -173,14 +173,10 @@ def _networks(option: str, text: str, cidrs: str) -> tuple[Network, ...]:
 
 
 def _bad(option: str, value: str, message: str) -> Problem:
-    return Problem("IC databases' guard", option, value, message, "write e.g. 10.16.0.0/16")
+    return Subject("IC databases' guard", option, value).problem(message, "write e.g. 10.16.0.0/16")
 
 
 def _not_served(error: BaseException) -> Problem:
-    return Problem(
-        object="IC databases' guard",
-        key="",
-        value="",
-        message=f"cannot serve: {error}",
-        remedy="see that the ports are free, and the files in --tls-dir whole",
+    return Subject("IC databases' guard").problem(
+        f"cannot serve: {error}", "see that the ports are free, and the files in --tls-dir whole"
     )

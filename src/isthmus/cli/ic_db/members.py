@@ -28,7 +28,7 @@ from isthmus.icdb.admin.status import DatabaseStatus, Member, database_status
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.membership import bracketed, normal_host
 from isthmus.icdb.server.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT, default_dirs
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.ovsdb.tls import Tls
 
 DATA_DIR, RUN_DIR = map(Path, default_dirs(os.environ))
@@ -192,14 +192,14 @@ def _host(flag: str, text: str) -> str:
     if not host:
         message = "is neither an IP address nor a host name"
         remedy = "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port"
-        raise CommandError(Problem("IC databases", flag, text, message, remedy))
+        raise CommandError(Subject("IC databases", flag, text).problem(message, remedy))
     return host
 
 
 def _nobody_to_join(own: str) -> Problem:
     message = "is this host's own address; a member is joined that is there already"
     remedy = "name a member that runs, or more"
-    return Problem("IC databases", "MEMBERS", own, message, remedy)
+    return Subject("IC databases", "MEMBERS", own).problem(message, remedy)
 
 
 def _raft(method: str, host: str, port: int) -> str:
@@ -344,20 +344,13 @@ def _cells(member: Member) -> list[str]:
 
 
 def _is_itself(member: str) -> Problem:
-    return Problem(
-        object="IC databases",
-        key="MEMBER",
-        value=member,
-        message="is this host's own server",
-        remedy="use `isthmus ic-db leave` to take it out",
+    return Subject("IC databases", "MEMBER", member).problem(
+        "is this host's own server", "use `isthmus ic-db leave` to take it out"
     )
 
 
 def _no_member(member: str) -> Problem:
-    return Problem(
-        object="IC databases",
-        key="MEMBER",
-        value=member,
-        message="no member has that address or server id",
-        remedy="take one of those that `isthmus ic-db status` shows",
+    return Subject("IC databases", "MEMBER", member).problem(
+        "no member has that address or server id",
+        "take one of those that `isthmus ic-db status` shows",
     )

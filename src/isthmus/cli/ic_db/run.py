@@ -39,7 +39,7 @@ from isthmus.icdb.server.plan import (
 from isthmus.icdb.server.preflight import has_ipv6
 from isthmus.icdb.server.supervisor import serve
 from isthmus.icdb.transit_switches.spec import DEFAULT, TransitSwitchSpec, parse_transit_switches
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.pki.files import TlsFiles, check_files, check_member_files, expiring
 
 SCHEMA_DIR = Path("/usr/share/ovn")
@@ -284,7 +284,7 @@ def _guarded(plan: Plan, policy: tuple[str, ...], *, wanted: bool) -> Plan:
 def _no_guard(flag: str) -> Problem:
     key, _, value = flag.partition("=")
     message = "says what zones may do, and there is no guard to see to it"
-    return Problem("IC databases", key, value, message, "give --guard too")
+    return Subject("IC databases", key, value).problem(message, "give --guard too")
 
 
 def _tls(directory: Path | None) -> TlsFiles | None:

@@ -13,7 +13,7 @@ from isthmus.kube.client import Client
 from isthmus.kube.credentials import Credentials, CredentialsError
 from isthmus.kube.source import KubernetesSource
 from isthmus.manifests.directory import DirectorySource
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +70,4 @@ class Origin:
 
 def _contradiction(option: str, value: str, message: str) -> CommandError:
     remedy = "name a directory with --manifests, or give --kubernetes"
-    return CommandError(Problem("command run", option, value, message, remedy))
+    return CommandError(Subject("command run", option, value).problem(message, remedy))

@@ -16,7 +16,7 @@ import typer
 
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.options.environment import CONTROL_SOCKET
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 
 
@@ -31,12 +31,9 @@ def _default(database: Database, socket: str) -> str:
         return f"unix:{run_dir()}/{socket}.sock"
     if database not in known:
         raise CommandError(
-            Problem(
-                object="daemon",
-                key=CONTROL_SOCKET,
-                value=os.environ[CONTROL_SOCKET],
-                message=f"uses no {database} database: this cluster has not joined",
-                remedy="set enable-ic in ovn-ic-config, or give the database's address",
+            Subject("daemon", CONTROL_SOCKET, os.environ[CONTROL_SOCKET]).problem(
+                f"uses no {database} database: this cluster has not joined",
+                "set enable-ic in ovn-ic-config, or give the database's address",
             )
         )
     return known[database]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from isthmus.cli.common.errors import CommandError
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.ovsdb.tls import Tls
 
 
@@ -23,12 +23,9 @@ def tls_of(program: str, private_key: str, certificate: str, ca_cert: str) -> Tl
         return None
     if missing:
         raise CommandError(
-            Problem(
-                object=f"command {program}",
-                key=missing[0],
-                value="",
-                message="is missing; TLS needs a private key, a certificate and a CA certificate",
-                remedy="give all three options, or none",
+            Subject(f"command {program}", missing[0]).problem(
+                "is missing; TLS needs a private key, a certificate and a CA certificate",
+                "give all three options, or none",
             )
         )
     return Tls(private_key, certificate, ca_cert)

@@ -21,7 +21,7 @@ from isthmus.cli.ovn_ic.options import PROGRAM, VERSION, Options, parse
 from isthmus.daemon.service import Settings, engine_alone
 from isthmus.daemon.unixctl_commands import log_commands, version_command
 from isthmus.daemon.vlog import DaemonLog
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.ovsdb.daemonize import RESTART_STATUS
 from isthmus.ovsdb.ovs_patches.logging import forward_to_logging
 from isthmus.ovsdb.unixctl import ControlServer
@@ -123,4 +123,4 @@ def _control(options: Options) -> ControlServer | None:
 
 
 def _refused(key: str, error: Exception, remedy: str) -> CommandError:
-    return CommandError(Problem(f"command {PROGRAM}", key, "", str(error), remedy))
+    return CommandError(Subject(f"command {PROGRAM}", key).problem(str(error), remedy))

@@ -14,7 +14,7 @@ from typing import NoReturn
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.options.remotes import run_dir
 from isthmus.cli.options.tls import tls_of
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 from isthmus.ovsdb.daemonize import Daemon
 from isthmus.ovsdb.tls import Tls
@@ -237,12 +237,9 @@ def _tls(found: argparse.Namespace) -> Tls | None:
     ca_cert = found.ca_cert or found.bootstrap_ca_cert
     if found.bootstrap_ca_cert and not Path(ca_cert).exists():
         raise CommandError(
-            Problem(
-                object=f"command {PROGRAM}",
-                key="--bootstrap-ca-cert",
-                value=found.bootstrap_ca_cert,
-                message="the file does not exist, and is never fetched from a peer",
-                remedy="copy the CA's certificate there by a way that you trust",
+            Subject(f"command {PROGRAM}", "--bootstrap-ca-cert", found.bootstrap_ca_cert).problem(
+                "the file does not exist, and is never fetched from a peer",
+                "copy the CA's certificate there by a way that you trust",
             )
         )
     tls = tls_of(PROGRAM, found.private_key, found.certificate, ca_cert)
@@ -255,11 +252,7 @@ def _tls(found: argparse.Namespace) -> Tls | None:
         )
     except ValueError as error:
         raise CommandError(
-            Problem(
-                object=f"command {PROGRAM}",
-                key="--ssl-protocols",
-                value=found.ssl_protocols,
-                message=str(error),
-                remedy="name versions such as TLSv1.2,TLSv1.3",
+            Subject(f"command {PROGRAM}", "--ssl-protocols", found.ssl_protocols).problem(
+                str(error), "name versions such as TLSv1.2,TLSv1.3"
             )
         ) from error

@@ -15,7 +15,8 @@ from isthmus.controller.config.errors import BadValueError
 from isthmus.controller.config.suggestions import meant, shown
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.prefixes import Network
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.route_rules import DeclaredRoute, RouteRules, ZoneRule
 
 T = TypeVar("T")
@@ -266,11 +267,15 @@ class _Reader:
         return _unique(items)
 
     def _warn(self, key: str, value: str, message: str, remedy: str) -> None:
-        self.warnings.append(Problem(self._name, key, value, message, remedy, "Ineffective"))
+        self.warnings.append(
+            Subject(self._name, key, value).problem(message, remedy, Reason.INEFFECTIVE)
+        )
 
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
         text = "" if value is None else shown(value)
-        self.problems.append(Problem(self._name, key, text, message, remedy, "InvalidValue"))
+        self.problems.append(
+            Subject(self._name, key, text).problem(message, remedy, Reason.INVALID_VALUE)
+        )
 
 
 def _quoted(value: Any) -> str:

@@ -17,7 +17,8 @@ from isthmus.controller.inputs.nodes import Node, parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.controller.inputs.subnets import Subnet, parse_subnet, shared_prefixes
 from isthmus.model.prefixes import Network
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 
 DEFAULT_VPC = "ovn-cluster"
 """Kube-OVN's default VPC, and the name of its logical router."""
@@ -215,13 +216,10 @@ class Inputs:
                 self.manifest, self.refused = None, False
                 return Leave(f"there is no {self.config_map}")
             problems.append(
-                Problem(
-                    str(self.config_map),
-                    "",
-                    "",
+                Subject(str(self.config_map)).problem(
                     "is not there, but not everything could be read, so nothing is changed",
                     "mend what cannot be read, or add it with enable-ic",
-                    "NotRead",
+                    Reason.NOT_READ,
                 )
             )
             return self.wanted
@@ -240,13 +238,14 @@ class Inputs:
         for manifest in snapshot.of_kind("ConfigMap"):
             key = manifest.key
             if meant(key.name, [wanted.name]) and key.namespace in {wanted.namespace, "default"}:
-                yield Problem(
+                yield Subject(
                     str(key),
                     "metadata.name" if key.name != wanted.name else "metadata.namespace",
                     key.name if key.name != wanted.name else key.namespace,
+                ).problem(
                     f"is not read, and {wanted} does not exist",
                     f"name it {wanted.name} in namespace {wanted.namespace}",
-                    "Misnamed",
+                    Reason.MISNAMED,
                 )
 
 

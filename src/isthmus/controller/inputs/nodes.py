@@ -6,7 +6,8 @@ from ipaddress import ip_address
 from isthmus.controller.config.suggestions import shown
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.external_ids import IPAddress
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,14 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
             addresses.append(ip_address(value if isinstance(value, str) else ""))
         except ValueError:
             problems.append(
-                Problem(
-                    name,
-                    f"status.addresses[{index}].address",
-                    shown(value),
-                    "is no IP address",
-                    "write the node's InternalIP",
-                    "InvalidNode",
+                Subject(name, f"status.addresses[{index}].address", shown(value)).problem(
+                    "is no IP address", "write the node's InternalIP", Reason.INVALID_NODE
                 )
             )
     if entries is not None and not isinstance(entries, list):
         problems.append(
-            Problem(
-                name,
-                "status.addresses",
-                shown(entries),
-                "must be a list",
-                "list entries with type and address",
-                "InvalidNode",
+            Subject(name, "status.addresses", shown(entries)).problem(
+                "must be a list", "list entries with type and address", Reason.INVALID_NODE
             )
         )
     node = Node(manifest.key.name, tuple(addresses), _ready(status))

@@ -12,7 +12,8 @@ from typing import Any
 from isthmus.controller.config.suggestions import meant, shown
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.prefixes import Network, is_inside
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 
 _KEYS = ("cidrBlock", "disableInterConnection", "vpc", "vlan")
 
@@ -86,13 +87,10 @@ def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Pro
             around.pop()
         if around:
             _, other, owner = around[-1]
-            yield Problem(
-                f"Subnet {subnet.name}",
-                "spec.cidrBlock",
-                str(prefix),
+            yield Subject(f"Subnet {subnet.name}", "spec.cidrBlock", str(prefix)).problem(
                 f"overlaps {other} of Subnet {owner.name} in the same VPC {vpc}",
                 "give each subnet of a VPC addresses of its own",
-                "OverlappingSubnets",
+                Reason.OVERLAPPING_SUBNETS,
             )
         around.append(pair)
 
@@ -155,5 +153,5 @@ class _Reader:
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
         text = "" if value is None else shown(value)
         self.problems.append(
-            Problem(self.name, f"spec.{key}", text, message, remedy, "InvalidSubnet")
+            Subject(self.name, f"spec.{key}", text).problem(message, remedy, Reason.INVALID_SUBNET)
         )

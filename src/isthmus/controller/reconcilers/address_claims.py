@@ -28,11 +28,17 @@ from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.external_ids import IPAddress, address_claim, address_holder, claimed_address
-from isthmus.model.marks import SUBNET
+from isthmus.model.external_ids import (
+    SUBNET,
+    IPAddress,
+    address_claim,
+    address_holder,
+    claimed_address,
+)
 from isthmus.model.operations import Operation, Wait, drop_keys, set_keys
 from isthmus.model.prefixes import Network, parse_address, parse_interface
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -196,22 +202,18 @@ def _address(key: str) -> IPAddress | None:
 
 
 def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
-    return Problem(
-        f"Transit_Switch {row.name}",
-        f"external_ids:{SUBNET}",
-        row.external_ids[SUBNET],
+    return Subject(
+        f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", row.external_ids[SUBNET]
+    ).problem(
         f"is no subnet: {error}",
         "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet with a comma in between",
-        "InvalidTransitSwitch",
+        Reason.INVALID_TRANSIT_SWITCH,
     )
 
 
 def _full(row: TransitSwitch, subnet: Network) -> Problem:
-    return Problem(
-        f"Transit_Switch {row.name}",
-        f"external_ids:{SUBNET}",
-        str(subnet),
+    return Subject(f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", str(subnet)).problem(
         "has no free address for this cluster's router port",
         "give the transit switch a larger subnet, or have a cluster leave",
-        "NoFreeAddress",
+        Reason.NO_FREE_ADDRESS,
     )

@@ -16,12 +16,12 @@ from isthmus.controller.import_policy import guarded
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.address_allocation import parse_port_addresses
 from isthmus.controller.reconcilers.base import IntentReconciler
-from isthmus.controller.reconcilers.route_policies import LEARNED
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.import_policy import DECLARED, OVERLAPPING, LocalPrefix, LocalPrefixes
+from isthmus.model.import_policy import DECLARED, LocalPrefix, LocalPrefixes
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -30,7 +30,8 @@ from isthmus.model.prefixes import (
     parse_interface,
     parse_network,
 )
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.route_rules import DeclaredRoute
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -199,7 +200,10 @@ class DeclaredRoutes(IntentReconciler[Declared]):
 
     def _of_route(self, change: Change) -> Iterator[Declared]:
         for row in change.sides:
-            if isinstance(row, LogicalRouterStaticRoute) and LEARNED not in row.external_ids:
+            if (
+                isinstance(row, LogicalRouterStaticRoute)
+                and IC_LEARNED_ROUTE not in row.external_ids
+            ):
                 prefix = parse_network(row.ip_prefix)
                 yield from self._asked.by_prefix.get(prefix, ()) if prefix is not None else ()
                 if DECLARED in row.external_ids:
@@ -255,7 +259,7 @@ class DeclaredRoutes(IntentReconciler[Declared]):
                 f" {', '.join(others)}, which shares its traffic"
             )
             remedy = f"remove it: {remove} {others[0]}"
-            yield self._problem(key, "", message, remedy, "ManualRoute")
+            yield self._problem(key, "", message, remedy, Reason.MANUAL_ROUTE)
 
     def _overlapping(self, key: Declared, local: LocalPrefix) -> Problem:
         return self._problem(
@@ -264,12 +268,12 @@ class DeclaredRoutes(IntentReconciler[Declared]):
             f"overlaps {local.prefix} of {local.owner} in VPC {key.vpc}, which it would cut off,"
             " so it is not made",
             "declare another prefix, or give one of the two another CIDR",
-            OVERLAPPING,
+            Reason.OVERLAPPING_PREFIX,
         )
 
     def _unreachable(self, key: Declared, route: DeclaredRoute) -> Problem:
         if self._zone_by_name.one(route.zone) is None:
-            message, reason = "no such zone takes part, so there is no route", "UnknownZone"
+            message, reason = "no such zone takes part, so there is no route", Reason.UNKNOWN_ZONE
             remedy = "write the name as `isthmus show` prints it, or have the zone join"
         else:
             family = f"IPv{key.prefix.version}"
@@ -278,13 +282,17 @@ class DeclaredRoutes(IntentReconciler[Declared]):
                 f"the zone has no {family} address on a transit switch {where}that VPC {key.vpc}"
                 " is connected to, so there is no route"
             )
-            reason = "NoNextHop"
+            reason = Reason.NO_NEXT_HOP
             remedy = "see with `isthmus show` which transit switches the zone is attached to"
         return self._problem(key, route.zone, message, remedy, reason)
 
-    def _problem(self, key: Declared, zone: str, message: str, remedy: str, reason: str) -> Problem:
+    def _problem(
+        self, key: Declared, zone: str, message: str, remedy: str, reason: Reason
+    ) -> Problem:
         value = f"{key.prefix} via {zone}" if zone else str(key.prefix)
-        return Problem(str(self.inputs.config_map), "data.routes", value, message, remedy, reason)
+        return Subject(str(self.inputs.config_map), "data.routes", value).problem(
+            message, remedy, reason
+        )
 
 
 def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) -> Iterator[Address]:
@@ -298,7 +306,7 @@ def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) ->
 
 def _own_destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
     """The prefix of a route that was not learned (there may be very many that were)."""
-    prefix = None if LEARNED in row.external_ids else parse_network(row.ip_prefix)
+    prefix = None if IC_LEARNED_ROUTE in row.external_ids else parse_network(row.ip_prefix)
     return () if prefix is None else (prefix,)
 
 

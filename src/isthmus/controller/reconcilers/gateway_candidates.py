@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from isthmus.controller.connections import Lookup
 from isthmus.controller.inputs.inputs import Inputs
-from isthmus.model.problems import Problem
+from isthmus.model.ovn_keys import is_interconn
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Chassis
 
 HIGHEST_PRIORITY = 100
@@ -62,7 +64,7 @@ def _rotated(nodes: tuple[str, ...], switches: list[str], switch: str) -> tuple[
 
 def _usable(candidates: Iterable[Chassis]) -> Chassis | None:
     """The chassis that takes part in interconnection; a reinstalled node may have left others."""
-    return next((c for c in candidates if c.other_config.get("is-interconn") == "true"), None)
+    return next((c for c in candidates if is_interconn(c)), None)
 
 
 def _doubts(inputs: Inputs, name: str) -> Iterator[Problem]:
@@ -70,26 +72,29 @@ def _doubts(inputs: Inputs, name: str) -> Iterator[Problem]:
     node = inputs.nodes.get(name)
     if node is not None and node.ready is False:
         message = "the node is not Ready; it serves as gateway as long as BFD reaches it"
-        remedy, reason = f"look at `kubectl describe node {name}`", "NotReady"
+        remedy, reason = f"look at `kubectl describe node {name}`", Reason.NOT_READY
     elif node is None and inputs.nodes and inputs.complete:
-        message, reason = "there is no such node any more, but its chassis is there", "NoSuchNode"
+        message, reason = (
+            "there is no such node any more, but its chassis is there",
+            Reason.NO_SUCH_NODE,
+        )
         remedy = "take it off the list, and remove the chassis: ovn-sbctl chassis-del NAME"
     else:
         return
-    yield Problem(str(inputs.config_map), "data.gw-nodes", name, message, remedy, reason)
+    yield Subject(str(inputs.config_map), "data.gw-nodes", name).problem(message, remedy, reason)
 
 
 def _problem(lookup: Lookup, inputs: Inputs, node: str) -> Problem:
     if lookup.chassis_of(node):
         message = "the node's chassis does not take part in interconnection"
-        reason = "NotInterconnecting"
+        reason = Reason.NOT_INTERCONNECTING
         remedy = "on the node: ovs-vsctl set Open_vSwitch . external_ids:ovn-is-interconn=true"
     elif node in inputs.nodes:
         message = "the node has no chassis in the southbound database"
-        reason = "NoChassis"
+        reason = Reason.NO_CHASSIS
         remedy = "start ovn-controller there, with the node's name as external_ids:hostname"
     else:
         message = "there is no such node, and no chassis of that hostname"
-        reason = "NoSuchNode"
+        reason = Reason.NO_SUCH_NODE
         remedy = "write the name as `kubectl get nodes` prints it"
-    return Problem(str(inputs.config_map), "data.gw-nodes", node, message, remedy, reason)
+    return Subject(str(inputs.config_map), "data.gw-nodes", node).problem(message, remedy, reason)

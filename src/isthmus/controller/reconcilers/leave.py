@@ -10,19 +10,20 @@ since joined by other means under another name.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.controller.connections import Lookup, RouterPort, held_addresses, is_remote
+from isthmus.controller.connections import Lookup, RouterPort, held_addresses
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.joined_zone import KEYS, remembered
 from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.controller.reconcilers.nb_global import KEY, OPTIONS
 from isthmus.controller.reconcilers.port_operations import remove_ports
-from isthmus.controller.reconcilers.route_policies import LEARNED, policy_prefix
+from isthmus.controller.reconcilers.route_policies import policy_prefix
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import claimed_zone
 from isthmus.model.import_policy import DECLARED
 from isthmus.model.operations import Delete, Mutate, Operation, Ref, Update, drop_keys
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE, is_remote
 from isthmus.model.rows import (
     Chassis,
     Database,
@@ -88,10 +89,14 @@ class LeaveNorthbound(LeavingReconciler):
     def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
         super().__init__(view, inputs, lookup)
         self._made = view.table(LogicalRouterStaticRoute).index(
-            lambda row: (LEARNED,) if {LEARNED, DECLARED} & row.external_ids.keys() else ()
+            lambda row: (
+                (IC_LEARNED_ROUTE,)
+                if {IC_LEARNED_ROUTE, DECLARED} & row.external_ids.keys()
+                else ()
+            )
         )
         self._policies = view.table(LogicalRouterPolicy).index(
-            lambda row: (LEARNED,) if policy_prefix(row) else ()
+            lambda row: (IC_LEARNED_ROUTE,) if policy_prefix(row) else ()
         )
 
     def reconcile(self, key: str) -> Iterable[Operation]:
@@ -101,9 +106,9 @@ class LeaveNorthbound(LeavingReconciler):
             return
         for switch in sorted(self.lookup.transit_switch_names()):
             yield from self._switch(switch)
-        routes = (route.uuid for route in self._made.all(LEARNED))
+        routes = (route.uuid for route in self._made.all(IC_LEARNED_ROUTE))
         yield from self._from_routers("static_routes", routes)
-        policies = (policy.uuid for policy in self._policies.all(LEARNED))
+        policies = (policy.uuid for policy in self._policies.all(IC_LEARNED_ROUTE))
         yield from self._from_routers("policies", policies)
         if row.name:
             yield Update(NbGlobal, row.uuid, {"name": ""})

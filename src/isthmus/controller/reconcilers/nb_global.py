@@ -18,7 +18,8 @@ from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLi
 from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation, Update, drop_keys, set_keys
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -99,25 +100,21 @@ class NbGlobalOptions(IntentReconciler[str]):
         problems: list[Problem] = []
         if self._taken(row, config) and row.name != config.zone:
             problems.append(
-                Problem(
-                    str(self.inputs.config_map),
-                    "data.az-name",
-                    config.zone,
+                Subject(str(self.inputs.config_map), "data.az-name", config.zone).problem(
                     "is the name of another cluster in the same IC databases",
                     "choose a name that no other cluster has; until then nothing is changed",
-                    "ZoneNameTaken",
+                    Reason.ZONE_NAME_TAKEN,
                 )
             )
         if row.options.get(DENYLIST):
             problems.append(
-                Problem(
-                    KEY,
-                    f"options:{DENYLIST}",
-                    row.options[DENYLIST],
-                    f"hides {BLACKLIST}, so subnets with disableInterConnection, the join subnet"
-                    " and node addresses may be advertised",
+                Subject(KEY, f"options:{DENYLIST}", row.options[DENYLIST]).problem(
+                    (
+                        f"hides {BLACKLIST}, so subnets with disableInterConnection, the join"
+                        " subnet and node addresses may be advertised"
+                    ),
                     f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
-                    "PrivatePrefixesExposed",
+                    Reason.PRIVATE_PREFIXES_EXPOSED,
                 )
             )
         return problems

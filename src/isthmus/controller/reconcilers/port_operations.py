@@ -21,6 +21,7 @@ from isthmus.model.operations import (
     change_map,
     set_keys,
 )
+from isthmus.model.ovn_keys import REQUESTED_TNL_KEY, ROUTER_PORT
 from isthmus.model.prefixes import parse_interface
 from isthmus.model.rows import (
     GatewayChassis,
@@ -31,8 +32,6 @@ from isthmus.model.rows import (
     RowId,
 )
 
-ROUTER_PORT = "router-port"
-REQUESTED_TNL_KEY = "requested-tnl-key"
 ADDRESSES = frozenset({"router"})
 
 

@@ -17,8 +17,9 @@ from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.marks import is_ours
+from isthmus.model.external_ids import is_ours
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, set_keys
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import Network, parse_address, parse_interface, parse_network
 from isthmus.model.rows import (
     Database,
@@ -33,7 +34,6 @@ from isthmus.model.rows import (
 PRIORITY = 29500
 ALLOW = "allow"
 ORIGIN = "origin"
-LEARNED = "ic-learned-route"
 
 _MATCH = re.compile(r"ip([46])\.dst == (\S+)")
 
@@ -104,10 +104,12 @@ class RoutePolicies(IntentReconciler[Network]):
     def _origin(self, key: Network, router: LogicalRouter) -> str | None:
         """The origin of the route that asks for a policy; None if none does."""
         origins = [
-            route.options.get(ORIGIN, "connected") if LEARNED in route.external_ids else "static"
+            route.options.get(ORIGIN, "connected")
+            if IC_LEARNED_ROUTE in route.external_ids
+            else "static"
             for route in self._routes.all(key)
             if self._router_of_route.parent(route.uuid) == router.uuid
-            and (LEARNED in route.external_ids or self._leads_away(route, router))
+            and (IC_LEARNED_ROUTE in route.external_ids or self._leads_away(route, router))
         ]
         return min(origins, default=None)
 
@@ -145,7 +147,7 @@ class RoutePolicies(IntentReconciler[Network]):
 
     def _by_hand(self) -> Iterator[Network]:
         for route in self._route_rows:
-            if LEARNED not in route.external_ids:
+            if IC_LEARNED_ROUTE not in route.external_ids:
                 yield from _destination(route)
 
 

@@ -18,7 +18,6 @@ from isthmus.controller.connections import (
     Lookup,
     RouterPort,
     held_addresses,
-    is_remote,
     ports_changed,
     transit_switches_of,
 )
@@ -32,11 +31,12 @@ from isthmus.controller.reconcilers.private_prefixes import PrivateLists
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.external_ids import IPAddress, claimed_address
-from isthmus.model.marks import SUBNET, is_ours
+from isthmus.model.external_ids import SUBNET, IPAddress, claimed_address, is_ours
 from isthmus.model.operations import Operation
+from isthmus.model.ovn_keys import is_remote
 from isthmus.model.prefixes import parse_address, parse_interface
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     Chassis,
     Database,
@@ -210,13 +210,12 @@ class RouterPorts(IntentReconciler[str]):
         return None
 
     def _no_gateway(self, config: Config) -> Problem:
-        return Problem(
-            str(self.inputs.config_map),
-            "data.gw-nodes",
-            ",".join(config.gateways),
+        return Subject(
+            str(self.inputs.config_map), "data.gw-nodes", ",".join(config.gateways)
+        ).problem(
             "none of these nodes can serve as gateway, so the gateways stay as they are",
             "name at least one node that can, or mend what is reported for each",
-            "NoGateway",
+            Reason.NO_GATEWAY,
         )
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
@@ -268,11 +267,8 @@ def _mac(existing: Iterable[RouterPort], seed: str) -> str:
 
 
 def _name_taken(table: str, name: str) -> Problem:
-    return Problem(
-        f"{table} {name}",
-        "name",
-        name,
+    return Subject(f"{table} {name}", "name", name).problem(
         "is not Kube-OVN's or Isthmus's, but has the name of the port to be made",
         "rename or remove it, or choose another az-name",
-        "NameTaken",
+        Reason.NAME_TAKEN,
     )

@@ -11,7 +11,8 @@ from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, TransitSwitch
 
 
@@ -52,25 +53,21 @@ class VpcReports(IntentReconciler[str]):
             yield self._no_transit_switch(vpc)
 
     def _no_vpc(self, vpc: str) -> Problem:
-        return Problem(
-            str(self.inputs.config_map),
-            "data.vpcs",
-            vpc,
+        return Subject(str(self.inputs.config_map), "data.vpcs", vpc).problem(
             "there is no such VPC, and no logical router of that name",
             "write the name as `kubectl get vpcs` prints it, or create the Vpc",
-            "NoVpc",
+            Reason.NO_VPC,
         )
 
     def _no_transit_switch(self, vpc: str) -> Problem:
         network = self.inputs.config.vpcs[vpc] if self.inputs.config is not None else ""
-        return Problem(
-            str(self.inputs.config_map),
-            "data.vpcs",
-            f"{vpc}={network}",
+        return Subject(str(self.inputs.config_map), "data.vpcs", f"{vpc}={network}").problem(
             f"no transit switch serves the network {network}",
-            "write a network that one serves, or have the IC databases started with"
-            f" --transit-switch NAME=CIDR@{network}",
-            "NoTransitSwitch",
+            (
+                "write a network that one serves, or have the IC databases started with"
+                f" --transit-switch NAME=CIDR@{network}"
+            ),
+            Reason.NO_TRANSIT_SWITCH,
         )
 
     def _of_router(self, change: Change) -> Iterable[str]:
@@ -84,11 +81,8 @@ class VpcReports(IntentReconciler[str]):
 
 
 def _no_router(vpc: str) -> Problem:
-    return Problem(
-        f"Logical_Router {vpc}",
-        "",
-        "",
+    return Subject(f"Logical_Router {vpc}").problem(
         "does not exist, so there is nothing to connect",
         "see to it that Kube-OVN runs and --ovnnb-db names its northbound database",
-        "NoRouter",
+        Reason.NO_ROUTER,
     )

@@ -12,8 +12,8 @@ from isthmus.controller.connections import Lookup
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.joined_zone import remembered
 from isthmus.engine.view import View
-from isthmus.model.external_ids import zone_claim
-from isthmus.model.marks import SUBNET
+from isthmus.model.external_ids import SUBNET, zone_claim
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -27,7 +27,6 @@ from isthmus.model.rows import (
     TransitSwitch,
 )
 
-LEARNED = "ic-learned-route"
 """In `external_ids` of a static route that was learned from another zone."""
 
 
@@ -202,4 +201,4 @@ class Observer:
 
 
 def _learned(row: LogicalRouterStaticRoute) -> tuple[bool, ...]:
-    return (True,) if LEARNED in row.external_ids else ()
+    return (True,) if IC_LEARNED_ROUTE in row.external_ids else ()

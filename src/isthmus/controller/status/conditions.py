@@ -15,45 +15,26 @@ Invariant: what is not known yet is Unknown, never False.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeAlias
 
 from isthmus.controller.config.configmap import Config, Join, Leave
 from isthmus.controller.status.cluster_state import Facts, SwitchFacts
 from isthmus.model.problems import Problem
+from isthmus.model.reasons import ConditionReason, Reason
 from isthmus.model.rows import Database
 
-UNREACHABLE = "DatabaseUnreachable"
-"""The reason of a problem with a database that does not answer."""
+AnyReason: TypeAlias = Reason | ConditionReason
 
-STARTING = "Starting"
-"""The reason of what is not known yet."""
-
-CONVERGING = "Converging"
-"""The reason of what is missing, but expected to come by itself within seconds."""
-
-CONFLICTS = frozenset({"OverlappingPrefix", "AmbiguousPrefix"})
+CONFLICTS = frozenset({Reason.OVERLAPPING_PREFIX, Reason.AMBIGUOUS_PREFIX})
 """Reasons of problems that are conflicts of prefixes."""
 
-REFUSALS = CONFLICTS | {"RefusedByPolicy"}
+REFUSALS = CONFLICTS | {Reason.REFUSED_BY_POLICY}
 """Reasons of problems that explain why routes on offer are not learned."""
 
-URGENT = (
-    UNREACHABLE,
-    "ZoneNameTaken",
-    "InvalidValue",
-    "Forbidden",
-    "NoRouter",
-    "NoGateway",
-    "NotInterconnecting",
-    "NoChassis",
-    "NoSuchNode",
-    "ChassisNameTaken",
-    "NameTaken",
-    "NoFreeAddress",
-    "InvalidTransitSwitch",
-    "NotPermitted",
-    "WriteRefused",
-)
-"""Reasons in the order in which they matter, the cause of others first; all others follow."""
+_ORDER = {reason: position for position, reason in enumerate(Reason)}
+
+_KEEPS_PORTS_AWAY = tuple(Reason)[_ORDER[Reason.NO_ROUTER] : _ORDER[Reason.WRITE_REFUSED] + 1]
+"""The reasons that most likely keep ports from being made or served."""
 
 LONGEST = 1024
 """Characters of the longest message with its remedy: what an Event's note may have."""
@@ -74,7 +55,7 @@ class Type(StrEnum):
     """What a condition is about."""
 
     ACCEPTED = "Accepted"
-    JOINED = "Joined"
+    JOINED = ConditionReason.JOINED
     CONFLICT = "Conflict"
     DEGRADED = "Degraded"
 
@@ -95,7 +76,7 @@ class Condition:
     Args:
         type: what it is about.
         status: whether it holds.
-        reason: why, in CamelCase, for programs.
+        reason: why, for programs: a `Reason` or `ConditionReason`, or what another release wrote.
         message: why, for people; at most `LONGEST` characters.
         remedy: what to do about it; empty if there is nothing to do.
         since: when `status` became what it is: UTC, as RFC 3339 has it; empty if not known yet.
@@ -144,7 +125,7 @@ class State:
     facts: Facts
     problems: tuple[Problem, ...]
 
-    def problem(self, *reasons: str) -> Problem | None:
+    def problem(self, *reasons: Reason) -> Problem | None:
         """The first problem of one of these kinds."""
         return next((p for reason in reasons for p in self.problems if p.reason == reason), None)
 
@@ -188,47 +169,53 @@ def _accepted(state: State) -> Condition:
         )
         if wrong is not None:
             message += f": {_said(wrong)}"
-        return _condition(Type.ACCEPTED, Status.FALSE, "InvalidValue", message, wrong)
+        return _condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID_VALUE, message, wrong)
     if state.wanted is None:
         message = "the configuration has not been read yet"
-        return _condition(Type.ACCEPTED, Status.UNKNOWN, STARTING, message)
+        return _condition(Type.ACCEPTED, Status.UNKNOWN, ConditionReason.STARTING, message)
     if isinstance(state.wanted, Leave):
-        return _condition(Type.ACCEPTED, Status.TRUE, "NotEnabled", state.wanted.reason)
+        return _condition(
+            Type.ACCEPTED, Status.TRUE, ConditionReason.NOT_ENABLED, state.wanted.reason
+        )
     message = f"the configuration of zone {state.wanted.config.zone} is in force"
-    return _condition(Type.ACCEPTED, Status.TRUE, "Valid", message)
+    return _condition(Type.ACCEPTED, Status.TRUE, ConditionReason.VALID, message)
 
 
 def _of_config(state: State) -> Problem | None:
-    return state.problem("InvalidValue")
+    return state.problem(Reason.INVALID_VALUE)
 
 
 def _joined(state: State) -> Condition:
     if state.wanted is None:
         if state.refused:
             message = "the configuration is not valid"
-            return _condition(Type.JOINED, Status.FALSE, "InvalidValue", message, _of_config(state))
-        return _condition(Type.JOINED, Status.UNKNOWN, STARTING, "nothing has been read yet")
-    away = state.problem(UNREACHABLE)
+            return _condition(
+                Type.JOINED, Status.FALSE, Reason.INVALID_VALUE, message, _of_config(state)
+            )
+        return _condition(
+            Type.JOINED, Status.UNKNOWN, ConditionReason.STARTING, "nothing has been read yet"
+        )
+    away = state.problem(Reason.DATABASE_UNREACHABLE)
     if isinstance(state.wanted, Leave):
         return _left(state, state.wanted, away)
     if away is not None:
         message = f"{_said(away)}; what was exchanged before stays, and traffic goes on"
-        return _condition(Type.JOINED, Status.UNKNOWN, UNREACHABLE, message, away)
+        return _condition(Type.JOINED, Status.UNKNOWN, Reason.DATABASE_UNREACHABLE, message, away)
     missing = [database for database in Database if database not in state.synced]
     if missing:
         message = f"{missing[0]} has not been read yet"
-        return _condition(Type.JOINED, Status.UNKNOWN, STARTING, message)
+        return _condition(Type.JOINED, Status.UNKNOWN, ConditionReason.STARTING, message)
     return _joining(state, state.wanted.config)
 
 
 def _left(state: State, wanted: Leave, away: Problem | None) -> Condition:
     if not state.facts.remembers:
         message = f"this cluster takes no part: {wanted.reason}"
-        return _condition(Type.JOINED, Status.FALSE, "NotEnabled", message)
+        return _condition(Type.JOINED, Status.FALSE, ConditionReason.NOT_ENABLED, message)
     message = f"this cluster is leaving: {wanted.reason}"
     if away is not None:
         message += f"; the rest is removed when {away.object} can be reached"
-    return _condition(Type.JOINED, Status.FALSE, "Leaving", message, away)
+    return _condition(Type.JOINED, Status.FALSE, ConditionReason.LEAVING, message, away)
 
 
 def _joining(state: State, config: Config) -> Condition:
@@ -240,23 +227,23 @@ def _joining(state: State, config: Config) -> Condition:
     if down:
         message = f"zone {facts.zone} is connected, but not over {_names(down)}"
         problem = _in_the_way(state)
-        return _condition(Type.JOINED, Status.TRUE, "PartlyJoined", message, problem)
+        return _condition(Type.JOINED, Status.TRUE, ConditionReason.PARTLY_JOINED, message, problem)
     over = _names([switch.name for switch in facts.transit_switches])
     if not facts.zones:
         message = f"zone {facts.zone} is connected to {over}; no other zone has joined yet"
-        return _condition(Type.JOINED, Status.TRUE, "NoOtherZone", message)
+        return _condition(Type.JOINED, Status.TRUE, ConditionReason.NO_OTHER_ZONE, message)
     others = _names([zone.name for zone in facts.zones])
     message = f"zone {facts.zone} is connected with {others} over {over}"
-    return _condition(Type.JOINED, Status.TRUE, "Joined", message)
+    return _condition(Type.JOINED, Status.TRUE, ConditionReason.JOINED, message)
 
 
 def _unregistered(state: State, config: Config) -> Condition | None:
     if state.facts.registered and state.facts.zone == config.zone:
         return None
-    problem = state.problem("ZoneNameTaken", "NotPermitted", "WriteRefused")
+    problem = state.problem(Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED, Reason.WRITE_REFUSED)
     if problem is not None:
         return _not_joined(problem.reason, _said(problem), problem)
-    return _missing(state, "Registering", f"zone {config.zone} is not registered yet")
+    return _missing(state, ConditionReason.REGISTERING, f"zone {config.zone} is not registered yet")
 
 
 def _no_switch(state: State, _config: Config) -> Condition | None:
@@ -265,7 +252,7 @@ def _no_switch(state: State, _config: Config) -> Condition | None:
     return Condition(
         Type.JOINED,
         Status.FALSE,
-        "NoTransitSwitch",
+        Reason.NO_TRANSIT_SWITCH,
         "the IC northbound database has no transit switch for this cluster",
         "declare one: isthmus ic-db run --transit-switch NAME=CIDR",
     )
@@ -275,14 +262,14 @@ def _no_port(state: State, _config: Config) -> Condition | None:
     if any(switch.port for switch in state.facts.transit_switches):
         return None
     names = _names([switch.name for switch in state.facts.transit_switches])
-    return _hindered(state, "PortMissing", f"there is no port on {names} yet")
+    return _hindered(state, ConditionReason.PORT_MISSING, f"there is no port on {names} yet")
 
 
 def _no_gateway(state: State, _config: Config) -> Condition | None:
     if any(switch.gateway for switch in state.facts.transit_switches):
         return None
     ports = [_port_on(switch) for switch in state.facts.transit_switches if switch.port]
-    return _hindered(state, "NoGateway", f"no gateway serves {_names(ports)}")
+    return _hindered(state, Reason.NO_GATEWAY, f"no gateway serves {_names(ports)}")
 
 
 def _no_routes(state: State, config: Config) -> Condition | None:
@@ -294,31 +281,30 @@ def _no_routes(state: State, config: Config) -> Condition | None:
     return Condition(
         Type.JOINED,
         Status.FALSE,
-        "NoRoutes",
+        ConditionReason.NO_ROUTES,
         f"none of the {facts.on_offer} routes that other zones advertise is learned",
         "ask why: isthmus engine explain PREFIX",
     )
 
 
-def _hindered(state: State, reason: str, message: str) -> Condition:
+def _hindered(state: State, reason: AnyReason, message: str) -> Condition:
     problem = _in_the_way(state)
     if problem is None:
         return _missing(state, reason, message)
     return _not_joined(problem.reason, f"{message}: {_said(problem)}", problem)
 
 
-def _missing(state: State, reason: str, message: str) -> Condition:
+def _missing(state: State, reason: AnyReason, message: str) -> Condition:
     """What is not there, without a problem that would explain it."""
-    return _not_joined(reason if state.settled else CONVERGING, message)
+    return _not_joined(reason if state.settled else ConditionReason.CONVERGING, message)
 
 
 def _in_the_way(state: State) -> Problem | None:
     """The problem that most likely keeps ports from being made or served."""
-    start = URGENT.index("NoRouter")
-    return state.problem(*URGENT[start:])
+    return state.problem(*_KEEPS_PORTS_AWAY)
 
 
-def _not_joined(reason: str, message: str, problem: Problem | None = None) -> Condition:
+def _not_joined(reason: AnyReason, message: str, problem: Problem | None = None) -> Condition:
     return _condition(Type.JOINED, Status.FALSE, reason, message, problem)
 
 
@@ -330,8 +316,12 @@ def _conflict(state: State) -> Condition:
         first = found[0]
         return _condition(Type.CONFLICT, Status.TRUE, first.reason, shown + more, first)
     if state.wanted is None or _unread(state):
-        return _condition(Type.CONFLICT, Status.UNKNOWN, STARTING, "not everything has been read")
-    return _condition(Type.CONFLICT, Status.FALSE, "NoOverlap", "no prefixes overlap")
+        return _condition(
+            Type.CONFLICT, Status.UNKNOWN, ConditionReason.STARTING, "not everything has been read"
+        )
+    return _condition(
+        Type.CONFLICT, Status.FALSE, ConditionReason.NO_OVERLAP, "no prefixes overlap"
+    )
 
 
 def _degraded(state: State) -> Condition:
@@ -341,11 +331,15 @@ def _degraded(state: State) -> Condition:
     if found:
         first, *rest = found
         more = f"; and {len(rest)} more problem{'s' if len(rest) > 1 else ''}" if rest else ""
-        reason = first.reason or "NeedsAttention"
+        reason = first.reason or Reason.OTHER
         return _condition(Type.DEGRADED, Status.TRUE, reason, _said(first) + more, first)
     if state.wanted is None or _unread(state):
-        return _condition(Type.DEGRADED, Status.UNKNOWN, STARTING, "not everything has been read")
-    return _condition(Type.DEGRADED, Status.FALSE, "AllWell", "nothing needs to be mended")
+        return _condition(
+            Type.DEGRADED, Status.UNKNOWN, ConditionReason.STARTING, "not everything has been read"
+        )
+    return _condition(
+        Type.DEGRADED, Status.FALSE, ConditionReason.ALL_WELL, "nothing needs to be mended"
+    )
 
 
 def _unread(state: State) -> bool:
@@ -354,12 +348,11 @@ def _unread(state: State) -> bool:
 
 
 def _urgency(problem: Problem) -> tuple[int, Problem]:
-    known = problem.reason in URGENT
-    return (URGENT.index(problem.reason) if known else len(URGENT), problem)
+    return _ORDER[problem.reason], problem
 
 
 def _condition(
-    kind: Type, status: Status, reason: str, message: str, problem: Problem | None = None
+    kind: Type, status: Status, reason: AnyReason, message: str, problem: Problem | None = None
 ) -> Condition:
     return Condition(kind, status, reason, message, problem.remedy if problem is not None else "")
 

@@ -13,7 +13,7 @@ from typing import Any
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.controller.status.cluster_state import Facts
 from isthmus.controller.status.conditions import Condition
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 MOST_PROBLEMS = 200
 """Most problems that are listed: a ConfigMap holds 1 MiB."""
@@ -133,7 +133,7 @@ def condition_value(condition: Condition) -> dict[str, str]:
 def _problem_values(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
     found = [_problem_value(problem) for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
-        more = Problem("", "", "", f"{len(problems) - MOST_PROBLEMS} more", "see the daemon's log")
+        more = Subject("").problem(f"{len(problems) - MOST_PROBLEMS} more", "see the daemon's log")
         found.append(_problem_value(more))
     return found
 

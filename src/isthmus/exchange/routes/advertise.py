@@ -26,6 +26,7 @@ from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.import_policy import DECLARED
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
+from isthmus.model.ovn_keys import ROUTER_PORT
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -160,8 +161,8 @@ class AdvertisedSources(Reconciler[RowId]):
     def _of_switch_port(self, change: Change) -> Iterator[RowId]:
         """A router port starts or ceases to face a transit switch."""
         for side in change.sides:
-            if isinstance(side, LogicalSwitchPort) and "router-port" in side.options:
-                lrp = self._lookup.lrp_by_name.one(side.options["router-port"])
+            if isinstance(side, LogicalSwitchPort) and ROUTER_PORT in side.options:
+                lrp = self._lookup.lrp_by_name.one(side.options[ROUTER_PORT])
                 if lrp is not None:
                     yield lrp.uuid
 

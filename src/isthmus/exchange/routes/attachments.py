@@ -11,8 +11,10 @@ from isthmus.exchange.topology.published_ports import ROUTER_ID
 from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
+from isthmus.model.ovn_keys import ROUTER_PORT
 from isthmus.model.prefixes import Address, Interface, Network, parse_interface
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     IcPortBinding,
     LogicalRouter,
@@ -151,7 +153,7 @@ class Attachments(Reconciler[str]):
         lsp = self._lookup.lsp_by_name.one(name)
         if zone is None or port is None or lsp is None or port.availability_zone != zone.uuid:
             return None
-        lrp = self._lookup.lrp_by_name.one(lsp.options.get("router-port", ""))
+        lrp = self._lookup.lrp_by_name.one(lsp.options.get(ROUTER_PORT, ""))
         router = self._lookup.router_of(lrp) if lrp else None
         if lrp is None or router is None or port.external_ids.get(ROUTER_ID) != router.uuid:
             return None
@@ -204,24 +206,18 @@ class GlobalPolicy(Reconciler[Only]):
 
 
 def _bad_filter(port: str, entry: str) -> Problem:
-    return Problem(
-        object=f"Logical_Switch_Port {port}",
-        key="options:ic-route-filter-* or ic-route-deny-* of its router port or router",
-        value=entry,
-        message="the entry is no prefix and is skipped",
-        remedy="write it as ADDRESS/LENGTH",
-        reason="InvalidOption",
+    return Subject(
+        f"Logical_Switch_Port {port}",
+        "options:ic-route-filter-* or ic-route-deny-* of its router port or router",
+        entry,
+    ).problem(
+        "the entry is no prefix and is skipped", "write it as ADDRESS/LENGTH", Reason.INVALID_OPTION
     )
 
 
 def _bad_entry(entry: str) -> Problem:
-    return Problem(
-        object="NB_Global",
-        key="options:ic-route-denylist",
-        value=entry,
-        message="the entry is no prefix and is skipped",
-        remedy="write it as ADDRESS/LENGTH",
-        reason="InvalidOption",
+    return Subject("NB_Global", "options:ic-route-denylist", entry).problem(
+        "the entry is no prefix and is skipped", "write it as ADDRESS/LENGTH", Reason.INVALID_OPTION
     )
 
 

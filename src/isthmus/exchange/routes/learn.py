@@ -16,10 +16,11 @@ from isthmus.exchange.routes.options import LOADBALANCER, Refusal
 from isthmus.exchange.routes.path_readiness import Path, Paths
 from isthmus.exchange.routes.refused_routes import Announcements, Finding
 from isthmus.exchange.routes.static_routes import Destination, LearnKey, OwnKey, StaticRoutes
-from isthmus.exchange.tables import LEARNED, Lookup
+from isthmus.exchange.tables import Lookup
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -357,7 +358,7 @@ class LearnedRoutes(Reconciler[LearnKey]):
             "ip_prefix": self._lookup.ic_routes.rows[source].ip_prefix,
             "nexthop": key.nexthop,
             "route_table": key.route_table,
-            "external_ids": {LEARNED: str(source)},
+            "external_ids": {IC_LEARNED_ROUTE: str(source)},
             "options": {"origin": key.origin},
         }
         yield Insert(LogicalRouterStaticRoute, row, new)
@@ -367,8 +368,8 @@ class LearnedRoutes(Reconciler[LearnKey]):
     def _refresh(self, kept: RowId, wanted: Mapping[RowId, None]) -> Iterator[Operation]:
         """The IC-SB route was replaced by one that means the same."""
         row = self._lookup.static_routes.rows[kept]
-        if row.external_ids.get(LEARNED) not in wanted:
-            ids = {LEARNED: str(min(wanted))}
+        if row.external_ids.get(IC_LEARNED_ROUTE) not in wanted:
+            ids = {IC_LEARNED_ROUTE: str(min(wanted))}
             yield set_keys(LogicalRouterStaticRoute, kept, "external_ids", ids)
 
     @staticmethod

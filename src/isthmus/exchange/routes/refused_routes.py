@@ -16,11 +16,12 @@ from isthmus.exchange.routes.import_policy import Guard
 from isthmus.exchange.routes.options import Refusal
 from isthmus.exchange.routes.static_routes import LearnKey
 from isthmus.exchange.tables import Lookup
-from isthmus.model.import_policy import AMBIGUOUS, OVERLAPPING, REFUSED, LocalPrefix
+from isthmus.model.import_policy import LocalPrefix
 from isthmus.model.operations import Operation
 from isthmus.model.prefix_index import PrefixCounts
 from isthmus.model.prefixes import Network, parse_network
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import IcRoute, Row, RowId
 
 
@@ -255,15 +256,14 @@ class Announcements(Reconciler[Key]):
     def _ambiguous(self, group: Group) -> Iterator[Problem]:
         counts = self._groups.get(group)
         if counts:
-            yield Problem(
-                f"zones {group.zone}",
-                "routes",
-                str(counts[0]),
-                f"the prefix{_and_more(counts)} is announced by all of them, so that traffic from"
-                f" VPC {self._guard.router_name(group.router)} goes now to the one, now to the"
-                " other",
+            yield Subject(f"zones {group.zone}", "routes", str(counts[0])).problem(
+                (
+                    f"the prefix{_and_more(counts)} is announced by all of them, so that traffic"
+                    f" from VPC {self._guard.router_name(group.router)} goes"
+                    " now to the one, now to the other"
+                ),
                 "give one of them another CIDR, or accept the prefix from one zone only",
-                AMBIGUOUS,
+                Reason.AMBIGUOUS_PREFIX,
             )
 
     def _overlap(self, group: Group) -> Iterator[Problem]:
@@ -273,16 +273,17 @@ class Announcements(Reconciler[Key]):
         first = counts[0]
         owners = {found.owner for found in self._guard.locals_at(group.router, first)}
         others = f", as well as {len(owners) - 1} more here" if len(owners) > 1 else ""
-        yield Problem(
-            local.owner,
-            "prefix",
-            str(local.prefix),
-            f"overlaps {first}{_and_more(counts)} of zone {group.zone}{others}; that is not learned"
-            f" into VPC {self._guard.router_name(group.router)}, so its pods do not reach those"
-            f" addresses in {group.zone}, and all other routes are exchanged",
-            f"give one of the two another CIDR, or disableInterConnection to the one in"
-            f" {group.zone}",
-            OVERLAPPING,
+        yield Subject(local.owner, "prefix", str(local.prefix)).problem(
+            (
+                f"overlaps {first}{_and_more(counts)} of zone {group.zone}{others}; that is not"
+                f" learned into VPC {self._guard.router_name(group.router)}, so its pods"
+                f" do not reach those addresses in {group.zone}, and all other routes are exchanged"
+            ),
+            (
+                f"give one of the two another CIDR, or disableInterConnection to the one in"
+                f" {group.zone}"
+            ),
+            Reason.OVERLAPPING_PREFIX,
         )
 
     def _refused(self, key: OfZone) -> Iterator[Problem]:
@@ -291,15 +292,14 @@ class Announcements(Reconciler[Key]):
             for refused in self.refused_of(key)
         ]
         if reasons:
-            yield Problem(
-                f"zone {key.zone}",
-                "routes",
-                "",
+            yield Subject(f"zone {key.zone}", "routes").problem(
                 f"announces what is not learned into VPC {self._guard.router_name(key.router)}: "
                 + "; ".join(reasons),
-                "have the zone withdraw them, or allow them in data.accept of"
-                f" {self._guard.told.source}",
-                REFUSED,
+                (
+                    "have the zone withdraw them, or allow them in data.accept of"
+                    f" {self._guard.told.source}"
+                ),
+                Reason.REFUSED_BY_POLICY,
             )
 
     def refused(self) -> list[Refused]:

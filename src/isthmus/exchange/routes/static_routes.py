@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import LEARNED, Lookup
+from isthmus.exchange.tables import Lookup
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import Network, canonical, parse_network
 from isthmus.model.rows import LogicalRouter, LogicalRouterStaticRoute, Row, RowId
 
@@ -138,7 +139,7 @@ class StaticRoutes(Reconciler[RowId]):
 
 
 def _place(row: LogicalRouterStaticRoute, router: RowId) -> _Place:
-    if LEARNED in row.external_ids:
+    if IC_LEARNED_ROUTE in row.external_ids:
         origin = row.options.get("origin", "")
         key = LearnKey(router, canonical(row.ip_prefix), row.nexthop, origin, row.route_table)
         return _Place(router, key, None)

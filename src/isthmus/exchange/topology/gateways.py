@@ -10,7 +10,9 @@ from isthmus.exchange.tables import Lookup
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.operations import Delete, Insert, NewRef, Operation, Ref, Update, Value
-from isthmus.model.problems import Problem
+from isthmus.model.ovn_keys import IS_REMOTE, is_interconn, is_remote
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -21,19 +23,6 @@ from isthmus.model.rows import (
     RowId,
     SbEncap,
 )
-
-_IS_REMOTE = "is-remote"
-_IS_INTERCONN = "is-interconn"
-
-
-def is_remote(chassis: Chassis) -> bool:
-    """Whether a chassis stands for another zone's gateway."""
-    return chassis.other_config.get(_IS_REMOTE) == "true"
-
-
-def is_interconn(chassis: Chassis) -> bool:
-    """Whether a chassis is a local one that is offered for interconnection."""
-    return chassis.other_config.get(_IS_INTERCONN) == "true" and not is_remote(chassis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +156,10 @@ class GatewayPublication(Reconciler[str]):
 
     def _clash(self, chassis: Chassis, gateway: Gateway) -> Problem:
         other = self._lookup.zones.get(gateway.availability_zone)
-        return Problem(
-            object=f"chassis {chassis.name}",
-            key="name",
-            value=chassis.hostname,
-            message=f"zone {other.name if other else '?'} has a gateway of the same chassis name",
-            remedy="give the node's Open vSwitch another external_ids:system-id",
-            reason="ChassisNameTaken",
+        return Subject(f"chassis {chassis.name}", "name", chassis.hostname).problem(
+            f"zone {other.name if other else '?'} has a gateway of the same chassis name",
+            "give the node's Open vSwitch another external_ids:system-id",
+            Reason.CHASSIS_NAME_TAKEN,
         )
 
 
@@ -222,7 +208,7 @@ class RemoteChassis(Reconciler[str]):
         row: dict[str, Value] = {
             "name": gateway.name,
             "hostname": gateway.hostname,
-            "other_config": {_IS_REMOTE: "true"},
+            "other_config": {IS_REMOTE: "true"},
             "encaps": tuple(refs or ()),
         }
         yield Insert(Chassis, row)

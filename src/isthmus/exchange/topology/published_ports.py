@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
+from isthmus.exchange.tables import Lookup
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.operations import (
@@ -20,7 +20,9 @@ from isthmus.model.operations import (
     Value,
     set_keys,
 )
-from isthmus.model.problems import Problem
+from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, ROUTER_PORT
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -176,7 +178,7 @@ class PortPublication(Reconciler[str]):
         """Address, gateway and external_ids of the binding."""
         if lsp.type == "switch":
             return self._wanted_of_switch(lsp)
-        peer = lsp.options.get("router-port", "")
+        peer = lsp.options.get(ROUTER_PORT, "")
         patch = self._lookup.binding_by_port.one(peer)
         redirect = self._lookup.binding_by_port.one(_REDIRECT + peer)
         chassis = self._lookup.chassis.get(redirect.chassis if redirect else None)
@@ -267,13 +269,10 @@ class PortPublication(Reconciler[str]):
 
     def _clash(self, have: IcPortBinding) -> Problem:
         other = self._lookup.zones.get(have.availability_zone)
-        return Problem(
-            object=f"transit switch {have.transit_switch}",
-            key="port",
-            value=have.logical_port,
-            message=f"zone {other.name if other else '?'} has published a port of the same name",
-            remedy="rename the logical switch port in one of the two clusters",
-            reason="NameTaken",
+        return Subject(f"transit switch {have.transit_switch}", "port", have.logical_port).problem(
+            f"zone {other.name if other else '?'} has published a port of the same name",
+            "rename the logical switch port in one of the two clusters",
+            Reason.NAME_TAKEN,
         )
 
 

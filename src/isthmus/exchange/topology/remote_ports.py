@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
+from isthmus.exchange.tables import Lookup
 from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, port_names
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Value, set_keys
-from isthmus.model.problems import Problem
+from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     Chassis,
     Database,
@@ -141,14 +143,13 @@ class PortCopies(Reconciler[str]):
 
     def _clash(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Problem:
         other = self._lookup.zones.get(port.availability_zone)
-        return Problem(
-            object=f"transit switch {port.transit_switch}",
-            key="port",
-            value=port.logical_port,
-            message=f"a local port of type {lsp.type or 'VIF'} has the name of a port of zone"
-            f" {other.name if other else '?'}",
-            remedy="rename the local logical switch port",
-            reason="NameTaken",
+        return Subject(f"transit switch {port.transit_switch}", "port", port.logical_port).problem(
+            (
+                f"a local port of type {lsp.type or 'VIF'} has the name of a port of zone"
+                f" {other.name if other else '?'}"
+            ),
+            "rename the local logical switch port",
+            Reason.NAME_TAKEN,
         )
 
 

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import INTERCONN_TR, REQUESTED_TNL_KEY, Lookup
-from isthmus.exchange.topology.gateways import is_remote
+from isthmus.exchange.tables import Lookup
 from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, choose_port_key
 from isthmus.exchange.topology.transit_switches import TRANSIT_ROUTER, DatapathKeys
 from isthmus.exchange.zones.registration import OwnZone
@@ -26,6 +25,7 @@ from isthmus.model.operations import (
     Value,
     set_keys,
 )
+from isthmus.model.ovn_keys import INTERCONN_TR, REQUESTED_TNL_KEY, is_remote
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,

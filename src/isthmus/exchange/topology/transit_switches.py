@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from isthmus.engine.reconciler import AnyReconciler, Reconciler, Watch
-from isthmus.exchange.tables import INTERCONN_TS, REQUESTED_TNL_KEY, Lookup
+from isthmus.exchange.tables import Lookup
 from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
 from isthmus.model.changes import Change
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value, set_keys
+from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY
 from isthmus.model.rows import (
     Database,
     IcDatapathBinding,

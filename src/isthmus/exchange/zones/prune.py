@@ -17,7 +17,7 @@ from isthmus.model.external_ids import (
     zone_claim,
 )
 from isthmus.model.operations import Delete, Operation, Wait, drop_keys
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import (
     AvailabilityZone,
     Gateway,
@@ -210,4 +210,4 @@ def _holds(value: str, zone: ZoneLife) -> bool:
 
 
 def _problem(name: str, message: str, remedy: str) -> Problem:
-    return Problem(f"zone {name}", "", "", message, remedy)
+    return Subject(f"zone {name}").problem(message, remedy)

@@ -18,7 +18,9 @@ from isthmus.engine.reconciler import AnyReconciler, Reconciler, Watch
 from isthmus.exchange.tables import Lookup
 from isthmus.model.external_ids import alive_key, claimed_zone, zone_claim
 from isthmus.model.operations import Delete, Insert, Mutate, Operation, Update, set_keys
-from isthmus.model.problems import Problem
+from isthmus.model.ovn_keys import is_remote
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -170,13 +172,10 @@ class ZoneRegistration(Reconciler[Only]):
         if holder is None and (zone is None or self._looks_ours(zone)):
             return None
         who = f"the cluster whose NB_Global is {holder}" if holder else "another cluster"
-        return Problem(
-            object="NB_Global",
-            key="name",
-            value=nb_global.name,
-            message=f"the zone name is in use by {who}; nothing is exchanged under it",
-            remedy="give this cluster another az-name, or see isthmus zone take-over --help",
-            reason="ZoneNameTaken",
+        return Subject("NB_Global", "name", nb_global.name).problem(
+            f"the zone name is in use by {who}; nothing is exchanged under it",
+            "give this cluster another az-name, or see isthmus zone take-over --help",
+            Reason.ZONE_NAME_TAKEN,
         )
 
     def _looks_ours(self, zone: AvailabilityZone) -> bool:
@@ -186,7 +185,7 @@ class ZoneRegistration(Reconciler[Only]):
 
     def _is_local(self, gateway: Gateway) -> bool:
         chassis = self._lookup.chassis_by_name.one(gateway.name)
-        return chassis is not None and chassis.other_config.get("is-remote") != "true"
+        return chassis is not None and not is_remote(chassis)
 
     def _register(self, zone: AvailabilityZone | None, nb_global: NbGlobal) -> Iterable[Operation]:
         if zone is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from isthmus.engine.view import View
 from isthmus.model.external_ids import zone_claim
 from isthmus.model.operations import Insert, Operation, Wait, set_keys
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import (
     AvailabilityZone,
     Gateway,
@@ -106,10 +106,7 @@ def _count(
 
 
 def _called_otherwise(called: str, name: str) -> Problem:
-    return Problem(
-        object="NB_Global",
-        key="name",
-        value=called,
-        message=f"this cluster is not called {name!r}, so it cannot take over that name",
-        remedy=f"set az-name to {name!r} first (or, without the controller, NB_Global's name)",
+    return Subject("NB_Global", "name", called).problem(
+        f"this cluster is not called {name!r}, so it cannot take over that name",
+        f"set az-name to {name!r} first (or, without the controller, NB_Global's name)",
     )

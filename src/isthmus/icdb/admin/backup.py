@@ -25,7 +25,7 @@ from isthmus.icdb.admin.membership_changes import older
 from isthmus.icdb.admin.ovsdb_tools import ClientTool, ToolError, tool
 from isthmus.icdb.admin.status import database_status, schema_in_use, server_row
 from isthmus.icdb.errors import IcDbError
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, Database, Row, TransitSwitch
 
 FORMAT = 1
@@ -169,7 +169,9 @@ def schema_problems(
         if has != wanted:
             message = f"the backup was taken from schema version {wanted}"
             remedy = _way_to(wanted, has, place)
-            found.append(Problem(f"database {place.database}", "schema", has, message, remedy))
+            found.append(
+                Subject(f"database {place.database}", "schema", has).problem(message, remedy)
+            )
     return tuple(found)
 
 
@@ -185,12 +187,9 @@ def restore(place: Place, client: ClientTool, backup: Backup) -> None:
         client.restore(place.remote, place.database, backup.contents[place.database])
     except ToolError as error:
         raise IcDbError(
-            Problem(
-                object=f"database {place.database}",
-                key="",
-                value="",
-                message=f"was not restored: {error}",
-                remedy="see by `isthmus ic-db status` that a majority answers, and repeat this",
+            Subject(f"database {place.database}").problem(
+                f"was not restored: {error}",
+                "see by `isthmus ic-db status` that a majority answers, and repeat this",
             )
         ) from error
 
@@ -207,7 +206,7 @@ def _catch_up(place: Place, client: ClientTool) -> None:
         if time.monotonic() > deadline:
             message = f"this member lacks what {ahead.address} has"
             remedy = f"take the backup on the host {ahead.address}, and see `isthmus ic-db status`"
-            raise IcDbError(Problem(f"database {place.database}", "", "", message, remedy))
+            raise IcDbError(Subject(f"database {place.database}").problem(message, remedy))
         time.sleep(_POLL)  # an index of another member has no event
 
 
@@ -257,12 +256,9 @@ def _names(place: Place, client: ClientTool, kind: type[Row]) -> list[str]:
 
 
 def _unread(place: Place, error: ToolError) -> Problem:
-    return Problem(
-        object=f"database {place.database}",
-        key="",
-        value=place.remote,
-        message=f"cannot be read: {error}",
-        remedy="see `isthmus ic-db status`; run this on the host of another member",
+    return Subject(f"database {place.database}", value=place.remote).problem(
+        f"cannot be read: {error}",
+        "see `isthmus ic-db status`; run this on the host of another member",
     )
 
 
@@ -338,4 +334,4 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _bad(file: Path, message: str, remedy: str) -> Problem:
-    return Problem("backup", "file", str(file), message, remedy)
+    return Subject("backup", "file", str(file)).problem(message, remedy)

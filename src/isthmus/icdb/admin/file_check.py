@@ -21,7 +21,7 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.cluster_files import was_never_admitted
 from isthmus.icdb.server.plan import Files, Server
 from isthmus.icdb.server.preflight import judge_damage
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 CLUSTERED = "clustered"
 
@@ -213,7 +213,7 @@ def _misfit(copy: Checked, before: Sequence[Checked]) -> tuple[Problem, ...]:
         remedy = f"{_ANOTHER}; or find out which cluster has the data, remove the other's members"
     else:
         return ()
-    return (Problem(f"database {copy.database}", "file", copy.file, message, remedy),)
+    return (Subject(f"database {copy.database}", "file", copy.file).problem(message, remedy),)
 
 
 def _together(place: Place, copies: Sequence[Path]) -> Sequence[Problem]:
@@ -223,12 +223,14 @@ def _together(place: Place, copies: Sequence[Path]) -> Sequence[Problem]:
         differing = _differing([place.file, copy])
         if differing:
             message = f"does not fit {place.file}: {differing}"
-            found.append(Problem(f"database {place.database}", "file", str(copy), message, _DIFFER))
+            found.append(
+                Subject(f"database {place.database}", "file", str(copy)).problem(message, _DIFFER)
+            )
     if found or len(copies) < 2:
         return found
     differing = _differing([place.file, *copies])
     message = f"the copies do not fit together: {differing}"
-    return [Problem(f"database {place.database}", "", "", message, _DIFFER)] if differing else []
+    return [Subject(f"database {place.database}").problem(message, _DIFFER)] if differing else []
 
 
 def _complete(file: Path, at: Path) -> Path:
@@ -264,16 +266,17 @@ def _schema(place: Place, version: str) -> tuple[Problem, ...]:
         message = f"has no schema to compare the file's with: {error}"
         remedy = "give the directory of OVN's schemas"
         directory = str(place.schema_dir)
-        return (Problem(f"database {place.database}", "--schema-dir", directory, message, remedy),)
+        return (
+            Subject(f"database {place.database}", "--schema-dir", directory).problem(
+                message, remedy
+            ),
+        )
     if not older(installed, version):
         return ()
     return (
-        Problem(
-            object=f"database {place.database}",
-            key="schema",
-            value=version,
-            message=f"is newer than the installed one, {installed}",
-            remedy="install the OVN that made it, or a later one",
+        Subject(f"database {place.database}", "schema", version).problem(
+            f"is newer than the installed one, {installed}",
+            "install the OVN that made it, or a later one",
         ),
     )
 
@@ -299,7 +302,7 @@ def _failed(place: Place, model: str, message: str, remedy: str) -> Checked:
 
 
 def _bad(place: Place, message: str, remedy: str) -> Problem:
-    return Problem(f"database {place.database}", "file", str(place.file), message, remedy)
+    return Subject(f"database {place.database}", "file", str(place.file)).problem(message, remedy)
 
 
 def _server(place: Place) -> Server:

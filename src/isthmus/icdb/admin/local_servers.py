@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.status_parser import RaftStatus, parse_raft_status
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl import CommandFailedError, ask
 
@@ -80,21 +80,14 @@ class Place:
 
 def not_running(place: Place, error: Exception) -> Problem:
     """What to say if the local server does not answer."""
-    return Problem(
-        object=f"database {place.database}",
-        key="--run-dir",
-        value=str(place.run_dir),
-        message=f"its server on this machine does not answer: {error}",
-        remedy="start `isthmus ic-db run`, or give the --run-dir that it was started with",
+    return Subject(f"database {place.database}", "--run-dir", str(place.run_dir)).problem(
+        f"its server on this machine does not answer: {error}",
+        "start `isthmus ic-db run`, or give the --run-dir that it was started with",
     )
 
 
 def refused(place: Place, error: CommandFailedError) -> Problem:
     """What to say if the local server refuses a control command."""
-    return Problem(
-        object=f"database {place.database}",
-        key="",
-        value="",
-        message=f"its server refuses: {error}",
-        remedy="look at `isthmus ic-db status`",
+    return Subject(f"database {place.database}").problem(
+        f"its server refuses: {error}", "look at `isthmus ic-db status`"
     )

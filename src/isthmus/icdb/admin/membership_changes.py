@@ -16,7 +16,7 @@ from isthmus.icdb.admin.status import client_remotes, host_of, schema_in_use
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.reachability import listens, responds
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.ovsdb.unixctl import CommandFailedError
 
 _POLL = 0.05
@@ -66,14 +66,14 @@ def _prepare_join(place: Place, own: str, others: Sequence[str]) -> None:
         message = f"cannot be used: {error.strerror}"
         remedy = "name a directory that this user may write to"
         directory = str(place.data_dir)
-        raise IcDbError(Problem(thing, "--data-dir", directory, message, remedy)) from error
+        raise IcDbError(Subject(thing, "--data-dir", directory).problem(message, remedy)) from error
     if exists:
         message = "exists: this member has a database already"
         remedy = (
             "start `isthmus ic-db run`; or, if what it holds is not needed, stop that"
             " and move the file away"
         )
-        raise IcDbError(Problem(thing, "file", str(place.file), message, remedy))
+        raise IcDbError(Subject(thing, "file", str(place.file)).problem(message, remedy))
     _with_tool(place, "join-cluster", place.file, place.database, own, *others)
 
 
@@ -342,7 +342,7 @@ def _size(place: Place) -> int:
         remedy = "give the --data-dir that `isthmus ic-db run` was started with"
         file = str(place.file)
         raise IcDbError(
-            Problem(f"database {place.database}", "--data-dir", file, message, remedy)
+            Subject(f"database {place.database}", "--data-dir", file).problem(message, remedy)
         ) from error
 
 
@@ -372,7 +372,7 @@ def _wait(place: Place, state: Callable[[], bool], limit: float, message: str) -
 
 
 def _not_done(place: Place, message: str, remedy: str) -> Problem:
-    return Problem(f"database {place.database}", "", "", message, remedy)
+    return Subject(f"database {place.database}").problem(message, remedy)
 
 
 def _no_majority(place: Place, silent: Sequence[RaftServer]) -> Problem:

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from isthmus.icdb.errors import IcDbError
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 
 _LONGEST = 300
@@ -148,12 +148,9 @@ def run(*command: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]
             return subprocess.run(command, stdin=given_file, capture_output=True, check=False)
     except FileNotFoundError as error:
         raise IcDbError(
-            Problem(
-                object=f"program {command[0]}",
-                key="",
-                value="",
-                message="is not on PATH",
-                remedy="install Open vSwitch (on Debian: apt-get install openvswitch-common)",
+            Subject(f"program {command[0]}").problem(
+                "is not on PATH",
+                "install Open vSwitch (on Debian: apt-get install openvswitch-common)",
             )
         ) from error
 

@@ -21,7 +21,7 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.reachability import listens
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
 from isthmus.icdb.server.preflight import SPACE, free_space
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 
 UNREACHABLE = "unreachable"
@@ -137,13 +137,9 @@ def server_row(place: Place, client: ClientTool) -> dict[str, Any]:
         raise IcDbError(not_running(place, error)) from error
     if row is None:
         raise IcDbError(
-            Problem(
-                object=f"database {place.database}",
-                key="",
-                value=place.remote,
-                message="is not served: this member waits to found or join a cluster,"
-                " or has left it",
-                remedy="look at what `isthmus ic-db run` logs",
+            Subject(f"database {place.database}", value=place.remote).problem(
+                ("is not served: this member waits to found or join a cluster, or has left it"),
+                "look at what `isthmus ic-db run` logs",
             )
         )
     return row

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
 
 WAITING_DATABASE = "Isthmus_Founder"
@@ -266,4 +266,4 @@ _KEEP_ONE = (
 
 
 def _problem(database: Database, key: str, value: str, message: str, remedy: str) -> Problem:
-    return Problem(f"database {database}", key, value, message, remedy)
+    return Subject(f"database {database}", key, value).problem(message, remedy)

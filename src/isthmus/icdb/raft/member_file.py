@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from isthmus.icdb.raft.membership import MemberInput, read_member_file
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 
 def load_member_file(file: Path) -> tuple[MemberInput, list[Problem]]:
@@ -19,5 +19,7 @@ def load_member_file(file: Path) -> tuple[MemberInput, list[Problem]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).replace("\n", " ")
         message, remedy = f"cannot be read: {reason}", "give a YAML file that this user may read"
-        return MemberInput(), [Problem("IC databases", "--member-file", str(file), message, remedy)]
+        return MemberInput(), [
+            Subject("IC databases", "--member-file", str(file)).problem(message, remedy)
+        ]
     return read_member_file(str(file), contents)

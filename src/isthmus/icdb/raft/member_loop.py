@@ -34,7 +34,7 @@ from isthmus.icdb.rpc import Client, RpcError
 from isthmus.icdb.server.blocker_log import Reasons
 from isthmus.icdb.server.plan import Server
 from isthmus.icdb.server.preflight import SPACE, free_space
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.files import TlsFiles
@@ -239,14 +239,17 @@ class Tender:
         ]
 
     def _not_served(self, answer: Answer) -> Problem:
-        return Problem(
-            object=f"database {self.server.database}",
-            key="file",
-            value=str(self.server.database_file),
-            message=f"is not served: {answer.detail or answer.has.value}; the member may have left"
-            " the cluster or been put out of it",
-            remedy=f"see {self.server.log_file}; to join anew, stop this, move the file away, and"
-            " start again",
+        return Subject(
+            f"database {self.server.database}", "file", str(self.server.database_file)
+        ).problem(
+            (
+                f"is not served: {answer.detail or answer.has.value}; the member may have left"
+                " the cluster or been put out of it"
+            ),
+            (
+                f"see {self.server.log_file}; to join anew, stop this, move the file away, and"
+                " start again"
+            ),
         )
 
     def _ask_others(self) -> dict[str, Answer]:
@@ -337,12 +340,9 @@ def newer_schema(database: Database, schema: str, known: str) -> list[Problem]:
     if not older(known, has):
         return []
     return [
-        Problem(
-            object=f"database {database}",
-            key="schema",
-            value=has,
-            message=f"is newer than the installed one, {known}; it is served as it is",
-            remedy="install the version of OVN on this machine that the other members have",
+        Subject(f"database {database}", "schema", has).problem(
+            f"is newer than the installed one, {known}; it is served as it is",
+            "install the version of OVN on this machine that the other members have",
         )
     ]
 
@@ -354,12 +354,9 @@ def version_of(schema: str) -> str:
 
 
 def _failed(server: Server) -> Problem:
-    return Problem(
-        object=f"database {server.database}",
-        key="file",
-        value=str(server.database_file),
-        message=f"cannot be written to; {_space(server)}",
-        remedy=f"free space, or mend what {server.log_file} tells; it is tried again by itself",
+    return Subject(f"database {server.database}", "file", str(server.database_file)).problem(
+        f"cannot be written to; {_space(server)}",
+        f"free space, or mend what {server.log_file} tells; it is tried again by itself",
     )
 
 
@@ -368,12 +365,9 @@ def nearly_full(server: Server) -> list[Problem]:
     if _free_space(server) >= SPACE:
         return []
     return [
-        Problem(
-            object=f"database {server.database}",
-            key="file",
-            value=str(server.database_file),
-            message=f"its disk is nearly full; {_space(server)}",
-            remedy="free space, or give it more; `isthmus ic-db compact` makes the file smaller",
+        Subject(f"database {server.database}", "file", str(server.database_file)).problem(
+            f"its disk is nearly full; {_space(server)}",
+            "free space, or give it more; `isthmus ic-db compact` makes the file smaller",
         )
     ]
 

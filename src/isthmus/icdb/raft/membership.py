@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
@@ -201,4 +201,4 @@ def _example() -> str:
 
 
 def _problem(key: str, value: str, message: str, remedy: str) -> Problem:
-    return Problem("IC databases", key, value, message, remedy)
+    return Subject("IC databases", key, value).problem(message, remedy)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from isthmus.icdb.raft.bootstrap import Answer, Has
 from isthmus.icdb.raft.membership import Membership, host_of
 from isthmus.icdb.raft.status_parser import RaftServer
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
 
 
@@ -58,13 +58,12 @@ def in_the_way(
 
 
 def _not_all(database: Database, cluster: Iterable[str], listed: Iterable[str]) -> Problem:
-    return Problem(
-        object=f"database {database}",
-        key="--from-clear-text",
-        value="",
-        message=f"waits: in the cluster are {', '.join(sorted(cluster))},"
-        f" in the list of members {', '.join(sorted(listed))}",
-        remedy="have all members in the cluster, and nobody else (`isthmus ic-db kick`)",
+    return Subject(f"database {database}", "--from-clear-text").problem(
+        (
+            f"waits: in the cluster are {', '.join(sorted(cluster))},"
+            f" in the list of members {', '.join(sorted(listed))}"
+        ),
+        "have all members in the cluster, and nobody else (`isthmus ic-db kick`)",
     )
 
 
@@ -72,10 +71,7 @@ def _not_ready(database: Database, host: str, answer: Answer) -> Problem:
     said = answer.has.value + (f": {answer.detail}" if answer.detail else "")
     if answer.has is Has.CLUSTER:
         said = "is not in contact with a majority"
-    return Problem(
-        object=f"database {database}",
-        key="member",
-        value=host,
-        message=f"{said}; until then, members go on in clear text",
-        remedy="start it again with --tls-dir and --from-clear-text, like this one",
+    return Subject(f"database {database}", "member", host).problem(
+        f"{said}; until then, members go on in clear text",
+        "start it again with --tls-dir and --from-clear-text, like this one",
     )

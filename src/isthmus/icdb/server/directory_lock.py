@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePath
 
 from isthmus.icdb.errors import IcDbError
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 LEFTOVER_LIMIT = 2.0
 """Seconds for the servers of a killed supervisor to be gone; the kernel kills them with it."""
@@ -71,19 +71,13 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
         return False
 
     def _unusable(self, error: OSError) -> Problem:
-        return Problem(
-            object="IC databases",
-            key=self._flag,
-            value=str(self._directory),
-            message=f"cannot be written to: {error.strerror}",
-            remedy="give a directory that this user may write to",
+        return Subject("IC databases", self._flag, str(self._directory)).problem(
+            f"cannot be written to: {error.strerror}",
+            "give a directory that this user may write to",
         )
 
     def _held(self, holder: str) -> Problem:
-        return Problem(
-            object="IC databases",
-            key=self._flag,
-            value=str(self._directory),
-            message=f"is in use by another `isthmus ic-db run` (process {holder or 'unknown'})",
-            remedy="stop that one first, or give another directory",
+        return Subject("IC databases", self._flag, str(self._directory)).problem(
+            f"is in use by another `isthmus ic-db run` (process {holder or 'unknown'})",
+            "stop that one first, or give another directory",
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, parse_transit_switches
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 TS_KEYS = ("TS_NAME", "TS_CIDR", "TS_NUM", "PROTOCOL")
 MOST = 100
@@ -116,4 +116,4 @@ def _families(networks: tuple[IPv4Network | IPv6Network, ...]) -> tuple[int, ...
 
 
 def _problem(key: str, value: str, message: str, remedy: str) -> Problem:
-    return Problem("IC databases", key, value, message, remedy)
+    return Subject("IC databases", key, value).problem(message, remedy)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from isthmus.icdb.raft.membership import Membership, bracketed
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
 from isthmus.pki.files import TlsFiles
 
@@ -270,13 +270,12 @@ def plan_problems(plan: Plan) -> list[Problem]:
     longest = max(len(bytes_of(server.socket)) for server in plan.servers)
     if longest > SOCKET_PATH_LIMIT:
         problems.append(
-            Problem(
-                object="IC databases",
-                key="--run-dir",
-                value=str(plan.files.run_dir),
-                message=f"a socket's path would be {longest} bytes long,"
-                f" more than the {SOCKET_PATH_LIMIT} that Linux allows",
-                remedy="give a shorter directory",
+            Subject("IC databases", "--run-dir", str(plan.files.run_dir)).problem(
+                (
+                    f"a socket's path would be {longest} bytes long,"
+                    f" more than the {SOCKET_PATH_LIMIT} that Linux allows"
+                ),
+                "give a shorter directory",
             )
         )
     return problems
@@ -292,13 +291,12 @@ def _port_problems(plan: Plan) -> Iterable[Problem]:
     taken: dict[int, str] = {}
     for flag, port in named:
         if port in taken:
-            yield Problem(
-                object="IC databases",
-                key=flag,
-                value=str(port),
-                message=f"is the port of {taken[port]} too",
-                remedy="give different ports, such as"
-                f" {NB_PORT}, {SB_PORT}, {NB_RAFT_PORT} and {SB_RAFT_PORT}",
+            yield Subject("IC databases", flag, str(port)).problem(
+                f"is the port of {taken[port]} too",
+                (
+                    "give different ports, such as"
+                    f" {NB_PORT}, {SB_PORT}, {NB_RAFT_PORT} and {SB_RAFT_PORT}"
+                ),
             )
         taken.setdefault(port, flag)
 
@@ -310,26 +308,21 @@ def _clear_text(plan: Plan) -> Iterable[Problem]:
     own = plan.membership.own if plan.membership is not None else ""
     for key, host in (("--listen", str(plan.nb.listen)), ("--address", own)):
         if host and not is_loopback(host):
-            yield Problem(
-                object="IC databases",
-                key=key,
-                value=host,
-                message="is reached from other machines, and plain TCP lets anyone there read and"
-                " write",
-                remedy="give --tls-dir (`isthmus pki` makes the files), or accept it: --insecure"
-                " (or ENABLE_SSL=false)",
+            yield Subject("IC databases", key, host).problem(
+                ("is reached from other machines, and plain TCP lets anyone there read and write"),
+                (
+                    "give --tls-dir (`isthmus pki` makes the files), or accept it: --insecure"
+                    " (or ENABLE_SSL=false)"
+                ),
             )
             return
 
 
 def _no_certificates(plan: Plan) -> Iterable[Problem]:
     if plan.nb.from_clear_text and plan.nb.tls is None:
-        yield Problem(
-            object="IC databases",
-            key="--from-clear-text",
-            value="",
-            message="says that members are to talk by TLS, and there are no certificates",
-            remedy="give --tls-dir too (`isthmus pki` makes the files)",
+        yield Subject("IC databases", "--from-clear-text").problem(
+            "says that members are to talk by TLS, and there are no certificates",
+            "give --tls-dir too (`isthmus pki` makes the files)",
         )
 
 
@@ -352,12 +345,9 @@ def parse_listen(text: str) -> IPv4Address | IPv6Address | Problem:
     try:
         return ip_address(inner)
     except ValueError:
-        return Problem(
-            object="IC databases",
-            key="--listen",
-            value=text,
-            message="is not an IP address",
-            remedy="give an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::1",
+        return Subject("IC databases", "--listen", text).problem(
+            "is not an IP address",
+            "give an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::1",
         )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.membership import bracketed
 from isthmus.icdb.server.plan import Files, Program, Server
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 PACKAGE = "ovn-ic-db"
 """The Debian package that has the IC databases' schemas; it brings ovsdb-server along."""
@@ -41,12 +41,8 @@ def make_log_dir(files: Files) -> None:
         Path(files.log_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise IcDbError(
-            Problem(
-                object="IC databases",
-                key="--log-dir",
-                value=str(files.log_dir),
-                message=f"cannot be made: {error.strerror}",
-                remedy="give a directory that this user may write to",
+            Subject("IC databases", "--log-dir", str(files.log_dir)).problem(
+                f"cannot be made: {error.strerror}", "give a directory that this user may write to"
             )
         ) from error
 
@@ -62,12 +58,13 @@ def check_logs(files: Files, programs: Iterable[Program]) -> None:
             Path(program.log_file).open("ab").close()
         except OSError as error:
             raise IcDbError(
-                Problem(
-                    object="IC databases",
-                    key="--log-dir" if files.log_dir else "--run-dir",
-                    value=str(program.log_file),
-                    message=f"cannot be written to: {error.strerror}",
-                    remedy="give a directory whose files this user may write to",
+                Subject(
+                    "IC databases",
+                    "--log-dir" if files.log_dir else "--run-dir",
+                    str(program.log_file),
+                ).problem(
+                    f"cannot be written to: {error.strerror}",
+                    "give a directory whose files this user may write to",
                 )
             ) from error
 
@@ -298,23 +295,18 @@ def _clustered(server: Server) -> Problem:
 
 def bad_file(server: Server, message: str, remedy: str) -> Problem:
     """What is wrong with a database's file."""
-    return Problem(
-        object=f"database {server.database}",
-        key="file",
-        value=str(server.database_file),
-        message=message,
-        remedy=remedy,
+    return Subject(f"database {server.database}", "file", str(server.database_file)).problem(
+        message, remedy
     )
 
 
 def _not_installed(what: str, message: str) -> Problem:
-    return Problem(
-        object=what,
-        key="",
-        value="",
-        message=message,
-        remedy=f"install OVN's IC databases (on Debian: apt-get install {PACKAGE}), and have"
-        " /usr/sbin on PATH; or name the schemas' directory by --schema-dir",
+    return Subject(what).problem(
+        message,
+        (
+            f"install OVN's IC databases (on Debian: apt-get install {PACKAGE}), and have"
+            " /usr/sbin on PATH; or name the schemas' directory by --schema-dir"
+        ),
     )
 
 
@@ -326,15 +318,12 @@ def _cannot_listen(
     if isinstance(error, socket.gaierror):
         message = f"cannot be resolved: {error.strerror}"
         remedy = "mend the name in DNS or /etc/hosts, or give an IP address"
-        return Problem(thing, *host, message, remedy)
+        return Subject(thing, *host).problem(message, remedy)
     if error.errno == errno.EADDRNOTAVAIL:
         message = "is not an address of this machine"
         remedy = "give one of its addresses (`ip address` lists them)"
-        return Problem(thing, *host, message, remedy)
-    return Problem(
-        thing,
-        port[0],
-        str(port[1]),
+        return Subject(thing, *host).problem(message, remedy)
+    return Subject(thing, port[0], str(port[1])).problem(
         f"cannot listen on {server.method}:{bracketed(host[1])}:{port[1]}: {error.strerror}",
         "stop what listens there (`ss -ltnp` lists it), or give another port",
     )

@@ -33,7 +33,7 @@ from isthmus.icdb.server.zone_pruning import Forgetter
 from isthmus.icdb.transit_switches.changes import in_the_way
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, decide
 from isthmus.model.changes import Change
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 
 READY_LIMIT = 30.0
 """Seconds for a server to answer; one that reads a very large database takes a few."""
@@ -385,10 +385,4 @@ def _sorted_out(
 
 
 def _not_served(program: Program, what: str, message: str) -> Problem:
-    return Problem(
-        object=what,
-        key="",
-        value="",
-        message=message,
-        remedy=f"mend what {program.log_file} tells, and start again",
-    )
+    return Subject(what).problem(message, f"mend what {program.log_file} tells, and start again")

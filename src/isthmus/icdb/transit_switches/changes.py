@@ -11,10 +11,10 @@ from math import ceil, log2
 
 from isthmus.engine.view import View
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
-from isthmus.model.marks import NETWORK, SUBNET, is_ours
+from isthmus.model.external_ids import NETWORK, SUBNET, is_ours
 from isthmus.model.operations import Delete, Insert, Operation, Value, Wait
 from isthmus.model.prefixes import Network, parse_network
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, IcPortBinding, IcRoute, TransitSwitch
 
 IPV4 = 4
@@ -199,4 +199,6 @@ def _subnets(row: TransitSwitch) -> tuple[Network, ...]:
 
 
 def _problem(name: str, value: str, message: str, remedy: str) -> Problem:
-    return Problem(f"transit switch {name}", "subnet" if value else "", value, message, remedy)
+    return Subject(f"transit switch {name}", "subnet" if value else "", value).problem(
+        message, remedy
+    )

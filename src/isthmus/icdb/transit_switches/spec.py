@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from itertools import combinations
 
-from isthmus.model.marks import ISTHMUS, KUBE_OVN, NETWORK, SUBNET, VENDOR, is_ours
-from isthmus.model.problems import Problem
+from isthmus.model.external_ids import ISTHMUS, KUBE_OVN, NETWORK, SUBNET, VENDOR, is_ours
+from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import TransitSwitch
 
 _FORM = "NAME=CIDR[,CIDR6][@NETWORK]"
@@ -204,21 +204,18 @@ def _different(spec: TransitSwitchSpec, row: TransitSwitch) -> Problem:
     found = _text("", ids.get(SUBNET, ""), ids.get(NETWORK, "")).removeprefix("=")
     wanted = _text("", spec.subnet, spec.network).removeprefix("=")
     moved = ids.get(NETWORK, "") != spec.network
-    return Problem(
-        object=f"transit switch {spec.name}",
-        key=f"external_ids:{NETWORK if moved else SUBNET}",
-        value=ids.get(NETWORK, "") if moved else ids.get(SUBNET, ""),
-        message=f"the transit switch exists as {found}; it is kept, not made {wanted}",
-        remedy=f"start with --transit-switch {spec.name}={found}, or have every cluster leave and"
-        " delete the transit switch first",
+    return Subject(
+        f"transit switch {spec.name}",
+        f"external_ids:{NETWORK if moved else SUBNET}",
+        ids.get(NETWORK, "") if moved else ids.get(SUBNET, ""),
+    ).problem(
+        f"the transit switch exists as {found}; it is kept, not made {wanted}",
+        (
+            f"start with --transit-switch {spec.name}={found}, or have every cluster leave and"
+            " delete the transit switch first"
+        ),
     )
 
 
 def _problem(value: str, message: str, remedy: str) -> Problem:
-    return Problem(
-        object="IC databases",
-        key="--transit-switch",
-        value=value,
-        message=message,
-        remedy=remedy,
-    )
+    return Subject("IC databases", "--transit-switch", value).problem(message, remedy)

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.controller.status.conditions import (
-    CONVERGING,
     LONGEST,
-    STARTING,
     Condition,
     Type,
     changes,
 )
 from isthmus.controller.status.report import Observed
 from isthmus.kube.publish.rate_limit import Bucket
+from isthmus.model.reasons import ConditionReason
 
 BURST = 10
 """How many Events may be written at once."""
@@ -40,7 +39,7 @@ def worth_telling(before: Iterable[Condition], now: Iterable[Condition]) -> list
     return [
         one
         for one in changes(known.values(), now)
-        if one.reason not in {STARTING, CONVERGING}
+        if one.reason not in {ConditionReason.STARTING, ConditionReason.CONVERGING}
         and (one.type in known or not one.good or one.type is Type.JOINED)
     ]
 

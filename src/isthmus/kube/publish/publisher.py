@@ -29,7 +29,8 @@ from isthmus.kube.publish.status_writes import Write, Writing
 from isthmus.kube.resources import GATEWAY_LABEL, Resource
 from isthmus.kube.wakeup import Wake
 from isthmus.kube.watcher import Reflector
-from isthmus.model.problems import Problem
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 
 MANAGER = "isthmus"
 """Our name as a field manager of server-side apply."""
@@ -115,7 +116,7 @@ class Publisher:
         except Exception as error:  # noqa: BLE001
             _log.exception("publishing ended")
             message = f"publishing ended by a fault of ours: {error!r}"
-            self._say((Problem("publisher", "", "", message, "restart", "PublisherFailed"),))
+            self._say((Subject("publisher").problem(message, "restart", Reason.PUBLISHER_FAILED),))
 
     def _turn(self, now: float) -> float:
         """Do what is due; when to be called again: monotonic seconds, or inf."""

@@ -20,6 +20,7 @@ from isthmus.controller.status.conditions import (
 )
 from isthmus.controller.status.report import gateway_labels, observed
 from isthmus.model.problems import Problem
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 from support.fakes.site import Region, config_map, node, subnet
 
@@ -30,9 +31,9 @@ PORTLESS = SwitchFacts("ts", "169.254.100.0/24")
 OTHER = ZoneFacts("az2", ("gw2",), ("ts",), 2)
 WELL = Facts("az1", True, True, (UP,), (), (OTHER,), 1, 2, 2)
 OVERLAP = Problem("Subnet a", "spec.cidrBlock", "10.2.0.0/24", "overlaps", "change it",
-                  "OverlappingPrefix")  # fmt: skip
+                  Reason.OVERLAPPING_PREFIX)  # fmt: skip
 AWAY = Problem("database OVN_IC_Southbound", "remote", "tcp:1:2", "cannot be reached",
-               "check the address", "DatabaseUnreachable")  # fmt: skip
+               "check the address", Reason.DATABASE_UNREACHABLE)  # fmt: skip
 
 
 def state(**changes: Any) -> State:
@@ -90,7 +91,7 @@ def test_joined(changes: dict[str, Any], status: str, reason: str) -> None:
 def test_the_cause_is_told_and_not_the_effect() -> None:
     """Where a problem explains why no port is served, its reason and remedy are those to read."""
     cause = Problem("ConfigMap kube-system/ovn-ic-config", "data.gw-nodes", "gw", "no chassis",
-                    "start ovn-controller", "NoChassis")  # fmt: skip
+                    "start ovn-controller", Reason.NO_CHASSIS)  # fmt: skip
     facts = replace(WELL, transit_switches=(DOWN,))
     found = said(Type.JOINED, facts=facts, problems=(cause,))
     assert found.reason == "NoChassis"
@@ -124,7 +125,9 @@ def test_conflicts_are_apart_from_what_else_is_wrong() -> None:
 
 def test_many_problems_fit_into_a_message() -> None:
     """The first and worst is named, the others are counted, and an Event can hold it."""
-    minor = [Problem(f"Subnet {n}", "k", "v" * 200, "m", "r", "InvalidSubnet") for n in range(9)]
+    minor = [
+        Problem(f"Subnet {n}", "k", "v" * 200, "m", "r", Reason.INVALID_SUBNET) for n in range(9)
+    ]
     found = said(Type.DEGRADED, problems=(*minor, AWAY))
     assert found.reason == "DatabaseUnreachable"
     assert found.message.endswith("; and 9 more problems")
@@ -137,7 +140,7 @@ def test_many_problems_fit_into_a_message() -> None:
 def test_a_refused_configuration() -> None:
     """A bad value is named; what was in force before stays so, and is still joined."""
     bad = Problem("ConfigMap kube-system/ovn-ic-config", "data.enable-ic", "True", "must be",
-                  'write "true"', "InvalidValue")  # fmt: skip
+                  'write "true"', Reason.INVALID_VALUE)  # fmt: skip
     found = said(Type.ACCEPTED, refused=True, problems=(bad,))
     assert (found.status, found.remedy) == (Status.FALSE, 'write "true"')
     assert "data.enable-ic = 'True'" in found.message

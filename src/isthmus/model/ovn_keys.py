@@ -1,0 +1,43 @@
+"""Keys and values that OVN and Kube-OVN give a meaning to, each defined once.
+
+Keys of `options`, `other_config` and `external_ids` columns; ovn-nb(5), ovn-sb(5) and
+ovn-architecture(7) describe them. Isthmus' own keys are in `isthmus.model.external_ids`.
+"""
+
+from isthmus.model.rows import Chassis, LogicalSwitch
+
+INTERCONN_TS = "interconn-ts"
+"""In `Logical_Switch.other_config`: the transit switch that this switch is a copy of."""
+
+INTERCONN_TR = "interconn-tr"
+"""In `Logical_Router.options`: the transit router that this router is a copy of."""
+
+REQUESTED_TNL_KEY = "requested-tnl-key"
+"""In options: the tunnel key that northd must use."""
+
+IC_LEARNED_ROUTE = "ic-learned-route"
+"""In `Logical_Router_Static_Route.external_ids`: the UUID of the IC-SB route that was learned."""
+
+ROUTER_PORT = "router-port"
+"""In `Logical_Switch_Port.options`: the router port that the switch port connects to."""
+
+IS_REMOTE = "is-remote"
+"""In `Chassis.other_config`: "true" if the chassis belongs to another zone."""
+
+_IS_INTERCONN = "is-interconn"
+
+
+def is_remote(row: Chassis) -> bool:
+    """Whether a chassis belongs to another zone."""
+    return row.other_config.get(IS_REMOTE) == "true"
+
+
+def is_interconn(row: Chassis) -> bool:
+    """Whether a chassis of this cluster takes part in interconnection as a gateway."""
+    return row.other_config.get(_IS_INTERCONN) == "true" and not is_remote(row)
+
+
+def interconn_ts(row: LogicalSwitch) -> tuple[str, ...]:
+    """The name of the transit switch that a switch is a copy of; empty for any other switch."""
+    name = row.other_config.get(INTERCONN_TS)
+    return (name,) if name else ()
