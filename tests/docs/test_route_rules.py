@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from isthmus.controller.config.configmap import Join, parse_config
-from support.fakes.site import config_map
+from support.fakes.manifests import config_map
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/overlaps-and-rules.md"
 

@@ -6,7 +6,8 @@ import pytest
 
 from isthmus.engine.transactions import Transaction
 from isthmus.model.rows import LogicalRouterPort
-from support.fakes.site import Region, Site
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
 
 SUBNETS = {
     "ipv4, room for two": "169.254.100.0/30",
@@ -21,7 +22,7 @@ TURNS = 2
 class Racer:
     """A cluster that looks (plans) and writes (commits) when told."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ControlledZone) -> None:
         self.site = site
         self.planned: list[Transaction] = []
 
@@ -39,7 +40,7 @@ class Racer:
             site.engine.completed(transaction, result, site.now)
 
 
-def addresses(region: Region, ts: str) -> list[set[str]]:
+def addresses(region: ControlledFleet, ts: str) -> list[set[str]]:
     """For each site the addresses that its port on a transit switch has."""
     return [
         {
@@ -47,7 +48,7 @@ def addresses(region: Region, ts: str) -> list[set[str]]:
             for port in site.all(LogicalRouterPort, name=f"{site.name}-{ts}")
             for network in port["networks"]
         }
-        for site in region.sites
+        for site in region.zones
     ]
 
 
@@ -63,14 +64,14 @@ def orders() -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("subnets", SUBNETS.values(), ids=SUBNETS)
 def test_clusters_that_race_never_share_an_address(subnets: str) -> None:
     """In every order, both get an address per family, and at no moment the same one."""
-    region = Region("az1", "az2", subnets="192.0.2.0/24")
-    for site in region.sites:
+    region = ControlledFleet("az1", "az2", subnets="192.0.2.0/24")
+    for site in region.zones:
         site.join()
     region.settle()
     for number, order in enumerate(orders()):
         ts = f"race{number}"
         region.add_ts(ts, subnets)
-        racers = [Racer(site) for site in region.sites]
+        racers = [Racer(site) for site in region.zones]
         for who in order:
             racers[who].act()
             one, two = addresses(region, ts)
@@ -81,7 +82,7 @@ def test_clusters_that_race_never_share_an_address(subnets: str) -> None:
         _check_settled(region, ts, subnets)
 
 
-def _check_settled(region: Region, ts: str, subnets: str) -> None:
+def _check_settled(region: ControlledFleet, ts: str, subnets: str) -> None:
     region.settle()
     one, two = addresses(region, ts)
     assert len(one) == len(two) == len(subnets.split(","))

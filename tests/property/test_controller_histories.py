@@ -25,7 +25,9 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-from support.fakes.site import Region, Site, config_map, manifest, node, subnet
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import config_map, manifest, node, subnet
 
 TS = {"ts": "169.254.100.0/29", "ts1": "fd00:101::/126", "ts2": "10.9.0.0/29,fd00:102::/125"}
 NETWORKS = ("", "blue", "red")
@@ -34,7 +36,7 @@ SUBNET_PORTS = ("ovn-default", "v-apps", "w-apps")
 PREFIXES = ("10.1.0.0/16", "10.77.0.0/24", "fd00:77::/64")
 
 
-def _config(site: Site, value: int) -> None:
+def _config(site: ControlledZone, value: int) -> None:
     site.apply(
         config_map(
             az_name=site.name,
@@ -45,12 +47,12 @@ def _config(site: Site, value: int) -> None:
     )
 
 
-def _vpcs(site: Site, value: int) -> None:
+def _vpcs(site: ControlledZone, value: int) -> None:
     lists = (None, "v=blue", "w=blue", "v=red", "v=blue,w=red", "v=red,w=blue")
     site.apply(config_map(az_name=site.name, vpcs=lists[value]))
 
 
-def _vpc_router(site: Site, value: int) -> None:
+def _vpc_router(site: ControlledZone, value: int) -> None:
     name = VPCS[value % 2]
     have = site.all(LogicalRouter, name=name)
     if value > 3 and have:
@@ -66,7 +68,7 @@ def _vpc_router(site: Site, value: int) -> None:
         )
 
 
-def _vpc_object(site: Site, value: int) -> None:
+def _vpc_object(site: ControlledZone, value: int) -> None:
     vpc = manifest("Vpc", VPCS[value % 2], spec={})
     if vpc.key in site.manifests:
         site.delete(vpc)
@@ -74,7 +76,7 @@ def _vpc_object(site: Site, value: int) -> None:
         site.apply(vpc)
 
 
-def _network(site: Site, value: int) -> None:
+def _network(site: ControlledZone, value: int) -> None:
     rows = site.all(TransitSwitch)
     if not rows:
         return
@@ -85,43 +87,45 @@ def _network(site: Site, value: int) -> None:
     site.write(set_keys(TransitSwitch, RowId(row["_uuid"]), "external_ids", ids))
 
 
-def _rename(site: Site, value: int) -> None:
+def _rename(site: ControlledZone, value: int) -> None:
     # Names of different first letters per site: only sometimes do they want the same one.
     site.apply(config_map(az_name=f"{site.name[0]}{value}" if value else "same"))
 
 
-def _leave(site: Site, value: int) -> None:
+def _leave(site: ControlledZone, value: int) -> None:
     if value % 2 and config_map().key in site.manifests:
         site.delete(config_map())
     else:
         site.apply(config_map(enable_ic="false"))
 
 
-def _spoil(site: Site, value: int) -> None:
+def _spoil(site: ControlledZone, value: int) -> None:
     site.apply(config_map(enable_ic="True"), complete=bool(value % 2))
 
 
-def _subnet(site: Site, value: int) -> None:
+def _subnet(site: ControlledZone, value: int) -> None:
     closed = bool(value % 2)
     spec = {"disableInterConnection": closed, "vpc": ("", "v", "w")[value // 2]}
     site.apply(subnet(f"s{value % 3}", PREFIXES[value % 3], **spec), complete=value != 3)
 
 
-def _node(site: Site, value: int) -> None:
+def _node(site: ControlledZone, value: int) -> None:
     site.apply(node("gw2", f"192.0.2.{value}"))
 
 
-def _chassis(site: Site, value: int) -> None:
+def _chassis(site: ControlledZone, value: int) -> None:
     name = f"second-{site.name}"
     have = site.all(Chassis, name=name)
     if not have:
-        site.add_chassis(name, "gw2", f"198.51.100.{ord(site.name[0])}", interconn=value % 2 == 0)
+        site.add_chassis(
+            name, f"198.51.100.{ord(site.name[0])}", hostname="gw2", interconn=value % 2 == 0
+        )
     else:
         config = {"is-interconn": "true"} if value % 2 else {}
-        site.set(Chassis, RowId(have[0]["_uuid"]), other_config=config)
+        site.update(Chassis, RowId(have[0]["_uuid"]), other_config=config)
 
 
-def _ts(site: Site, value: int) -> None:
+def _ts(site: ControlledZone, value: int) -> None:
     name = sorted(TS)[value % 3]
     have = site.all(TransitSwitch, name=name)
     if have and value > 3:
@@ -134,7 +138,7 @@ def _ts(site: Site, value: int) -> None:
         site.write(Insert(TransitSwitch, {"name": name, "external_ids": ids}))
 
 
-def _route(site: Site, value: int) -> None:
+def _route(site: ControlledZone, value: int) -> None:
     prefix = PREFIXES[value % 3]
     if site.all(LogicalRouterStaticRoute, ip_prefix=prefix):
         site.drop_route(prefix)
@@ -143,13 +147,13 @@ def _route(site: Site, value: int) -> None:
         site.add_route(prefix, "fd00:101::2" if ":" in prefix else nexthop)
 
 
-def _policy(site: Site, value: int) -> None:
+def _policy(site: ControlledZone, value: int) -> None:
     row = {"priority": 29500 - value % 2, "match": f"ip4.dst == {PREFIXES[value % 2]}"}
     ids = {"vendor": "kube-ovn"} if value > 2 else {}
     site.adopt("policies", LogicalRouterPolicy, action="allow", external_ids=ids, **row)
 
 
-def _drift(site: Site, value: int) -> None:
+def _drift(site: ControlledZone, value: int) -> None:
     drifts: list[tuple[type[Row], dict[str, Value]]] = [
         (LogicalRouterPort, {"networks": frozenset({"169.254.100.3/29"})}),
         (LogicalRouterPort, {"external_ids": {"vendor": "kube-ovn"}}),
@@ -167,12 +171,12 @@ def _drift(site: Site, value: int) -> None:
         site.settle()
     rows = [row for row in site.all(kind) if row.get("name") not in SUBNET_PORTS]
     if rows and rows[0].get("type") != "remote":
-        site.set(kind, RowId(rows[0]["_uuid"]), **changes)
+        site.update(kind, RowId(rows[0]["_uuid"]), **changes)
     if alone:
         site.settle()
 
 
-def _undo(site: Site, value: int) -> None:
+def _undo(site: ControlledZone, value: int) -> None:
     kind, column = [
         (LogicalSwitch, "ports"),
         (LogicalRouterPort, "gateway_chassis"),
@@ -188,16 +192,16 @@ def _undo(site: Site, value: int) -> None:
             return
 
 
-def _reach(site: Site, value: int) -> None:
+def _reach(site: ControlledZone, value: int) -> None:
     local = {Database.NB, Database.SB}
     site.reachable = local if value % 2 else set(Database)
 
 
-def _restart(site: Site, value: int) -> None:
+def _restart(site: ControlledZone, value: int) -> None:
     site.start()
 
 
-STEPS: list[Callable[[Site, int], None]] = [
+STEPS: list[Callable[[ControlledZone, int], None]] = [
     _vpcs, _vpcs, _vpc_router, _vpc_router, _vpc_object, _network, _config, _config, _rename,
     _leave, _spoil, _subnet, _node, _chassis,
     _ts, _ts, _route, _policy, _drift, _drift, _undo, _reach, _restart,
@@ -215,20 +219,20 @@ def test_incremental_equals_recompute(
     history: list[tuple[int, object, int, bool]], chance: int
 ) -> None:
     """Whenever things have settled, a full recompute neither writes nor reports anything new."""
-    region = Region("a1", "b1")
+    region = ControlledFleet("a1", "b1")
     ids = {"subnet": "169.254.200.0/29", "vendor": "isthmus", "isthmus-network": "blue"}
     region.ic_nb.transact([Insert(TransitSwitch, {"name": "b", "external_ids": ids})])
-    for number, site in enumerate(region.sites):
+    for number, site in enumerate(region.zones):
         _vpc_router(site, number)
-        site.chance.seed(chance)
+        site.random.seed(chance)
         site.join(vpcs=f"{VPCS[number]}=blue")
     region.settle()
     for who, step, value, settle in history:
-        step(region.sites[who], value)  # type: ignore[operator]
+        step(region.zones[who], value)  # type: ignore[operator]
         if settle:
             region.settle()
             _check(region)
-    for site in region.sites:
+    for site in region.zones:
         site.reachable = set(Database)
     region.settle()
     _check(region)
@@ -237,12 +241,12 @@ def test_incremental_equals_recompute(
     _leave_all(region)
 
 
-def _leave_all(region: Region) -> None:
+def _leave_all(region: ControlledFleet) -> None:
     """Whatever happened before, leaving leaves nothing that was not made by hand."""
-    for site in region.sites:
+    for site in region.zones:
         site.apply(config_map(enable_ic="false"))
     region.settle()
-    for site in region.sites:
+    for site in region.zones:
         by_hand = ("Logical_Router_Static_Route", "Logical_Router_Policy")
         traces = [trace for trace in site.traces() if not trace.startswith(by_hand)]
         assert [trace for trace in traces if "-apps'" not in trace] == []
@@ -252,8 +256,8 @@ def _leave_all(region: Region) -> None:
         assert row["external_ids"].keys() <= {"subnet", "vendor", "isthmus-network"}
 
 
-def _check(region: Region) -> None:
-    for site in region.sites:
+def _check(region: ControlledFleet) -> None:
+    for site in region.zones:
         before = {name: len(d.committed) for name, d in site.databases.items()}
         problems = site.problems()
         site.engine.recompute("test")
@@ -262,22 +266,22 @@ def _check(region: Region) -> None:
         assert site.problems() == problems
 
 
-def _check_addresses(region: Region) -> None:
+def _check_addresses(region: ControlledFleet) -> None:
     """No two clusters' ports on one transit switch share an address."""
     seen: dict[tuple[str, str], str] = {}
-    for site in region.sites:
+    for site in region.zones:
         for port in site.all(LogicalRouterPort):
             ts = port["external_ids"].get("isthmus-transit-switch")
             for network in port["networks"] if ts else ():
                 assert seen.setdefault((ts, network), site.name) == site.name, (ts, network)
 
 
-def _check_routers(region: Region) -> None:
+def _check_routers(region: ControlledFleet) -> None:
     """Every port of ours is on the router of a VPC that takes part in its transit switch's network.
 
     Policies of ours are on such routers only.
     """
-    for site in region.sites:
+    for site in region.zones:
         config = site.inputs.config
         if config is None or site.find(NbGlobal)["name"] != config.zone:
             continue

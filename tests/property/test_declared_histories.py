@@ -19,14 +19,16 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-from support.fakes.site import Region, Site, config_map, node, subnet
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import config_map, node, subnet
 
 TS = {"ts": "169.254.100.0/24", "ts1": "169.254.101.0/24,fd00:101::/112"}
 PREFIXES = ("10.77.0.0/16", "10.77.3.0/24", "fd00:77::/64", "10.1.0.0/16")
 ZONES = ("a1", "b1", "other", "nobody")
 
 
-def _declare(site: Site, value: int) -> None:
+def _declare(site: ControlledZone, value: int) -> None:
     routes = [
         {"prefix": prefix, "zone": ZONES[(value + number) % 4]}
         for number, prefix in enumerate(PREFIXES)
@@ -41,22 +43,22 @@ def _declare(site: Site, value: int) -> None:
     )
 
 
-def _leave(site: Site, value: int) -> None:
+def _leave(site: ControlledZone, value: int) -> None:
     site.apply(config_map(enable_ic="false" if value % 2 else "True"))
 
 
-def _subnet(site: Site, value: int) -> None:
+def _subnet(site: ControlledZone, value: int) -> None:
     if value > 5 and subnet(f"s{value % 3}", "").key in site.manifests:
         site.delete(subnet(f"s{value % 3}", ""))
     else:
         site.apply(subnet(f"s{value % 3}", PREFIXES[value % 4], vpc="blue" if value == 1 else ""))
 
 
-def _node(site: Site, value: int) -> None:
+def _node(site: ControlledZone, value: int) -> None:
     site.apply(node("n", f"10.77.{value % 5}.1"))
 
 
-def _by_hand(site: Site, value: int) -> None:
+def _by_hand(site: ControlledZone, value: int) -> None:
     prefix = PREFIXES[value % 2]
     rows = [r for r in site.all(LogicalRouterStaticRoute) if r["ip_prefix"] == prefix]
     if rows and value > 5:
@@ -68,25 +70,25 @@ def _by_hand(site: Site, value: int) -> None:
             {"route_table": "t"},
             {"external_ids": {}},
         )
-        site.set(LogicalRouterStaticRoute, RowId(rows[0]["_uuid"]), **columns[value % 3])
+        site.update(LogicalRouterStaticRoute, RowId(rows[0]["_uuid"]), **columns[value % 3])
     else:
         site.add_route(prefix, rows[0]["nexthop"] if rows else "169.254.100.98")
 
 
-def _rename_zone(site: Site, value: int) -> None:
+def _rename_zone(site: ControlledZone, value: int) -> None:
     # As another zone's change would look; its own engine names it back.
     rows = [row for row in site.all(AvailabilityZone) if row["name"] in {"a1", "b1"}]
     if rows and not site.all(AvailabilityZone, name="other"):
         site.write(Update(AvailabilityZone, RowId(rows[-1]["_uuid"]), {"name": "other"}))
 
 
-def _address(site: Site, value: int) -> None:
+def _address(site: ControlledZone, value: int) -> None:
     for row in site.all(IcPortBinding)[:1]:
         columns = {"address": f"0a:00:00:00:00:09 169.254.{100 + value % 2}.{50 + value}/24"}
         site.write(Update(IcPortBinding, RowId(row["_uuid"]), columns))
 
 
-def _ts(site: Site, value: int) -> None:
+def _ts(site: ControlledZone, value: int) -> None:
     name = sorted(TS)[value % 2]
     have = site.all(TransitSwitch, name=name)
     if have and value > 7:
@@ -96,11 +98,11 @@ def _ts(site: Site, value: int) -> None:
         site.write(Insert(TransitSwitch, {"name": name, "external_ids": ids}))
 
 
-def _restart(site: Site, value: int) -> None:
+def _restart(site: ControlledZone, value: int) -> None:
     site.start()
 
 
-STEPS: list[Callable[[Site, int], None]] = [
+STEPS: list[Callable[[ControlledZone, int], None]] = [
     _declare, _declare, _declare, _leave, _subnet, _subnet, _node, _by_hand, _by_hand,
     _rename_zone, _address, _ts, _ts, _restart,
 ]  # fmt: skip
@@ -113,28 +115,28 @@ HISTORY = st.lists(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(history=HISTORY, chance=st.integers(0, 1000))
 def test_incremental_equals_recompute(
-    history: list[tuple[int, Callable[[Site, int], None], int, bool]], chance: int
+    history: list[tuple[int, Callable[[ControlledZone, int], None], int, bool]], chance: int
 ) -> None:
     """Whenever things have settled, neither a recompute nor a new daemon finds anything to do."""
-    region = Region("a1", "b1")
-    for site in region.sites:
-        site.chance.seed(chance)
+    region = ControlledFleet("a1", "b1")
+    for site in region.zones:
+        site.random.seed(chance)
         site.join()
     region.settle()
     for who, step, value, settle in history:
-        step(region.sites[who], value)
+        step(region.zones[who], value)
         if settle:
             region.settle()
             _check(region)
     region.settle()
     _check(region)
     _check_new(region)
-    for site in region.sites:
+    for site in region.zones:
         _check_routes(site)
 
 
-def _check(region: Region) -> None:
-    for site in region.sites:
+def _check(region: ControlledFleet) -> None:
+    for site in region.zones:
         before = {name: len(d.committed) for name, d in site.databases.items()}
         problems = site.problems()
         site.engine.recompute("test")
@@ -143,8 +145,8 @@ def _check(region: Region) -> None:
         assert site.problems() == problems
 
 
-def _check_new(region: Region) -> None:
-    for site in region.sites:
+def _check_new(region: ControlledFleet) -> None:
+    for site in region.zones:
         before = {name: len(d.committed) for name, d in site.databases.items()}
         valid = site.inputs.wanted is not None and not site.inputs.refused
         problems = site.problems()
@@ -154,7 +156,7 @@ def _check_new(region: Region) -> None:
         assert not valid or site.problems() == problems
 
 
-def _check_routes(site: Site) -> None:
+def _check_routes(site: ControlledZone) -> None:
     """No route that was made for a declaration or learned overlaps a local prefix of the VPC."""
     if site.inputs.config is None:
         return

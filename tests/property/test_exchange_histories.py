@@ -30,8 +30,9 @@ from isthmus.model.rows import (
     SbServiceMonitor,
     TransitSwitch,
 )
+from support.fakes.fleet import Fleet
 from support.fakes.ownership import trespass
-from support.fakes.zone import Fleet, Zone
+from support.fakes.zone import Zone
 
 PREFIXES = ["10.1.0.0/16", "10.2.0.0/16", "10.1.5.0/24", "0.0.0.0/0", "169.254.3.0/24", "fd00::/64"]
 OPTIONS = ["ic_route_adv", "ic_route_learn", "ic_route_adv_default", "ic_route_learn_default"]
@@ -41,12 +42,12 @@ TS = ["ts", "ts1"]
 def _add_subnet(zone: Zone, value: int) -> None:
     name = f"net{value}"
     if not zone.all(LogicalRouterPort, name=name):
-        zone.add_subnet(name, PREFIXES[value].replace(".0/", ".1/").replace("::/", "::1/"))
+        zone.add_router_port(name, PREFIXES[value].replace(".0/", ".1/").replace("::/", "::1/"))
 
 
 def _drop_subnet(zone: Zone, value: int) -> None:
     if zone.all(LogicalRouterPort, name=f"net{value}"):
-        zone.drop_subnet(f"net{value}")
+        zone.drop_router_port(f"net{value}")
 
 
 def _add_route(zone: Zone, value: int) -> None:
@@ -54,7 +55,7 @@ def _add_route(zone: Zone, value: int) -> None:
 
 
 def _drop_route(zone: Zone, value: int) -> None:
-    zone.drop_route(PREFIXES[value])
+    zone.drop_route(PREFIXES[value], external_ids={})
 
 
 def _option(zone: Zone, value: int) -> None:
@@ -67,11 +68,11 @@ def _denylist(zone: Zone, value: int) -> None:
 
 def _attach(zone: Zone, value: int) -> None:
     ts = TS[value % 2]
-    here = any(r["other_config"].get("interconn-ts") == ts for r in zone.all(LogicalSwitch))  # type: ignore[attr-defined]
+    here = any(r["other_config"].get("interconn-ts") == ts for r in zone.all(LogicalSwitch))
     if here and not zone.all(LogicalSwitchPort, name=f"{ts}-{zone.name}"):
         number = 1 + len(zone.name) % 7
         if zone.all(LogicalRouterPort, name=f"{zone.name}-{ts}"):
-            zone.drop_subnet(f"{zone.name}-{ts}")  # left behind by a switch that was deleted
+            zone.drop_router_port(f"{zone.name}-{ts}")  # left behind by a switch that was deleted
         zone.attach_router(ts, f"169.254.{100 + value % 2}.{number}/24", chassis=f"gw-{number}")
 
 
@@ -80,18 +81,18 @@ def _chassis(zone: Zone, value: int) -> None:
     have = zone.all(Chassis, name=f"gw-{number}", hostname=f"gw-{number}")
     if not have:
         zone.add_chassis(f"gw-{number}", f"192.0.2.{number}")
-    elif not have[0]["other_config"].get("is-remote"):  # type: ignore[attr-defined]
+    elif not have[0]["other_config"].get("is-remote"):
         config = {"is-interconn": "true"} if value % 2 else {}
-        uuid = RowId(str(have[0]["_uuid"]))
-        zone.write(Database.SB, Update(Chassis, uuid, {"other_config": config}))
+        uuid = RowId(have[0]["_uuid"])
+        zone.write(Update(Chassis, uuid, {"other_config": config}))
 
 
 def _ts(zone: Zone, value: int) -> None:
     have = zone.all(TransitSwitch, name=TS[value % 2])
     if have and value > 2:
-        zone.write(Database.IC_NB, Delete(TransitSwitch, RowId(str(have[0]["_uuid"]))))
+        zone.write(Delete(TransitSwitch, RowId(have[0]["_uuid"])))
     elif not have:
-        zone.write(Database.IC_NB, Insert(TransitSwitch, {"name": TS[value % 2]}))
+        zone.write(Insert(TransitSwitch, {"name": TS[value % 2]}))
 
 
 def _rename(zone: Zone, value: int) -> None:
@@ -107,12 +108,11 @@ def _load_balancer(zone: Zone, value: int) -> None:
     have = zone.all(LoadBalancer, name="lb")
     vips = {"vips": dict.fromkeys(["10.1.5.5:80", "[fd00::5]:80", "10.2.9.9"][: value % 4], "")}
     if have:
-        zone.write(Database.NB, Update(LoadBalancer, RowId(str(have[0]["_uuid"])), vips))
+        zone.write(Update(LoadBalancer, RowId(have[0]["_uuid"]), vips))
         return
     ref = NewRef()
     held = ("load_balancer", "insert", frozenset({ref}))
     zone.write(
-        Database.NB,
         Insert(LoadBalancer, {"name": "lb", **vips}, ref),
         Mutate(LogicalRouter, zone.router, (held,)),  # type: ignore[arg-type]
     )
@@ -120,33 +120,33 @@ def _load_balancer(zone: Zone, value: int) -> None:
 
 
 def _router(zone: Zone, value: int) -> None:
-    zone.write(Database.NB, Update(LogicalRouter, zone.router, {"enabled": value < 3}))
+    zone.write(Update(LogicalRouter, zone.router, {"enabled": value < 3}))
 
 
 def _filter(zone: Zone, value: int) -> None:
     key = ["ic-route-filter-learn", "ic-route-deny-adv", "ic-route-filter-adv"][value % 3]
     entry = {key: PREFIXES[value] if value < 4 else ""}
-    zone.write(Database.NB, set_keys(LogicalRouter, zone.router, "options", entry))
+    zone.write(set_keys(LogicalRouter, zone.router, "options", entry))
 
 
 def _taught(zone: Zone, value: int) -> None:
     ids = {"logical-router": str(zone.router)}
     if not zone.all(SbDatapathBinding, external_ids=ids):
-        zone.write(Database.SB, Insert(SbDatapathBinding, {"external_ids": ids}))
+        zone.write(Insert(SbDatapathBinding, {"external_ids": ids}))
     have = zone.all(SbLearnedRoute, ip_prefix=PREFIXES[value])
     if have:
-        zone.write(Database.SB, Delete(SbLearnedRoute, RowId(str(have[0]["_uuid"]))))
+        zone.write(Delete(SbLearnedRoute, RowId(have[0]["_uuid"])))
         return
     datapath = Ref(zone.uuid(SbDatapathBinding, external_ids=ids))
     row = {"datapath": datapath, "ip_prefix": PREFIXES[value], "nexthop": "10.1.0.7"}
-    zone.write(Database.SB, Insert(SbLearnedRoute, row))  # type: ignore[arg-type]
+    zone.write(Insert(SbLearnedRoute, row))  # type: ignore[arg-type]
 
 
 def _sequence(zone: Zone, value: int) -> None:
     for row in zone.all(IcNbGlobal):
         options = {"vxlan_mode": "true" if value % 2 else "false"}
         columns = {"nb_ic_cfg": value, "options": options}
-        zone.write(Database.IC_NB, Update(IcNbGlobal, RowId(str(row["_uuid"])), columns))  # type: ignore[arg-type]
+        zone.write(Update(IcNbGlobal, RowId(row["_uuid"]), columns))  # type: ignore[arg-type]
 
 
 def _monitor(zone: Zone, value: int) -> None:
@@ -154,11 +154,11 @@ def _monitor(zone: Zone, value: int) -> None:
     have = zone.all(SbServiceMonitor, logical_port=port, ic_learned=False)
     taken = zone.all(SbServiceMonitor, logical_port=port, ic_learned=True)
     if have:
-        zone.write(Database.SB, Delete(SbServiceMonitor, RowId(str(have[0]["_uuid"]))))
+        zone.write(Delete(SbServiceMonitor, RowId(have[0]["_uuid"])))
     elif not taken:
         target = {"az-name": "yy" if zone.cluster == "x" else "x"}
         row = {"logical_port": port, "ip": "10.9.9.9", "remote": True, "options": target}
-        zone.write(Database.SB, Insert(SbServiceMonitor, row))  # type: ignore[arg-type]
+        zone.write(Insert(SbServiceMonitor, row))  # type: ignore[arg-type]
 
 
 RULES = [
@@ -175,7 +175,7 @@ def _local(zone: Zone, value: int) -> None:
     local = {f"Subnet s{i}": (ip_network(PREFIXES[i]),) for i in range(6) if value >> i & 1}
     node = {"Node n": (ip_network("10.2.0.7"),)} if value % 3 else {}
     assert isinstance(zone, AuditedZone)
-    routers = {"r": local | node, "other": local}
+    routers = {"ovn-cluster": local | node, "other": local}
     zone.tell(Guarded(routers, zone.told.rules))
 
 
@@ -190,7 +190,7 @@ def _rules(zone: Zone, value: int) -> None:
 
 def _router_name(zone: Zone, value: int) -> None:
     row = zone.uuid(LogicalRouter)
-    zone.write(Database.NB, Update(LogicalRouter, row, {"name": "r" if value % 2 else "other"}))
+    zone.write(Update(LogicalRouter, row, {"name": "ovn-cluster" if value % 2 else "other"}))
 
 
 STEPS: list[Callable[[Zone, int], None]] = [
@@ -235,7 +235,7 @@ class AuditedZone(Zone):
         ic_sb = self.databases[Database.IC_SB]
         if transaction.database in {Database.IC_NB, Database.IC_SB}:
             own = self.exchange.zone.current
-            old = {r["name"]: RowId(str(r["_uuid"])) for r in self.all(AvailabilityZone)}
+            old = {r["name"]: RowId(r["_uuid"]) for r in self.all(AvailabilityZone)}
             mine = {own.uuid if own else None, *(old.get(n) for n in self.names)}
             for operation in transaction.operations:
                 verdicts = [trespass(operation, zone, ic_sb) for zone in mine]
@@ -258,7 +258,7 @@ def build() -> Fleet:
     for number, zone in enumerate(fleet.zones, start=1):
         _chassis(zone, 1)
         _attach(zone, 0)
-        zone.add_subnet("first", f"10.20{number}.0.1/24")
+        zone.add_router_port("first", f"10.20{number}.0.1/24")
     return fleet
 
 

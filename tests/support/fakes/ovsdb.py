@@ -8,13 +8,12 @@ real ovsdb-server.
 
 import copy
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-from isthmus.engine.engine import Engine
-from isthmus.engine.transactions import Committed, Failed, Result, Transaction, TryAgain
+from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
 from isthmus.model.changes import Change
 from isthmus.model.operations import (
     Delete,
@@ -291,72 +290,3 @@ def _diff(before: Tables, after: Tables) -> Iterator[Change]:
                 joined,
                 left,
             )
-
-
-class Worker(Protocol):
-    """One of several that share databases."""
-
-    def work(self) -> bool:
-        """One round; whether anything was done."""
-
-
-def settle_all(workers: Sequence[Worker], limit: int) -> None:
-    """Let all work in turns until nobody has anything to do."""
-    for _ in range(limit):
-        worked = [worker.work() for worker in workers]  # everybody, before anybody is asked
-        if not any(worked):
-            return
-    raise AssertionError(f"not settled after {limit} rounds")
-
-
-class FakeCluster:
-    """One cluster's NB and SB beside shared IC databases, with an engine on top.
-
-    Args:
-        ic_nb, ic_sb: shared with the other clusters of the test.
-    """
-
-    def __init__(self, ic_nb: FakeDatabase, ic_sb: FakeDatabase) -> None:
-        self.databases = {
-            Database.NB: FakeDatabase(Database.NB),
-            Database.SB: FakeDatabase(Database.SB),
-            Database.IC_NB: ic_nb,
-            Database.IC_SB: ic_sb,
-        }
-        self.now = 0.0
-
-    def attach(self, engine: Engine) -> None:
-        """Give the engine the databases' contents and all later changes."""
-        self.engine = engine
-        self._feeds = [database.observe() for database in self.databases.values()]
-
-    def feed(self) -> None:
-        """Hand over what has changed."""
-        changes = [change for feed in self._feeds for change in feed]
-        for feed in self._feeds:
-            feed.clear()
-        self.engine.apply(changes)
-
-    def step(self) -> bool:
-        """Feed, plan and commit once; False when there was nothing to do."""
-        self.feed()
-        planned = self.engine.plan(self.now, set(Database), set(Database))
-        for transaction in planned:
-            result = self.commit(transaction)
-            self.feed()
-            self.engine.completed(transaction, result, self.now)
-        due = self.engine.next_wakeup()
-        self.now = due if due is not None and not planned else self.now
-        return bool(planned)
-
-    def commit(self, transaction: Transaction) -> Result:
-        """Bring one transaction to its database."""
-        return self.databases[transaction.database].transact(transaction.operations)
-
-    def settle(self, limit: int = 200) -> int:
-        """Step until nothing is left to do; the number of steps it took."""
-        for steps in range(limit):
-            if not self.step() and self.engine.next_wakeup() is None:
-                return steps
-        problems = "\n".join(map(str, self.engine.problems()))
-        raise AssertionError(f"not settled after {limit} steps:\n{problems}")

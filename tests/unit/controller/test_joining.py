@@ -32,37 +32,39 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-from support.fakes.site import Region, Site, config_map, manifest, node, subnet
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import config_map, manifest, node, subnet
 
 DUAL = "169.254.100.0/24,fe80:a9fe:64::/112"
 
 
 @pytest.fixture
-def region() -> Region:
+def region() -> ControlledFleet:
     """Two sites that have joined."""
-    return joined(Region("az1", "az2"))
+    return joined(ControlledFleet("az1", "az2"))
 
 
-def joined(region: Region, **changes: Any) -> Region:
+def joined(region: ControlledFleet, **changes: Any) -> ControlledFleet:
     """The region once all its sites have joined."""
-    for site in region.sites:
+    for site in region.zones:
         site.join(**changes)
     region.settle()
     return region
 
 
-def options(site: Site) -> dict[str, str]:
+def options(site: ControlledZone) -> dict[str, str]:
     """The `ic-route-*` options of a site."""
     found = site.find(NbGlobal)["options"]
     return {key: value for key, value in found.items() if key.startswith("ic-")}
 
 
-def networks(site: Site, ts: str = "ts") -> set[str]:
+def networks(site: ControlledZone, ts: str = "ts") -> set[str]:
     """The networks of a site's port on a transit switch."""
     return set(site.find(LogicalRouterPort, name=f"{site.name}-{ts}")["networks"])
 
 
-def gateways(site: Site, ts: str = "ts") -> dict[str, int]:
+def gateways(site: ControlledZone, ts: str = "ts") -> dict[str, int]:
     """The gateway candidates of a site's port and their priorities."""
     held = site.find(LogicalRouterPort, name=f"{site.name}-{ts}")["gateway_chassis"]
     rows = [row for row in site.all(GatewayChassis) if row["_uuid"] in held]
@@ -70,17 +72,17 @@ def gateways(site: Site, ts: str = "ts") -> dict[str, int]:
     return {row["chassis_name"]: row["priority"] for row in rows}
 
 
-def matches(site: Site) -> set[str]:
+def matches(site: ControlledZone) -> set[str]:
     """The matches of a site's policies."""
     return {row["match"] for row in site.all(LogicalRouterPolicy)}
 
 
-def told(site: Site) -> str:
+def told(site: ControlledZone) -> str:
     """What a site reports."""
     return "\n".join(map(str, site.problems()))
 
 
-def claims(region: Region, ts: str = "ts") -> dict[str, str]:
+def claims(region: ControlledFleet, ts: str = "ts") -> dict[str, str]:
     """Claimed addresses and the zones that hold them."""
     prefix = "isthmus-address-"
     return {
@@ -90,7 +92,7 @@ def claims(region: Region, ts: str = "ts") -> dict[str, str]:
     }
 
 
-def writes(site: Site) -> int:
+def writes(site: ControlledZone) -> int:
     """How many transactions the site's own databases have seen."""
     return len(site.nb.committed) + len(site.sb.committed)
 
@@ -98,9 +100,9 @@ def writes(site: Site) -> int:
 # -- what joining makes ------------------------------------------------------------------------
 
 
-def test_joining_makes_the_contracts_objects(region: Region) -> None:
+def test_joining_makes_the_contracts_objects(region: ControlledFleet) -> None:
     """Names, types, external_ids, gateways and policies are those of Kube-OVN."""
-    site = region.sites[0]
+    site = region.zones[0]
     port = site.find(LogicalSwitchPort, name="ts-az1")
     assert port["type"] == "router"
     assert port["addresses"] == {"router"}
@@ -121,9 +123,9 @@ def test_joining_makes_the_contracts_objects(region: Region) -> None:
     assert told(site) == ""
 
 
-def test_other_keys_of_nb_global_stay(region: Region) -> None:
+def test_other_keys_of_nb_global_stay(region: ControlledFleet) -> None:
     """What others keep in NB_Global is theirs."""
-    assert region.sites[0].find(NbGlobal)["options"]["northd_probe_interval"] == "5000"
+    assert region.zones[0].find(NbGlobal)["options"]["northd_probe_interval"] == "5000"
 
 
 @pytest.mark.parametrize(
@@ -131,18 +133,18 @@ def test_other_keys_of_nb_global_stay(region: Region) -> None:
 )
 def test_addresses_are_claimed_before_use(subnets: str, families: int) -> None:
     """Each site has an address per family of the subnet, all different, all claimed."""
-    region = joined(Region("az1", "az2", "az3", subnets=subnets))
+    region = joined(ControlledFleet("az1", "az2", "az3", subnets=subnets))
     held = claims(region)
     assert len(held) == 3 * families
-    for site in region.sites:
+    for site in region.zones:
         mine = {address for address, zone in held.items() if zone == site.name}
         assert {network.partition("/")[0] for network in networks(site)} == mine
 
 
 def test_nothing_happens_before_the_inputs_are_known() -> None:
     """Without a snapshot, or with a ConfigMap that was never valid, no row is written."""
-    region = Region("az1")
-    site = region.sites[0]
+    region = ControlledFleet("az1")
+    site = region.zones[0]
     region.settle()
     before = writes(site)
     site.join(enable_ic="True")
@@ -155,20 +157,20 @@ def test_nothing_happens_before_the_inputs_are_known() -> None:
     assert networks(site)
 
 
-def test_a_settled_site_writes_nothing_after_a_restart(region: Region) -> None:
+def test_a_settled_site_writes_nothing_after_a_restart(region: ControlledFleet) -> None:
     """A restarted daemon finds everything as it would make it."""
-    before = [writes(site) for site in region.sites], claims(region)
-    for site in region.sites:
+    before = [writes(site) for site in region.zones], claims(region)
+    for site in region.zones:
         site.start()
     region.settle()
-    assert ([writes(site) for site in region.sites], claims(region)) == before
+    assert ([writes(site) for site in region.zones], claims(region)) == before
 
 
-def test_fault_15_transit_switches_of_others_are_not_connected(region: Region) -> None:
+def test_fault_15_transit_switches_of_others_are_not_connected(region: ControlledFleet) -> None:
     """Other vendors' transit switches get no port and no claim."""
     region.add_ts("theirs", "169.254.200.0/24", vendor="other")
     region.settle()
-    site = region.sites[0]
+    site = region.zones[0]
     assert not claims(region, "theirs")
     assert not site.all(LogicalRouterPort, name="az1-theirs")
 
@@ -176,9 +178,9 @@ def test_fault_15_transit_switches_of_others_are_not_connected(region: Region) -
 # -- options and private prefixes --------------------------------------------------------------
 
 
-def test_private_prefixes_come_and_go(region: Region) -> None:
+def test_private_prefixes_come_and_go(region: ControlledFleet) -> None:
     """The blacklist follows the inputs alone, so an entry goes with its reason (fault 2)."""
-    one, two = region.sites
+    one, two = region.zones
     learned = "ip4.dst == 10.1.0.0/16"
     assert learned in matches(two)
     one.apply(
@@ -199,9 +201,9 @@ def test_private_prefixes_come_and_go(region: Region) -> None:
     assert "ic-route-blacklist" not in options(one)
 
 
-def test_the_blacklist_only_grows_while_a_file_was_never_read(region: Region) -> None:
+def test_the_blacklist_only_grows_while_a_file_was_never_read(region: ControlledFleet) -> None:
     """A restart with a broken Subnet file must not show a private network."""
-    site = region.sites[0]
+    site = region.zones[0]
     closed = {"disableInterConnection": True}
     site.apply(subnet("a", "10.5.0.0/16", **closed))
     region.settle()
@@ -215,9 +217,9 @@ def test_the_blacklist_only_grows_while_a_file_was_never_read(region: Region) ->
     assert options(site)["ic-route-blacklist"] == "10.6.0.0/16"
 
 
-def test_auto_route_is_switched_without_a_teardown(region: Region) -> None:
+def test_auto_route_is_switched_without_a_teardown(region: ControlledFleet) -> None:
     """The options and the routes go and come back; the port is not touched (fault 8)."""
-    site = region.sites[0]
+    site = region.zones[0]
     port = site.uuid(LogicalRouterPort, name="az1-ts")
     site.join(auto_route="false")
     region.settle()
@@ -229,9 +231,9 @@ def test_auto_route_is_switched_without_a_teardown(region: Region) -> None:
     assert site.uuid(LogicalRouterPort, name="az1-ts") == port
 
 
-def test_a_denylist_that_hides_the_blacklist_is_told(region: Region) -> None:
+def test_a_denylist_that_hides_the_blacklist_is_told(region: ControlledFleet) -> None:
     """OVN ignores the blacklist then, so the operator must know."""
-    site = region.sites[0]
+    site = region.zones[0]
     key = {"ic-route-denylist": "10.0.0.0/8"}
     site.write(set_keys(NbGlobal, site.uuid(NbGlobal), "options", key))
     region.settle()
@@ -244,9 +246,9 @@ def test_a_denylist_that_hides_the_blacklist_is_told(region: Region) -> None:
 # -- zone names --------------------------------------------------------------------------------
 
 
-def test_a_new_zone_name_keeps_address_and_mac(region: Region) -> None:
+def test_a_new_zone_name_keeps_address_and_mac(region: ControlledFleet) -> None:
     """Ports are replaced in one transaction; peers see the same address and MAC (fault 5)."""
-    one, two = region.sites
+    one, two = region.zones
     before = one.find(LogicalRouterPort, name="az1-ts")
     options_before = {"gateway_mtu": "1400"}
     one.write(set_keys(LogicalRouterPort, RowId(before["_uuid"]), "options", options_before))
@@ -266,9 +268,9 @@ def test_a_new_zone_name_keeps_address_and_mac(region: Region) -> None:
     assert matches(two) == {"ip4.dst == 10.1.0.0/16"}
 
 
-def test_a_new_zone_name_while_the_daemon_was_down(region: Region) -> None:
+def test_a_new_zone_name_while_the_daemon_was_down(region: ControlledFleet) -> None:
     """The old name leaves nothing behind (fault 5)."""
-    one = region.sites[0]
+    one = region.zones[0]
     one.name = "az9"
     one.manifests[config_map().key] = config_map(az_name="az9")
     one.start()
@@ -277,9 +279,9 @@ def test_a_new_zone_name_while_the_daemon_was_down(region: Region) -> None:
     assert [row["name"] for row in one.all(LogicalSwitchPort, type="router")] == ["ts-az9"]
 
 
-def test_a_name_that_another_cluster_holds_is_not_taken(region: Region) -> None:
+def test_a_name_that_another_cluster_holds_is_not_taken(region: ControlledFleet) -> None:
     """A second cluster of the same name changes nothing and says so (fault 11)."""
-    one, two = region.sites
+    one, two = region.zones
     before = writes(one), writes(two), claims(region)
     two.join(az_name="az1")
     region.settle()
@@ -292,10 +294,10 @@ def test_a_name_that_another_cluster_holds_is_not_taken(region: Region) -> None:
     assert set(claims(region).values()) == {"az1", "az3"}
 
 
-def test_a_cluster_that_starts_with_a_taken_name_does_nothing(region: Region) -> None:
+def test_a_cluster_that_starts_with_a_taken_name_does_nothing(region: ControlledFleet) -> None:
     """It neither claims nor connects, and leaves no name in its own database."""
-    three = Site("az3", 3, region.ic_nb, region.ic_sb)
-    region.sites.append(three)
+    three = ControlledZone("az3", 3, region.ic_nb, region.ic_sb)
+    region.zones.append(three)
     three.join(az_name="az1")
     region.settle()
     assert three.find(NbGlobal)["name"] == ""
@@ -304,9 +306,9 @@ def test_a_cluster_that_starts_with_a_taken_name_does_nothing(region: Region) ->
     assert "is the name of another cluster" in told(three)
 
 
-def test_a_zone_of_ovn_ic_is_not_renamed_onto(region: Region) -> None:
+def test_a_zone_of_ovn_ic_is_not_renamed_onto(region: ControlledFleet) -> None:
     """A registered name without a claim is somebody's, too."""
-    one = region.sites[0]
+    one = region.zones[0]
     one.write(Insert(AvailabilityZone, {"name": "plain"}))
     one.join(az_name="plain")
     region.settle()
@@ -317,11 +319,11 @@ def test_a_zone_of_ovn_ic_is_not_renamed_onto(region: Region) -> None:
 # -- gateways ----------------------------------------------------------------------------------
 
 
-def test_gateways_are_rotated_over_transit_switches(region: Region) -> None:
+def test_gateways_are_rotated_over_transit_switches(region: ControlledFleet) -> None:
     """Each transit switch prefers another node, in the order of their numbers."""
-    site = region.sites[0]
+    site = region.zones[0]
     for number in (2, 3):
-        site.add_chassis(f"c{number}", f"gw{number}", f"192.0.2.1{number}")
+        site.add_chassis(f"c{number}", f"192.0.2.1{number}", hostname=f"gw{number}")
     region.add_ts("ts10", "169.254.110.0/24")
     region.add_ts("ts2", "169.254.102.0/24")
     site.join(gw_nodes="gw, gw2, gw3")
@@ -331,10 +333,10 @@ def test_gateways_are_rotated_over_transit_switches(region: Region) -> None:
     assert gateways(site, "ts10") == {"c3": 100, "gw-az1": 99, "c2": 98}
 
 
-def test_gateways_change_in_place(region: Region) -> None:
+def test_gateways_change_in_place(region: ControlledFleet) -> None:
     """Editing `gw-nodes` changes candidates and priorities of the same port (fault 4)."""
-    site = region.sites[0]
-    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site = region.zones[0]
+    site.add_chassis("c2", "192.0.2.12", hostname="gw2")
     port = site.uuid(LogicalRouterPort, name="az1-ts")
     site.join(gw_nodes="gw2,gw")
     region.settle()
@@ -345,11 +347,11 @@ def test_gateways_change_in_place(region: Region) -> None:
     assert site.uuid(LogicalRouterPort, name="az1-ts") == port
 
 
-def test_nodes_that_cannot_serve_are_named_and_the_others_go_on(region: Region) -> None:
+def test_nodes_that_cannot_serve_are_named_and_the_others_go_on(region: ControlledFleet) -> None:
     """Unknown, without a chassis, and not taking part: each is told with its remedy."""
-    site = region.sites[0]
+    site = region.zones[0]
     site.apply(*(node(name) for name in ("bare", "idle", "gw")))
-    site.add_chassis("c3", "idle", "192.0.2.13", interconn=False)
+    site.add_chassis("c3", "192.0.2.13", hostname="idle", interconn=False)
     site.join(gw_nodes="nowhere,bare,idle,gw")
     region.settle()
     assert gateways(site) == {"gw-az1": 97}
@@ -357,8 +359,8 @@ def test_nodes_that_cannot_serve_are_named_and_the_others_go_on(region: Region) 
     assert "data.gw-nodes = 'bare': the node has no chassis" in told(site)
     assert "data.gw-nodes = 'idle': the node's chassis does not take part" in told(site)
     idle = site.uuid(Chassis, name="c3")
-    site.set(Chassis, idle, other_config={"is-interconn": "true"})
-    site.add_chassis("c2", "bare", "192.0.2.12")
+    site.update(Chassis, idle, other_config={"is-interconn": "true"})
+    site.add_chassis("c2", "192.0.2.12", hostname="bare")
     region.settle()
     assert gateways(site) == {"c2": 99, "c3": 98, "gw-az1": 97}
     site.join(gw_nodes="gw")
@@ -366,9 +368,9 @@ def test_nodes_that_cannot_serve_are_named_and_the_others_go_on(region: Region) 
     assert told(site) == ""
 
 
-def test_a_gateway_that_is_not_ready_is_reported_and_stays(region: Region) -> None:
+def test_a_gateway_that_is_not_ready_is_reported_and_stays(region: ControlledFleet) -> None:
     """The kubelet may be ill while packets flow; if they do not, BFD is quicker than Kubernetes."""
-    site = region.sites[0]
+    site = region.zones[0]
     site.apply(
         manifest("Node", "gw", status={"conditions": [{"type": "Ready", "status": "Unknown"}]})
     )
@@ -380,9 +382,9 @@ def test_a_gateway_that_is_not_ready_is_reported_and_stays(region: Region) -> No
     assert told(site) == ""
 
 
-def test_without_any_gateway_what_was_stays(region: Region) -> None:
+def test_without_any_gateway_what_was_stays(region: ControlledFleet) -> None:
     """A list of strangers must not cut the connection; a new site makes no useless port."""
-    one, two = region.sites
+    one, two = region.zones
     one.join(gw_nodes="stranger")
     region.settle()
     assert gateways(one) == {"gw-az1": 100}
@@ -391,17 +393,17 @@ def test_without_any_gateway_what_was_stays(region: Region) -> None:
     one.join(gw_nodes="stranger")
     region.settle()
     assert gateways(one) == {"gw-az1": 100}
-    three = Site("az3", 3, region.ic_nb, region.ic_sb)
-    region.sites.append(three)
+    three = ControlledZone("az3", 3, region.ic_nb, region.ic_sb)
+    region.zones.append(three)
     three.join(gw_nodes="stranger")
     region.settle()
     assert not three.all(LogicalRouterPort, name="az3-ts")
     assert not two.all(LogicalSwitchPort, name="ts-az3")
 
 
-def test_fault_12_a_node_of_the_same_name_in_another_cluster(region: Region) -> None:
+def test_fault_12_a_node_of_the_same_name_in_another_cluster(region: ControlledFleet) -> None:
     """All sites have a node `gw`, so each sees two chassis of that host name (fault 12)."""
-    site = region.sites[0]
+    site = region.zones[0]
     assert len(site.all(Chassis, hostname="gw")) == 2
     assert gateways(site) == {"gw-az1": 100}
 
@@ -409,9 +411,9 @@ def test_fault_12_a_node_of_the_same_name_in_another_cluster(region: Region) -> 
 # -- transit switches --------------------------------------------------------------------------
 
 
-def test_transit_switches_come_and_go_without_touching_others(region: Region) -> None:
+def test_transit_switches_come_and_go_without_touching_others(region: ControlledFleet) -> None:
     """Adding or removing one leaves the others' ports alone, and nothing behind (fault 8)."""
-    site = region.sites[0]
+    site = region.zones[0]
     port = site.uuid(LogicalRouterPort, name="az1-ts")
     region.add_ts("ts1", "169.254.101.0/24")
     region.settle()
@@ -423,9 +425,9 @@ def test_transit_switches_come_and_go_without_touching_others(region: Region) ->
     assert site.uuid(LogicalRouterPort, name="az1-ts") == port
 
 
-def test_a_new_subnet_of_a_transit_switch(region: Region) -> None:
+def test_a_new_subnet_of_a_transit_switch(region: ControlledFleet) -> None:
     """New addresses are claimed, the old ones released, the port keeps its identity."""
-    site = region.sites[0]
+    site = region.zones[0]
     port = site.uuid(LogicalRouterPort, name="az1-ts")
     uuid = RowId(region.ts()["_uuid"])
     key = {"subnet": "169.254.7.0/24,fe80:a9fe:7::/112"}
@@ -438,9 +440,9 @@ def test_a_new_subnet_of_a_transit_switch(region: Region) -> None:
 
 
 @pytest.mark.parametrize("text", ["169.254.7.0/33", "x", "10.0.0.0/24,10.1.0.0/24"])
-def test_a_bad_subnet_of_a_transit_switch(region: Region, text: str) -> None:
+def test_a_bad_subnet_of_a_transit_switch(region: ControlledFleet, text: str) -> None:
     """It is named, and what worked goes on working."""
-    site = region.sites[0]
+    site = region.zones[0]
     before = networks(site), claims(region)
     uuid = RowId(region.ts()["_uuid"])
     region.ic_nb.transact([set_keys(TransitSwitch, uuid, "external_ids", {"subnet": text})])
@@ -451,11 +453,11 @@ def test_a_bad_subnet_of_a_transit_switch(region: Region, text: str) -> None:
 
 def test_a_full_transit_switch() -> None:
     """Whoever comes too late is told, and is served as soon as somebody leaves."""
-    region = joined(Region("az1", "az2", "az3", subnets="169.254.100.0/30"))
-    late = next(site for site in region.sites if "no free address" in told(site))
+    region = joined(ControlledFleet("az1", "az2", "az3", subnets="169.254.100.0/30"))
+    late = next(site for site in region.zones if "no free address" in told(site))
     assert len(claims(region)) == 2
     assert not late.all(LogicalRouterPort, name=f"{late.name}-ts")
-    gone = next(site for site in region.sites if site is not late)
+    gone = next(site for site in region.zones if site is not late)
     gone.delete(config_map())
     region.settle()
     assert told(late) == ""
@@ -464,8 +466,8 @@ def test_a_full_transit_switch() -> None:
 
 def test_a_family_that_is_full_makes_no_half_port() -> None:
     """With room for one family only, nothing is claimed and nothing made."""
-    region = joined(Region("az1", "az2", "az3", subnets="169.254.100.0/24,fd00::/127"))
-    late = next(site for site in region.sites if "no free address" in told(site))
+    region = joined(ControlledFleet("az1", "az2", "az3", subnets="169.254.100.0/24,fd00::/127"))
+    late = next(site for site in region.zones if "no free address" in told(site))
     assert late.name not in claims(region).values()
     assert not late.all(LogicalRouterPort, name=f"{late.name}-ts")
 
@@ -473,7 +475,7 @@ def test_a_family_that_is_full_makes_no_half_port() -> None:
 # -- addresses of others -----------------------------------------------------------------------
 
 
-def publish(region: Region, address: str) -> None:
+def publish(region: ControlledFleet, address: str) -> None:
     """Have a zone that knows nothing of claims publish a port, as ovn-ic does."""
     zone = NewRef()
     row: dict[str, Value] = {
@@ -489,15 +491,15 @@ def publish(region: Region, address: str) -> None:
 
 def test_published_addresses_are_respected() -> None:
     """An address that another zone publishes without a claim is not chosen."""
-    region = Region("az1", subnets="169.254.100.0/30")
+    region = ControlledFleet("az1", subnets="169.254.100.0/30")
     publish(region, "169.254.100.1/30")
     joined(region)
-    assert networks(region.sites[0]) == {"169.254.100.2/30"}
+    assert networks(region.zones[0]) == {"169.254.100.2/30"}
 
 
-def test_an_address_taken_by_a_zone_without_claims_is_given_up(region: Region) -> None:
+def test_an_address_taken_by_a_zone_without_claims_is_given_up(region: ControlledFleet) -> None:
     """ovn-ic's controller will not yield, so we do (fault 10)."""
-    site = region.sites[0]
+    site = region.zones[0]
     (before,) = networks(site)
     publish(region, before)
     region.settle()
@@ -509,8 +511,8 @@ def test_an_address_taken_by_a_zone_without_claims_is_given_up(region: Region) -
 
 def test_a_port_made_by_kube_ovn_is_taken_over() -> None:
     """Its address, MAC and rows stay as they are; only our marks and the MTU are added."""
-    region = Region("az1", "az2", subnets=DUAL)
-    site = region.sites[0]
+    region = ControlledFleet("az1", "az2", subnets=DUAL)
+    site = region.zones[0]
     lsp, lrp, gateway, switch = NewRef(), NewRef(), NewRef(), NewRef()
     vendor = {"vendor": "kube-ovn"}
     port: dict[str, Value] = {
@@ -548,10 +550,10 @@ def test_a_port_made_by_kube_ovn_is_taken_over() -> None:
     assert {"169.254.100.45", "fe80:a9fe:64::2d"} < claims(region).keys()
 
 
-def test_port_names_that_are_taken_are_told(region: Region) -> None:
+def test_port_names_that_are_taken_are_told(region: ControlledFleet) -> None:
     """A port of the name that somebody else made is not touched."""
-    three = Site("az3", 3, region.ic_nb, region.ic_sb)
-    region.sites.append(three)
+    three = ControlledZone("az3", 3, region.ic_nb, region.ic_sb)
+    region.zones.append(three)
     three.add_router_port("az3-ts", "10.99.0.1/24")
     three.join()
     region.settle()
@@ -574,19 +576,21 @@ def test_port_names_that_are_taken_are_told(region: Region) -> None:
         (NbGlobal, "az1", {"options": {"northd_probe_interval": "5000"}}),
     ],
 )
-def test_drift_is_mended(region: Region, kind: Any, name: str, changes: dict[str, Any]) -> None:
+def test_drift_is_mended(
+    region: ControlledFleet, kind: Any, name: str, changes: dict[str, Any]
+) -> None:
     """What somebody changed by hand goes back at once."""
-    site = region.sites[0]
+    site = region.zones[0]
     before = site.find(kind, name=name)
-    site.set(kind, RowId(before["_uuid"]), **changes)
+    site.update(kind, RowId(before["_uuid"]), **changes)
     region.settle()
     after = site.find(kind, name=name)
     assert {key: after[key] for key in changes} == {key: before[key] for key in changes}
 
 
-def test_keys_of_others_stay(region: Region) -> None:
+def test_keys_of_others_stay(region: ControlledFleet) -> None:
     """Options that are not ours are left alone, also when a port is mended."""
-    site = region.sites[0]
+    site = region.zones[0]
     lsp = site.uuid(LogicalSwitchPort, name="ts-az1")
     key = site.find(LogicalSwitchPort, name="ts-az1")["options"]["requested-tnl-key"]
     site.write(set_keys(LogicalSwitchPort, lsp, "options", {"router-port": "x", "mine": "1"}))
@@ -595,15 +599,15 @@ def test_keys_of_others_stay(region: Region) -> None:
     assert port["options"] == {"router-port": "az1-ts", "mine": "1", "requested-tnl-key": key}
 
 
-def test_a_router_that_does_not_exist_yet(region: Region) -> None:
+def test_a_router_that_does_not_exist_yet(region: ControlledFleet) -> None:
     """It is named, and the port is made when it appears."""
-    three = Site("az3", 3, region.ic_nb, region.ic_sb)
-    region.sites.append(three)
-    three.set(LogicalRouter, three.router, name="tenant")
+    three = ControlledZone("az3", 3, region.ic_nb, region.ic_sb)
+    region.zones.append(three)
+    three.update(LogicalRouter, three.router, name="tenant")
     three.join()
     region.settle()
     assert "Logical_Router ovn-cluster: does not exist" in told(three)
-    three.set(LogicalRouter, three.uuid(LogicalRouter), name="ovn-cluster")
+    three.update(LogicalRouter, three.uuid(LogicalRouter), name="ovn-cluster")
     region.settle()
     assert networks(three)
 
@@ -611,9 +615,9 @@ def test_a_router_that_does_not_exist_yet(region: Region) -> None:
 # -- policies ----------------------------------------------------------------------------------
 
 
-def test_policies_follow_learned_routes(region: Region) -> None:
+def test_policies_follow_learned_routes(region: ControlledFleet) -> None:
     """One per prefix, gone with the route, and nothing else is touched."""
-    one, two = region.sites
+    one, two = region.zones
     one.adopt("policies", LogicalRouterPolicy, priority=29000, match="ip4.src == 10.1.0.0/16")
     two.add_router_port("more", "10.7.0.1/24", "fd00:7::1/64")
     region.settle()
@@ -628,9 +632,9 @@ def test_policies_follow_learned_routes(region: Region) -> None:
     assert matches(one) == {"ip4.src == 10.1.0.0/16", "ip4.dst == 10.2.0.0/16"}
 
 
-def test_policies_for_routes_set_by_hand(region: Region) -> None:
+def test_policies_for_routes_set_by_hand(region: ControlledFleet) -> None:
     """A static route over a transit switch gets one, in canonical form; others do not."""
-    site = region.sites[0]
+    site = region.zones[0]
     site.join(auto_route="false")
     site.add_route("10.17.0.5/24", "169.254.100.31")
     site.add_route("10.18.0.0/24", "100.64.0.2")
@@ -643,21 +647,21 @@ def test_policies_for_routes_set_by_hand(region: Region) -> None:
     assert matches(site) == set()
 
 
-def test_surplus_and_damaged_policies(region: Region) -> None:
+def test_surplus_and_damaged_policies(region: ControlledFleet) -> None:
     """A second policy of ours for a prefix goes; a wrong action is put right."""
-    site = region.sites[0]
+    site = region.zones[0]
     ids = {"vendor": "kube-ovn", "origin": "static"}
     row = {"priority": 29500, "match": "ip4.dst == 10.2.0.0/16", "action": "drop"}
     site.adopt("policies", LogicalRouterPolicy, external_ids=ids, **row)
-    site.set(LogicalRouterPolicy, site.uuid(LogicalRouterPolicy, action="allow"), action="drop")
+    site.update(LogicalRouterPolicy, site.uuid(LogicalRouterPolicy, action="allow"), action="drop")
     region.settle()
     policy = site.find(LogicalRouterPolicy)
     assert (policy["action"], policy["external_ids"]["origin"]) == ("allow", "connected")
 
 
-def test_one_route_more_is_one_policy_more(region: Region) -> None:
+def test_one_route_more_is_one_policy_more(region: ControlledFleet) -> None:
     """The work for one route does not depend on how many there are."""
-    one, two = region.sites
+    one, two = region.zones
     for number in range(50):
         two.add_route(f"10.100.{number}.0/24", "10.2.0.9")
     region.settle()
@@ -676,10 +680,10 @@ def test_one_route_more_is_one_policy_more(region: Region) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("how", ["deleted", "disabled"])
-def test_leaving_leaves_nothing(region: Region, how: str, seed: int) -> None:
+def test_leaving_leaves_nothing(region: ControlledFleet, how: str, seed: int) -> None:
     """Neither here nor in the IC databases, nor at the other site, in whatever order they end."""
-    one, two = region.sites
-    one.chance.seed(seed)
+    one, two = region.zones
+    one.random.seed(seed)
     if how == "deleted":
         one.delete(config_map())
     else:
@@ -696,9 +700,9 @@ def test_leaving_leaves_nothing(region: Region, how: str, seed: int) -> None:
     assert matches(two) == {"ip4.dst == 10.1.0.0/16"}
 
 
-def test_leaving_while_the_ic_databases_are_unreachable(region: Region) -> None:
+def test_leaving_while_the_ic_databases_are_unreachable(region: ControlledFleet) -> None:
     """NB and SB are cleaned at once, also by a restarted daemon; the rest follows (fault 9)."""
-    one, two = region.sites
+    one, two = region.zones
     one.reachable = {Database.NB, Database.SB}
     one.delete(config_map())
     region.settle()
@@ -716,9 +720,9 @@ def test_leaving_while_the_ic_databases_are_unreachable(region: Region) -> None:
     assert set(claims(region).values()) == {"az2"}
 
 
-def test_northbound_is_cleaned_in_one_transaction(region: Region) -> None:
+def test_northbound_is_cleaned_in_one_transaction(region: ControlledFleet) -> None:
     """Leaving is never half applied."""
-    one = region.sites[0]
+    one = region.zones[0]
     before = len(one.nb.committed)
     one.reachable = {Database.NB, Database.SB}
     one.delete(config_map())
@@ -728,8 +732,8 @@ def test_northbound_is_cleaned_in_one_transaction(region: Region) -> None:
 
 def test_a_cluster_that_never_joined_is_not_cleaned() -> None:
     """What Kube-OVN's own controller made is not ours to remove."""
-    region = Region("az1")
-    site = region.sites[0]
+    region = ControlledFleet("az1")
+    site = region.zones[0]
     site.write(Update(NbGlobal, site.uuid(NbGlobal), {"name": "az1"}))
     site.write(Insert(LogicalSwitch, {"name": "ts", "other_config": {"interconn-ts": "ts"}}))
     site.apply()
@@ -738,9 +742,11 @@ def test_a_cluster_that_never_joined_is_not_cleaned() -> None:
     assert site.all(LogicalSwitch, name="ts")
 
 
-def test_a_cluster_that_has_joined_by_other_means_since_is_not_cleaned(region: Region) -> None:
+def test_a_cluster_that_has_joined_by_other_means_since_is_not_cleaned(
+    region: ControlledFleet,
+) -> None:
     """Another zone name in NB is somebody else's doing."""
-    site = region.sites[0]
+    site = region.zones[0]
     site.reachable = {Database.NB, Database.SB}
     site.delete(config_map())
     region.settle()
@@ -750,9 +756,9 @@ def test_a_cluster_that_has_joined_by_other_means_since_is_not_cleaned(region: R
     assert site.all(LogicalSwitch, name="ts")
 
 
-def test_leaving_spares_what_others_put_on_a_transit_switch(region: Region) -> None:
+def test_leaving_spares_what_others_put_on_a_transit_switch(region: ControlledFleet) -> None:
     """A port that somebody made by hand stays, with its switch; remote ports do not."""
-    one = region.sites[0]
+    one = region.zones[0]
     ref = NewRef()
     switch = one.uuid(LogicalSwitch, name="ts")
     one.write(
@@ -765,9 +771,9 @@ def test_leaving_spares_what_others_put_on_a_transit_switch(region: Region) -> N
     assert not one.all(LogicalRouterPort, name="az1-ts")
 
 
-def test_an_invalid_config_map_never_leaves(region: Region) -> None:
+def test_an_invalid_config_map_never_leaves(region: ControlledFleet) -> None:
     """Nothing is written, whatever is wrong with it."""
-    one = region.sites[0]
+    one = region.zones[0]
     before = writes(one)
     for bad in ({"enable_ic": "False"}, {"enable_ic": None}, {"gw_nodes": ""}, {"az_name": None}):
         one.apply(config_map(**bad))
@@ -775,9 +781,9 @@ def test_an_invalid_config_map_never_leaves(region: Region) -> None:
     assert writes(one) == before
 
 
-def test_a_port_asks_for_its_tunnel_key_at_once(region: Region) -> None:
+def test_a_port_asks_for_its_tunnel_key_at_once(region: ControlledFleet) -> None:
     """No port's key changes once it is made: ovn-controller 23.03 keeps flows of the old one."""
-    for site in region.sites:
+    for site in region.zones:
         port = site.find(LogicalSwitchPort, name=f"ts-{site.name}")
         published = site.find(IcPortBinding, logical_port=f"ts-{site.name}")
         assert port["options"]["requested-tnl-key"] == str(published["tunnel_key"])
@@ -790,10 +796,10 @@ def test_a_port_asks_for_its_tunnel_key_at_once(region: Region) -> None:
         assert changed == []
 
 
-def test_a_gateway_that_is_not_ready_or_gone_is_told_and_stays(region: Region) -> None:
+def test_a_gateway_that_is_not_ready_or_gone_is_told_and_stays(region: ControlledFleet) -> None:
     """Failover is BFD's business; the operator is told until the node is well or off the list."""
-    site = region.sites[0]
-    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site = region.zones[0]
+    site.add_chassis("c2", "192.0.2.12", hostname="gw2")
     site.join(gw_nodes="gw,gw2")
     bad = node("gw", "192.0.2.1")
     lost = [{"type": "Ready", "status": "Unknown"}]
@@ -808,9 +814,9 @@ def test_a_gateway_that_is_not_ready_or_gone_is_told_and_stays(region: Region) -
     assert told(site) == ""
 
 
-def test_two_subnets_of_one_cidr_are_told_and_the_rest_goes_on(region: Region) -> None:
+def test_two_subnets_of_one_cidr_are_told_and_the_rest_goes_on(region: ControlledFleet) -> None:
     """Also where one lies inside the other; VPCs and VLANs have addresses of their own."""
-    one, two = region.sites
+    one, two = region.zones
     one.apply(
         subnet("a", "10.1.0.0/16"),
         subnet("b", "10.1.0.0/16"),
@@ -830,15 +836,15 @@ def test_two_subnets_of_one_cidr_are_told_and_the_rest_goes_on(region: Region) -
     assert "ip4.dst == 10.1.0.0/16" in matches(two)
 
 
-def committed(site: Site, since: int) -> list[Any]:
+def committed(site: ControlledZone, since: int) -> list[Any]:
     """The operations on a site's northbound database since so many transactions."""
     return [operation for batch in site.nb.committed[since:] for operation in batch]
 
 
-def test_a_reorder_of_gateways_changes_priorities_only(region: Region) -> None:
+def test_a_reorder_of_gateways_changes_priorities_only(region: ControlledFleet) -> None:
     """Two updates of rows that exist: no candidate is missing at any moment."""
-    site = region.sites[0]
-    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site = region.zones[0]
+    site.add_chassis("c2", "192.0.2.12", hostname="gw2")
     site.join(gw_nodes="gw,gw2")
     region.settle()
     rows = {row["chassis_name"]: row["_uuid"] for row in site.all(GatewayChassis)}
@@ -865,11 +871,11 @@ def test_a_reorder_of_gateways_changes_priorities_only(region: Region) -> None:
     ],
 )
 def test_each_edit_changes_what_it_is_about(
-    region: Region, changes: dict[str, str], tables: set[str]
+    region: ControlledFleet, changes: dict[str, str], tables: set[str]
 ) -> None:
     """The controller writes to no row that the edit does not concern."""
-    site = region.sites[0]
-    site.add_chassis("c2", "gw2", "192.0.2.12")
+    site = region.zones[0]
+    site.add_chassis("c2", "192.0.2.12", hostname="gw2")
     region.settle()
     before = len(site.nb.committed)
     site.join(**changes)

@@ -16,42 +16,44 @@ from isthmus.model.rows import (
     LogicalRouterStaticRoute,
     LogicalSwitchPort,
 )
-from support.fakes.site import Region, Site, config_map, node
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import config_map, node
 
 
 @pytest.fixture
-def region() -> Region:
+def region() -> ControlledFleet:
     """Two sites that have joined, the first with a second node that may be a gateway."""
-    region = Region("az1", "az2")
-    one = region.sites[0]
-    one.add_chassis("gw2-az1", "gw2", "192.0.2.77")
+    region = ControlledFleet("az1", "az2")
+    one = region.zones[0]
+    one.add_chassis("gw2-az1", "192.0.2.77", hostname="gw2")
     one.apply(node("gw", "192.0.2.1"), node("gw2", "192.0.2.77"))
-    for site in region.sites:
+    for site in region.zones:
         site.join()
     region.settle()
     return region
 
 
-def priorities(site: Site) -> dict[str, int]:
+def priorities(site: ControlledZone) -> dict[str, int]:
     """The gateway candidates of a site's only port on a transit switch."""
     return {row["chassis_name"]: row["priority"] for row in site.all(GatewayChassis)}
 
 
-def learned(site: Site) -> set[str]:
+def learned(site: ControlledZone) -> set[str]:
     """The prefixes of learned routes."""
     rows = site.all(LogicalRouterStaticRoute)
     return {row["ip_prefix"] for row in rows if "ic-learned-route" in row["external_ids"]}
 
 
-def ports(site: Site) -> set[tuple[Any, Any]]:
+def ports(site: ControlledZone) -> set[tuple[Any, Any]]:
     """All ports by name and UUID: the same set means that none was made anew."""
     kinds = (LogicalSwitchPort, LogicalRouterPort)
     return {(row["name"], row["_uuid"]) for kind in kinds for row in site.all(kind)}
 
 
-def test_fault_4_editing_gw_nodes_moves_the_gateway(region: Region) -> None:
+def test_fault_4_editing_gw_nodes_moves_the_gateway(region: ControlledFleet) -> None:
     """An edit had no effect; the candidates follow, by the least change."""
-    one = region.sites[0]
+    one = region.zones[0]
     assert priorities(one) == {"gw-az1": 100}
     before = ports(one)
     one.join(gw_nodes="gw2,gw")
@@ -64,9 +66,11 @@ def test_fault_4_editing_gw_nodes_moves_the_gateway(region: Region) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "disabled"])
-def test_fault_7_learned_routes_do_not_stay_after_leaving(region: Region, how: str) -> None:
+def test_fault_7_learned_routes_do_not_stay_after_leaving(
+    region: ControlledFleet, how: str
+) -> None:
     """They stayed in the router and led nowhere; they go with everything else."""
-    one, two = region.sites
+    one, two = region.zones
     assert learned(one) == {"10.2.0.0/16"}
     if how == "deleted":
         one.delete(config_map())
@@ -78,9 +82,9 @@ def test_fault_7_learned_routes_do_not_stay_after_leaving(region: Region, how: s
 
 
 @pytest.mark.parametrize("edit", ["auto-route", "transit switch"])
-def test_fault_8_an_edit_tears_no_connection_down(region: Region, edit: str) -> None:
+def test_fault_8_an_edit_tears_no_connection_down(region: ControlledFleet, edit: str) -> None:
     """Everything was removed first and made anew; every port stays the row that it was."""
-    one = region.sites[0]
+    one = region.zones[0]
     before = ports(one)
     if edit == "auto-route":
         one.join(auto_route="false")
@@ -107,7 +111,7 @@ def test_fault_13_a_bad_value_is_named_and_nothing_is_tried(
     change: dict[str, str | None], said: tuple[str, str, str]
 ) -> None:
     """A connection to `tcp:[]:` was tried; the key is named with its remedy, nothing is changed."""
-    site = Region("az1").sites[0]
+    site = ControlledFleet("az1").zones[0]
     site.join(**change)
     site.settle()
     assert site.inputs.wanted is None

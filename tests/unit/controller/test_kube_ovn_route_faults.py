@@ -6,35 +6,39 @@ The numbers are those under which they were collected; what each was is in the t
 import pytest
 
 from isthmus.model.rows import IcRoute, LogicalRouterPort, LogicalRouterStaticRoute, NbGlobal
-from support.fakes.site import Region, Site, node, subnet
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import node, subnet
 
 
 @pytest.fixture
-def region() -> Region:
+def region() -> ControlledFleet:
     """Two joined clusters with a Subnet each, written down as such."""
-    region = Region("az1", "az2")
-    for number, site in enumerate(region.sites, start=1):
+    region = ControlledFleet("az1", "az2")
+    for number, site in enumerate(region.zones, start=1):
         site.apply(subnet("ovn-default", f"10.{number}.0.0/16"))
         site.join()
     region.settle()
     return region
 
 
-def learned(site: Site) -> set[str]:
+def learned(site: ControlledZone) -> set[str]:
     """The prefixes that a cluster has learned."""
     return {row["ip_prefix"] for row in site.all(LogicalRouterStaticRoute)}
 
 
-def advertised(region: Region) -> set[str]:
+def advertised(region: ControlledFleet) -> set[str]:
     """The prefixes that all clusters advertise."""
     return {row["ip_prefix"] for row in region.ic_sb.rows(IcRoute)}
 
 
 @pytest.mark.parametrize("remote", ["10.1.0.0/16", "10.1.7.0/24", "10.0.0.0/8"])
-def test_fault_1_a_remote_prefix_never_breaks_local_traffic(region: Region, remote: str) -> None:
+def test_fault_1_a_remote_prefix_never_breaks_local_traffic(
+    region: ControlledFleet, remote: str
+) -> None:
     """It was learned over a local subnet's, and later banned for ever; it is refused as long as
     it overlaps, while all else is exchanged."""
-    one, two = region.sites
+    one, two = region.zones
     host = remote.replace(".0/", ".1/")
     two.add_router_port("apps", host)
     region.settle()
@@ -43,18 +47,20 @@ def test_fault_1_a_remote_prefix_never_breaks_local_traffic(region: Region, remo
     assert problem.object == "Subnet ovn-default"
     assert f"{remote} of zone az2" in problem.message
     assert "ic-route-blacklist" not in one.find(NbGlobal)["options"]
-    two.set(LogicalRouterPort, two.uuid(LogicalRouterPort, name="apps"), networks=frozenset())
+    two.update(LogicalRouterPort, two.uuid(LogicalRouterPort, name="apps"), networks=frozenset())
     region.settle()
     assert one.problems() == []
-    two.set(LogicalRouterPort, two.uuid(LogicalRouterPort, name="apps"), networks=frozenset({host}))
+    two.update(
+        LogicalRouterPort, two.uuid(LogicalRouterPort, name="apps"), networks=frozenset({host})
+    )
     one.delete(subnet("ovn-default", "10.1.0.0/16"))
     region.settle()
     assert learned(one) == {"10.2.0.0/16", remote}
 
 
-def test_fault_1_a_subnet_that_comes_later_takes_its_prefix_back(region: Region) -> None:
+def test_fault_1_a_subnet_that_comes_later_takes_its_prefix_back(region: ControlledFleet) -> None:
     """A prefix that was learned first is withdrawn when a local Subnet needs it."""
-    one, two = region.sites
+    one, two = region.zones
     two.add_router_port("apps", "10.77.0.1/16")
     region.settle()
     assert learned(one) == {"10.2.0.0/16", "10.77.0.0/16"}
@@ -64,9 +70,9 @@ def test_fault_1_a_subnet_that_comes_later_takes_its_prefix_back(region: Region)
     assert [problem.object for problem in one.problems()] == ["Subnet late"]
 
 
-def test_fault_2_what_is_not_disabled_any_more_is_exchanged_again(region: Region) -> None:
+def test_fault_2_what_is_not_disabled_any_more_is_exchanged_again(region: ControlledFleet) -> None:
     """The blacklist fed itself, so that nothing ever left it; it follows the Subnets alone."""
-    one, two = region.sites
+    one, two = region.zones
     one.apply(subnet("ovn-default", "10.1.0.0/16", disableInterConnection=True))
     region.settle()
     assert learned(two) == set()
@@ -76,9 +82,9 @@ def test_fault_2_what_is_not_disabled_any_more_is_exchanged_again(region: Region
     assert "ic-route-blacklist" not in one.find(NbGlobal)["options"]
 
 
-def test_fault_3_a_custom_vpc_may_use_another_clusters_prefix(region: Region) -> None:
+def test_fault_3_a_custom_vpc_may_use_another_clusters_prefix(region: ControlledFleet) -> None:
     """A conflict was seen between VPCs that have nothing to do with each other."""
-    one, _ = region.sites
+    one, _ = region.zones
     one.apply(subnet("theirs", "10.2.0.0/16", vpc="blue"))
     region.settle()
     assert learned(one) == {"10.2.0.0/16"}
@@ -89,9 +95,11 @@ def test_fault_3_a_custom_vpc_may_use_another_clusters_prefix(region: Region) ->
     assert [problem.object for problem in one.problems()] == ["Subnet theirs"]
 
 
-def test_fault_17_nodes_and_the_join_network_are_nobody_elses_business(region: Region) -> None:
+def test_fault_17_nodes_and_the_join_network_are_nobody_elses_business(
+    region: ControlledFleet,
+) -> None:
     """They were advertised to the other clusters; nor are those of others learned over them."""
-    one, two = region.sites
+    one, two = region.zones
     one.apply(node("gw", "192.168.65.11"), subnet("join", "100.64.0.0/16"))
     one.add_router_port("join", "100.64.0.1/16")
     one.add_route("192.168.65.11/32", "100.64.0.2")

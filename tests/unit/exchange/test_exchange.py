@@ -31,8 +31,9 @@ from isthmus.model.rows import (
     SbPortBinding,
     TransitSwitch,
 )
+from support.fakes.fleet import Fleet
 from support.fakes.ovsdb import INDEXES
-from support.fakes.zone import Fleet, Zone
+from support.fakes.zone import Zone
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def fleet() -> Fleet:
     fleet.add_ts("ts")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
-        zone.join("ts", f"169.254.100.{number}/24")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
+        zone.attach("ts", f"169.254.100.{number}/24")
     fleet.settle()
     return fleet
 
@@ -64,7 +65,7 @@ def test_gateways_become_the_others_remote_chassis(fleet: Fleet) -> None:
     assert {row["name"] for row in one.all(Gateway)} == {"az1-gw", "az2-gw"}
     remote = two.find(Chassis, name="az1-gw")
     assert remote["other_config"] == {"is-remote": "true"}
-    one.write(Database.SB, Update(Chassis, one.uuid(Chassis, name="az1-gw"), {"other_config": {}}))
+    one.write(Update(Chassis, one.uuid(Chassis, name="az1-gw"), {"other_config": {}}))
     fleet.settle()
     assert not two.all(Chassis, name="az1-gw")
 
@@ -83,7 +84,7 @@ def test_ports_are_published_copied_and_bound(fleet: Fleet) -> None:
     binding = two.find(SbPortBinding, logical_port="ts-az1")
     assert binding["chassis"] == two.uuid(Chassis, name="az1-gw")
     own = one.find(LogicalSwitchPort, name="ts-az1")
-    assert own["options"]["requested-tnl-key"] == str(port["tunnel_key"])  # type: ignore[index]
+    assert own["options"]["requested-tnl-key"] == str(port["tunnel_key"])
 
 
 def test_connected_networks_are_exchanged(fleet: Fleet) -> None:
@@ -100,7 +101,7 @@ def test_static_routes_are_exchanged_and_withdrawn(fleet: Fleet) -> None:
     fleet.settle()
     assert two.learned()["172.16.0.0/12"] == {"169.254.100.1"}
     assert one.find(IcRoute, ip_prefix="172.16.0.0/12")["origin"] == "static"
-    one.drop_route("172.16.0.0/12")
+    one.drop_route("172.16.0.0/12", external_ids={})
     fleet.settle()
     assert "172.16.0.0/12" not in two.learned()
 
@@ -156,8 +157,8 @@ def test_advertising_and_learning_are_switched_apart(fleet: Fleet) -> None:
 def test_the_denylist_acts_in_both_directions(fleet: Fleet, option: str) -> None:
     """What lies inside an entry is neither advertised nor learned; the rest is."""
     one, two = fleet.zones
-    one.add_subnet("more", "10.77.1.1/24")
-    two.add_subnet("more", "10.88.1.1/24")
+    one.add_router_port("more", "10.77.1.1/24")
+    two.add_router_port("more", "10.88.1.1/24")
     one.set_options(**{option: "10.77.0.0/16,bad,10.88.0.0/16"})
     fleet.settle()
     assert "10.77.1.0/24" not in two.learned()
@@ -176,7 +177,7 @@ def test_a_routers_own_route_wins(fleet: Fleet) -> None:
     one.add_route("10.2.0.0/16", "10.1.0.9")
     fleet.settle()
     assert one.learned() == {}
-    one.drop_route("10.2.0.0/16")
+    one.drop_route("10.2.0.0/16", external_ids={})
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
 
@@ -187,8 +188,8 @@ def test_a_learned_route_is_not_advertised_again() -> None:
     fleet.add_ts("ts")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
-        zone.join("ts", f"169.254.100.{number}/24")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
+        zone.attach("ts", f"169.254.100.{number}/24")
     fleet.settle()
     assert len(fleet.ic_sb.rows(IcRoute)) == 3
 
@@ -198,8 +199,8 @@ def test_two_transit_switches_give_two_next_hops(fleet: Fleet) -> None:
     one, two = fleet.zones
     fleet.add_ts("ts1")
     fleet.settle()
-    one.join("ts1", "169.254.101.1/24")
-    two.join("ts1", "169.254.101.2/24")
+    one.attach("ts1", "169.254.101.1/24")
+    two.attach("ts1", "169.254.101.2/24")
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2", "169.254.101.2"}}
 
@@ -228,7 +229,7 @@ def test_a_renamed_zone_keeps_its_row(fleet: Fleet) -> None:
     fleet.settle()
     assert one.uuid(AvailabilityZone, name="west") == before
     assert len(one.all(AvailabilityZone)) == 2
-    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]
 
 
 def test_an_emptied_name_removes_all_rows_of_the_zone(fleet: Fleet) -> None:
@@ -240,7 +241,7 @@ def test_an_emptied_name_removes_all_rows_of_the_zone(fleet: Fleet) -> None:
     assert [row["name"] for row in one.all(Gateway)] == ["az2-gw"]
     assert [row["logical_port"] for row in one.all(IcPortBinding)] == ["ts-az2"]
     assert two.learned() == {}
-    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]
 
 
 def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) -> None:
@@ -254,16 +255,16 @@ def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) ->
     assert registration.tick(100.0) == 100.0 + LINGER
     again = NewRef()
     gateway = Insert(Gateway, {"name": "az1-gw", "availability_zone": again})
-    one.write(Database.IC_SB, Insert(AvailabilityZone, {"name": "az1"}, again), gateway)
+    one.write(Insert(AvailabilityZone, {"name": "az1"}, again), gateway)
     fleet.settle()
     assert not one.all(AvailabilityZone, name="az1")
     # What counts is how long they have been away this time.
     assert registration.tick(100.0 + LINGER) == 100.0 + 2 * LINGER
     fleet.settle()
-    assert "isthmus-zone-az1" in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+    assert "isthmus-zone-az1" in one.find(IcSbGlobal)["external_ids"]
     registration.tick(100.0 + 2 * LINGER)
     fleet.settle()
-    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+    assert "isthmus-zone-az1" not in one.find(IcSbGlobal)["external_ids"]
     assert registration.tick(200.0) == inf
 
 
@@ -279,7 +280,7 @@ def test_a_zone_that_comes_back_before_its_claim_has_gone_keeps_it(fleet: Fleet)
     assert one.exchange.registration.tick(101.0) == inf
     one.exchange.registration.tick(100.0 + LINGER)
     fleet.settle()
-    assert "isthmus-zone-az1" in one.find(IcSbGlobal)["external_ids"]  # type: ignore[operator]
+    assert "isthmus-zone-az1" in one.find(IcSbGlobal)["external_ids"]
 
 
 def test_a_second_cluster_of_the_same_name_changes_nothing(fleet: Fleet) -> None:
@@ -298,11 +299,11 @@ def test_a_second_cluster_of_the_same_name_changes_nothing(fleet: Fleet) -> None
 def test_remote_rows_changed_by_hand_are_mended(fleet: Fleet) -> None:
     """A learned route deleted by hand and a remote port's wrong address come right at once."""
     one, _ = fleet.zones
-    held = one.find(LogicalRouter, name="r")["static_routes"]
-    gone = frozenset(Ref(RowId(str(uuid))) for uuid in held)  # type: ignore[attr-defined]
-    one.write(Database.NB, Mutate(LogicalRouter, one.router, (("static_routes", "delete", gone),)))
+    held = one.find(LogicalRouter, name="ovn-cluster")["static_routes"]
+    gone = frozenset(Ref(RowId(str(uuid))) for uuid in held)
+    one.write(Mutate(LogicalRouter, one.router, (("static_routes", "delete", gone),)))
     copy = one.uuid(LogicalSwitchPort, name="ts-az2")
-    one.write(Database.NB, Update(LogicalSwitchPort, copy, {"addresses": frozenset({"x"})}))
+    one.write(Update(LogicalSwitchPort, copy, {"addresses": frozenset({"x"})}))
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
     assert one.find(LogicalSwitchPort, name="ts-az2")["addresses"] != {"x"}
@@ -325,13 +326,13 @@ def test_one_route_more_is_little_work() -> None:
         fleet.add_ts("ts")
         fleet.settle()
         for number, zone in enumerate(fleet.zones, start=1):
-            zone.join("ts", f"169.254.100.{number}/24")
+            zone.attach("ts", f"169.254.100.{number}/24")
         for n in range(others):
-            fleet.zones[1].add_subnet(f"n{n}", f"10.2.{n}.1/24")
+            fleet.zones[1].add_router_port(f"n{n}", f"10.2.{n}.1/24")
         fleet.settle()
         one = fleet.zones[0]
         before = sum(reconciler.handled for reconciler in one.engine.reconcilers)
-        fleet.zones[1].add_subnet("last", "10.3.0.1/24")
+        fleet.zones[1].add_router_port("last", "10.3.0.1/24")
         fleet.settle()
         assert "10.3.0.0/24" in one.learned()
         handled.append(sum(r.handled for r in one.engine.reconcilers) - before)
@@ -344,7 +345,7 @@ def test_a_port_keeps_its_tunnel_key_when_ic_sb_has_lost_it(fleet: Fleet) -> Non
     before = two.find(IcPortBinding, logical_port="ts-az2")["tunnel_key"]
     assert before != 1
     fleet.ic_sb.transact(
-        [Delete(IcPortBinding, RowId(str(row["_uuid"]))) for row in two.all(IcPortBinding)]
+        [Delete(IcPortBinding, RowId(row["_uuid"])) for row in two.all(IcPortBinding)]
     )
     two.settle()
     assert two.find(IcPortBinding, logical_port="ts-az2")["tunnel_key"] == before
@@ -371,7 +372,6 @@ def add_load_balancer(zone: Zone, *vips: str, group: bool = False) -> RowId:
     if not group:
         held = ("load_balancer", "insert", frozenset({ref}))
     zone.write(
-        Database.NB,
         Insert(LoadBalancer, {"name": "lb", "vips": dict.fromkeys(vips, "10.1.0.7:80")}, ref),
         Insert(LoadBalancerGroup, {"name": "g", "load_balancer": frozenset({ref})}, group_ref),
         Mutate(LogicalRouter, zone.router, (held,)),  # type: ignore[arg-type]
@@ -388,12 +388,12 @@ def test_vips_are_exchanged_as_host_routes(fleet: Fleet, group: bool) -> None:
     fleet.settle()
     route = one.find(IcRoute, ip_prefix="10.50.0.1/32")
     assert route["origin"] == "loadbalancer"
-    assert route["external_ids"]["nb-id"] == lb  # type: ignore[index]
+    assert route["external_ids"]["nb-id"] == lb
     assert "10.50.0.1/32" not in two.learned()
     two.set_options(ic_route_learn_lb="true")
     fleet.settle()
     assert {"10.50.0.1/32", "10.50.0.2/32"} <= two.learned().keys()
-    one.write(Database.NB, Update(LoadBalancer, lb, {"vips": {"10.50.0.2:80": ""}}))
+    one.write(Update(LoadBalancer, lb, {"vips": {"10.50.0.2:80": ""}}))
     fleet.settle()
     assert "10.50.0.1/32" not in two.learned()
     assert "10.50.0.2/32" in two.learned()
@@ -405,7 +405,7 @@ def test_a_prefix_around_a_local_vip_is_not_learned(fleet: Fleet) -> None:
     lb = add_load_balancer(one, "10.2.5.5:80")
     fleet.settle()
     assert "10.2.0.0/16" not in one.learned()
-    one.write(Database.NB, Update(LoadBalancer, lb, {"vips": {"[fd00::1]:80": ""}}))
+    one.write(Update(LoadBalancer, lb, {"vips": {"[fd00::1]:80": ""}}))
     fleet.settle()
     assert "10.2.0.0/16" in one.learned()
 
@@ -421,8 +421,8 @@ def test_discard_routes_are_advertised(fleet: Fleet) -> None:
 def test_sequence_numbers_come_back_when_all_zones_have_followed(fleet: Fleet) -> None:
     """A raised number reaches both global rows, once no zone has anything left to write."""
     one, two = fleet.zones
-    one.write(Database.IC_NB, Update(IcNbGlobal, one.uuid(IcNbGlobal), {"nb_ic_cfg": 7}))
-    one.add_subnet("more", "10.77.0.1/24")
+    one.write(Update(IcNbGlobal, one.uuid(IcNbGlobal), {"nb_ic_cfg": 7}))
+    one.add_router_port("more", "10.77.0.1/24")
     one.work()
     assert one.find(IcNbGlobal)["sb_ic_cfg"] == 0
     fleet.settle()
@@ -447,17 +447,17 @@ def test_vxlan_mode_moves_keys_into_twelve_bits(fleet: Fleet) -> None:
     """With the option and a VXLAN encap, keys are re-allocated, in NB as well; and back."""
     one, _ = fleet.zones
     row = one.uuid(IcNbGlobal)
-    one.write(Database.IC_NB, Update(IcNbGlobal, row, {"options": {"vxlan_mode": "true"}}))
+    one.write(Update(IcNbGlobal, row, {"options": {"vxlan_mode": "true"}}))
     fleet.settle()
     assert one.find(IcDatapathBinding)["tunnel_key"] in GLOBAL_KEYS
     encap = one.uuid(SbEncap, chassis_name="az1-gw")
-    one.write(Database.SB, Update(SbEncap, encap, {"type": "vxlan"}))
+    one.write(Update(SbEncap, encap, {"type": "vxlan"}))
     fleet.settle()
     key = one.find(IcDatapathBinding)["tunnel_key"]
     assert key in VXLAN_KEYS
     config = one.find(LogicalSwitch)["other_config"]
-    assert (config["requested-tnl-key"], config["ic-vxlan_mode"]) == (str(key), "true")  # type: ignore[index]
-    one.write(Database.IC_NB, Update(IcNbGlobal, row, {"options": {}}))
+    assert (config["requested-tnl-key"], config["ic-vxlan_mode"]) == (str(key), "true")
+    one.write(Update(IcNbGlobal, row, {"options": {}}))
     fleet.settle()
     assert one.find(IcDatapathBinding)["tunnel_key"] in GLOBAL_KEYS
 
@@ -473,7 +473,7 @@ def test_two_switches_never_keep_one_key(fleet: Fleet) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("support.fakes.ovsdb.INDEXES", {**INDEXES, **with_index})
         same = {"tunnel_key": rows[0]["tunnel_key"]}
-        fleet.ic_sb.transact([Update(IcDatapathBinding, RowId(str(rows[1]["_uuid"])), same)])  # type: ignore[arg-type]
+        fleet.ic_sb.transact([Update(IcDatapathBinding, RowId(str(rows[1]["_uuid"])), same)])
         fleet.settle()
     keys = [row["tunnel_key"] for row in one.all(IcDatapathBinding)]
     assert len(set(keys)) == 2
@@ -483,11 +483,11 @@ def test_routes_of_a_routing_daemon_are_advertised_and_not_learned_twice(fleet: 
     """What SB's Learned_Route has for the router goes out, and is not learned from elsewhere."""
     one, two = fleet.zones
     ids = {"logical-router": str(one.router)}
-    one.write(Database.SB, Insert(SbDatapathBinding, {"external_ids": ids}))
+    one.write(Insert(SbDatapathBinding, {"external_ids": ids}))
     datapath = Ref(one.uuid(SbDatapathBinding, external_ids=ids))
     for prefix in ("55.0.0.0/8", "10.2.0.0/16"):
         route = {"datapath": datapath, "ip_prefix": prefix, "nexthop": "10.1.0.77"}
-        one.write(Database.SB, Insert(SbLearnedRoute, route))
+        one.write(Insert(SbLearnedRoute, route))
     fleet.settle()
     assert one.learned() == {}
     assert two.learned()["55.0.0.0/8"] == {"169.254.100.1"}
@@ -496,7 +496,7 @@ def test_routes_of_a_routing_daemon_are_advertised_and_not_learned_twice(fleet: 
         "lr-id": one.router,
     }
     for row in one.all(SbLearnedRoute):
-        one.write(Database.SB, Delete(SbLearnedRoute, RowId(str(row["_uuid"]))))
+        one.write(Delete(SbLearnedRoute, RowId(row["_uuid"])))
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}
     assert two.learned() == {"10.1.0.0/16": {"169.254.100.1"}}
@@ -508,7 +508,6 @@ def test_a_port_to_another_switch_is_published(fleet: Fleet) -> None:
     here, there = NewRef(), NewRef()
     ts = one.uuid(LogicalSwitch, name="ts")
     one.write(
-        Database.NB,
         Insert(LogicalSwitchPort, {"name": "ts-sw", "type": "switch", "peer": "sw-ts"}, here),
         Insert(LogicalSwitchPort, {"name": "sw-ts", "type": "switch", "peer": "ts-sw"}, there),
         Mutate(LogicalSwitch, ts, (("ports", "insert", frozenset({here})),)),
@@ -524,11 +523,11 @@ def test_a_port_to_another_switch_is_published(fleet: Fleet) -> None:
 def test_a_link_local_next_hop_follows_the_mac(fleet: Fleet) -> None:
     """A port without an IPv6 address is reached at the one of its MAC, also when that changes."""
     _, two = fleet.zones
-    two.add_subnet("six", "fd00:2::1/64")
+    two.add_router_port("six", "fd00:2::1/64")
     fleet.settle()
     assert two.find(IcRoute, ip_prefix="fd00:2::/64")["nexthop"] == "fe80::800:ff:fe00:101"
     port = two.uuid(LogicalRouterPort, name="az2-ts")
-    two.write(Database.NB, Update(LogicalRouterPort, port, {"mac": "0a:00:00:00:02:02"}))
+    two.write(Update(LogicalRouterPort, port, {"mac": "0a:00:00:00:02:02"}))
     fleet.settle()
     assert two.find(IcRoute, ip_prefix="fd00:2::/64")["nexthop"] == "fe80::800:ff:fe00:202"
 
@@ -539,7 +538,7 @@ def test_ipv4_goes_by_ipv6_next_hops_on_request() -> None:
     fleet.add_ts("ts")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
         zone.add_chassis(f"{zone.name}-gw", f"192.0.2.{number}")
         zone.attach_router("ts", f"fd00:100::{number}/64", chassis=f"{zone.name}-gw")
     fleet.settle()
@@ -547,11 +546,11 @@ def test_ipv4_goes_by_ipv6_next_hops_on_request() -> None:
     assert one.learned() == two.learned() == {}
     option = {"ic-route-ipv4-next-hop-ipv6": "true"}
     port = one.uuid(LogicalRouterPort, name="az1-ts")
-    one.write(Database.NB, Update(LogicalRouterPort, port, {"options": option}))
+    one.write(Update(LogicalRouterPort, port, {"options": option}))
     fleet.settle()
     assert one.find(IcRoute, ip_prefix="10.1.0.0/16")["nexthop"] == "fd00:100::1"
     assert two.learned() == {}
-    two.write(Database.NB, Update(LogicalRouter, two.router, {"options": option}))
+    two.write(Update(LogicalRouter, two.router, {"options": option}))
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {"fd00:100::2"}}
     assert two.learned() == {"10.1.0.0/16": {"fd00:100::1"}}

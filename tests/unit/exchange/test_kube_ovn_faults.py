@@ -22,7 +22,8 @@ from isthmus.model.rows import (
     SbPortBinding,
     TransitSwitch,
 )
-from support.fakes.zone import Fleet, Zone
+from support.fakes.fleet import Fleet
+from support.fakes.zone import Zone
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def fleet() -> Fleet:
     fleet.add_ts("ts")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
-        zone.join("ts", f"169.254.100.{number}/24")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
+        zone.attach("ts", f"169.254.100.{number}/24")
     fleet.settle()
     return fleet
 
@@ -58,8 +59,8 @@ def test_fault_6_names_with_hyphens_are_names_like_others() -> None:
     fleet.add_ts("ts-b")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
-        zone.join("ts-b", f"169.254.100.{number}/24")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
+        zone.attach("ts-b", f"169.254.100.{number}/24")
     fleet.settle()
     one, two = fleet.zones
     one.rename("")
@@ -102,7 +103,7 @@ def test_fault_12_the_same_hostname_in_two_clusters_is_no_fault(fleet: Fleet) ->
     one, two = fleet.zones
     for zone in (one, two):
         uuid = zone.uuid(Chassis, name=f"{zone.name}-gw")
-        zone.write(Database.SB, Update(Chassis, uuid, {"hostname": "node-1"}))
+        zone.write(Update(Chassis, uuid, {"hostname": "node-1"}))
     fleet.settle()
     for zone in (one, two):
         chassis = {(row["name"], row["hostname"]) for row in zone.all(Chassis)}
@@ -114,13 +115,13 @@ def test_fault_12_the_same_hostname_in_two_clusters_is_no_fault(fleet: Fleet) ->
 def test_fault_15_switches_of_others_are_left_alone(fleet: Fleet) -> None:
     """A logical switch without our mark, and one of another vendor in IC-NB, are not touched."""
     one, _ = fleet.zones
-    one.write(Database.NB, Insert(LogicalSwitch, {"name": "ts", "other_config": {"mine": "1"}}))
+    one.write(Insert(LogicalSwitch, {"name": "ts", "other_config": {"mine": "1"}}))
     vendor = {"name": "theirs", "external_ids": {"vendor": "another"}}
-    one.write(Database.IC_NB, Insert(TransitSwitch, vendor))  # type: ignore[arg-type]
+    one.write(Insert(TransitSwitch, vendor))  # type: ignore[arg-type]
     fleet.settle()
-    one.write(Database.IC_NB, Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts")))
+    one.write(Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts")))
     fleet.settle()
-    copies = [row["other_config"].get("interconn-ts") for row in one.all(LogicalSwitch)]  # type: ignore[attr-defined]
+    copies = [row["other_config"].get("interconn-ts") for row in one.all(LogicalSwitch)]
     assert sorted(map(str, copies)) == ["None", "theirs"]
     assert one.find(LogicalSwitch, other_config={"mine": "1"})
     assert one.find(TransitSwitch, name="theirs")["external_ids"] == {"vendor": "another"}
@@ -131,7 +132,7 @@ def test_fault_16_a_zone_removed_by_hand_takes_what_it_left_elsewhere(fleet: Fle
     one, two = fleet.zones
     fleet.zones.remove(two)
     gone = [
-        Delete(kind, RowId(str(row["_uuid"])))
+        Delete(kind, RowId(row["_uuid"]))
         for kind in (IcRoute, IcPortBinding, Gateway)
         for row in two.all(kind)
         if row["availability_zone"] == two.uuid(AvailabilityZone, name="az2")
@@ -156,8 +157,8 @@ def test_fault_20_a_refused_transaction_waits_for_nothing_else(fleet: Fleet) -> 
         return commit(transaction)
 
     one.commit = once  # type: ignore[method-assign]
-    one.add_subnet("a", "10.50.1.1/24")
-    one.add_subnet("b", "10.50.2.1/24")
+    one.add_router_port("a", "10.50.1.1/24")
+    one.add_router_port("b", "10.50.2.1/24")
     began = one.now
     fleet.settle()
     assert refused
@@ -171,7 +172,7 @@ def test_fault_21_one_prefix_through_two_switches_settles(fleet: Fleet) -> None:
     fleet.add_ts("ts1")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.join("ts1", f"169.254.101.{number}/24")
+        zone.attach("ts1", f"169.254.101.{number}/24")
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2", "169.254.101.2"}}
     written = len(one.nb.committed)
@@ -185,7 +186,7 @@ def test_fault_21_a_port_without_its_switch_port_is_withdrawn(fleet: Fleet) -> N
     one, two = fleet.zones
     port = frozenset({Ref(one.uuid(LogicalSwitchPort, name="ts-az1"))})
     switch = one.uuid(LogicalSwitch, name="ts")
-    one.write(Database.NB, Mutate(LogicalSwitch, switch, (("ports", "delete", port),)))
+    one.write(Mutate(LogicalSwitch, switch, (("ports", "delete", port),)))
     fleet.settle()
     assert not one.all(IcPortBinding, logical_port="ts-az1")
     assert not one.all(IcRoute, ip_prefix="10.1.0.0/16")
@@ -196,9 +197,9 @@ def test_fault_21_a_port_without_its_switch_port_is_withdrawn(fleet: Fleet) -> N
 def test_fault_21_a_disabled_router_learns_nothing(fleet: Fleet) -> None:
     """A disabled router kept its learned routes; they go, and come back when it is enabled."""
     one, _ = fleet.zones
-    one.write(Database.NB, Update(LogicalRouter, one.router, {"enabled": False}))
+    one.write(Update(LogicalRouter, one.router, {"enabled": False}))
     fleet.settle()
     assert one.learned() == {}
-    one.write(Database.NB, Update(LogicalRouter, one.router, {"enabled": True}))
+    one.write(Update(LogicalRouter, one.router, {"enabled": True}))
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2"}}

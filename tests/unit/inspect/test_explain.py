@@ -9,7 +9,8 @@ from isthmus.exchange.routes.options import Refusal
 from isthmus.inspect.engine_text import explanation_text
 from isthmus.inspect.explain import Explanation, Verdict, explain
 from isthmus.model.prefixes import parse_network
-from support.fakes.zone import Fleet, Zone
+from support.fakes.fleet import Fleet
+from support.fakes.zone import Zone
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def fleet() -> Fleet:
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
         zone.add_chassis(f"gw{number}", f"192.0.2.{number}")
-        zone.add_subnet(f"subnet{number}", f"10.{number}.0.1/16")
-        zone.join("ts", f"169.254.100.{number}/24")
+        zone.add_router_port(f"subnet{number}", f"10.{number}.0.1/16")
+        zone.attach("ts", f"169.254.100.{number}/24")
     fleet.settle()
     return fleet
 
@@ -45,7 +46,7 @@ def test_what_is_exchanged(fleet: Fleet) -> None:
     assert given.source == "router port subnet1"
     explanation = ask(two, "10.1.0.0/16")
     (taken,) = explanation.learning
-    assert (taken.verdict, taken.zone, taken.router) == (Verdict.LEARNED, "one", "r")
+    assert (taken.verdict, taken.zone, taken.router) == (Verdict.LEARNED, "one", "ovn-cluster")
     assert "10.1.0.0/16 via 169.254.100.1 on ts (connected route of one" in explanation_text(
         explanation
     )
@@ -95,7 +96,7 @@ def test_a_static_route_by_source_says_so(fleet: Fleet) -> None:
 def test_what_is_decided_but_not_written_is_pending(fleet: Fleet) -> None:
     """While a database cannot be written, the decision is known and the delay visible."""
     one = fleet.zones[0]
-    one.add_subnet("late", "10.7.0.1/16")
+    one.add_router_port("late", "10.7.0.1/16")
     one.feed()
     one.engine.plan(0.0, (), frozenset(one.databases))
     (given,) = ask(one, "10.7.0.0/16").advertising

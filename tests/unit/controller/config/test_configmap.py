@@ -12,7 +12,7 @@ from isthmus.controller.inputs.inputs import DEFAULT_VPC
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.manifests.documents import read_documents
 from isthmus.model.route_rules import DeclaredRoute, RouteRules, ZoneRule
-from support.fakes.site import config_map, manifest
+from support.fakes.manifests import config_map, manifest
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
 

@@ -12,7 +12,7 @@ from isthmus.controller.inputs.nodes import parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.controller.inputs.subnets import Subnet, parse_subnet
 from isthmus.manifests.documents import read_documents
-from support.fakes.site import config_map, manifest, node, snapshot, subnet
+from support.fakes.manifests import config_map, manifest, node, snapshot, subnet
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
 

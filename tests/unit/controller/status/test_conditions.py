@@ -22,7 +22,8 @@ from isthmus.controller.status.report import gateway_labels, observed
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
-from support.fakes.site import Region, config_map, node, subnet
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import config_map, node, subnet
 
 CONFIG = Config("az1", ("192.168.65.3",), 6645, 6646, ("gw",), True)
 UP = SwitchFacts("ts", "169.254.100.0/24", "ts-az1", "0a:00:00:00:00:01 169.254.100.1/24", "gw")
@@ -172,11 +173,11 @@ def test_labels_are_as_few_as_will_do() -> None:
 
 def test_the_facts_of_two_joined_clusters() -> None:
     """Zone, ports, gateways, other zones and routes are read off the databases."""
-    region = Region("az1", "az2")
-    for number, site in enumerate(region.sites, 1):
+    region = ControlledFleet("az1", "az2")
+    for number, site in enumerate(region.zones, 1):
         site.apply(config_map(az_name=site.name), node("gw"), subnet("net", f"10.{number}.0.0/16"))
     region.settle()
-    site = region.sites[0]
+    site = region.zones[0]
     facts = Observer(site.engine.view, site.inputs).facts()
     assert (facts.zone, facts.registered, facts.remembers) == ("az1", True, True)
     (switch,) = facts.transit_switches

@@ -13,14 +13,14 @@ from isthmus.model.problems import Problem
 from isthmus.model.route_rules import RouteRules, ZoneRule
 from isthmus.model.rows import (
     AvailabilityZone,
-    Database,
     IcRoute,
     LogicalRouter,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
     RowId,
 )
-from support.fakes.zone import Fleet, Zone
+from support.fakes.fleet import Fleet
+from support.fakes.zone import Zone
 
 NEXTHOP = "169.254.100.2"
 
@@ -32,8 +32,8 @@ def fleet() -> Fleet:
     fleet.add_ts("ts")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
-        zone.join("ts", f"169.254.100.{number}/24")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
+        zone.attach("ts", f"169.254.100.{number}/24")
     fleet.settle()
     return fleet
 
@@ -45,7 +45,9 @@ def nets(*prefixes: str) -> tuple[Network, ...]:
 
 def local(**prefixes: str) -> Guarded:
     """What is told of Subnets of the VPC `r`, by name."""
-    return Guarded({"r": {f"Subnet {name}": nets(prefix) for name, prefix in prefixes.items()}})
+    return Guarded(
+        {"ovn-cluster": {f"Subnet {name}": nets(prefix) for name, prefix in prefixes.items()}}
+    )
 
 
 def accept(rule: ZoneRule, others: ZoneRule | None = None) -> Guarded:
@@ -84,7 +86,7 @@ def test_what_overlaps_a_subnet_is_not_learned(fleet: Fleet, subnet: str) -> Non
     problem = only(zone)
     assert (problem.object, problem.value) == ("Subnet apps", subnet)
     assert "10.2.0.0/16 of zone az2" in problem.message
-    assert "VPC r" in problem.message
+    assert "VPC ovn-cluster" in problem.message
     assert problem.reason == "OverlappingPrefix"
 
 
@@ -96,7 +98,7 @@ def test_a_conflict_ends_when_either_side_changes(fleet: Fleet) -> None:
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}}
     assert zone.engine.problems() == []
     tell(fleet, local(apps="10.2.0.0/16"))
-    fleet.zones[1].drop_subnet("net")
+    fleet.zones[1].drop_router_port("net")
     fleet.settle()
     assert zone.engine.problems() == []
 
@@ -105,8 +107,8 @@ def test_vpcs_are_told_apart_by_their_routers(fleet: Fleet) -> None:
     """Another VPC's subnet may have the same CIDR."""
     zone = tell(fleet, Guarded({"blue": {"Subnet blue": nets("10.2.0.0/16")}}))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}}
-    router = zone.uuid(LogicalRouter, name="r")
-    zone.write(Database.NB, Update(LogicalRouter, router, {"name": "blue"}))
+    router = zone.uuid(LogicalRouter, name="ovn-cluster")
+    zone.write(Update(LogicalRouter, router, {"name": "blue"}))
     fleet.settle()
     assert zone.all(LogicalRouterStaticRoute) == []
     assert "VPC blue" in only(zone).message
@@ -184,7 +186,7 @@ def test_the_first_so_many_of_a_zone_are_learned(fleet: Fleet) -> None:
     assert "1 beyond its maximum of 2, e.g. 10.9.0.0/16" in only(zone).message
     announce(fleet, "10.7.0.0/16")
     assert zone.learned().keys() == {"10.2.0.0/16", "10.7.0.0/16"}
-    fleet.zones[1].drop_subnet("net")
+    fleet.zones[1].drop_router_port("net")
     fleet.settle()
     assert zone.learned().keys() == {"10.7.0.0/16", "10.8.0.0/16"}
     tell(fleet, accept(ZoneRule(most=3)))
@@ -207,7 +209,7 @@ def test_a_prefix_through_two_switches_counts_once(fleet: Fleet) -> None:
     fleet.add_ts("ts1")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.join("ts1", f"169.254.101.{number}/24")
+        zone.attach("ts1", f"169.254.101.{number}/24")
     zone = tell(fleet, accept(ZoneRule(most=1)))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP, "169.254.101.2"}}
     assert zone.engine.problems() == []
@@ -216,7 +218,7 @@ def test_a_prefix_through_two_switches_counts_once(fleet: Fleet) -> None:
 def test_only_what_is_listed_is_advertised(fleet: Fleet) -> None:
     """The list acts at the sender; the others see nothing of the rest."""
     one, two = fleet.zones
-    one.add_subnet("more", "10.11.0.1/24")
+    one.add_router_port("more", "10.11.0.1/24")
     tell(fleet, Guarded(rules=RouteRules(advertise=nets("10.11.0.0/16"))))
     assert two.learned().keys() == {"10.11.0.0/24"}
     tell(fleet, Guarded())
@@ -226,7 +228,7 @@ def test_only_what_is_listed_is_advertised(fleet: Fleet) -> None:
 def test_declared_routes_are_not_advertised(fleet: Fleet) -> None:
     """They lead to other zones, which would see their own prefixes come back."""
     one, two = fleet.zones
-    one.add_route("10.77.0.0/16", "169.254.100.2", external_ids={"isthmus-route": "az2"})  # type: ignore[arg-type]
+    one.add_route("10.77.0.0/16", "169.254.100.2", external_ids={"isthmus-route": "az2"})
     fleet.settle()
     assert two.learned().keys() == {"10.1.0.0/16"}
     (given,) = explain(one.engine.view, one.exchange, ip_network("10.77.0.0/16")).advertising
@@ -238,8 +240,8 @@ def test_one_prefix_from_two_zones_is_learned_and_reported(fleet: Fleet) -> None
     three = Zone("az3", fleet.ic_nb, fleet.ic_sb)
     fleet.zones.append(three)
     fleet.settle()
-    three.add_subnet("net", "10.2.0.1/16")
-    three.join("ts", "169.254.100.3/24")
+    three.add_router_port("net", "10.2.0.1/16")
+    three.attach("ts", "169.254.100.3/24")
     zone = tell(fleet, Guarded())
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP, "169.254.100.3"}}
     assert only(zone).reason == "AmbiguousPrefix"
@@ -247,7 +249,7 @@ def test_one_prefix_from_two_zones_is_learned_and_reported(fleet: Fleet) -> None
     three.rename("az4")
     fleet.settle()
     assert only(zone).object == "zones az2, az4"
-    three.drop_subnet("net")
+    three.drop_router_port("net")
     fleet.settle()
     assert zone.engine.problems() == []
 
@@ -255,13 +257,13 @@ def test_one_prefix_from_two_zones_is_learned_and_reported(fleet: Fleet) -> None
 def test_nothing_is_added_before_the_rules_are_known(fleet: Fleet) -> None:
     """A restarted daemon keeps what is there, removes what has gone, and adds nothing yet."""
     one, two = fleet.zones
-    two.add_subnet("later", "10.5.0.1/16")
-    one.add_subnet("later", "10.6.0.1/16")
+    two.add_router_port("later", "10.5.0.1/16")
+    one.add_router_port("later", "10.6.0.1/16")
     one.start(guarded=True)
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {NEXTHOP}}
     assert two.learned() == {"10.1.0.0/16": {"169.254.100.1"}}
-    two.drop_subnet("net")
+    two.drop_router_port("net")
     one.exchange.guard.tell(Guarded(known=False))
     fleet.settle()
     assert one.learned() == {}
@@ -290,7 +292,7 @@ def test_a_zone_that_is_gone_leaves_no_problem(fleet: Fleet) -> None:
     zone = tell(fleet, accept(ZoneRule(prefixes=())))
     assert zone.engine.problems()
     fleet.zones.pop()
-    gone = [Delete(IcRoute, RowId(str(r["_uuid"]))) for r in zone.all(IcRoute)]
+    gone = [Delete(IcRoute, RowId(r["_uuid"])) for r in zone.all(IcRoute)]
     fleet.ic_sb.transact(gone)
     fleet.settle()
     assert zone.engine.problems() == []

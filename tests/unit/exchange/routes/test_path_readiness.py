@@ -6,8 +6,9 @@ from math import inf
 from isthmus.inspect.explain import explain
 from isthmus.model.import_policy import Guarded
 from isthmus.model.operations import Delete
-from isthmus.model.rows import Chassis, Database, TransitSwitch
-from support.fakes.zone import Fleet, Zone
+from isthmus.model.rows import Chassis, TransitSwitch
+from support.fakes.fleet import Fleet
+from support.fakes.zone import Zone
 
 OVER_TS, OVER_TS1 = "169.254.100.2", "169.254.101.2"
 
@@ -23,8 +24,8 @@ def fleet_of(*, guarded: bool, settle: float = 0.0) -> tuple[Fleet, Zone, Zone]:
     fleet.add_ts("ts1")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
-        zone.join("ts", f"169.254.100.{number}/24")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
+        zone.attach("ts", f"169.254.100.{number}/24")
     fleet.settle()
     return fleet, one, two
 
@@ -80,7 +81,7 @@ def test_a_way_that_is_known_stays_when_its_gateway_goes() -> None:
     for number, zone in enumerate(fleet.zones, start=1):
         attach(zone, number)
     fleet.settle()
-    one.write(Database.SB, Delete(Chassis, one.uuid(Chassis, name="az1-gw")))
+    one.write(Delete(Chassis, one.uuid(Chassis, name="az1-gw")))
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
 
@@ -120,7 +121,7 @@ def test_nodes_are_given_time() -> None:
     fleet.ic_nb.transact([Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts1"))])
     fleet.settle()
     for zone in fleet.zones:
-        zone.drop_subnet(f"{zone.name}-ts1")
+        zone.drop_router_port(f"{zone.name}-ts1")
     fleet.add_ts("ts1")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):

@@ -23,7 +23,8 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-from support.fakes.zone import Fleet, Zone
+from support.fakes.fleet import Fleet
+from support.fakes.zone import Zone
 
 NOW = 1_800_000_000
 DAY = 86400
@@ -36,8 +37,8 @@ def fleet() -> Fleet:
     fleet.add_ts("ts")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
-        zone.add_subnet("net", f"10.{number}.0.1/16")
-        zone.join("ts", f"169.254.100.{number}/24")
+        zone.add_router_port("net", f"10.{number}.0.1/16")
+        zone.attach("ts", f"169.254.100.{number}/24")
         zone.exchange.alive.tell(NOW)
     fleet.settle()
     return fleet
@@ -169,7 +170,7 @@ def test_a_claim_without_a_zone_can_be_forgotten(fleet: Fleet) -> None:
     for kind in (IcRoute, IcPortBinding, Gateway):
         for row in one.all(kind):
             if row["availability_zone"] == one.uuid(AvailabilityZone, name="az2"):
-                fleet.ic_sb.transact([Delete(kind, RowId(str(row["_uuid"])))])
+                fleet.ic_sb.transact([Delete(kind, RowId(row["_uuid"]))])
     fleet.ic_sb.transact([Delete(AvailabilityZone, one.uuid(AvailabilityZone, name="az2"))])
     [_, left] = zones(view_of(one), NOW)
     assert (left.name, left.registered) == ("az2", False)

@@ -1,0 +1,51 @@
+"""A minimal northd: the port bindings that interconnection reads."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from isthmus.engine.transactions import Committed
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Update
+from isthmus.model.rows import (
+    Chassis,
+    GatewayChassis,
+    LogicalRouterPort,
+    LogicalSwitchPort,
+    SbPortBinding,
+)
+from support.fakes.ovsdb import FakeDatabase
+
+
+def northd(nb: FakeDatabase, sb: FakeDatabase) -> bool:
+    """Update SB's port bindings from NB; return whether any changed."""
+    wanted = {row["logical_port"]: row for row in _bindings(nb, sb)}
+    have = {row["logical_port"]: row for row in sb.rows(SbPortBinding)}
+    operations: list[Operation] = [
+        Delete(SbPortBinding, row["_uuid"]) for name, row in have.items() if name not in wanted
+    ]
+    for name, row in wanted.items():
+        if name not in have:
+            operations.append(Insert(SbPortBinding, row))
+        elif any(have[name][column] != value for column, value in row.items()):
+            operations.append(Update(SbPortBinding, have[name]["_uuid"], row))
+    if operations:
+        assert sb.transact(operations) == Committed()
+    return bool(operations)
+
+
+def _bindings(nb: FakeDatabase, sb: FakeDatabase) -> Iterable[dict[str, Any]]:
+    chassis = {row["name"]: Ref(row["_uuid"]) for row in sb.rows(Chassis)}
+    for lsp in nb.rows(LogicalSwitchPort):
+        kind = {"router": "patch", "remote": "remote"}.get(lsp["type"], "")
+        yield {"logical_port": lsp["name"], "type": kind}
+    gateways = {row["_uuid"]: row for row in nb.rows(GatewayChassis)}
+    for lrp in nb.rows(LogicalRouterPort):
+        mac = " ".join([lrp["mac"], *sorted(lrp["networks"])])
+        yield {"logical_port": lrp["name"], "type": "patch", "mac": frozenset({mac})}
+        names = [gateways[uuid]["chassis_name"] for uuid in lrp["gateway_chassis"]]
+        if names:
+            live = next((chassis[name].uuid for name in names if name in chassis), None)
+            yield {
+                "logical_port": f"cr-{lrp['name']}",
+                "type": "chassisredirect",
+                "chassis": live,
+            }
