@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Sees to it that the programs of a Kubernetes API server are on this machine: etcd, kube-apiserver
-# and kubectl. They are looked for in KUBEBUILDER_ASSETS, on PATH and in the cache; etcd is then
-# taken from Debian if we may install packages, and what is still missing is built from its Go
-# module, as pinned in scripts/kube-assets/go.mod. Called by `make kube-assets`; quick when done.
-# Building takes Go, a few minutes of two cores, and 3 GB for Go's caches.
+# Installs the programs of a Kubernetes API server: etcd, kube-apiserver and kubectl. Searches
+# KUBEBUILDER_ASSETS, PATH and the cache, then installs etcd from Debian if it may install packages,
+# and builds the rest from the Go modules pinned in scripts/kube-assets/go.mod. Called by
+# `make kube-assets`; fast if nothing is missing. A build needs Go, a few minutes on two cores and
+# 3 GB for Go's caches.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
 
 MODULES=scripts/kube-assets
 version=$(sed -nE 's/^\s*k8s\.io\/kubernetes (v[0-9.]+)( .*)?$/\1/p' "$MODULES/go.mod")
-[[ $version ]] || die "$MODULES/go.mod names no version of k8s.io/kubernetes"
+[[ $version ]] || die "$MODULES/go.mod does not require k8s.io/kubernetes"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/isthmus/kube/$version
 PROGRAMS=(etcd kube-apiserver kubectl)
 declare -A PACKAGES=(
@@ -19,7 +19,7 @@ declare -A PACKAGES=(
     [kubectl]=k8s.io/kubernetes/cmd/kubectl
 )
 
-# Prints which of the named programs are nowhere to be found.
+# Prints those of the given programs that are not installed.
 missing() {
     local program
     for program in "$@"; do
@@ -28,7 +28,7 @@ missing() {
     done
 }
 
-# Without a word if it does not work: it can be built as well.
+# Ignores a failure: etcd can also be built.
 etcd_from_debian() {
     local sudo
     command -v apt-get >/dev/null && sudo=$(as_root) || return 0
@@ -36,13 +36,13 @@ etcd_from_debian() {
     ${sudo:+"$sudo"} bash scripts/packages.sh etcd-server || true
 }
 
-# Builds a program beside its place and moves it there, so that a killed build leaves none.
+# Builds a program under a temporary name and renames it, so that a killed build leaves no program.
 build() {
     local major minor stamp=k8s.io/component-base/version
     command -v go >/dev/null || die "$1 is missing, and building it needs Go" \
-        "($(sed -n 's/^go //p' "$MODULES/go.mod") or newer); install Go, or name a directory that" \
-        "holds etcd, kube-apiserver and kubectl in KUBEBUILDER_ASSETS"
-    echo "building $1 from ${PACKAGES[$1]}; the first one takes minutes"
+        "($(sed -n 's/^go //p' "$MODULES/go.mod") or newer); install Go, or set KUBEBUILDER_ASSETS to" \
+        "a directory that contains etcd, kube-apiserver and kubectl"
+    echo "building $1 from ${PACKAGES[$1]} (the first build takes minutes)"
     IFS=. read -r major minor _ <<<"${version#v}"
     mkdir -p "$cache"
     CGO_ENABLED=0 GOFLAGS=-buildvcs=false nice go -C "$MODULES" build -trimpath \

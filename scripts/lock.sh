@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Pins the versions of everything that the virtual environment holds, transitive packages included:
-# requirements/build.txt, what builds packages, and requirements/dev.txt, what pyproject.toml's
-# dependencies and its group "dev" come to. Called by `make lock`, after those were edited.
+# Pins all packages of the virtual environment, including transitive ones: build tools in
+# requirements/build.txt; the dependencies in pyproject.toml and its group "dev" in
+# requirements/dev.txt. Called by `make lock` after pyproject.toml was edited.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python=$(find_python) || die "$PYTHON_NEEDED"
 
-# Prints the arguments for pip from the given place in pyproject.toml.
+# Prints the requirements at the given keys of pyproject.toml, one per line.
 requirements() {
     "$python" - "$@" <<'PY'
 import functools, sys, tomllib
@@ -22,7 +22,7 @@ for path in sys.argv[1:]:
 PY
 }
 
-# Installs what is given on standard input and prints what that comes to.
+# Installs the requirements on standard input and prints the resolved versions.
 resolve() {
     "$python" -m venv "$work/$1"
     "$work/$1/bin/python" -m pip install --quiet --upgrade --requirement /dev/stdin >&2
@@ -30,7 +30,7 @@ resolve() {
 }
 
 header="# Made by scripts/lock.sh from pyproject.toml; do not edit."
-# ovs comes as a source package that setuptools builds; editables is for hatchling's editable mode.
+# ovs is a source package built with setuptools; hatchling's editable mode needs editables.
 build=$( (requirements build-system.requires; printf '%s\n' editables setuptools) | resolve build)
 dev=$(requirements project.dependencies dependency-groups.dev | resolve dev --exclude setuptools)
 printf '%s\n' "$header" "$build" > requirements/build.txt

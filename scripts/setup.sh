@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Installs what Isthmus needs: Debian packages, and a virtual environment with pinned versions.
-# Called by `make setup` and, with --venv, by targets that need no packages of the system.
-# Running it again is quick, and changes nothing if nothing has changed.
+# Installs the Debian packages and the virtual environment (with pinned versions) for Isthmus.
+# Called by `make setup` and, with --venv, by targets that do not need Debian packages.
+# Fast and without effect if everything is up to date.
 #
 # usage: setup.sh [--venv]
-#   --venv   only the virtual environment; needs no root
+#   --venv   only the virtual environment; does not need root
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
 
 VENV=.venv
-# The daemons under test, the oracle (ovn-ic), and what builds networks on one machine.
+# The daemons under test, the oracle (ovn-ic), and the tools of the lab.
 PACKAGES=(
     ethtool iproute2 iputils-ping
     openvswitch-switch ovn-central ovn-host ovn-ic ovn-ic-db
 )
-# The same by program, for systems without dpkg.
+# The same as programs, for systems without dpkg.
 PROGRAMS=(
     ethtool ip ping
     ovs-vswitchd ovsdb-server ovsdb-tool ovn-northd ovn-nbctl ovn-controller ovn-ic
@@ -42,9 +42,9 @@ install_packages() {
         printf '%s\n' python3 python3-venv)
     ((${#missing[@]})) || return 0
     if ! sudo=$(as_root); then
-        # sudo may ask for a password, if there is somebody to ask.
-        [[ -t 0 ]] && command -v sudo >/dev/null || die "these Debian packages are missing, and" \
-            "installing them needs root: ${missing[*]}; run \`make setup\` as root or with sudo"
+        # On a terminal, sudo may ask for a password.
+        [[ -t 0 ]] && command -v sudo >/dev/null || die "missing Debian packages: ${missing[*]};" \
+            "installing them requires root, so run \`make setup\` as root or with sudo"
         sudo=sudo
     fi
     printf 'installing Debian packages: %s\n' "${missing[*]}"
@@ -60,11 +60,11 @@ system_packages() {
     mapfile -t missing < <(missing_programs "${PROGRAMS[@]}"; find_python >/dev/null || \
         echo "python3 (3.11 or newer, with venv)")
     ((${#missing[@]})) || return 0
-    die "this system has no apt-get, so install these programs by its own means, then run this" \
-        "again: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')"
+    die "missing programs: $(printf '%s, ' "${missing[@]}" | sed 's/, $//'); this system does not" \
+        "have apt-get, so install them with its package manager and run this again"
 }
 
-# Whether the stamp of that name was made from the same input.
+# Whether the stamp $1 was written for the input $2.
 stamped() {
     [[ -f $VENV/.stamp-$1 && $(<"$VENV/.stamp-$1") == "$2" ]]
 }
@@ -78,10 +78,10 @@ virtual_environment() {
     pins=$(digest requirements/build.txt requirements/dev.txt scripts/setup.sh)
     project=$(digest pyproject.toml)
     pip=("$VENV/bin/python" -m pip --disable-pip-version-check --quiet)
-    # A virtual environment whose Python is gone, or that was moved, is made anew.
+    # Re-create a virtual environment that was moved or whose Python is gone.
     if ! stamped pins "$pins" || ! "$VENV/bin/python" -c '' 2>/dev/null; then
-        python=$(find_python) || die "$PYTHON_NEEDED is missing; install it, or name it in PYTHON"
-        echo "installing Python packages into $VENV, with $python"
+        python=$(find_python) || die "$PYTHON_NEEDED is missing; install it, or set PYTHON to its path"
+        echo "installing Python packages into $VENV with $python"
         rm -f "$VENV"/.stamp-*
         "$VENV/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$VENV"
         "${pip[@]}" install --requirement requirements/build.txt
