@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chaos.field import Field
 from chaos.judge import Claim
 from isthmus.icdb.raft.status_parser import RaftStatus, parse_raft_status
-from isthmus.icdb.rpc import Client, RpcError
+from isthmus.ovsdb.jsonrpc import Client, RpcError
 from support.icdb.run import DATABASES
 
 INTERVAL = 0.2

@@ -14,7 +14,7 @@ from typing import Any
 
 from isthmus.authz.audit_log import RECORD, Refusals, read
 from isthmus.authz.wire import encode, messages
-from isthmus.icdb.rpc import Client, RpcError
+from isthmus.ovsdb.jsonrpc import Client, RpcError
 
 SOCKET = "ovn_ic_guard.ctl"
 """The guard's control socket, in the run directory (`ovs-appctl -t`)."""

@@ -19,7 +19,7 @@ from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
-from isthmus.icdb.rpc import Client
+from isthmus.ovsdb.jsonrpc import Client
 from isthmus.icdb.server.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
 from isthmus_lab.build import commands, netns, processes
 from isthmus_lab.build.starter import ip_batch

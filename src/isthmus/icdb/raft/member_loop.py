@@ -30,7 +30,7 @@ from isthmus.icdb.raft.membership import Membership, host_of
 from isthmus.icdb.raft.peer_probe import ask_all, read_rows
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus, parse_raft_status
 from isthmus.icdb.raft.tls_migration import Crossing, GoOver
-from isthmus.icdb.rpc import Client, RpcError
+from isthmus.ovsdb.jsonrpc import Client, RpcError
 from isthmus.icdb.server.blocker_log import Reasons
 from isthmus.icdb.server.plan import Server
 from isthmus.icdb.server.preflight import SPACE, free_space

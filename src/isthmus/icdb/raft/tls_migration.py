@@ -28,7 +28,7 @@ from isthmus.icdb.raft.cluster_files import (
 from isthmus.icdb.raft.membership import Membership
 from isthmus.icdb.raft.status_parser import RaftStatus
 from isthmus.icdb.raft.tls_migration_order import in_the_way, is_clear
-from isthmus.icdb.rpc import RpcError
+from isthmus.ovsdb.jsonrpc import RpcError
 from isthmus.icdb.server.plan import Server
 from isthmus.model.problems import Problem
 

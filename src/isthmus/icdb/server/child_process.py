@@ -17,7 +17,7 @@ from pathlib import Path
 from select import select
 from types import FrameType
 
-from isthmus.icdb.rpc import Client, RpcError
+from isthmus.ovsdb.jsonrpc import Client, RpcError
 from isthmus.icdb.server.plan import STABLE_AFTER, Program, restart_delay
 
 STOP_LIMIT = 10.0

@@ -15,7 +15,7 @@ from isthmus.engine.view import View
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.cluster_files import prepare_member
 from isthmus.icdb.raft.member_loop import Tender, nearly_full, server_context
-from isthmus.icdb.rpc import Client, RpcError
+from isthmus.ovsdb.jsonrpc import Client, RpcError
 from isthmus.icdb.server.blocker_log import Reasons
 from isthmus.icdb.server.certificate_reload import Renewal
 from isthmus.icdb.server.child_process import Child, Slot, StopSignals, stop, wait
