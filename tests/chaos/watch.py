@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chaos.field import Field
 from chaos.judge import Claim
 from isthmus.icdb.raft.status_parser import RaftStatus, parse_raft_status
-from isthmus.ovsdb.jsonrpc import Client, RpcError
+from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 from support.icdb.run import DATABASES
 
 INTERVAL = 0.2
@@ -133,8 +133,8 @@ class Watch(AbstractContextManager["Watch"]):
     def _look(self, number: int, short: str) -> None:
         member, at = self._field.net.all[number], time.monotonic()
         try:
-            with Client.over_unix(member.run_dir / f"ovn_ic_{short}_db.ctl") as client:
-                status = parse_raft_status(client.control("cluster/status", DATABASES[short]))
+            with JsonRpcClient.over_unix(member.run_dir / f"ovn_ic_{short}_db.ctl") as client:
+                status = parse_raft_status(client.call("cluster/status", DATABASES[short]))
         except (OSError, RpcError):
             with suppress(KeyError):
                 del self._seen[number, short]

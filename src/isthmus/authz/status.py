@@ -14,7 +14,7 @@ from typing import Any
 
 from isthmus.authz.audit_log import RECORD, Refusals, read
 from isthmus.authz.wire import encode, messages
-from isthmus.ovsdb.jsonrpc import Client, RpcError
+from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 
 SOCKET = "ovn_ic_guard.ctl"
 """The guard's control socket, in the run directory (`ovs-appctl -t`)."""
@@ -71,8 +71,8 @@ def guard_status(run_dir: Path, remotes: Sequence[str]) -> GuardStatus | None:
     """
     refused = tuple(_refused(read(run_dir / RECORD)))
     try:
-        with Client.over_unix(run_dir / SOCKET) as client:
-            said = json.loads(client.control("status"))
+        with JsonRpcClient.over_unix(run_dir / SOCKET) as client:
+            said = json.loads(client.call("status"))
     except (OSError, RpcError, ValueError) as error:
         needed = bool(remotes) and not any(
             remote.startswith(("ptcp:", "pssl:")) for remote in remotes

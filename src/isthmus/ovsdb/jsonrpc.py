@@ -1,25 +1,35 @@
-"""Just enough of OVSDB's protocol (RFC 7047) to ask a server on this machine a few questions.
+"""OVSDB's JSON-RPC (RFC 7047, section 4): messages in a stream, and a client that blocks.
 
-Called by `supervisor` and `tending` to see that a server answers, what it has and how its cluster
-fares, and to create transit switches. Unlike the `ovs` package's client of control sockets, it
-never waits for longer than `TIMEOUT` for a server that hangs. The daemon's
-sessions are in `isthmus.ovsdb`; they replicate whole databases, which is not needed here.
+Used by everything that asks a server or a control socket a few questions: `isthmus.icdb` and
+`isthmus.authz`, which also builds its asyncio connections on `PieceSplitter` and `encode`. Unlike
+the clients of the `ovs` package, `JsonRpcClient` has a time limit on every operation. Sessions that
+replicate whole databases are in `isthmus.ovsdb.session`.
 """
 
+import asyncio
+import codecs
 import json
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Self
 
-from isthmus.icdb.raft.peer_probe import SELECT
-from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
-from isthmus.model.rows import AvailabilityZone, Database, IcRoute, RowId, TransitSwitch
+from isthmus.ovsdb.ovs_patches.json_parser import Scanner
 
 TIMEOUT = 5.0
-"""Seconds to wait for a server on this machine before giving up on a request."""
+"""Seconds for each operation on a connection to a server on this machine."""
+
+_CHUNK = 1 << 16
+
+SERVER_DATABASES = {
+    "op": "select",
+    "table": "Database",
+    "where": [],
+    "columns": ["name", "model", "cid", "sid", "schema", "connected", "leader"],
+}
+"""Reads from `_Server` (ovsdb-server(5)) which databases a server has, and in which state."""
 
 
 class RpcError(Exception):
@@ -30,7 +40,7 @@ class RpcError(Exception):
         details: the server's explanation; may be empty.
     """
 
-    def __init__(self, error: str, details: str) -> None:
+    def __init__(self, error: str, details: str = "") -> None:
         super().__init__(error, details)
         self.error = error
         self.details = details
@@ -39,19 +49,108 @@ class RpcError(Exception):
         return f"{self.error}: {self.details}" if self.details else self.error
 
 
-class Client:
-    """A connection to one server, for requests one after the other.
+class PieceSplitter:
+    """Splits a stream into pieces that never span two messages.
+
+    A stream has no separators: a message ends where its JSON object is complete.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._scanner = Scanner()
+        self._begun = False
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, bool]]:
+        """Yield the text in `data`; with each piece, whether it completes a message.
+
+        Raises:
+            ValueError: `data` is not UTF-8.
+        """
+        text = self._decoder.decode(data)
+        while text := text if self._begun else text.lstrip():
+            used = self._scanner.feed(text)
+            piece, text = text[:used], text[used:]
+            self._begun = not self._scanner.is_done()
+            if not self._begun:
+                self._scanner = Scanner()
+            yield piece, not self._begun
+
+
+class MessageDecoder:
+    """Decodes the messages of a stream."""
+
+    def __init__(self) -> None:
+        self._splitter = PieceSplitter()
+        self._pieces: list[str] = []
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Yield the messages that `data` completes.
+
+        Raises:
+            ValueError: the stream is not made of JSON objects.
+        """
+        for piece, complete in self._splitter.feed(data):
+            self._pieces.append(piece)
+            if complete:
+                text = "".join(self._pieces)
+                self._pieces = []
+                message = json.loads(text)
+                if not isinstance(message, dict):
+                    raise ValueError("a message is not a JSON object")
+                yield message
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """A message as it is sent."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def request(method: str, *params: Any) -> dict[str, Any]:
+    """A request; its id is the method, so a connection can have one of each method in flight."""
+    return {"method": method, "params": params, "id": method}
+
+
+def echo_reply(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The reply to the other side's inactivity probe; None if `message` is not one.
+
+    A server closes connections that leave its probes unanswered.
+    """
+    if message.get("method") != "echo":
+        return None
+    return {"result": message["params"], "error": None, "id": message["id"]}
+
+
+def result_of(reply: Mapping[str, Any]) -> Any:
+    """The result in a reply.
 
     Raises:
-        OSError: nobody listens, or the connection broke; from the constructor and all methods.
+        RpcError: the reply is an error.
+    """
+    error = reply.get("error")
+    if not error:
+        return reply["result"]
+    if isinstance(error, str):  # a control socket's
+        raise RpcError(error.strip())
+    raise RpcError(error.get("error", "error"), error.get("details", ""))
+
+
+class JsonRpcClient:
+    """A connection to one server, for requests one after the other.
+
+    Args:
+        connected: the connection, with its time limit set.
+
+    Raises:
+        OSError: the connection cannot be made, broke or timed out; from all methods.
     """
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        self._received = b""
+        self._decoder = MessageDecoder()
+        self._received: list[dict[str, Any]] = []
 
     @classmethod
-    def over_unix(cls, path: PurePath) -> "Client":
+    def over_unix(cls, path: PurePath) -> Self:
         """Connect to a Unix socket."""
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(TIMEOUT)
@@ -65,8 +164,8 @@ class Client:
     @classmethod
     def over_tcp(
         cls, address: IPv4Address | IPv6Address, port: int, context: ssl.SSLContext | None = None
-    ) -> "Client":
-        """Connect to a TCP port; with a context, by TLS."""
+    ) -> Self:
+        """Connect to a TCP port; with TLS if there is a context."""
         plain = socket.create_connection((str(address), port), TIMEOUT)
         if context is None:
             return cls(plain)
@@ -76,120 +175,86 @@ class Client:
             plain.close()
             raise
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         self._socket.close()
 
-    def server_id(self) -> str:
-        """The UUID that this run of the server has chosen for itself."""
-        return str(self._call("get_server_id", []))
-
-    def databases(self) -> list[dict[str, Any]]:
-        """Rows of `_Server`'s `Database`: name, model, cid, sid, schema, connected, leader."""
-        [result] = self._call("transact", ["_Server", SELECT])
-        return list(result["rows"])
-
-    def control(self, command: str, *arguments: str) -> str:
-        """Have a daemon carry out a command, if the connection is to its control socket.
+    def call(self, method: str, *params: Any) -> Any:
+        """The result of a request.
 
         Raises:
-            RpcError: it refuses.
+            RpcError: the server refused the request.
         """
-        return str(self._call(command, list(arguments)))
+        self.send(request(method, *params))
+        while (reply := self.receive()).get("id") != method or reply.get("method"):
+            if echo := echo_reply(reply):
+                self.send(echo)
+        return result_of(reply)
 
-    def transit_switches(self) -> list[TransitSwitch]:
-        """All rows of IC-NB's `Transit_Switch`."""
-        columns = ["_uuid", "name", "other_config", "external_ids"]
-        select = {"op": "select", "table": TransitSwitch.TABLE, "where": [], "columns": columns}
-        [result] = self._transact([select])
-        return [
-            TransitSwitch(
-                uuid=RowId(row["_uuid"][1]),
-                name=row["name"],
-                other_config=dict(row["other_config"][1]),
-                external_ids=dict(row["external_ids"][1]),
-            )
-            for row in result["rows"]
-        ]
-
-    def zones_and_routes(self) -> list[AvailabilityZone | IcRoute]:
-        """All rows of IC-SB's `Availability_Zone` and `Route`, as far as they say who is where."""
-        columns = ["_uuid", "name"]
-        zones = {"op": "select", "table": AvailabilityZone.TABLE, "where": [], "columns": columns}
-        columns = ["_uuid", "transit_switch", "availability_zone", "ip_prefix"]
-        routes = {"op": "select", "table": IcRoute.TABLE, "where": [], "columns": columns}
-        names, prefixes = self._transact([zones, routes], AvailabilityZone.DATABASE)
-        return [
-            *(
-                AvailabilityZone(uuid=RowId(row["_uuid"][1]), name=row["name"])
-                for row in names["rows"]
-            ),
-            *(
-                IcRoute(
-                    uuid=RowId(row["_uuid"][1]),
-                    transit_switch=row["transit_switch"],
-                    availability_zone=RowId(row["availability_zone"][1]),
-                    ip_prefix=row["ip_prefix"],
-                )
-                for row in prefixes["rows"]
-            ),
-        ]
-
-    def create_transit_switches(self, specs: Iterable[TransitSwitchSpec]) -> None:
-        """Insert transit switches, all or none.
+    def transact(self, database: str, *operations: Any) -> list[Any]:
+        """The results of a transaction's operations.
 
         Raises:
-            RpcError: "constraint violation" if one of the names has been taken meanwhile.
+            RpcError: an operation or the commit failed.
         """
-        self._transact([_insertion(spec) for spec in specs])
-
-    def _transact(
-        self, operations: list[Mapping[str, Any]], database: Database = TransitSwitch.DATABASE
-    ) -> list[Any]:
-        results: list[Any] = self._call("transact", [database, *operations])
+        results: list[Any] = self.call("transact", database, *operations)
         for result in results:
             # A failed operation leaves null in place of those after it; a failed commit adds one.
             if result is not None and "error" in result:
                 raise RpcError(result["error"], result.get("details", ""))
         return results
 
-    def _call(self, method: str, params: list[Any]) -> Any:
-        request = {"method": method, "params": params, "id": method}
-        self._socket.sendall(json.dumps(request).encode())
-        while (reply := self._receive()).get("id") != method:
-            # The server's inactivity probe; unanswered, it would drop us.
-            if reply.get("method") == "echo":
-                answer = {"result": reply["params"], "error": None, "id": reply["id"]}
-                self._socket.sendall(json.dumps(answer).encode())
-        if reply.get("error"):
-            error = reply["error"]
-            if isinstance(error, str):  # As control sockets have it.
-                raise RpcError(error.strip(), "")
-            raise RpcError(error.get("error", "error"), error.get("details", ""))
-        return reply["result"]
+    def server_id(self) -> str:
+        """The UUID that this run of the server chose for itself."""
+        return str(self.call("get_server_id"))
 
-    def _receive(self) -> dict[str, Any]:
-        """One message; the stream has no separators, so a message ends where JSON is complete."""
-        decoder = json.JSONDecoder()
-        while True:
+    def databases(self) -> list[dict[str, Any]]:
+        """Rows of `_Server`'s `Database`; see `SERVER_DATABASES`."""
+        [result] = self.transact("_Server", SERVER_DATABASES)
+        return list(result["rows"])
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send any message."""
+        self._socket.sendall(encode(message))
+
+    def receive(self) -> dict[str, Any]:
+        """The next message of any kind.
+
+        Raises:
+            ConnectionResetError: the server closed the connection, or what it sends is not JSON.
+        """
+        while not self._received:
+            data = self._socket.recv(_CHUNK)
+            if not data:
+                raise ConnectionResetError("the server closed the connection")
             try:
-                message, end = decoder.raw_decode(self._received.decode())
-            except ValueError:
-                more = self._socket.recv(65536)
-                if not more:
-                    raise ConnectionResetError("the server closed the connection") from None
-                self._received += more
-            else:
-                self._received = self._received.decode()[end:].encode()
-                return dict(message)
+                self._received.extend(self._decoder.feed(data))
+            except ValueError as error:
+                raise ConnectionResetError(f"the server sent no JSON-RPC: {error}") from error
+        return self._received.pop(0)
 
 
-def _insertion(spec: TransitSwitchSpec) -> Mapping[str, Any]:
-    external_ids = [[key, value] for key, value in spec.external_ids.items()]
-    return {
-        "op": "insert",
-        "table": TransitSwitch.TABLE,
-        "row": {"name": spec.name, "external_ids": ["map", external_ids]},
-    }
+async def call(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, *params: Any
+) -> Any:
+    """The result of one request on an asyncio connection; the first that is made on it.
+
+    Raises:
+        OSError: the connection broke.
+        EOFError: it was closed before the reply.
+        ValueError: what came is not JSON-RPC.
+        RpcError: the server refused the request.
+    """
+    writer.write(encode(request(method, *params)))
+    decoder = MessageDecoder()
+    while data := await reader.read(_CHUNK):
+        for message in decoder.feed(data):
+            if message.get("id") == method and not message.get("method"):
+                return result_of(message)
+    raise EOFError("the connection was closed without a reply")

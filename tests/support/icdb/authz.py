@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.model.rows import Database
+from isthmus.ovsdb.jsonrpc import JsonRpcClient, request
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.files import TlsFiles
 from support.icdb.run import LIMIT, Member, Members
@@ -184,30 +185,16 @@ class Wire:
 
     def __init__(self, connected: socket.socket, database: str) -> None:
         self.socket, self._database = connected, database
-        self._received = ""
+        self._client = JsonRpcClient(connected)
+        self.receive = self._client.receive
 
     def transact(self, *operations: object) -> list[Any]:
-        """The results of a transaction."""
-        self.send("transact", self._database, *operations)
-        return list(self.receive()["result"])
+        """The results of a transaction's operations, errors among them."""
+        return list(self._client.call("transact", self._database, *operations))
 
     def send(self, method: str, *params: object) -> None:
         """Send a request."""
-        request = {"method": method, "params": params, "id": method}
-        self.socket.sendall(json.dumps(request).encode())
-
-    def receive(self) -> dict[str, Any]:
-        """The next message."""
-        while True:
-            try:
-                message, end = json.JSONDecoder().raw_decode(self._received)
-            except ValueError:
-                more = self.socket.recv(65536)
-                assert more, "the connection was closed"
-                self._received += more.decode()
-            else:
-                self._received = self._received[end:]
-                return dict(message)
+        self._client.send(request(method, *params))
 
 
 @contextmanager

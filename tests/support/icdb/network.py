@@ -19,8 +19,8 @@ from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
-from isthmus.ovsdb.jsonrpc import Client
 from isthmus.icdb.server.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
+from isthmus.ovsdb.jsonrpc import JsonRpcClient
 from isthmus_lab.build import commands, netns, processes
 from isthmus_lab.build.starter import ip_batch
 from isthmus_lab.lab import Lab
@@ -134,7 +134,7 @@ class IcNet(Members):
         try:
             with (
                 self.inside(),
-                Client.over_tcp(ip_address(member.address), PORTS[short]) as client,
+                JsonRpcClient.over_tcp(ip_address(member.address), PORTS[short]) as client,
             ):
                 return {row["name"] for row in client.databases()}
         except OSError:

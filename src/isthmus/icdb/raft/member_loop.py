@@ -30,12 +30,12 @@ from isthmus.icdb.raft.membership import Membership, host_of
 from isthmus.icdb.raft.peer_probe import ask_all, read_rows
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus, parse_raft_status
 from isthmus.icdb.raft.tls_migration import Crossing, GoOver
-from isthmus.ovsdb.jsonrpc import Client, RpcError
 from isthmus.icdb.server.blocker_log import Reasons
 from isthmus.icdb.server.plan import Server
 from isthmus.icdb.server.preflight import SPACE, free_space
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
+from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.files import TlsFiles
 
@@ -263,7 +263,7 @@ class Tender:
 
     def _local(self) -> _Local:
         try:
-            with Client.over_unix(self.server.socket) as client:
+            with JsonRpcClient.over_unix(self.server.socket) as client:
                 rows = client.databases()
         except (OSError, RpcError) as error:
             return _Local(Answer(Has.SILENT, detail=str(error)))
@@ -276,8 +276,8 @@ class Tender:
             return None
 
     def _control(self, command: str, *arguments: str) -> str:
-        with Client.over_unix(self.server.control_socket) as client:
-            return client.control(command, self.server.database, *arguments)
+        with JsonRpcClient.over_unix(self.server.control_socket) as client:
+            return str(client.call(command, self.server.database, *arguments))
 
     def _put_out_old_selves(self, servers: Sequence[RaftServer]) -> None:
         """A member that lost its disk comes back under a new id; its old one would count for ever.

@@ -5,7 +5,6 @@ Called by `supervisor`. Members talk to each other by nothing but OVSDB: the dat
 """
 
 import asyncio
-import json
 import os
 import socket
 import ssl
@@ -13,21 +12,18 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from isthmus.icdb.raft.bootstrap import SILENCE, WAITING_DATABASE, Answer, Has
+from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, Answer, Has
 from isthmus.icdb.server.name_resolution import addresses_of
 from isthmus.model.rows import Database
+from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError, call
 
 TIMEOUT = 1.0
 """Seconds for a member to answer. Rows of `_Server` are few; one that is slower is asked again."""
 
-_LIMIT = 16 * 1024 * 1024
-_COLUMNS = ["name", "model", "cid", "sid", "schema", "connected", "leader"]
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 
 _NOT_BELIEVED = frozenset({"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED"})
 """What OpenSSL calls the other side's refusal, beside those with CERT in their names."""
-
-SELECT = {"op": "select", "table": "Database", "where": [], "columns": _COLUMNS}
 
 
 def ask_all(
@@ -97,17 +93,14 @@ async def _ask(
 ) -> Answer:
     reader, writer = await _connect(host, port, context)
     try:
-        request = {"method": "transact", "params": ["_Server", SELECT], "id": "members"}
-        writer.write(json.dumps(request).encode())
-        reply = await _reply(reader)
+        [result] = await call(reader, writer, "transact", "_Server", SERVER_DATABASES)
+        return read_rows(database, result["rows"])
+    except (RpcError, LookupError, TypeError):
+        return Answer(Has.OTHER, detail="it is not an OVSDB server that lists its databases")
     finally:
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
-    result = reply.get("result")
-    if not isinstance(result, list) or not result or "rows" not in result[0]:
-        return Answer(Has.OTHER, detail="it is no OVSDB server that says what it has")
-    return read_rows(database, result[0]["rows"])
 
 
 async def _connect(
@@ -120,26 +113,6 @@ async def _connect(
         with suppress(OSError):
             return await asyncio.open_connection(address, port, ssl=made, server_hostname=name)
     return await asyncio.open_connection(last, port, ssl=made, server_hostname=name)
-
-
-async def _reply(reader: asyncio.StreamReader) -> Mapping[str, Any]:
-    received = b""
-    decoder = json.JSONDecoder()
-    while len(received) < _LIMIT:
-        more = await reader.read(65536)
-        if not more:
-            raise EOFError("the connection was closed without an answer")
-        received += more
-        with suppress(UnicodeDecodeError, json.JSONDecodeError):
-            while received:
-                text = received.decode()
-                message, end = decoder.raw_decode(text)
-                if not isinstance(message, dict):
-                    break
-                if message.get("id") == "members":
-                    return message
-                received = text[end:].encode()
-    raise ValueError("the answer is no OVSDB")
 
 
 def read_rows(database: Database, rows: Iterable[Mapping[str, Any]]) -> Answer:
@@ -175,6 +148,3 @@ def _why(error: BaseException, port: int) -> str:
     said = error.strerror if isinstance(error, OSError) else ""
     # Who is spoken to by TLS and speaks none closes the connection without a word.
     return said or str(error) or "the connection was closed, as by one without TLS"
-
-
-__all__ = ["SELECT", "SILENCE", "TIMEOUT", "ask_all", "read_rows"]

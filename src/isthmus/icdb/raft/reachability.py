@@ -9,11 +9,10 @@ import ssl
 from contextlib import suppress
 
 from isthmus.icdb.raft.membership import host_of
+from isthmus.ovsdb.jsonrpc import encode, request
 
 LIMIT = 3.0
 """Seconds for a member to say something."""
-
-_ECHO = b'{"method":"echo","params":[],"id":"isthmus"}'
 
 
 def listens(address: str, limit: float) -> bool:
@@ -39,7 +38,7 @@ def responds(address: str) -> bool:
     with suppress(OSError), _connect(address, LIMIT) as connection:
         if address.startswith("ssl:"):
             return _shakes_hands(connection)
-        connection.sendall(_ECHO)
+        connection.sendall(encode(request("echo")))
         return bool(connection.recv(1))
     return False
 

@@ -28,9 +28,9 @@ from isthmus.icdb.raft.cluster_files import (
 from isthmus.icdb.raft.membership import Membership
 from isthmus.icdb.raft.status_parser import RaftStatus
 from isthmus.icdb.raft.tls_migration_order import in_the_way, is_clear
-from isthmus.ovsdb.jsonrpc import RpcError
 from isthmus.icdb.server.plan import Server
 from isthmus.model.problems import Problem
+from isthmus.ovsdb.jsonrpc import RpcError
 
 _log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from select import select
 from types import FrameType
 
-from isthmus.ovsdb.jsonrpc import Client, RpcError
 from isthmus.icdb.server.plan import STABLE_AFTER, Program, restart_delay
+from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 
 STOP_LIMIT = 10.0
 """Seconds that a server has to end after SIGTERM before it is killed."""
@@ -92,8 +92,8 @@ class Child:
         if self.program.control_socket is None:
             return False
         try:
-            with Client.over_unix(self.program.control_socket) as client:
-                client.control("exit")
+            with JsonRpcClient.over_unix(self.program.control_socket) as client:
+                client.call("exit")
         except (OSError, RpcError):
             return False
         return True

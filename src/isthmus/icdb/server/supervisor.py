@@ -11,11 +11,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from isthmus.engine.view import View
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.cluster_files import prepare_member
 from isthmus.icdb.raft.member_loop import Tender, nearly_full, server_context
-from isthmus.ovsdb.jsonrpc import Client, RpcError
 from isthmus.icdb.server.blocker_log import Reasons
 from isthmus.icdb.server.certificate_reload import Renewal
 from isthmus.icdb.server.child_process import Child, Slot, StopSignals, stop, wait
@@ -29,11 +27,10 @@ from isthmus.icdb.server.preflight import (
     make_log_dir,
     prepare_database,
 )
+from isthmus.icdb.server.transit_switch_creation import NotYetError, create_transit_switches
 from isthmus.icdb.server.zone_pruning import Forgetter
-from isthmus.icdb.transit_switches.changes import in_the_way
-from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, decide
-from isthmus.model.changes import Change
 from isthmus.model.problems import Problem, Subject
+from isthmus.ovsdb.jsonrpc import JsonRpcClient
 
 READY_LIMIT = 30.0
 """Seconds for a server to answer; one that reads a very large database takes a few."""
@@ -44,8 +41,6 @@ _LOOK_RARELY = 10.0
 """Seconds between looks at a cluster: until it is complete, and then; and at the disk."""
 
 _POLL = 0.02
-_ATTEMPTS = 5
-
 _log = logging.getLogger(__name__)
 
 
@@ -81,10 +76,6 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
         supervisor = stack.enter_context(Supervisor(plan, signals, keep_open))
         if supervisor.start():
             supervisor.run(on_ready)
-
-
-class NotYetError(Exception):
-    """What a cluster cannot do at the moment, as between two leaders."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -215,7 +206,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
     def _announce(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> bool:
         """Create the transit switches and tell that all is ready; False to try again."""
         try:
-            problems = ensure_transit_switches(self._plan)
+            problems = create_transit_switches(self._plan)
         except NotYetError as error:
             _log.info("%s; trying again", error)
             return False
@@ -310,7 +301,7 @@ def _is_there(server: Server) -> bool:
 
 def _answers_locally(server: Server) -> bool:
     try:
-        with Client.over_unix(server.socket) as local:
+        with JsonRpcClient.over_unix(server.socket) as local:
             return bool(local.server_id())
     except OSError:
         return False
@@ -320,68 +311,14 @@ def _same_server(server: Server) -> bool:
     """Whether the server behind the Unix socket is the one that clients reach on the port."""
     try:
         with (
-            Client.over_unix(server.socket) as local,
-            Client.over_tcp(server.connect_to, server.port, server_context(server)) as remote,
+            JsonRpcClient.over_unix(server.socket) as local,
+            JsonRpcClient.over_tcp(
+                server.connect_to, server.port, server_context(server)
+            ) as remote,
         ):
             return local.server_id() == remote.server_id()
     except OSError:
         return False
-
-
-def ensure_transit_switches(plan: Plan) -> tuple[Problem, ...]:
-    """Create the transit switches that do not exist.
-
-    Returns:
-        how existing ones differ from the plan, which are left as they are, and who uses the
-        addresses of others, which are not made.
-
-    Raises:
-        IcDbError: a name is taken by someone else's transit switch, or the server fails.
-        NotYetError: the cluster cannot write at the moment.
-    """
-    try:
-        return _ensure(plan)
-    except (OSError, RpcError) as error:
-        message = f"the transit switches cannot be created: {error}"
-        if plan.membership is not None:
-            raise NotYetError(message) from error
-        what = f"database {plan.nb.database}"
-        raise IcDbError(_not_served(plan.nb.program(), what, message)) from error
-
-
-def _ensure(plan: Plan) -> tuple[Problem, ...]:
-    with Client.over_unix(plan.nb.socket) as client:
-        for attempt in range(1, _ATTEMPTS + 1):
-            decision = decide(plan.transit_switches, client.transit_switches())
-            if decision.clashes:
-                raise IcDbError(*decision.clashes)
-            create, refused = _sorted_out(plan, decision.create)
-            try:
-                if create:
-                    client.create_transit_switches(create)
-                    names = ", ".join(switch.name for switch in create)
-                    _log.info("created transit switches: %s", names)
-                return (*decision.differences, *refused)
-            except RpcError as error:
-                # Another client took one of the names since we looked.
-                if error.error != "constraint violation" or attempt == _ATTEMPTS:
-                    raise
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _sorted_out(
-    plan: Plan, wanted: tuple[TransitSwitchSpec, ...]
-) -> tuple[list[TransitSwitchSpec], list[Problem]]:
-    """Transit switches that can be created, and what is in the way of the others."""
-    if not wanted:
-        return [], []
-    view = View()
-    with Client.over_unix(plan.nb.socket) as nb, Client.over_unix(plan.sb.socket) as sb:
-        for row in (*nb.transit_switches(), *sb.zones_and_routes()):
-            view.apply(Change(None, row))
-    problems = {spec.name: in_the_way(view, spec) for spec in wanted}
-    create = [spec for spec in wanted if not problems[spec.name]]
-    return create, [problem for found in problems.values() for problem in found]
 
 
 def _not_served(program: Program, what: str, message: str) -> Problem:

@@ -1,0 +1,80 @@
+"""Creates the transit switches that `isthmus ic-db run` was asked for and that do not exist.
+
+Called by `supervisor` once both databases can be written. Every member does so on its own server;
+the index on names decides races. Invariant: an existing transit switch is never changed.
+"""
+
+import logging
+
+from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.server.plan import Plan
+from isthmus.icdb.transit_switches.changes import in_the_way
+from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, decide
+from isthmus.model.operations import Insert
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.rows import Database, TransitSwitch
+from isthmus.ovsdb.snapshot import UnreachableError, read
+from isthmus.ovsdb.write import NotWrittenError, write
+
+_ATTEMPTS = 5
+_TIMEOUT = 5.0
+"""Seconds for a request to a server on this machine."""
+
+_log = logging.getLogger(__name__)
+
+
+class NotYetError(Exception):
+    """A cluster cannot be written at the moment, for instance during an election."""
+
+
+def create_transit_switches(plan: Plan) -> tuple[Problem, ...]:
+    """Create the transit switches that do not exist.
+
+    Returns:
+        how existing transit switches differ from the plan (they are left as they are), and which
+        could not be created because zones use their addresses.
+
+    Raises:
+        IcDbError: another vendor's transit switch has one of the names, or the server fails.
+        NotYetError: the cluster cannot be written at the moment.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _create(plan)
+        except (UnreachableError, NotWrittenError) as error:
+            # Another client may have created one of them since they were read.
+            if attempt == _ATTEMPTS:
+                raise _failure(plan, error) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _create(plan: Plan) -> tuple[Problem, ...]:
+    remotes = {server.database: f"unix:{server.socket}" for server in plan.servers}
+    nb = {Database.IC_NB: remotes[Database.IC_NB]}
+    existing = read(nb, _TIMEOUT, leader_only=False).table(TransitSwitch)
+    decision = decide(plan.transit_switches, existing)
+    if decision.clashes:
+        raise IcDbError(*decision.clashes)
+    if not decision.create:
+        return decision.differences
+    view = read(remotes, _TIMEOUT, leader_only=False)
+    overlaps = {spec: in_the_way(view, spec) for spec in decision.create}
+    create = [spec for spec in decision.create if not overlaps[spec]]
+    if create:
+        inserts = [_insertion(spec) for spec in create]
+        remote = remotes[Database.IC_NB]
+        write(Database.IC_NB, remote, (TransitSwitch,), inserts, _TIMEOUT, leader_only=False)
+        _log.info("created transit switches: %s", ", ".join(spec.name for spec in create))
+    return (*decision.differences, *(problem for found in overlaps.values() for problem in found))
+
+
+def _insertion(spec: TransitSwitchSpec) -> Insert:
+    return Insert(TransitSwitch, {"name": spec.name, "external_ids": dict(spec.external_ids)})
+
+
+def _failure(plan: Plan, error: Exception) -> Exception:
+    message = f"the transit switches cannot be created: {error}"
+    if plan.membership is not None:
+        return NotYetError(message)
+    remedy = f"check {plan.nb.log_file}, and start `isthmus ic-db run` again"
+    return IcDbError(Subject(f"database {plan.nb.database}").problem(message, remedy))
