@@ -117,6 +117,10 @@ class PrefixIndex(Generic[V]):
             if not lengths[prefix.prefixlen]:
                 del lengths[prefix.prefixlen]
 
+    def equal(self, prefix: Network) -> Iterator[V]:
+        """The values of `prefix` itself."""
+        return iter(self._values.get(sort_key(prefix), ()))
+
     def covering(self, prefix: Network) -> Iterator[V]:
         """The values of all prefixes that equal or contain `prefix`, the longest first."""
         version, address, length = sort_key(prefix)

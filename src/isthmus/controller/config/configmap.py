@@ -7,6 +7,8 @@ save those from `mtu` on, which are ours and optional. Invariant: a ConfigMap wi
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from isthmus.controller.config import scalar_values as values
@@ -22,20 +24,26 @@ from isthmus.model.route_rules import DeclaredRoute, RouteRules, ZoneRule
 T = TypeVar("T")
 D = TypeVar("D")
 
-KEYS = (
-    "enable-ic",
-    "az-name",
-    "ic-db-host",
-    "ic-nb-port",
-    "ic-sb-port",
-    "gw-nodes",
-    "auto-route",
-    "mtu",
-    "vpcs",
-    "accept",
-    "advertise",
-    "routes",
-)
+
+class ConfigKey(StrEnum):
+    """The keys of the ConfigMap."""
+
+    ENABLE_IC = "enable-ic"
+    AZ_NAME = "az-name"
+    IC_DB_HOST = "ic-db-host"
+    IC_NB_PORT = "ic-nb-port"
+    IC_SB_PORT = "ic-sb-port"
+    GW_NODES = "gw-nodes"
+    AUTO_ROUTE = "auto-route"
+    MTU = "mtu"
+    VPCS = "vpcs"
+    ACCEPT = "accept"
+    ADVERTISE = "advertise"
+    ROUTES = "routes"
+
+
+KEYS: tuple[str, ...] = tuple(ConfigKey)
+ALL_KEYS = frozenset(ConfigKey)
 DEFAULT_NB_PORT, DEFAULT_SB_PORT = 6645, 6646
 
 DEFAULT_MTU = 1400
@@ -109,6 +117,34 @@ class Invalid:
     """Go on as before, and report these problems."""
 
     problems: tuple[Problem, ...]
+
+
+_VALUES: Mapping[ConfigKey, Callable[[Config], object]] = {
+    ConfigKey.AZ_NAME: attrgetter("zone"),
+    ConfigKey.IC_DB_HOST: attrgetter("hosts"),
+    ConfigKey.IC_NB_PORT: attrgetter("nb_port"),
+    ConfigKey.IC_SB_PORT: attrgetter("sb_port"),
+    ConfigKey.GW_NODES: attrgetter("gateways"),
+    ConfigKey.AUTO_ROUTE: attrgetter("auto_route"),
+    ConfigKey.MTU: attrgetter("mtu"),
+    ConfigKey.VPCS: attrgetter("vpcs"),
+    ConfigKey.ACCEPT: attrgetter("rules.zones", "rules.others"),
+    ConfigKey.ADVERTISE: attrgetter("rules.advertise"),
+    ConfigKey.ROUTES: attrgetter("routes"),
+}
+
+
+def changed_keys(before: Join | Leave | None, after: Join | Leave | None) -> frozenset[ConfigKey]:
+    """Return the keys whose values differ between what was wanted and what is wanted now.
+
+    Args:
+        before, after: None if not known. When the cluster starts or stops taking part, all keys
+            have changed; `ENABLE_IC` changes in no other case.
+    """
+    if isinstance(before, Join) and isinstance(after, Join):
+        old, new = before.config, after.config
+        return frozenset(key for key, value in _VALUES.items() if value(old) != value(new))
+    return frozenset() if type(before) is type(after) else ALL_KEYS
 
 
 def parse_config(manifest: Manifest, default_vpc: str) -> Join | Leave | Invalid:

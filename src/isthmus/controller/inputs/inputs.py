@@ -11,7 +11,15 @@ from ipaddress import ip_network
 from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
 
-from isthmus.controller.config.configmap import Config, Invalid, Join, Leave, parse_config
+from isthmus.controller.config.configmap import (
+    Config,
+    ConfigKey,
+    Invalid,
+    Join,
+    Leave,
+    changed_keys,
+    parse_config,
+)
 from isthmus.controller.config.suggestions import meant
 from isthmus.controller.inputs.nodes import Node, parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
@@ -34,16 +42,32 @@ class Changed:
     """What an update changed.
 
     Args:
-        config: joining or leaving, or any value of the configuration.
-        private: the prefixes that must not be advertised or learned.
-        nodes: the nodes.
-        vpcs: which Vpc objects there are.
+        config_keys: the keys of the ConfigMap whose values in force changed; all of them if the
+            cluster started or stopped taking part.
+        vpcs: the names of the VPCs that started or stopped taking part.
+        private: the private prefixes of a VPC, or whether all of them are known.
+        local: the prefixes of Subnets, whether private or not, or the addresses of Nodes.
+        nodes: the names of the Nodes that were added, removed or changed.
+        node_list: whether all Nodes are known.
+        vpc_objects: which Vpc objects exist.
     """
 
-    config: bool = False
+    config_keys: frozenset[ConfigKey] = frozenset()
+    vpcs: frozenset[str] = frozenset()
     private: bool = False
-    nodes: bool = False
-    vpcs: bool = False
+    local: bool = False
+    nodes: frozenset[str] = frozenset()
+    node_list: bool = False
+    vpc_objects: bool = False
+
+    @property
+    def taking_part(self) -> bool:
+        """Whether the cluster started or stopped taking part."""
+        return ConfigKey.ENABLE_IC in self.config_keys
+
+    def any_of(self, *keys: ConfigKey) -> bool:
+        """Whether one of these keys of the ConfigMap changed."""
+        return not self.config_keys.isdisjoint(keys)
 
 
 N = TypeVar("N")
@@ -146,27 +170,43 @@ class Inputs:
         return self._problems
 
     def update(self, snapshot: Snapshot) -> Changed:
-        """Take over a snapshot, as far as it is good; what changed by that."""
-        before = (self.wanted, self._private(), self.nodes, self.vpc_objects)
+        """Take over the valid objects of a snapshot, and return what changed."""
+        wanted, subnets, nodes = self.wanted, self.subnets, self.nodes
+        vpcs, vpc_objects = self.vpcs, self.vpc_objects
+        private, addresses = self._private(), self._node_addresses
+        all_nodes_known = self.all_nodes_known
         problems = list(snapshot.problems)
         self.wanted = self._read_config(snapshot, problems)
-        subnets, nodes = snapshot.of_kind("Subnet"), snapshot.of_kind("Node")
-        self._read_subnets = _read(subnets, self._read_subnets, parse_subnet, problems)
-        self._read_nodes = _read(nodes, self._read_nodes, parse_node, problems)
+        self._read_subnets = _read(
+            snapshot.of_kind("Subnet"), self._read_subnets, parse_subnet, problems
+        )
+        self._read_nodes = _read(snapshot.of_kind("Node"), self._read_nodes, parse_node, problems)
         self.subnets, self.nodes = _items(self._read_subnets), _items(self._read_nodes)
-        if before[2] != self.nodes:
-            self._take_addresses(before[2])
+        changed_nodes = _changed_names(nodes, self.nodes)
+        if changed_nodes:
+            self._take_addresses(nodes)
         self._private_prefixes = {}
         self.vpc_objects = frozenset(m.key.name for m in snapshot.of_kind("Vpc"))
         self.complete = snapshot.complete
         problems += shared_prefixes(self.subnets.values(), self.vpc)
         self._problems = tuple(problems)
         return Changed(
-            config=before[0] != self.wanted,
-            private=before[1] != self._private(),
-            nodes=before[2] != self.nodes,
-            vpcs=before[3] != self.vpc_objects,
+            config_keys=changed_keys(wanted, self.wanted),
+            vpcs=frozenset(vpcs).symmetric_difference(self.vpcs),
+            private=private != self._private(),
+            local=subnets != self.subnets or addresses != self._node_addresses,
+            nodes=changed_nodes,
+            node_list=all_nodes_known != self.all_nodes_known,
+            vpc_objects=vpc_objects != self.vpc_objects,
         )
+
+    @property
+    def all_nodes_known(self) -> bool:
+        """Whether a Node that is not in `nodes` does not exist.
+
+        Without any Node, their names are most likely not among the manifests at all.
+        """
+        return self.complete and bool(self.nodes)
 
     def private_prefixes(self, vpc: str) -> frozenset[Network]:
         """What a VPC must neither advertise nor learn.
@@ -269,6 +309,16 @@ def _read(
         problems += wrong
         found[manifest.key.name] = _Object(manifest, item, bool(wrong))
     return found
+
+
+def _changed_names(before: Mapping[str, N], after: Mapping[str, N]) -> frozenset[str]:
+    """The names of the objects that were added, removed or changed."""
+    return frozenset(
+        name
+        for name in before.keys() | after.keys()
+        # Most are the same object, which is cheaper to find out than whether they are equal.
+        if (old := before.get(name)) is not (new := after.get(name)) and old != new
+    )
 
 
 def _items(objects: _Read[N]) -> Mapping[str, N]:

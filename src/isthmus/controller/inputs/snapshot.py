@@ -65,4 +65,5 @@ class Snapshot:
 
     def of_kind(self, kind: str) -> list[Manifest]:
         """The objects of one kind, in the order of their names."""
-        return [self.objects[key] for key in sorted(self.objects) if key.kind == kind]
+        found = (manifest for key, manifest in self.objects.items() if key.kind == kind)
+        return sorted(found, key=lambda manifest: (manifest.key.name, manifest.key.namespace))

@@ -11,6 +11,7 @@ restarts and new zone names.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
+from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.connections import (
     Lookup,
     held_addresses,
@@ -86,8 +87,8 @@ class AddressClaims(IntentReconciler[str]):
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
-        """The configuration decides on all of them."""
-        return self.keys() if changed.config else ()
+        """The zone's name is in each claim, and the VPCs say which claims there are."""
+        return self.keys() if changed.any_of(ConfigKey.AZ_NAME, ConfigKey.VPCS) else ()
 
     def keys(self) -> Iterable[str]:
         """All transit switches: on those that are not ours to connect, nothing may be claimed."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
+from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.connections import MARK, Lookup
 from isthmus.controller.import_policy import guarded
 from isthmus.controller.inputs.inputs import Changed, Inputs
@@ -22,6 +23,7 @@ from isthmus.model.changes import Change
 from isthmus.model.import_policy import DECLARED, LocalPrefix, LocalPrefixes
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
+from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -44,7 +46,7 @@ from isthmus.model.rows import (
 )
 
 
-class Declared(NamedTuple):
+class DeclaredKey(NamedTuple):
     """All routes to one prefix on one router; a VPC's router has the VPC's name."""
 
     vpc: str
@@ -52,26 +54,32 @@ class Declared(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What the inputs ask for, ready to be looked up."""
+class _Declarations:
+    """The routes that the configuration declares, by key, prefix and zone."""
 
-    routes: dict[Declared, list[DeclaredRoute]] = field(default_factory=dict)
-    by_prefix: dict[Network, list[Declared]] = field(default_factory=dict)
-    by_zone: dict[str, list[Declared]] = field(default_factory=dict)
+    routes: dict[DeclaredKey, list[DeclaredRoute]] = field(default_factory=dict)
+    by_prefix: PrefixIndex[DeclaredKey] = field(default_factory=PrefixIndex)
+    by_zone: dict[str, list[DeclaredKey]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, inputs: Inputs) -> "_Asked":
-        asked = cls()
+    def of(cls, inputs: Inputs) -> "_Declarations":
+        """Read them from the configuration in force."""
+        declared = cls()
         for route in inputs.config.routes if inputs.config is not None else ():
-            key = Declared(route.vpc or inputs.vpc, route.prefix)
-            if key not in asked.routes:
-                asked.by_prefix.setdefault(route.prefix, []).append(key)
-            asked.routes.setdefault(key, []).append(route)
-            asked.by_zone.setdefault(route.zone, []).append(key)
-        return asked
+            key = DeclaredKey(route.vpc or inputs.vpc, route.prefix)
+            declared.routes.setdefault(key, []).append(route)
+            declared.by_prefix.add(route.prefix, key)
+            declared.by_zone.setdefault(route.zone, []).append(key)
+        return declared
+
+    def differing(self, other: "_Declarations") -> Iterator[DeclaredKey]:
+        """The keys whose routes are not the same in the other."""
+        for key in self.routes.keys() | other.routes.keys():
+            if self.routes.get(key) != other.routes.get(key):
+                yield key
 
 
-class DeclaredRoutes(IntentReconciler[Declared]):
+class DeclaredRoutes(IntentReconciler[DeclaredKey]):
     """The declared routes to one prefix on one router.
 
     They are removed by `LeaveNorthbound` when leaving, which must not wait for IC-SB.
@@ -93,10 +101,11 @@ class DeclaredRoutes(IntentReconciler[Declared]):
             lambda row: [(row.availability_zone, row.transit_switch)]
         )
         self._parents = view.relation(LogicalRouter, "static_routes")
-        self._last: _Asked | None = None
+        # As of the last `affected`; what they are compared with when the inputs change.
+        self._declared = _Declarations()
         self._local = LocalPrefixes()
 
-    def watches(self) -> Mapping[type[Row], Watch[Declared]]:
+    def watches(self) -> Mapping[type[Row], Watch[DeclaredKey]]:
         """Routes and who has them, our ports, and the others' ports and names."""
         return {
             LogicalRouterStaticRoute: self._of_route,
@@ -106,21 +115,26 @@ class DeclaredRoutes(IntentReconciler[Declared]):
             AvailabilityZone: self._of_zone,
         }
 
-    def affected(self, changed: Changed) -> Iterable[Declared]:
-        """Any input may matter: the configuration, or a Subnet that a route overlaps."""
-        self._last = None
-        if self._asked.routes:
-            self._local.take(guarded(self.inputs).local)
-        return self.keys()
+    def affected(self, changed: Changed) -> Iterable[DeclaredKey]:
+        """What is declared differently, and what overlaps a changed Subnet or Node."""
+        keys: dict[DeclaredKey, None] = {}
+        redeclared = changed.any_of(ConfigKey.ROUTES)
+        if redeclared:
+            before, self._declared = self._declared, _Declarations.of(self.inputs)
+            keys |= dict.fromkeys(self._declared.differing(before))
+        if self._declared.routes and (redeclared or changed.local):
+            for prefix in self._local.take(guarded(self.inputs).local):
+                keys |= dict.fromkeys(self._declared.by_prefix.overlapping(prefix))
+        return self.keys() if changed.taking_part else keys
 
-    def keys(self) -> Iterable[Declared]:
+    def keys(self) -> Iterable[DeclaredKey]:
         """What is declared, and what was: what we made, or complained of."""
-        keys = dict.fromkeys((*self._asked.routes, *self.problems))
+        keys = dict.fromkeys((*self._declared.routes, *self.problems))
         for row in self._marked.all(""):
             keys |= dict.fromkeys(self._key_of(row))
         return tuple(keys)
 
-    def reconcile(self, key: Declared) -> Iterable[Operation]:
+    def reconcile(self, key: DeclaredKey) -> Iterable[Operation]:
         """Make, mend or remove the routes."""
         self.report(key)
         router = self.lookup.router(key.vpc)
@@ -140,15 +154,9 @@ class DeclaredRoutes(IntentReconciler[Declared]):
 
     # -- what is wanted ----------------------------------------------------------------------
 
-    @property
-    def _asked(self) -> _Asked:
-        if self._last is None:
-            self._last = _Asked.of(self.inputs)
-        return self._last
-
-    def _wanted(self, key: Declared, problems: list[Problem]) -> dict[Address, str]:
+    def _wanted(self, key: DeclaredKey, problems: list[Problem]) -> dict[Address, str]:
         """The next hops, each with the zone that it leads to."""
-        routes = self._asked.routes.get(key, [])
+        routes = self._declared.routes.get(key, [])
         if not routes:
             return {}
         if (local := self._overlap(key)) is not None:
@@ -162,7 +170,7 @@ class DeclaredRoutes(IntentReconciler[Declared]):
             wanted |= hops
         return wanted
 
-    def _next_hops(self, route: DeclaredRoute, key: Declared) -> Iterator[Address]:
+    def _next_hops(self, route: DeclaredRoute, key: DeclaredKey) -> Iterator[Address]:
         """The zone's address on each transit switch that the VPC's router is connected to."""
         zone = self._zone_by_name.one(route.zone)
         for port in self.lookup.router_ports(key.vpc) if zone is not None else ():
@@ -172,14 +180,14 @@ class DeclaredRoutes(IntentReconciler[Declared]):
                 for binding in sorted(theirs, key=lambda row: row.logical_port)[:1]:
                     yield from _reachable(binding, port, key.prefix.version)
 
-    def _overlap(self, key: Declared) -> LocalPrefix | None:
+    def _overlap(self, key: DeclaredKey) -> LocalPrefix | None:
         """A prefix of this cluster that the routes would cut off."""
         return None if is_default(key.prefix) else self._local.first(key.vpc, key.prefix)
 
     # -- what is there -----------------------------------------------------------------------
 
     def _existing(
-        self, key: Declared, router: LogicalRouter | None
+        self, key: DeclaredKey, router: LogicalRouter | None
     ) -> tuple[list[LogicalRouterStaticRoute], list[LogicalRouterStaticRoute]]:
         """The router's routes to the prefix that people made, and ours."""
         rows = [
@@ -190,26 +198,26 @@ class DeclaredRoutes(IntentReconciler[Declared]):
         by_hand = [row for row in rows if DECLARED not in row.external_ids and _is_plain(row)]
         return by_hand, [row for row in rows if DECLARED in row.external_ids]
 
-    def _key_of(self, row: LogicalRouterStaticRoute) -> Iterator[Declared]:
+    def _key_of(self, row: LogicalRouterStaticRoute) -> Iterator[DeclaredKey]:
         router = self._routers.get(self._parents.parent(row.uuid))
         prefix = parse_network(row.ip_prefix)
         if router is not None and prefix is not None:
-            yield Declared(router.name, prefix)
+            yield DeclaredKey(router.name, prefix)
 
     # -- what changed ------------------------------------------------------------------------
 
-    def _of_route(self, change: Change) -> Iterator[Declared]:
+    def _of_route(self, change: Change) -> Iterator[DeclaredKey]:
         for row in change.sides:
             if (
                 isinstance(row, LogicalRouterStaticRoute)
                 and IC_LEARNED_ROUTE not in row.external_ids
             ):
                 prefix = parse_network(row.ip_prefix)
-                yield from self._asked.by_prefix.get(prefix, ()) if prefix is not None else ()
+                yield from self._declared.by_prefix.equal(prefix) if prefix is not None else ()
                 if DECLARED in row.external_ids:
                     yield from self._key_of(row)
 
-    def _of_router(self, change: Change) -> Iterator[Declared]:
+    def _of_router(self, change: Change) -> Iterator[DeclaredKey]:
         names = {row.name for row in change.sides if isinstance(row, LogicalRouter)}
         if len(change.sides) != 2 or len(names) != 1:
             yield from self.keys()
@@ -222,7 +230,7 @@ class DeclaredRoutes(IntentReconciler[Declared]):
         if {"ports"} & (change.joined.keys() | change.left.keys()):
             yield from self.keys()
 
-    def _of_router_port(self, change: Change) -> Iterable[Declared]:
+    def _of_router_port(self, change: Change) -> Iterable[DeclaredKey]:
         reach = {
             (row.networks, row.external_ids.get(MARK))
             for row in change.sides
@@ -231,22 +239,22 @@ class DeclaredRoutes(IntentReconciler[Declared]):
         known = len(change.sides) == 2 and len(reach) == 1
         return () if known else self.keys()
 
-    def _of_port(self, change: Change) -> Iterator[Declared]:
+    def _of_port(self, change: Change) -> Iterator[DeclaredKey]:
         for row in change.sides:
             if isinstance(row, IcPortBinding):
                 zone = self._zones.get(row.availability_zone)
-                yield from self._asked.by_zone.get(zone.name, ()) if zone else self.keys()
+                yield from self._declared.by_zone.get(zone.name, ()) if zone else self.keys()
 
-    def _of_zone(self, change: Change) -> Iterator[Declared]:
+    def _of_zone(self, change: Change) -> Iterator[DeclaredKey]:
         for row in change.sides:
             if isinstance(row, AvailabilityZone):
-                yield from self._asked.by_zone.get(row.name, ())
+                yield from self._declared.by_zone.get(row.name, ())
 
     # -- what people are told ----------------------------------------------------------------
 
     def _beside(
         self,
-        key: Declared,
+        key: DeclaredKey,
         wanted: Mapping[Address, str],
         by_hand: Iterable[LogicalRouterStaticRoute],
     ) -> Iterator[Problem]:
@@ -261,7 +269,7 @@ class DeclaredRoutes(IntentReconciler[Declared]):
             remedy = f"remove it: {remove} {others[0]}"
             yield self._problem(key, "", message, remedy, Reason.MANUAL_ROUTE)
 
-    def _overlapping(self, key: Declared, local: LocalPrefix) -> Problem:
+    def _overlapping(self, key: DeclaredKey, local: LocalPrefix) -> Problem:
         return self._problem(
             key,
             "",
@@ -271,7 +279,7 @@ class DeclaredRoutes(IntentReconciler[Declared]):
             Reason.OVERLAPPING_PREFIX,
         )
 
-    def _unreachable(self, key: Declared, route: DeclaredRoute) -> Problem:
+    def _unreachable(self, key: DeclaredKey, route: DeclaredRoute) -> Problem:
         if self._zone_by_name.one(route.zone) is None:
             message, reason = "no such zone takes part, so there is no route", Reason.UNKNOWN_ZONE
             remedy = "write the name as `isthmus show` prints it, or have the zone join"
@@ -287,7 +295,7 @@ class DeclaredRoutes(IntentReconciler[Declared]):
         return self._problem(key, route.zone, message, remedy, reason)
 
     def _problem(
-        self, key: Declared, zone: str, message: str, remedy: str, reason: Reason
+        self, key: DeclaredKey, zone: str, message: str, remedy: str, reason: Reason
     ) -> Problem:
         value = f"{key.prefix} via {zone}" if zone else str(key.prefix)
         return Subject(str(self.inputs.config_map), "data.routes", value).problem(

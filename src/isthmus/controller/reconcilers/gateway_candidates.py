@@ -73,7 +73,7 @@ def _doubts(inputs: Inputs, name: str) -> Iterator[Problem]:
     if node is not None and node.ready is False:
         message = "the node is not Ready; it serves as gateway as long as BFD reaches it"
         remedy, reason = f"look at `kubectl describe node {name}`", Reason.NOT_READY
-    elif node is None and inputs.nodes and inputs.complete:
+    elif node is None and inputs.all_nodes_known:
         message, reason = (
             "there is no such node any more, but its chassis is there",
             Reason.NO_SUCH_NODE,

@@ -52,7 +52,7 @@ class LeavingReconciler(IntentReconciler[str]):
 
     def affected(self, changed: Changed) -> Iterable[str]:
         """Leaving begins with the configuration."""
-        return (KEY,) if changed.config else ()
+        return (KEY,) if changed.taking_part else ()
 
     def keys(self) -> Iterable[str]:
         """There is but one."""

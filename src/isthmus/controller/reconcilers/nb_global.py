@@ -8,7 +8,7 @@ does. A name that another cluster holds is not taken, and nothing else is change
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from isthmus.controller.config.configmap import Config
+from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import MARK
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.joined_zone import memory_of
@@ -53,8 +53,16 @@ class NbGlobalOptions(IntentReconciler[str]):
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
-        """The row depends on the configuration and the private prefixes."""
-        return (KEY,) if changed.config or changed.private else ()
+        """The zone, its databases, the route options, and where private prefixes are listed."""
+        keys = (
+            ConfigKey.AZ_NAME,
+            ConfigKey.IC_DB_HOST,
+            ConfigKey.IC_NB_PORT,
+            ConfigKey.IC_SB_PORT,
+            ConfigKey.AUTO_ROUTE,
+            ConfigKey.VPCS,
+        )
+        return (KEY,) if changed.any_of(*keys) or changed.private else ()
 
     def keys(self) -> Iterable[str]:
         """There is but one."""

@@ -64,8 +64,23 @@ class RoutePolicies(IntentReconciler[Network]):
         }
 
     def affected(self, changed: Changed) -> Iterable[Network]:
-        """Joining asks for all of them."""
-        return self.keys() if changed.config else ()
+        """Joining concerns all prefixes; a VPC, those of its router's routes and policies."""
+        if changed.taking_part:
+            # When leaving, the policies are removed by `LeaveNorthbound`.
+            yield from self.keys() if self.inputs.config is not None else ()
+            return
+        for router in filter(None, map(self.lookup.router, changed.vpcs)):
+            routes = self._router_of_route.children(router.uuid)
+            policies = self._router_of_policy.children(router.uuid)
+            yield from self._prefixes_of(routes, policies)
+
+    def _prefixes_of(self, routes: Iterable[RowId], policies: Iterable[RowId]) -> Iterator[Network]:
+        for uuid in routes:
+            route = self._route_rows.get(uuid)
+            yield from _destination(route) if route is not None else ()
+        for uuid in policies:
+            policy = self._policy_rows.get(uuid)
+            yield from policy_prefix(policy) if policy is not None else ()
 
     def keys(self) -> Iterable[Network]:
         """The prefixes of all routes and of all policies."""
@@ -129,12 +144,7 @@ class RoutePolicies(IntentReconciler[Network]):
         if change.old is None or change.new is None or _name(change.old) != _name(change.new):
             yield from self.keys()
             return
-        for uuid in _moved(change, "static_routes"):
-            route = self._route_rows.get(uuid)
-            yield from _destination(route) if route is not None else ()
-        for uuid in _moved(change, "policies"):
-            policy = self._policy_rows.get(uuid)
-            yield from policy_prefix(policy) if policy is not None else ()
+        yield from self._prefixes_of(_moved(change, "static_routes"), _moved(change, "policies"))
 
     def _of_router_port(self, change: Change) -> Iterable[Network]:
         reach = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import ClassVar
 
-from isthmus.controller.config.configmap import Config
+from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import (
     MARK,
     Lookup,
@@ -101,8 +101,20 @@ class RouterPorts(IntentReconciler[str]):
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
-        """Configuration and private prefixes decide on all of them; nodes on what is reported."""
-        return self.keys() if changed.config or changed.private or changed.nodes else ()
+        """Names, gateways, MTU and private prefixes concern every transit switch.
+
+        Of a Node that is not in `gw-nodes`, nothing is reported.
+        """
+        config = self.inputs.config
+        gateways = config.gateways if config is not None else ()
+        if (
+            changed.any_of(ConfigKey.AZ_NAME, ConfigKey.GW_NODES, ConfigKey.MTU, ConfigKey.VPCS)
+            or changed.private
+            or changed.node_list
+            or not changed.nodes.isdisjoint(gateways)
+        ):
+            return self.keys()
+        return ()
 
     def keys(self) -> Iterable[str]:
         """The transit switches there are, and those of which something is left in NB."""

@@ -6,6 +6,7 @@ Writes nothing; `RouterPorts` does what can be done without what is reported her
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
+from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.engine.reconciler import Watch
@@ -29,8 +30,9 @@ class VpcReports(IntentReconciler[str]):
         return {LogicalRouter: self._of_router, TransitSwitch: self._all, NbGlobal: self._all}
 
     def affected(self, changed: Changed) -> Iterable[str]:
-        """The configuration says which take part."""
-        return self.keys() if changed.config or changed.vpcs else ()
+        """The configuration says which VPCs take part."""
+        configured = changed.any_of(ConfigKey.AZ_NAME, ConfigKey.VPCS)
+        return self.keys() if configured or changed.vpc_objects else ()
 
     def keys(self) -> Iterable[str]:
         """Those that take part, and those that something is reported of."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.controller.config.configmap import Join, Leave
+from isthmus.controller.config.configmap import ALL_KEYS, ConfigKey, Join, Leave
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.inputs.nodes import parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
@@ -129,7 +129,9 @@ def test_nothing_is_known_at_first() -> None:
     inputs.update(snapshot(complete=False))
     assert inputs.wanted is None
     assert "is not there, but not everything could be read" in told(inputs)
-    assert inputs.update(snapshot(config_map())) == Changed(config=True, private=True)
+    changed = inputs.update(snapshot(config_map()))
+    assert changed == Changed(ALL_KEYS, frozenset({inputs.vpc}), private=True)
+    assert changed.taking_part
     assert isinstance(inputs.wanted, Join)
 
 
@@ -141,7 +143,9 @@ def test_an_invalid_config_map_changes_nothing() -> None:
     assert inputs.update(snapshot(config_map(ic_nb_port="x", az_name="az2"))) == Changed()
     assert inputs.config == before
     assert "ic-nb-port" in told(inputs)
-    assert inputs.update(snapshot(config_map(az_name="az2"))) == Changed(config=True)
+    changed = inputs.update(snapshot(config_map(az_name="az2")))
+    assert changed == Changed(frozenset({ConfigKey.AZ_NAME}))
+    assert not changed.taking_part
     assert told(inputs) == ""
 
 
@@ -198,7 +202,7 @@ def test_a_broken_subnet_affects_no_other() -> None:
     closed = {"disableInterConnection": True}
     inputs.update(snapshot(subnet("a", "10.1.0.0/16", **closed), subnet("b", "10.2.0.0/16")))
     changed = inputs.update(snapshot(subnet("a", "?"), subnet("b", "10.2.0.0/16", **closed)))
-    assert changed == Changed(private=True)
+    assert changed == Changed(private=True, local=True)
     assert private(inputs) == {"10.1.0.0/16", "10.2.0.0/16"}
     assert "Subnet a" in told(inputs)
     inputs.update(snapshot(subnet("b", "10.2.0.0/16", **closed)))
@@ -210,4 +214,38 @@ def test_an_update_without_a_difference() -> None:
     inputs = Inputs()
     inputs.update(snapshot(config_map(), node("n", "192.0.2.1")))
     assert inputs.update(snapshot(config_map(), node("n", "192.0.2.1"))) == Changed()
-    assert inputs.update(snapshot(config_map(), node("n"))) == Changed(private=True, nodes=True)
+    changed = inputs.update(snapshot(config_map(), node("n")))
+    assert changed == Changed(private=True, local=True, nodes=frozenset({"n"}))
+    changed = inputs.update(snapshot(config_map(), node("n"), complete=False))
+    assert changed == Changed(private=True, node_list=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("az-name", "az9"),
+        ("ic-db-host", "192.0.2.7"),
+        ("ic-nb-port", "1"),
+        ("ic-sb-port", "1"),
+        ("gw-nodes", "other"),
+        ("auto-route", "false"),
+        ("mtu", "1300"),
+        ("vpcs", "v=blue"),
+        ("accept", '{"*": {max: 1}}'),
+        ("advertise", "10.1.0.0/16"),
+        ("routes", "[{prefix: 10.9.0.0/16, zone: az2}]"),
+    ],
+)
+def test_a_changed_key_is_named(key: str, value: str) -> None:
+    """Of a changed ConfigMap, the keys with another value are named, and no other."""
+    inputs = Inputs()
+    inputs.update(snapshot(config_map()))
+    changed = inputs.update(snapshot(config_map(**{key.replace("-", "_"): value})))
+    assert changed.config_keys == {key}
+    assert changed.vpcs == ({"v"} if key == "vpcs" else set())
+
+
+def test_every_key_can_be_told_apart() -> None:
+    """The cases above cover every key; `enable-ic` changes only with all others."""
+    cases = test_a_changed_key_is_named.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    assert {case[0] for case in cases} == set(ConfigKey) - {ConfigKey.ENABLE_IC}
