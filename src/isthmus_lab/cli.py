@@ -1,4 +1,4 @@
-"""The verbs `isthmus lab …`; found by `isthmus.cli.main` as an entry point."""
+"""The verbs `isthmus lab …`; found by way of `isthmus_lab.verb`."""
 
 import os
 import time
@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, console, error_console, print_json
 from isthmus_lab.build import netns, processes, removal
 from isthmus_lab.build.requirements import require_root
@@ -22,7 +23,7 @@ from isthmus_lab.status import LabStatus, status_of
 from isthmus_lab.topology import schema as topology
 from isthmus_lab.topology.names import STATE_VARIABLE, Places, state_base
 
-app = typer.Typer(no_args_is_help=True, help="Real clusters on this machine, to try Isthmus on.")
+app = group("Run real clusters on this machine, to try Isthmus on.")
 
 NameOption = Annotated[
     str, typer.Option("--name", "-n", envvar="ISTHMUS_LAB_NAME", help="The lab.")

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli.common.control import KnowingSocketOption, SocketOption, ask_daemon
+from isthmus.cli.common.control import OptionalSocketOption, SocketOption, ask_daemon
 from isthmus.cli.common.databases import read_databases
 from isthmus.cli.common.errors import CommandError
+from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, print_json
 from isthmus.cli.options.remotes import (
     IcNbRemote,
@@ -30,7 +31,7 @@ from isthmus.model.prefixes import Network, parse_network
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 
-app = typer.Typer(no_args_is_help=True)
+app = group()
 
 
 @app.command()
@@ -57,7 +58,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     ic_nb_db: IcNbRemote,
     ic_sb_db: IcSbRemote,
     timeout: TimeoutOption = 5.0,
-    unixctl: KnowingSocketOption = None,
+    unixctl: OptionalSocketOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say which rule lets this cluster advertise or learn a prefix, or keeps it from it."""

@@ -18,7 +18,7 @@ from isthmus.model.problems import Subject
 SERVERS = frozenset({"run", STAND_IN, "ic-db", "lab"})
 """Verbs that serve or build; they have no business in a daemon's pod."""
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(

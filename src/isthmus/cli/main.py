@@ -1,17 +1,15 @@
-"""The command `isthmus`: finds the verb, runs it, and says what went wrong.
+"""The command `isthmus`: finds the verb, runs it, and prints errors.
 
-A verb's module is imported only when that verb is asked for, so that `isthmus --help` and shell
-scripts that call light verbs do not pay for heavy ones. A verb is a function with typer's
-annotations, or a `typer.Typer` with verbs of its own. To add one: write `isthmus/cli/NAME.py`
-and add a line to `VERBS`. Packages above isthmus (the lab) add theirs as entry points of the
-group `isthmus.commands`.
+A verb's module is imported only when that verb is called, so that `isthmus --help` and shell
+scripts that call light verbs do not wait for the imports of heavy ones. A verb is a function with
+typer's annotations, or a `typer.Typer` with verbs of its own. To add one, write
+`isthmus/cli/NAME.py` and add a line to `VERBS`. Packages above isthmus (the lab) add theirs as
+entry points of the group `isthmus.commands`.
 """
 
 import importlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +17,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from isthmus.cli.common.errors import CommandError
-from isthmus.cli.common.output import error_console, print_problems
+from isthmus.cli.common.groups import group
+from isthmus.cli.common.output import print_problems
 from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.model.problems import Subject
 
@@ -27,18 +26,18 @@ EXTENSIONS = "isthmus.commands"
 """The group of entry points with which other packages add verbs."""
 
 STAND_IN = "ovn-ic"
-"""The verb that the program is if it is started by that name."""
+"""The verb that runs if the program is started by this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb and where it is.
+    """A verb and where its code is.
 
     Args:
         name: as typed.
-        target: "module:attribute" of a function, a `typer.Typer`, or a class of commands that
-            parse their own arguments.
-        summary: one line for `isthmus --help`; if empty, help imports the verb to ask it.
+        target: "module:attribute" of a function, a `typer.Typer`, a class of commands that parse
+            their own arguments, or (of an extension) a `Verb` with a summary.
+        summary: one line for `isthmus --help`; if empty, help imports the target to get it.
     """
 
     name: str
@@ -47,55 +46,79 @@ class Verb:
 
 
 VERBS: tuple[Verb, ...] = (
-    Verb("run", "isthmus.cli.run:run", "Interconnect this cluster."),
+    Verb("run", "isthmus.cli.run:run", "Interconnect this cluster with others."),
     Verb(
         "ovn-ic",
         "isthmus.cli.ovn_ic.command:verb",
-        "Run the engine alone, in place of OVN's ovn-ic.",
+        "Run only the interconnection engine, in place of OVN's ovn-ic.",
     ),
-    Verb("status", "isthmus.cli.status:status", "Say whether this cluster is joined, or why not."),
+    Verb(
+        "status",
+        "isthmus.cli.status:status",
+        "Show whether this cluster has joined and, if not, why.",
+    ),
     Verb("show", "isthmus.cli.show:show", "Show zones, gateways, tunnels and ports."),
     Verb("routes", "isthmus.cli.routes:routes", "Show advertised and learned routes."),
-    Verb("engine", "isthmus.cli.engine:app", "Look into the engine: counters, and why a route is."),
-    Verb("zone", "isthmus.cli.zone:app", "Decide about availability zones."),
-    Verb("ic-db", "isthmus.cli.ic_db.run:app", "Serve the interconnection databases."),
-    Verb("pki", "isthmus.cli.pki:app", "Make the certificates of the interconnection databases."),
+    Verb(
+        "engine",
+        "isthmus.cli.engine:app",
+        "Inspect the engine: counters, and why a route is or is not exchanged.",
+    ),
+    Verb("zone", "isthmus.cli.zone:app", "Manage availability zones."),
+    Verb("ic-db", "isthmus.cli.ic_db.run:app", "Operate the interconnection databases."),
+    Verb("pki", "isthmus.cli.pki:app", "Manage the certificates of the interconnection databases."),
 )
 
 
 def known_verbs() -> dict[str, Verb]:
-    """All verbs by name, in the order of `--help`; isthmus's own win over extensions."""
+    """All verbs by name, in the order of `--help`; isthmus's own take precedence."""
     verbs = {verb.name: verb for verb in VERBS}
-    for extension in sorted(entry_points(group=EXTENSIONS)):
+    for extension in sorted(_extensions()):
         verbs.setdefault(extension.name, Verb(extension.name, extension.value))
     return verbs
 
 
+def _extensions() -> Any:
+    # Reading the metadata of all installed packages takes longer than a light verb.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    return entry_points(group=EXTENSIONS)
+
+
+def _find(name: str) -> Verb | None:
+    own = (verb for verb in VERBS if verb.name == name)
+    return next(own, None) or known_verbs().get(name)
+
+
 def load(verb: Verb) -> Any:
-    """Import a verb and make it the command that typer runs.
+    """Import a verb, and make it the command that typer runs.
 
     Raises:
-        CommandError: its module cannot be imported.
+        CommandError: the verb's module cannot be imported.
     """
-    module, _, attribute = verb.target.partition(":")
-    try:
-        found: typer.Typer | type[TyperCommand] | Callable[..., None] = getattr(
-            importlib.import_module(module), attribute
-        )
-    except ImportError as error:
-        raise CommandError(
-            Subject(f"command {verb.name}", verb.target).problem(
-                f"cannot be loaded: {error}", "install the package that provides it again"
-            )
-        ) from error
+    found = _import(verb)
+    if isinstance(found, Verb):
+        return load(found)
     if isinstance(found, type) and issubclass(found, TyperCommand):
         return found(name=verb.name, help=verb.summary)
-    parent = typer.Typer(add_completion=False)
+    parent = group()
     if isinstance(found, typer.Typer):
         parent.add_typer(found, name=verb.name)
     else:
         parent.command(verb.name)(found)
     return typer.main.get_group(parent).commands[verb.name]
+
+
+def _import(verb: Verb) -> Any:
+    module, _, attribute = verb.target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise CommandError(
+            Subject(f"command {verb.name}", verb.target).problem(
+                f"cannot be loaded: {error}", "reinstall the package that provides the command"
+            )
+        ) from error
 
 
 class Verbs(TyperGroup):
@@ -107,53 +130,52 @@ class Verbs(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
         """The command of that name, or None."""
-        if cmd_name not in self.commands and cmd_name in known_verbs():
-            self.commands[cmd_name] = load(known_verbs()[cmd_name])
+        if cmd_name not in self.commands and (verb := _find(cmd_name)) is not None:
+            self.commands[cmd_name] = load(verb)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb that was typed; a misspelt one is answered with what may be meant."""
-        if args and args[0] not in known_verbs():
-            self._describe()
+        """Find the verb that was typed; the error for a misspelt one suggests similar verbs."""
+        if args and _find(args[0]) is None:
+            self._add_summaries()
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print help from the verbs' summaries."""
-        self._describe()
+        self._add_summaries()
         super().format_help(ctx, formatter)
 
-    def _describe(self) -> None:
+    def _add_summaries(self) -> None:
         for verb in known_verbs().values():
             if verb.name not in self.commands:
-                self.commands[verb.name] = _described(verb)
+                self.commands[verb.name] = _summarized(verb)
 
 
-def _described(verb: Verb) -> Any:
-    if verb.summary:
-        return TyperCommand(name=verb.name, help=verb.summary)
+def _summarized(verb: Verb) -> Any:
+    """A command that only has a name and a summary."""
     try:
-        return load(verb)
+        found = verb if verb.summary else _import(verb)
     except CommandError as error:
-        # Help must not fail because of one broken extension; running it says the rest.
-        return TyperCommand(name=verb.name, help=f"({error.problems[0].message})")
+        # Help must not fail because of one broken extension; running it reports the rest.
+        found = Verb(verb.name, verb.target, f"({error.problems[0].message})")
+    if isinstance(found, Verb):
+        return TyperCommand(name=verb.name, short_help=found.summary)
+    return load(verb)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, see _extensions
+
         typer.echo(f"isthmus {version('isthmus')}")
         raise typer.Exit
 
 
-def _tls_option(flag: str, short: str, variable: str, what: str) -> Any:
-    return typer.Option(flag, short, metavar="FILE", envvar=variable, help=what)
+def _tls_option(flag: str, short: str, variable: str, description: str) -> Any:
+    return typer.Option(flag, short, metavar="FILE", envvar=variable, help=description)
 
 
-app = typer.Typer(
-    cls=Verbs,
-    add_completion=False,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.callback()
@@ -165,18 +187,18 @@ def isthmus(
         ),
     ] = False,
     private_key: Annotated[
-        str, _tls_option("--private-key", "-p", PRIVATE_KEY, "Our key, for ssl: remotes.")
+        str, _tls_option("--private-key", "-p", PRIVATE_KEY, "Private key for ssl: remotes.")
     ] = "",
     certificate: Annotated[
-        str, _tls_option("--certificate", "-c", CERTIFICATE, "Our certificate.")
+        str, _tls_option("--certificate", "-c", CERTIFICATE, "Certificate of the private key.")
     ] = "",
     ca_cert: Annotated[
-        str, _tls_option("--ca-cert", "-C", CA_CERT, "Certificate of the servers' CA.")
+        str, _tls_option("--ca-cert", "-C", CA_CERT, "Certificate of the CA that signs servers.")
     ] = "",
 ) -> None:
-    """Join the pod networks of several clusters over OVN interconnection."""
+    """Connect the pod networks of several Kube-OVN clusters through OVN interconnection."""
     if private_key or certificate or ca_cert:
-        # Imported when needed, as verbs are: it brings the ovs package.
+        # Imports the ovs package, which light verbs do not need.
         from isthmus.cli.options.tls import tls_of  # noqa: PLC0415
 
         tls = tls_of("isthmus", private_key, certificate, ca_cert)
@@ -187,19 +209,20 @@ def isthmus(
 def main() -> None:
     """Run the command line; the console script `isthmus`.
 
-    Started through a link or script named `ovn-ic`, it is that verb, for scripts that know
-    nothing of isthmus.
+    Started through a link or script named `ovn-ic`, it runs the verb of that name, for scripts
+    that were written for OVN's daemon.
 
-    Exit status: 0, done; 1, people must mend something (printed with its remedy); 2, wrong
-    usage; 130, interrupted. Any other exception is a bug and is shown as it is.
+    Exit status: 0, success; 1, an error that the operator must fix (printed with its remedy); 2,
+    wrong usage; 130, interrupted. Any other exception is a bug and is not caught.
     """
     try:
         if Path(sys.argv[0]).name == STAND_IN:
-            load(known_verbs()[STAND_IN]).main(sys.argv[1:], prog_name=STAND_IN)
+            stand_in = next(verb for verb in VERBS if verb.name == STAND_IN)
+            load(stand_in).main(sys.argv[1:], prog_name=STAND_IN)
         typer.main.get_command(app).main(prog_name="isthmus")
     except CommandError as error:
         print_problems(error.problems)
         sys.exit(1)
     except KeyboardInterrupt:
-        error_console().print("interrupted")
+        typer.echo("interrupted", err=True)
         sys.exit(130)

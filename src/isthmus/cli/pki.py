@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from isthmus.cli.common.errors import CommandError, raise_if_any
+from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, console, print_json, print_problems
 from isthmus.icdb.raft.membership import normal_host
 from isthmus.model.problems import Problem, Subject
@@ -34,7 +35,7 @@ from isthmus.pki.files import (
 
 _T = TypeVar("_T")
 
-app = typer.Typer(help="Make the certificates of the IC databases.", no_args_is_help=True)
+app = group()
 
 CaOption = Annotated[
     Path, typer.Option("--ca", metavar="DIR", help="Directory of the authorities (`pki init`).")

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from isthmus.cli.common.control import KnowingSocketOption, ask_daemon
+from isthmus.cli.common.control import OptionalSocketOption, ask_daemon
 from isthmus.cli.common.databases import read_databases
 from isthmus.cli.common.output import Output, OutputOption, console, print_json
 from isthmus.cli.options.remotes import IcSbRemote, NbRemote, TimeoutOption
@@ -20,7 +20,7 @@ def routes(
     ovnnb_db: NbRemote,
     ic_sb_db: IcSbRemote,
     timeout: TimeoutOption = 5.0,
-    unixctl: KnowingSocketOption = None,
+    unixctl: OptionalSocketOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show the routes of this cluster: advertised and learned, by zone and transit switch.

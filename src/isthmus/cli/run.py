@@ -13,7 +13,8 @@ from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
 from isthmus.cli.options.environment import CONTROL_SOCKET
 from isthmus.cli.options.manifests import Origin
-from isthmus.cli.options.remotes import NbRemote, SbRemote, run_dir
+from isthmus.cli.options.remotes import NbRemote, SbRemote
+from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_in
 from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
 from isthmus.controller.inputs.snapshot import ObjectKey

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from isthmus.cli.common.databases import read_databases
 from isthmus.cli.common.errors import CommandError, raise_if_any
+from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, console, print_json
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, TimeoutOption
 from isthmus.exchange.zones.prune import Forgetting, dead, zones
@@ -23,7 +24,7 @@ from isthmus.ovsdb.write import NotWrittenError, write
 
 _ATTEMPTS = 5
 
-app = typer.Typer(help="Decide about availability zones.", no_args_is_help=True)
+app = group()
 
 
 @app.callback()

@@ -14,7 +14,8 @@ from isthmus.exchange.wiring import Exchange
 from isthmus.inspect.engine_text import explanation_text, report_text
 from isthmus.inspect.explain import explain
 from isthmus.model.prefixes import parse_network
-from isthmus.ovsdb.unixctl import Command, CommandFailedError
+from isthmus.ovsdb.unixctl import Command
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 FORMATS = "[text|json]"
 

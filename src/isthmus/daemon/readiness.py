@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.daemon.sessions import Databases
 from isthmus.model.rows import Database
-from isthmus.ovsdb.unixctl import Command, CommandFailedError
+from isthmus.ovsdb.unixctl import Command
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 
 def remotes_command(databases: Databases) -> Command:

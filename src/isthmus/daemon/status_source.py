@@ -25,7 +25,8 @@ from isthmus.kube.resources import GATEWAY_LABEL
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
 from isthmus.ovsdb.poller import Poller
-from isthmus.ovsdb.unixctl import Command, CommandFailedError
+from isthmus.ovsdb.unixctl import Command
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 INTERVAL = 0.1
 """Seconds between two assessments: much shorter than people notice, much longer than one takes."""

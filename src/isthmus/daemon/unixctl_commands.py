@@ -10,7 +10,8 @@ from isthmus.daemon.loop import Loop
 from isthmus.daemon.sessions import Databases
 from isthmus.daemon.vlog import DaemonLog
 from isthmus.model.rows import Database
-from isthmus.ovsdb.unixctl import Command, CommandFailedError
+from isthmus.ovsdb.unixctl import Command
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 _CONNECTIONS = {
     "nb-connection-status": Database.NB,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from isthmus.model.reasons import Reason
+from isthmus.model.text import printable, quoted
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,10 +26,14 @@ class Problem:
     remedy: str
     reason: Reason = Reason.OTHER
 
+    @property
+    def where(self) -> str:
+        """The object, the key and the value, safe to print: `OBJECT: KEY = 'VALUE'`."""
+        where = printable(f"{self.object}: {self.key}" if self.key else self.object)
+        return f"{where} = {quoted(self.value)}" if self.value else where
+
     def __str__(self) -> str:
-        where = f"{self.object}: {self.key}" if self.key else self.object
-        value = f" = {self.value!r}" if self.value else ""
-        return f"{where}{value}: {self.message}; {self.remedy}"
+        return f"{self.where}: {printable(self.message)}; {printable(self.remedy)}"
 
 
 @dataclass(frozen=True, slots=True)

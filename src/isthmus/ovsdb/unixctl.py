@@ -13,20 +13,16 @@ from typing import Any
 
 import ovs.jsonrpc
 import ovs.stream
-import ovs.unixctl.client
 import ovs.unixctl.server
 
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 _log = logging.getLogger("ovs.unixctl")
 
 _BATCH = 10
 """Most clients taken in per turn, so that none can keep the daemon from its work."""
-
-
-class CommandFailedError(Exception):
-    """A command cannot be carried out; the text is sent to the client as an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,27 +114,6 @@ class ControlServer:
     def _listing(self) -> str:
         lines = [f"  {name:<23} {self._commands[name].usage}" for name in sorted(self._commands)]
         return "\n".join(["The available commands are:", *lines]) + "\n"
-
-
-def ask(path: str, name: str, *arguments: str) -> str:
-    """Have a daemon carry out a command, as `ovs-appctl -t PATH NAME ARGUMENTS` does.
-
-    Raises:
-        OSError: no daemon listens there.
-        CommandFailedError: it refuses.
-    """
-    error, client = ovs.unixctl.client.UnixctlClient.create(path)
-    if error:
-        raise OSError(error, os.strerror(error), path)
-    try:
-        error, refusal, reply = client.transact(name, list(arguments))
-    finally:
-        client.close()
-    if error:
-        raise OSError(error, os.strerror(error), path)
-    if refusal is not None:
-        raise CommandFailedError(str(refusal).strip())
-    return str(reply)
 
 
 class _Connection(ovs.unixctl.server.UnixctlConnection):

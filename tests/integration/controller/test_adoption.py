@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from isthmus.model.rows import Database
-from isthmus.ovsdb.unixctl import ask
+from isthmus.ovsdb.unixctl_client import ask
 from support.ovn.daemon import Cluster, IcServers, cluster_in
 from support.ovn.servers import FILES, Servers, wait_until
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.ovsdb.unixctl import Command, CommandFailedError, ControlServer
+from isthmus.ovsdb.unixctl import Command, ControlServer
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 
 def fail(_arguments: object) -> str:

@@ -1,19 +1,19 @@
 """How verbs print: text for people, JSON for programs, problems for both.
 
-Called by every verb. Standard output carries the answer and nothing else; problems go to
-standard error. Colours appear only on a terminal (and never with NO_COLOR, as rich has it).
+Called by every verb. Standard output carries only the answer; problems go to standard error.
+Colours appear only on a terminal, and not if `NO_COLOR` is set (no-color.org).
 """
 
 import json
+import os
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from isthmus.model.problems import Problem
+from isthmus.model.text import printable
 
 _UNLIMITED = 100_000
 """Columns; more than any row has."""
@@ -32,11 +32,10 @@ OutputOption = Annotated[
 """The annotation of a verb's parameter `output: OutputOption = Output.TEXT`."""
 
 
-def console() -> Console:
-    """Standard output; text is printed as it is, whatever brackets or numbers it holds.
+def console() -> Any:
+    """Standard output of rich, for tables."""
+    from rich.console import Console  # noqa: PLC0415 - slow
 
-    Tables, too, have all of their cells: a row that is too long is wrapped by the terminal.
-    """
     # Tables are laid out in the console's width, and cut to it. A dumb terminal's is taken for
     # 80 unless the height is given as well; it serves for nothing else.
     width, height = _UNLIMITED, 25
@@ -45,34 +44,29 @@ def console() -> Console:
     )
 
 
-def error_console() -> Console:
+def error_console() -> Any:
     """Standard error, in the same way."""
+    from rich.console import Console  # noqa: PLC0415 - slow
+
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """Print a value made of dicts, lists, str, int, bool and None as indented JSON.
 
-    Keys keep the order in which they were given: what matters most comes first.
+    Keys keep their order: the most important one comes first.
     """
-    # Not rich's print_json: it would wrap and colour what a program is to parse.
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
     """Print problems to standard error: what is wrong where, and on a second line the remedy."""
-    out = error_console()
     for problem in problems:
-        out.print(_described(problem))
+        label, where = _styled("error: ", "red"), _styled(problem.where)
+        typer.echo(f"{label}{where}: {printable(problem.message)}", err=True)
+        typer.echo(f"  {_styled('remedy: ', 'green')}{printable(problem.remedy)}", err=True)
 
 
-def _described(problem: Problem) -> Text:
-    where = f"{problem.object}: {problem.key}" if problem.key else problem.object
-    value = f" = {problem.value!r}" if problem.value else ""
-    return Text.assemble(
-        ("error: ", "bold red"),
-        (where + value, "bold"),
-        f": {problem.message}\n",
-        ("  remedy: ", "green"),
-        problem.remedy,
-    )
+def _styled(text: str, color: str | None = None) -> str:
+    """Bold text; typer removes the style if standard error is not a terminal."""
+    return text if os.environ.get("NO_COLOR") else typer.style(text, bold=True, fg=color)

@@ -12,6 +12,7 @@ import typer
 
 from isthmus.authz.plan import with_guard
 from isthmus.cli.common.errors import CommandError, raise_if_any
+from isthmus.cli.common.groups import group
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
 from isthmus.cli.ic_db import authz as ic_db_guard
@@ -50,7 +51,7 @@ KUBE_OVN_TLS = Path("/var/run/tls")
 _log = logging.getLogger(__name__)
 _DATA_DIR, _RUN_DIR = default_dirs(os.environ)
 
-app = typer.Typer(help="Serve the interconnection databases.", no_args_is_help=True)
+app = group()
 ic_db_members.register(app)
 ic_db_backup.register(app)
 ic_db_guard.register(app)

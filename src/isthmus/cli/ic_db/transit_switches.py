@@ -12,6 +12,7 @@ from rich.table import Table
 
 from isthmus.cli.common.databases import read_databases
 from isthmus.cli.common.errors import CommandError, raise_if_any, unconfirmed
+from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, console, print_json
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, TimeoutOption
 from isthmus.engine.view import View
@@ -21,7 +22,7 @@ from isthmus.model.operations import Operation
 from isthmus.model.rows import Database, TransitSwitch
 from isthmus.ovsdb.write import NotWrittenError, write
 
-app = typer.Typer(help="List, add and remove transit switches.", no_args_is_help=True)
+app = group("List, add and remove transit switches.")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")]
 

@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.notify import notify_ready
-from isthmus.cli.options.remotes import run_dir
+from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.ovn_ic.options import PROGRAM, VERSION, Options, parse
 from isthmus.daemon.service import Settings, engine_alone
 from isthmus.daemon.unixctl_commands import log_commands, version_command

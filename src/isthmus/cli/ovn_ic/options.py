@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from isthmus.cli.common.errors import CommandError
-from isthmus.cli.options.remotes import run_dir
+from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_of
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database

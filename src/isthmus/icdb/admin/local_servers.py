@@ -10,7 +10,7 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.status_parser import RaftStatus, parse_raft_status
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
-from isthmus.ovsdb.unixctl import CommandFailedError, ask
+from isthmus.ovsdb.unixctl_client import CommandFailedError, ask
 
 _NAMES = {"nb": Database.IC_NB, "sb": Database.IC_SB}
 

@@ -17,7 +17,7 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.reachability import listens, responds
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
 from isthmus.model.problems import Problem, Subject
-from isthmus.ovsdb.unixctl import CommandFailedError
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 _POLL = 0.05
 _ELECTION_LIMIT = 10.0
