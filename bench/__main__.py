@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import kubernetes, learned_routes, mesh
-from isthmus_lab.kube import assets as kube_assets
+from isthmus_lab.kube import assets
 
 RESULTS = Path(__file__).parent / "results"
 DAEMONS = ("isthmus", "ovn-ic")
@@ -75,7 +75,7 @@ def _mesh(*, quick: bool) -> list[dict[str, Any]]:
 
 
 def _kubernetes(*, quick: bool) -> list[dict[str, Any]]:
-    if missing := kube_assets.missing():
+    if missing := assets.missing():
         print(f"kubernetes: not measured, for want of {', '.join(missing)}", file=sys.stderr)
         return []
     rows = []

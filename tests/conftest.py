@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from isthmus_lab.kube import assets as kube_assets
+from isthmus_lab.kube import assets
 from support.kube.server import TestServer, running_server
 
 # On a busy machine any example may take long; that is no fault of the code.
@@ -36,7 +36,7 @@ def _missing(programs: tuple[str, ...]) -> str:
 
 
 def _missing_kube() -> str:
-    found = kube_assets.missing()
+    found = assets.missing()
     return f"not there: {', '.join(found)}; `make kube-assets` builds them" if found else ""
 
 

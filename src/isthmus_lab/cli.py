@@ -12,16 +12,17 @@ import typer
 
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, console, error_console, print_json
-from isthmus_lab.build import netns, processes, removal
+from isthmus_lab.build import removal
 from isthmus_lab.build.requirements import require_root
-from isthmus_lab.columns import columns, command
 from isthmus_lab.demo import DEFAULT, LIMIT_S, Demo
 from isthmus_lab.errors import lab_error
-from isthmus_lab.kube import assets as kube_assets
+from isthmus_lab.kube import assets
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import LabStatus, status_of
+from isthmus_lab.system import netns, processes
+from isthmus_lab.text import columns, command
 from isthmus_lab.topology import schema as topology
-from isthmus_lab.topology.names import STATE_VARIABLE, Places, state_base
+from isthmus_lab.topology.layout import STATE_VARIABLE, Layout, state_base
 
 app = group("Run real clusters on this machine, to try Isthmus on.")
 
@@ -104,7 +105,7 @@ def down(
     if not names:
         error_console().print("there is no lab")
     for lab in names:
-        found = removal.find(Places(lab, base)) if dry_run else Lab.down(lab, base)
+        found = removal.find(Layout(lab, base)) if dry_run else Lab.down(lab, base)
         if not found:
             error_console().print(f"there is no lab {lab}: nothing to do")
             continue
@@ -167,7 +168,7 @@ def kubectl(
     lab = Lab.attach(name, state)
     words = arguments[1:] if arguments and arguments[0] == "--" else arguments or []
     host = lab.kube_cluster(cluster).plan.central.name
-    _become(lab, host, [kube_assets.required(kube_assets.KUBECTL), *words])
+    _become(lab, host, [assets.required(assets.KUBECTL), *words])
 
 
 def _become(lab: Lab, host: str, words: list[str]) -> NoReturn:
@@ -192,10 +193,10 @@ def logs(  # noqa: PLR0913, PLR0917 - the options of a verb
     state: StateOption = None,
 ) -> None:
     """Print the ends of logs, of one node or of all."""
-    places = Lab.attach(name, state).places
-    files = sorted(places.root.glob(f"nodes/{host or '*'}/log/{daemon or '*'}.log"))
+    layout = Lab.attach(name, state).layout
+    files = sorted(layout.root.glob(f"nodes/{host or '*'}/log/{daemon or '*'}.log"))
     if not files:
-        known = sorted(path.relative_to(places.root) for path in places.root.glob("nodes/*/log/*"))
+        known = sorted(path.relative_to(layout.root) for path in layout.root.glob("nodes/*/log/*"))
         raise lab_error(
             f"lab {name}",
             "there is no such log",
@@ -237,7 +238,7 @@ def _load(file: str, name: str, *, kube: bool) -> topology.Topology:
 
 
 def _say_next(lab: Lab) -> None:
-    name, node, pod = lab.places.lab, lab.plan.nodes[0].name, next(iter(lab.plan.pods), None)
+    name, node, pod = lab.layout.lab, lab.plan.nodes[0].name, next(iter(lab.plan.pods), None)
     option = [] if name == DEFAULT else ["-n", name]
     hints = [
         ("what runs", command("lab", "status", *option)),

@@ -12,15 +12,15 @@ from shlex import join
 
 from rich.console import Console
 
-from isthmus_lab.columns import columns, command
 from isthmus_lab.errors import LabError, lab_error
 from isthmus_lab.kube.objects import KubectlObjects, Objects
 from isthmus_lab.lab import ClusterHandle, Lab
-from isthmus_lab.topology import kube_ovn_rows as kubeovn
+from isthmus_lab.text import columns, command
+from isthmus_lab.topology import kube_ovn
 from isthmus_lab.topology.plan import ClusterPlan, SubnetPlan
 from isthmus_lab.topology.schema import Topology
 from isthmus_lab.traffic import probe
-from isthmus_lab.traffic.probe import Path
+from isthmus_lab.traffic.probe import TrafficPath
 from isthmus_lab.waiting import wait_until
 
 DEFAULT = "demo"
@@ -92,15 +92,15 @@ class Demo:
         ]
         return columns(("RESULT", "TOOK", "WHAT"), rows)
 
-    def _join(self, lab: Lab, paths: Sequence[Path]) -> None:
+    def _join(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         self._title("Joining the clusters: ovn-ic-config")
         with self._check("before, no pod reaches another cluster"):
             _expect_silence(lab, paths)
         for cluster in lab.plan.clusters:
-            self._objects(lab, cluster).apply(kubeovn.config_map(lab.plan, cluster))
+            self._objects(lab, cluster).apply(kube_ovn.config_map(lab.plan, cluster))
             self._reached(f"cluster {cluster.name}: ovn-ic-config written")
         with self._check("the first ping from cluster to cluster"):
-            wait_until(lambda: probe.ping(lab.places, paths), self.limit_s, "the first ping")
+            wait_until(lambda: probe.ping(lab.layout, paths), self.limit_s, "the first ping")
         with self._check("every pod reaches every pod of the other clusters"):
             _wait_for_all(lab, paths, self.limit_s)
 
@@ -114,13 +114,13 @@ class Demo:
             return handle.objects
 
         def kubectl(arguments: list[str]) -> str:
-            option = [] if lab.places.lab == DEFAULT else ["-n", lab.places.lab]
+            option = [] if lab.layout.lab == DEFAULT else ["-n", lab.layout.lab]
             self._print(f"# {command('lab', 'kubectl', *option, cluster.name, join(arguments))}")
             said = handle.kubectl(*arguments)
             self._print(said)
             return said
 
-        return KubectlObjects(kubectl, lab.places.manifests(cluster.name))
+        return KubectlObjects(kubectl, lab.layout.manifests(cluster.name))
 
     def _status(self, lab: Lab) -> None:
         """What Isthmus says in the clusters themselves."""
@@ -133,7 +133,7 @@ class Demo:
     def _expect_joined(self, handle: ClusterHandle) -> None:
         conditions = ["accepted", "joined", "conflict", "degraded"]
         cells = ",".join(f"{name.upper()}:.data.{name}" for name in ["zone", *conditions])
-        get = ["get", "configmap", "ovn-ic-status", "-n", kubeovn.NAMESPACE]
+        get = ["get", "configmap", "ovn-ic-status", "-n", kube_ovn.NAMESPACE]
         wanted = ["True", "True", "False", "False"]
 
         def joined() -> str:
@@ -152,9 +152,9 @@ class Demo:
                 self._print(lab.run(cluster.central.name, ["isthmus", "routes"]))
                 _expect_learned(lab, cluster)
 
-    def _traffic(self, lab: Lab, paths: Sequence[Path]) -> None:
+    def _traffic(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         self._title("Ping and HTTP between all pods of different clusters, by pod IP")
-        trips, answers = probe.ping(lab.places, paths), probe.http(lab.places, paths)
+        trips, answers = probe.ping(lab.layout, paths), probe.http(lab.layout, paths)
         rows = [
             (
                 *(path.source.name, path.target.name, str(path.address)),
@@ -170,7 +170,7 @@ class Demo:
             wrong = [path for path in paths if not probe.sees_own_address(path, answers[path])]
             _fail_if([f"{path}: {answers[path]}" for path in wrong], "wrong answer")
 
-    def _close_and_open(self, lab: Lab, paths: Sequence[Path]) -> None:
+    def _close_and_open(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         cluster, subnet = _subnet_to_close(lab)
         self._title(f"Live: disableInterConnection on the subnet {subnet.name} of {cluster.name}")
         inside = {pod.name for pod in cluster.pods if pod.subnet == subnet.name}
@@ -187,7 +187,7 @@ class Demo:
             )
         with self._check("its pods are out of reach, all others are not"):
             wait_until(
-                lambda: not probe.ping(lab.places, closed, 0.2),
+                lambda: not probe.ping(lab.layout, closed, 0.2),
                 self.limit_s,
                 "silence of the subnet",
             )
@@ -229,13 +229,13 @@ def _fail_if(cases: Sequence[str], message: str) -> None:
         raise lab_error("traffic", message, "see `isthmus lab status`", value="; ".join(cases))
 
 
-def _expect_silence(lab: Lab, paths: Sequence[Path]) -> None:
-    _fail_if([str(path) for path in probe.ping(lab.places, paths)], "answered already")
+def _expect_silence(lab: Lab, paths: Sequence[TrafficPath]) -> None:
+    _fail_if([str(path) for path in probe.ping(lab.layout, paths)], "answered already")
 
 
-def _wait_for_all(lab: Lab, paths: Sequence[Path], limit_s: float) -> None:
+def _wait_for_all(lab: Lab, paths: Sequence[TrafficPath], limit_s: float) -> None:
     wait_until(
-        lambda: len(probe.ping(lab.places, paths)) == len(paths), limit_s, "answers on every path"
+        lambda: len(probe.ping(lab.layout, paths)) == len(paths), limit_s, "answers on every path"
     )
 
 

@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from isthmus_lab.build import commands, processes, removal, requirements
-from isthmus_lab.build.lock import locked
-from isthmus_lab.build.manifests import Manifests
+from isthmus_lab.build import daemons, removal, requirements
 from isthmus_lab.build.removal import Remains
 from isthmus_lab.build.starter import Report, Starter
 from isthmus_lab.errors import lab_error
 from isthmus_lab.kube.api import KubeApi
 from isthmus_lab.kube.assets import KUBECTL, required
-from isthmus_lab.kube.objects import Objects, objects_of
-from isthmus_lab.kube.starter import kube_api
-from isthmus_lab.topology import kube_ovn_rows as kubeovn
-from isthmus_lab.topology.names import FABRIC, TAG, Places, state_base
+from isthmus_lab.kube.manifests import Manifests
+from isthmus_lab.kube.objects import Objects, kube_api, objects_of
+from isthmus_lab.kube.server import kube_server
+from isthmus_lab.system import processes
+from isthmus_lab.system.lock import locked
+from isthmus_lab.topology import kube_ovn
+from isthmus_lab.topology.layout import FABRIC, TAG, Layout, state_base
 from isthmus_lab.topology.plan import ClusterPlan, LabPlan, NodePlan, PodPlan, make_plan
 from isthmus_lab.topology.schema import Topology, dump, extend, load
 from isthmus_lab.waiting import wait_until
@@ -40,11 +41,11 @@ class Lab:
     """A lab that exists on this machine.
 
     Args:
-        places: where its things are.
+        layout: where its things are.
         plan: what it consists of.
     """
 
-    places: Places
+    layout: Layout
     plan: LabPlan
     report: Report = field(default=_silent, compare=False)
 
@@ -69,15 +70,15 @@ class Lab:
             LabError: something is missing here, or did not come up. What was made remains for a
                 look, and `down` removes it.
         """
-        places, plan = Places(topology.name, base or state_base()), make_plan(topology)
+        layout, plan = Layout(topology.name, base or state_base()), make_plan(topology)
         needed = plan.runs_ic or any(cluster.isthmus for cluster in plan.clusters)
         requirements.check(isthmus_needed=needed, kubernetes=topology.kubernetes)
-        with locked(places):
-            if removal.remove(places):
-                report(f"removed what was left of the lab {places.lab}")
-            places.topology.write_text(dump(topology), encoding="utf-8")
-            Starter(places, plan, join, report).build(plan.clusters, fabric=True)
-        return cls(places, plan, report)
+        with locked(layout):
+            if removal.remove(layout):
+                report(f"removed what was left of the lab {layout.lab}")
+            layout.topology.write_text(dump(topology), encoding="utf-8")
+            Starter(layout, plan, join, report).build(plan.clusters, fabric=True)
+        return cls(layout, plan, report)
 
     @classmethod
     def attach(cls, name: str, base: Path | None = None, report: Report = _silent) -> "Lab":
@@ -86,12 +87,12 @@ class Lab:
         Raises:
             LabError: there is none.
         """
-        places = Places(name, base or state_base())
-        if not places.topology.is_file():
+        layout = Layout(name, base or state_base())
+        if not layout.topology.is_file():
             raise lab_error(
                 f"lab {name}", "is not up", "run `isthmus lab up`, or name another with --name"
             )
-        return cls(places, make_plan(load(places.topology)), report)
+        return cls(layout, make_plan(load(layout.topology)), report)
 
     @staticmethod
     def down(name: str, base: Path | None = None) -> Remains:
@@ -100,12 +101,12 @@ class Lab:
         Raises:
             LabError: somebody else is at work on it for too long.
         """
-        places = Places(name, base or state_base())
+        layout = Layout(name, base or state_base())
         requirements.require_root()
-        if not removal.find(places):
+        if not removal.find(layout):
             return Remains((), (), "")
-        with locked(places):
-            return removal.remove(places)
+        with locked(layout):
+            return removal.remove(layout)
 
     def add(self, path: Path, *, join: bool = True) -> "Lab":
         """Add the clusters of a file to the running lab, and return the larger lab.
@@ -113,14 +114,14 @@ class Lab:
         Raises:
             LabError: the file has faults, or something did not come up.
         """
-        with locked(self.places):
+        with locked(self.layout):
             topology = extend(self.plan.topology, path)
             plan = make_plan(topology)
             known = {cluster.name for cluster in self.plan.clusters}
-            self.places.topology.write_text(dump(topology), encoding="utf-8")
+            self.layout.topology.write_text(dump(topology), encoding="utf-8")
             new = [cluster for cluster in plan.clusters if cluster.name not in known]
-            Starter(self.places, plan, join, self.report).build(new, fabric=False)
-        return Lab(self.places, plan, self.report)
+            Starter(self.layout, plan, join, self.report).build(new, fabric=False)
+        return Lab(self.layout, plan, self.report)
 
     def cluster(self, name: str) -> "ClusterHandle":
         """A cluster, to work with. Raises: KeyError."""
@@ -130,9 +131,9 @@ class Lab:
         """A cluster that has an API server. Raises: LabError."""
         if not self.plan.topology.kubernetes:
             raise lab_error(
-                f"lab {self.places.lab}",
+                f"lab {self.layout.lab}",
                 "its clusters have no API servers",
-                f"make it anew with --kube; or edit the manifests in {self.places.manifests(name)}",
+                f"make it anew with --kube; or edit the manifests in {self.layout.manifests(name)}",
             )
         known = {cluster.name: cluster for cluster in self.plan.clusters}
         return ClusterHandle(self, self._named(name, known, "cluster"))
@@ -156,26 +157,26 @@ class Lab:
         """
         pods = {pod.name for pod in self.plan.pods}
         if name in pods:
-            return self.places.netns(name), {TAG: self.places.lab, "PATH": _path()}
+            return self.layout.netns(name), {TAG: self.layout.lab, "PATH": _path()}
         members = {member.name: member for member in self.plan.ic_members}
         hosts = {node.name: self.plan.cluster(node.cluster) for node in self.plan.nodes}
         if name not in hosts and name not in members:
             raise lab_error(
-                f"lab {self.places.lab}",
+                f"lab {self.layout.lab}",
                 "there is no such node or pod",
                 f"use one of {', '.join([*hosts, *members, *sorted(pods)])}",
                 key="name",
                 value=name,
             )
         if name in members:
-            databases = commands.ic_environment(self.places, self.plan, members[name])
+            databases = daemons.ic_environment(self.layout, self.plan, members[name])
         else:
-            databases = commands.database_environment(self.places, self.plan, hosts[name], name)
+            databases = daemons.database_environment(self.layout, self.plan, hosts[name], name)
             if name == hosts[name].central.name and hosts[name].kubernetes:
-                kubeconfig = commands.kube_server(self.places, hosts[name]).kubeconfig
+                kubeconfig = kube_server(self.layout, hosts[name]).kubeconfig
                 databases["KUBECONFIG"] = str(kubeconfig)
-        return self.places.netns(name), {
-            **self.places.environment(name),
+        return self.layout.netns(name), {
+            **self.layout.environment(name),
             **databases,
             "PATH": _path(),
         }
@@ -201,7 +202,7 @@ class Lab:
             netns=netns,
             env=env,
             daemon=f"{host}/{daemon}",
-            log=self.places.log(host, daemon),
+            log=self.layout.log(host, daemon),
         )
 
     def kill(self, host: str, daemon: str) -> None:
@@ -210,7 +211,7 @@ class Lab:
         Raises:
             LabError: it is not running.
         """
-        running = processes.daemons(self.places.lab)
+        running = processes.running_daemons(self.layout.lab)
         pid = self._named(f"{host}/{daemon}", running, "running daemon")
         processes.stop([pid], signal.SIGKILL)
 
@@ -228,12 +229,12 @@ class Lab:
 
     def run_in_fabric(self, command: Sequence[str]) -> str:
         """Run a command in the namespace of the fabric. Raises: LabError."""
-        return processes.run(command, netns=self.places.netns(FABRIC))
+        return processes.run(command, netns=self.layout.netns(FABRIC))
 
     def _named(self, name: str, known: Mapping[str, T], what: str) -> T:
         if name not in known:
             raise lab_error(
-                f"lab {self.places.lab}",
+                f"lab {self.layout.lab}",
                 f"there is no such {what}",
                 f"use one of {', '.join(known)}",
                 key="name",
@@ -262,21 +263,21 @@ class ClusterHandle:
     @property
     def manifests(self) -> Manifests:
         """The files that hold its Kubernetes objects, where it has no API server."""
-        return Manifests(self.lab.places.manifests(self.plan.name))
+        return Manifests(self.lab.layout.manifests(self.plan.name))
 
     @property
     def objects(self) -> Objects:
         """Its Kubernetes objects, wherever they are."""
-        return objects_of(self.lab.places, self.plan)
+        return objects_of(self.lab.layout, self.plan)
 
     @property
     def api(self) -> KubeApi:
         """Its API server, if it has one, as the administrator."""
-        return kube_api(self.lab.places, self.plan)
+        return kube_api(self.lab.layout, self.plan)
 
     def join(self) -> None:
         """Write `ovn-ic-config`."""
-        self.objects.apply(kubeovn.config_map(self.lab.plan, self.plan))
+        self.objects.apply(kube_ovn.config_map(self.lab.plan, self.plan))
 
     def leave(self) -> None:
         """Delete `ovn-ic-config`."""
@@ -286,23 +287,23 @@ class ClusterHandle:
         """Kill Isthmus as a crash would, and start it again. Raises: LabError."""
         host = self.plan.central.name
         self.lab.kill(host, "isthmus")
-        self.lab.start(host, "isthmus", commands.engine(self.lab.places, self.plan))
+        self.lab.start(host, "isthmus", daemons.engine(self.lab.layout, self.plan))
 
     def restart_api_server(self) -> None:
         """Kill the API server as a crash would, and start it again. Raises: LabError."""
-        host, server = self.plan.central.name, commands.kube_server(self.lab.places, self.plan)
+        host, server = self.plan.central.name, kube_server(self.lab.layout, self.plan)
         self.lab.kill(host, "kube-apiserver")
         self.lab.start(host, "kube-apiserver", server.apiserver())
         wait_until(self.api.is_ready, 60.0, f"the API server of {self.plan.name} to be ready")
 
     def isthmus_log(self) -> str:
         """What Isthmus has logged since the lab was made."""
-        log = self.lab.places.log(self.plan.central.name, "isthmus")
+        log = self.lab.layout.log(self.plan.central.name, "isthmus")
         return log.read_text(encoding="utf-8", errors="replace")
 
     def learned(self) -> set[str]:
         """The prefixes that its router has learned, as OVN holds them. Raises: LabError."""
-        lines = self.nbctl("lr-route-list", kubeovn.ROUTER).splitlines()
+        lines = self.nbctl("lr-route-list", kube_ovn.ROUTER).splitlines()
         return {line.split()[0] for line in lines if "(learned)" in line}
 
     def kubectl(self, *arguments: str) -> str:

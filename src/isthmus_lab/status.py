@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus_lab.build import processes
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
+from isthmus_lab.system import processes
 from isthmus_lab.topology.plan import IC_DAEMON, ClusterPlan, NodePlan, daemons_of
 
 _TIMEOUT = "--timeout=3"
@@ -100,14 +100,14 @@ class LabStatus:
 
 def status_of(lab: Lab) -> LabStatus:
     """Ask a lab how it is."""
-    running = processes.daemons(lab.places.lab)
+    running = processes.running_daemons(lab.layout.lab)
     with ThreadPoolExecutor(8) as pool:
         nodes = {node.name: pool.submit(_tunnels, lab, node) for node in lab.plan.nodes}
         clusters = [pool.submit(_cluster_rows, lab, cluster) for cluster in lab.plan.clusters]
         tunnels = {name: future.result() for name, future in nodes.items()}
         rows = [future.result() for future in clusters]
     return LabStatus(
-        name=lab.places.lab,
+        name=lab.layout.lab,
         ic=tuple(
             IcStatus(
                 name=member.name,
@@ -179,7 +179,7 @@ def _cluster_rows(lab: Lab, cluster: ClusterPlan) -> tuple[set[str], set[str]]:
 
 
 def _tunnels(lab: Lab, node: NodePlan) -> tuple[str, ...]:
-    database = f"--db=unix:{lab.places.run(node.name) / 'db.sock'}"
+    database = f"--db=unix:{lab.layout.run(node.name) / 'db.sock'}"
     find = ["ovs-vsctl", database, "--columns=options", "find", "Interface", "type=geneve"]
     rows = _table(lab, node.name, find)
     # A map in JSON is ["map", [[key, value], …]] (RFC 7047, section 5.1).

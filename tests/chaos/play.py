@@ -32,7 +32,7 @@ from chaos.judge import (
 from chaos.plan import Fault, View, choose
 from chaos.spans import Span, longest_silence, resumptions
 from chaos.watch import Watch
-from isthmus_lab.topology.names import NETNS_DIR, TAG
+from isthmus_lab.topology.layout import NETNS_DIR, TAG
 from support.icdb.network import IcNet
 from support.icdb.run import DATABASES
 from support.ovn.servers import wait_until
@@ -243,7 +243,7 @@ class _Clients:
         self._processes = [
             subprocess.Popen(
                 [*tie, *enter, *program, f"c{n}", str(n), *remotes, str(file)],
-                env={**os.environ, TAG: net.places.lab, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**os.environ, TAG: net.layout.lab, "PYTHONPATH": os.pathsep.join(sys.path)},
             )
             for n, file in enumerate(self._files)
         ]  # fmt: skip

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab.build import netns, processes
 from isthmus_lab.errors import LabError
-from isthmus_lab.kube import assets as kube_assets
+from isthmus_lab.kube import assets
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
+from isthmus_lab.system import netns, processes
 from isthmus_lab.topology.schema import Topology
 from support.lab.joined import Joined, topology
 from support.lab.live_edits import FLOWS, THREE_CLUSTERS, Live, Row, record
@@ -107,7 +107,7 @@ def joined(_joined: Joined) -> Joined:
 @pytest.fixture(scope="module")
 def _three(request: pytest.FixtureRequest) -> Iterator[Joined]:
     with labs_for(request.node) as new:
-        changes = {"name": new(), "kubernetes": not kube_assets.missing()}
+        changes = {"name": new(), "kubernetes": not assets.missing()}
         lab = Lab.up(topology(THREE_CLUSTERS).model_copy(update=changes))
         _meet(lab)
         yield Joined.of(lab)
@@ -157,10 +157,10 @@ def _keep_evidence(name: str, directory: Path) -> None:
         return
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(
-        lab.places.root, directory, ignore=lambda _, names: [n for n in names if n == "run"]
+        lab.layout.root, directory, ignore=lambda _, names: [n for n in names if n == "run"]
     )
     (directory / "status.json").write_text(json.dumps(asdict(status_of(lab)), indent=2))
-    for socket in lab.places.root.glob("nodes/*/run/*.sock"):
+    for socket in lab.layout.root.glob("nodes/*/run/*.sock"):
         if socket.name in DATABASES:
             command = ["ovsdb-client", "dump", f"unix:{socket}", DATABASES[socket.name]]
             try:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus_lab.build import commands
+from isthmus_lab.build import daemons
 from isthmus_lab.lab import Lab
 from isthmus_lab.topology.plan import IC_SB_PORT
 from isthmus_lab.topology.schema import Topology
@@ -112,7 +112,7 @@ def test_database_address_is_changed_live(joined: Joined) -> None:
     other = {"ic_nb_port": "7645", "ic_sb_port": "7646"}
     lab = joined.lab
     for name, port in (("nb", 7645), ("sb", 7646)):
-        control = next(lab.places.run("ic").glob(f"*ic_{name}*.ctl"))
+        control = next(lab.layout.run("ic").glob(f"*ic_{name}*.ctl"))
         remote = f"ptcp:{port}:{lab.plan.ic[0].ip}"
         lab.run("ic", ["ovs-appctl", "-t", str(control), "ovsdb-server/add-remote", remote])
     joined.configure("az1", **other)
@@ -125,13 +125,13 @@ def test_a_whole_other_pair_of_databases(make_lab: Callable[[Topology], Lab]) ->
     """`ic-db-host` edited live, cluster by cluster: both meet again in the new, empty databases."""
     lab = make_lab(topology())
     joined, second = Joined.of(lab), "192.168.65.4"
-    lab.run("ic", ["ip", "address", "add", f"{second}/24", "dev", commands.UNDERLAY_LINK])
-    directory = lab.places.root / "second"
+    lab.run("ic", ["ip", "address", "add", f"{second}/24", "dev", daemons.UNDERLAY_LINK])
+    directory = lab.layout.root / "second"
     lab.start(
         "ic",
         "second-ic-databases",
         [
-            *(commands.isthmus(), "ic-db", "run", "--insecure", "--listen", second),
+            *(daemons.isthmus(), "ic-db", "run", "--insecure", "--listen", second),
             *("--data-dir", str(directory / "db"), "--run-dir", str(directory / "run")),
             *("--transit-switch", "ts=169.254.100.0/24"),
         ],
@@ -208,7 +208,7 @@ def test_manual_routes_of_the_guide(joined: Joined) -> None:
 
 def answering(joined: Joined) -> set[tuple[str, str]]:
     """The pairs of pods that reach each other in both directions, each in order of names."""
-    found = {(p.source.name, p.target.name) for p in probe.ping(joined.lab.places, joined.paths())}
+    found = {(p.source.name, p.target.name) for p in probe.ping(joined.lab.layout, joined.paths())}
     return {pair for pair in found if pair == tuple(sorted(pair)) and pair[::-1] in found}
 
 

@@ -72,7 +72,7 @@ def test_first_ping_within_15_seconds(make_lab: Callable[[Topology], Lab]) -> No
     start = time.monotonic()
     lab = make_lab(load(find("demo")))
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
-    wait_until(lambda: probe.ping(lab.places, paths), LIMIT_S, "the first ping")
+    wait_until(lambda: probe.ping(lab.layout, paths), LIMIT_S, "the first ping")
     assert time.monotonic() - start < 15
 
 
@@ -80,6 +80,6 @@ def test_third_cluster_joins_a_running_lab(make_lab: Callable[[Topology], Lab]) 
     """A cluster added to the running demo reaches the others and is reached by them."""
     lab = make_lab(load(find("demo"))).add(find("third-cluster"))
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
-    wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
-    answers = probe.http(lab.places, paths)
+    wait_until(lambda: len(probe.ping(lab.layout, paths)) == len(paths), LIMIT_S, "every ping")
+    answers = probe.http(lab.layout, paths)
     assert [path for path in paths if not probe.sees_own_address(path, answers[path])] == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from isthmus_lab.build import commands
+from isthmus_lab.build import daemons
 from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, endpoint
 from isthmus_lab.topology.schema import Topology, parse
@@ -19,9 +19,9 @@ OPTIONS = ("ic-route-adv", "ic-route-learn", "ic-route-blacklist")
 def start(handle: ClusterHandle) -> None:
     """Start the controller and ovn-ic in a cluster, and write its ovn-ic-config."""
     lab, host = handle.lab, handle.plan.central.name
-    command = [*commands.engine(lab.places, handle.plan), "--engine", "none"]
+    command = [*daemons.engine(lab.layout, handle.plan), "--engine", "none"]
     lab.start(host, "isthmus", command)
-    run, ic = lab.places.run(host), lab.plan.ic[0].ip
+    run, ic = lab.layout.run(host), lab.plan.ic[0].ip
     lab.start(
         host,
         "ovn-ic",
@@ -54,7 +54,7 @@ def test_controller_beside_ovn_ic(beside: Joined) -> None:
     assert "active" in beside.cluster("az1").isthmus_log()
     lab = beside.lab
     status = lab.run(
-        "az1-gw", ["ovs-appctl", "-t", f"{lab.places.run('az1-gw')}/ovn-ic.ctl", "status"]
+        "az1-gw", ["ovs-appctl", "-t", f"{lab.layout.run('az1-gw')}/ovn-ic.ctl", "status"]
     )
     assert status.split() == ["Status:", "active"]
 

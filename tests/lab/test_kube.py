@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus_lab.build import processes
 from isthmus_lab.kube.api import ApiError, KubeApi
 from isthmus_lab.kube.roles import ACCOUNT
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
+from isthmus_lab.system import processes
 from isthmus_lab.topology.schema import Topology, find, load, parse
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
@@ -33,7 +33,7 @@ def kube_topology(name: str = "demo") -> Topology:
 
 def interconn(lab: Lab, node: str) -> str:
     """What a node's Open vSwitch says on whether it takes part; empty if nothing."""
-    socket = f"--db=unix:{lab.places.run(node) / 'db.sock'}"
+    socket = f"--db=unix:{lab.layout.run(node) / 'db.sock'}"
     get = ["--if-exists", "get", "Open_vSwitch", ".", "external_ids:ovn-is-interconn"]
     return lab.run(node, ["ovs-vsctl", socket, *get]).strip().strip('"')
 
@@ -57,7 +57,7 @@ def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
     """Objects and labels work as in a cluster with Kube-OVN; Isthmus has its shipped role only."""
     lab = make_lab(kube_topology())
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
-    wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
+    wait_until(lambda: len(probe.ping(lab.layout, paths)) == len(paths), LIMIT_S, "every ping")
     assert status_of(lab).whole
     assert all(cluster.joined for cluster in status_of(lab).clusters)
 
@@ -81,7 +81,7 @@ def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
     command = Path(f"/proc/{daemon(lab)}/cmdline").read_bytes().decode().split("\0")
     kubeconfig = Path(command[command.index("--kubeconfig") + 1])
     assert kubeconfig.name == f"{ACCOUNT}.kubeconfig"
-    isthmus = KubeApi(kubeconfig, lab.places.netns("az1-gw"))
+    isthmus = KubeApi(kubeconfig, lab.layout.netns("az1-gw"))
     assert isthmus.request("GET", "/apis/kubeovn.io/v1/subnets")["items"]
     with pytest.raises(ApiError) as caught:
         isthmus.request("GET", "/api/v1/namespaces/kube-system/secrets")
@@ -110,7 +110,7 @@ def test_third_cluster_gets_an_api_server(make_lab: Callable[[Topology], Lab]) -
     lab = make_lab(kube_topology()).add(find("third-cluster"))
     assert all(cluster.kubernetes for cluster in lab.plan.clusters)
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
-    wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
+    wait_until(lambda: len(probe.ping(lab.layout, paths)) == len(paths), LIMIT_S, "every ping")
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_kubectl_needs_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
     """In a lab without API servers, `isthmus lab kubectl` says what to do instead."""
     text = "clusters: [{name: az1, nodes: [{name: az1-gw, roles: [central, gateway]}]}]"
     lab = make_lab(parse(yaml.safe_load(text), "test"))
-    command = [ISTHMUS, "lab", "kubectl", "-n", lab.places.lab, "az1", "get", "nodes"]
+    command = [ISTHMUS, "lab", "kubectl", "-n", lab.layout.lab, "az1", "get", "nodes"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "--kube" in done.stderr
@@ -126,4 +126,4 @@ def test_kubectl_needs_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
 
 def daemon(lab: Lab) -> int:
     """The process id of az1's Isthmus."""
-    return processes.daemons(lab.places.lab)["az1-gw/isthmus"]
+    return processes.running_daemons(lab.layout.lab)["az1-gw/isthmus"]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab.build import processes, removal
+from isthmus_lab.build import removal
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
-from isthmus_lab.topology.names import Places, state_base
+from isthmus_lab.system import processes
+from isthmus_lab.topology.layout import Layout, state_base
 from isthmus_lab.topology.schema import Topology, find, load
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
@@ -37,8 +38,8 @@ def links() -> set[Path]:
 def ping_all(lab: Lab, cluster: str) -> bool:
     """Whether the pods of a cluster all reach each other."""
     pods = lab.plan.cluster(cluster).pods
-    paths = [probe.Path(a, b, b.addresses[0].ip) for a in pods for b in pods if a != b]
-    return len(probe.ping(lab.places, paths)) == len(paths)
+    paths = [probe.TrafficPath(a, b, b.addresses[0].ip) for a in pods for b in pods if a != b]
+    return len(probe.ping(lab.layout, paths)) == len(paths)
 
 
 def test_down_removes_all_that_up_made(
@@ -48,11 +49,11 @@ def test_down_removes_all_that_up_made(
     before = links()
     lab = make_lab(small)
     assert status_of(lab).whole
-    found = Lab.down(lab.places.lab)
+    found = Lab.down(lab.layout.lab)
     assert found.processes
     assert found.namespaces
-    assert not removal.find(lab.places)
-    assert not lab.places.root.exists()
+    assert not removal.find(lab.layout)
+    assert not lab.layout.root.exists()
     assert links() == before
 
 
@@ -65,7 +66,7 @@ def test_two_labs_side_by_side(small: Topology, lab_name: Callable[[], str]) -> 
         one = Lab.up(small.model_copy(update={"name": first}))
         other = Lab.up(small.model_copy(update={"name": second}))
         Lab.down(first)
-        assert not removal.find(one.places)
+        assert not removal.find(one.layout)
         assert status_of(other).whole
         wait_until(lambda: ping_all(other, "az1"), LIMIT_S, "pings in the other lab")
     finally:
@@ -104,26 +105,26 @@ def test_simultaneous_ups_take_turns(lab_name: Callable[[], str], tmp_path: Path
 def test_down_after_a_killed_down(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
     """What a killed `down` has left, the next one removes."""
     lab = make_lab(small)
-    with subprocess.Popen([ISTHMUS, "lab", "down", "-n", lab.places.lab]) as remover:
-        wait_until(lambda: len(processes.of_lab(lab.places.lab)) < 15, LIMIT_S, "the first ends")
+    with subprocess.Popen([ISTHMUS, "lab", "down", "-n", lab.layout.lab]) as remover:
+        wait_until(lambda: len(processes.of_lab(lab.layout.lab)) < 15, LIMIT_S, "the first ends")
         remover.kill()
-    Lab.down(lab.places.lab)
-    assert not removal.find(lab.places)
+    Lab.down(lab.layout.lab)
+    assert not removal.find(lab.layout)
 
 
 def test_down_of_nothing_changes_nothing(lab_name: Callable[[], str]) -> None:
     """Removing a lab that does not exist is no error and makes no directory."""
     name = lab_name()
     assert not Lab.down(name)
-    assert not Places(name, state_base()).root.exists()
+    assert not Layout(name, state_base()).root.exists()
 
 
 def test_dry_run_removes_nothing(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
     """`down --dry-run` lists every process and namespace and removes none."""
     lab = make_lab(small)
-    command = [ISTHMUS, "lab", "down", "--dry-run", "-n", lab.places.lab]
+    command = [ISTHMUS, "lab", "down", "--dry-run", "-n", lab.layout.lab]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert f"namespace {lab.places.netns('az1-gw')}" in printed
+    assert f"namespace {lab.layout.netns('az1-gw')}" in printed
     assert " az1-gw/ovs-vswitchd" in printed
     assert status_of(lab).whole
 
@@ -133,11 +134,11 @@ def test_added_cluster_leaves_the_others_alone(
 ) -> None:
     """A third cluster comes up beside two that keep their processes."""
     lab = make_lab(small)
-    before = processes.daemons(lab.places.lab)
+    before = processes.running_daemons(lab.layout.lab)
     larger = lab.add(find("third-cluster"))
     assert [cluster.name for cluster in larger.plan.clusters] == ["az1", "az2", "az3"]
-    assert before.items() <= processes.daemons(lab.places.lab).items()
-    assert status_of(Lab.attach(lab.places.lab)).whole
+    assert before.items() <= processes.running_daemons(lab.layout.lab).items()
+    assert status_of(Lab.attach(lab.layout.lab)).whole
     wait_until(lambda: ping_all(larger, "az3"), LIMIT_S, "pings in the third cluster")
 
 
@@ -147,7 +148,7 @@ def test_cluster_is_added_only_once(small: Topology, make_lab: Callable[[Topolog
     larger = lab.add(find("third-cluster"))
     with pytest.raises(LabError, match="another cluster has this name"):
         larger.add(find("third-cluster"))
-    assert status_of(Lab.attach(lab.places.lab)).whole
+    assert status_of(Lab.attach(lab.layout.lab)).whole
 
 
 def test_killed_daemon_shows_in_status(
@@ -168,6 +169,6 @@ def test_exec_knows_the_databases(small: Topology, make_lab: Callable[[Topology]
     lab = make_lab(small)
     for host in ("az2-gw", "az2-worker"):
         assert "az2-web.default" in lab.run(host, ["ovn-nbctl", "lsp-list", "ovn-default"])
-    command = [ISTHMUS, "lab", "exec", "-n", lab.places.lab, "az2-web", "--", "ip", "-br", "addr"]
+    command = [ISTHMUS, "lab", "exec", "-n", lab.layout.lab, "az2-web", "--", "ip", "-br", "addr"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "10.17.0.2/16" in printed

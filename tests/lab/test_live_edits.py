@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from isthmus_lab.build import commands
-from isthmus_lab.build.netns import listens
+from isthmus_lab.build import daemons
+from isthmus_lab.system.netns import listens
 from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT
 from support.lab.joined import Joined
 from support.lab.live_edits import APP, FLOWS, OTHERS, WEB, Live, check
@@ -39,7 +39,7 @@ def without_daemon(joined: Joined) -> Iterator[None]:
     try:
         yield
     finally:
-        command = commands.engine(joined.lab.places, joined.cluster("az1").plan)
+        command = daemons.engine(joined.lab.layout, joined.cluster("az1").plan)
         joined.lab.start(host, "isthmus", command)
 
 
@@ -197,24 +197,24 @@ def test_auto_route_of_one_cluster(live: Live) -> None:
 def second_databases(joined: Joined, *, copied: bool) -> Iterator[None]:
     """IC databases at `SECOND`: empty ones, or with a copy of what the first hold."""
     lab = joined.lab
-    directory = lab.places.root / f"second-{copied=}"
+    directory = lab.layout.root / f"second-{copied=}"
     (directory / "db").mkdir(parents=True)
     if copied:
-        for file in lab.places.db("ic").glob("*.db"):
-            socket = next(lab.places.run("ic").glob(f"{file.stem}*.sock"))
+        for file in lab.layout.db("ic").glob("*.db"):
+            socket = next(lab.layout.run("ic").glob(f"{file.stem}*.sock"))
             copy = lab.run("ic", ["ovsdb-client", "backup", f"unix:{socket}"])
             (directory / "db" / file.name).write_text(copy, encoding="utf-8")
-    lab.run("ic", ["ip", "address", "add", f"{SECOND}/24", "dev", commands.UNDERLAY_LINK])
+    lab.run("ic", ["ip", "address", "add", f"{SECOND}/24", "dev", daemons.UNDERLAY_LINK])
     lab.start(
         "ic",
         "second-ic-databases",
         [
-            *(commands.isthmus(), "ic-db", "run", "--insecure", "--listen", SECOND),
+            *(daemons.isthmus(), "ic-db", "run", "--insecure", "--listen", SECOND),
             *("--data-dir", str(directory / "db"), "--run-dir", str(directory / "run")),
             *("--transit-switch", "ts=169.254.100.0/24"),
         ],
     )
-    netns = lab.places.netns("ic")
+    netns = lab.layout.netns("ic")
     try:
         joined.wait(
             lambda: all(listens(netns, SECOND, port) for port in (IC_NB_PORT, IC_SB_PORT)),
@@ -224,7 +224,7 @@ def second_databases(joined: Joined, *, copied: bool) -> Iterator[None]:
     finally:
         joined.reset()
         lab.kill("ic", "second-ic-databases")
-        lab.run("ic", ["ip", "address", "del", f"{SECOND}/24", "dev", commands.UNDERLAY_LINK])
+        lab.run("ic", ["ip", "address", "del", f"{SECOND}/24", "dev", daemons.UNDERLAY_LINK])
 
 
 def established(joined: Joined, host: str) -> bool:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus_lab.build.netns import listens
 from isthmus_lab.lab import ClusterHandle, Lab
+from isthmus_lab.system.netns import listens
 from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan, endpoint
 from isthmus_lab.topology.schema import IcDatabases, Topology, find, load, parse
 from isthmus_lab.traffic import probe
@@ -28,9 +28,9 @@ LIMIT_S = 30.0
 
 def start_ic_databases(lab: Lab) -> None:
     """Start empty IC databases and make the transit switches in them."""
-    address, netns = str(lab.plan.ic[0].ip), lab.places.netns("ic")
+    address, netns = str(lab.plan.ic[0].ip), lab.layout.netns("ic")
     for schema, port in (("ovn-ic-nb", IC_NB_PORT), ("ovn-ic-sb", IC_SB_PORT)):
-        file = lab.places.db("ic") / f"{schema}.db"
+        file = lab.layout.db("ic") / f"{schema}.db"
         lab.run("ic", ["ovsdb-tool", "create", str(file), f"/usr/share/ovn/{schema}.ovsschema"])
         lab.start("ic", schema, ["ovsdb-server", str(file), f"--remote=ptcp:{port}:[::]"])
         wait_until(partial(listens, netns, address, port), LIMIT_S, f"{schema} to listen")
@@ -53,7 +53,7 @@ def join_by_hand(handle: ClusterHandle, plan: LabPlan, number: int) -> None:
         *("set", "NB_Global", ".", f"name={cluster.az_name}", "options:ic-route-adv=true"),
         *("options:ic-route-learn=true", f'options:ic-route-blacklist="{denied}"'),
     )
-    run = handle.lab.places.run(central)
+    run = handle.lab.layout.run(central)
     addresses = [endpoint(plan.ic[0].ip, port) for port in (IC_NB_PORT, IC_SB_PORT)]
     command = [
         *("ovn-ic", f"--ovnnb-db=unix:{run}/ovnnb_db.sock", f"--ovnsb-db=unix:{run}/ovnsb_db.sock"),
@@ -147,13 +147,13 @@ def test_pods_of_all_clusters_reach_each_other(
         wanted = foreign_prefixes(lab, handle.plan)
         wait_until(partial(has_learned, handle, wanted), LIMIT_S, f"{path}: routes")
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
-    assert not probe.ping(lab.places, paths)
+    assert not probe.ping(lab.layout, paths)
 
     for handle in handles:
         refresh_flows(handle)
         allow(handle)
-    wait_until(lambda: len(probe.ping(lab.places, paths)) == len(paths), LIMIT_S, "every ping")
-    answers = probe.http(lab.places, paths)
+    wait_until(lambda: len(probe.ping(lab.layout, paths)) == len(paths), LIMIT_S, "every ping")
+    answers = probe.http(lab.layout, paths)
     assert [p for p in paths if not probe.sees_own_address(p, answers[p])] == []
 
 
@@ -185,9 +185,9 @@ def test_a_partition_stops_traffic_until_it_heals(make_lab: Callable[[Topology],
     """Cutting a worker off the fabric stops its pods' traffic, and no longer than that."""
     lab = make_lab(load(find("demo")).model_copy(update={"interconnect": "none"}))
     worker, gateway = lab.pod("az1-web"), lab.pod("az1-db")
-    way = probe.Path(worker, gateway, gateway.addresses[0].ip)
-    wait_until(lambda: probe.ping(lab.places, [way]), LIMIT_S, "ping before")
+    way = probe.TrafficPath(worker, gateway, gateway.addresses[0].ip)
+    wait_until(lambda: probe.ping(lab.layout, [way]), LIMIT_S, "ping before")
     lab.partition("az1-worker")
-    assert not probe.ping(lab.places, [way])
+    assert not probe.ping(lab.layout, [way])
     lab.partition("az1-worker", cut=False)
-    wait_until(lambda: probe.ping(lab.places, [way]), LIMIT_S, "ping after")
+    wait_until(lambda: probe.ping(lab.layout, [way]), LIMIT_S, "ping after")

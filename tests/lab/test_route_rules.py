@@ -37,9 +37,9 @@ clusters:
 PREFIXES = {"az1": ["10.16.0.0/16", "10.26.0.0/16"], "az2": ["10.17.0.0/16"]}
 
 
-def path(lab: Lab, source: str, target: str) -> probe.Path:
+def path(lab: Lab, source: str, target: str) -> probe.TrafficPath:
     """From one pod to another."""
-    return probe.Path(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
+    return probe.TrafficPath(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
 
 
 def test_an_overlap_harms_nobody_and_ends(make_lab: Callable[[Topology], Lab]) -> None:
@@ -50,14 +50,14 @@ def test_an_overlap_harms_nobody_and_ends(make_lab: Callable[[Topology], Lab]) -
     between = [path(lab, "az1-web", "az2-web"), path(lab, "az2-web", "az1-web")]
     disputed = path(lab, "az2-web", "az1-app")
 
-    def answered(*wanted: probe.Path) -> bool:
-        return len(probe.ping(lab.places, wanted, 1.0)) == len(wanted)
+    def answered(*wanted: probe.TrafficPath) -> bool:
+        return len(probe.ping(lab.layout, wanted, 1.0)) == len(wanted)
 
     joined.wait(lambda: answered(*between), "what does not overlap")
     assert answered(*within)
     assert joined.learned("az1") == {"10.17.0.0/16"}
     assert joined.learned("az2") == {"10.16.0.0/16"}
-    assert not probe.ping(lab.places, [disputed], 0.2)
+    assert not probe.ping(lab.layout, [disputed], 0.2)
     joined.wait(lambda: "overlaps 10.26.0.0/24" in lab.cluster("az1").isthmus_log(), "a word")
     az2 = lab.cluster("az2")
     az2.nbctl("lrp-del", "ovn-cluster-inside")

@@ -39,9 +39,9 @@ def vpc(name: str) -> dict[str, Any]:
     return {"apiVersion": "kubeovn.io/v1", "kind": "Vpc", "metadata": {"name": name}, "spec": {}}
 
 
-def path(lab: Lab, source: str, target: str) -> probe.Path:
+def path(lab: Lab, source: str, target: str) -> probe.TrafficPath:
     """From one pod to another."""
-    return probe.Path(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
+    return probe.TrafficPath(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
 
 
 def test_vpcs_with_the_same_addresses_are_told_apart(make_lab: Callable[[Topology], Lab]) -> None:
@@ -51,11 +51,11 @@ def test_vpcs_with_the_same_addresses_are_told_apart(make_lab: Callable[[Topolog
     default = [path(lab, "az1-web", "az2-web"), path(lab, "az2-web", "az1-web")]
     goods = [path(lab, "az1-cart", "az2-shelf"), path(lab, "az2-shelf", "az1-cart")]
 
-    def answered(*wanted: probe.Path) -> bool:
-        return len(probe.ping(lab.places, wanted, 1.0)) == len(wanted)
+    def answered(*wanted: probe.TrafficPath) -> bool:
+        return len(probe.ping(lab.layout, wanted, 1.0)) == len(wanted)
 
     joined.wait(lambda: answered(*default), "the default VPCs")
-    assert not probe.ping(lab.places, goods, 0.2)
+    assert not probe.ping(lab.layout, goods, 0.2)
     lab.run(
         "ic",
         [
@@ -70,5 +70,5 @@ def test_vpcs_with_the_same_addresses_are_told_apart(make_lab: Callable[[Topolog
     joined.wait(lambda: answered(*goods, *default), "both pairs of VPCs")
     assert lab.cluster("az1").nbctl("lr-route-list", "shop").count("10.16.0.0/16") == 1
     joined.configure("az1", vpcs=None)
-    joined.wait(lambda: not probe.ping(lab.places, goods, 0.2), "the custom VPCs apart again")
+    joined.wait(lambda: not probe.ping(lab.layout, goods, 0.2), "the custom VPCs apart again")
     assert answered(*default)

@@ -8,9 +8,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus_lab.build import netns, processes
-from isthmus_lab.build.processes import Process
-from isthmus_lab.topology.names import Places
+from isthmus_lab.system import netns, processes
+from isthmus_lab.system.processes import Process
+from isthmus_lab.topology.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Remains:
         return bool(self.processes or self.namespaces or self.directory)
 
 
-def find(places: Places) -> Remains:
+def find(layout: Layout) -> Remains:
     """What there is of a lab on this machine."""
     return Remains(
-        processes=tuple(processes.of_lab(places.lab)),
-        namespaces=tuple(netns.of_lab(places.lab)),
-        directory=str(places.root) if _has_files(places) else "",
+        processes=tuple(processes.of_lab(layout.lab)),
+        namespaces=tuple(netns.of_lab(layout.lab)),
+        directory=str(layout.root) if _has_files(layout) else "",
     )
 
 
@@ -50,19 +50,19 @@ def known(base: Path) -> list[str]:
     return sorted(names | set(netns.labs()))
 
 
-def remove(places: Places) -> Remains:
+def remove(layout: Layout) -> Remains:
     """Remove a lab, and say what there was.
 
     The directory itself stays, empty: it carries the lock, whose holder removes it.
     """
-    found = find(places)
-    while running := processes.of_lab(places.lab):
+    found = find(layout)
+    while running := processes.of_lab(layout.lab):
         # A process may start another while we look, so look again until there is none.
         processes.stop(process.pid for process in running)
     if found.namespaces:
         batch = "".join(f"netns del {name}\n" for name in found.namespaces)
         processes.run(["ip", "-force", "-batch", "-"], stdin=batch)
-    for path in places.root.iterdir() if places.root.exists() else ():
+    for path in layout.root.iterdir() if layout.root.exists() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -70,5 +70,5 @@ def remove(places: Places) -> Remains:
     return found
 
 
-def _has_files(places: Places) -> bool:
-    return places.root.is_dir() and any(places.root.iterdir())
+def _has_files(layout: Layout) -> bool:
+    return layout.root.is_dir() and any(layout.root.iterdir())

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isthmus.model.problems import Problem, Subject
-from isthmus_lab.build.commands import isthmus
+from isthmus_lab.build.daemons import isthmus
 from isthmus_lab.errors import LabError, lab_error
-from isthmus_lab.kube import assets as kube_assets
-from isthmus_lab.kube import roles as kube_roles
+from isthmus_lab.kube import assets, roles
 
 _PACKAGES = {
     "ovsdb-server": "openvswitch-switch",
@@ -69,10 +68,10 @@ def check(*, isthmus_needed: bool, kubernetes: bool = False) -> None:
 
 def _kubernetes() -> Iterator[Problem]:
     """What API servers lack."""
-    if absent := kube_assets.missing():
-        yield from kube_assets.missing_error(absent).problems
-    if not kube_roles.DIRECTORY.is_dir():
-        yield Subject("the lab", "roles", str(kube_roles.DIRECTORY)).problem(
+    if absent := assets.missing():
+        yield from assets.missing_error(absent).problems
+    if not roles.DIRECTORY.is_dir():
+        yield Subject("the lab", "roles", str(roles.DIRECTORY)).problem(
             "not there; Isthmus gets its rights in API servers from there",
             "run the lab from a checkout of the source",
         )

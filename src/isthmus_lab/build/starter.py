@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from isthmus.model.problems import Problem, Subject
-from isthmus_lab.build import commands
-from isthmus_lab.build.datapath import probe
-from isthmus_lab.build.netns import listens
-from isthmus_lab.build.processes import daemons, run, spawn
+from isthmus_lab.build import daemons
+from isthmus_lab.build.api_server import KubeStarter
 from isthmus_lab.build.requirements import SCHEMAS
 from isthmus_lab.errors import LabError
 from isthmus_lab.kube.objects import objects_of
-from isthmus_lab.kube.starter import KubeStarter
-from isthmus_lab.topology import kube_ovn_rows as kubeovn
-from isthmus_lab.topology.names import FABRIC, Places
+from isthmus_lab.system.datapath import probe
+from isthmus_lab.system.netns import listens
+from isthmus_lab.system.processes import run, running_daemons, spawn
+from isthmus_lab.topology import kube_ovn
+from isthmus_lab.topology.layout import FABRIC, Layout
 from isthmus_lab.topology.plan import (
     IC_DAEMON,
     IC_NB_PORT,
@@ -48,13 +48,13 @@ class Starter:
     """Builds clusters of a plan.
 
     Args:
-        places: where things go.
+        layout: where things go.
         plan: the whole lab.
         join: whether to write `ovn-ic-config`.
         report: told what is reached.
     """
 
-    places: Places
+    layout: Layout
     plan: LabPlan
     join: bool
     report: Report
@@ -97,7 +97,7 @@ class Starter:
 
     def _check_daemons(self, clusters: Sequence[ClusterPlan]) -> None:
         """Make sure that nothing that was started has ended. Raises: LabError."""
-        running = daemons(self.places.lab)
+        running = running_daemons(self.layout.lab)
         ended = [
             self._ended(node.name, daemon)
             for cluster in clusters
@@ -112,62 +112,64 @@ class Starter:
         lines = self._log(host, daemon).read_text(encoding="utf-8", errors="replace").splitlines()
         return Subject(f"node {host}", daemon).problem(
             f"ended right after its start, saying: {lines[-1] if lines else 'nothing'}",
-            f"see `isthmus lab logs -n {self.places.lab} {host} {daemon}`",
+            f"see `isthmus lab logs -n {self.layout.lab} {host} {daemon}`",
         )
 
     def _directories(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
         hosts = [node.name for cluster in clusters for node in cluster.nodes]
         for host in [*hosts, *(self._ic_hosts() if fabric else [])]:
-            for path in (self.places.run(host), self.places.db(host), self.places.logs(host)):
+            for path in (self.layout.run(host), self.layout.db(host), self.layout.logs(host)):
                 path.mkdir(parents=True)
         for cluster in clusters:
-            self.places.manifests(cluster.name).mkdir(parents=True)
+            self.layout.manifests(cluster.name).mkdir(parents=True)
 
     def _ic_hosts(self) -> list[str]:
         return [member.name for member in self.plan.ic_members]
 
     def _certificates(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
         # Labs without TLS need not wait for what this imports.
-        from isthmus_lab.build import ic_tls  # noqa: PLC0415
+        from isthmus_lab.build import ic_certificates  # noqa: PLC0415
 
         if fabric:
-            ic_tls.make_authorities(self.places)
+            ic_certificates.make_authorities(self.layout)
             for member in self.plan.ic_members:
-                ic_tls.issue_member(self.places, member.name, [str(i.ip) for i in member.underlay])
+                ic_certificates.issue_member(
+                    self.layout, member.name, [str(i.ip) for i in member.underlay]
+                )
         for cluster in clusters:
-            ic_tls.issue_zone(self.places, cluster)
+            ic_certificates.issue_zone(self.layout, cluster)
 
     def _links(self, nodes: Sequence[NodePlan], *, fabric: bool) -> None:
         hosts = [*(n.name for n in nodes), *(pod.name for n in nodes for pod in n.pods)]
         members = self.plan.ic_members if fabric else ()
         machines = [FABRIC, *self._ic_hosts()] if fabric else []
-        batch = commands.netns_batch(self.places, [*machines, *hosts])
-        plugs = [line for node in nodes for line in commands.plug_batch(node.fabric_link)]
+        batch = daemons.netns_batch(self.layout, [*machines, *hosts])
+        plugs = [line for node in nodes for line in daemons.plug_batch(node.fabric_link)]
         if fabric:
-            own = [line for one in members for line in commands.plug_batch(one.fabric_link)]
-            plugs = [*commands.fabric_batch(), *own, *plugs]
+            own = [line for one in members for line in daemons.plug_batch(one.fabric_link)]
+            plugs = [*daemons.fabric_batch(), *own, *plugs]
         links = [(member.name, member.fabric_link) for member in members]
         links += [(node.name, node.fabric_link) for node in nodes]
-        batch += [commands.uplink(self.places, *link) for link in links]
+        batch += [daemons.uplink(self.layout, *link) for link in links]
         for node in nodes:
-            batch += commands.pod_links(self.places, node)
+            batch += daemons.pod_links(self.layout, node)
         ip_batch(batch)
-        ip_batch(plugs, self.places.netns(FABRIC))
+        ip_batch(plugs, self.layout.netns(FABRIC))
         for member in members:
-            lines = commands.machine_batch(commands.UNDERLAY_LINK, member.underlay)
-            ip_batch(lines, self.places.netns(member.name))
+            lines = daemons.machine_batch(daemons.UNDERLAY_LINK, member.underlay)
+            ip_batch(lines, self.layout.netns(member.name))
             # The nodes have userspace switches that do not fill in checksums left to a device.
-            self._offload_off(member.name, [commands.UNDERLAY_LINK])
+            self._offload_off(member.name, [daemons.UNDERLAY_LINK])
 
     def _choose_datapath(self) -> str:
         wanted = self.plan.topology.datapath
-        return probe(self.places.netns(FABRIC)) if wanted == "auto" else wanted
+        return probe(self.layout.netns(FABRIC)) if wanted == "auto" else wanted
 
     def _ic(self) -> None:
         if not self.plan.runs_ic:
             return
         for member in self.plan.ic_members:
-            command = commands.ic_databases(self.places, self.plan, member)
+            command = daemons.ic_databases(self.layout, self.plan, member)
             self._spawn(member.name, IC_DAEMON, command)
         for member in self.plan.ic_members:
             wait_until(
@@ -181,14 +183,14 @@ class Starter:
         if len(self.plan.ic_members) > 1:
             # Members listen before there is a cluster, and say when there is one.
             return "\nready: " in "\n" + self._log(member.name, IC_DAEMON).read_text("utf-8")
-        netns, address = self.places.netns(member.name), str(member.address)
+        netns, address = self.layout.netns(member.name), str(member.address)
         return all(listens(netns, address, port) for port in (IC_NB_PORT, IC_SB_PORT))
 
     def _join(self, clusters: Sequence[ClusterPlan]) -> None:
         for cluster in clusters:
             if cluster.isthmus:
-                objects = objects_of(self.places, cluster)
-                objects.apply(kubeovn.config_map(self.plan, cluster))
+                objects = objects_of(self.layout, cluster)
+                objects.apply(kube_ovn.config_map(self.plan, cluster))
                 self.report(f"cluster {cluster.name}: ovn-ic-config written")
 
     def _objects(self, cluster: ClusterPlan) -> None:
@@ -196,11 +198,11 @@ class Starter:
         ready = self._apis[cluster.name]
         try:
             if cluster.kubernetes:
-                KubeStarter(self.places, self._spawn).start(cluster)
+                KubeStarter(self.layout, self._spawn).start(cluster)
                 self.report(f"cluster {cluster.name}: API server")
             else:
-                objects = objects_of(self.places, cluster)
-                for manifest in kubeovn.objects(cluster):
+                objects = objects_of(self.layout, cluster)
+                for manifest in kube_ovn.objects(cluster):
                     objects.apply(manifest)
         except BaseException as error:
             ready.set_exception(error)
@@ -214,41 +216,41 @@ class Starter:
             self._database(host, "ovnnb_db", "ovnnb_db.sock", NB_PORT)
             self._database(host, "ovnsb_db", "ovnsb_db.sock", SB_PORT)
             log = self._log(host, "ovn-northd")
-            self._spawn(host, "ovn-northd", commands.northd(self.places.run(host), log))
+            self._spawn(host, "ovn-northd", daemons.northd(self.layout.run(host), log))
             wait = ["--wait=sb", f"--timeout={_LIMIT_S:g}"]
-            self._tool(host, ["ovn-nbctl", *wait, *kubeovn.nb_commands(cluster)], "OVN_NB_DB")
+            self._tool(host, ["ovn-nbctl", *wait, *kube_ovn.nb_commands(cluster)], "OVN_NB_DB")
         except BaseException as error:
             ready.set_exception(error)
             raise
         ready.set_result(None)
         self._apis[cluster.name].result()
         if cluster.isthmus:
-            self._spawn(host, "isthmus", commands.engine(self.places, cluster))
+            self._spawn(host, "isthmus", daemons.engine(self.layout, cluster))
         if cluster.pods:
-            self._spawn(host, "pod-server", commands.pod_server(self.places, cluster))
+            self._spawn(host, "pod-server", daemons.pod_server(self.layout, cluster))
 
     def _node(self, cluster: ClusterPlan, node: NodePlan) -> None:
         """Open vSwitch, the pods' ends of their links, and ovn-controller."""
-        host, netns = node.name, self.places.netns(node.name)
-        run_dir = self.places.run(host)
+        host, netns = node.name, self.layout.netns(node.name)
+        run_dir = self.layout.run(host)
         self._database(host, "conf", "db.sock")
         self._spawn(
-            host, "ovs-vswitchd", commands.vswitchd(run_dir, self._log(host, "ovs-vswitchd"))
+            host, "ovs-vswitchd", daemons.vswitchd(run_dir, self._log(host, "ovs-vswitchd"))
         )
-        ip_batch(commands.node_links_batch(node), netns)
+        ip_batch(daemons.node_links_batch(node), netns)
         for pod in node.pods:
-            ip_batch(commands.pod_batch(pod), self.places.netns(pod.name))
-            self._offload_off(pod.name, [commands.POD_LINK])
+            ip_batch(daemons.pod_batch(pod), self.layout.netns(pod.name))
+            self._offload_off(pod.name, [daemons.POD_LINK])
         # ovs-vsctl returns when the switch has done it all: from here on the bridges are there.
-        configuration = commands.vswitch_configuration(self.places, cluster, node, self._datapath)
+        configuration = daemons.vswitch_configuration(self.layout, cluster, node, self._datapath)
         self._tool(host, ["ovs-vsctl", f"--db=unix:{run_dir / 'db.sock'}", *configuration])
-        ip_batch(commands.node_addresses_batch(cluster, node), netns)
-        self._offload_off(host, commands.links_of(node))
+        ip_batch(daemons.node_addresses_batch(cluster, node), netns)
+        self._offload_off(host, daemons.links_of(node))
         # A controller that finds no SB database would wait a second before it tries again, and one
         # that meets northd filling it has been seen to end. No limit here: `_central` has its own.
         self._centrals[cluster.name].result()
         self._spawn(
-            host, "ovn-controller", commands.controller(run_dir, self._log(host, "ovn-controller"))
+            host, "ovn-controller", daemons.controller(run_dir, self._log(host, "ovn-controller"))
         )
         self.report(f"node {host}")
 
@@ -267,11 +269,11 @@ class Starter:
         self.report(f"cluster {cluster.name}: {len(cluster.pods)} pods up")
 
     def _database(self, host: str, name: str, socket_name: str, port: int = 0) -> None:
-        run_dir, file = self.places.run(host), self.places.db(host) / f"{name}.db"
+        run_dir, file = self.layout.run(host), self.layout.db(host) / f"{name}.db"
         run(["ovsdb-tool", "create", str(file), str(SCHEMAS[name])])
         log = self._log(host, f"ovsdb-{name}")
         self._spawn(
-            host, f"ovsdb-{name}", commands.ovsdb_server(file, run_dir, log, socket_name, port)
+            host, f"ovsdb-{name}", daemons.ovsdb_server(file, run_dir, log, socket_name, port)
         )
         wait_until(
             lambda: _answers(run_dir / socket_name), _LIMIT_S, f"{host}: database {name} to listen"
@@ -280,26 +282,26 @@ class Starter:
     def _spawn(self, host: str, daemon: str, command: Sequence[str]) -> None:
         spawn(
             command,
-            netns=self.places.netns(host),
-            env=self.places.environment(host),
+            netns=self.layout.netns(host),
+            env=self.layout.environment(host),
             daemon=f"{host}/{daemon}",
             log=self._log(host, daemon),
         )
 
     def _tool(self, host: str, command: Sequence[str], variable: str = "") -> None:
-        env = self.places.environment(host)
+        env = self.layout.environment(host)
         sockets = {"OVN_NB_DB": "ovnnb_db.sock", "OVN_SB_DB": "ovnsb_db.sock"}
         if variable:
-            env[variable] = f"unix:{self.places.run(host) / sockets[variable]}"
-        run(command, netns=self.places.netns(host), env=env, timeout_s=2 * _LIMIT_S)
+            env[variable] = f"unix:{self.layout.run(host) / sockets[variable]}"
+        run(command, netns=self.layout.netns(host), env=env, timeout_s=2 * _LIMIT_S)
 
     def _offload_off(self, host: str, links: Iterable[str]) -> None:
         """Have the kernel fill in checksums: a userspace switch passes on what it gets."""
         for link in links:
-            run(["ethtool", "-K", link, "tx", "off"], netns=self.places.netns(host))
+            run(["ethtool", "-K", link, "tx", "off"], netns=self.layout.netns(host))
 
     def _log(self, host: str, daemon: str) -> Path:
-        return self.places.log(host, daemon)
+        return self.layout.log(host, daemon)
 
 
 def in_parallel(tasks: Sequence[Callable[[], None]]) -> None:

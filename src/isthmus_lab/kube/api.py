@@ -17,8 +17,8 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from isthmus.model.problems import Subject
-from isthmus_lab.build import netns
 from isthmus_lab.errors import LabError, lab_error
+from isthmus_lab.system import netns
 from isthmus_lab.waiting import wait_until
 
 Object = Mapping[str, Any]

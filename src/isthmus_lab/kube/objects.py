@@ -10,16 +10,16 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
 
-from isthmus_lab.build.manifests import Manifests
 from isthmus_lab.kube.api import ApiError, KubeApi
-from isthmus_lab.kube.starter import kube_api
-from isthmus_lab.topology import kube_ovn_rows as kubeovn
-from isthmus_lab.topology.names import Places
+from isthmus_lab.kube.manifests import Manifests
+from isthmus_lab.kube.server import kube_server
+from isthmus_lab.topology import kube_ovn
+from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import ClusterPlan
 
 
 class Objects(Protocol):
-    """What can be done with objects, as `isthmus_lab.build.manifests.Manifests` describes it."""
+    """What can be done with objects, as `isthmus_lab.kube.manifests.Manifests` describes it."""
 
     def exists(self, kind: str, name: str) -> bool:
         """Whether there is such an object; not if nobody can say."""
@@ -103,17 +103,23 @@ class KubectlObjects:
         self.kubectl([*delete, *_namespace_option(kind)])
 
 
-def objects_of(places: Places, cluster: ClusterPlan) -> Objects:
+def objects_of(layout: Layout, cluster: ClusterPlan) -> Objects:
     """The objects of a cluster."""
     if cluster.kubernetes:
-        return KubeObjects(kube_api(places, cluster))
-    return Manifests(places.manifests(cluster.name))
+        return KubeObjects(kube_api(layout, cluster))
+    return Manifests(layout.manifests(cluster.name))
 
 
 def namespace_of(kind: str) -> str:
     """The namespace that the lab's objects of a kind are in; empty if the kind has none."""
-    return kubeovn.NAMESPACE if kind == "ConfigMap" else ""
+    return kube_ovn.NAMESPACE if kind == "ConfigMap" else ""
 
 
 def _namespace_option(kind: str) -> list[str]:
     return ["-n", namespace_of(kind)] if namespace_of(kind) else []
+
+
+def kube_api(layout: Layout, cluster: ClusterPlan) -> KubeApi:
+    """A cluster's API server, as its administrator."""
+    network = layout.netns(cluster.central.name)
+    return KubeApi(kube_server(layout, cluster).kubeconfig, network)

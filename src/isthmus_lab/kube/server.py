@@ -13,6 +13,8 @@ from types import ModuleType
 import yaml
 
 from isthmus_lab.kube.assets import required
+from isthmus_lab.topology.layout import Layout
+from isthmus_lab.topology.plan import ClusterPlan
 
 ADMIN, ADMIN_GROUP = "admin", "system:masters"
 """Who may do everything; the group is Kubernetes' own."""
@@ -160,6 +162,11 @@ class KubeServer:
 
     def _file(self, name: str) -> Path:
         return self.directory / name
+
+
+def kube_server(layout: Layout, cluster: ClusterPlan) -> KubeServer:
+    """The API server of a cluster, on the loopback interface of its central node."""
+    return KubeServer(layout.kube(cluster.name))
 
 
 def crds() -> Sequence[Path]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from isthmus_lab.topology.schema import Cluster, Family, Network, Role, Topology
+from isthmus_lab.topology.schema import ClusterSpec, Family, Network, Role, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _duplicates(names: Iterable[tuple[str, str]], what: str) -> Iterator[Fault]:
         seen.add(name)
 
 
-def _nodes(cluster: Cluster, where: str) -> Iterator[Fault]:
+def _nodes(cluster: ClusterSpec, where: str) -> Iterator[Fault]:
     central = [node.name for node in cluster.nodes if Role.CENTRAL in node.roles]
     if len(central) != 1:
         yield Fault(
@@ -77,7 +77,7 @@ def _nodes(cluster: Cluster, where: str) -> Iterator[Fault]:
             yield _unknown(f"{where}.gateways", name, "node", names)
 
 
-def _families(topology: Topology, cluster: Cluster, where: str) -> Iterator[Fault]:
+def _families(topology: Topology, cluster: ClusterSpec, where: str) -> Iterator[Fault]:
     if topology.family not in {topology.family_of(cluster), Family.DUAL}:
         yield Fault(
             f"{where}.family",
@@ -97,7 +97,7 @@ def _families(topology: Topology, cluster: Cluster, where: str) -> Iterator[Faul
             )
 
 
-def _subnets(topology: Topology, cluster: Cluster, where: str) -> Iterator[Fault]:
+def _subnets(topology: Topology, cluster: ClusterSpec, where: str) -> Iterator[Fault]:
     """Within a VPC nothing may overlap; between clusters it may, and is worth studying."""
     shared = [
         ("the underlay", topology.underlay),
@@ -124,7 +124,7 @@ def _overlap(a: Sequence[Network] | None, b: Sequence[Network] | None) -> bool:
     return any(m.version == n.version and m.overlaps(n) for m in a or () for n in b or ())
 
 
-def _pods(cluster: Cluster, where: str) -> Iterator[Fault]:
+def _pods(cluster: ClusterSpec, where: str) -> Iterator[Fault]:
     nodes = {node.name for node in cluster.nodes}
     subnets = {subnet.name: subnet for subnet in cluster.subnets}
     taken: set[tuple[str, str]] = set()

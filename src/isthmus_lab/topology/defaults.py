@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Any
 
 from isthmus_lab.topology.schema import (
-    Cluster,
+    ClusterSpec,
     Family,
     Network,
-    Pod,
-    Subnet,
+    PodSpec,
+    SubnetSpec,
     Topology,
-    TransitSwitch,
+    TransitSwitchSpec,
 )
 
 _UNDERLAY = {4: "192.168.65.0/24", 6: "fd00:65::/64"}
@@ -33,7 +33,7 @@ FIRST_POD = 2
 def complete(topology: Topology) -> Topology:
     """The topology with every default filled in."""
     switches = topology.transit_switches or (
-        TransitSwitch(name="ts", cidr=_pick(_TRANSIT, topology.family)),
+        TransitSwitchSpec(name="ts", cidr=_pick(_TRANSIT, topology.family)),
     )
     clusters = tuple(_cluster(topology, i, cluster) for i, cluster in enumerate(topology.clusters))
     return topology.model_copy(
@@ -49,7 +49,7 @@ def _pick(defaults: dict[int, str], family: Family) -> tuple[Network, ...]:
     return tuple(ip_network(defaults[version]) for version in family.versions)
 
 
-def _cluster(topology: Topology, index: int, cluster: Cluster) -> Cluster:
+def _cluster(topology: Topology, index: int, cluster: ClusterSpec) -> ClusterSpec:
     family = topology.family_of(cluster)
     subnets = tuple(
         subnet if subnet.cidr else subnet.model_copy(update={"cidr": _pod_cidr(index, j, family)})
@@ -71,7 +71,9 @@ def _pod_cidr(cluster: int, subnet: int, family: Family) -> tuple[Network, ...]:
     return _pick({version: text.format(number) for version, text in _POD.items()}, family)
 
 
-def _with_addresses(pods: tuple[Pod, ...], subnets: tuple[Subnet, ...]) -> Iterator[Pod]:
+def _with_addresses(
+    pods: tuple[PodSpec, ...], subnets: tuple[SubnetSpec, ...]
+) -> Iterator[PodSpec]:
     networks = {subnet.name: subnet.cidr or () for subnet in subnets}
     taken: set[tuple[str, Any]] = {
         (pod.subnet, address) for pod in pods if pod.address for address in _parsed(pod.address)

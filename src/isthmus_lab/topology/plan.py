@@ -18,8 +18,16 @@ from ipaddress import (
 )
 from typing import TypeAlias
 
-from isthmus_lab.topology.names import IC
-from isthmus_lab.topology.schema import Cluster, Network, Node, Pod, Role, Subnet, Topology
+from isthmus_lab.topology.layout import IC
+from isthmus_lab.topology.schema import (
+    ClusterSpec,
+    Network,
+    NodeSpec,
+    PodSpec,
+    Role,
+    SubnetSpec,
+    Topology,
+)
 
 Interface: TypeAlias = IPv4Interface | IPv6Interface
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -257,8 +265,8 @@ def _hosts(networks: Sequence[Network], number: int) -> tuple[Interface, ...]:
     return tuple(ip_interface(f"{net[number]}/{net.prefixlen}") for net in networks)
 
 
-def _cluster(topology: Topology, cluster: Cluster, nodes_before: int) -> ClusterPlan:
-    join = _subnet(cluster, Subnet(name="join", cidr=cluster.join))
+def _cluster(topology: Topology, cluster: ClusterSpec, nodes_before: int) -> ClusterPlan:
+    join = _subnet(cluster, SubnetSpec(name="join", cidr=cluster.join))
     subnets = tuple(_subnet(cluster, subnet) for subnet in cluster.subnets)
     pods = tuple(_pods(cluster, {subnet.name: subnet for subnet in subnets}))
     nodes = tuple(
@@ -286,7 +294,7 @@ def _cluster(topology: Topology, cluster: Cluster, nodes_before: int) -> Cluster
     )
 
 
-def _subnet(cluster: Cluster, subnet: Subnet) -> SubnetPlan:
+def _subnet(cluster: ClusterSpec, subnet: SubnetSpec) -> SubnetPlan:
     cidr = subnet.cidr or ()
     return SubnetPlan(
         name=subnet.name,
@@ -299,9 +307,9 @@ def _subnet(cluster: Cluster, subnet: Subnet) -> SubnetPlan:
     )
 
 
-def _node(  # noqa: PLR0913 - one caller; the values come from six places
-    cluster: Cluster,
-    node: Node,
+def _node(  # noqa: PLR0913 - one caller; the values come from six layout
+    cluster: ClusterSpec,
+    node: NodeSpec,
     *,
     underlay: tuple[Interface, ...],
     join: tuple[Interface, ...],
@@ -322,7 +330,7 @@ def _node(  # noqa: PLR0913 - one caller; the values come from six places
     )
 
 
-def _pods(cluster: Cluster, subnets: dict[str, SubnetPlan]) -> Iterator[PodPlan]:
+def _pods(cluster: ClusterSpec, subnets: dict[str, SubnetPlan]) -> Iterator[PodPlan]:
     for number, pod in enumerate(cluster.pods, start=1):
         subnet = subnets[pod.subnet]
         yield PodPlan(
@@ -339,7 +347,7 @@ def _pods(cluster: Cluster, subnets: dict[str, SubnetPlan]) -> Iterator[PodPlan]
         )
 
 
-def _pod_addresses(pod: Pod, subnet: SubnetPlan) -> tuple[Interface, ...]:
+def _pod_addresses(pod: PodSpec, subnet: SubnetPlan) -> tuple[Interface, ...]:
     texts = [ip_address(text.strip()) for text in (pod.address or "").split(",")]
     return tuple(
         ip_interface(f"{address}/{network.prefixlen}")

@@ -88,7 +88,7 @@ class Model(BaseModel):
     )
 
 
-class Node(Model):
+class NodeSpec(Model):
     """A machine: a network namespace with its own Open vSwitch and ovn-controller.
 
     Exactly one node of a cluster is `central` (it runs NB, SB and northd); `gateway` nodes carry
@@ -99,7 +99,7 @@ class Node(Model):
     roles: tuple[Role, ...] = (Role.WORKER,)
 
 
-class Subnet(Model):
+class SubnetSpec(Model):
     """A Kube-OVN Subnet: a logical switch and a router port.
 
     Args:
@@ -115,7 +115,7 @@ class Subnet(Model):
     gateway_type: Literal["distributed", "centralized"] = "distributed"
 
 
-class Pod(Model):
+class PodSpec(Model):
     """A pod: a network namespace behind the node's br-int.
 
     Args:
@@ -129,7 +129,7 @@ class Pod(Model):
     address: str | None = None
 
 
-class Cluster(Model):
+class ClusterSpec(Model):
     """A Kubernetes cluster with Kube-OVN, as far as the lab plays it.
 
     Args:
@@ -147,12 +147,12 @@ class Cluster(Model):
     auto_route: bool = True
     gateways: tuple[Name, ...] | None = None
     join: Cidr | None = None
-    nodes: tuple[Node, ...] = Field(min_length=1)
-    subnets: tuple[Subnet, ...] = (Subnet(name="ovn-default"),)
-    pods: tuple[Pod, ...] = ()
+    nodes: tuple[NodeSpec, ...] = Field(min_length=1)
+    subnets: tuple[SubnetSpec, ...] = (SubnetSpec(name="ovn-default"),)
+    pods: tuple[PodSpec, ...] = ()
 
     @property
-    def central(self) -> Node:
+    def central(self) -> NodeSpec:
         """The node that runs the cluster's databases."""
         return next(node for node in self.nodes if Role.CENTRAL in node.roles)
 
@@ -164,7 +164,7 @@ class Cluster(Model):
         return tuple(node.name for node in self.nodes if Role.GATEWAY in node.roles)
 
 
-class TransitSwitch(Model):
+class TransitSwitchSpec(Model):
     """A transit switch and its subnet."""
 
     name: Name
@@ -202,14 +202,14 @@ class Topology(Model):
     ic: IcDatabases = IcDatabases()
     kubernetes: bool = False
     underlay: Cidr | None = None
-    transit_switches: tuple[TransitSwitch, ...] = ()
-    clusters: tuple[Cluster, ...] = Field(min_length=1)
+    transit_switches: tuple[TransitSwitchSpec, ...] = ()
+    clusters: tuple[ClusterSpec, ...] = Field(min_length=1)
 
-    def family_of(self, cluster: Cluster) -> Family:
+    def family_of(self, cluster: ClusterSpec) -> Family:
         """The address families of a cluster's pods."""
         return cluster.family or self.family
 
-    def runs_isthmus(self, cluster: Cluster) -> bool:
+    def runs_isthmus(self, cluster: ClusterSpec) -> bool:
         """Whether the lab runs Isthmus for that cluster."""
         return (cluster.engine or self.interconnect) == "isthmus"
 
@@ -217,7 +217,7 @@ class Topology(Model):
 class Addition(Model):
     """A file with clusters to add to a running lab."""
 
-    clusters: tuple[Cluster, ...] = Field(min_length=1)
+    clusters: tuple[ClusterSpec, ...] = Field(min_length=1)
 
 
 def find(name_or_path: str) -> Path:

@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 
-from isthmus_lab.build.netns import inside
+from isthmus_lab.system.netns import inside
 
 _ECHO = {4: (8, 0), 6: (128, 129)}
 """Type of request and reply: RFC 792, RFC 4443."""

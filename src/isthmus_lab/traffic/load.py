@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import Protocol
 
-from isthmus_lab.build.netns import inside
+from isthmus_lab.system.netns import inside
 from isthmus_lab.traffic import icmp
 
 INTERVAL_S = 0.01
@@ -39,7 +39,7 @@ _PATTERN = bytes(range(251)) * (65536 // 251 + 2)
 """What streams send: its period is no divisor of anything, so that what is missing shows."""
 
 _TCP_INFO_SIZE, _TOTAL_RETRANS, _DSACK_DUPS = 224, 100, 216
-"""Of struct tcp_info in linux/tcp.h: a size that holds the fields, and the fields' places."""
+"""Of struct tcp_info in linux/tcp.h: a size that holds the fields, and their offsets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Pings:
         return PingReport(len(numbers), lost, outage)
 
 
-class Stream:
+class TcpStream:
     """A TCP connection between two pods that carries a block per interval, each byte checked.
 
     Args:
@@ -207,7 +207,7 @@ class Stream:
         return int(again - twice)
 
 
-class Loop:
+class FlowLoop:
     """Keeps all flows going, and reports when it is asked to."""
 
     def __init__(self, flows: Mapping[str, Flow], selector: selectors.BaseSelector) -> None:
@@ -263,10 +263,10 @@ def main() -> None:
         flows[label] = pings
         _register(selector, pings.socket, pings.receive)
     for label, ends in wanted["streams"].items():
-        stream = Stream(*ends)
+        stream = TcpStream(*ends)
         flows[label] = stream
         _register(selector, stream.socket, stream.receive)
-    Loop(flows, selector).run()
+    FlowLoop(flows, selector).run()
 
 
 def _register(

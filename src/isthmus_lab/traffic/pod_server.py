@@ -8,7 +8,7 @@ import socket
 import sys
 from select import poll
 
-from isthmus_lab.build.netns import inside
+from isthmus_lab.system.netns import inside
 
 PORT = 80
 

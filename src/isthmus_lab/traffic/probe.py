@@ -14,8 +14,8 @@ from http.client import HTTPConnection, HTTPException
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
-from isthmus_lab.build.netns import inside
-from isthmus_lab.topology.names import Places
+from isthmus_lab.system.netns import inside
+from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import PodPlan
 from isthmus_lab.traffic import icmp
 from isthmus_lab.traffic.pod_server import PORT
@@ -26,7 +26,7 @@ _THREADS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class TrafficPath:
     """From a pod to an address of another pod.
 
     Args:
@@ -48,10 +48,10 @@ class Path:
         return f"{self.source.name} -> {self.target.name} ({self.address})"
 
 
-def paths(sources: Iterable[PodPlan], targets: Sequence[PodPlan]) -> list[Path]:
+def paths(sources: Iterable[PodPlan], targets: Sequence[PodPlan]) -> list[TrafficPath]:
     """Every path from a source to a target of another cluster, per address family in common."""
     return [
-        Path(source, target, interface.ip)
+        TrafficPath(source, target, interface.ip)
         for source in sources
         for target in targets
         if source.cluster != target.cluster
@@ -60,22 +60,24 @@ def paths(sources: Iterable[PodPlan], targets: Sequence[PodPlan]) -> list[Path]:
     ]
 
 
-def ping(places: Places, wanted: Sequence[Path], timeout_s: float = 0.5) -> dict[Path, float]:
+def ping(
+    layout: Layout, wanted: Sequence[TrafficPath], timeout_s: float = 0.5
+) -> dict[TrafficPath, float]:
     """Send one echo request along each path at the same moment.
 
     Args:
-        places: of the lab.
+        layout: of the lab.
         wanted: the paths.
         timeout_s: how long to wait for the replies; it returns at once when all are there.
 
     Returns:
         The round trip in seconds of every path that answered.
     """
-    answered: dict[Path, float] = {}
+    answered: dict[TrafficPath, float] = {}
     with selectors.DefaultSelector() as selector:
-        sent: dict[Path, float] = {}
+        sent: dict[TrafficPath, float] = {}
         for path in wanted:
-            link = icmp.echo_socket(places.netns(path.source.name), path.address.version)
+            link = icmp.echo_socket(layout.netns(path.source.name), path.address.version)
             selector.register(link, selectors.EVENT_READ, path)
             sent[path] = time.monotonic()
             _send_echo(link, path)
@@ -95,7 +97,7 @@ def _socket(found: object) -> socket.socket:
     return found
 
 
-def _send_echo(link: socket.socket, path: Path) -> None:
+def _send_echo(link: socket.socket, path: TrafficPath) -> None:
     try:
         link.sendto(icmp.request(path.address.version, _payload(path)), (str(path.address), 0))
     except OSError:
@@ -103,11 +105,11 @@ def _send_echo(link: socket.socket, path: Path) -> None:
         return
 
 
-def _payload(path: Path) -> bytes:
+def _payload(path: TrafficPath) -> bytes:
     return str(path).encode().ljust(56)
 
 
-def _is_reply(found: object, path: Path) -> bool:
+def _is_reply(found: object, path: TrafficPath) -> bool:
     link = _socket(found)
     try:
         packet, sender = link.recvfrom(2048)
@@ -119,22 +121,24 @@ def _is_reply(found: object, path: Path) -> bool:
     )
 
 
-def http(places: Places, wanted: Sequence[Path], timeout_s: float = 2.0) -> dict[Path, str]:
+def http(
+    layout: Layout, wanted: Sequence[TrafficPath], timeout_s: float = 2.0
+) -> dict[TrafficPath, str]:
     """Ask the web server at the end of each path which address it sees.
 
     Returns:
         Its answer, or the error, of every path.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        answers = pool.map(lambda path: _get(places, path, timeout_s), wanted)
+        answers = pool.map(lambda path: _get(layout, path, timeout_s), wanted)
         return dict(zip(wanted, answers, strict=True))
 
 
-def _get(places: Places, path: Path, timeout_s: float) -> str:
+def _get(layout: Layout, path: TrafficPath, timeout_s: float) -> str:
     host = str(path.address)
     connection = HTTPConnection(host, PORT, timeout=timeout_s)
     try:
-        with inside(places.netns(path.source.name)):
+        with inside(layout.netns(path.source.name)):
             connection.connect()
         connection.request("GET", "/")
         return connection.getresponse().read().decode().strip()
@@ -144,6 +148,6 @@ def _get(places: Places, path: Path, timeout_s: float) -> str:
         connection.close()
 
 
-def sees_own_address(path: Path, answer: str) -> bool:
+def sees_own_address(path: TrafficPath, answer: str) -> bool:
     """Whether a web server's answer names the pod's own address, so that nothing translated it."""
     return answer == f"{path.target.name} sees {path.expected_source}"

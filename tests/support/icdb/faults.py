@@ -204,7 +204,7 @@ class IcFaults:
         return self.members.contents(first, "nb") | self.members.contents(first, "sb")
 
     def _logs(self) -> dict[str, ChangeLog]:
-        places = self.joined.lab.places
+        places = self.joined.lab.layout
         hosts = [cluster.central.name for cluster in self.joined.lab.plan.clusters]
         names = [(host, short) for host in hosts for short in ("nb", "sb")]
         return {

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from isthmus.icdb.raft.status_parser import parse_raft_status
 from isthmus.model.rows import Database
-from isthmus_lab.build import commands, ic_tls, processes
-from isthmus_lab.build.netns import listens
+from isthmus_lab.build import daemons, ic_certificates
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
+from isthmus_lab.system import processes
+from isthmus_lab.system.netns import listens
 from isthmus_lab.topology.plan import IC_DAEMON, IC_NB_PORT, IC_SB_PORT
 from isthmus_lab.waiting import wait_until
 
@@ -59,7 +60,7 @@ class LabMembers:
         return leaders[0] if len(leaders) == 1 else ""
 
     def _role(self, name: str, short: str) -> str:
-        control = self._lab.places.run(name) / f"ovn_ic_{short}_db.ctl"
+        control = self._lab.layout.run(name) / f"ovn_ic_{short}_db.ctl"
         ask = ["ovs-appctl", "--timeout=5", "-t", str(control), "cluster/status"]
         with suppress(LabError):
             text = self._lab.run(name, [*ask, _DATABASES[short]])
@@ -68,7 +69,7 @@ class LabMembers:
 
     def kill_server(self, name: str, short: str = "sb") -> None:
         """Kill one server of a member, as a crash would; its supervisor lives on."""
-        file = self._lab.places.run(name) / f"ovn_ic_{short}_db.pid"
+        file = self._lab.layout.run(name) / f"ovn_ic_{short}_db.pid"
         text = _wait(lambda: file.exists() and file.read_text().strip(), f"{file}")
         processes.stop([int(text)], SIGKILL)
 
@@ -79,7 +80,7 @@ class LabMembers:
         tags = {f"{name}/{IC_DAEMON}" for name in names}
         # The kernel ends the servers a moment after their supervisor.
         _wait(
-            lambda: not any(p.daemon in tags for p in processes.of_lab(self._lab.places.lab)),
+            lambda: not any(p.daemon in tags for p in processes.of_lab(self._lab.layout.lab)),
             "the servers to be gone",
         )
 
@@ -90,7 +91,7 @@ class LabMembers:
 
     def _command(self, name: str) -> list[str]:
         member = next(one for one in self._lab.plan.ic_members if one.name == name)
-        words = commands.ic_databases(self._lab.places, self._lab.plan, member)
+        words = daemons.ic_databases(self._lab.layout, self._lab.plan, member)
         hosts = {"--members": ",".join(self.hosts.values()), "--address": self.hosts[name]}
         for flag, value in hosts.items():
             words[words.index(flag) + 1] = value
@@ -98,22 +99,22 @@ class LabMembers:
 
     def wipe(self, name: str) -> None:
         """Lose the disk of a member that is down."""
-        for file in self._lab.places.db(name).iterdir():
+        for file in self._lab.layout.db(name).iterdir():
             file.unlink()
 
     def readdress(self, name: str, address: str) -> None:
         """Have a member that is down be another machine: address, certificate, empty disk."""
         self.wipe(name)
-        change = ["ip", "address", "replace", f"{address}/24", "dev", commands.UNDERLAY_LINK]
-        drop = ["ip", "address", "del", f"{self.hosts[name]}/24", "dev", commands.UNDERLAY_LINK]
+        change = ["ip", "address", "replace", f"{address}/24", "dev", daemons.UNDERLAY_LINK]
+        drop = ["ip", "address", "del", f"{self.hosts[name]}/24", "dev", daemons.UNDERLAY_LINK]
         self._lab.run(name, drop)
         self._lab.run(name, change)
-        ic_tls.issue_member(self._lab.places, name, [address])
+        ic_certificates.issue_member(self._lab.layout, name, [address])
         self.hosts[name] = address
 
     def wait_until_serving(self, *names: str) -> None:
         """Wait until the servers of members take connections, whether they have a leader or not."""
-        netns = self._lab.places.netns
+        netns = self._lab.layout.netns
         ports = [(name, port) for name in names for port in (IC_NB_PORT, IC_SB_PORT)]
         _wait(
             lambda: all(listens(netns(name), self.hosts[name], port) for name, port in ports),
@@ -132,7 +133,7 @@ class LabMembers:
 
     def contents(self, name: str, short: str) -> set[tuple[str, str]]:
         """Table and UUID of every row that a member has; nothing if it does not answer."""
-        socket = self._lab.places.run(name) / f"ovn_ic_{short}_db.sock"
+        socket = self._lab.layout.run(name) / f"ovn_ic_{short}_db.sock"
         dump = ["ovsdb-client", "--no-leader-only", "--timeout=5", "-f", "json", "dump"]
         try:
             text = self._lab.run(name, [*dump, f"unix:{socket}", _DATABASES[short]])

@@ -21,10 +21,11 @@ from typing import Any
 
 from isthmus.icdb.server.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
 from isthmus.ovsdb.jsonrpc import JsonRpcClient
-from isthmus_lab.build import commands, netns, processes
+from isthmus_lab.build import daemons
 from isthmus_lab.build.starter import ip_batch
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology.names import FABRIC, NETNS_DIR, TAG, Places, state_base
+from isthmus_lab.system import netns, processes
+from isthmus_lab.topology.layout import FABRIC, NETNS_DIR, TAG, Layout, state_base
 from support.icdb.run import DATABASES, Member, Members
 from support.lab.names import new_lab_name, remove_labs_of_the_dead
 
@@ -43,42 +44,42 @@ class IcNet(Members):
 
     Args:
         directory: for the files of all.
-        places: those of the lab under whose name the network is built.
+        layout: those of the lab under whose name the network is built.
         size: the number of members; the first is the founder.
         flags: given to each member at every start.
     """
 
-    def __init__(self, directory: Path, places: Places, size: int, flags: Sequence[str]) -> None:
+    def __init__(self, directory: Path, layout: Layout, size: int, flags: Sequence[str]) -> None:
         addresses = tuple(f"{_NETWORK}.{_FIRST_MEMBER + number}" for number in range(size))
         super().__init__(directory, *addresses, ports=PORTS)
-        self.places = places
+        self.layout = layout
         self._hosts = {member: f"ic-m{number}" for number, member in enumerate(self.all)}
         for member in self.all:
             # Found by its mark, as everything else in a lab.
-            mark = f"{TAG}={places.lab}"
+            mark = f"{TAG}={layout.lab}"
             member.wrapper = ("env", mark, "nsenter", f"--net={NETNS_DIR / self.netns(member)}")
             member.flags = tuple(flags)
 
     def build(self) -> None:
         """Make the namespaces and links, and the fabric unless the lab has one."""
-        fabric = [] if netns.of_lab(self.places.lab) else [FABRIC]
+        fabric = [] if netns.of_lab(self.layout.lab) else [FABRIC]
         hosts = [*self._hosts.values(), CLIENT]
         ip_batch(
             [
-                *commands.netns_batch(self.places, [*fabric, *hosts]),
-                *(commands.uplink(self.places, host, host) for host in hosts),
+                *daemons.netns_batch(self.layout, [*fabric, *hosts]),
+                *(daemons.uplink(self.layout, host, host) for host in hosts),
             ]
         )
-        bridge = commands.fabric_batch() if fabric else []
+        bridge = daemons.fabric_batch() if fabric else []
         ip_batch([*bridge, *_plugged(hosts)], self._fabric)
         addresses = [member.address for member in self.all]
         for host, address in zip(hosts, [*addresses, f"{_NETWORK}.{_CLIENT_ADDRESS}"], strict=True):
             interface = ip_interface(f"{address}/24")
-            batch = commands.machine_batch(commands.UNDERLAY_LINK, (interface,))
-            ip_batch(batch, self.places.netns(host))
+            batch = daemons.machine_batch(daemons.UNDERLAY_LINK, (interface,))
+            ip_batch(batch, self.layout.netns(host))
             # The lab's nodes are switches in user space, which do not fill in checksums.
-            off = ["ethtool", "-K", commands.UNDERLAY_LINK, "tx", "off"]
-            processes.run(off, netns=self.places.netns(host))
+            off = ["ethtool", "-K", daemons.UNDERLAY_LINK, "tx", "off"]
+            processes.run(off, netns=self.layout.netns(host))
 
     def start(self, members: Iterable[Member] = ()) -> None:
         """Start members (all if none is named) at the same moment, and wait until they serve."""
@@ -88,7 +89,7 @@ class IcNet(Members):
 
     def netns(self, member: Member | None) -> str:
         """The namespace of a member, or of the client for None."""
-        return self.places.netns(CLIENT if member is None else self._hosts[member])
+        return self.layout.netns(CLIENT if member is None else self._hosts[member])
 
     def inside(self, member: Member | None = None) -> AbstractContextManager[None]:
         """Have this thread work in a namespace, the client's by default: sockets, processes."""
@@ -100,7 +101,7 @@ class IcNet(Members):
         Raises:
             LabError: it failed or took too long.
         """
-        mark = {TAG: self.places.lab}
+        mark = {TAG: self.layout.lab}
         return processes.run(command, netns=self.netns(at), env=mark, timeout_s=timeout_s)
 
     def remotes(self, short: str, members: Iterable[Member] = ()) -> str:
@@ -181,7 +182,7 @@ class IcNet(Members):
 
     @property
     def _fabric(self) -> str:
-        return self.places.netns(FABRIC)
+        return self.layout.netns(FABRIC)
 
     def _bridges(self) -> list[str]:
         shown = processes.run(["ip", "-json", "link", "show", "type", "bridge"], netns=self._fabric)
@@ -201,8 +202,8 @@ def ic_net(
         flags: given to each member at every start.
     """
     _remove_once()
-    places = Places(new_lab_name(), state_base()) if lab is None else lab.places
-    net = IcNet(directory, places, size, flags)
+    layout = Layout(new_lab_name(), state_base()) if lab is None else lab.layout
+    net = IcNet(directory, layout, size, flags)
     try:
         net.build()
         yield net
@@ -211,11 +212,11 @@ def ic_net(
             if member.running:
                 member.kill()
         if lab is None:
-            Lab.down(places.lab)
+            Lab.down(layout.lab)
 
 
 _remove_once: Callable[[], None] = cache(remove_labs_of_the_dead)
 
 
 def _plugged(hosts: Iterable[str]) -> list[str]:
-    return [line for host in hosts for line in commands.plug_batch(host)]
+    return [line for host in hosts for line in daemons.plug_batch(host)]

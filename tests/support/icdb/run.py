@@ -20,7 +20,7 @@ from pathlib import Path
 
 from isthmus.icdb.raft.status_parser import RaftStatus, parse_raft_status
 from isthmus.model.rows import Database
-from isthmus_lab.build import processes
+from isthmus_lab.system import processes
 from support.ovn.servers import wait_until
 
 ISTHMUS = Path(sys.executable).with_name("isthmus")

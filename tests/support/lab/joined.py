@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from isthmus_lab.build import processes
 from isthmus_lab.lab import ClusterHandle, Lab
-from isthmus_lab.topology import kube_ovn_rows as kubeovn
+from isthmus_lab.system import processes
+from isthmus_lab.topology import kube_ovn
 from isthmus_lab.topology.plan import ClusterPlan
 from isthmus_lab.topology.schema import Topology, parse
 from isthmus_lab.traffic import probe
@@ -59,7 +59,7 @@ class Joined:
     @classmethod
     def of(cls, lab: Lab) -> "Joined":
         """The clusters of a lab, once all their pods reach each other."""
-        files = lab.places.root.glob("clusters/*/manifests/*.yaml")
+        files = lab.layout.root.glob("clusters/*/manifests/*.yaml")
         joined = cls(lab, {file: file.read_text() for file in files})
         joined.wait_for_all()
         joined.wait(joined._all_gateways_shown, "gateways in reserve to be published, too")
@@ -68,7 +68,7 @@ class Joined:
 
     def reset(self) -> None:
         """Put all manifests back to what they were, and wait until all is well."""
-        for file in self.lab.places.root.glob("clusters/*/manifests/*"):
+        for file in self.lab.layout.root.glob("clusters/*/manifests/*"):
             if file not in self.good:
                 file.unlink()
         for file, text in self.good.items():
@@ -84,8 +84,8 @@ class Joined:
     def _reset_objects(self, cluster: ClusterPlan) -> None:
         """Put the objects in a cluster's API server back that tests change."""
         objects = self.cluster(cluster.name).objects
-        objects.apply(kubeovn.config_map(self.lab.plan, cluster))
-        for manifest in kubeovn.objects(cluster):
+        objects.apply(kube_ovn.config_map(self.lab.plan, cluster))
+        for manifest in kube_ovn.objects(cluster):
             if manifest["kind"] == "Subnet":
                 objects.apply(manifest)
 
@@ -111,13 +111,13 @@ class Joined:
         values = {key.replace("_", "-"): value for key, value in data.items()}
         self.cluster(cluster).objects.merge("ConfigMap", "ovn-ic-config", "data", values)
 
-    def paths(self) -> list[probe.Path]:
+    def paths(self) -> list[probe.TrafficPath]:
         """Every path from a pod to one of another cluster."""
         return probe.paths(self.lab.plan.pods, self.lab.plan.pods)
 
     def all_answer(self) -> bool:
         """Whether one ping along every path is answered."""
-        return len(probe.ping(self.lab.places, self.paths(), 1.0)) == len(self.paths())
+        return len(probe.ping(self.lab.layout, self.paths(), 1.0)) == len(self.paths())
 
     def wait_for_all(self) -> None:
         """Wait until every path answers."""
@@ -125,7 +125,7 @@ class Joined:
 
     def wait_for_silence(self) -> None:
         """Wait until no path answers."""
-        self.wait(lambda: not probe.ping(self.lab.places, self.paths(), 0.2), "silence")
+        self.wait(lambda: not probe.ping(self.lab.layout, self.paths(), 0.2), "silence")
 
     def wait(self, look: Callable[[], object], what: str) -> None:
         """Wait until something true is seen."""
@@ -159,4 +159,4 @@ class Joined:
     def daemon(self, cluster: str) -> int:
         """The process id of a cluster's Isthmus."""
         host = self.cluster(cluster).plan.central.name
-        return processes.daemons(self.lab.places.lab)[f"{host}/isthmus"]
+        return processes.running_daemons(self.lab.layout.lab)[f"{host}/isthmus"]

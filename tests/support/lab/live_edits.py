@@ -117,8 +117,8 @@ class Live:
         """Whether a ping along each flow is answered."""
         lab = self.joined.lab
         pods = [(lab.pod(flow.source), lab.pod(flow.target)) for flow in flows]
-        paths = [probe.Path(source, to, to.addresses[0].ip) for source, to in pods]
-        return len(probe.ping(lab.places, paths)) == len(paths)
+        paths = [probe.TrafficPath(source, to, to.addresses[0].ip) for source, to in pods]
+        return len(probe.ping(lab.layout, paths)) == len(paths)
 
 
 def check(loss: Loss, flows: Sequence[Flow], most_s: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from isthmus_lab.build.removal import known
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology.names import state_base
+from isthmus_lab.topology.layout import state_base
 
 _NUMBERS = count()
 

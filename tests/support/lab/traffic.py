@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
-from isthmus_lab.build.processes import environment
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology.names import TAG
+from isthmus_lab.system.processes import environment
+from isthmus_lab.topology.layout import TAG
 from isthmus_lab.traffic.load import PingReport, StreamReport
 
 AFTER = 50
@@ -62,7 +62,7 @@ class Traffic(AbstractContextManager["Traffic"]):
     def __init__(self, lab: Lab, pings: Sequence[Flow], streams: Sequence[Flow]) -> None:
         self._pings = {f"ping {flow}": flow for flow in pings}
         self._streams = {f"stream {flow}": flow for flow in streams}
-        netns = lab.places.netns
+        netns = lab.layout.netns
         wanted = {
             "pings": {
                 label: [netns(flow.source), _address(lab, flow)]
@@ -75,7 +75,7 @@ class Traffic(AbstractContextManager["Traffic"]):
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "isthmus_lab.traffic.load"],
-            env=environment({TAG: lab.places.lab}),
+            env=environment({TAG: lab.layout.lab}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

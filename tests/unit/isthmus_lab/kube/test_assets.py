@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from isthmus_lab.errors import LabError
-from isthmus_lab.kube import assets as kube_assets
+from isthmus_lab.kube import assets
 
 
 def put(directory: Path, *names: str) -> Path:
@@ -27,26 +27,26 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_is_there() -> None:
     """What is missing is named, with the command that gets it."""
-    assert kube_assets.missing() == ["etcd", "kube-apiserver"]
+    assert assets.missing() == ["etcd", "kube-apiserver"]
     with pytest.raises(LabError, match="make kube-assets"):
-        kube_assets.required("etcd")
+        assets.required("etcd")
 
 
 def test_order_of_places(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """KUBEBUILDER_ASSETS comes before PATH, and PATH before the cache."""
     cached = put(places / "cache/isthmus/kube/v1.35.4", "etcd", "kube-apiserver")
-    assert kube_assets.program("etcd") == str(cached / "etcd")
-    assert kube_assets.missing() == []
+    assert assets.program("etcd") == str(cached / "etcd")
+    assert assets.missing() == []
     on_path = put(places / "bin", "etcd")
-    assert kube_assets.program("etcd") == str(on_path / "etcd")
+    assert assets.program("etcd") == str(on_path / "etcd")
     named = put(places / "named", "etcd")
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(named))
-    assert kube_assets.program("etcd") == str(named / "etcd")
-    assert kube_assets.program("kube-apiserver") == str(cached / "kube-apiserver")
+    assert assets.program("etcd") == str(named / "etcd")
+    assert assets.program("kube-apiserver") == str(cached / "kube-apiserver")
 
 
 def test_newest_version_in_the_cache(places: Path) -> None:
     """Of several versions the newest counts, as numbers go."""
     for version in ("v1.9.11", "v1.35.4", "v1.35.10"):
         put(places / "cache/isthmus/kube" / version, "kube-apiserver")
-    assert "/v1.35.10/" in kube_assets.program("kube-apiserver")
+    assert "/v1.35.10/" in assets.program("kube-apiserver")

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab.build import commands, requirements
+from isthmus_lab.build import daemons, requirements
 from isthmus_lab.errors import LabError
-from isthmus_lab.topology import kube_ovn_rows as kubeovn
-from isthmus_lab.topology.names import Places, netns_prefix
+from isthmus_lab.topology import kube_ovn
+from isthmus_lab.topology.layout import Layout, netns_prefix
 from isthmus_lab.topology.plan import endpoint, ic_remote, make_plan
 from isthmus_lab.topology.schema import MOST_MEMBERS, IcDatabases, extend, find, load
 
-PLACES = Places("demo", Path("/run/labs"))
+PLACES = Layout("demo", Path("/run/labs"))
 EXAMPLES = Path(__file__).parents[4] / "examples" / "topologies"
 
 
@@ -41,13 +41,13 @@ def test_gateways_are_marked_for_interconnection() -> None:
     plan = make_plan(load(find("demo")))
     cluster = plan.clusters[0]
     for node, value in zip(cluster.nodes, ("true", "false"), strict=True):
-        words = commands.vswitch_configuration(PLACES, cluster, node, "netdev")
+        words = daemons.vswitch_configuration(PLACES, cluster, node, "netdev")
         assert f'external_ids:ovn-is-interconn="{value}"' in words
 
 
 def test_policies_by_source_cover_every_subnet_and_node() -> None:
     """Traffic that leaves a subnet goes to the pod's node, unless something allows it before."""
-    words = kubeovn.nb_commands(make_plan(load(find("demo"))).clusters[0])
+    words = kube_ovn.nb_commands(make_plan(load(find("demo"))).clusters[0])
     matches = [words[i + 1] for i, word in enumerate(words) if word == "priority=29000"]
     assert matches == [
         'match="ip4.src == $ovn.default.az1.gw_ip4"',
@@ -60,14 +60,14 @@ def test_policies_by_source_cover_every_subnet_and_node() -> None:
 def test_centralized_subnets_leave_by_source_cidr() -> None:
     """A centralized subnet has one policy for all its pods."""
     plan = make_plan(load(EXAMPLES / "three-clusters.yaml"))
-    words = kubeovn.nb_commands(plan.clusters[0])
+    words = kube_ovn.nb_commands(plan.clusters[0])
     assert 'match="ip4.src == 10.26.0.0/16"' in words
 
 
 def test_config_map_is_that_of_kube_ovns_guide() -> None:
     """Joining is the ConfigMap of the user's document with the lab's values."""
     plan = make_plan(load(find("demo")))
-    assert kubeovn.config_map(plan, plan.clusters[0])["data"] == {
+    assert kube_ovn.config_map(plan, plan.clusters[0])["data"] == {
         "enable-ic": "true",
         "az-name": "az1",
         "ic-db-host": "192.168.65.3",
@@ -83,7 +83,7 @@ def test_one_member_of_the_ic_databases_is_called_ic() -> None:
     plan = make_plan(load(find("demo")))
     [member] = plan.ic_members
     assert (member.name, str(member.address)) == ("ic", "192.168.65.3")
-    words = commands.ic_databases(PLACES, plan, member)
+    words = daemons.ic_databases(PLACES, plan, member)
     assert "--insecure" in words
     assert "--members" not in words
 
@@ -93,13 +93,13 @@ def test_members_of_the_ic_databases_are_told_of_each_other_and_the_zones_of_all
     plan = make_plan(load(EXAMPLES / "raft.yaml"))
     hosts = "192.168.65.3,192.168.65.4,192.168.65.5"
     assert [member.name for member in plan.ic_members] == ["ic-1", "ic-2", "ic-3"]
-    assert kubeovn.config_map(plan, plan.clusters[0])["data"]["ic-db-host"] == hosts
+    assert kube_ovn.config_map(plan, plan.clusters[0])["data"]["ic-db-host"] == hosts
     for member in plan.ic_members:
-        words = commands.ic_databases(PLACES, plan, member)
+        words = daemons.ic_databases(PLACES, plan, member)
         assert words[words.index("--members") + 1] == hosts
         assert words[words.index("--address") + 1] == str(member.address)
         assert words[words.index("--tls-dir") + 1] == f"/run/labs/demo/tls/{member.name}"
-    assert "/run/labs/demo/tls/az1" in commands.engine(PLACES, plan.clusters[0])
+    assert "/run/labs/demo/tls/az1" in daemons.engine(PLACES, plan.clusters[0])
     assert (
         ic_remote(plan, 6646) == "ssl:192.168.65.3:6646,ssl:192.168.65.4:6646,ssl:192.168.65.5:6646"
     )

@@ -2,7 +2,7 @@
 
 import struct
 
-from isthmus_lab.columns import columns
+from isthmus_lab.text import columns
 from isthmus_lab.topology.plan import make_plan
 from isthmus_lab.topology.schema import find, load, parse, read
 from isthmus_lab.traffic import icmp, probe

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from isthmus_lab.errors import lab_error
-from isthmus_lab.topology.names import Places
+from isthmus_lab.topology.layout import Layout
 from isthmus_lab.waiting import wait_until
 
 _LIMIT_S = 60.0
@@ -14,7 +14,7 @@ _LIMIT_S = 60.0
 
 
 @contextmanager
-def locked(places: Places) -> Iterator[None]:
+def locked(layout: Layout) -> Iterator[None]:
     """Hold the lab's lock; its directory exists meanwhile, and goes if it is empty at the end.
 
     A child between fork and exec still holds the lock of a starter that was killed, so whoever
@@ -24,37 +24,37 @@ def locked(places: Places) -> Iterator[None]:
         LabError: somebody else holds it for too long.
     """
     descriptor = wait_until(
-        lambda: _try(places), _LIMIT_S, f"the lock of the lab {places.lab}", interval_s=0.1
+        lambda: _try(layout), _LIMIT_S, f"the lock of the lab {layout.lab}", interval_s=0.1
     )
     try:
         yield
     finally:
         with suppress(OSError):
-            places.root.rmdir()
-            places.base.rmdir()
+            layout.root.rmdir()
+            layout.base.rmdir()
         os.close(descriptor)
 
 
-def _try(places: Places) -> int:
+def _try(layout: Layout) -> int:
     """The descriptor that holds the lock, or 0."""
     try:
-        places.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(places.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        layout.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         # Its last holder removed it a moment ago.
         return 0
     except OSError as error:
         raise lab_error(
-            f"lab {places.lab}",
+            f"lab {layout.lab}",
             f"its directory cannot be made: {error}",
             "choose another with --state or ISTHMUS_LAB_STATE",
             key="directory",
-            value=str(places.root),
+            value=str(layout.root),
         ) from error
     with suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with suppress(FileNotFoundError):
-            if os.fstat(descriptor).st_ino == places.root.stat().st_ino:
+            if os.fstat(descriptor).st_ino == layout.root.stat().st_ino:
                 return descriptor
     os.close(descriptor)
     return 0

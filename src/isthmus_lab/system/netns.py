@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from isthmus_lab.topology.names import NETNS_DIR, netns_prefix
+from isthmus_lab.topology.layout import NETNS_DIR, netns_prefix
 
 _CLONE_NEWNET = 0x40000000
 """For setns(2)."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from isthmus.cli.options import environment as surroundings
 from isthmus_lab.kube.roles import ACCOUNT
-from isthmus_lab.kube.server import KubeServer
-from isthmus_lab.topology.kube_ovn_rows import ROUTER
-from isthmus_lab.topology.names import FABRIC, Places
+from isthmus_lab.kube.server import kube_server
+from isthmus_lab.topology.kube_ovn import ROUTER
+from isthmus_lab.topology.layout import FABRIC, Layout
 from isthmus_lab.topology.plan import (
     IC_NB_PORT,
     IC_SB_PORT,
@@ -40,9 +40,9 @@ here, and would not lose packets for what another computes. Without the right to
 changed; nice(1) says so in the log."""
 
 
-def netns_batch(places: Places, hosts: list[str]) -> list[str]:
+def netns_batch(layout: Layout, hosts: list[str]) -> list[str]:
     """Lines for `ip -batch`: make the namespaces."""
-    return [f"netns add {places.netns(host)}" for host in hosts]
+    return [f"netns add {layout.netns(host)}" for host in hosts]
 
 
 def fabric_batch() -> list[str]:
@@ -56,11 +56,11 @@ def fabric_batch() -> list[str]:
     ]
 
 
-def uplink(places: Places, host: str, fabric_link: str) -> str:
+def uplink(layout: Layout, host: str, fabric_link: str) -> str:
     """A line for `ip -batch`: the link from a machine to the fabric."""
     return (
-        f"link add {UNDERLAY_LINK} netns {places.netns(host)} type veth"
-        f" peer name {fabric_link} netns {places.netns(FABRIC)}"
+        f"link add {UNDERLAY_LINK} netns {layout.netns(host)} type veth"
+        f" peer name {fabric_link} netns {layout.netns(FABRIC)}"
     )
 
 
@@ -72,12 +72,12 @@ def plug_batch(fabric_link: str) -> list[str]:
     ]
 
 
-def pod_links(places: Places, node: NodePlan) -> Iterator[str]:
+def pod_links(layout: Layout, node: NodePlan) -> Iterator[str]:
     """Lines for `ip -batch`: the links of a node's pods."""
     for pod in node.pods:
         yield (
-            f"link add {POD_LINK} netns {places.netns(pod.name)} mtu {MTU} address {pod.mac}"
-            f" type veth peer name {pod.host_link} netns {places.netns(node.name)} mtu {MTU}"
+            f"link add {POD_LINK} netns {layout.netns(pod.name)} mtu {MTU} address {pod.mac}"
+            f" type veth peer name {pod.host_link} netns {layout.netns(node.name)} mtu {MTU}"
         )
 
 
@@ -125,10 +125,10 @@ def links_of(node: NodePlan) -> list[str]:
 
 
 def vswitch_configuration(
-    places: Places, cluster: ClusterPlan, node: NodePlan, datapath: str
+    layout: Layout, cluster: ClusterPlan, node: NodePlan, datapath: str
 ) -> list[str]:
     """Arguments for one call of ovs-vsctl: bridges, ports and what ovn-controller reads."""
-    remote = f"unix:{places.run(node.name)}/ovnsb_db.sock"
+    remote = f"unix:{layout.run(node.name)}/ovnsb_db.sock"
     if not node.central:
         remote = endpoint(cluster.central.tunnel_ip, SB_PORT)
     ids = {
@@ -213,17 +213,17 @@ def isthmus() -> str:
     return str(Path(sys.executable).with_name("isthmus"))
 
 
-def ic_databases(places: Places, plan: LabPlan, member: IcPlan) -> list[str]:
+def ic_databases(layout: Layout, plan: LabPlan, member: IcPlan) -> list[str]:
     """The IC databases on one of their machines."""
     switches = [f"--transit-switch={name}={cidr}" for name, cidr in plan.transit_switches]
     where = ["--listen", str(member.address)]
     if len(plan.ic_members) > 1:
         members = ",".join(str(other.address) for other in plan.ic_members)
         where = ["--members", members, "--address", str(member.address)]
-    tls = ["--tls-dir", str(places.tls(member.name))] if plan.ic_tls else ["--insecure"]
+    tls = ["--tls-dir", str(layout.tls(member.name))] if plan.ic_tls else ["--insecure"]
     return [
         *(isthmus(), "ic-db", "run"),
-        *("--data-dir", str(places.db(member.name)), "--run-dir", str(places.run(member.name))),
+        *("--data-dir", str(layout.db(member.name)), "--run-dir", str(layout.run(member.name))),
         *where,
         *tls,
         *("--nb-port", str(IC_NB_PORT), "--sb-port", str(IC_SB_PORT)),
@@ -231,14 +231,14 @@ def ic_databases(places: Places, plan: LabPlan, member: IcPlan) -> list[str]:
     ]
 
 
-def engine(places: Places, cluster: ClusterPlan) -> list[str]:
+def engine(layout: Layout, cluster: ClusterPlan) -> list[str]:
     """Isthmus in a cluster: controller and engine."""
-    run = places.run(cluster.central.name)
-    manifests = ["--manifests", str(places.manifests(cluster.name))]
+    run = layout.run(cluster.central.name)
+    manifests = ["--manifests", str(layout.manifests(cluster.name))]
     if cluster.kubernetes:
-        kubeconfig = kube_server(places, cluster).kubeconfig_of(ACCOUNT)
+        kubeconfig = kube_server(layout, cluster).kubeconfig_of(ACCOUNT)
         manifests = ["--kubernetes", "--kubeconfig", str(kubeconfig)]
-    tls = ["--ic-tls-dir", str(places.tls(cluster.name))] if cluster.ic_tls else []
+    tls = ["--ic-tls-dir", str(layout.tls(cluster.name))] if cluster.ic_tls else []
     return [
         *(isthmus(), "run", *manifests, *tls),
         *("--ovnnb-db", f"unix:{run / 'ovnnb_db.sock'}"),
@@ -246,29 +246,24 @@ def engine(places: Places, cluster: ClusterPlan) -> list[str]:
     ]
 
 
-def kube_server(places: Places, cluster: ClusterPlan) -> KubeServer:
-    """The API server of a cluster, on the loopback interface of its central node."""
-    return KubeServer(places.kube(cluster.name))
-
-
-def node_agent(places: Places, cluster: ClusterPlan) -> list[str]:
+def node_agent(layout: Layout, cluster: ClusterPlan) -> list[str]:
     """What plays Kube-OVN's daemon on the nodes of a cluster: one process for all."""
-    kubeconfig = str(kube_server(places, cluster).kubeconfig)
-    sockets = [f"{node.name}={places.run(node.name) / 'db.sock'}" for node in cluster.nodes]
+    kubeconfig = str(kube_server(layout, cluster).kubeconfig)
+    sockets = [f"{node.name}={layout.run(node.name) / 'db.sock'}" for node in cluster.nodes]
     return [sys.executable, "-m", "isthmus_lab.build.node_agent", kubeconfig, *sockets]
 
 
-def pod_server(places: Places, cluster: ClusterPlan) -> list[str]:
+def pod_server(layout: Layout, cluster: ClusterPlan) -> list[str]:
     """The web server in each pod of a cluster: one process for all."""
-    pods = [places.netns(pod.name) for pod in cluster.pods]
+    pods = [layout.netns(pod.name) for pod in cluster.pods]
     return [sys.executable, "-m", "isthmus_lab.traffic.pod_server", *pods]
 
 
 def database_environment(
-    places: Places, plan: LabPlan, cluster: ClusterPlan, host: str
+    layout: Layout, plan: LabPlan, cluster: ClusterPlan, host: str
 ) -> dict[str, str]:
     """Variables that tell OVN's tools the databases, as seen from a node."""
-    run, central = places.run(host), cluster.central
+    run, central = layout.run(host), cluster.central
     nb, sb = f"unix:{run / 'ovnnb_db.sock'}", f"unix:{run / 'ovnsb_db.sock'}"
     if host != central.name:
         nb, sb = endpoint(central.tunnel_ip, NB_PORT), endpoint(central.tunnel_ip, SB_PORT)
@@ -277,30 +272,30 @@ def database_environment(
         "OVN_SB_DB": sb,
         "OVN_IC_NB_DB": ic_remote(plan, IC_NB_PORT),
         "OVN_IC_SB_DB": ic_remote(plan, IC_SB_PORT),
-        **(_certificates(places, cluster.name) if plan.ic_tls else {}),
+        **(_certificates(layout, cluster.name) if plan.ic_tls else {}),
     }
 
 
-def ic_environment(places: Places, plan: LabPlan, member: IcPlan) -> dict[str, str]:
+def ic_environment(layout: Layout, plan: LabPlan, member: IcPlan) -> dict[str, str]:
     """The same on a machine of the IC databases, for those alone."""
     if len(plan.ic_members) == 1 and not plan.ic_tls:
         ports = {"OVN_IC_NB_DB": IC_NB_PORT, "OVN_IC_SB_DB": IC_SB_PORT}
         return {name: ic_remote(plan, port) for name, port in ports.items()}
     # Its own servers, which need no certificate. They may only follow: --no-leader-only.
-    run = places.run(member.name)
+    run = layout.run(member.name)
     sockets = {"OVN_IC_NB_DB": "ovn_ic_nb_db.sock", "OVN_IC_SB_DB": "ovn_ic_sb_db.sock"}
     return {
         **{name: f"unix:{run / socket}" for name, socket in sockets.items()},
-        **(_certificates(places, member.name) if plan.ic_tls else {}),
+        **(_certificates(layout, member.name) if plan.ic_tls else {}),
     }
 
 
-def _certificates(places: Places, owner: str) -> dict[str, str]:
+def _certificates(layout: Layout, owner: str) -> dict[str, str]:
     """What Isthmus's verbs show the IC databases."""
     # Labs without TLS need not wait for what this imports.
     from isthmus.pki.files import TlsFiles  # noqa: PLC0415
 
-    files = TlsFiles.in_directory(places.tls(owner))
+    files = TlsFiles.in_directory(layout.tls(owner))
     return {
         surroundings.PRIVATE_KEY: str(files.private_key),
         surroundings.CERTIFICATE: str(files.certificate),

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from isthmus_lab.build.processes import run
 from isthmus_lab.errors import LabError
+from isthmus_lab.system.processes import run
 
 Datapath = Literal["netdev", "system"]
 

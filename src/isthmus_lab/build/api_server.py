@@ -6,13 +6,13 @@ Called by `starter`, which says how daemons are started, while it builds everyth
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from isthmus_lab.build.commands import kube_server, node_agent
-from isthmus_lab.build.processes import run
-from isthmus_lab.kube.api import KubeApi
+from isthmus_lab.build.daemons import node_agent
+from isthmus_lab.kube.objects import kube_api
 from isthmus_lab.kube.roles import ACCOUNT, roles
-from isthmus_lab.kube.server import crds
-from isthmus_lab.topology import kube_ovn_rows as kubeovn
-from isthmus_lab.topology.names import Places
+from isthmus_lab.kube.server import crds, kube_server
+from isthmus_lab.system.processes import run
+from isthmus_lab.topology import kube_ovn
+from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import ClusterPlan
 from isthmus_lab.waiting import wait_until
 
@@ -28,11 +28,11 @@ class KubeStarter:
     """Starts API servers.
 
     Args:
-        places: where things go.
+        layout: where things go.
         spawn: starts a daemon.
     """
 
-    places: Places
+    layout: Layout
     spawn: Spawn
 
     def start(self, cluster: ClusterPlan) -> None:
@@ -45,22 +45,16 @@ class KubeStarter:
             LabError: something did not come up.
             ApiError: an object was refused.
         """
-        host, server = cluster.central.name, kube_server(self.places, cluster)
+        host, server = cluster.central.name, kube_server(self.layout, cluster)
         server.prepare()
         # A new namespace has no loopback address.
-        run(["ip", "link", "set", "lo", "up"], netns=self.places.netns(host))
+        run(["ip", "link", "set", "lo", "up"], netns=self.layout.netns(host))
         self.spawn(host, "etcd", server.etcd())
         self.spawn(host, "kube-apiserver", server.apiserver())
-        api = kube_api(self.places, cluster)
+        api = kube_api(self.layout, cluster)
         wait_until(api.is_ready, _LIMIT_S, f"the API server of {cluster.name} to be ready")
         api.apply_files(crds())
-        for manifest in (*kubeovn.objects(cluster), *roles(kubeovn.NAMESPACE)):
+        for manifest in (*kube_ovn.objects(cluster), *roles(kube_ovn.NAMESPACE)):
             api.apply(manifest)
-        server.for_token(ACCOUNT, api.service_account_token(kubeovn.NAMESPACE, ACCOUNT))
-        self.spawn(host, "node-agent", node_agent(self.places, cluster))
-
-
-def kube_api(places: Places, cluster: ClusterPlan) -> KubeApi:
-    """A cluster's API server, as its administrator."""
-    network = places.netns(cluster.central.name)
-    return KubeApi(kube_server(places, cluster).kubeconfig, network)
+        server.for_token(ACCOUNT, api.service_account_token(kube_ovn.NAMESPACE, ACCOUNT))
+        self.spawn(host, "node-agent", node_agent(self.layout, cluster))

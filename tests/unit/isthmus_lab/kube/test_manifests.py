@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from isthmus_lab.build.manifests import Manifests
+from isthmus_lab.kube.manifests import Manifests
 
 
 def subnet(disabled: bool) -> dict[str, object]:

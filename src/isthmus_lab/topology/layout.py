@@ -38,8 +38,8 @@ def netns_prefix(lab: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The places of one lab.
+class Layout:
+    """The layout of one lab.
 
     Args:
         lab: its name.
@@ -101,7 +101,7 @@ class Places:
         return self.root / "tls" / "authority"
 
     def environment(self, host: str) -> dict[str, str]:
-        """What makes the tools and daemons of OVS and OVN on a node use its own places."""
+        """What makes the tools and daemons of OVS and OVN on a node use its own layout."""
         run, db, logs = map(str, (self.run(host), self.db(host), self.logs(host)))
         return {
             TAG: self.lab,

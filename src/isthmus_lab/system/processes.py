@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus_lab.build.netns import inside
 from isthmus_lab.errors import lab_error
-from isthmus_lab.topology.names import DAEMON_TAG, TAG
+from isthmus_lab.system.netns import inside
+from isthmus_lab.topology.layout import DAEMON_TAG, TAG
 
 _GRACE_S = 2.0
 """How long a process may take to end by itself after SIGTERM."""
@@ -156,7 +156,7 @@ def _ancestry() -> set[int]:
     return found
 
 
-def daemons(lab: str) -> dict[str, int]:
+def running_daemons(lab: str) -> dict[str, int]:
     """The running daemons of a lab: "NODE/DAEMON" to process id, without their children."""
     processes = [process for process in of_lab(lab) if process.daemon]
     pids = {process.pid: process.daemon for process in processes}
