@@ -36,7 +36,7 @@ class Feed(Protocol):
         """What people must mend."""
 
     def wait(self, poller: Poller, now: float) -> None:
-        """Have the poller wake when there is something to do."""
+        """Have the poller wake when there is something to do; it must not mark any keys."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -91,7 +91,7 @@ class Loop:
                     ready = True
                     on_ready()
                 if not (progress or self._stop_reason):
-                    self._wait(stop)
+                    self.wait(stop)
             reason = stop.received or self._stop_reason
             _log.info("ending on %s; nothing is withdrawn", reason)
         finally:
@@ -101,21 +101,30 @@ class Loop:
             self._databases.close()
 
     def turn(self) -> bool:
-        """Do what can be done without waiting; whether anything was."""
+        """Do what can be done without waiting; whether anything was.
+
+        Sources run when the sessions have, so that they see a lock or a connection that came or
+        went. Handling a key counts as doing something even if nothing is to be written: it may
+        have started a timer, which runs at the beginning of the next turn.
+        """
         now = self._clock()
-        for feed in self._feeds:
-            feed.run(now)
         changes = self._databases.run(now)
         self._engine.apply(changes)
         ended = list(self._databases.ended())
         for transaction, result in ended:
             self._engine.completed(transaction, result, now)
+        for feed in self._feeds:
+            feed.run(now)
+        handled = self._keys_handled()
         planned = self._engine.plan(now, self._databases.writable(), self._databases.synced)
         for transaction in planned:
             _log.debug("%s: %d operations", transaction.comment, len(transaction.operations))
             self._databases.send(transaction)
         self._say(now)
-        return bool(changes or ended or planned)
+        return bool(changes or ended or planned or handled != self._keys_handled())
+
+    def _keys_handled(self) -> int:
+        return sum(reconciler.handled for reconciler in self._engine.reconcilers)
 
     def _say(self, now: float) -> None:
         if self.status != self._was:
@@ -126,13 +135,15 @@ class Loop:
             problems += feed.problems()
         self._problems.update(problems)
 
-    def _wait(self, stop: StopSignal) -> None:
+    def wait(self, stop: StopSignal | None = None) -> None:
+        """Block until there is something to do."""
         poller = Poller()
         now = self._clock()
         self._databases.wait(poller)
         for feed in self._feeds:
             feed.wait(poller, now)
-        poller.wait_readable(stop.fileno())
+        if stop is not None:
+            poller.wait_readable(stop.fileno())
         for due in (self._engine.next_wakeup(), self._databases.next_wakeup(now)):
             if due is not None:
                 poller.wake_in(due - now)

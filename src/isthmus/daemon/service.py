@@ -84,10 +84,11 @@ def controller_and_engine(
             remotes_command(databases),
             *publishing.commands(),
         )
-    feeds: list[Feed] = [controller, probes, publishing]
+    feeds: list[Feed] = [controller, probes]
     if parts.paths is not None:
         feeds.append(Settling(parts.paths))
     feeds.append(Settling(parts.registration) if settings.alone else Heartbeat(parts.alive))
+    feeds.append(publishing)
     return _loop(engine, databases, feeds, control)
 
 
@@ -103,7 +104,7 @@ def _loop(
 ) -> Loop:
     if control is None:
         return Loop(engine, databases, feeds)
-    loop = Loop(engine, databases, (*feeds, control))
+    loop = Loop(engine, databases, (control, *feeds))
     control.register(*process_commands(loop, databases))
     return loop
 

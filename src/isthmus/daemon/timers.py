@@ -1,6 +1,7 @@
 """Lets time pass for what is to settle (paths, zones that were left); a feed of the loop."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Protocol
 
 from isthmus.model.problems import Problem
@@ -23,10 +24,11 @@ class Settling:
 
     def __init__(self, waiting: Ticking) -> None:
         self._waiting = waiting
+        self._due = inf
 
     def run(self, now: float) -> None:
         """Let what is due happen."""
-        self._waiting.tick(now)
+        self._due = self._waiting.tick(now)
 
     def problems(self) -> Sequence[Problem]:
         """None: nobody misses what waits."""
@@ -34,7 +36,7 @@ class Settling:
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake for the next."""
-        poller.wake_in(self._waiting.tick(now) - now)
+        poller.wake_in(self._due - now)
 
     def close(self) -> None:
         """Nothing to let go of."""
