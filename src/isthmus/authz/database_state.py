@@ -8,10 +8,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from isthmus.controller.reconcilers.address_allocation import parse_port_addresses
 from isthmus.exchange.topology.transit_switches import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.prefix_index import PrefixIndex
-from isthmus.model.prefixes import Address, Network, is_default, parse_address, parse_network
+from isthmus.model.prefixes import (
+    Address,
+    Network,
+    is_default,
+    parse_address,
+    parse_network,
+    parse_port_address,
+)
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -165,7 +171,7 @@ def elements(value: Wire) -> list[Wire]:
 def port_addresses(rows: Iterable[Mapping[str, Wire]]) -> set[Address]:
     """The IP addresses of port bindings."""
     texts = (str(row.get("address", "")) for row in rows)
-    return {interface.ip for text in texts for interface in parse_port_addresses(text)}
+    return {interface.ip for text in texts for interface in parse_port_address(text)}
 
 
 def _prefix(row: Mapping[str, Wire]) -> Network | None:

@@ -15,13 +15,26 @@ from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     ISTHMUS,
     KUBE_OVN,
+    TS_MARK,
     VENDOR,
     claimed_address,
     is_ours,
     network_of,
     zone_claim,
 )
-from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts, is_remote
+from isthmus.model.indexes import (
+    LOCAL_CHASSIS_BY_HOSTNAME,
+    LRPS_BY_NAME,
+    MARKED_LRPS_BY_TS,
+    PORT_GATEWAYS,
+    ROUTER_PORTS,
+    ROUTERS_BY_NAME,
+    SWITCH_PORTS,
+    SWITCHES_BY_TS,
+    TRANSIT_SWITCHES_BY_NAME,
+    ZONES_BY_NAME,
+)
+from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -36,9 +49,6 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-
-MARK = "isthmus-transit-switch"
-"""In `external_ids` of our router ports: the transit switch that they connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +68,9 @@ class Lookup:
 
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs = view, inputs
-        self.transit_switches = view.table(TransitSwitch).index(lambda row: (row.name,))
-        self.copies = view.table(LogicalSwitch).index(interconn_ts)
-        self.marked = view.table(LogicalRouterPort).index(_mark)
-        self._router_ports = view.table(LogicalRouterPort).index(lambda row: (row.name,))
-        self._zones = view.table(AvailabilityZone).index(lambda row: (row.name,))
-        self._chassis = view.table(Chassis).index(_hostname)
-        self._routers = view.table(LogicalRouter).index(lambda row: (row.name,))
+        self.transit_switches = view.index(TRANSIT_SWITCHES_BY_NAME)
+        self.copies = view.index(SWITCHES_BY_TS)
+        self.marked = view.index(MARKED_LRPS_BY_TS)
 
     # -- this cluster and its zone -----------------------------------------------------------
 
@@ -95,7 +101,7 @@ class Lookup:
 
     def zone_exists(self, name: str) -> bool:
         """Whether a zone of that name is registered in IC-SB, by whomever."""
-        return self._zones.one(name) is not None
+        return self._view.one(ZONES_BY_NAME, name) is not None
 
     # -- transit switches --------------------------------------------------------------------
 
@@ -117,7 +123,7 @@ class Lookup:
 
     def router(self, vpc: str) -> LogicalRouter | None:
         """The router of a VPC."""
-        return self._routers.one(vpc)
+        return self._view.one(ROUTERS_BY_NAME, vpc)
 
     def router_ports(self, vpc: str) -> list[LogicalRouterPort]:
         """Our ports of a VPC's router on transit switches."""
@@ -131,20 +137,15 @@ class Lookup:
 
     def router_port_named(self, name: str) -> LogicalRouterPort | None:
         """The router port of that name, of any router."""
-        return self._router_ports.one(name)
+        return self._view.one(LRPS_BY_NAME, name)
 
     def router_of(self, port: LogicalRouterPort) -> LogicalRouter | None:
         """The router that a port belongs to."""
-        uuid = self._view.relation(LogicalRouter, "ports").parent(port.uuid)
-        return self._view.table(LogicalRouter).get(uuid)
+        return self._view.parent(ROUTER_PORTS, port.uuid)
 
     def switch_ports(self, switch: LogicalSwitch) -> Iterator[LogicalSwitchPort]:
         """The ports of a switch."""
-        table = self._view.table(LogicalSwitchPort)
-        for uuid in self._view.relation(LogicalSwitch, "ports").children(switch.uuid):
-            port = table.get(uuid)
-            if port is not None:
-                yield port
+        return self._view.children(SWITCH_PORTS, switch.uuid)
 
     def ports_on(self, transit_switch: str) -> list[RouterPort]:
         """All connections of routers to a transit switch that are ours, by name.
@@ -170,31 +171,27 @@ class Lookup:
 
         A port that is gone belongs to no switch; the change of its switch tells about it.
         """
-        uuid = self._view.relation(LogicalSwitch, "ports").parent(change.row.uuid)
-        switch = self._view.table(LogicalSwitch).get(uuid)
+        switch = self._view.parent(SWITCH_PORTS, change.row.uuid)
         return interconn_ts(switch) if switch is not None else ()
 
     def gateway_chassis(self, port: LogicalRouterPort) -> list[GatewayChassis]:
         """The gateway candidates of a router port, by name."""
-        table = self._view.table(GatewayChassis)
-        children = self._view.relation(LogicalRouterPort, "gateway_chassis").children(port.uuid)
-        rows = (table.get(uuid) for uuid in children)
-        return sorted((row for row in rows if row is not None), key=lambda row: row.name)
+        return sorted(self._view.children(PORT_GATEWAYS, port.uuid), key=lambda row: row.name)
 
     def chassis_of(self, node: str) -> list[Chassis]:
         """This cluster's chassis on the node of that name, by name."""
-        return sorted(self._chassis.all(node), key=lambda row: row.name)
+        return sorted(self._view.all(LOCAL_CHASSIS_BY_HOSTNAME, node), key=lambda row: row.name)
 
     def _connection(
         self, transit_switch: str, switch: LogicalSwitch, port: LogicalSwitchPort
     ) -> Iterator[RouterPort]:
         """A switch port with its router port; nothing if it is another router's."""
         peer = self.router_port_named(port.options.get(ROUTER_PORT, ""))
-        if peer is None or peer.external_ids.get(MARK, transit_switch) != transit_switch:
+        if peer is None or peer.external_ids.get(TS_MARK, transit_switch) != transit_switch:
             yield RouterPort(switch, port, None)
             return
         router, made_here = self.router_of(peer), port.external_ids[VENDOR] == ISTHMUS
-        marked = is_ours(peer.external_ids) and (MARK in peer.external_ids or made_here)
+        marked = is_ours(peer.external_ids) and (TS_MARK in peer.external_ids or made_here)
         if marked or (router is not None and router.name == self._inputs.vpc):
             yield RouterPort(switch, port, peer)
         elif made_here:
@@ -226,16 +223,6 @@ def transit_switches_of(change: Change) -> set[str]:
         elif isinstance(row, LogicalSwitch):
             names.update(interconn_ts(row))
     return names
-
-
-def _hostname(row: Chassis) -> tuple[str, ...]:
-    # Another cluster may have a node of the same name.
-    return () if is_remote(row) else (row.hostname,)
-
-
-def _mark(row: LogicalRouterPort) -> tuple[str, ...]:
-    mark = row.external_ids.get(MARK)
-    return (mark,) if mark and is_ours(row.external_ids) else ()
 
 
 def _port_name(port: RouterPort) -> str:

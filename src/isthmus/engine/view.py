@@ -1,21 +1,26 @@
 """The view: all rows of the four databases in memory, with indexes and parent relations.
 
-The engine feeds it with changes; reconcilers only read it. It is the single source of truth of
-what exists; what reconcilers derive from it can always be derived anew.
+The engine applies changes to it; reconcilers only read it. It is the single source of truth about
+what exists: everything that reconcilers derive from it can be derived again at any time.
+`isthmus.model.indexes` declares the indexes; the view builds each when it is first asked for.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from isthmus.model.changes import Change
+from isthmus.model.indexes import ChildrenOf, IndexOf
+from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
 
 R = TypeVar("R", bound=Row)
+P = TypeVar("P", bound=Row)
+C = TypeVar("C", bound=Row)
 R_contra = TypeVar("R_contra", bound=Row, contravariant=True)
 
 
 class Follower(Protocol[R_contra]):
-    """An index of any kind, told of each row that comes or goes."""
+    """An index of any kind: it is given each row that comes or goes."""
 
     def add(self, row: R_contra) -> None:
         """Enter a row."""
@@ -25,19 +30,24 @@ class Follower(Protocol[R_contra]):
 
 
 class Index(Generic[R]):
-    """Rows of one table by a computed key; a row may have several keys, or none."""
+    """Rows of one table by a computed key; a row may have several keys, or none.
 
-    __slots__ = ("_entries", "_key", "_rows")
+    Args:
+        rows: of the table; followed by the table itself.
+        keys: the keys of a row.
+    """
 
-    def __init__(self, rows: dict[RowId, R], key: Callable[[R], Iterable[Hashable]]) -> None:
+    __slots__ = ("_entries", "_keys", "_rows")
+
+    def __init__(self, rows: dict[RowId, R], keys: Callable[[R], Iterable[Hashable]]) -> None:
         self._rows = rows
-        self._key = key
+        self._keys = keys
         # Most keys have one row: a bare UUID then saves the 200 bytes of a container.
         self._entries: dict[Hashable, RowId | dict[RowId, None]] = {}
 
     def add(self, row: R) -> None:
         """Enter a row under its keys."""
-        for key in self._key(row):
+        for key in self._keys(row):
             entry = self._entries.get(key)
             if entry is None:
                 self._entries[key] = row.uuid
@@ -48,7 +58,7 @@ class Index(Generic[R]):
 
     def remove(self, row: R) -> None:
         """Take a row out from under its keys."""
-        for key in self._key(row):
+        for key in self._keys(row):
             entry = self._entries.get(key)
             if isinstance(entry, dict):
                 entry.pop(row.uuid, None)
@@ -78,20 +88,20 @@ class Index(Generic[R]):
 class Tally(Generic[R]):
     """How many rows of one table have a computed key; for tables too large to index for that."""
 
-    __slots__ = ("_counts", "_key")
+    __slots__ = ("_counts", "_keys")
 
-    def __init__(self, key: Callable[[R], Iterable[Hashable]]) -> None:
-        self._key = key
+    def __init__(self, keys: Callable[[R], Iterable[Hashable]]) -> None:
+        self._keys = keys
         self._counts: dict[Hashable, int] = {}
 
     def add(self, row: R) -> None:
         """Count a row under its keys."""
-        for key in self._key(row):
+        for key in self._keys(row):
             self._counts[key] = self._counts.get(key, 0) + 1
 
     def remove(self, row: R) -> None:
         """No longer count a row."""
-        for key in self._key(row):
+        for key in self._keys(row):
             self._counts[key] -= 1
             if not self._counts[key]:
                 del self._counts[key]
@@ -99,6 +109,30 @@ class Tally(Generic[R]):
     def items(self) -> Iterable[tuple[Any, int]]:
         """All keys that have a row, each with the number of its rows."""
         return self._counts.items()
+
+
+class PrefixRows(Generic[R]):
+    """Rows of one table by prefix, to find those that overlap a prefix.
+
+    Attributes:
+        prefixes: the UUIDs of the rows by their prefixes.
+    """
+
+    __slots__ = ("_keys", "prefixes")
+
+    def __init__(self, keys: Callable[[R], Iterable[Any]]) -> None:
+        self._keys = keys
+        self.prefixes = PrefixIndex[RowId]()
+
+    def add(self, row: R) -> None:
+        """Enter a row under its prefixes."""
+        for prefix in self._keys(row):
+            self.prefixes.add(prefix, row.uuid)
+
+    def remove(self, row: R) -> None:
+        """Take a row out from under its prefixes."""
+        for prefix in self._keys(row):
+            self.prefixes.remove(prefix, row.uuid)
 
 
 class Relation:
@@ -144,23 +178,11 @@ class Table(Generic[R]):
         self.rows: dict[RowId, R] = {}
         self._indexes: list[Follower[R]] = []
 
-    def index(self, key: Callable[[R], Iterable[Hashable]]) -> Index[R]:
-        """Create an index; it follows all later changes."""
-        index = Index(self.rows, key)
-        self.follow(index)
-        return index
-
     def follow(self, index: Follower[R]) -> None:
         """Enter all rows into an index, and have it follow all later changes."""
         for row in self.rows.values():
             index.add(row)
         self._indexes.append(index)
-
-    def tally(self, key: Callable[[R], Iterable[Hashable]]) -> Tally[R]:
-        """Create a tally; it follows all later changes."""
-        tally = Tally[R](key)
-        self.follow(tally)
-        return tally
 
     def get(self, uuid: RowId | None) -> R | None:
         """The row of that UUID, or None."""
@@ -222,7 +244,7 @@ class Schema:
 
 
 class View:
-    """All tables, and all relations of strong references.
+    """All tables, their indexes, and all relations of strong references.
 
     Attributes:
         schema: what the servers have.
@@ -230,6 +252,9 @@ class View:
 
     def __init__(self) -> None:
         self.schema = Schema()
+        self._indexes: dict[IndexOf[Any], Index[Any]] = {}
+        self._tallies: dict[IndexOf[Any], Tally[Any]] = {}
+        self._prefix_rows: dict[IndexOf[Any], PrefixRows[Any]] = {}
         self._tables: dict[type[Row], Table[Any]] = {kind: Table() for kind in ROW_TYPES}
         self._relations: dict[tuple[type[Row], str], Relation] = {
             (kind, column): Relation() for kind in ROW_TYPES for column in kind.CHILDREN
@@ -238,6 +263,58 @@ class View:
     def table(self, kind: type[R]) -> Table[R]:
         """The table of a kind of row."""
         return self._tables[kind]
+
+    def get(self, kind: type[R], uuid: RowId | None) -> R | None:
+        """The row of that UUID, or None."""
+        return self.table(kind).get(uuid)
+
+    def single(self, kind: type[R]) -> R | None:
+        """The only row of a table that has at most one, or None."""
+        return self.table(kind).single()
+
+    def index(self, declared: IndexOf[R]) -> Index[R]:
+        """The index of a declaration; it is built on the first request."""
+        index = self._indexes.get(declared)
+        if index is None:
+            table = self.table(declared.table)
+            index = self._indexes[declared] = Index(table.rows, declared.keys)
+            table.follow(index)
+        return index
+
+    def all(self, declared: IndexOf[R], key: Hashable) -> Iterator[R]:
+        """The rows that an index has under a key, in the order in which they came."""
+        return self.index(declared).all(key)
+
+    def one(self, declared: IndexOf[R], key: Hashable) -> R | None:
+        """The row that an index has under a key; the first of several; None if there is none."""
+        return self.index(declared).one(key)
+
+    def tally(self, declared: IndexOf[R]) -> Tally[R]:
+        """The number of rows under each key; it is counted on the first request."""
+        tally = self._tallies.get(declared)
+        if tally is None:
+            tally = self._tallies[declared] = Tally(declared.keys)
+            self.table(declared.table).follow(tally)
+        return tally
+
+    def prefixes(self, declared: IndexOf[R]) -> PrefixIndex[RowId]:
+        """The UUIDs of the rows by prefix, if the keys are prefixes; built on the first request."""
+        rows = self._prefix_rows.get(declared)
+        if rows is None:
+            rows = self._prefix_rows[declared] = PrefixRows(declared.keys)
+            self.table(declared.table).follow(rows)
+        return rows.prefixes
+
+    def parent(self, declared: ChildrenOf[P, C], child: RowId) -> P | None:
+        """The row that holds a child in a strong-reference column, or None."""
+        uuid = self.relation(declared.parent, declared.column).parent(child)
+        return self.get(declared.parent, uuid)
+
+    def children(self, declared: ChildrenOf[P, C], parent: RowId) -> Iterator[C]:
+        """The rows that a parent holds in a strong-reference column."""
+        rows = self.table(declared.child).rows
+        uuids = self.relation(declared.parent, declared.column).children(parent)
+        return (rows[uuid] for uuid in tuple(uuids) if uuid in rows)
 
     def relation(self, kind: type[Row], column: str) -> Relation:
         """The relation of one of `kind.CHILDREN`."""

@@ -16,7 +16,6 @@ from isthmus.exchange.routes.load_balancer_vips import RouterVips
 from isthmus.exchange.routes.path_readiness import Paths
 from isthmus.exchange.routes.refused_routes import Announcements
 from isthmus.exchange.routes.static_routes import StaticRoutes
-from isthmus.exchange.tables import Lookup
 from isthmus.exchange.topology.gateways import GatewayPublication, RemoteChassis
 from isthmus.exchange.topology.published_ports import PortPublication
 from isthmus.exchange.topology.remote_ports import PortCopies, RemoteBindings
@@ -69,30 +68,27 @@ def exchange(
             packets will arrive by it.
         settle: seconds that nodes are given before they do; see `Exchange.paths`.
     """
-    lookup = Lookup(view)
-    guard = Guard(lookup, known=not guarded)
-    announced = Announcements(lookup, guard)
-    zone = OwnZone(lookup)
-    policy = GlobalPolicy(lookup)
-    vxlan_mode = VxlanMode(lookup)
-    static_routes = StaticRoutes(lookup)
-    vips = RouterVips(lookup)
-    attachments = Attachments(lookup, zone)
-    advertised = AdvertisedSources(lookup, policy, attachments, static_routes, vips, guard)
-    learned = LearnedSources(
-        lookup, zone, policy, attachments, static_routes, vips, guard, announced
-    )
-    advertised_routes = AdvertisedRoutes(lookup, zone, advertised, guard)
+    guard = Guard(view, known=not guarded)
+    announced = Announcements(view, guard)
+    zone = OwnZone(view)
+    policy = GlobalPolicy(view)
+    vxlan_mode = VxlanMode(view)
+    static_routes = StaticRoutes(view)
+    vips = RouterVips(view)
+    attachments = Attachments(view, zone)
+    advertised = AdvertisedSources(view, policy, attachments, static_routes, vips, guard)
+    learned = LearnedSources(view, zone, policy, attachments, static_routes, vips, guard, announced)
+    advertised_routes = AdvertisedRoutes(view, zone, advertised, guard)
     # `ovn-ic` does not wait for gateways, so neither does the engine in its place.
-    paths = Paths(lookup, attachments, settle) if guarded else None
-    learned_routes = LearnedRoutes(lookup, zone, static_routes, learned, guard, paths)
+    paths = Paths(view, attachments, settle) if guarded else None
+    learned_routes = LearnedRoutes(view, zone, static_routes, learned, guard, paths)
 
-    registration = ZoneRegistration(lookup, LINGER if alone else 0.0)
-    alive = SignOfLife(lookup, zone)
-    tunnel_keys = DatapathKeys(lookup, vxlan_mode)
-    switch_keys = TransitSwitchKeys(lookup, zone, tunnel_keys)
-    router_keys = TransitRouterKeys(lookup, zone, tunnel_keys)
-    switch_copies = TransitSwitchCopies(lookup, zone, vxlan_mode)
+    registration = ZoneRegistration(view, LINGER if alone else 0.0)
+    alive = SignOfLife(view, zone)
+    tunnel_keys = DatapathKeys(view, vxlan_mode)
+    switch_keys = TransitSwitchKeys(view, zone, tunnel_keys)
+    router_keys = TransitRouterKeys(view, zone, tunnel_keys)
+    switch_copies = TransitSwitchCopies(view, zone, vxlan_mode)
 
     derived: tuple[AnyReconciler, ...] = (
         zone,
@@ -107,23 +103,23 @@ def exchange(
     )
     written: tuple[AnyReconciler, ...] = (
         registration,  # the first: the only one of a controller alone
-        GatewayPublication(lookup, zone),
+        GatewayPublication(view, zone),
         switch_keys,
         switch_copies,
-        PortPublication(lookup, zone),
-        PortCopies(lookup, zone),
-        RemoteChassis(lookup, zone),
-        RemoteBindings(lookup, zone),
+        PortPublication(view, zone),
+        PortCopies(view, zone),
+        RemoteChassis(view, zone),
+        RemoteBindings(view, zone),
         router_keys,
-        TransitRouterCopies(lookup, zone),
-        TransitRouterPortPublication(lookup, zone),
-        TransitRouterPortCopies(lookup, zone),
-        MonitorRequests(lookup, zone),
-        MonitorCopies(lookup, zone),
+        TransitRouterCopies(view, zone),
+        TransitRouterPortPublication(view, zone),
+        TransitRouterPortCopies(view, zone),
+        MonitorRequests(view, zone),
+        MonitorCopies(view, zone),
         advertised_routes,
         learned_routes,
-        ZoneSequence(lookup, zone),
-        FleetSequence(lookup, zone),
+        ZoneSequence(view, zone),
+        FleetSequence(view, zone),
         alive,
     )
     zone.dependents = (attachments, advertised, learned, *written[1:])

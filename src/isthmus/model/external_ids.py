@@ -29,6 +29,12 @@ NETWORK = "isthmus-network"
 SUBNET = "subnet"
 """In `external_ids`: the subnets of the router ports on a transit switch."""
 
+DECLARED = "isthmus-route"
+"""On a static route that the controller keeps in place: the zone that it leads to."""
+
+TS_MARK = "isthmus-transit-switch"
+"""On a router port that the controller made: the transit switch that it connects."""
+
 _ZONE = "isthmus-zone-"
 _ADDRESS = "isthmus-address-"
 _ALIVE = "isthmus-alive-"

@@ -13,9 +13,6 @@ from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import Network
 from isthmus.model.route_rules import RouteRules
 
-DECLARED = "isthmus-route"
-"""In `external_ids` of a static route that the controller keeps in place: the zone it leads to."""
-
 
 @dataclass(frozen=True, slots=True)
 class LocalPrefix:

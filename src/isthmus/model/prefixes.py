@@ -67,6 +67,12 @@ def parse_address(text: str) -> Address | None:
         return None
 
 
+def parse_port_address(text: str) -> tuple[Interface, ...]:
+    """The interfaces of a port's "MAC IP/length [IP/length…]"; other words are left out."""
+    parsed = (parse_interface(word) for word in text.split()[1:])
+    return tuple(interface for interface in parsed if interface is not None)
+
+
 def is_link_local(prefix: Network) -> bool:
     """Whether a prefix lies inside its family's link-local range."""
     return is_inside(prefix, LINK_LOCAL[prefix.version])

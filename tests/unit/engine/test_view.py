@@ -1,12 +1,14 @@
 """The view: indexes, relations, tables, and the changes that would empty it."""
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
+from isthmus.model.indexes import IC_ROUTES_BY_PREFIX, IC_ROUTES_BY_ZONE, ROUTER_ROUTES, IndexOf
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -32,6 +34,9 @@ def words(row: LogicalRouter) -> Iterable[str]:
     return row.name.split()
 
 
+BY_WORD = IndexOf(LogicalRouter, words)
+
+
 def held(*uuids: RowId) -> dict[str, frozenset[RowId]]:
     """Static routes that came or went."""
     return {ROUTES: frozenset(uuids)}
@@ -40,7 +45,7 @@ def held(*uuids: RowId) -> dict[str, frozenset[RowId]]:
 def test_an_index_has_a_row_under_each_of_its_keys() -> None:
     """A row is found under every key, and under none that it does not have."""
     view = View()
-    index = view.table(LogicalRouter).index(words)
+    index = view.index(BY_WORD)
     view.apply(Change(None, router(ONE, "a b b")))
     view.apply(Change(None, router(TWO, "b c")))
     view.apply(Change(None, router(THREE, "")))
@@ -53,7 +58,7 @@ def test_an_index_has_a_row_under_each_of_its_keys() -> None:
 def test_an_index_follows_keys_that_change() -> None:
     """A changed row leaves its old keys, which vanish with their last row, and has its new ones."""
     view = View()
-    index = view.table(LogicalRouter).index(words)
+    index = view.index(BY_WORD)
     view.apply(Change(None, router(ONE, "a b b")))
     view.apply(Change(None, router(TWO, "b")))
     view.apply(Change(router(ONE, "a b b"), router(ONE, "c")))
@@ -67,7 +72,7 @@ def test_an_index_follows_keys_that_change() -> None:
 def test_an_index_gives_rows_as_they_are() -> None:
     """After a change that leaves the key alone, the index has the new row."""
     view = View()
-    index = view.table(LogicalRouter).index(words)
+    index = view.index(BY_WORD)
     view.apply(Change(None, router(ONE)))
     changed = LogicalRouter(uuid=ONE, name="r", enabled=False)
     view.apply(Change(router(ONE), changed))
@@ -78,13 +83,36 @@ def test_an_index_made_late_has_all_rows() -> None:
     """An index may be made when the table already has rows."""
     view = View()
     view.apply(Change(None, router(ONE, "a")))
-    assert view.table(LogicalRouter).index(words).one("a") == router(ONE, "a")
+    assert view.index(BY_WORD).one("a") == router(ONE, "a")
+
+
+def test_a_declaration_has_one_index_in_a_view() -> None:
+    """All who ask for a declared index share it; another view has its own."""
+    view = View()
+    assert view.index(BY_WORD) is view.index(BY_WORD)
+    assert view.tally(BY_WORD) is view.tally(BY_WORD)
+    assert view.index(BY_WORD) is not View().index(BY_WORD)
+
+
+def test_routes_are_found_by_overlap() -> None:
+    """The prefix index of a declaration has old rows, follows changes, and leaves rows out that
+    have no prefix.
+    """
+    view = View()
+    inside = IcRoute(uuid=ONE, ip_prefix="10.1.0.0/16")
+    view.apply(Change(None, inside))
+    prefixes = view.prefixes(IC_ROUTES_BY_PREFIX)
+    view.apply(Change(None, IcRoute(uuid=TWO, ip_prefix="10.0.0.0/8")))
+    view.apply(Change(None, IcRoute(uuid=THREE, ip_prefix="nonsense")))
+    assert set(prefixes.overlapping(ip_network("10.1.2.0/24"))) == {ONE, TWO}
+    view.apply(Change(inside, None))
+    assert set(prefixes.overlapping(ip_network("10.1.2.0/24"))) == {TWO}
 
 
 def test_rows_may_come_and_go_while_an_index_is_read() -> None:
     """Reading several rows under a key survives their removal."""
     view = View()
-    index = view.table(LogicalRouter).index(words)
+    index = view.index(BY_WORD)
     for uuid in (ONE, TWO):
         view.apply(Change(None, router(uuid)))
     reader = index.all("r")
@@ -98,7 +126,7 @@ def test_an_index_is_what_a_scan_finds(history: list[tuple[str, str]]) -> None:
     """After any history of inserts, changes and deletes, index and table agree."""
     view = View()
     table = view.table(LogicalRouter)
-    index = table.index(words)
+    index = view.index(BY_WORD)
     for number, name in history:
         old = table.get(RowId(number))
         new = None if name == " " else router(RowId(number), name)
@@ -179,7 +207,7 @@ def test_vanishing_empties_one_database() -> None:
 def test_a_database_may_vanish_and_return_in_one_batch() -> None:
     """Rows and relations that are equal in the new contents are there afterwards."""
     view = filled()
-    index = view.table(LogicalRouter).index(words)
+    index = view.index(BY_WORD)
     returned = [
         Change(None, router(ONE), held(TWO)),
         Change(None, LogicalRouterStaticRoute(uuid=TWO, ip_prefix="10.0.0.0/8")),
@@ -188,13 +216,15 @@ def test_a_database_may_vanish_and_return_in_one_batch() -> None:
         view.apply(change)
     assert view.relation(LogicalRouter, ROUTES).parent(TWO) == ONE
     assert index.one("r") == router(ONE)
+    assert [row.uuid for row in view.children(ROUTER_ROUTES, ONE)] == [TWO]
+    assert view.parent(ROUTER_ROUTES, TWO) == router(ONE)
     assert len(view.table(LogicalRouterStaticRoute)) == 1
 
 
 def test_a_tally_counts_the_rows_of_each_key() -> None:
     """It counts what was there before, follows changes, and forgets keys without rows."""
     view = filled()
-    tally = view.table(IcRoute).tally(lambda row: (row.availability_zone,))
+    tally = view.tally(IC_ROUTES_BY_ZONE)
     view.apply(Change(None, IcRoute(uuid=TWO, availability_zone=THREE)))
     assert dict(tally.items()) == {THREE: 2}
     moved = IcRoute(uuid=TWO, availability_zone=ONE)

@@ -5,7 +5,7 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
 from isthmus.model.external_ids import IPAddress
-from isthmus.model.prefixes import Interface, Network, parse_interface
+from isthmus.model.prefixes import Network
 
 MOST_TRIED = 65536
 """Addresses tried before a subnet counts as full: all of an IPv4 /16."""
@@ -24,12 +24,6 @@ def parse_subnets(text: str) -> tuple[Network, ...]:
     if len({subnet.version for subnet in subnets}) < len(subnets):
         raise ValueError("two subnets of one family")
     return subnets
-
-
-def parse_port_addresses(text: str) -> tuple[Interface, ...]:
-    """The IP addresses in a port's address, "MAC IP[/len] [IP[/len]…]", as far as they parse."""
-    parsed = (parse_interface(word) for word in text.split()[1:])
-    return tuple(interface for interface in parsed if interface is not None)
 
 
 def usable(address: IPAddress, subnet: Network) -> bool:

@@ -21,7 +21,6 @@ from isthmus.controller.connections import (
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.address_allocation import (
     choose,
-    parse_port_addresses,
     parse_subnets,
     usable,
 )
@@ -36,8 +35,9 @@ from isthmus.model.external_ids import (
     address_holder,
     claimed_address,
 )
+from isthmus.model.indexes import IC_PORTS_BY_ADDRESS
 from isthmus.model.operations import Operation, Wait, drop_keys, set_keys
-from isthmus.model.prefixes import Network, parse_address, parse_interface
+from isthmus.model.prefixes import Network, parse_address, parse_interface, parse_port_address
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -65,12 +65,7 @@ class AddressClaims(IntentReconciler[str]):
 
     def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
         super().__init__(view, inputs, lookup)
-        self._published = view.table(IcPortBinding).index(
-            lambda row: {
-                (row.transit_switch, interface.ip)
-                for interface in parse_port_addresses(row.address)
-            }
-        )
+        self._published = view.index(IC_PORTS_BY_ADDRESS)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """What claims depend on: who we are, what is taken, and ports to adopt."""
@@ -167,7 +162,7 @@ class AddressClaims(IntentReconciler[str]):
             for port in self.lookup.switch_ports(switch):
                 if port.type == "remote":
                     for text in port.addresses:
-                        found.update(i.ip for i in parse_port_addresses(text))
+                        found.update(i.ip for i in parse_port_address(text))
         return found
 
     def _strangers(self, name: str, address: IPAddress, cluster: RowId) -> Iterator[str]:

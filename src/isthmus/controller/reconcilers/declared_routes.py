@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from isthmus.controller.config.configmap import ConfigKey
-from isthmus.controller.connections import MARK, Lookup
+from isthmus.controller.connections import Lookup
 from isthmus.controller.import_policy import guarded
 from isthmus.controller.inputs.inputs import Changed, Inputs
-from isthmus.controller.reconcilers.address_allocation import parse_port_addresses
 from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.import_policy import DECLARED, LocalPrefix, LocalPrefixes
+from isthmus.model.external_ids import DECLARED, TS_MARK
+from isthmus.model.import_policy import LocalPrefix, LocalPrefixes
+from isthmus.model.indexes import (
+    DECLARED_ROUTES,
+    IC_PORTS_BY_ZONE_AND_TS,
+    UNLEARNED_ROUTES_BY_PREFIX,
+    ZONES_BY_NAME,
+)
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefix_index import PrefixIndex
@@ -31,6 +37,7 @@ from isthmus.model.prefixes import (
     parse_address,
     parse_interface,
     parse_network,
+    parse_port_address,
 )
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -94,12 +101,10 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
         self._rows = view.table(LogicalRouterStaticRoute)
         self._routers = view.table(LogicalRouter)
         self._zones = view.table(AvailabilityZone)
-        self._by_prefix = self._rows.index(_own_destination)
-        self._marked = self._rows.index(lambda row: [""] if DECLARED in row.external_ids else [])
-        self._zone_by_name = self._zones.index(lambda row: [row.name])
-        self._ports = view.table(IcPortBinding).index(
-            lambda row: [(row.availability_zone, row.transit_switch)]
-        )
+        self._by_prefix = view.index(UNLEARNED_ROUTES_BY_PREFIX)
+        self._marked = view.index(DECLARED_ROUTES)
+        self._zone_by_name = view.index(ZONES_BY_NAME)
+        self._ports = view.index(IC_PORTS_BY_ZONE_AND_TS)
         self._parents = view.relation(LogicalRouter, "static_routes")
         # As of the last `affected`; what they are compared with when the inputs change.
         self._declared = _Declarations()
@@ -130,7 +135,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
     def keys(self) -> Iterable[DeclaredKey]:
         """What is declared, and what was: what we made, or complained of."""
         keys = dict.fromkeys((*self._declared.routes, *self.problems))
-        for row in self._marked.all(""):
+        for row in self._marked.all(True):
             keys |= dict.fromkeys(self._key_of(row))
         return tuple(keys)
 
@@ -174,7 +179,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
         """The zone's address on each transit switch that the VPC's router is connected to."""
         zone = self._zone_by_name.one(route.zone)
         for port in self.lookup.router_ports(key.vpc) if zone is not None else ():
-            switch = port.external_ids[MARK]
+            switch = port.external_ids[TS_MARK]
             if zone is not None and route.transit_switch in {"", switch}:
                 theirs = self._ports.all((zone.uuid, switch))
                 for binding in sorted(theirs, key=lambda row: row.logical_port)[:1]:
@@ -232,7 +237,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
 
     def _of_router_port(self, change: Change) -> Iterable[DeclaredKey]:
         reach = {
-            (row.networks, row.external_ids.get(MARK))
+            (row.networks, row.external_ids.get(TS_MARK))
             for row in change.sides
             if isinstance(row, LogicalRouterPort)
         }
@@ -306,16 +311,10 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
 def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) -> Iterator[Address]:
     """Another zone's address on a transit switch, if it is in a network of our port there."""
     networks = [i.network for i in map(parse_interface, sorted(port.networks)) if i is not None]
-    for interface in parse_port_addresses(binding.address):
+    for interface in parse_port_address(binding.address):
         if interface.version == version and any(interface.ip in net for net in networks):
             yield interface.ip
             return
-
-
-def _own_destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
-    """The prefix of a route that was not learned (there may be very many that were)."""
-    prefix = None if IC_LEARNED_ROUTE in row.external_ids else parse_network(row.ip_prefix)
-    return () if prefix is None else (prefix,)
 
 
 def _is_plain(row: LogicalRouterStaticRoute) -> bool:

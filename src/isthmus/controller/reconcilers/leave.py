@@ -16,14 +16,13 @@ from isthmus.controller.joined_zone import KEYS, remembered
 from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.controller.reconcilers.nb_global import KEY, OPTIONS
 from isthmus.controller.reconcilers.port_operations import remove_ports
-from isthmus.controller.reconcilers.route_policies import policy_prefix
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import claimed_zone
-from isthmus.model.import_policy import DECLARED
+from isthmus.model.indexes import DECLARED_ROUTES, LEARNED_ROUTES, policy_prefix
 from isthmus.model.operations import Delete, Mutate, Operation, Ref, Update, drop_keys
-from isthmus.model.ovn_keys import IC_LEARNED_ROUTE, is_remote
+from isthmus.model.ovn_keys import is_remote
 from isthmus.model.rows import (
     Chassis,
     Database,
@@ -86,19 +85,6 @@ class LeaveNorthbound(LeavingReconciler):
         LogicalRouterStaticRoute,
     )
 
-    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
-        super().__init__(view, inputs, lookup)
-        self._made = view.table(LogicalRouterStaticRoute).index(
-            lambda row: (
-                (IC_LEARNED_ROUTE,)
-                if {IC_LEARNED_ROUTE, DECLARED} & row.external_ids.keys()
-                else ()
-            )
-        )
-        self._policies = view.table(LogicalRouterPolicy).index(
-            lambda row: (IC_LEARNED_ROUTE,) if policy_prefix(row) else ()
-        )
-
     def reconcile(self, key: str) -> Iterable[Operation]:
         """Remove all of it in one transaction."""
         row = self.joined()
@@ -106,9 +92,13 @@ class LeaveNorthbound(LeavingReconciler):
             return
         for switch in sorted(self.lookup.transit_switch_names()):
             yield from self._switch(switch)
-        routes = (route.uuid for route in self._made.all(IC_LEARNED_ROUTE))
+        learned = self.view.all(LEARNED_ROUTES, True)
+        declared = self.view.all(DECLARED_ROUTES, True)
+        routes = dict.fromkeys(route.uuid for route in (*learned, *declared))
         yield from self._from_routers("static_routes", routes)
-        policies = (policy.uuid for policy in self._policies.all(IC_LEARNED_ROUTE))
+        policies = (
+            policy.uuid for policy in self.view.table(LogicalRouterPolicy) if policy_prefix(policy)
+        )
         yield from self._from_routers("policies", policies)
         if row.name:
             yield Update(NbGlobal, row.uuid, {"name": ""})

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
-from isthmus.controller.connections import MARK
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.joined_zone import memory_of
 from isthmus.controller.reconcilers.base import IntentReconciler
@@ -17,6 +16,7 @@ from isthmus.controller.reconcilers.port_options import denied_by
 from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLists
 from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
+from isthmus.model.external_ids import TS_MARK
 from isthmus.model.operations import Operation, Update, drop_keys, set_keys
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -152,6 +152,6 @@ def _of_router_port(change: Change) -> Iterable[str]:
     lists = {
         denied_by(row.options)
         for row in change.sides
-        if isinstance(row, LogicalRouterPort) and MARK in row.external_ids
+        if isinstance(row, LogicalRouterPort) and TS_MARK in row.external_ids
     }
     return (KEY,) if any(lists) else ()

@@ -8,8 +8,9 @@ replaced because its name changes.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.controller.connections import MARK, Lookup, RouterPort
+from isthmus.controller.connections import Lookup, RouterPort
 from isthmus.controller.reconcilers.port_options import MARKS, PortSettings
+from isthmus.model.external_ids import TS_MARK
 from isthmus.model.operations import (
     Insert,
     Mutate,
@@ -68,7 +69,7 @@ class WantedPort:
     @property
     def router_port_ids(self) -> Mapping[str, str]:
         """The `external_ids` of the router port."""
-        return {MARK: self.transit_switch, **self.vendor, **self.settings.marks}
+        return {TS_MARK: self.transit_switch, **self.vendor, **self.settings.marks}
 
 
 def align_ports(

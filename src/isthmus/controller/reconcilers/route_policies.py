@@ -7,7 +7,6 @@ routes that somebody added by hand with a next hop in a transit switch's subnet,
 route set-up in Kube-OVN's guide does not work for such subnets otherwise.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
@@ -17,10 +16,16 @@ from isthmus.controller.reconcilers.base import IntentReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.external_ids import is_ours
+from isthmus.model.indexes import (
+    POLICIES_BY_PREFIX,
+    POLICY_PRIORITY,
+    STATIC_ROUTES_BY_DESTINATION,
+    policy_prefix,
+    route_destination,
+)
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, set_keys
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
-from isthmus.model.prefixes import Network, parse_address, parse_interface, parse_network
+from isthmus.model.prefixes import Network, parse_address, parse_interface
 from isthmus.model.rows import (
     Database,
     LogicalRouter,
@@ -31,11 +36,8 @@ from isthmus.model.rows import (
     RowId,
 )
 
-PRIORITY = 29500
 ALLOW = "allow"
 ORIGIN = "origin"
-
-_MATCH = re.compile(r"ip([46])\.dst == (\S+)")
 
 
 class RoutePolicies(IntentReconciler[Network]):
@@ -49,8 +51,8 @@ class RoutePolicies(IntentReconciler[Network]):
         super().__init__(view, inputs, lookup)
         self._route_rows = view.table(LogicalRouterStaticRoute)
         self._policy_rows = view.table(LogicalRouterPolicy)
-        self._routes = self._route_rows.index(_destination)
-        self._policies = self._policy_rows.index(policy_prefix)
+        self._routes = view.index(STATIC_ROUTES_BY_DESTINATION)
+        self._policies = view.index(POLICIES_BY_PREFIX)
         self._router_of_route = view.relation(LogicalRouter, "static_routes")
         self._router_of_policy = view.relation(LogicalRouter, "policies")
 
@@ -77,7 +79,7 @@ class RoutePolicies(IntentReconciler[Network]):
     def _prefixes_of(self, routes: Iterable[RowId], policies: Iterable[RowId]) -> Iterator[Network]:
         for uuid in routes:
             route = self._route_rows.get(uuid)
-            yield from _destination(route) if route is not None else ()
+            yield from route_destination(route) if route is not None else ()
         for uuid in policies:
             policy = self._policy_rows.get(uuid)
             yield from policy_prefix(policy) if policy is not None else ()
@@ -158,28 +160,13 @@ class RoutePolicies(IntentReconciler[Network]):
     def _by_hand(self) -> Iterator[Network]:
         for route in self._route_rows:
             if IC_LEARNED_ROUTE not in route.external_ids:
-                yield from _destination(route)
-
-
-def policy_prefix(row: LogicalRouterPolicy) -> tuple[Network, ...]:
-    """The prefix that a policy of ours is for; nothing for any other policy."""
-    match = _MATCH.fullmatch(row.match) if row.priority == PRIORITY else None
-    if match is None or not is_ours(row.external_ids):
-        return ()
-    prefix = parse_network(match[2])
-    return (prefix,) if prefix is not None and str(prefix.version) == match[1] else ()
-
-
-def _destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
-    """The prefix of a route by destination."""
-    prefix = parse_network(row.ip_prefix) if row.policy != "src-ip" else None
-    return () if prefix is None else (prefix,)
+                yield from route_destination(route)
 
 
 def _prefixes(change: Change) -> Iterator[Network]:
     for row in change.sides:
         if isinstance(row, LogicalRouterStaticRoute):
-            yield from _destination(row)
+            yield from route_destination(row)
         elif isinstance(row, LogicalRouterPolicy):
             yield from policy_prefix(row)
 
@@ -205,7 +192,7 @@ def _insert(
     yield Insert(
         LogicalRouterPolicy,
         {
-            "priority": PRIORITY,
+            "priority": POLICY_PRIORITY,
             "match": f"ip{prefix.version}.dst == {prefix}",
             "action": ALLOW,
             "external_ids": external_ids,

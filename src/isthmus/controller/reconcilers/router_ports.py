@@ -14,7 +14,6 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import (
-    MARK,
     Lookup,
     RouterPort,
     held_addresses,
@@ -31,7 +30,14 @@ from isthmus.controller.reconcilers.private_prefixes import PrivateLists
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.external_ids import SUBNET, IPAddress, claimed_address, is_ours
+from isthmus.model.external_ids import (
+    SUBNET,
+    TS_MARK,
+    IPAddress,
+    claimed_address,
+    is_ours,
+)
+from isthmus.model.indexes import IC_PORTS_BY_TS
 from isthmus.model.operations import Operation
 from isthmus.model.ovn_keys import is_remote
 from isthmus.model.prefixes import parse_address, parse_interface
@@ -41,7 +47,6 @@ from isthmus.model.rows import (
     Chassis,
     Database,
     GatewayChassis,
-    IcPortBinding,
     IcSbGlobal,
     LogicalRouter,
     LogicalRouterPort,
@@ -84,7 +89,7 @@ class RouterPorts(IntentReconciler[str]):
     def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
         super().__init__(view, inputs, lookup)
         self._private = PrivateLists(inputs, lookup)
-        self._ic_ports = view.table(IcPortBinding).index(lambda row: (row.transit_switch,))
+        self._ic_ports = view.index(IC_PORTS_BY_TS)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """What a connection consists of, the claims it uses, and the chassis it may run on."""
@@ -216,7 +221,7 @@ class RouterPorts(IntentReconciler[str]):
         peer = self.lookup.router_port_named(wanted.router_port)
         if peer is not None and (
             not is_ours(peer.external_ids)
-            or (self.lookup.router_of(peer) != place.router and MARK not in peer.external_ids)
+            or (self.lookup.router_of(peer) != place.router and TS_MARK not in peer.external_ids)
         ):
             return _name_taken("Logical_Router_Port", peer.name)
         return None

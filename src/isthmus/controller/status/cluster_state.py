@@ -13,15 +13,18 @@ from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.joined_zone import remembered
 from isthmus.engine.view import View
 from isthmus.model.external_ids import SUBNET, zone_claim
-from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
+from isthmus.model.indexes import (
+    CHASSIS_BY_NAME,
+    GATEWAYS_BY_ZONE,
+    IC_PORTS_BY_ZONE,
+    IC_ROUTES_BY_ZONE_AND_TS,
+    LEARNED_ROUTES,
+    ZONES_BY_NAME,
+)
 from isthmus.model.rows import (
     AvailabilityZone,
-    Chassis,
-    Gateway,
     IcPortBinding,
-    IcRoute,
     IcSbGlobal,
-    LogicalRouterStaticRoute,
     NbGlobal,
     RowId,
     TransitSwitch,
@@ -119,14 +122,9 @@ class Observer:
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs = view, inputs
         self._lookup = Lookup(view, inputs)
-        self._zones = view.table(AvailabilityZone).index(lambda row: (row.name,))
-        self._ports = view.table(IcPortBinding).index(lambda row: (row.availability_zone,))
-        self._gateways = view.table(Gateway).index(lambda row: (row.availability_zone,))
-        self._chassis = view.table(Chassis).index(lambda row: (row.name,))
-        self._routes = view.table(IcRoute).tally(
-            lambda row: ((row.availability_zone, row.transit_switch),)
-        )
-        self._learned = view.table(LogicalRouterStaticRoute).tally(_learned)
+        self._ports = view.index(IC_PORTS_BY_ZONE)
+        self._routes = view.tally(IC_ROUTES_BY_ZONE_AND_TS)
+        self._learned = view.tally(LEARNED_ROUTES)
 
     def facts(self) -> Facts:
         """The facts of this moment."""
@@ -156,7 +154,7 @@ class Observer:
         if nb_global is None or not nb_global.name or ic_global is None:
             return None
         holder = ic_global.external_ids.get(zone_claim(nb_global.name))
-        return self._zones.one(nb_global.name) if holder == nb_global.uuid else None
+        return self._view.one(ZONES_BY_NAME, nb_global.name) if holder == nb_global.uuid else None
 
     def _switches(self, own: AvailabilityZone | None) -> Iterable[SwitchFacts]:
         bindings = {row.transit_switch: row for row in self._ports.all(own.uuid)} if own else {}
@@ -171,7 +169,7 @@ class Observer:
         subnet = row.external_ids.get(SUBNET, "") if row is not None else ""
         if binding is None:
             return SwitchFacts(name, subnet)
-        chassis = self._chassis.one(binding.gateway)
+        chassis = self._view.one(CHASSIS_BY_NAME, binding.gateway)
         node = (chassis.hostname or chassis.name) if chassis is not None else ""
         return SwitchFacts(name, subnet, binding.logical_port, binding.address, node)
 
@@ -194,11 +192,14 @@ class Observer:
             if own is None or row.uuid != own.uuid:
                 yield ZoneFacts(
                     row.name,
-                    tuple(sorted({gateway.hostname for gateway in self._gateways.all(row.uuid)})),
+                    tuple(
+                        sorted(
+                            {
+                                gateway.hostname
+                                for gateway in self._view.all(GATEWAYS_BY_ZONE, row.uuid)
+                            }
+                        )
+                    ),
                     tuple(sorted({port.transit_switch for port in self._ports.all(row.uuid)})),
                     count.get(row.uuid, 0),
                 )
-
-
-def _learned(row: LogicalRouterStaticRoute) -> tuple[bool, ...]:
-    return (True,) if IC_LEARNED_ROUTE in row.external_ids else ()

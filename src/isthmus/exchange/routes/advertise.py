@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 from typing import ClassVar, NamedTuple
 
 from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.view import View
 from isthmus.exchange.routes.attachments import Attachment, Attachments, GlobalPolicy
 from isthmus.exchange.routes.import_policy import Guard
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
@@ -21,10 +22,19 @@ from isthmus.exchange.routes.options import (
     Refusal,
 )
 from isthmus.exchange.routes.static_routes import LearnKey, OwnKey, StaticRoutes
-from isthmus.exchange.tables import Lookup
+from isthmus.exchange.topology.transit_switches import transit_switch_of
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
-from isthmus.model.import_policy import DECLARED
+from isthmus.model.external_ids import DECLARED
+from isthmus.model.indexes import (
+    DYNAMIC_ROUTES_BY_DATAPATH,
+    IC_ROUTES_BY_CONTENT,
+    IC_ROUTES_BY_ZONE,
+    LRPS_BY_NAME,
+    LSPS_BY_ROUTER_PORT,
+    ROUTER_PORTS,
+    SB_DATAPATHS_BY_ROUTER,
+)
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
 from isthmus.model.ovn_keys import ROUTER_PORT
 from isthmus.model.prefixes import (
@@ -47,6 +57,7 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     Row,
     RowId,
+    SbDatapathBinding,
     SbLearnedRoute,
 )
 
@@ -131,7 +142,7 @@ class AdvertisedSources(Reconciler[RowId]):
 
     def __init__(  # noqa: PLR0913, PLR0917 - what decides on advertising, each once
         self,
-        lookup: Lookup,
+        view: View,
         policy: GlobalPolicy,
         attachments: Attachments,
         routes: StaticRoutes,
@@ -139,7 +150,7 @@ class AdvertisedSources(Reconciler[RowId]):
         guard: Guard,
     ) -> None:
         super().__init__()
-        self._lookup, self._policy = lookup, policy
+        self._view, self._policy = view, policy
         self._attachments, self._routes, self._vips = attachments, routes, vips
         self._guard = guard
         guard.advertising = self
@@ -162,18 +173,18 @@ class AdvertisedSources(Reconciler[RowId]):
         """A router port starts or ceases to face a transit switch."""
         for side in change.sides:
             if isinstance(side, LogicalSwitchPort) and ROUTER_PORT in side.options:
-                lrp = self._lookup.lrp_by_name.one(side.options[ROUTER_PORT])
+                lrp = self._view.one(LRPS_BY_NAME, side.options[ROUTER_PORT])
                 if lrp is not None:
                     yield lrp.uuid
 
     def attachment_changed(self, attachment: Attachment) -> None:
         """All sources of its router may be advertised through it."""
-        self.mark(lrp.uuid for lrp in self._lookup.ports_of(attachment.router))
+        self.mark(lrp.uuid for lrp in self._view.children(ROUTER_PORTS, attachment.router))
         self.mark(self._routes.own_by_router.get(attachment.router, ()))
         self.mark(self._vips.of(attachment.router).by_lb)
-        datapath = self._lookup.sb_datapath_by_router.one(attachment.router)
+        datapath = self._view.one(SB_DATAPATHS_BY_ROUTER, attachment.router)
         if datapath is not None:
-            dynamic = self._lookup.dynamic_routes_by_datapath.all(datapath.uuid)
+            dynamic = self._view.all(DYNAMIC_ROUTES_BY_DATAPATH, datapath.uuid)
             self.mark(row.uuid for row in dynamic)
 
     def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
@@ -193,12 +204,12 @@ class AdvertisedSources(Reconciler[RowId]):
 
     def keys(self) -> Iterable[RowId]:
         yield from tuple(self._asked)
-        yield from self._lookup.lrps.rows
+        yield from self._view.table(LogicalRouterPort).rows
         for uuids in self._routes.own_by_router.values():
             yield from uuids
         for vips in self._vips.by_router.values():
             yield from vips.by_lb
-        yield from self._lookup.dynamic_routes.rows
+        yield from self._view.table(SbLearnedRoute).rows
 
     def reconcile(self, key: RowId) -> Iterable[Operation]:
         asked = dict(self._ask(key))
@@ -232,19 +243,19 @@ class AdvertisedSources(Reconciler[RowId]):
         Sources that are none of anybody's business (what does not parse, router ports that face a
         transit switch) yield nothing.
         """
-        lrp = self._lookup.lrps.get(uuid)
+        lrp = self._view.get(LogicalRouterPort, uuid)
         if lrp is not None:
             yield from self._decide_connected(lrp)
-        elif self._lookup.static_routes.get(uuid) is not None:
+        elif self._view.get(LogicalRouterStaticRoute, uuid) is not None:
             yield from self._decide_static(uuid)
-        elif (dynamic := self._lookup.dynamic_routes.get(uuid)) is not None:
+        elif (dynamic := self._view.get(SbLearnedRoute, uuid)) is not None:
             yield from self._decide_dynamic(dynamic)
         else:
             yield from self._decide_load_balancer(uuid)
 
     def _decide_connected(self, lrp: LogicalRouterPort) -> Iterator[Decision]:
-        router = self._lookup.router_of(lrp)
-        if router is None or next(self._lookup.transit_ports_of(lrp.name), None) is not None:
+        router = self._view.parent(ROUTER_PORTS, lrp.uuid)
+        if router is None or self._faces_transit_switch(lrp):
             return  # the networks between the zones are not theirs to exchange
         for attachment in self._attached(router.uuid):
             for text in sorted(lrp.networks):
@@ -256,6 +267,10 @@ class AdvertisedSources(Reconciler[RowId]):
                 for table in self._tables_of(attachment):
                     yield self._decision(source, attachment, interface.network, table)
 
+    def _faces_transit_switch(self, lrp: LogicalRouterPort) -> bool:
+        lsps = self._view.all(LSPS_BY_ROUTER_PORT, lrp.name)
+        return any(transit_switch_of(self._view, lsp) is not None for lsp in lsps)
+
     def _tables_of(self, attachment: Attachment) -> tuple[str, ...]:
         """The route tables for connected networks: the port's own one as well, after 26.03."""
         if attachment.route_table and self._knows_dynamic:
@@ -264,10 +279,10 @@ class AdvertisedSources(Reconciler[RowId]):
 
     @property
     def _knows_dynamic(self) -> bool:
-        return self._lookup.schema.allows(IcRoute, "origin", CONNECTED_DYNAMIC)
+        return self._view.schema.allows(IcRoute, "origin", CONNECTED_DYNAMIC)
 
     def _decide_dynamic(self, row: SbLearnedRoute) -> Iterator[Decision]:
-        datapath = self._lookup.sb_datapaths.get(row.datapath)
+        datapath = self._view.get(SbDatapathBinding, row.datapath)
         prefix = parse_network(row.ip_prefix)
         if datapath is None or prefix is None:
             return
@@ -279,8 +294,8 @@ class AdvertisedSources(Reconciler[RowId]):
             yield self._decision(source, attachment, prefix, "", refusal)
 
     def _decide_static(self, uuid: RowId) -> Iterator[Decision]:
-        row = self._lookup.static_routes.rows[uuid]
-        router = self._lookup.router_routes.parent(uuid)
+        row = self._view.table(LogicalRouterStaticRoute).rows[uuid]
+        router = self._view.relation(LogicalRouter, "static_routes").parent(uuid)
         prefix = parse_network(row.ip_prefix)
         if router is None or uuid not in self._routes.own_by_router.get(router, ()):
             return
@@ -299,7 +314,7 @@ class AdvertisedSources(Reconciler[RowId]):
             return Refusal.DECLARED
         if row.nexthop == DISCARD:
             # Versions without sequence numbers in IC-NB (before 24.03) keep these to themselves.
-            known = self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg")
+            known = self._view.schema.has(IcNbGlobal, "nb_ic_cfg")
             return None if known else Refusal.DISCARDS
         nexthop = parse_address(row.nexthop)
         if nexthop is None:
@@ -307,7 +322,7 @@ class AdvertisedSources(Reconciler[RowId]):
         return Refusal.NEXTHOP_LINK_LOCAL if is_link_local_nexthop(nexthop) else None
 
     def _decide_load_balancer(self, uuid: RowId) -> Iterator[Decision]:
-        if not self._lookup.schema.allows(IcRoute, "origin", LOADBALANCER):
+        if not self._view.schema.allows(IcRoute, "origin", LOADBALANCER):
             return
         refusal = None if self._policy.current.advertise_lb else Refusal.LOAD_BALANCER
         for router, vips in self._vips.by_router.items():
@@ -356,13 +371,10 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
     name: ClassVar[str] = "advertised routes"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(
-        self, lookup: Lookup, zone: OwnZone, sources: AdvertisedSources, guard: Guard
-    ) -> None:
+    def __init__(self, view: View, zone: OwnZone, sources: AdvertisedSources, guard: Guard) -> None:
         super().__init__()
-        self._lookup, self._zone, self._sources = lookup, zone, sources
+        self._view, self._zone, self._sources = view, zone, sources
         self._guard = guard
-        self._by_key = lookup.ic_routes.index(lambda row: [(row.availability_zone, key_of(row))])
         sources.output = self
 
     def guard_known(self) -> None:
@@ -384,13 +396,15 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
         yield from tuple(self._sources.wanted)
         zone = self._zone.current
         if zone is not None:
-            yield from map(key_of, self._lookup.ic_routes_by_zone.all(zone.uuid))
+            yield from map(key_of, self._view.all(IC_ROUTES_BY_ZONE, zone.uuid))
 
     def reconcile(self, key: AdvertiseKey) -> Iterator[Operation]:
         zone = self._zone.current
         if zone is None:
             return
-        have = sorted(self._by_key.all((zone.uuid, key)), key=lambda row: row.uuid)
+        have = sorted(
+            self._view.all(IC_ROUTES_BY_CONTENT, (zone.uuid, *key)), key=lambda row: row.uuid
+        )
         source = min(self._sources.wanted.get(key, {}).values(), default=None)
         for route in have if source is None else have[1:]:
             yield Delete(IcRoute, route.uuid)

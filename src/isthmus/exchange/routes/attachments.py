@@ -5,14 +5,21 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from isthmus.engine.reconciler import AnyReconciler, Reconciler, Watch
+from isthmus.engine.view import View
 from isthmus.exchange.routes.options import IPV4_BY_IPV6, Filter, RoutePolicy, is_true
-from isthmus.exchange.tables import Lookup
 from isthmus.exchange.topology.published_ports import ROUTER_ID
 from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    IC_PORTS_BY_NAME,
+    LRPS_BY_NAME,
+    LSPS_BY_NAME,
+    LSPS_BY_ROUTER_PORT,
+    ROUTER_PORTS,
+)
 from isthmus.model.operations import Operation
 from isthmus.model.ovn_keys import ROUTER_PORT
-from isthmus.model.prefixes import Address, Interface, Network, parse_interface
+from isthmus.model.prefixes import Address, Interface, Network, parse_interface, parse_port_address
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -65,12 +72,6 @@ class Attachment:
         return prefix.version == nexthop.version or (prefix.version == 4 and self.ipv4_by_ipv6)
 
 
-def parse_port_address(address: str) -> tuple[Interface, ...]:
-    """The interfaces of "MAC IP/len [IP/len…]"; what does not parse is left out."""
-    parsed = (parse_interface(word) for word in address.split()[1:])
-    return tuple(interface for interface in parsed if interface is not None)
-
-
 class AttachmentUser(Protocol):
     """A reconciler whose keys depend on attachments."""
 
@@ -88,9 +89,9 @@ class Attachments(Reconciler[str]):
 
     name: ClassVar[str] = "attachments"
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
         self.by_port: dict[str, Attachment] = {}
         self.by_router: dict[RowId, dict[str, Attachment]] = {}
         self.by_ts: dict[str, dict[str, Attachment]] = {}
@@ -108,25 +109,25 @@ class Attachments(Reconciler[str]):
     def _of_router_port(self, change: Change) -> Iterator[str]:
         for side in change.sides:
             if isinstance(side, LogicalRouterPort):
-                yield from (lsp.name for lsp in self._lookup.lsp_by_router_port.all(side.name))
+                yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, side.name))
 
     def _of_router(self, change: Change) -> Iterator[str]:
         yield from self.by_router.get(change.row.uuid, ())
         for uuid in change.joined.get("ports", ()):
-            lrp = self._lookup.lrps.get(uuid)
+            lrp = self._view.get(LogicalRouterPort, uuid)
             if lrp is not None:
-                yield from (lsp.name for lsp in self._lookup.lsp_by_router_port.all(lrp.name))
+                yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp.name))
 
     def _of_switch(self, change: Change) -> Iterator[str]:
         for children in (change.joined.get("ports", ()), change.left.get("ports", ())):
             for uuid in children:
-                lsp = self._lookup.lsps.get(uuid)
+                lsp = self._view.get(LogicalSwitchPort, uuid)
                 if lsp is not None:
                     yield lsp.name
 
     def keys(self) -> Iterable[str]:
         yield from tuple(self.by_port)
-        yield from (port.logical_port for port in self._lookup.ic_ports)
+        yield from (port.logical_port for port in self._view.table(IcPortBinding))
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         before, after = self.by_port.get(key), self._attachment(key)
@@ -149,12 +150,12 @@ class Attachments(Reconciler[str]):
 
     def _attachment(self, name: str) -> Attachment | None:
         zone = self._zone.current
-        port = self._lookup.ic_port_by_name.one(name)
-        lsp = self._lookup.lsp_by_name.one(name)
+        port = self._view.one(IC_PORTS_BY_NAME, name)
+        lsp = self._view.one(LSPS_BY_NAME, name)
         if zone is None or port is None or lsp is None or port.availability_zone != zone.uuid:
             return None
-        lrp = self._lookup.lrp_by_name.one(lsp.options.get(ROUTER_PORT, ""))
-        router = self._lookup.router_of(lrp) if lrp else None
+        lrp = self._view.one(LRPS_BY_NAME, lsp.options.get(ROUTER_PORT, ""))
+        router = self._view.parent(ROUTER_PORTS, lrp.uuid) if lrp else None
         if lrp is None or router is None or port.external_ids.get(ROUTER_ID) != router.uuid:
             return None
         interfaces = (parse_interface(network) for network in lrp.networks)
@@ -182,9 +183,9 @@ class GlobalPolicy(Reconciler[Only]):
 
     name: ClassVar[str] = "route policy"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__()
-        self._lookup = lookup
+        self._view = view
         self.current = RoutePolicy()
         self.dependents: Sequence[AnyReconciler] = ()
 
@@ -195,7 +196,7 @@ class GlobalPolicy(Reconciler[Only]):
         return [()]
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
-        nb_global = self._lookup.nb_global.single()
+        nb_global = self._view.single(NbGlobal)
         policy = RoutePolicy.of(nb_global.options if nb_global else {})
         self.report(key, *(_bad_entry(entry) for entry in policy.bad_entries))
         if policy != self.current:

@@ -9,14 +9,14 @@ so nothing is refused for longer than its reason lasts.
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from isthmus.engine.view import View
 from isthmus.exchange.routes.attachments import Attachment
 from isthmus.exchange.routes.options import Refusal
-from isthmus.exchange.tables import Lookup
 from isthmus.model.import_policy import Guarded, LocalPrefix, LocalPrefixes
-from isthmus.model.prefix_index import PrefixIndex
-from isthmus.model.prefixes import Network, is_default, is_inside, parse_network
+from isthmus.model.indexes import IC_ROUTES_BY_PREFIX, IC_ROUTES_BY_ZONE
+from isthmus.model.prefixes import Network, is_default, is_inside
 from isthmus.model.route_rules import ZoneRule
-from isthmus.model.rows import IcRoute, RowId
+from isthmus.model.rows import AvailabilityZone, IcRoute, LogicalRouter, RowId
 
 
 class LearningUser(Protocol):
@@ -44,7 +44,7 @@ class Guard:
     """What may not pass.
 
     Args:
-        lookup: of the engine.
+        view: shared with the engine.
         known: whether it is complete as it is. If not, no route is added to the databases until
             it is told the rules: what it does not know yet might forbid it. What is there stays.
 
@@ -53,13 +53,12 @@ class Guard:
         learning, advertising, outputs: told of changes.
     """
 
-    def __init__(self, lookup: Lookup, *, known: bool = True) -> None:
-        self._lookup = lookup
+    def __init__(self, view: View, *, known: bool = True) -> None:
+        self._view = view
         self.known = known
         self.told = Guarded()
         self.active = False
         self._local = LocalPrefixes()
-        self._remote: _RoutesByPrefix | None = None
         self.learning: LearningUser | None = None
         self.advertising: AdvertisingUser | None = None
         self.outputs: tuple[Output, ...] = ()
@@ -83,23 +82,21 @@ class Guard:
 
     def _take_local(self) -> Iterator[RowId]:
         """Enter the local prefixes; the routes that overlap those that came or went."""
-        if self._remote is None:
-            self._remote = _RoutesByPrefix()
-            self._lookup.ic_routes.follow(self._remote)
+        routes = self._view.prefixes(IC_ROUTES_BY_PREFIX)
         for prefix in self._local.take(self.told.local):
-            yield from self._remote.index.overlapping(prefix)
+            yield from routes.overlapping(prefix)
 
     def _of_changed_rules(self, before: Guarded, *, every: bool) -> Iterator[RowId]:
-        for zone in self._lookup.zones:
+        for zone in self._view.table(AvailabilityZone):
             old, new = before.rules.of_zone(zone.name), self.told.rules.of_zone(zone.name)
             if every or old != new:
-                yield from (row.uuid for row in self._lookup.ic_routes_by_zone.all(zone.uuid))
+                yield from (row.uuid for row in self._view.all(IC_ROUTES_BY_ZONE, zone.uuid))
 
     # -- being asked -------------------------------------------------------------------------
 
     def zone_of(self, route: IcRoute) -> str:
         """The name of the zone that advertises a route; "?" if its row is gone."""
-        zone = self._lookup.zones.get(route.availability_zone)
+        zone = self._view.get(AvailabilityZone, route.availability_zone)
         return zone.name if zone is not None else "?"
 
     def rule_of(self, route: IcRoute) -> ZoneRule:
@@ -161,7 +158,7 @@ class Guard:
 
     def router_name(self, router: RowId) -> str:
         """The name of a router, which is its VPC's; "" if there is none of that UUID."""
-        row = self._lookup.routers.get(router)
+        row = self._view.get(LogicalRouter, router)
         return row.name if row is not None else ""
 
 
@@ -173,22 +170,3 @@ def _listed(prefixes: tuple[Network, ...] | None) -> str:
     found = prefixes or ()
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     return ", ".join([*map(str, found[:_SHOWN]), *more]) or "nothing"
-
-
-class _RoutesByPrefix:
-    """The IC-SB routes by prefix, as an index of the table."""
-
-    def __init__(self) -> None:
-        self.index = PrefixIndex[RowId]()
-
-    def add(self, row: IcRoute) -> None:
-        """Enter a route."""
-        prefix = parse_network(row.ip_prefix)
-        if prefix is not None:
-            self.index.add(prefix, row.uuid)
-
-    def remove(self, row: IcRoute) -> None:
-        """Take a route out."""
-        prefix = parse_network(row.ip_prefix)
-        if prefix is not None:
-            self.index.remove(prefix, row.uuid)

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.view import View
 from isthmus.exchange.routes.attachments import Attachment, Attachments, GlobalPolicy
 from isthmus.exchange.routes.import_policy import Guard
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
@@ -16,9 +17,15 @@ from isthmus.exchange.routes.options import LOADBALANCER, Refusal
 from isthmus.exchange.routes.path_readiness import Path, Paths
 from isthmus.exchange.routes.refused_routes import Announcements, Finding
 from isthmus.exchange.routes.static_routes import Destination, LearnKey, OwnKey, StaticRoutes
-from isthmus.exchange.tables import Lookup
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    DYNAMIC_ROUTES_BY_PREFIX,
+    IC_ROUTES_BY_PREFIX,
+    IC_ROUTES_BY_TS,
+    IC_ROUTES_BY_ZONE,
+    SB_DATAPATHS_BY_ROUTER,
+)
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import (
@@ -55,7 +62,7 @@ class LearnedSources(Reconciler[RowId]):
 
     def __init__(  # noqa: PLR0913, PLR0917 - what decides on learning, each once
         self,
-        lookup: Lookup,
+        view: View,
         zone: OwnZone,
         policy: GlobalPolicy,
         attachments: Attachments,
@@ -65,7 +72,7 @@ class LearnedSources(Reconciler[RowId]):
         announced: Announcements,
     ) -> None:
         super().__init__()
-        self._lookup, self._zone, self._policy = lookup, zone, policy
+        self._view, self._zone, self._policy = view, zone, policy
         self._attachments, self._routes, self._vips = attachments, routes, vips
         self._guard, self._announced = guard, announced
         guard.learning = announced.learning = self
@@ -84,28 +91,28 @@ class LearnedSources(Reconciler[RowId]):
     def _of_zone(self, change: Change) -> Iterator[RowId]:
         """The guard's rules go by the zone's name."""
         if self._guard.active and len({_name(side) for side in change.sides}) == 2:
-            yield from (r.uuid for r in self._lookup.ic_routes_by_zone.all(change.row.uuid))
+            yield from (r.uuid for r in self._view.all(IC_ROUTES_BY_ZONE, change.row.uuid))
 
     def _of_router(self, change: Change) -> Iterator[RowId]:
         """The guard's local prefixes go by the router's name."""
         if self._guard.active and len({_name(side) for side in change.sides}) == 2:
             for attachment in tuple(self._attachments.by_router.get(change.row.uuid, {}).values()):
-                yield from (r.uuid for r in self._lookup.ic_routes_by_ts.all(attachment.ts))
+                yield from (r.uuid for r in self._view.all(IC_ROUTES_BY_TS, attachment.ts))
 
     def _of_dynamic_route(self, change: Change) -> Iterator[RowId]:
         for side in change.sides:
             network = parse_network(side.ip_prefix) if isinstance(side, SbLearnedRoute) else None
             if network is not None:
-                yield from (r.uuid for r in self._lookup.ic_routes_by_prefix.all(network))
+                yield from (r.uuid for r in self._view.all(IC_ROUTES_BY_PREFIX, network))
 
     def attachment_changed(self, attachment: Attachment) -> None:
         """Every route of its transit switch may be learned through it."""
-        self.mark(route.uuid for route in self._lookup.ic_routes_by_ts.all(attachment.ts))
+        self.mark(route.uuid for route in self._view.all(IC_ROUTES_BY_TS, attachment.ts))
 
     def own_route_changed(self, uuid: RowId, key: OwnKey | None) -> None:
         """A router's own route keeps the same prefix from being learned."""
         if key is not None:
-            self.mark(route.uuid for route in self._lookup.ic_routes_by_prefix.all(key.prefix))
+            self.mark(route.uuid for route in self._view.all(IC_ROUTES_BY_PREFIX, key.prefix))
 
     def learned_route_changed(self, key: LearnKey) -> None:
         """A learned route does not decide what is learned."""
@@ -124,20 +131,20 @@ class LearnedSources(Reconciler[RowId]):
 
     def learned_prefix_moved(self, router: RowId, prefix: Network) -> None:
         """It moved across the maximum of its zone."""
-        for route in self._lookup.ic_routes_by_prefix.all(prefix):
+        for route in self._view.all(IC_ROUTES_BY_PREFIX, prefix):
             for learned in self.keys_of(route.uuid):
                 if learned.router == router:
                     self._mark_output(learned)
 
     def keys(self) -> Iterable[RowId]:
-        return (*self._meant, *self._lookup.ic_routes.rows)
+        return (*self._meant, *self._view.table(IcRoute).rows)
 
     def keys_of(self, route: RowId) -> tuple[LearnKey, ...]:
         """What a route means, the maximum of its zone aside."""
         return self._meant.get(route, ())
 
     def reconcile(self, key: RowId) -> Iterable[Operation]:
-        route = self._lookup.ic_routes.get(key)
+        route = self._view.get(IcRoute, key)
         findings: list[Finding] = []
         meant = {} if route is None else dict.fromkeys(self._means(route, findings))
         renoted = self._announced.note(key, findings)
@@ -218,7 +225,8 @@ class LearnedSources(Reconciler[RowId]):
         own = OwnKey(attachment.router, prefix, route.route_table)
         if own in self._routes.own:
             return Refusal.OWN_ROUTE
-        if self._lookup.routes_itself(attachment.router, prefix):
+        datapath = self._view.one(SB_DATAPATHS_BY_ROUTER, attachment.router)
+        if datapath and self._view.one(DYNAMIC_ROUTES_BY_PREFIX, (datapath.uuid, prefix)):
             return Refusal.DYNAMIC
         inside = self._vips.of(attachment.router).any_inside(prefix)
         return Refusal.LOCAL_VIP if inside else None
@@ -275,7 +283,7 @@ class LearnedRoutes(Reconciler[LearnKey]):
 
     def __init__(  # noqa: PLR0913, PLR0917 - what decides on writing, each once
         self,
-        lookup: Lookup,
+        view: View,
         zone: OwnZone,
         routes: StaticRoutes,
         sources: LearnedSources,
@@ -283,7 +291,7 @@ class LearnedRoutes(Reconciler[LearnKey]):
         paths: Paths | None,
     ) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
         self._routes, self._sources = routes, sources
         self._guard, self._paths = guard, paths
         self._waiting: dict[Destination, dict[LearnKey, None]] = {}
@@ -319,7 +327,7 @@ class LearnedRoutes(Reconciler[LearnKey]):
         return (*self._sources.wanted, *self._routes.learned)
 
     def reconcile(self, key: LearnKey) -> Iterable[Operation]:
-        if self._zone.current is None or self._lookup.routers.get(key.router) is None:
+        if self._zone.current is None or self._view.get(LogicalRouter, key.router) is None:
             return ()
         have = self._routes.learned.get(key, {})
         wanted = self._sources.admitted(key)
@@ -341,7 +349,7 @@ class LearnedRoutes(Reconciler[LearnKey]):
         """Whether a route will not lead packets astray that find their way without it."""
         if self._paths is None or not self._routes.ways.get(key.destination):
             return True
-        switches = {self._lookup.ic_routes.rows[uuid].transit_switch for uuid in wanted}
+        switches = {self._view.table(IcRoute).rows[uuid].transit_switch for uuid in wanted}
         return any(self._paths.open(Path(key.router, ts, key.nexthop)) for ts in switches)
 
     def _note(self, key: LearnKey, *, waits: bool) -> None:
@@ -355,7 +363,7 @@ class LearnedRoutes(Reconciler[LearnKey]):
     def _insert(self, key: LearnKey, source: RowId) -> Iterator[Operation]:
         new = NewRef()
         row: dict[str, Value] = {
-            "ip_prefix": self._lookup.ic_routes.rows[source].ip_prefix,
+            "ip_prefix": self._view.table(IcRoute).rows[source].ip_prefix,
             "nexthop": key.nexthop,
             "route_table": key.route_table,
             "external_ids": {IC_LEARNED_ROUTE: str(source)},
@@ -367,7 +375,7 @@ class LearnedRoutes(Reconciler[LearnKey]):
 
     def _refresh(self, kept: RowId, wanted: Mapping[RowId, None]) -> Iterator[Operation]:
         """The IC-SB route was replaced by one that means the same."""
-        row = self._lookup.static_routes.rows[kept]
+        row = self._view.table(LogicalRouterStaticRoute).rows[kept]
         if row.external_ids.get(IC_LEARNED_ROUTE) not in wanted:
             ids = {IC_LEARNED_ROUTE: str(min(wanted))}
             yield set_keys(LogicalRouterStaticRoute, kept, "external_ids", ids)

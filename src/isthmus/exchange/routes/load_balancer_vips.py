@@ -7,8 +7,9 @@ from ipaddress import ip_network
 from typing import ClassVar, Protocol
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.model.changes import Change
+from isthmus.model.indexes import LB_GROUPS_BY_LB, ROUTERS_BY_LB, ROUTERS_BY_LB_GROUP
 from isthmus.model.operations import Operation
 from isthmus.model.prefixes import Address, Network, parse_address
 from isthmus.model.rows import LoadBalancer, LoadBalancerGroup, LogicalRouter, Row, RowId
@@ -53,9 +54,9 @@ class RouterVips(Reconciler[RowId]):
 
     name: ClassVar[str] = "load balancer VIPs"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__()
-        self._lookup = lookup
+        self._view = view
         self.by_router: dict[RowId, Vips] = {}
         self.dependents: Sequence[VipUser] = ()
 
@@ -73,15 +74,15 @@ class RouterVips(Reconciler[RowId]):
         return [change.row.uuid] if len(held) > 1 or len(sides) == 1 else []
 
     def _of_group(self, change: Change) -> Iterable[RowId]:
-        return [row.uuid for row in self._lookup.routers_by_lb_group.all(change.row.uuid)]
+        return [row.uuid for row in self._view.all(ROUTERS_BY_LB_GROUP, change.row.uuid)]
 
     def _with(self, load_balancer: RowId) -> Iterator[RowId]:
-        yield from (row.uuid for row in self._lookup.routers_by_lb.all(load_balancer))
-        for group in self._lookup.lb_groups_by_lb.all(load_balancer):
-            yield from (row.uuid for row in self._lookup.routers_by_lb_group.all(group.uuid))
+        yield from (row.uuid for row in self._view.all(ROUTERS_BY_LB, load_balancer))
+        for group in self._view.all(LB_GROUPS_BY_LB, load_balancer):
+            yield from (row.uuid for row in self._view.all(ROUTERS_BY_LB_GROUP, group.uuid))
 
     def keys(self) -> Iterable[RowId]:
-        return (*self.by_router, *self._lookup.routers.rows)
+        return (*self.by_router, *self._view.table(LogicalRouter).rows)
 
     def reconcile(self, key: RowId) -> Iterable[Operation]:
         before, after = self.by_router.pop(key, NONE), self._vips(key)
@@ -94,12 +95,12 @@ class RouterVips(Reconciler[RowId]):
         return ()
 
     def _vips(self, uuid: RowId) -> Vips:
-        router = self._lookup.routers.get(uuid)
+        router = self._view.get(LogicalRouter, uuid)
         if router is None:
             return NONE
-        groups = (self._lookup.lb_groups.get(group) for group in router.load_balancer_group)
+        groups = (self._view.get(LoadBalancerGroup, group) for group in router.load_balancer_group)
         held = router.load_balancer.union(*(g.load_balancer for g in groups if g is not None))
-        rows = (self._lookup.load_balancers.get(lb) for lb in held)
+        rows = (self._view.get(LoadBalancer, lb) for lb in held)
         by_lb = {row.uuid: vips for row in rows if row is not None and (vips := _hosts(row.vips))}
         numbers: dict[int, set[int]] = {}
         for vips in by_lb.values():

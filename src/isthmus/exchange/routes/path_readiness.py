@@ -7,12 +7,13 @@ No database tells when the nodes are done, so they are given some time.
 """
 
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from math import inf
 from typing import NamedTuple
 
-from isthmus.exchange.routes.attachments import Attachments, parse_port_address
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
+from isthmus.exchange.routes.attachments import Attachments
+from isthmus.model.indexes import BINDINGS_BY_PORT, IC_PORTS_BY_ADDRESS, IC_PORTS_BY_NAME
+from isthmus.model.prefixes import parse_address
 from isthmus.model.rows import IcPortBinding, RowId
 
 SETTLE = 1.0
@@ -32,7 +33,7 @@ class Paths:
     """Looks for the gateways of both ends.
 
     Args:
-        lookup: over the view.
+        view: shared with the engine.
         attachments: where our routers attach.
         settle: seconds for which both must have been known; with more than 0, `tick` must be
             called.
@@ -41,9 +42,8 @@ class Paths:
         opened: called when a path that was asked for is open now.
     """
 
-    def __init__(self, lookup: Lookup, attachments: Attachments, settle: float) -> None:
-        self._lookup, self._attachments, self._settle = lookup, attachments, settle
-        self._ports = lookup.ic_ports.index(_addresses)
+    def __init__(self, view: View, attachments: Attachments, settle: float) -> None:
+        self._view, self._attachments, self._settle = view, attachments, settle
         self._fresh: dict[Path, float] = {}
         self._open: set[Path] = set()
         self.opened: Callable[[], None] = lambda: None
@@ -84,19 +84,16 @@ class Paths:
         return min(self._fresh.values(), default=inf)
 
     def _has_gateways(self, path: Path) -> bool:
-        ends = self._ports.all((path.transit_switch, str(ip_address(path.nexthop))))
+        address = path.transit_switch, parse_address(path.nexthop)
+        ends = self._view.all(IC_PORTS_BY_ADDRESS, address)
         return self._has_own_gateway(path) and any(map(self._is_bound, ends))
 
     def _has_own_gateway(self, path: Path) -> bool:
         ours = self._attachments.by_router.get(path.router, {}).values()
         names = (own.port for own in ours if own.ts == path.transit_switch)
-        ports: Iterable[IcPortBinding | None] = map(self._lookup.ic_port_by_name.one, names)
+        ports: Iterable[IcPortBinding | None] = map(self._view.index(IC_PORTS_BY_NAME).one, names)
         return any(port is not None and port.gateway for port in ports)
 
     def _is_bound(self, remote: IcPortBinding) -> bool:
-        binding = self._lookup.binding_by_port.one(remote.logical_port)
+        binding = self._view.one(BINDINGS_BY_PORT, remote.logical_port)
         return binding is not None and binding.chassis is not None
-
-
-def _addresses(port: IcPortBinding) -> list[tuple[str, str]]:
-    return [(port.transit_switch, str(i.ip)) for i in parse_port_address(port.address)]

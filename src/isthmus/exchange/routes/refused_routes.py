@@ -12,11 +12,12 @@ from itertools import islice
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.view import View
 from isthmus.exchange.routes.import_policy import Guard
 from isthmus.exchange.routes.options import Refusal
 from isthmus.exchange.routes.static_routes import LearnKey
-from isthmus.exchange.tables import Lookup
 from isthmus.model.import_policy import LocalPrefix
+from isthmus.model.indexes import IC_ROUTES_BY_PREFIX
 from isthmus.model.operations import Operation
 from isthmus.model.prefix_index import PrefixCounts
 from isthmus.model.prefixes import Network, parse_network
@@ -115,9 +116,9 @@ class Announcements(Reconciler[Key]):
 
     name: ClassVar[str] = "announcements"
 
-    def __init__(self, lookup: Lookup, guard: Guard) -> None:
+    def __init__(self, view: View, guard: Guard) -> None:
         super().__init__()
-        self._lookup, self._guard = lookup, guard
+        self._view, self._guard = view, guard
         self._findings: dict[RowId, tuple[Finding, ...]] = {}
         self._groups: dict[Group, PrefixCounts] = {}
         self._shared: dict[Prefix, Group] = {}
@@ -231,7 +232,7 @@ class Announcements(Reconciler[Key]):
         zones = sorted(
             {
                 self._guard.zone_of(route)
-                for route in self._lookup.ic_routes_by_prefix.all(key.prefix)
+                for route in self._view.all(IC_ROUTES_BY_PREFIX, key.prefix)
                 if self._learns(route.uuid, key)
             }
         )

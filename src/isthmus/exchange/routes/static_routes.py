@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
@@ -79,9 +79,9 @@ class StaticRoutes(Reconciler[RowId]):
 
     name: ClassVar[str] = "static routes"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__()
-        self._lookup = lookup
+        self._view = view
         self._places: dict[RowId, _Place] = {}
         self.learned: dict[LearnKey, dict[RowId, None]] = {}
         self.ways: dict[Destination, dict[LearnKey, None]] = {}
@@ -96,15 +96,15 @@ class StaticRoutes(Reconciler[RowId]):
         }
 
     def keys(self) -> Iterable[RowId]:
-        return (*self._places, *self._lookup.static_routes.rows)
+        return (*self._places, *self._view.table(LogicalRouterStaticRoute).rows)
 
     def reconcile(self, key: RowId) -> Iterable[Operation]:
         place = self._places.pop(key, None)
         if place is not None:
             self._take_out(key, place)
             self._tell(key, place)
-        row = self._lookup.static_routes.get(key)
-        router = self._lookup.router_routes.parent(key)
+        row = self._view.get(LogicalRouterStaticRoute, key)
+        router = self._view.relation(LogicalRouter, "static_routes").parent(key)
         if row is not None and router is not None:
             place = self._places[key] = _place(row, router)
             self._file(key, place)

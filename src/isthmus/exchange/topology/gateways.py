@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.engine.view import Table
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import Table, View
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    CHASSIS_BY_ENCAP,
+    CHASSIS_BY_NAME,
+    GATEWAYS_BY_ENCAP,
+    GATEWAYS_BY_NAME,
+)
 from isthmus.model.operations import Delete, Insert, NewRef, Operation, Ref, Update, Value
 from isthmus.model.ovn_keys import IS_REMOTE, is_interconn, is_remote
 from isthmus.model.problems import Problem, Subject
@@ -82,9 +87,9 @@ class GatewayPublication(Reconciler[str]):
     name: ClassVar[str] = "gateways"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -96,23 +101,23 @@ class GatewayPublication(Reconciler[str]):
 
     def _of_encap(self, change: Change) -> Iterable[str]:
         uuid = change.row.uuid
-        return [chassis.name for chassis in self._lookup.chassis_by_encap.all(uuid)]
+        return [chassis.name for chassis in self._view.all(CHASSIS_BY_ENCAP, uuid)]
 
     def _of_ic_encap(self, change: Change) -> Iterable[str]:
         uuid = change.row.uuid
-        return [gateway.name for gateway in self._lookup.gateways_by_encap.all(uuid)]
+        return [gateway.name for gateway in self._view.all(GATEWAYS_BY_ENCAP, uuid)]
 
     def keys(self) -> Iterable[str]:
-        yield from (chassis.name for chassis in self._lookup.chassis)
-        yield from (gateway.name for gateway in self._lookup.gateways)
+        yield from (chassis.name for chassis in self._view.table(Chassis))
+        yield from (gateway.name for gateway in self._view.table(Gateway))
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         self.report(key)
         zone = self._zone.current
         if zone is None:
             return ()
-        chassis = self._lookup.chassis_by_name.one(key)
-        gateway = self._lookup.gateway_by_name.one(key)
+        chassis = self._view.one(CHASSIS_BY_NAME, key)
+        gateway = self._view.one(GATEWAYS_BY_NAME, key)
         if chassis is not None and is_interconn(chassis):
             if gateway is None:
                 return self._insert(chassis, zone)
@@ -125,7 +130,7 @@ class GatewayPublication(Reconciler[str]):
         return ()
 
     def _wanted(self, chassis: Chassis) -> list[Tunnel]:
-        return list(_tunnels(self._lookup.encaps, chassis.encaps))
+        return list(_tunnels(self._view.table(SbEncap), chassis.encaps))
 
     def _insert(self, chassis: Chassis, zone: AvailabilityZone) -> Iterator[Operation]:
         wanted = self._wanted(chassis)
@@ -142,7 +147,7 @@ class GatewayPublication(Reconciler[str]):
         yield Insert(Gateway, row)
 
     def _update(self, gateway: Gateway, chassis: Chassis) -> Iterator[Operation]:
-        have = _tunnels(self._lookup.ic_encaps, gateway.encaps)
+        have = _tunnels(self._view.table(IcEncap), gateway.encaps)
         wanted = self._wanted(chassis)
         if not wanted:
             return
@@ -155,7 +160,7 @@ class GatewayPublication(Reconciler[str]):
             yield Update(Gateway, gateway.uuid, row)
 
     def _clash(self, chassis: Chassis, gateway: Gateway) -> Problem:
-        other = self._lookup.zones.get(gateway.availability_zone)
+        other = self._view.get(AvailabilityZone, gateway.availability_zone)
         return Subject(f"chassis {chassis.name}", "name", chassis.hostname).problem(
             f"zone {other.name if other else '?'} has a gateway of the same chassis name",
             "give the node's Open vSwitch another external_ids:system-id",
@@ -169,31 +174,31 @@ class RemoteChassis(Reconciler[str]):
     name: ClassVar[str] = "remote chassis"
     writes: ClassVar[Database | None] = Database.SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {Chassis: _names, Gateway: _names, IcEncap: self._of_encap, SbEncap: self._of_sb}
 
     def _of_encap(self, change: Change) -> Iterable[str]:
         uuid = change.row.uuid
-        return [gateway.name for gateway in self._lookup.gateways_by_encap.all(uuid)]
+        return [gateway.name for gateway in self._view.all(GATEWAYS_BY_ENCAP, uuid)]
 
     def _of_sb(self, change: Change) -> Iterable[str]:
         uuid = change.row.uuid
-        return [chassis.name for chassis in self._lookup.chassis_by_encap.all(uuid)]
+        return [chassis.name for chassis in self._view.all(CHASSIS_BY_ENCAP, uuid)]
 
     def keys(self) -> Iterable[str]:
-        yield from (gateway.name for gateway in self._lookup.gateways)
-        yield from (chassis.name for chassis in self._lookup.chassis if is_remote(chassis))
+        yield from (gateway.name for gateway in self._view.table(Gateway))
+        yield from (chassis.name for chassis in self._view.table(Chassis) if is_remote(chassis))
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         zone = self._zone.current
         if zone is None:
             return ()
-        gateway = self._lookup.gateway_by_name.one(key)
-        chassis = self._lookup.chassis_by_name.one(key)
+        gateway = self._view.one(GATEWAYS_BY_NAME, key)
+        chassis = self._view.one(CHASSIS_BY_NAME, key)
         remote = gateway is not None and gateway.availability_zone != zone.uuid
         if chassis is not None and not is_remote(chassis):
             return ()  # a local chassis is never touched; `GatewayPublication` reports the clash
@@ -202,7 +207,7 @@ class RemoteChassis(Reconciler[str]):
         return [] if chassis is None else [Delete(Chassis, chassis.uuid)]
 
     def _insert(self, gateway: Gateway) -> Iterator[Operation]:
-        wanted = _tunnels(self._lookup.ic_encaps, gateway.encaps)
+        wanted = _tunnels(self._view.table(IcEncap), gateway.encaps)
         inserts, refs = _sync_tunnels(SbEncap, "chassis_name", gateway.name, {}, wanted)
         yield from inserts
         row: dict[str, Value] = {
@@ -214,8 +219,8 @@ class RemoteChassis(Reconciler[str]):
         yield Insert(Chassis, row)
 
     def _update(self, chassis: Chassis, gateway: Gateway) -> Iterator[Operation]:
-        have = _tunnels(self._lookup.encaps, chassis.encaps)
-        wanted = _tunnels(self._lookup.ic_encaps, gateway.encaps)
+        have = _tunnels(self._view.table(SbEncap), chassis.encaps)
+        wanted = _tunnels(self._view.table(IcEncap), gateway.encaps)
         inserts, refs = _sync_tunnels(SbEncap, "chassis_name", gateway.name, have, wanted)
         yield from inserts
         row: dict[str, Value] = {} if refs is None else {"encaps": tuple(refs)}

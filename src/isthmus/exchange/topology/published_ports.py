@@ -7,9 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
+from isthmus.exchange.topology.transit_switches import ports_on_copies, transit_switch_of
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    BINDINGS_BY_CHASSIS,
+    BINDINGS_BY_PORT,
+    IC_PORTS_BY_NAME,
+    IC_PORTS_BY_TS,
+    LRPS_BY_NAME,
+    LSPS_BY_NAME,
+    LSPS_BY_PEER,
+    LSPS_BY_ROUTER_PORT,
+    ROUTER_PORTS,
+    SWITCH_PORTS,
+    SWITCHES_BY_TS,
+    TRANSIT_SWITCHES_BY_NAME,
+)
 from isthmus.model.operations import (
     Delete,
     Insert,
@@ -51,9 +66,9 @@ class PortPublication(Reconciler[str]):
     name: ClassVar[str] = "ports"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
         self._handed_out: set[tuple[str, int]] = set()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
@@ -71,30 +86,27 @@ class PortPublication(Reconciler[str]):
     def _of_port(self, change: Change) -> Iterator[str]:
         for name in port_names(change):
             yield name
-            yield from (lsp.name for lsp in self._lookup.lsps_by_peer.all(name))
+            yield from (lsp.name for lsp in self._view.all(LSPS_BY_PEER, name))
 
     def _of_switch(self, change: Change) -> Iterator[str]:
         for children in (*change.joined.values(), *change.left.values()):
             for uuid in children:
-                lsp = self._lookup.lsps.get(uuid)
+                lsp = self._view.get(LogicalSwitchPort, uuid)
                 if lsp is not None:
                     yield lsp.name
-                    yield from (other.name for other in self._lookup.lsps_by_peer.all(lsp.name))
+                    yield from (other.name for other in self._view.all(LSPS_BY_PEER, lsp.name))
         names = {
             s.other_config.get(INTERCONN_TS) for s in change.sides if isinstance(s, LogicalSwitch)
         }
         if len(names) > 1 or change.new is None:
             for ts in names - {None}:
-                yield from (port.logical_port for port in self._lookup.ic_ports_by_ts.all(ts))
-            for uuid in tuple(self._lookup.switch_ports.children(change.row.uuid)):
-                lsp = self._lookup.lsps.get(uuid)
-                if lsp is not None:
-                    yield lsp.name
+                yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
+            yield from (p.name for p in self._view.children(SWITCH_PORTS, change.row.uuid))
 
     def _of_router(self, change: Change) -> Iterator[str]:
         for children in (change.joined.get("ports", ()), change.left.get("ports", ())):
             for uuid in children:
-                lrp = self._lookup.lrps.get(uuid)
+                lrp = self._view.get(LogicalRouterPort, uuid)
                 if lrp is not None:
                     yield from self._on(lrp.name)
 
@@ -110,7 +122,7 @@ class PortPublication(Reconciler[str]):
                 yield from self._on(side.logical_port.removeprefix(_REDIRECT))
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
-        for binding in self._lookup.bindings_by_chassis.all(change.row.uuid):
+        for binding in self._view.all(BINDINGS_BY_CHASSIS, change.row.uuid):
             yield binding.logical_port  # a port to another switch is where it is bound itself
             yield from self._on(binding.logical_port.removeprefix(_REDIRECT))
 
@@ -120,20 +132,16 @@ class PortPublication(Reconciler[str]):
                 yield from self._all_on(side.name)
 
     def _all_on(self, ts: str) -> Iterator[str]:
-        yield from (port.logical_port for port in self._lookup.ic_ports_by_ts.all(ts))
-        for switch in self._lookup.switch_by_ts.all(ts):
-            for uuid in tuple(self._lookup.switch_ports.children(switch.uuid)):
-                lsp = self._lookup.lsps.get(uuid)
-                if lsp is not None:
-                    yield lsp.name
+        yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
+        yield from (lsp.name for lsp in ports_on_copies(self._view, ts))
 
     def _on(self, lrp_name: str) -> Iterator[str]:
-        return (lsp.name for lsp in self._lookup.lsp_by_router_port.all(lrp_name))
+        return (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp_name))
 
     def keys(self) -> Iterable[str]:
-        for ts in tuple(self._lookup.switch_by_ts.keys()):
+        for ts in tuple(self._view.index(SWITCHES_BY_TS).keys()):
             yield from self._all_on(ts)
-        yield from (port.logical_port for port in self._lookup.ic_ports)
+        yield from (port.logical_port for port in self._view.table(IcPortBinding))
 
     def batch_done(self) -> None:
         self._handed_out.clear()
@@ -144,7 +152,7 @@ class PortPublication(Reconciler[str]):
         if zone is None:
             return ()
         lsp = self._published(key)
-        have = self._lookup.ic_port_by_name.one(key)
+        have = self._view.one(IC_PORTS_BY_NAME, key)
         if have is not None and have.type == TRANSIT_ROUTER_PORT:
             return ()  # `isthmus.exchange.topology.transit_routers` sees to those
         return self._delete(have, zone) if lsp is None else self._align(key, lsp, have, zone)
@@ -161,29 +169,29 @@ class PortPublication(Reconciler[str]):
         if have.availability_zone != zone.uuid:
             self.report(key, self._clash(have))
             return ()
-        if have.transit_switch != self._lookup.transit_switch_of(lsp):
+        if have.transit_switch != transit_switch_of(self._view, lsp):
             return [*self._delete(have, zone), *self._insert(lsp, zone)]
         return self._update(have, lsp)
 
     def _published(self, name: str) -> LogicalSwitchPort | None:
-        lsp = self._lookup.lsp_by_name.one(name)
+        lsp = self._view.one(LSPS_BY_NAME, name)
         if lsp is None or lsp.type not in PUBLISHED_TYPES:
             return None
-        ts = self._lookup.transit_switch_of(lsp)
-        if ts is None or self._lookup.ts_by_name.one(ts) is None:
+        ts = transit_switch_of(self._view, lsp)
+        if ts is None or self._view.one(TRANSIT_SWITCHES_BY_NAME, ts) is None:
             return None
-        return lsp if self._lookup.binding_by_port.one(name) is not None else None
+        return lsp if self._view.one(BINDINGS_BY_PORT, name) is not None else None
 
     def _wanted(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
         """Address, gateway and external_ids of the binding."""
         if lsp.type == "switch":
             return self._wanted_of_switch(lsp)
         peer = lsp.options.get(ROUTER_PORT, "")
-        patch = self._lookup.binding_by_port.one(peer)
-        redirect = self._lookup.binding_by_port.one(_REDIRECT + peer)
-        chassis = self._lookup.chassis.get(redirect.chassis if redirect else None)
-        lrp = self._lookup.lrp_by_name.one(peer)
-        router = self._lookup.router_of(lrp) if lrp else None
+        patch = self._view.one(BINDINGS_BY_PORT, peer)
+        redirect = self._view.one(BINDINGS_BY_PORT, _REDIRECT + peer)
+        chassis = self._view.get(Chassis, redirect.chassis if redirect else None)
+        lrp = self._view.one(LRPS_BY_NAME, peer)
+        router = self._view.parent(ROUTER_PORTS, lrp.uuid) if lrp else None
         return (
             min(patch.mac, default="") if patch else "",
             chassis.name if chassis else "",
@@ -192,15 +200,15 @@ class PortPublication(Reconciler[str]):
 
     def _wanted_of_switch(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
         """The same for a port that leads to another switch: `router-id` is then that switch's."""
-        binding = self._lookup.binding_by_port.one(lsp.name)
-        chassis = self._lookup.chassis.get(binding.chassis if binding else None)
-        peer = self._lookup.lsp_by_name.one(lsp.peer or "")
-        switch = self._lookup.own_switch_of(peer) if peer else None
+        binding = self._view.one(BINDINGS_BY_PORT, lsp.name)
+        chassis = self._view.get(Chassis, binding.chassis if binding else None)
+        peer = self._view.one(LSPS_BY_NAME, lsp.peer or "")
+        switch = self._view.parent(SWITCH_PORTS, peer.uuid) if peer else None
         ids = {ROUTER_ID: str(switch.uuid)} if switch else {}
         return "unknown", chassis.name if chassis else "", ids
 
     def _insert(self, lsp: LogicalSwitchPort, zone: AvailabilityZone) -> Iterator[Operation]:
-        ts = self._lookup.transit_switch_of(lsp) or ""
+        ts = transit_switch_of(self._view, lsp) or ""
         address, gateway, external_ids = self._wanted(lsp)
         row: dict[str, Value] = {
             "logical_port": lsp.name,
@@ -216,8 +224,8 @@ class PortPublication(Reconciler[str]):
 
     def _marks(self, ts: str) -> dict[str, Value]:
         """What newer schemas say beside the transit switch's name."""
-        row = self._lookup.ts_by_name.one(ts)
-        if row is None or not self._lookup.schema.has(IcPortBinding, "nb_ic_uuid"):
+        row = self._view.one(TRANSIT_SWITCHES_BY_NAME, ts)
+        if row is None or not self._view.schema.has(IcPortBinding, "nb_ic_uuid"):
             return {}
         return {"type": TRANSIT_SWITCH_PORT, "nb_ic_uuid": Ref(row.uuid)}
 
@@ -253,7 +261,7 @@ class PortPublication(Reconciler[str]):
         so a port keeps its key when IC-SB has lost its row, and the controller asks for one at
         once.
         """
-        ports = self._lookup.ic_ports_by_ts.all(ts)
+        ports = self._view.all(IC_PORTS_BY_TS, ts)
         taken = {port.tunnel_key for port in ports if not self._is_going(port)}
         taken |= {key for switch, key in self._handed_out if switch == ts}
         asked = lsp.options.get(REQUESTED_TNL_KEY, "")
@@ -268,7 +276,7 @@ class PortPublication(Reconciler[str]):
         return ours and self._published(port.logical_port) is None
 
     def _clash(self, have: IcPortBinding) -> Problem:
-        other = self._lookup.zones.get(have.availability_zone)
+        other = self._view.get(AvailabilityZone, have.availability_zone)
         return Subject(f"transit switch {have.transit_switch}", "port", have.logical_port).problem(
             f"zone {other.name if other else '?'} has published a port of the same name",
             "rename the logical switch port in one of the two clusters",

@@ -7,15 +7,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, port_names
+from isthmus.exchange.topology.transit_switches import ports_on_copies, transit_switch_of
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    BINDINGS_BY_PORT,
+    CHASSIS_BY_NAME,
+    IC_PORTS_BY_GATEWAY,
+    IC_PORTS_BY_NAME,
+    IC_PORTS_BY_TS,
+    LSPS_BY_NAME,
+    SWITCH_PORTS,
+    SWITCHES_BY_TS,
+)
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Value, set_keys
 from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
+    AvailabilityZone,
     Chassis,
     Database,
     IcPortBinding,
@@ -34,9 +46,9 @@ class PortCopies(Reconciler[str]):
     name: ClassVar[str] = "remote ports"
     writes: ClassVar[Database | None] = Database.NB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -47,7 +59,7 @@ class PortCopies(Reconciler[str]):
 
     def _of_switch(self, change: Change) -> Iterator[str]:
         for uuid in change.joined.get("ports", ()):
-            lsp = self._lookup.lsps.get(uuid)
+            lsp = self._view.get(LogicalSwitchPort, uuid)
             if lsp is not None:
                 yield lsp.name
         names = [
@@ -55,24 +67,20 @@ class PortCopies(Reconciler[str]):
         ]
         if change.old is None or len(set(names)) > 1:
             for ts in filter(None, names):
-                yield from (port.logical_port for port in self._lookup.ic_ports_by_ts.all(ts))
+                yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
 
     def keys(self) -> Iterable[str]:
-        yield from (port.logical_port for port in self._lookup.ic_ports)
-        for ts in tuple(self._lookup.switch_by_ts.keys()):
-            for switch in self._lookup.switch_by_ts.all(ts):
-                for uuid in tuple(self._lookup.switch_ports.children(switch.uuid)):
-                    lsp = self._lookup.lsps.get(uuid)
-                    if lsp is not None:
-                        yield lsp.name
+        yield from (port.logical_port for port in self._view.table(IcPortBinding))
+        for ts in tuple(self._view.index(SWITCHES_BY_TS).keys()):
+            yield from (lsp.name for lsp in ports_on_copies(self._view, ts))
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         self.report(key)
         zone = self._zone.current
         if zone is None:
             return ()
-        lsp = self._lookup.lsp_by_name.one(key)
-        port = self._lookup.ic_port_by_name.one(key)
+        lsp = self._view.one(LSPS_BY_NAME, key)
+        port = self._view.one(IC_PORTS_BY_NAME, key)
         if port is not None and port.type == TRANSIT_ROUTER_PORT:
             return ()  # `isthmus.exchange.topology.transit_routers` sees to those
         if port is not None and port.availability_zone == zone.uuid:
@@ -91,18 +99,18 @@ class PortCopies(Reconciler[str]):
         if lsp.type != _REMOTE:
             self.report(key, self._clash(lsp, port))
             return ()
-        if self._lookup.switch_ports.parent(lsp.uuid) != switch.uuid:
+        if self._view.parent(SWITCH_PORTS, lsp.uuid) != switch:
             return [*self._remove(lsp), *self._insert(port, switch)]
         return self._update(lsp, port)
 
     def _copy_of(self, ts: str) -> LogicalSwitch | None:
-        return min(self._lookup.switch_by_ts.all(ts), key=lambda row: row.uuid, default=None)
+        return min(self._view.all(SWITCHES_BY_TS, ts), key=lambda row: row.uuid, default=None)
 
     def _local(self, lsp: LogicalSwitchPort | None, port: IcPortBinding) -> Iterator[Operation]:
         """Our own port: northd must use the tunnel key that is committed in IC-SB."""
         if lsp is None or lsp.type == _REMOTE:
             yield from self._remove(lsp)
-        elif self._lookup.transit_switch_of(lsp) == port.transit_switch:
+        elif transit_switch_of(self._view, lsp) == port.transit_switch:
             yield from self._set_key(lsp, port)
 
     @staticmethod
@@ -114,7 +122,7 @@ class PortCopies(Reconciler[str]):
     def _remove(self, lsp: LogicalSwitchPort | None) -> Iterator[Operation]:
         if lsp is None or lsp.type != _REMOTE:
             return
-        switch = self._lookup.own_switch_of(lsp)
+        switch = self._view.parent(SWITCH_PORTS, lsp.uuid)
         if switch is not None and INTERCONN_TS in switch.other_config:
             gone = frozenset({Ref(lsp.uuid)})
             yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", gone),))
@@ -142,7 +150,7 @@ class PortCopies(Reconciler[str]):
         yield from self._set_key(lsp, port)
 
     def _clash(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Problem:
-        other = self._lookup.zones.get(port.availability_zone)
+        other = self._view.get(AvailabilityZone, port.availability_zone)
         return Subject(f"transit switch {port.transit_switch}", "port", port.logical_port).problem(
             (
                 f"a local port of type {lsp.type or 'VIF'} has the name of a port of zone"
@@ -159,9 +167,9 @@ class RemoteBindings(Reconciler[str]):
     name: ClassVar[str] = "remote port bindings"
     writes: ClassVar[Database | None] = Database.SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -174,19 +182,19 @@ class RemoteBindings(Reconciler[str]):
     def _of_chassis(self, change: Change) -> Iterator[str]:
         for side in change.sides:
             if isinstance(side, Chassis):
-                for port in self._lookup.ic_ports_by_gateway.all(side.name):
+                for port in self._view.all(IC_PORTS_BY_GATEWAY, side.name):
                     yield port.logical_port
 
     def keys(self) -> Iterable[str]:
-        return (port.logical_port for port in self._lookup.ic_ports)
+        return (port.logical_port for port in self._view.table(IcPortBinding))
 
     def reconcile(self, key: str) -> Iterator[Operation]:
         zone = self._zone.current
-        port = self._lookup.ic_port_by_name.one(key)
-        binding = self._lookup.binding_by_port.one(key)
+        port = self._view.one(IC_PORTS_BY_NAME, key)
+        binding = self._view.one(BINDINGS_BY_PORT, key)
         if zone is None or port is None or binding is None or binding.type != _REMOTE:
             return
-        lsp = self._lookup.lsp_by_name.one(key)
+        lsp = self._view.one(LSPS_BY_NAME, key)
         if port.availability_zone == zone.uuid or lsp is None:
             return
         if "requested-chassis" in lsp.options:
@@ -195,6 +203,6 @@ class RemoteBindings(Reconciler[str]):
             if binding.chassis is not None:
                 yield Update(SbPortBinding, binding.uuid, {"chassis": frozenset[str]()})
             return
-        chassis = self._lookup.chassis_by_name.one(port.gateway)
+        chassis = self._view.one(CHASSIS_BY_NAME, port.gateway)
         if chassis is not None and binding.chassis != chassis.uuid:
             yield Update(SbPortBinding, binding.uuid, {"chassis": Ref(chassis.uuid)})

@@ -7,17 +7,23 @@ keys here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, TypeAlias
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    IC_MONITORS_BY_ENDPOINT,
+    SB_MONITORS_BY_ENDPOINT,
+    monitor_endpoint,
+)
 from isthmus.model.operations import Delete, Insert, Operation, Update, Value
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
     IcServiceMonitor,
+    NbGlobal,
     Row,
     SbServiceMonitor,
 )
@@ -28,28 +34,18 @@ _SVC_MAC = "svc_monitor_mac"
 AnyMonitor = SbServiceMonitor | IcServiceMonitor
 
 
-class MonitorKey(NamedTuple):
-    """What SB's index makes unique."""
-
-    logical_port: str
-    ip: str
-    port: int
-    protocol: str | None
-
-
-def key_of(row: AnyMonitor) -> MonitorKey:
-    """The key of a row of either table."""
-    return MonitorKey(row.logical_port, row.ip, row.port, row.protocol)
+MonitorKey: TypeAlias = tuple[str, str, int, str | None]
+"""Logical port, address, port and protocol: see `monitor_endpoint`."""
 
 
 class _Monitors(Reconciler[MonitorKey]):
     """Both tables by the same key."""
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
-        self._sb = lookup.monitors.index(lambda row: [key_of(row)])
-        self._ic = lookup.ic_monitors.index(lambda row: [key_of(row)])
+        self._view, self._zone = view, zone
+        self._sb = view.index(SB_MONITORS_BY_ENDPOINT)
+        self._ic = view.index(IC_MONITORS_BY_ENDPOINT)
 
     def watches(self) -> Mapping[type[Row], Watch[MonitorKey]]:
         return {SbServiceMonitor: _keys, IcServiceMonitor: _keys}
@@ -117,7 +113,7 @@ class MonitorCopies(_Monitors):
 
     def reconcile(self, key: MonitorKey) -> Iterator[Operation]:
         zone = self._zone.current
-        if zone is None or not self._lookup.schema.has(SbServiceMonitor, "ic_learned"):
+        if zone is None or not self._view.schema.has(SbServiceMonitor, "ic_learned"):
             return
         sb, asked = self._sb.one(key), self._asked_of(zone, key)
         if sb is None and asked is not None:
@@ -133,7 +129,7 @@ class MonitorCopies(_Monitors):
 
     def _mac(self) -> str:
         """The MAC from which our own northd lets checks be sent."""
-        nb_global = self._lookup.nb_global.single()
+        nb_global = self._view.single(NbGlobal)
         return nb_global.options.get(_SVC_MAC, "") if nb_global else ""
 
     @staticmethod
@@ -164,4 +160,4 @@ def _optional(value: str | None) -> frozenset[str]:
 def _keys(change: Change) -> Iterator[MonitorKey]:
     for side in change.sides:
         if isinstance(side, (SbServiceMonitor, IcServiceMonitor)):
-            yield key_of(side)
+            yield monitor_endpoint(side)

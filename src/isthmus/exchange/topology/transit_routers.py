@@ -9,11 +9,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, choose_port_key
 from isthmus.exchange.topology.transit_switches import TRANSIT_ROUTER, DatapathKeys
 from isthmus.exchange.zones.registration import OwnZone
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    CHASSIS_BY_NAME,
+    DATAPATHS_BY_IC_NB,
+    IC_PORTS_BY_NAME,
+    IC_PORTS_BY_TS,
+    LRPS_BY_NAME,
+    ROUTER_PORTS,
+    ROUTERS_BY_TR,
+    TRANSIT_ROUTER_PORTS_BY_CHASSIS,
+    TRANSIT_ROUTER_PORTS_BY_NAME,
+    TRANSIT_ROUTER_PORTS_BY_ROUTER,
+    TRANSIT_ROUTERS_BY_NAME,
+)
 from isthmus.model.operations import (
     Delete,
     Insert,
@@ -47,9 +60,9 @@ class TransitRouterKeys(Reconciler[RowId]):
     name: ClassVar[str] = "transit router keys"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
+    def __init__(self, view: View, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
         super().__init__()
-        self._lookup, self._zone, self._tunnel_keys = lookup, zone, tunnel_keys
+        self._view, self._zone, self._tunnel_keys = view, zone, tunnel_keys
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -64,8 +77,8 @@ class TransitRouterKeys(Reconciler[RowId]):
                 yield row.nb_ic_uuid
 
     def keys(self) -> Iterable[RowId]:
-        yield from tuple(self._lookup.transit_routers.rows)
-        for row in self._lookup.datapaths:
+        yield from tuple(self._view.table(TransitRouter).rows)
+        for row in self._view.table(IcDatapathBinding):
             if row.type == TRANSIT_ROUTER and row.nb_ic_uuid:
                 yield row.nb_ic_uuid
 
@@ -75,9 +88,9 @@ class TransitRouterKeys(Reconciler[RowId]):
     def reconcile(self, key: RowId) -> Iterator[Operation]:
         if self._zone.current is None:
             return
-        rows = (r for r in self._lookup.datapaths_by_ic_nb.all(key) if r.type == TRANSIT_ROUTER)
+        rows = (r for r in self._view.all(DATAPATHS_BY_IC_NB, key) if r.type == TRANSIT_ROUTER)
         have = sorted(rows, key=lambda row: (row.tunnel_key, row.uuid))
-        wanted = self._lookup.transit_routers.get(key) is not None
+        wanted = self._view.get(TransitRouter, key) is not None
         for row in have[1:] if wanted else have:
             yield Delete(IcDatapathBinding, row.uuid)
         if wanted and not have:
@@ -95,9 +108,9 @@ class TransitRouterCopies(Reconciler[str]):
     name: ClassVar[str] = "transit routers"
     writes: ClassVar[Database | None] = Database.NB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -109,24 +122,24 @@ class TransitRouterCopies(Reconciler[str]):
     def _of_datapath(self, change: Change) -> Iterator[str]:
         for side in change.sides:
             if isinstance(side, IcDatapathBinding) and side.type == TRANSIT_ROUTER:
-                router = self._lookup.transit_routers.get(side.nb_ic_uuid)
+                router = self._view.get(TransitRouter, side.nb_ic_uuid)
                 if router is not None:
                     yield router.name
 
     def keys(self) -> Iterable[str]:
-        yield from (router.name for router in self._lookup.transit_routers)
-        yield from tuple(self._lookup.router_by_tr.keys())
+        yield from (router.name for router in self._view.table(TransitRouter))
+        yield from tuple(self._view.index(ROUTERS_BY_TR).keys())
 
     def reconcile(self, key: str) -> Iterator[Operation]:
         if self._zone.current is None:
             return
-        copies = sorted(self._lookup.router_by_tr.all(key), key=lambda row: row.uuid)
-        router = self._lookup.transit_router_by_name.one(key)
+        copies = sorted(self._view.all(ROUTERS_BY_TR, key), key=lambda row: row.uuid)
+        router = self._view.one(TRANSIT_ROUTERS_BY_NAME, key)
         for copy in copies if router is None else copies[1:]:
             yield Delete(LogicalRouter, copy.uuid)
         if router is None:
             return
-        datapath = self._lookup.datapaths_by_ic_nb.one(router.uuid)
+        datapath = self._view.one(DATAPATHS_BY_IC_NB, router.uuid)
         if datapath is None:
             return  # northd would choose a key of its own first
         options = {INTERCONN_TR: key, REQUESTED_TNL_KEY: str(datapath.tunnel_key)}
@@ -142,9 +155,9 @@ class TransitRouterPortPublication(Reconciler[str]):
     name: ClassVar[str] = "transit router ports"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
         self._handed_out: set[tuple[str, int]] = set()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
@@ -156,18 +169,18 @@ class TransitRouterPortPublication(Reconciler[str]):
         }
 
     def _of_router(self, change: Change) -> Iterator[str]:
-        ports = self._lookup.transit_router_ports_by_router.all(change.row.uuid)
+        ports = self._view.all(TRANSIT_ROUTER_PORTS_BY_ROUTER, change.row.uuid)
         yield from (port.name for port in ports)
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
         for side in change.sides:
             if isinstance(side, Chassis):
-                ports = self._lookup.transit_router_ports_by_chassis.all(side.name)
+                ports = self._view.all(TRANSIT_ROUTER_PORTS_BY_CHASSIS, side.name)
                 yield from (port.name for port in ports)
 
     def keys(self) -> Iterable[str]:
-        yield from (port.name for port in self._lookup.transit_router_ports)
-        for port in self._lookup.ic_ports:
+        yield from (port.name for port in self._view.table(TransitRouterPort))
+        for port in self._view.table(IcPortBinding):
             if port.type == TRANSIT_ROUTER_PORT:
                 yield port.logical_port
 
@@ -176,19 +189,19 @@ class TransitRouterPortPublication(Reconciler[str]):
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         zone = self._zone.current
-        have = self._lookup.ic_port_by_name.one(key)
+        have = self._view.one(IC_PORTS_BY_NAME, key)
         if zone is None or (have is not None and have.availability_zone != zone.uuid):
             return ()
         if have is not None and have.type != TRANSIT_ROUTER_PORT:
             return ()
-        port = self._lookup.transit_router_port_by_name.one(key)
-        router = self._lookup.transit_routers.get(port.tr_uuid) if port else None
+        port = self._view.one(TRANSIT_ROUTER_PORTS_BY_NAME, key)
+        router = self._view.get(TransitRouter, port.tr_uuid) if port else None
         if port is None or router is None or not self._is_local(port):
             return [] if have is None else [Delete(IcPortBinding, have.uuid)]
         return self._align(port, router, have, zone)
 
     def _is_local(self, port: TransitRouterPort) -> bool:
-        chassis = self._lookup.chassis_by_name.one(port.chassis)
+        chassis = self._view.one(CHASSIS_BY_NAME, port.chassis)
         return chassis is not None and not is_remote(chassis)
 
     def _align(
@@ -219,7 +232,7 @@ class TransitRouterPortPublication(Reconciler[str]):
             yield Update(IcPortBinding, have.uuid, row)
 
     def _choose_key(self, router: str) -> int:
-        taken = {port.tunnel_key for port in self._lookup.ic_ports_by_ts.all(router)}
+        taken = {port.tunnel_key for port in self._view.all(IC_PORTS_BY_TS, router)}
         taken |= {key for name, key in self._handed_out if name == router}
         key = choose_port_key(taken)
         self._handed_out.add((router, key))
@@ -232,9 +245,9 @@ class TransitRouterPortCopies(Reconciler[str]):
     name: ClassVar[str] = "transit router port copies"
     writes: ClassVar[Database | None] = Database.NB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -246,19 +259,21 @@ class TransitRouterPortCopies(Reconciler[str]):
 
     def _of_copy(self, change: Change) -> Iterator[str]:
         for name in _router_names(change):
-            for port in self._lookup.ic_ports_by_ts.all(name):
+            for port in self._view.all(IC_PORTS_BY_TS, name):
                 yield port.logical_port
 
     def keys(self) -> Iterable[str]:
-        yield from (port.name for port in self._lookup.transit_router_ports)
-        yield from (lrp.name for lrp in self._lookup.lrps if INTERCONN_TR in lrp.options)
+        yield from (port.name for port in self._view.table(TransitRouterPort))
+        yield from (
+            lrp.name for lrp in self._view.table(LogicalRouterPort) if INTERCONN_TR in lrp.options
+        )
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         if self._zone.current is None:
             return ()
-        lrp = self._lookup.lrp_by_name.one(key)
-        port = self._lookup.transit_router_port_by_name.one(key)
-        binding = self._lookup.ic_port_by_name.one(key)
+        lrp = self._view.one(LRPS_BY_NAME, key)
+        port = self._view.one(TRANSIT_ROUTER_PORTS_BY_NAME, key)
+        binding = self._view.one(IC_PORTS_BY_NAME, key)
         published = binding is not None and binding.type == TRANSIT_ROUTER_PORT
         if lrp is not None and INTERCONN_TR not in lrp.options:
             return ()  # somebody else's port of the same name
@@ -267,7 +282,7 @@ class TransitRouterPortCopies(Reconciler[str]):
         return self._align(port, binding, lrp)
 
     def _remove(self, lrp: LogicalRouterPort | None) -> Iterator[Operation]:
-        router = self._lookup.router_of(lrp) if lrp else None
+        router = self._view.parent(ROUTER_PORTS, lrp.uuid) if lrp else None
         if lrp is not None and router is not None:
             gone = frozenset({Ref(lrp.uuid)})
             yield Mutate(LogicalRouter, router.uuid, (("ports", "delete", gone),))
@@ -275,7 +290,7 @@ class TransitRouterPortCopies(Reconciler[str]):
     def _align(
         self, port: TransitRouterPort, binding: IcPortBinding, lrp: LogicalRouterPort | None
     ) -> Iterator[Operation]:
-        copy = self._lookup.router_by_tr.one(binding.transit_switch)
+        copy = self._view.one(ROUTERS_BY_TR, binding.transit_switch)
         options = {
             INTERCONN_TR: port.name,
             "requested-chassis": port.chassis,

@@ -4,9 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from isthmus.engine.reconciler import AnyReconciler, Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
 from isthmus.model.changes import Change
+from isthmus.model.indexes import (
+    DATAPATHS_BY_TS,
+    DATAPATHS_BY_TUNNEL_KEY,
+    IC_ENCAPS_BY_TYPE,
+    SWITCH_PORTS,
+    SWITCHES_BY_TS,
+    TRANSIT_SWITCHES_BY_NAME,
+)
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value, set_keys
 from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY
 from isthmus.model.rows import (
@@ -15,6 +23,7 @@ from isthmus.model.rows import (
     IcEncap,
     IcNbGlobal,
     LogicalSwitch,
+    LogicalSwitchPort,
     Row,
     TransitSwitch,
 )
@@ -39,9 +48,9 @@ class VxlanMode(Reconciler[Only]):
 
     name: ClassVar[str] = "VXLAN mode"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__()
-        self._lookup = lookup
+        self._view = view
         self.on = False
         self.dependents: Sequence[AnyReconciler] = ()
 
@@ -52,9 +61,9 @@ class VxlanMode(Reconciler[Only]):
         return [()]
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
-        ic_global = self._lookup.ic_nb_global.single()
+        ic_global = self._view.single(IcNbGlobal)
         asked = ic_global is not None and ic_global.options.get("vxlan_mode") == "true"
-        before, self.on = self.on, asked and self._lookup.ic_encaps_by_type.one("vxlan") is not None
+        before, self.on = self.on, asked and self._view.one(IC_ENCAPS_BY_TYPE, "vxlan") is not None
         if before != self.on:
             for dependent in self.dependents:
                 dependent.mark(dependent.keys())
@@ -74,19 +83,19 @@ class DatapathKeys:
     datapaths have one key; then those whose rows have the greater UUIDs move.
     """
 
-    def __init__(self, lookup: Lookup, mode: VxlanMode) -> None:
-        self._lookup, self._mode = lookup, mode
+    def __init__(self, view: View, mode: VxlanMode) -> None:
+        self._view, self._mode = view, mode
         self._handed_out: set[int] = set()
 
     def fits(self, have: IcDatapathBinding) -> bool:
         """Whether a row may keep its key."""
-        same = self._lookup.datapath_by_key.all(have.tunnel_key)
+        same = self._view.all(DATAPATHS_BY_TUNNEL_KEY, have.tunnel_key)
         allowed = have.tunnel_key in self._mode.keys_allowed
         return allowed and min(row.uuid for row in same) == have.uuid
 
     def choose(self) -> int:
         """A free key; it stays taken until `forget`, when the transaction has ended."""
-        taken = self._lookup.datapath_by_key
+        taken = self._view.index(DATAPATHS_BY_TUNNEL_KEY)
         key = next(
             key
             for key in self._mode.keys_allowed
@@ -103,7 +112,7 @@ class DatapathKeys:
         """The rows whose keys a change of another row affects."""
         for side in change.sides:
             if isinstance(side, IcDatapathBinding):
-                yield from self._lookup.datapath_by_key.all(side.tunnel_key)
+                yield from self._view.all(DATAPATHS_BY_TUNNEL_KEY, side.tunnel_key)
 
 
 class TransitSwitchKeys(Reconciler[str]):
@@ -112,9 +121,9 @@ class TransitSwitchKeys(Reconciler[str]):
     name: ClassVar[str] = "transit switch keys"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
+    def __init__(self, view: View, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
         super().__init__()
-        self._lookup, self._zone, self._tunnel_keys = lookup, zone, tunnel_keys
+        self._view, self._zone, self._tunnel_keys = view, zone, tunnel_keys
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {TransitSwitch: ts_names, IcDatapathBinding: self._of_datapath}
@@ -124,8 +133,8 @@ class TransitSwitchKeys(Reconciler[str]):
         yield from (row.transit_switch for row in self._tunnel_keys.neighbours(change))
 
     def keys(self) -> Iterable[str]:
-        yield from (ts.name for ts in self._lookup.transit_switches)
-        yield from (datapath.transit_switch for datapath in self._lookup.datapaths)
+        yield from (ts.name for ts in self._view.table(TransitSwitch))
+        yield from (datapath.transit_switch for datapath in self._view.table(IcDatapathBinding))
 
     def batch_done(self) -> None:
         self._tunnel_keys.forget()
@@ -133,12 +142,12 @@ class TransitSwitchKeys(Reconciler[str]):
     def reconcile(self, key: str) -> Iterable[Operation]:
         if self._zone.current is None:
             return
-        rows = self._lookup.datapaths_by_ts.all(key)
+        rows = self._view.all(DATAPATHS_BY_TS, key)
         datapaths = sorted(
             (row for row in rows if row.type != TRANSIT_ROUTER),
             key=lambda row: (row.tunnel_key, row.uuid),
         )
-        ts = self._lookup.ts_by_name.one(key)
+        ts = self._view.one(TRANSIT_SWITCHES_BY_NAME, key)
         # Duplicates come from zones that raced; all zones keep the same one.
         for datapath in datapaths if ts is None else datapaths[1:]:
             yield Delete(IcDatapathBinding, datapath.uuid)
@@ -154,7 +163,7 @@ class TransitSwitchKeys(Reconciler[str]):
 
     def _marks(self, ts: TransitSwitch) -> dict[str, Value]:
         """What newer schemas say beside the name."""
-        if not self._lookup.schema.has(IcDatapathBinding, "nb_ic_uuid"):
+        if not self._view.schema.has(IcDatapathBinding, "nb_ic_uuid"):
             return {}
         return {"type": TRANSIT_SWITCH, "nb_ic_uuid": Ref(ts.uuid)}
 
@@ -175,9 +184,9 @@ class TransitSwitchCopies(Reconciler[str]):
     name: ClassVar[str] = "transit switches"
     writes: ClassVar[Database | None] = Database.NB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone, mode: VxlanMode) -> None:
+    def __init__(self, view: View, zone: OwnZone, mode: VxlanMode) -> None:
         super().__init__()
-        self._lookup, self._zone, self._mode = lookup, zone, mode
+        self._view, self._zone, self._mode = view, zone, mode
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -187,14 +196,14 @@ class TransitSwitchCopies(Reconciler[str]):
         }
 
     def keys(self) -> Iterable[str]:
-        yield from (ts.name for ts in self._lookup.transit_switches)
-        yield from self._lookup.switch_by_ts.keys()
+        yield from (ts.name for ts in self._view.table(TransitSwitch))
+        yield from self._view.index(SWITCHES_BY_TS).keys()
 
     def reconcile(self, key: str) -> Iterator[Operation]:
         if self._zone.current is None:
             return
-        switches = list(self._lookup.switch_by_ts.all(key))
-        if self._lookup.ts_by_name.one(key) is None:
+        switches = list(self._view.all(SWITCHES_BY_TS, key))
+        if self._view.one(TRANSIT_SWITCHES_BY_NAME, key) is None:
             for switch in switches:
                 yield Delete(LogicalSwitch, switch.uuid)
             return
@@ -211,15 +220,27 @@ class TransitSwitchCopies(Reconciler[str]):
 
     def _tunnel_key(self, ts: str) -> dict[str, str]:
         """The key to request from northd: never one that is not committed in IC-SB."""
-        rows = self._lookup.datapaths_by_ts.all(ts)
+        rows = self._view.all(DATAPATHS_BY_TS, ts)
         keys = [row.tunnel_key for row in rows if row.type != TRANSIT_ROUTER]
         return {REQUESTED_TNL_KEY: str(min(keys))} if keys else {}
 
     def _vxlan_mode(self) -> dict[str, str]:
         # Versions without sequence numbers in IC-NB (before 24.03) do not know the mode either.
-        if not self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg"):
+        if not self._view.schema.has(IcNbGlobal, "nb_ic_cfg"):
             return {}
         return {VXLAN_MODE: "true" if self._mode.on else "false"}
+
+
+def transit_switch_of(view: View, lsp: LogicalSwitchPort) -> str | None:
+    """The name of the transit switch whose copy in NB has this port, or None."""
+    switch = view.parent(SWITCH_PORTS, lsp.uuid)
+    return None if switch is None else switch.other_config.get(INTERCONN_TS)
+
+
+def ports_on_copies(view: View, ts: str) -> Iterator[LogicalSwitchPort]:
+    """The ports on the copies of a transit switch in NB."""
+    for switch in view.all(SWITCHES_BY_TS, ts):
+        yield from view.children(SWITCH_PORTS, switch.uuid)
 
 
 def ts_names(change: Change) -> Iterable[str]:

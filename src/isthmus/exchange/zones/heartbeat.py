@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
 from isthmus.model.external_ids import alive_key, alive_since
 from isthmus.model.operations import Operation, set_keys
@@ -29,9 +29,9 @@ class SignOfLife(Reconciler[Only]):
     name: ClassVar[str] = "sign of life"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
         self._now: int | None = None
 
     def tell(self, now: int) -> None:
@@ -47,7 +47,7 @@ class SignOfLife(Reconciler[Only]):
         return [()]
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
-        zone, row = self._zone.current, self._lookup.ic_sb_global.single()
+        zone, row = self._zone.current, self._view.single(IcSbGlobal)
         if self._now is None or zone is None or row is None:
             return ()
         last = alive_since(row.external_ids, zone.name)

@@ -15,8 +15,15 @@ from math import inf
 from typing import ClassVar
 
 from isthmus.engine.reconciler import AnyReconciler, Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.model.external_ids import alive_key, claimed_zone, zone_claim
+from isthmus.model.indexes import (
+    CHASSIS_BY_NAME,
+    GATEWAYS_BY_ZONE,
+    IC_PORTS_BY_ZONE,
+    IC_ROUTES_BY_ZONE,
+    ZONES_BY_NAME,
+)
 from isthmus.model.operations import Delete, Insert, Mutate, Operation, Update, set_keys
 from isthmus.model.ovn_keys import is_remote
 from isthmus.model.problems import Problem, Subject
@@ -59,9 +66,9 @@ class OwnZone(Reconciler[Only]):
 
     name: ClassVar[str] = "own zone"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, view: View) -> None:
         super().__init__()
-        self._lookup = lookup
+        self._view = view
         self.current: AvailabilityZone | None = None
         self.dependents: Sequence[AnyReconciler] = ()
 
@@ -79,13 +86,13 @@ class OwnZone(Reconciler[Only]):
         return ()
 
     def _find(self) -> AvailabilityZone | None:
-        nb_global = self._lookup.nb_global.single()
-        ic_global = self._lookup.ic_sb_global.single()
+        nb_global = self._view.single(NbGlobal)
+        ic_global = self._view.single(IcSbGlobal)
         if nb_global is None or ic_global is None or not nb_global.name:
             return None
         if ic_global.external_ids.get(zone_claim(nb_global.name)) != nb_global.uuid:
             return None
-        return self._lookup.zone_by_name.one(nb_global.name)
+        return self._view.one(ZONES_BY_NAME, nb_global.name)
 
 
 def _identity(zone: AvailabilityZone | None) -> tuple[str, str] | None:
@@ -97,7 +104,7 @@ class ZoneRegistration(Reconciler[Only]):
     """Registers, renames and removes our zone, together with its claim.
 
     Args:
-        lookup: over the view.
+        view: shared with the engine.
         linger: seconds for which the rows of a zone that was left must have been away before its
             claim goes; with more than 0, `tick` must be called.
     """
@@ -105,9 +112,9 @@ class ZoneRegistration(Reconciler[Only]):
     name: ClassVar[str] = "availability zone"
     writes: ClassVar[Database | None] = Database.IC_SB
 
-    def __init__(self, lookup: Lookup, linger: float = 0.0) -> None:
+    def __init__(self, view: View, linger: float = 0.0) -> None:
         super().__init__()
-        self._lookup, self._linger = lookup, linger
+        self._view, self._linger = view, linger
         self._away: dict[str, float] = {}  # when claims of zones without rows go
 
     def tick(self, now: float) -> float:
@@ -135,7 +142,7 @@ class ZoneRegistration(Reconciler[Only]):
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
         self.report(key)
-        nb_global = self._lookup.nb_global.single()
+        nb_global = self._view.single(NbGlobal)
         if nb_global is None:
             return ()
         claimed = self._claimed(nb_global)
@@ -147,14 +154,14 @@ class ZoneRegistration(Reconciler[Only]):
             self.report(key, problem)
             return ()
         stale = [zone for zone in claimed if zone != nb_global.name]
-        zone = self._lookup.zone_by_name.one(nb_global.name)
+        zone = self._view.one(ZONES_BY_NAME, nb_global.name)
         if zone is None and stale:
             return self._rename(stale, nb_global)
         removed = [operation for old in stale for operation in self._remove(old)]
         return [*removed, *self._register(zone, nb_global)]
 
     def _claims(self) -> Mapping[str, str]:
-        ic_global = self._lookup.ic_sb_global.single()
+        ic_global = self._view.single(IcSbGlobal)
         return {} if ic_global is None else ic_global.external_ids
 
     def _claimed(self, nb_global: NbGlobal) -> list[str]:
@@ -168,7 +175,7 @@ class ZoneRegistration(Reconciler[Only]):
         holder = self._claims().get(zone_claim(nb_global.name))
         if holder == nb_global.uuid:
             return None
-        zone = self._lookup.zone_by_name.one(nb_global.name)
+        zone = self._view.one(ZONES_BY_NAME, nb_global.name)
         if holder is None and (zone is None or self._looks_ours(zone)):
             return None
         who = f"the cluster whose NB_Global is {holder}" if holder else "another cluster"
@@ -180,18 +187,18 @@ class ZoneRegistration(Reconciler[Only]):
 
     def _looks_ours(self, zone: AvailabilityZone) -> bool:
         """Whether a zone without a claim may be ours: none of its gateways is a stranger's."""
-        gateways = list(self._lookup.gateways_by_zone.all(zone.uuid))
+        gateways = list(self._view.all(GATEWAYS_BY_ZONE, zone.uuid))
         return not gateways or any(self._is_local(gateway) for gateway in gateways)
 
     def _is_local(self, gateway: Gateway) -> bool:
-        chassis = self._lookup.chassis_by_name.one(gateway.name)
+        chassis = self._view.one(CHASSIS_BY_NAME, gateway.name)
         return chassis is not None and not is_remote(chassis)
 
     def _register(self, zone: AvailabilityZone | None, nb_global: NbGlobal) -> Iterable[Operation]:
         if zone is None:
             yield Insert(AvailabilityZone, {"name": nb_global.name})
         claim = {zone_claim(nb_global.name): str(nb_global.uuid)}
-        ic_global = self._lookup.ic_sb_global.single()
+        ic_global = self._view.single(IcSbGlobal)
         if ic_global is None:
             yield Insert(IcSbGlobal, {"external_ids": claim})
         elif zone_claim(nb_global.name) not in ic_global.external_ids:
@@ -202,8 +209,8 @@ class ZoneRegistration(Reconciler[Only]):
         kept, *others = stale
         for other in others:
             yield from self._remove(other)
-        zone = self._lookup.zone_by_name.one(kept)
-        ic_global = self._lookup.ic_sb_global.single()
+        zone = self._view.one(ZONES_BY_NAME, kept)
+        ic_global = self._view.single(IcSbGlobal)
         if ic_global is not None:
             drop = frozenset({zone_claim(kept), alive_key(kept)})
             yield Mutate(IcSbGlobal, ic_global.uuid, (("external_ids", "delete", drop),))
@@ -217,7 +224,7 @@ class ZoneRegistration(Reconciler[Only]):
 
     def _leave(self, name: str) -> Iterable[Operation]:
         """Remove a zone of ours, its claim only when its rows are sure to stay away."""
-        zone = self._lookup.zone_by_name.one(name)
+        zone = self._view.one(ZONES_BY_NAME, name)
         if not self._linger:
             yield from self._remove(name)
         elif zone is not None:
@@ -228,20 +235,20 @@ class ZoneRegistration(Reconciler[Only]):
 
     def _remove_rows(self, zone: AvailabilityZone) -> Iterable[Operation]:
         """Everything of a zone of ours, then the zone: other rows refer to it strongly."""
-        for route in self._lookup.ic_routes_by_zone.all(zone.uuid):
+        for route in self._view.all(IC_ROUTES_BY_ZONE, zone.uuid):
             yield Delete(IcRoute, route.uuid)
-        for port in self._lookup.ic_ports_by_zone.all(zone.uuid):
+        for port in self._view.all(IC_PORTS_BY_ZONE, zone.uuid):
             yield Delete(IcPortBinding, port.uuid)
-        for gateway in self._lookup.gateways_by_zone.all(zone.uuid):
+        for gateway in self._view.all(GATEWAYS_BY_ZONE, zone.uuid):
             yield Delete(Gateway, gateway.uuid)
         yield Delete(AvailabilityZone, zone.uuid)
 
     def _remove(self, name: str) -> Iterable[Operation]:
         """A zone of ours, and its claim."""
-        zone = self._lookup.zone_by_name.one(name)
+        zone = self._view.one(ZONES_BY_NAME, name)
         if zone is not None:
             yield from self._remove_rows(zone)
-        ic_global = self._lookup.ic_sb_global.single()
+        ic_global = self._view.single(IcSbGlobal)
         if ic_global is not None:
             drop = frozenset({zone_claim(name), alive_key(name)})
             yield Mutate(IcSbGlobal, ic_global.uuid, (("external_ids", "delete", drop),))

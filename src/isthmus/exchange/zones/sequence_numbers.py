@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.exchange.tables import Lookup
+from isthmus.engine.view import View
 from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
 from isthmus.model.operations import Insert, Operation, Update
 from isthmus.model.rows import AvailabilityZone, Database, IcNbGlobal, IcSbGlobal, Row
@@ -18,9 +18,9 @@ from isthmus.model.rows import AvailabilityZone, Database, IcNbGlobal, IcSbGloba
 class _Sequence(Reconciler[Only]):
     """One key, and the same tables to watch."""
 
-    def __init__(self, lookup: Lookup, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
-        self._lookup, self._zone = lookup, zone
+        self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[Only]]:
         return watch_only((IcNbGlobal, IcSbGlobal, AvailabilityZone))
@@ -30,13 +30,13 @@ class _Sequence(Reconciler[Only]):
 
     def _asked(self) -> IcNbGlobal | None:
         """The row with the number asked for, where the schema has one and we take part."""
-        if self._zone.current is None or not self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg"):
+        if self._zone.current is None or not self._view.schema.has(IcNbGlobal, "nb_ic_cfg"):
             return None
-        return self._lookup.ic_nb_global.single()
+        return self._view.single(IcNbGlobal)
 
     def _reached(self) -> int | None:
         """The number that all zones carry, or None."""
-        numbers = {zone.nb_ic_cfg for zone in self._lookup.zones}
+        numbers = {zone.nb_ic_cfg for zone in self._view.table(AvailabilityZone)}
         return numbers.pop() if len(numbers) == 1 else None
 
 
@@ -54,7 +54,7 @@ class ZoneSequence(_Sequence):
         if zone.nb_ic_cfg != asked.nb_ic_cfg:
             yield Update(AvailabilityZone, zone.uuid, {"nb_ic_cfg": asked.nb_ic_cfg})
             return
-        ic_global = self._lookup.ic_sb_global.single()
+        ic_global = self._view.single(IcSbGlobal)
         reached = self._reached()
         if ic_global is not None and reached is not None and ic_global.nb_ic_cfg != reached:
             yield Update(IcSbGlobal, ic_global.uuid, {"nb_ic_cfg": reached})
@@ -67,9 +67,9 @@ class FleetSequence(_Sequence):
     writes: ClassVar[Database | None] = Database.IC_NB
 
     def reconcile(self, key: Only) -> Iterator[Operation]:
-        if self._zone.current is None or not self._lookup.schema.has(IcNbGlobal, "nb_ic_cfg"):
+        if self._zone.current is None or not self._view.schema.has(IcNbGlobal, "nb_ic_cfg"):
             return
-        asked = self._lookup.ic_nb_global.single()
+        asked = self._view.single(IcNbGlobal)
         if asked is None:
             yield Insert(IcNbGlobal, {})
             return

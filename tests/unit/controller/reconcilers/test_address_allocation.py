@@ -6,7 +6,6 @@ import pytest
 
 from isthmus.controller.reconcilers.address_allocation import (
     choose,
-    parse_port_addresses,
     parse_subnets,
     usable,
 )
@@ -31,13 +30,6 @@ def test_bad_subnets(text: str) -> None:
     """Anything else is refused."""
     with pytest.raises(ValueError):  # noqa: PT011 - of ipaddress
         parse_subnets(text)
-
-
-def test_port_addresses() -> None:
-    """Addresses behind the MAC, with or without a length; rubbish is left out."""
-    found = parse_port_addresses("02:00:00:00:00:01 169.254.100.5/24 fe80::5 x")
-    assert [str(interface.ip) for interface in found] == ["169.254.100.5", "fe80::5"]
-    assert parse_port_addresses("") == parse_port_addresses("unknown") == ()
 
 
 def test_the_choice_is_stable_and_spread() -> None:
