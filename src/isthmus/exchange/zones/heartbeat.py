@@ -2,7 +2,7 @@
 
 IC-SB has no times. A zone run by Isthmus writes the time to `isthmus-alive-NAME` in
 `IC_SB_Global.external_ids` when it joins and each `INTERVAL` from then on
-(docs/decisions/0013-signs-of-life.md has what that costs). `ovn-ic` neither writes nor heeds it.
+(docs/decisions/0013-heartbeats.md has what that costs). `ovn-ic` neither writes nor heeds it.
 Time is told by `isthmus.daemon.heartbeat`; until then nothing is written.
 """
 

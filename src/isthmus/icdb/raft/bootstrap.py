@@ -4,7 +4,7 @@ Called by `supervisor` with what `peers` was told. Invariant, tested over all hi
 losses and wipes: of one list of members never two clusters arise. A wiped founder remembers
 nothing, so only the others can tell that there has been a cluster; one that has joined knows, and
 one that cannot be asked may know. Hence all must answer, or people must vouch for those that
-cannot (docs/decisions/0015-founding-and-joining.md).
+cannot (docs/decisions/0015-bootstrap-and-rejoin.md).
 """
 
 from collections.abc import Collection, Iterable, Mapping
