@@ -1,4 +1,4 @@
-"""The reference of the configuration: its example is valid, and it lists all keys."""
+"""The configuration reference: its example is valid, and it lists all keys."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text
 
 
 def test_the_example_is_valid() -> None:
-    """It has every key, and is read without a word."""
+    """It contains every key and causes no problem."""
     (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     body = yaml.safe_load(block)
     parsed = parse_config(Manifest(CONFIG_MAP, body, "example"), DEFAULT_VPC)
@@ -26,7 +26,7 @@ def test_the_example_is_valid() -> None:
 
 
 def test_all_keys_are_described() -> None:
-    """Each has a row of a table."""
+    """Each key has a row in a table."""
     described = {key for row in re.findall(r"^\| (`[^|]*`) \|", PAGE, re.MULTILINE)
                  for key in re.findall(r"`([^`]+)`", row)}  # fmt: skip
     assert set(KEYS) <= described

@@ -1,6 +1,8 @@
-"""What the documents say is so: links, names, commands, layers."""
+"""The documents agree with the code: links, names, commands, layers, walks."""
 
 import importlib
+import importlib.util
+import itertools
 import re
 import shlex
 import tomllib
@@ -15,18 +17,7 @@ from isthmus.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-PACKAGES = (
-    "model",
-    "reconcile",
-    "ovsdb",
-    "exchange",
-    "intent",
-    "observe",
-    "sources",
-    "icdb",
-    "daemon",
-    "cli",
-)
+PACKAGES = [path.parent.name for path in ROOT.glob("src/isthmus/*/__init__.py")]
 
 every_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
@@ -38,7 +29,7 @@ def read(path: Path) -> str:
 
 
 def code(text: str) -> Iterator[str]:
-    """The lines of code blocks, and the code within sentences."""
+    """The lines of code blocks, and the code spans."""
     for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         yield from block.splitlines()
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -46,7 +37,7 @@ def code(text: str) -> Iterator[str]:
 
 
 def commands(text: str, program: str) -> Iterator[list[str]]:
-    """The arguments of each call of a program."""
+    """The arguments of each command line that runs a program."""
     for line in code(text):
         line = line.removeprefix("$ ").removeprefix("# ").removeprefix(".venv/bin/")  # noqa: PLW2901
         if line.startswith(f"{program} "):
@@ -55,15 +46,26 @@ def commands(text: str, program: str) -> Iterator[list[str]]:
 
 @every_document
 def test_links_lead_somewhere(document: Path) -> None:
-    """Every relative link is to a file that exists."""
-    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", read(document))
-    local = [target for target in targets if "://" not in target]
-    assert [target for target in local if not (document.parent / target).exists()] == []
+    """Every relative link leads to an existing file and, with a fragment, to a heading in it."""
+    broken: list[str] = []
+    for target, fragment in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", read(document)):
+        if "://" in target:
+            continue
+        path = document.parent / target if target else document
+        if not path.exists() or (fragment and fragment not in anchors(path)):
+            broken.append(f"{target}#{fragment}")
+    assert broken == []
+
+
+def anchors(path: Path) -> set[str]:
+    """The fragments that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", read(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
 @every_document
 def test_make_targets_exist(document: Path) -> None:
-    """Every `make TARGET VARIABLE=…` that is named is one that `make help` explains."""
+    """`make help` explains every `make TARGET VARIABLE=…` in the documents."""
     makefile = read(ROOT / "Makefile")
     targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     words = {word for args in commands(read(document), "make") for word in args}
@@ -74,7 +76,7 @@ def test_make_targets_exist(document: Path) -> None:
 
 @every_document
 def test_commands_exist(document: Path) -> None:
-    """Every verb and flag of `isthmus` that is named exists."""
+    """Every verb and flag of `isthmus` in the documents exists."""
     for args in commands(read(document), "isthmus"):
         check_command(args)
 
@@ -96,7 +98,7 @@ def check_command(args: list[str]) -> None:
 
 @every_document
 def test_names_exist(document: Path) -> None:
-    """Every module, function and file that is named exists; NAME stands for one to come."""
+    """Every module, function and file in the documents exists; NAME is a placeholder."""
     for name in code(read(document)):
         if "NAME" in name:
             continue
@@ -105,12 +107,12 @@ def test_names_exist(document: Path) -> None:
             assert resolves(f"isthmus.{match[1]}"), name
         if re.fullmatch(r"(?:src|tests|scripts|examples|docs|requirements)/[\w./-]+", name):
             assert (ROOT / name).exists(), name
-        if re.fullmatch(r"(?:cli|exchange|intent|icdb|ovsdb|sources|daemon)/\w+\.py", name):
+        if re.fullmatch(rf"(?:{'|'.join(PACKAGES)})/[\w/]+\.py", name):
             assert (ROOT / "src" / "isthmus" / name).exists(), name
 
 
 def resolves(name: str) -> bool:
-    """Whether a dotted name is a module, or an attribute of one."""
+    """Whether a dotted name is a module or an attribute of a module."""
     try:
         importlib.import_module(name)
     except ImportError:
@@ -119,20 +121,38 @@ def resolves(name: str) -> bool:
     return True
 
 
-def test_layers_are_those_that_are_checked() -> None:
-    """ARCHITECTURE.md lists the layers that import-linter checks, in the same order."""
+def test_layers_match_the_contract() -> None:
+    """ARCHITECTURE.md lists the layers of the import-linter contract in the same order."""
     config = tomllib.loads(read(ROOT / "pyproject.toml"))
     contracts = config["tool"]["importlinter"]["contracts"]
     [contract] = [c for c in contracts if c["name"] == "The layers of ARCHITECTURE.md"]
     _, _, table = read(ROOT / "ARCHITECTURE.md").partition("| layer | what it is |\n")
     rows = table.partition("\n\n")[0].splitlines()[1:]
     cells = [re.split(r"(?<!\\)\|", row)[1] for row in rows]
-    said = [" | ".join(re.findall(r"`([\w.]+)`", cell)) for cell in cells]
-    assert said == contract["layers"]
+    listed = [" | ".join(re.findall(r"`([\w.]+)`", cell)) for cell in cells]
+    assert listed == contract["layers"]
+
+
+WALKS = (
+    read(ROOT / "ARCHITECTURE.md").partition("## Walks through the code\n")[2].partition("\n## ")[0]
+)
+
+
+@pytest.mark.parametrize(
+    "walk", WALKS.split("\n### ")[1:], ids=lambda walk: walk.partition("\n")[0]
+)
+def test_walks_enter_no_package_twice(walk: str) -> None:
+    """The modules in the numbered steps of a walk exist, and their packages do not recur."""
+    steps = re.findall(r"^\d+\. (.*?)(?=^\d+\. |^$)", walk, re.MULTILINE | re.DOTALL)
+    names = re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)`", "".join(steps))
+    assert [name for name in names if not importlib.util.find_spec(f"isthmus.{name}")] == []
+    rooms = [room for room, _ in itertools.groupby(name.rpartition(".")[0] for name in names)]
+    assert len(rooms) > 3
+    assert sorted(set(rooms)) == sorted(rooms)
 
 
 def test_decisions_are_listed() -> None:
-    """The index of decisions has them all, by their titles, in order."""
+    """The index lists all decisions with their titles, in order."""
     pages = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
     titles = [read(page).splitlines()[0].partition(". ")[2] for page in pages]
     index = read(ROOT / "docs" / "decisions" / "README.md")
@@ -140,8 +160,8 @@ def test_decisions_are_listed() -> None:
     assert listed == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
 
 
-def test_libraries_have_their_reasons() -> None:
-    """Decision 2 names every run-time dependency, the lab's included, and no other."""
+def test_libraries_are_explained() -> None:
+    """Decision 2 lists exactly the run-time dependencies, including the lab's."""
     config = tomllib.loads(read(ROOT / "pyproject.toml"))
     project = config["project"]
     texts = project["dependencies"]
@@ -150,7 +170,7 @@ def test_libraries_have_their_reasons() -> None:
     assert set(re.findall(r"^\| (\w+) \|", page, re.MULTILINE)) - {"library"} == declared
 
 
-def test_both_readmes_say_the_same() -> None:
+def test_both_readmes_match() -> None:
     """The Chinese README has the sections, commands and diagrams of the English one."""
     english, chinese = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
 

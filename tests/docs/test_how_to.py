@@ -1,4 +1,4 @@
-"""The how-to pages: what they have people type exists, and both languages have the same."""
+"""The how-to pages: their commands exist, and both languages match."""
 
 import re
 import shlex
@@ -21,13 +21,13 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """The language and the text of each code block."""
+    """Language and text of each code block."""
     text = page.read_text(encoding="utf-8")
     return re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def typed(page: Path) -> Iterator[list[str]]:
-    """The words of each command, in blocks and in sentences."""
+    """The words of each command, in code blocks and code spans."""
     for language, text in blocks(page):
         if not language:
             yield from map(shlex.split, text.splitlines())
@@ -37,15 +37,15 @@ def typed(page: Path) -> Iterator[list[str]]:
 
 
 @every_page
-def test_plugin_calls_are_right(page: Path) -> None:
-    """Every `kubectl isthmus` has flags of the plugin, then a verb and flags that there are."""
+def test_plugin_commands_exist(page: Path) -> None:
+    """Every `kubectl isthmus` uses flags of the plugin, then an existing verb and its flags."""
     own = {flag for one in typer.main.get_command(plugin).params for flag in one.opts}
     for words in typed(page):
         if words[:2] != ["kubectl", "isthmus"]:
             continue
         rest = words[2:]
         if not rest:
-            continue  # the plugin as such
+            continue  # the plugin itself
         while rest[0].startswith("-"):
             assert rest[0] in own
             rest = rest[2:]
@@ -66,7 +66,7 @@ def check_verb(words: list[str]) -> None:
 
 @every_page
 def test_paths_exist(page: Path) -> None:
-    """Kustomizations and files of deploy/ that are named exist."""
+    """Kustomizations and files of deploy/ in the pages exist."""
     for path in re.findall(r"\bdeploy/[\w./-]+", page.read_text(encoding="utf-8")):
         assert (ROOT / path.rstrip(".")).exists(), path
     for words in typed(page):
@@ -76,7 +76,7 @@ def test_paths_exist(page: Path) -> None:
 
 @every_page
 def test_manifests_are_yaml(page: Path) -> None:
-    """Each manifest that is shown parses, and a ConfigMap's values are strings."""
+    """Each manifest parses, and a ConfigMap's values are strings."""
     for language, text in blocks(page):
         if language == "yaml":
             manifest = yaml.safe_load(text)
@@ -84,8 +84,8 @@ def test_manifests_are_yaml(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ENGLISH, ids=lambda page: page.name)
-def test_both_languages_say_the_same(page: Path) -> None:
-    """The Chinese page has the sections, code blocks and rows of tables of the English one."""
+def test_both_languages_match(page: Path) -> None:
+    """The Chinese page has the sections, code blocks, table rows and lists of the English one."""
     other = page.with_suffix(".zh-CN.md")
     assert blocks(page) == blocks(other)
     for pattern in (r"^#+ ", r"^\|", r"^- "):
@@ -97,7 +97,7 @@ def test_both_languages_say_the_same(page: Path) -> None:
 
 
 def test_the_index_has_every_page() -> None:
-    """docs/README.md, and its translation, lead to every page below docs/."""
+    """docs/README.md and its translation link to every page below docs/."""
     pages = [
         page
         for page in ROOT.glob("docs/*/*.md")

@@ -1,4 +1,4 @@
-"""What the README shows is what the demo's clusters print."""
+"""The README shows the real output of the demo's clusters."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ISTHMUS = Path(sys.executable).with_name("isthmus")
-# Named as tests/lab names its labs, so that a later run removes it if this one is killed.
+# Named like the labs of tests/lab, so that a later run removes it if this one is killed.
 LAB = f"t{os.getpid()}-9000"
 LIMIT = 30.0
 
@@ -26,7 +26,7 @@ def isthmus(*args: str) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def lab() -> Iterator[None]:
-    """The demo's topology, under a name of its own."""
+    """The demo's topology in a lab with its own name."""
     try:
         isthmus("lab", "up", "demo", "--name", LAB)
         yield
@@ -35,15 +35,15 @@ def lab() -> Iterator[None]:
 
 
 def alike(text: str) -> list[list[str]]:
-    """The words of each line, without what differs from run to run."""
+    """The words of each line, with MACs and addresses masked."""
     text = re.sub(r"\b02(:[0-9a-f]{2}){5}\b", "MAC", text)
     text = re.sub(r"\b169\.254\.100\.[1-9]\d*\b", "ADDRESS", text)
     return [line.split() for line in text.splitlines() if line.split()]
 
 
 @pytest.mark.parametrize("verb", ["show", "routes"])
-def test_the_readme_shows_what_is_printed(verb: str) -> None:
-    """The output of a verb in the README is that of the running clusters, once they know all."""
+def test_the_readme_matches_the_output(verb: str) -> None:
+    """A verb's output in the README is that of the running clusters once they have converged."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     pattern = rf"^# \S+ lab exec (\S+) -- isthmus {verb}\n(.*?)^```"
     [(node, shown)] = re.findall(pattern, readme, re.MULTILINE | re.DOTALL)

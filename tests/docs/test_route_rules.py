@@ -1,4 +1,4 @@
-"""The examples of the page on overlaps and rules are what the configuration takes."""
+"""The configuration accepts the examples on the page about overlaps and rules."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs/explanation/overlaps-and-rules.md"
 
 
 def test_the_examples_are_valid() -> None:
-    """All keys of all examples, together in one ConfigMap."""
+    """All keys of all examples are valid in one ConfigMap."""
     blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     data = {key: text for block in blocks for key, text in yaml.safe_load(block).items()}
     assert data.keys() == {"accept", "advertise", "routes"}
