@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import kubernetes, learned_routes, mesh
+from bench import edits, kubernetes, learned_routes, mesh
 from isthmus_lab.kube import assets
 
 RESULTS = Path(__file__).parent / "results"
@@ -28,13 +28,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, no large cases")
     parser.add_argument(
-        "--only", choices=("learned", "mesh", "kubernetes"), help="one of the scenarios"
+        "--only", choices=("learned", "mesh", "kubernetes", "edits"), help="one of the scenarios"
     )
     parser.add_argument("--output", type=Path, help="where the JSON goes")
     arguments = parser.parse_args()
     began = time.strftime("%Y-%m-%d")
     results: dict[str, list[dict[str, Any]]] = {}
-    scenarios = {"learned": _learned, "mesh": _mesh, "kubernetes": _kubernetes}
+    scenarios = {"learned": _learned, "mesh": _mesh, "kubernetes": _kubernetes, "edits": _edits}
     names = {"learned": "learned_routes"}
     for name, scenario in scenarios.items():
         if arguments.only in {None, name}:
@@ -82,6 +82,13 @@ def _kubernetes(*, quick: bool) -> list[dict[str, Any]]:
     for subnets, nodes in ((50, 20),) if quick else ((50, 20), (200, 1000), (200, 5000)):
         rows.append(asdict(kubernetes.measure(subnets, nodes, 20 if quick else 100)))
         _say(rows[-1])
+    return rows
+
+
+def _edits(*, quick: bool) -> list[dict[str, Any]]:
+    rows = [asdict(row) for row in edits.measure(*((3, 2) if quick else (10, 10)))]
+    for row in rows:
+        _say(row)
     return rows
 
 
