@@ -6,22 +6,22 @@ which writes it where users look. Invariant: nothing here waits for anybody.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import inf
 from typing import Protocol
 
+from isthmus.controller.gateway_labels import gateway_labels
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
 from isthmus.controller.status.cluster_state import Facts, Observer
 from isthmus.controller.status.conditions import State, assess, carry
-from isthmus.controller.status.report import Report, gateway_labels, observed, sections
+from isthmus.controller.status.report import Report, observed, sections
 from isthmus.daemon.controller_source import Controller
 from isthmus.daemon.sessions import Databases
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.inspect.status_text import status_text
-from isthmus.kube.resources import GATEWAY_LABEL
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
 from isthmus.ovsdb.poller import Poller
@@ -41,8 +41,8 @@ PASSING = frozenset({Reason.NOT_INTERCONNECTING, Reason.NO_GATEWAY})
 class Sink(Protocol):
     """Who writes reports where users look; works on its own, and keeps the latest only."""
 
-    def offer(self, report: Report) -> None:
-        """Take over a report; never blocks."""
+    def offer(self, report: Report, labels: Mapping[str, str]) -> None:
+        """Take over a report, and the gateway labels to set by Node; never blocks."""
 
     def problems(self) -> Sequence[Problem]:
         """What keeps it from writing."""
@@ -100,7 +100,7 @@ class Publishing:
         self._next = now + INTERVAL
         self.report = self._assess(now)
         if self._sink is not None:
-            self._sink.offer(self.report)
+            self._sink.offer(self.report, self._gateway_labels())
 
     def problems(self) -> Sequence[Problem]:
         """What keeps the sink from writing."""
@@ -168,7 +168,6 @@ class Publishing:
             conditions=conditions,
             facts=facts,
             problems=state.problems,
-            labels=self._gateway_labels(),
         )
 
     def _settled(self, facts: Facts, now: float) -> bool:
@@ -188,17 +187,8 @@ class Publishing:
             self._labelled = (snapshot, wanted)
             config = self._inputs.config
             gateways = config.gateways if config is not None else ()
-            self._labels = gateway_labels(_label_values(snapshot), gateways)
+            self._labels = gateway_labels(snapshot, gateways)
         return self._labels
-
-
-def _label_values(snapshot: Snapshot) -> Iterable[tuple[str, str | None]]:
-    for key, manifest in snapshot.objects.items():
-        if key.kind == "Node":
-            metadata = manifest.body.get("metadata")
-            labels = metadata.get("labels") if isinstance(metadata, dict) else None
-            value = labels.get(GATEWAY_LABEL) if isinstance(labels, dict) else None
-            yield key.name, value if isinstance(value, str) else None
 
 
 def _moment() -> str:

@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.controller.gateway_labels import GATEWAY_LABEL
 from isthmus.controller.inputs.snapshot import API_VERSIONS, Manifest, ObjectKey
-
-GATEWAY_LABEL = "ovn.kubernetes.io/ic-gw"
-"""The label by which Kube-OVN's node daemon knows gateways of the interconnection."""
 
 _PLURALS = {"ConfigMap": "configmaps", "Node": "nodes", "Subnet": "subnets", "Vpc": "vpcs"}
 

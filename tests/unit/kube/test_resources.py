@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.kube.resources import GATEWAY_LABEL, Resource, manifest
+from isthmus.controller.gateway_labels import GATEWAY_LABEL
+from isthmus.kube.resources import Resource, manifest
 
 
 def kept(kind: str, **body: Any) -> Any:

@@ -5,7 +5,6 @@ the same names in both.
 """
 
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -45,7 +44,6 @@ class Report:
         conditions: as assessed.
         facts: what is.
         problems: all of them, in order.
-        labels: for each node whose gateway label is to be set, the value.
     """
 
     active: bool
@@ -53,7 +51,6 @@ class Report:
     conditions: tuple[Condition, ...]
     facts: Facts
     problems: tuple[Problem, ...]
-    labels: Mapping[str, str]
 
 
 def observed(key: ObjectKey, manifest: Manifest | None) -> Observed:
@@ -147,26 +144,3 @@ def _problem_value(problem: Problem) -> dict[str, str]:
         "message": problem.message,
         "remedy": problem.remedy,
     }
-
-
-def gateway_labels(
-    labels: Iterable[tuple[str, str | None]], gateways: Iterable[str]
-) -> dict[str, str]:
-    """The gateway labels to set, as few as will do.
-
-    Args:
-        labels: for each node that exists its name, and the label's value; None if it has none.
-        gateways: the nodes that are to be gateways.
-
-    Returns:
-        "true" for gateways that do not say so; "false" for nodes that say they are and are not.
-        Nodes that never were gateways are left alone.
-    """
-    wanted = frozenset(gateways)
-    found: dict[str, str] = {}
-    for name, value in labels:
-        if name in wanted and value != "true":
-            found[name] = "true"
-        elif name not in wanted and value == "true":
-            found[name] = "false"
-    return found

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from math import inf
 from typing import Any
 
+from isthmus.controller.gateway_labels import GATEWAY_LABEL
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.controller.status.report import Report
 from isthmus.kube.client import Client
@@ -26,7 +27,7 @@ from isthmus.kube.publish.events import Create, Events, Repeat, worth_telling
 from isthmus.kube.publish.node_labels import Labels
 from isthmus.kube.publish.status_configmap import status_name
 from isthmus.kube.publish.status_writes import Write, Writing
-from isthmus.kube.resources import GATEWAY_LABEL, Resource
+from isthmus.kube.resources import Resource
 from isthmus.kube.wakeup import Wake
 from isthmus.kube.watcher import Reflector
 from isthmus.model.problems import Problem, Subject
@@ -71,6 +72,7 @@ class Publisher:
         self._retry: Create | Repeat | None = None
         self._retry_at = -inf
         self._report: Report | None = None
+        self._wanted_labels: Mapping[str, str] = {}
         self._told: tuple[Problem, ...] = ()
         self._wake, self._poke, self._stop = Wake(), threading.Event(), threading.Event()
         self._reflector = Reflector(client, self._status, self._poke.set, pace)
@@ -79,10 +81,10 @@ class Publisher:
 
     # -- called by the loop --------------------------------------------------------------------
 
-    def offer(self, report: Report) -> None:
-        """Take over a report; never blocks."""
-        if report != self._report:
-            self._report = report
+    def offer(self, report: Report, labels: Mapping[str, str]) -> None:
+        """Take over a report, and the gateway labels to set by Node; never blocks."""
+        if (report, labels) != (self._report, self._wanted_labels):
+            self._report, self._wanted_labels = report, labels
             self._poke.set()
 
     def problems(self) -> tuple[Problem, ...]:
@@ -130,7 +132,7 @@ class Publisher:
         dues = [
             self._write_status(self._writing, report, now),
             self._write_event(now),
-            self._write_label(report, now),
+            self._write_label(now),
             *(due for due in map(self._due, self._faults.values()) if due > now),
         ]
         return min(dues)
@@ -210,10 +212,11 @@ class Publisher:
             if error.failure.status != HTTPStatus.CONFLICT:
                 raise
 
-    def _write_label(self, report: Report, now: float) -> float:
-        wanted, due = self._labels.next(report.labels, now)
+    def _write_label(self, now: float) -> float:
+        labels = self._wanted_labels
+        wanted, due = self._labels.next(labels, now)
         if wanted is None:
-            if not report.labels:
+            if not labels:
                 self._faults.pop(_NODES, None)
             return due
         node, value = wanted

@@ -18,7 +18,7 @@ from isthmus.controller.status.conditions import (
     carry,
     changes,
 )
-from isthmus.controller.status.report import gateway_labels, observed
+from isthmus.controller.status.report import observed
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
@@ -160,15 +160,6 @@ def test_the_time_is_that_of_the_status() -> None:
     assert {one.type: one.since for one in third} == {
         Type.ACCEPTED: "T1", Type.JOINED: "T3", Type.CONFLICT: "T1", Type.DEGRADED: "T3",
     }  # fmt: skip
-
-
-def test_labels_are_as_few_as_will_do() -> None:
-    """Nodes that are as they should be, or never were gateways, are left alone."""
-    labels = {"a": None, "b": "true", "c": "true", "d": "false", "e": "false", "f": None}
-    assert gateway_labels(labels.items(), ("a", "b", "d", "z")) == {
-        "a": "true", "c": "false", "d": "true",
-    }  # fmt: skip
-    assert gateway_labels(labels.items(), ()) == {"b": "false", "c": "false"}
 
 
 def test_the_facts_of_two_joined_clusters() -> None:

@@ -28,7 +28,7 @@ SEEN = Observed(CONFIG_MAP, "7", "uid-1", "abc")
 
 def report(*conditions: Condition, **changes: Any) -> Report:
     """A report of an active daemon."""
-    plain = Report(True, SEEN, conditions or (JOINED,), Facts("az1"), (), {})
+    plain = Report(True, SEEN, conditions or (JOINED,), Facts("az1"), ())
     return replace(plain, **changes)
 
 
