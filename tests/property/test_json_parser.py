@@ -17,10 +17,10 @@ MESSAGES = st.lists(st.dictionaries(TEXT, VALUES, max_size=4), min_size=1, max_s
 
 
 @given(MESSAGES, st.lists(st.integers(1, 9), min_size=1), st.booleans())
-def test_messages_come_out_as_they_went_in(
+def test_messages_are_found_in_any_pieces(
     messages: list[dict[str, object]], sizes: list[int], ascii_only: bool
 ) -> None:
-    """However a stream is cut into pieces, each message is found whole, and no more is taken."""
+    """Each message is found whole, and no character of the next one is taken."""
     stream = "".join(json.dumps(message, ensure_ascii=ascii_only) for message in messages)
     found = []
     parser, turn = Parser(), 0
@@ -36,8 +36,8 @@ def test_messages_come_out_as_they_went_in(
 
 
 @given(st.sampled_from(["HTTP/1.1 400 Bad Request\r\n", "[1]", "}", "\x16\x03\x01"]))
-def test_what_is_no_object_is_refused_at_once(text: str) -> None:
-    """A server that speaks something else is not waited for."""
+def test_other_protocols_are_rejected_at_once(text: str) -> None:
+    """A stream that does not begin with an object is done at its first character."""
     parser = Parser()
     parser.feed(text)
     assert parser.is_done()

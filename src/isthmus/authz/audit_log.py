@@ -1,6 +1,6 @@
-"""What the guard has refused: counted by zone, and kept in a file.
+"""Count refused requests by zone and keep the counts in a file.
 
-Written by `guard`, read by `isthmus ic-db status`.
+The authorizing proxy writes the file; `isthmus ic-db status` reads it.
 """
 
 import json
@@ -10,29 +10,30 @@ from pathlib import Path
 
 from isthmus.authz.request import RefusedError
 
-RECORD = "guard-refusals.json"
-"""Its name, in the run directory."""
+FILE_NAME = "guard-refusals.json"
+"""The file's name, in the run directory."""
 
-LOGGED = 10
-"""Refusals of one zone that are logged in each `_WINDOW`: a zone may have thousands refused."""
+LOG_LIMIT = 10
+"""Refusals of one zone that are logged per `_WINDOW`: a zone may have thousands."""
 
 _WINDOW = 60.0
+"""Seconds."""
 
-TABLES = 20
-"""Tables that are counted for each zone: the names are its own, and the databases have fewer."""
+MAX_TABLES = 20
+"""Tables counted separately per zone. The client chooses the names; the schemas have fewer."""
 
 OTHER = "other"
 
 
 @dataclass(slots=True)
-class Refusals:
-    """What one zone has been refused.
+class ZoneRefusals:
+    """The refused requests of one zone.
 
     Args:
-        count: how often.
-        operation, table, why: the last time.
+        count: how many.
+        operation, table, why: of the latest one.
         at: when that was, in seconds since 1970.
-        tables: how often, by table.
+        tables: the count by table.
     """
 
     count: int = 0
@@ -44,55 +45,59 @@ class Refusals:
 
 
 @dataclass(slots=True)
-class _Told:
+class _LogWindow:
     since: float
     count: int = 0
     last: str = ""
 
 
 @dataclass(slots=True)
-class Record:
-    """All refusals by zone; counts go on after a restart.
+class AuditLog:
+    """All refused requests by zone; the counts continue after a restart.
 
     Args:
-        file: a JSON object: zone to what `Refusals` has.
+        file: a JSON object from zone names to the fields of `ZoneRefusals`.
     """
 
     file: Path
-    zones: dict[str, Refusals] = field(default_factory=dict)
-    _told: dict[str, _Told] = field(default_factory=dict)
+    zones: dict[str, ZoneRefusals] = field(init=False)
+    _windows: dict[str, _LogWindow] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.zones = read(self.file)
 
     def add(self, refused: RefusedError, now: float) -> bool:
-        """Note a refusal; whether it is to be logged: it is news, and not one of very many."""
-        refusals = self.zones.setdefault(refused.zone, Refusals())
+        """Count a refusal; True if it should be logged: not a repetition, and within the limit."""
+        refusals = self.zones.setdefault(refused.zone, ZoneRefusals())
         refusals.count += 1
         refusals.operation, refusals.table = refused.operation, refused.table
         refusals.why, refusals.at = refused.why, now
         table = refused.table
-        if table not in refusals.tables and len(refusals.tables) >= TABLES:
+        if table not in refusals.tables and len(refusals.tables) >= MAX_TABLES:
             table = OTHER
         refusals.tables[table] = refusals.tables.get(table, 0) + 1
-        told = self._told.setdefault(refused.zone, _Told(now))
-        if now - told.since >= _WINDOW:
-            told.since, told.count, told.last = now, 0, ""
-        if str(refused) == told.last or told.count >= LOGGED:
+        window = self._windows.get(refused.zone)
+        if window is None or now - window.since >= _WINDOW:
+            window = self._windows[refused.zone] = _LogWindow(now)
+        if str(refused) == window.last or window.count >= LOG_LIMIT:
             return False
-        told.last = str(refused)
-        told.count += 1
+        window.last = str(refused)
+        window.count += 1
         return True
 
     def save(self) -> None:
-        """Write the file."""
+        """Write the file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         new = self.file.with_suffix(".new")
         new.write_text(json.dumps({zone: asdict(one) for zone, one in self.zones.items()}))
         new.replace(self.file)
 
 
-def read(file: Path) -> dict[str, Refusals]:
-    """The refusals in a file, by zone; none if it does not exist or cannot be read."""
+def read(file: Path) -> dict[str, ZoneRefusals]:
+    """The refusals in a file, by zone; none if it is missing or damaged."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        return {zone: Refusals(**one) for zone, one in json.loads(file.read_text()).items()}
+        return {zone: ZoneRefusals(**one) for zone, one in json.loads(file.read_text()).items()}
     return {}

@@ -1,8 +1,8 @@
-"""Judges the zones' transactions in turns, by what is committed when they are passed on.
+"""Authorize the zones' transactions, one slice after the other, against the committed rows.
 
-Called by `guard`. A large transaction is judged in slices, so that others are served meanwhile;
-what other zones announce in that time counts as well. Invariant: between the last look at what is
-known and the return nobody else has had a turn.
+Called by the authorizing proxy. A large transaction is checked in slices so that other zones are
+served meanwhile; routes that other zones add in that time count as well. Invariant: no other task
+runs between the last check and the return from `check`.
 """
 
 import asyncio
@@ -10,105 +10,106 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from isthmus.authz.database_state import Known, Wire
-from isthmus.authz.request import Operation, Policy, RefusedError
-from isthmus.authz.rules import judged
-from isthmus.authz.zone_rows import outdone
+from isthmus.authz.database_state import DatabaseState, JsonRow
+from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
+from isthmus.authz.rules import checked
+from isthmus.authz.zone_rows import route_conflict
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import Network, parse_network
 
 SLICE = 0.01
-"""Seconds of judging after which others have their turn."""
+"""Seconds of checking after which other tasks run."""
 
-_LOOK = 20
-"""Operations between two looks at the clock."""
+_STRIDE = 20
+"""Operations between two readings of the clock."""
 
 
-class Judge:
-    """Lets transactions of zones pass, or refuses them.
+class Authorizer:
+    """Decides which transactions of zones reach the server.
 
     Args:
-        known: what is committed.
+        state: the committed rows.
         policy: the operator's.
-        see: raises `ConnectionResetError` if what is known is not all there is.
-        tell: told of routes that are committed although another zone has their prefix, as far as
-            that can be: by two members in the same moment.
+        require_complete: raises `ConnectionResetError` while `state` is not complete.
+        report: called with each committed route that conflicts with another zone's route. This
+            happens when two zones write to two members at the same moment.
     """
 
     def __init__(
         self,
-        known: Known,
-        policy: Policy,
-        see: Callable[[], None],
-        tell: Callable[[RefusedError], None],
+        state: DatabaseState,
+        policy: AuthorizationPolicy,
+        require_complete: Callable[[], None],
+        report: Callable[[RefusedError], None],
     ) -> None:
-        self._known, self._policy, self._see, self._tell = known, policy, see, tell
+        self._state, self._policy = state, policy
+        self._require_complete, self._report = require_complete, report
         self._turns: dict[str, asyncio.Lock] = {}
-        self._news: dict[str, list[Network]] = {}
-        known.on_route = self._route
+        self._new_prefixes: dict[str, list[Network]] = {}
 
-    async def check(self, operations: list[Any], zone: str) -> list[Operation]:
-        """Judge a transaction; see `guard_rules.check`.
+    async def check(self, operations: list[Any], zone: str) -> list[JsonOperation]:
+        """Authorize a transaction; arguments and result are those of `rules.check`.
 
         Raises:
-            RefusedError: it may not be passed on.
+            RefusedError: the zone may not do this.
+            ConnectionResetError: the committed rows are not complete.
         """
-        # One of a zone's at a time: with many, it would have most of the turns.
+        # One transaction per zone at a time: with many, a zone would take most of the time.
         async with self._turns.setdefault(zone, asyncio.Lock()):
-            news = self._news[zone] = []
+            new_prefixes = self._new_prefixes[zone] = []
             try:
                 while True:
-                    passed = await self._once(operations, zone)
-                    if not await self._concerns(operations, news):
+                    passed = await self._check_once(operations, zone)
+                    if not await self._overlaps(operations, new_prefixes):
                         return passed
             finally:
-                del self._news[zone]
+                del self._new_prefixes[zone]
 
-    async def _once(self, operations: list[Any], zone: str) -> list[Operation]:
-        passed: list[Operation] = []
-        begun = time.monotonic()
-        self._see()
-        for operation in judged(operations, zone, self._known, self._policy):
+    async def _check_once(self, operations: list[Any], zone: str) -> list[JsonOperation]:
+        passed: list[JsonOperation] = []
+        began = time.monotonic()
+        self._require_complete()
+        for operation in checked(operations, zone, self._state, self._policy):
             passed.append(operation)
-            if len(passed) % _LOOK == 0 and time.monotonic() - begun > SLICE:
+            if len(passed) % _STRIDE == 0 and time.monotonic() - began > SLICE:
                 await asyncio.sleep(0)
-                self._see()
-                begun = time.monotonic()
+                self._require_complete()
+                began = time.monotonic()
         return passed
 
-    async def _concerns(self, operations: list[Any], news: list[Network]) -> bool:
-        """Whether another zone has announced meanwhile what these operations announce."""
-        if not news:
+    async def _overlaps(self, operations: list[Any], new_prefixes: list[Network]) -> bool:
+        """Whether other zones have meanwhile added routes within these operations' prefixes."""
+        if not new_prefixes:
             return False
         own: PrefixIndex[None] = PrefixIndex()
-        begun = time.monotonic()
-        for number, prefix in enumerate(_announced(operations)):
+        began = time.monotonic()
+        for number, prefix in enumerate(_route_prefixes(operations)):
             own.add(prefix, None)
-            if number % _LOOK == 0 and time.monotonic() - begun > SLICE:
+            if number % _STRIDE == 0 and time.monotonic() - began > SLICE:
                 await asyncio.sleep(0)
-                begun = time.monotonic()
-        concerned = any(True for prefix in news for _ in own.inside(prefix))
-        news.clear()
-        return concerned
+                began = time.monotonic()
+        overlaps = any(True for prefix in new_prefixes for _ in own.inside(prefix))
+        new_prefixes.clear()
+        return overlaps
 
-    def _route(self, row: Wire) -> None:
-        """A route is new, or not as it was."""
-        prefix, zone = parse_network(str(row.get("ip_prefix"))), self._known.zone_of(row)
+    def route_written(self, row: JsonRow) -> None:
+        """Take note of a committed route that is new or changed."""
+        prefix, zone = parse_network(str(row.get("ip_prefix"))), self._state.zone_of(row)
         try:
-            self._see()
+            self._require_complete()
         except ConnectionResetError:
-            return  # It is among the first, which were there before.
+            return  # the route belongs to the first download and was there before
         if prefix is None:
             return
-        for judging, news in self._news.items():
-            if judging != zone:
-                news.append(prefix)
-        if zone and (why := outdone(self._known, self._policy, zone, prefix, row)):
-            why = f"{why}, and was let in: both came in the same moment"
-            self._tell(RefusedError(zone, "insert", "Route", why))
+        for waiting, new_prefixes in self._new_prefixes.items():
+            if waiting != zone:
+                new_prefixes.append(prefix)
+        if zone and (why := route_conflict(self._state, self._policy, zone, prefix, row)):
+            why = f"{why}; it was accepted, since both routes were written at the same moment"
+            self._report(RefusedError(zone, "insert", "Route", why))
 
 
-def _announced(operations: list[Any]) -> Iterator[Network]:
+def _route_prefixes(operations: list[Any]) -> Iterator[Network]:
     for operation in operations:
         row = operation.get("row")
         if operation.get("table") == "Route" and isinstance(row, dict):

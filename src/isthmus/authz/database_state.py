@@ -1,12 +1,12 @@
-"""What the guard knows of both IC databases: rows as the servers report them, and who owns them.
+"""The committed rows of both IC databases, as far as the authorization rules need them.
 
-Filled by `guard_wire` from monitors, asked by the rules. Pure. Rows stay in the wire's form
-(RFC 7047, 5.1). Invariant: it answers about other zones' rows only from what is committed.
+The followers fill it from monitors; the rules read it. Pure. Values keep their JSON form (RFC 7047,
+5.1). Invariant: rows of other zones come from committed transactions only.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from isthmus.exchange.topology.transit_switches import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.prefix_index import PrefixIndex
@@ -22,8 +22,10 @@ from isthmus.model.prefixes import (
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-Wire = Any
-"""A value as it is on the wire."""
+Json: TypeAlias = Any
+"""A value in its JSON form."""
+
+JsonRow: TypeAlias = Mapping[str, Json]
 
 COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "OVN_IC_Northbound": {
@@ -41,110 +43,113 @@ COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Service_Monitor": ("source_availability_zone", "target_availability_zone"),
     },
 }
-"""The tables and columns that it needs, as far as a server's schema has them."""
+"""The tables and columns to monitor, as far as a server's schema has them."""
 
 
-class Known:
+class DatabaseState:
     """Rows of both databases by table and UUID."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, dict[str, Mapping[str, Wire]]] = {
+        self.tables: dict[str, dict[str, JsonRow]] = {
             table: {} for tables in COLUMNS.values() for table in tables
         }
-        self.on_route: Callable[[Mapping[str, Wire]], None] = lambda _row: None
-        """Called with each route that is new or not as it was, once it is known."""
         self._routes: PrefixIndex[str] = PrefixIndex()
-        self._leading: dict[tuple[str, Address], set[str]] = {}
+        self._routes_by_nexthop: dict[tuple[str, Address], set[str]] = {}
 
-    def apply(self, updates: Mapping[str, Mapping[str, Mapping[str, Wire]]]) -> None:
-        """Take an `update` of a monitor (RFC 7047, 4.1.6) of the columns in `COLUMNS`."""
+    def apply(self, updates: Mapping[str, Mapping[str, JsonRow]]) -> list[JsonRow]:
+        """Apply an `update` of a monitor (RFC 7047, 4.1.6) of the columns in `COLUMNS`.
+
+        Returns:
+            the routes that are new or changed.
+        """
         for table, rows in updates.items():
             for uuid, change in rows.items():
                 self._set(table, uuid, change.get("new"))
-        # Afterwards: a zone's own row may have come with its routes.
-        for change in updates.get("Route", {}).values():
-            if change.get("new") is not None:
-                self.on_route(change["new"])
+        changed = (change.get("new") for change in updates.get("Route", {}).values())
+        return [row for row in changed if row is not None]
 
-    def forget(self, database: str) -> None:
-        """Drop all rows of a database, whose monitor begins anew."""
+    def clear(self, database: str) -> None:
+        """Remove all rows of a database, before its monitor starts again."""
         for table in COLUMNS[database]:
             for uuid in list(self.tables[table]):
                 self._set(table, uuid, None)
 
-    def row(self, table: str, uuid: str) -> Mapping[str, Wire]:
-        """A row; empty if there is none."""
+    def row(self, table: str, uuid: str) -> JsonRow:
+        """A row; empty if it does not exist."""
         return self.tables[table].get(uuid, {})
 
-    def zone_of(self, row: Mapping[str, Wire]) -> str:
+    def zone_of(self, row: JsonRow) -> str:
         """The name of the zone that a row refers to; empty if it refers to none that exists."""
         uuid = reference(row.get("availability_zone"))
         return str(self.row("Availability_Zone", uuid).get("name", ""))
 
     def live_networks(self) -> set[str]:
-        """The names of transit switches and transit routers."""
+        """The names of all transit switches and transit routers."""
         tables = (self.tables["Transit_Switch"], self.tables["Transit_Router"])
         return {row["name"] for rows in tables for row in rows.values()}
 
     @property
     def tunnel_keys(self) -> range:
-        """Those that datapaths are to have: OVN has others where tunnels are VXLAN."""
-        asked = any(
+        """The tunnel keys that datapaths may have; with VXLAN tunnels OVN uses shorter ones."""
+        requested = any(
             pairs(row.get("options")).get("vxlan_mode") == "true"
             for row in self.tables["IC_NB_Global"].values()
         )
-        vxlan = asked and any(row["type"] == "vxlan" for row in self.tables["Encap"].values())
+        vxlan = requested and any(row["type"] == "vxlan" for row in self.tables["Encap"].values())
         return VXLAN_KEYS if vxlan else GLOBAL_KEYS
 
-    def ports_on(self, transit_switch: str) -> Iterator[Mapping[str, Wire]]:
+    def ports_on(self, transit_switch: str) -> Iterator[JsonRow]:
         """The port bindings on a transit switch."""
         rows = self.tables["Port_Binding"].values()
         return (row for row in rows if row["transit_switch"] == transit_switch)
 
-    def routes_over(self, prefix: Network) -> Iterator[Mapping[str, Wire]]:
-        """Routes that a route to `prefix` would take packets from: as long as it, or shorter.
+    def routes_over(self, prefix: Network) -> Iterator[JsonRow]:
+        """Routes that a new route to `prefix` would override: prefixes that contain `prefix`.
 
-        A default route is there to be outdone, except by another default route.
+        Default routes count only if `prefix` is a default route as well.
         """
         for uuid in self._routes.covering(prefix):
             row = self.row("Route", uuid)
             if _is_default(row) and not is_default(prefix):
-                return  # the longest come first: what is left are default routes, maybe thousands
+                return  # longest first: only default routes are left, possibly thousands
             yield row
 
-    def routes_to(self, switch: str, address: Address) -> Iterator[Mapping[str, Wire]]:
-        """Routes on a transit switch that lead to an address."""
-        return (self.row("Route", uuid) for uuid in self._leading.get((switch, address), ()))
+    def routes_to(self, switch: str, address: Address) -> Iterator[JsonRow]:
+        """Routes on a transit switch with a given next hop."""
+        return (
+            self.row("Route", uuid) for uuid in self._routes_by_nexthop.get((switch, address), ())
+        )
 
-    def _set(self, table: str, uuid: str, row: Mapping[str, Wire] | None) -> None:
+    def _set(self, table: str, uuid: str, row: JsonRow | None) -> None:
         before = self.tables[table].pop(uuid, None)
         if table == "Route" and before is not None:
-            self._forget_route(uuid, before)
+            self._unindex_route(uuid, before)
         if row is None:
             return
         self.tables[table][uuid] = row
         if table == "Route":
-            self._learn_route(uuid, row)
+            self._index_route(uuid, row)
 
-    def _learn_route(self, uuid: str, row: Mapping[str, Wire]) -> None:
+    def _index_route(self, uuid: str, row: JsonRow) -> None:
         if (prefix := _prefix(row)) is not None:
             self._routes.add(prefix, uuid)
-        if (leads := _leads(row)) is not None:
-            self._leading.setdefault(leads, set()).add(uuid)
+        if (nexthop := _nexthop(row)) is not None:
+            self._routes_by_nexthop.setdefault(nexthop, set()).add(uuid)
 
-    def _forget_route(self, uuid: str, row: Mapping[str, Wire]) -> None:
+    def _unindex_route(self, uuid: str, row: JsonRow) -> None:
         if (prefix := _prefix(row)) is not None:
             self._routes.remove(prefix, uuid)
-        if (leads := _leads(row)) is not None:
-            self._leading[leads].discard(uuid)
-            if not self._leading[leads]:
-                del self._leading[leads]
+        if (nexthop := _nexthop(row)) is not None:
+            self._routes_by_nexthop[nexthop].discard(uuid)
+            if not self._routes_by_nexthop[nexthop]:
+                del self._routes_by_nexthop[nexthop]
 
 
-def reference(value: Wire) -> str:
-    """The UUID or the transaction's own name in a reference; empty for anything else.
+def reference(value: Json) -> str:
+    """The UUID, or the name within the transaction, in a reference; empty for anything else.
 
-    Servers also take UUIDs in capitals; here they would be other rows', so they are nothing.
+    Servers also accept UUIDs in capitals. Such a text would not be found in `DatabaseState`, and
+    the row would pass as unknown, so it counts as invalid here.
     """
     match value:
         case ["uuid", str(uuid)] if _UUID.fullmatch(uuid):
@@ -154,36 +159,36 @@ def reference(value: Wire) -> str:
     return ""
 
 
-def pairs(value: Wire) -> dict[str, str]:
-    """A map column; empty for anything else."""
+def pairs(value: Json) -> dict[str, str]:
+    """The pairs of a map; empty for anything else."""
     if isinstance(value, list) and len(value) == 2 and value[0] == "map":
         return {str(key): str(item) for key, item in value[1]}
     return {}
 
 
-def elements(value: Wire) -> list[Wire]:
-    """The elements of a set, which is written without ["set", ...] if it is one."""
+def elements(value: Json) -> list[Json]:
+    """The elements of a set; a set of one is written without ["set", ...]."""
     if isinstance(value, list) and len(value) == 2 and value[0] == "set":
         return list(value[1])
     return [value]
 
 
-def port_addresses(rows: Iterable[Mapping[str, Wire]]) -> set[Address]:
+def port_addresses(rows: Iterable[JsonRow]) -> set[Address]:
     """The IP addresses of port bindings."""
     texts = (str(row.get("address", "")) for row in rows)
     return {interface.ip for text in texts for interface in parse_port_address(text)}
 
 
-def _prefix(row: Mapping[str, Wire]) -> Network | None:
+def _prefix(row: JsonRow) -> Network | None:
     return parse_network(str(row.get("ip_prefix", "")))
 
 
-def _leads(row: Mapping[str, Wire]) -> tuple[str, Address] | None:
-    """The transit switch of a route, and where it leads to there."""
-    nexthop = parse_address(str(row.get("nexthop", "")))
-    return None if nexthop is None else (str(row.get("transit_switch")), nexthop)
+def _nexthop(row: JsonRow) -> tuple[str, Address] | None:
+    """A route's transit switch and next hop."""
+    address = parse_address(str(row.get("nexthop", "")))
+    return None if address is None else (str(row.get("transit_switch")), address)
 
 
-def _is_default(row: Mapping[str, Wire]) -> bool:
+def _is_default(row: JsonRow) -> bool:
     prefix = _prefix(row)
     return prefix is not None and is_default(prefix)

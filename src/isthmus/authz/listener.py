@@ -1,6 +1,6 @@
-"""Where the guard's clients come in: TLS, with certificates that are read again when they change.
+"""The TLS listeners of the authorizing proxy, which read renewed certificates by themselves.
 
-Used by `guard`. Invariant: a client that is let in has shown a certificate of our authority.
+Used by `proxy`. Invariant: every accepted client has shown a certificate that our CA signed.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from weakref import WeakValueDictionary
 from isthmus.pki.certificates import ORGANIZATION, Kind
 from isthmus.pki.files import TlsFiles
 
-RELOAD = 2.0
-"""Seconds between looks at whether the files have been renewed."""
+RELOAD_INTERVAL = 2.0
+"""Seconds between two checks whether the certificate files have changed."""
 
 HANDSHAKE_LIMIT, SHUTDOWN_LIMIT = 15.0, 5.0
-"""Seconds that a client has for the TLS handshake, and to take what it was sent before the end."""
+"""Seconds that a client has for the TLS handshake, and for reading its last answers."""
 
-HANDSHAKES, MOST_HANDSHAKES = 32, 256
-"""Unfinished handshakes at a time, with one address and with all. Each takes a third of a MB
-(asyncio's buffers), and whoever begins one has shown nothing yet. Others wait for a place."""
+HANDSHAKES_PER_ADDRESS, MAX_HANDSHAKES = 32, 256
+"""Unfinished handshakes at a time, from one address and in total; further ones wait. Each takes a
+third of a MB (asyncio's buffers), and its client has not authenticated yet."""
 
-WAITING = 2000
-"""Connections that may wait for their handshake or be in the midst of it; one more is closed."""
+MAX_UNAUTHENTICATED = 2000
+"""Connections that may wait for their handshake or be within it; further ones are closed."""
 
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
-"""Seconds, seconds and a number: a host that is gone is missed within a minute or so."""
+"""Seconds, seconds and a count: the connection of a host that is down breaks after a minute."""
 
 _BACKLOG = 512
 
@@ -41,44 +41,44 @@ Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, A
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """Who a client's certificate says it is.
+class PeerIdentity:
+    """The identity in a client's certificate.
 
     Args:
         name: the subject's common name; empty if there is none, or several.
-        unit: what `isthmus pki` has issued it as; empty for certificates from elsewhere.
+        unit: the kind of certificate that `isthmus pki` issued; empty for certificates of others.
     """
 
     name: str
     unit: str
 
 
-class _Comer(asyncio.Protocol):
-    """Hands a new connection over before anything is read from it.
+class _AcceptProtocol(asyncio.Protocol):
+    """Hands over a new connection before anything is read from it.
 
     Args:
-        receive: takes it.
+        receive: takes the connection.
     """
 
     def __init__(self, receive: Callable[[asyncio.Transport], None]) -> None:
         self._receive = receive
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Someone has come."""
+        """Hand the connection over."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a TCP server
         self._receive(transport)
 
 
-class Entrance:
+class TlsListener:
     """Listens on one port.
 
     Args:
         listen: an IP address; "::" is every address of both families.
         port: 1 to 65535.
-        accept: serves a client.
+        accept: serves an authenticated client.
 
     Raises:
-        OSError: the port is in use, or the address is not this machine's.
+        OSError: the port is in use, or the address is not one of this machine.
     """
 
     def __init__(self, listen: str, port: int, accept: Accept) -> None:
@@ -90,39 +90,39 @@ class Entrance:
         )
         self._accept = accept
         self._server: asyncio.Server | None = None
-        self._shaking: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(MOST_HANDSHAKES)
-        self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(MAX_HANDSHAKES)
+        self._slots_by_address: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def open(self, context: ssl.SSLContext) -> None:
-        """Accept clients from now on, who are shown and asked for what the context says.
+        """Accept clients with a TLS context, in place of the previous one.
 
-        Those that come in between wait in the socket, which stays the same.
+        Clients that connect during the change wait in the listening socket, which stays open.
         """
-        before = self._server
+        previous = self._server
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Comer(lambda transport: self._receive(transport, context)),
+            lambda: _AcceptProtocol(lambda transport: self._receive(transport, context)),
             sock=self._socket.dup(),
             backlog=_BACKLOG,
         )
-        if before is not None:
-            before.close()
+        if previous is not None:
+            previous.close()
 
     def _receive(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
-        task = asyncio.create_task(self._shake_hands(transport, context))
-        self._shaking.add(task)
-        task.add_done_callback(self._shaking.discard)
+        task = asyncio.create_task(self._handshake(transport, context))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
-    async def _shake_hands(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
-        # Before anything is read: what comes is for TLS.
+    async def _handshake(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        # Nothing may be read before TLS starts.
         transport.pause_reading()
-        if len(self._shaking) > WAITING:
+        if len(self._handshakes) > MAX_UNAUTHENTICATED:
             transport.abort()
             return
         stream = asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
         try:
-            async with self._place(transport.get_extra_info("peername")), self._places:
-                made = await asyncio.get_running_loop().start_tls(
+            async with self._slot_for(transport.get_extra_info("peername")), self._slots:
+                secured = await asyncio.get_running_loop().start_tls(
                     transport,
                     stream,
                     context,
@@ -133,71 +133,66 @@ class Entrance:
         except OSError:
             transport.abort()
             return
-        if made is not None:
-            stream.connection_made(made)
+        if secured is not None:
+            stream.connection_made(secured)
 
-    def _place(self, peer_name: tuple[str, ...] | None) -> asyncio.Semaphore:
-        """What limits the handshakes with one address, as long as there are any."""
+    def _slot_for(self, peer_name: tuple[str, ...] | None) -> asyncio.Semaphore:
+        """The limit of handshakes with one address; it exists while there are any."""
         address = (peer_name or ("",))[0]
-        place = self._places_of.get(address)
-        if place is None:
-            place = self._places_of[address] = asyncio.Semaphore(HANDSHAKES)
-        return place
+        slot = self._slots_by_address.get(address)
+        if slot is None:
+            slot = self._slots_by_address[address] = asyncio.Semaphore(HANDSHAKES_PER_ADDRESS)
+        return slot
 
     def close(self) -> None:
-        """Accept nobody any more."""
-        for task in self._shaking:
+        """Stop listening."""
+        for task in self._handshakes:
             task.cancel()
         if self._server is not None:
             self._server.close()
         self._socket.close()
 
 
-async def keep_open(entrances: tuple[Entrance, ...], files: TlsFiles) -> None:
-    """Have new clients see the certificates that are in the files, as they change.
+async def serve_until_cancelled(listeners: tuple[TlsListener, ...], files: TlsFiles) -> None:
+    """Accept clients; new connections use the certificates that the files hold at that time.
 
     Raises:
-        OSError: the files cannot be read, or do not fit together, at the beginning.
+        OSError: at the start, the files cannot be read or do not belong together.
     """
-    read = _stamp(files)
+    used = _stamp(files)
     context = _context(files)
-    for entrance in entrances:
-        await entrance.open(context)
+    for listener in listeners:
+        await listener.open(context)
     while True:
-        await asyncio.sleep(RELOAD)
-        with suppress(OSError):  # half-way through a renewal: looked at again soon
+        await asyncio.sleep(RELOAD_INTERVAL)
+        with suppress(OSError):  # in the middle of a renewal: the next check comes soon
             now = _stamp(files)
-            if now != read:
+            if now != used:
                 context = _context(files)
-                for entrance in entrances:
-                    await entrance.open(context)
-                read = now
-                _log.info("new connections get the renewed certificate")
+                for listener in listeners:
+                    await listener.open(context)
+                used = now
+                _log.info("certificates read again; new connections use them")
 
 
-def peer(writer: asyncio.StreamWriter) -> Peer:
-    """Who is at the other end."""
-    return peer_of(writer.get_extra_info("peercert") or {})
-
-
-def peer_of(certificate: Mapping[str, Any]) -> Peer:
-    """Who a certificate, as `ssl` describes it, is of."""
+def peer_of(certificate: Mapping[str, Any]) -> PeerIdentity:
+    """The identity in a certificate in the form of `ssl.SSLSocket.getpeercert`."""
     subject: dict[str, list[str]] = {}
     for key, value in (pair for part in certificate.get("subject", ()) for pair in part):
         subject.setdefault(key, []).append(str(value))
     names = subject.get("commonName", [])
     units = subject.get("organizationalUnitName", [])
     ours = subject.get("organizationName", []) == [ORGANIZATION] and len(units) == 1
-    return Peer(names[0] if len(names) == 1 else "", units[0] if ours else "")
+    return PeerIdentity(names[0] if len(names) == 1 else "", units[0] if ours else "")
 
 
-def is_operator(found: Peer) -> bool:
-    """Whether `isthmus pki` says that it may do all: a member, or an operator."""
-    return found.unit in {Kind.MEMBER, Kind.OPERATOR}
+def is_operator(peer: PeerIdentity) -> bool:
+    """Whether a client may write everything: `isthmus pki` made it a member or an operator."""
+    return peer.unit in {Kind.MEMBER, Kind.OPERATOR}
 
 
-def watch_over(writer: asyncio.StreamWriter) -> None:
-    """Have the kernel miss a client whose host is gone."""
+def enable_keepalive(writer: asyncio.StreamWriter) -> None:
+    """Make the kernel detect a client whose host is down."""
     connected = writer.get_extra_info("socket")
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _KEEPALIVE.items():

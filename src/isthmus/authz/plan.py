@@ -1,7 +1,7 @@
-"""What `isthmus ic-db run --guard` runs before its servers.
+"""Add the authorizing proxy to what `isthmus ic-db run` starts.
 
-Called by the command line. Pure. The guard is a process of its own: it shares no interpreter with
-what watches over it, and a fault of it ends neither the servers nor their supervision.
+Called by the command line. Pure. The proxy is a process of its own: it shares no interpreter with
+its supervisor, and its faults stop neither the servers nor the supervisor.
 """
 
 import sys
@@ -13,26 +13,23 @@ from isthmus.authz.status import SOCKET
 from isthmus.icdb.server.plan import Plan, Program
 from isthmus.model.problems import Problem, Subject
 
-NAME = "isthmus ic-db guard"
+NAME = "isthmus ic-db authz"
 
 
-def with_guard(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
-    """The same plan, but clients come to a guard, and the servers listen for none.
+def with_authorization(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
+    """The same plan, but clients connect to an authorizing proxy and not to the servers.
 
-    Members of a cluster connect to each other's servers past the guard, and nobody else may: the
-    servers believe the CA of members alone, if `check_member_files` finds nothing wrong with it.
+    Members of a cluster connect to each other's servers directly. The servers accept only the
+    members' CA there; `pki.files.check_member_files` verifies that this CA signs no zones.
 
     Args:
-        plan: how they are served without.
-        policy: flags of `isthmus ic-db guard` that say what zones may do.
+        plan: how the databases are served without the proxy.
+        policy: flags of `isthmus ic-db authz` that say what zones may announce.
     """
     if plan.nb.tls is None:
-        return Subject("IC databases", "--guard").problem(
-            "knows zones by their certificates, and clients come in clear text",
-            (
-                "give --tls-dir too, and each zone a certificate of its own (`isthmus pki issue"
-                " zone`)"
-            ),
+        return Subject("IC databases", "--authorize").problem(
+            "needs TLS, since zones are identified by their certificates",
+            "add --tls-dir, and issue a certificate to each zone (`isthmus pki issue zone`)",
         )
     members_ca = None if plan.membership is None else plan.nb.tls.members_ca
     nb, sb = (replace(server, guarded=True, members_ca=members_ca) for server in plan.servers)
@@ -41,8 +38,8 @@ def with_guard(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
 
 def _program(plan: Plan, tls_dir: PurePath, policy: Sequence[str]) -> Program:
     command = (
-        # Not the script's name: it may have been started by another one.
-        *(sys.executable, "-P", "-m", "isthmus", "ic-db", "guard"),
+        # Not the script's path: Isthmus may have been started through another script.
+        *(sys.executable, "-P", "-m", "isthmus", "ic-db", "authz"),
         f"--listen={plan.nb.listen}",
         f"--nb-port={plan.nb.port}",
         f"--sb-port={plan.sb.port}",

@@ -1,60 +1,69 @@
-"""What a zone asks in one transaction, in the form in which the guard's rules look at it.
+"""One transaction of a zone, with the questions that the authorization rules ask about it.
 
-Made by `guard_rules`, asked by it, by `guard_owned` and by `guard_shared`. Pure. Operations stay in
-the wire's form (RFC 7047, 5.2).
+Used by `rules`, `zone_rows` and `shared_rows`. Pure. Operations keep their JSON form (RFC 7047,
+5.2).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
-from isthmus.authz.database_state import Known, Wire, elements, pairs, port_addresses, reference
+from isthmus.authz.database_state import (
+    DatabaseState,
+    Json,
+    JsonRow,
+    elements,
+    pairs,
+    port_addresses,
+    reference,
+)
 from isthmus.model.prefixes import Address, Network
 
 OWNED = frozenset({"Gateway", "Port_Binding", "Route"})
-"""Tables whose rows say which zone they are of."""
+"""Tables whose rows refer to the zone that owns them."""
 
-BOUND: Mapping[str, tuple[str, ...]] = {
+_OWNER_COLUMNS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(OWNED, ("availability_zone",)),
     "Availability_Zone": ("name",),
     "Datapath_Binding": ("transit_switch", "tunnel_key"),
     "Service_Monitor": ("source_availability_zone", "target_availability_zone"),
 }
-"""Columns that say whether a row is one's to change."""
+"""Columns that decide whether a zone may change a row."""
 
-_NONE = "00000000-0000-0000-0000-000000000000"
-"""The UUID of no row."""
+_NO_UUID = "00000000-0000-0000-0000-000000000000"
+"""No row has this UUID."""
 
-LONGEST = 300
-"""Characters of a refusal: parts of it are what its sender wrote."""
+_MAX_LENGTH = 300
+"""Characters of a refusal's parts, which contain text from the client."""
 
-Operation = Mapping[str, Wire]
+JsonOperation: TypeAlias = Mapping[str, Json]
 
 
 class RefusedError(Exception):
-    """An operation that its sender may not do.
+    """A request that its sender may not make.
 
     Args:
         zone: the sender's.
-        operation: e.g. "insert"; empty if it is about no single operation.
-        table: the table that it is about; may be empty.
-        why: for people.
+        operation: e.g. "insert"; empty if it is not about one operation.
+        table: the table concerned; may be empty.
+        why: a sentence fragment for people; may be empty.
     """
 
     def __init__(self, zone: str, operation: str, table: str, why: str) -> None:
         self.zone, self.operation, self.table = map(printable, (zone, operation, table))
         self.why = printable(why)
-        what = " ".join(part for part in (self.operation, self.table, self.why) if part)
-        super().__init__(f"zone {self.zone} may not: {what}")
+        what = f"{self.operation} {self.table}".strip() or "make this request"
+        super().__init__(f"zone {self.zone} may not {what}" + (f": {self.why}" if why else ""))
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What the operator has said.
+class AuthorizationPolicy:
+    """What the operator has configured about prefixes.
 
     Args:
-        prefixes: by zone, the only prefixes that it may announce; a zone that is not named may
-            announce what no other zone has announced.
+        prefixes: by zone, the only prefixes that it may announce; any other zone may announce what
+            no other zone has announced.
         shared: prefixes that several zones may announce.
     """
 
@@ -62,59 +71,67 @@ class Policy:
     shared: tuple[Network, ...] = ()
 
 
-class Asked:
+class Request:
     """A transaction.
 
     Args:
         operations: as they came in `transact`, after the database's name.
         zone: the name in the sender's certificate.
-        known: the committed rows.
+        state: the committed rows.
         policy: the operator's.
     """
 
     def __init__(
-        self, operations: Sequence[Operation], zone: str, known: Known, policy: Policy
+        self,
+        operations: Sequence[JsonOperation],
+        zone: str,
+        state: DatabaseState,
+        policy: AuthorizationPolicy,
     ) -> None:
-        self.operations, self.zone, self.known, self.policy = operations, zone, known, policy
+        self.operations, self.zone, self.state, self.policy = operations, zone, state, policy
         self._nexthops: dict[str, set[Address]] = {}
 
-    def refused(self, operation: Operation, why: str) -> RefusedError:
-        """The error that says what may not be done."""
+    def refused(self, operation: JsonOperation, why: str) -> RefusedError:
+        """The error for one of the operations."""
         op, table = operation.get("op"), operation.get("table", "")
         return RefusedError(self.zone, str(op), str(table), why)
 
-    def is_mine(self, row: Operation) -> bool:
-        """Whether a committed row refers to the zone."""
-        return self.known.zone_of(row) == self.zone
+    def is_own(self, row: JsonRow) -> bool:
+        """Whether a committed row belongs to the zone."""
+        return self.state.zone_of(row) == self.zone
 
-    def bound(self, operation: Operation) -> Operation:
-        """The same for the server, which is to look itself that the row is what it was taken for.
+    def with_conditions(self, operation: JsonOperation) -> JsonOperation:
+        """The operation, with conditions by which the server verifies the row's owner itself.
 
-        The row may be there and not be known yet, if it was made a moment ago.
+        The committed rows known here may be a moment old.
         """
-        table, found = str(operation.get("table")), target_value(operation)
-        if operation.get("op") == "insert" or found[:1] != ["uuid"] or table not in BOUND:
+        table, value = str(operation.get("table")), target_value(operation)
+        if operation.get("op") == "insert" or value[:1] != ["uuid"] or table not in _OWNER_COLUMNS:
             return operation
-        before = self.known.row(table, target(operation))
+        before = self.state.row(table, target(operation))
         if table in OWNED and self.uuid:
             more = [["availability_zone", "==", ["uuid", self.uuid]]]
         elif table == "Availability_Zone":
             more = [["name", "==", self.zone]]
         elif before:
-            more = [[column, "==", before[column]] for column in BOUND[table] if column in before]
+            more = [
+                [column, "==", before[column]]
+                for column in _OWNER_COLUMNS[table]
+                if column in before
+            ]
         else:
-            more = [["_uuid", "==", ["uuid", _NONE]]]
+            more = [["_uuid", "==", ["uuid", _NO_UUID]]]
         return {**operation, "where": [*operation["where"], *more]}
 
     @cached_property
     def uuid(self) -> str:
-        """The zone's row; empty if it has none."""
-        rows = self.known.tables["Availability_Zone"].items()
+        """The UUID of the zone's `Availability_Zone` row; empty if it has none."""
+        rows = self.state.tables["Availability_Zone"].items()
         return next((uuid for uuid, row in rows if row["name"] == self.zone), "")
 
     @cached_property
     def own_names(self) -> frozenset[str]:
-        """The transaction's own names of rows that it makes for zones."""
+        """The names within the transaction of `Availability_Zone` rows that it inserts."""
         return frozenset(
             str(operation["uuid-name"])
             for operation in self.operations
@@ -125,41 +142,41 @@ class Asked:
 
     @cached_property
     def gateways(self) -> frozenset[str]:
-        """The names of the zone's gateways, with those that the transaction makes."""
-        rows = self.known.tables["Gateway"].values()
-        have = {str(row["name"]) for row in rows if self.is_mine(row)}
-        return frozenset(have | {str(row.get("name")) for row in self._left["Gateway"]})
+        """The names of the zone's gateways, including those that the transaction inserts."""
+        rows = self.state.tables["Gateway"].values()
+        have = {str(row["name"]) for row in rows if self.is_own(row)}
+        return frozenset(have | {str(row.get("name")) for row in self._written["Gateway"]})
 
     def nexthops(self, switch: str) -> set[Address]:
-        """The addresses of the zone's ports on a transit switch, with those that it makes."""
+        """The addresses of the zone's ports on a transit switch after the transaction."""
         if switch not in self._nexthops:
-            ports = [row for row in self.known.ports_on(switch) if self.is_mine(row)]
-            made = (row for row in self._left["Port_Binding"])
+            ports = [row for row in self.state.ports_on(switch) if self.is_own(row)]
+            made = self._written["Port_Binding"]
             ports += [row for row in made if row.get("transit_switch") == switch]
             self._nexthops[switch] = port_addresses(ports)
         return self._nexthops[switch]
 
     @cached_property
-    def _left(self) -> Mapping[str, list[Operation]]:
-        """The rows of owned tables as the transaction's inserts and updates leave them."""
-        left: dict[str, list[Operation]] = {table: [] for table in OWNED}
+    def _written(self) -> Mapping[str, list[JsonRow]]:
+        """The zone's rows that the transaction inserts or updates, as it leaves them."""
+        written: dict[str, list[JsonRow]] = {table: [] for table in OWNED}
         for operation in self.operations:
             table, row, op = (operation.get(key) for key in ("table", "row", "op"))
             if table in OWNED and isinstance(row, dict):
-                before = self.known.row(str(table), target(operation))
-                # An update of what is not there, or not ours, leaves nothing.
-                if op == "insert" or (op == "update" and before and self.is_mine(before)):
-                    left[str(table)].append({**before, **row})
-        return left
+                before = self.state.row(str(table), target(operation))
+                # An update of a missing row, or of another zone's, has no effect.
+                if op == "insert" or (op == "update" and before and self.is_own(before)):
+                    written[str(table)].append({**before, **row})
+        return written
 
 
-def target(operation: Operation) -> str:
-    """The UUID, or the name within the transaction, of the one row meant; else empty."""
+def target(operation: JsonOperation) -> str:
+    """The UUID, or the name within the transaction, of the one row concerned; else empty."""
     return reference(target_value(operation))
 
 
-def target_value(operation: Operation) -> list[Wire]:
-    """The same as it is on the wire; else empty."""
+def target_value(operation: JsonOperation) -> list[Json]:
+    """The same in its JSON form; else empty."""
     where = operation.get("where")
     if isinstance(where, list) and len(where) == 1:
         match where[0]:
@@ -168,11 +185,11 @@ def target_value(operation: Operation) -> list[Wire]:
     return []
 
 
-def row_of(operation: Operation) -> Mapping[str, Wire]:
-    """The row of an insertion or update.
+def row_of(operation: JsonOperation) -> JsonRow:
+    """The row of an insert or update; empty if there is none.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the row is not an object.
     """
     row = operation.get("row", {})
     if not isinstance(row, dict):
@@ -180,11 +197,11 @@ def row_of(operation: Operation) -> Mapping[str, Wire]:
     return row
 
 
-def mutations(operation: Operation) -> list[tuple[str, str, Wire]]:
-    """Column, mutator and value of each.
+def mutations(operation: JsonOperation) -> list[tuple[str, str, Json]]:
+    """Column, mutator and value of each mutation.
 
     Raises:
-        ValueError: they are none.
+        ValueError: they are malformed.
     """
     found = operation.get("mutations", [])
     if not isinstance(found, list) or any(
@@ -194,13 +211,13 @@ def mutations(operation: Operation) -> list[tuple[str, str, Wire]]:
     return [(column, mutator, value) for column, mutator, value in found]
 
 
-def keys_of(value: Wire) -> dict[str, str]:
-    """The keys that a mutation of a map is about, whether given with values or without."""
+def keys_of(value: Json) -> dict[str, str]:
+    """The keys that a mutation of a map names, with their values if it gives them."""
     if isinstance(value, list) and len(value) == 2 and value[0] == "map":
         return pairs(value)
     return {str(element): "" for element in elements(value)}
 
 
 def printable(text: str) -> str:
-    """A text for logs and terminals: what is no letter or sign is replaced, the end left out."""
-    return "".join(c if c.isprintable() else "?" for c in text[:LONGEST])
+    """A text that is safe for logs and terminals: control characters replaced, and cut off."""
+    return "".join(c if c.isprintable() else "?" for c in text[:_MAX_LENGTH])

@@ -1,99 +1,101 @@
-"""Whether a zone may do what it asks of the IC databases: ARCHITECTURE.md's table of ownership.
+"""The rules by which a zone may write to the IC databases: ARCHITECTURE.md's ownership table.
 
-Called by `guard` with every transaction. Pure. Invariant: what is not expressly allowed is
-refused, and operations are named by `_uuid ==` only, as `ovn-ic` and Isthmus name them, so that
-what is judged is what is written.
+The authorizer calls them for every transaction. Pure. Invariant: what is not expressly allowed is
+refused, and operations may select rows only by `_uuid ==`, as `ovn-ic` and Isthmus do, so that the
+row that was checked is the row that is written.
 """
 
 from collections.abc import Iterator, Sequence
 
-from isthmus.authz.database_state import Known, Wire
+from isthmus.authz.database_state import DatabaseState, Json
 from isthmus.authz.request import (
     OWNED,
-    Asked,
-    Operation,
-    Policy,
+    AuthorizationPolicy,
+    JsonOperation,
     RefusedError,
+    Request,
     target,
     target_value,
 )
-from isthmus.authz.shared_rows import JUDGES, unique_datapath
-from isthmus.authz.zone_rows import owned
+from isthmus.authz.shared_rows import CHECKS, unique_datapath
+from isthmus.authz.zone_rows import check_owned
 
-HARMLESS = frozenset({"comment", "select", "wait", "commit", "abort"})
+_HARMLESS = frozenset({"comment", "select", "wait", "commit", "abort"})
 
 
-def check(operations: Sequence[Wire], zone: str, known: Known, policy: Policy) -> list[Operation]:
-    """Judge a transaction.
+def check(
+    operations: Sequence[Json], zone: str, state: DatabaseState, policy: AuthorizationPolicy
+) -> list[JsonOperation]:
+    """Check a transaction.
 
     Args:
         operations: as they came in `transact`, after the database's name.
         zone: the name in the sender's certificate.
-        known: the committed rows.
+        state: the committed rows.
         policy: the operator's.
 
     Returns:
-        the operations to pass on: as asked, with conditions by which the server itself looks whose
-        a row or a key is; and after them what else it is to make sure of.
+        the operations to pass on: those of the zone, with conditions by which the server verifies
+        the owner of each row, and further operations that the server must check.
 
     Raises:
-        RefusedError: one of them is not allowed; none may be passed on.
+        RefusedError: one of them is not allowed, so none may be passed on.
     """
-    return list(judged(operations, zone, known, policy))
+    return list(checked(operations, zone, state, policy))
 
 
-def judged(
-    operations: Sequence[Wire], zone: str, known: Known, policy: Policy
-) -> Iterator[Operation]:
-    """The same as `check`, one operation after the other, for those who have others to serve too.
+def checked(
+    operations: Sequence[Json], zone: str, state: DatabaseState, policy: AuthorizationPolicy
+) -> Iterator[JsonOperation]:
+    """`check`, one operation after the other, for a caller that serves others in between.
 
-    The committed rows may change between two of them, like those of a zone that is served first.
+    The committed rows may change between two operations.
 
     Raises:
         RefusedError: see `check`.
     """
     if not zone or not all(isinstance(operation, dict) for operation in operations):
-        raise RefusedError(zone, "", "", "send an operation that is no object")
-    asked = Asked(operations, zone, known, policy)
+        raise RefusedError(zone, "", "", "an operation is not an object")
+    request = Request(operations, zone, state, policy)
     try:
-        _one_change_each(asked)
+        _require_one_change_per_row(request)
         for operation in operations:
-            yield asked.bound(_judge(asked, operation))
+            yield request.with_conditions(_check(request, operation))
         yield from filter(None, map(unique_datapath, operations))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # The server might make sense of what this does not: it is not passed on.
-        raise RefusedError(zone, "", "", f"send a malformed operation: {error}") from error
+        # The server might accept what these rules cannot parse, so it must not be passed on.
+        raise RefusedError(zone, "", "", f"an operation is malformed: {error}") from error
 
 
-def _one_change_each(asked: Asked) -> None:
-    """A row is judged by what one operation makes of it: a second one could take that back."""
+def _require_one_change_per_row(request: Request) -> None:
+    """Each operation is checked by its own result, which a second one could change."""
     seen: set[str] = set()
-    for operation in asked.operations:
+    for operation in request.operations:
         if operation.get("op") in {"update", "delete"}:
             if target_value(operation)[:1] == ["named-uuid"]:
-                raise asked.refused(operation, "changes a row that it makes")
+                raise request.refused(operation, "the same transaction inserts the row")
             if target(operation) in seen:
-                raise asked.refused(operation, "changes a row twice")
+                raise request.refused(operation, "the transaction changes the row twice")
             seen.add(target(operation))
 
 
-def _judge(asked: Asked, operation: Operation) -> Operation:
+def _check(request: Request, operation: JsonOperation) -> JsonOperation:
     op, table = operation.get("op"), operation.get("table")
-    if op in HARMLESS:
-        # One that is kept waiting would be carried out when what was judged is so no more.
+    if op in _HARMLESS:
+        # The server would carry out a waiting transaction later, when it may not be allowed.
         return {**operation, "timeout": 0} if op == "wait" else operation
     if op == "insert":
         if "uuid" in operation:
-            raise asked.refused(operation, "chooses the UUID itself")
+            raise request.refused(operation, "the operation chooses the row's UUID")
     elif op in {"update", "mutate", "delete"}:
         if not target(operation):
-            raise asked.refused(operation, "names its rows otherwise than by one _uuid")
+            raise request.refused(operation, "rows must be selected by exactly one _uuid")
     else:
-        raise asked.refused(operation, "is no operation for zones")
+        raise request.refused(operation, "zones may not use this operation")
     if table in OWNED:
-        owned(asked, operation)
+        check_owned(request, operation)
         return operation
-    judge = JUDGES.get(str(table))
-    if judge is None:
-        raise asked.refused(operation, "is about a table that zones do not write")
-    return judge(asked, operation) or operation
+    check_table = CHECKS.get(str(table))
+    if check_table is None:
+        raise request.refused(operation, "zones may not write to this table")
+    return check_table(request, operation) or operation

@@ -1,13 +1,20 @@
-"""What a zone may do to tables whose rows several zones write, or whose owner is in a name.
+"""Rules for rows that several zones write, and for rows whose owner follows from a name.
 
-Called by `guard_rules`. Pure. Each function raises `RefusedError` for what may not be done, and
-returns what the server is to be given if that is not what was asked.
+Called by `rules`. Pure. Each function raises `RefusedError` for what the zone may not do, and
+returns the operation to pass on if it differs from the one requested.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 
-from isthmus.authz.database_state import Wire, pairs, reference
-from isthmus.authz.request import Asked, Operation, keys_of, mutations, row_of, target
+from isthmus.authz.database_state import Json, JsonRow, pairs, reference
+from isthmus.authz.request import (
+    JsonOperation,
+    Request,
+    keys_of,
+    mutations,
+    row_of,
+    target,
+)
 from isthmus.exchange.topology.transit_switches import TRANSIT_ROUTER, TRANSIT_SWITCH
 from isthmus.model.external_ids import alive_key, claimed_address, zone_claim
 
@@ -15,71 +22,73 @@ _NETWORKS = {TRANSIT_SWITCH: "Transit_Switch", TRANSIT_ROUTER: "Transit_Router"}
 _DATAPATH_COLUMNS = {"transit_switch", "tunnel_key", "type", "nb_ic_uuid", "external_ids"}
 
 
-def _zone_row(asked: Asked, operation: Operation) -> None:
-    before = asked.known.row("Availability_Zone", target(operation))
+def _check_zone_row(request: Request, operation: JsonOperation) -> None:
+    before = request.state.row("Availability_Zone", target(operation))
     row = row_of(operation)
-    if before and before["name"] != asked.zone:
-        raise asked.refused(operation, f"is about zone {before['name']}")
-    if row.get("name", before.get("name", asked.zone)) != asked.zone:
-        raise asked.refused(operation, f"would be zone {row['name']}")
+    if before and before["name"] != request.zone:
+        raise request.refused(operation, f"the row belongs to zone {before['name']}")
+    if row.get("name", before.get("name", request.zone)) != request.zone:
+        raise request.refused(operation, f"the certificate does not allow the name {row['name']}")
     if operation["op"] == "insert" and "name" not in row:
-        raise asked.refused(operation, "has no name")
+        raise request.refused(operation, "the row has no name")
 
 
-def _encap(asked: Asked, operation: Operation) -> None:
+def _check_encap(request: Request, operation: JsonOperation) -> None:
     if operation["op"] != "insert":
-        raise asked.refused(operation, "changes a tunnel instead of making a new one")
-    if row_of(operation).get("gateway_name") not in asked.gateways:
-        raise asked.refused(operation, "names another gateway")
+        raise request.refused(operation, "zones may only insert tunnels")
+    if row_of(operation).get("gateway_name") not in request.gateways:
+        raise request.refused(operation, "the tunnel would belong to another gateway")
 
 
-def _datapath(asked: Asked, operation: Operation) -> None:
-    before = asked.known.row("Datapath_Binding", target(operation))
-    row, rows = row_of(operation), asked.known.tables["Datapath_Binding"].values()
-    live = asked.known.live_networks()
-    _only_columns(asked, operation, _DATAPATH_COLUMNS)
-    _means_its_network(asked, operation, {**before, **row})
+def _check_datapath(request: Request, operation: JsonOperation) -> None:
+    before = request.state.row("Datapath_Binding", target(operation))
+    row, rows = row_of(operation), request.state.tables["Datapath_Binding"].values()
+    live = request.state.live_networks()
+    _require_columns(request, operation, _DATAPATH_COLUMNS)
+    _require_network(request, operation, {**before, **row})
     if operation["op"] == "insert":
         if row.get("transit_switch") not in live or "tunnel_key" not in row:
-            raise asked.refused(operation, "is for a transit switch that does not exist")
-        if row["tunnel_key"] not in asked.known.tunnel_keys:
-            raise asked.refused(operation, f"has the key {row['tunnel_key']}, which does not fit")
+            raise request.refused(operation, "the transit switch does not exist")
+        if row["tunnel_key"] not in request.state.tunnel_keys:
+            raise request.refused(operation, f"the tunnel key {row['tunnel_key']} is out of range")
     elif operation["op"] == "mutate":
-        raise asked.refused(operation, "mutates it")
+        raise request.refused(operation, "zones may not mutate datapaths")
     elif operation["op"] == "delete":
         name = before.get("transit_switch")
-        if name in live and _only(rows, before, "transit_switch", "type"):
-            raise asked.refused(operation, f"takes the key from transit switch {name}")
+        if name in live and _is_unique(rows, before, "transit_switch", "type"):
+            raise request.refused(operation, f"transit switch {name} needs its tunnel key")
     elif "transit_switch" in row:
-        raise asked.refused(operation, "renames it")
-    elif "tunnel_key" in row and not _may_move(asked, row["tunnel_key"], before):
-        raise asked.refused(operation, "changes a key that nobody else has")
+        raise request.refused(operation, "zones may not rename datapaths")
+    elif "tunnel_key" in row and not _may_move(request, row["tunnel_key"], before):
+        raise request.refused(operation, "the tunnel key is unique and in range")
 
 
-def _may_move(asked: Asked, key: Wire, before: Operation) -> bool:
-    """Whether a datapath needs another key: two have it, or it does not fit the tunnels."""
-    fitting, now = asked.known.tunnel_keys, before.get("tunnel_key")
-    if now not in fitting and key in fitting:
+def _may_move(request: Request, key: Json, before: JsonRow) -> bool:
+    """Whether a datapath needs another key: another one has it too, or it is out of range."""
+    valid = request.state.tunnel_keys
+    if before.get("tunnel_key") not in valid and key in valid:
         return True
-    return not _only(asked.known.tables["Datapath_Binding"].values(), before, "tunnel_key")
+    return not _is_unique(request.state.tables["Datapath_Binding"].values(), before, "tunnel_key")
 
 
-def _means_its_network(asked: Asked, operation: Operation, left: Operation) -> None:
-    """What newer schemas say beside the name fits the name."""
-    kind, uuid = left.get("type"), reference(left.get("nb_ic_uuid"))
-    named = {"type", "nb_ic_uuid"} & row_of(operation).keys()
-    if not named:
+def _require_network(request: Request, operation: JsonOperation, row: JsonRow) -> None:
+    """The reference of newer schemas must be to the network of that name."""
+    kind, uuid = row.get("type"), reference(row.get("nb_ic_uuid"))
+    if not {"type", "nb_ic_uuid"} & row_of(operation).keys():
         return
-    network = asked.known.row(_NETWORKS.get(str(kind), "Transit_Switch"), uuid)
-    if network.get("name") != left.get("transit_switch"):
-        raise asked.refused(operation, "is given to another transit switch or router")
+    network = request.state.row(_NETWORKS.get(str(kind), "Transit_Switch"), uuid)
+    if network.get("name") != row.get("transit_switch"):
+        raise request.refused(operation, "nb_ic_uuid refers to another transit switch or router")
 
 
-def unique_datapath(operation: Operation) -> Operation | None:
-    """What lets the server refuse a second datapath of one transit switch; None if it is none.
+def unique_datapath(operation: JsonOperation) -> JsonOperation | None:
+    """The wait by which the server refuses a second datapath of a transit switch.
 
-    Two zones may make the missing one at the same moment; the second is to look again, as it
-    does when a wait fails. Placed last in the transaction, it sees what that leaves.
+    Two zones may insert the missing datapath at the same moment. The second one must read again,
+    as it does when a wait fails. The wait comes last in the transaction and checks its result.
+
+    Returns:
+        None if the operation does not insert a datapath.
     """
     if operation.get("op") != "insert" or operation.get("table") != "Datapath_Binding":
         return None
@@ -96,46 +105,46 @@ def unique_datapath(operation: Operation) -> Operation | None:
     }
 
 
-def _sb_global(asked: Asked, operation: Operation) -> None:
-    mine = {zone_claim(asked.zone), alive_key(asked.zone)}
+def _check_sb_global(request: Request, operation: JsonOperation) -> None:
+    own = {zone_claim(request.zone), alive_key(request.zone)}
     row = row_of(operation)
     if operation["op"] == "insert":
-        _only_columns(asked, operation, {"external_ids"})
+        _require_columns(request, operation, {"external_ids"})
         keys = set(pairs(row.get("external_ids")))
     elif operation["op"] == "update":
-        _only_columns(asked, operation, {"nb_ic_cfg"})
+        _require_columns(request, operation, {"nb_ic_cfg"})
         keys = set()
     else:
-        keys = _mutated_keys(asked, operation)
-    for key in sorted(keys - mine):
-        raise asked.refused(operation, f"changes external_ids:{key}")
+        keys = _mutated_keys(request, operation)
+    for key in sorted(keys - own):
+        raise request.refused(operation, f"the zone does not own external_ids:{key}")
 
 
-def _nb_global(asked: Asked, operation: Operation) -> None:
+def _check_nb_global(request: Request, operation: JsonOperation) -> None:
     if operation["op"] not in {"insert", "update"}:
-        raise asked.refused(operation, "does more than telling the sequence number")
-    _only_columns(asked, operation, {"sb_ic_cfg"})
+        raise request.refused(operation, "zones may only set sb_ic_cfg")
+    _require_columns(request, operation, {"sb_ic_cfg"})
 
 
-def _transit_switch(asked: Asked, operation: Operation) -> Operation:
+def _check_transit_switch(request: Request, operation: JsonOperation) -> JsonOperation:
     if operation["op"] != "mutate":
-        raise asked.refused(operation, "does more than claiming addresses")
-    _mutated_keys(asked, operation)
-    row = asked.known.row("Transit_Switch", target(operation))
+        raise request.refused(operation, "zones may only claim addresses")
+    _mutated_keys(request, operation)
+    row = request.state.row("Transit_Switch", target(operation))
     claims = pairs(row.get("external_ids", ["map", []]))
     return {
         **operation,
         "mutations": [
-            [column, mutator, _claim(asked, operation, mutator, value, claims)]
+            [column, mutator, _check_claim(request, operation, mutator, value, claims)]
             for column, mutator, value in mutations(operation)
         ],
     }
 
 
-def _claim(
-    asked: Asked, operation: Operation, mutator: str, value: Wire, claims: Mapping[str, str]
-) -> Wire:
-    """The mutation's value; of what is deleted with the value, so that it is still ours."""
+def _check_claim(
+    request: Request, operation: JsonOperation, mutator: str, value: Json, claims: Mapping[str, str]
+) -> Json:
+    """The mutation's value; a deletion names the value, so the key must still be the zone's."""
     wanted = pairs(value) if mutator == "insert" else keys_of(value)
     found = {
         key: wanted[key] if mutator == "insert" else claims[key]
@@ -144,55 +153,55 @@ def _claim(
     }
     for key, holder in found.items():
         if claimed_address(key) is None:
-            raise asked.refused(operation, f"changes external_ids:{key}")
-        if not holder.startswith(f"{asked.zone}/"):
-            raise asked.refused(operation, f"is about the claim {key} of {holder}")
+            raise request.refused(operation, f"the zone does not own external_ids:{key}")
+        if not holder.startswith(f"{request.zone}/"):
+            raise request.refused(operation, f"the claim {key} belongs to {holder}")
     return ["map", [[key, holder] for key, holder in found.items()]]
 
 
-def _monitor(asked: Asked, operation: Operation) -> None:
-    before = asked.known.row("Service_Monitor", target(operation))
+def _check_monitor(request: Request, operation: JsonOperation) -> None:
+    before = request.state.row("Service_Monitor", target(operation))
     row = row_of(operation)
     source = row.get("source_availability_zone", before.get("source_availability_zone"))
     if operation["op"] == "mutate":
-        raise asked.refused(operation, "mutates a request")
-    if before and before.get("source_availability_zone") != asked.zone:
+        raise request.refused(operation, "zones may not mutate service monitors")
+    if before and before.get("source_availability_zone") != request.zone:
         answers = operation["op"] == "update" and row.keys() <= {"status"}
-        if not answers or before.get("target_availability_zone") != asked.zone:
-            raise asked.refused(operation, "is about another zone's request")
-    elif (before or row) and source != asked.zone:
-        raise asked.refused(operation, "asks in another zone's name")
+        if not answers or before.get("target_availability_zone") != request.zone:
+            raise request.refused(operation, "another zone requested the monitor")
+    elif (before or row) and source != request.zone:
+        raise request.refused(operation, "the request would come from another zone")
 
 
-def _only_columns(asked: Asked, operation: Operation, allowed: set[str]) -> None:
+def _require_columns(request: Request, operation: JsonOperation, allowed: set[str]) -> None:
     for column in sorted(row_of(operation).keys() - allowed):
-        raise asked.refused(operation, f"writes {column}")
+        raise request.refused(operation, f"zones may not write column {column}")
 
 
-def _mutated_keys(asked: Asked, operation: Operation) -> set[str]:
+def _mutated_keys(request: Request, operation: JsonOperation) -> set[str]:
     if operation["op"] != "mutate":
-        raise asked.refused(operation, "does more than changing keys")
+        raise request.refused(operation, "zones may only mutate external_ids")
     keys: set[str] = set()
     for column, mutator, value in mutations(operation):
         if column != "external_ids" or mutator not in {"insert", "delete"}:
-            raise asked.refused(operation, f"mutates {column}")
+            raise request.refused(operation, f"zones may only mutate external_ids, not {column}")
         keys |= keys_of(value).keys()
     return keys
 
 
-def _only(rows: Iterable[Operation], one: Operation, *columns: str) -> bool:
-    """Whether just one row has a row's values of some columns."""
+def _is_unique(rows: Iterable[JsonRow], one: JsonRow, *columns: str) -> bool:
+    """Whether exactly one of the rows has the values that `one` has in some columns."""
     values = [one.get(column) for column in columns]
     return [[row.get(column) for column in columns] for row in rows].count(values) == 1
 
 
-JUDGES: Mapping[str, Callable[[Asked, Operation], Operation | None]] = {
-    "Availability_Zone": _zone_row,
-    "Encap": _encap,
-    "Datapath_Binding": _datapath,
-    "IC_SB_Global": _sb_global,
-    "IC_NB_Global": _nb_global,
-    "Transit_Switch": _transit_switch,
-    "Service_Monitor": _monitor,
+CHECKS: Mapping[str, Callable[[Request, JsonOperation], JsonOperation | None]] = {
+    "Availability_Zone": _check_zone_row,
+    "Encap": _check_encap,
+    "Datapath_Binding": _check_datapath,
+    "IC_SB_Global": _check_sb_global,
+    "IC_NB_Global": _check_nb_global,
+    "Transit_Switch": _check_transit_switch,
+    "Service_Monitor": _check_monitor,
 }
 """By table."""

@@ -1,6 +1,6 @@
-"""How the guard fares, and what it has refused: told over its control socket, and shown.
+"""The state of the authorizing proxy: served on its control socket, and read for people.
 
-The guard serves `control`; `isthmus ic-db status` calls `guard_status`.
+The proxy calls `open_control_socket`; `isthmus ic-db status` calls `proxy_status`.
 """
 
 import asyncio
@@ -12,22 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isthmus.authz.audit_log import RECORD, Refusals, read
-from isthmus.authz.wire import encode, messages
+from isthmus.authz.audit_log import FILE_NAME, ZoneRefusals, read
+from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
+from isthmus.ovsdb.jsonrpc_asyncio import read_messages
 
 SOCKET = "ovn_ic_guard.ctl"
-"""The guard's control socket, in the run directory (`ovs-appctl -t`)."""
+"""The proxy's control socket, in the run directory (`ovs-appctl -t`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """What a zone was refused.
+class RefusedZone:
+    """The refused requests of a zone, as `isthmus ic-db status -o json` prints them.
 
     Args:
         zone: the name in its certificate.
-        count: how often; `tables`, by table.
-        operation, table, why: the last time.
+        count: how many; `tables`, by table.
+        operation, table, why: of the latest one.
         at: when that was, in UTC.
     """
 
@@ -41,69 +42,69 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardStatus:
-    """The guard of this host.
+class ProxyStatus:
+    """The authorizing proxy of this host.
 
     Args:
         running: whether it answers.
-        ready: whether it knows both databases, and passes on what zones write.
+        ready: whether it has the contents of both databases, and passes on what zones write.
         clients: connections, by the name in their certificates.
         refused: by zone, the latest first.
-        problems: what keeps zones from working.
+        problems: what prevents zones from reading or writing.
     """
 
     running: bool
     ready: bool
     clients: Mapping[str, int]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedZone, ...]
     problems: tuple[str, ...]
 
 
-def guard_status(run_dir: Path, remotes: Sequence[str]) -> GuardStatus | None:
-    """Ask the guard.
+def proxy_status(run_dir: Path, remotes: Sequence[str]) -> ProxyStatus | None:
+    """Ask the proxy.
 
     Args:
-        run_dir: of the servers and the guard.
+        run_dir: of the servers and the proxy.
         remotes: what the servers listen on (`ovsdb-server/list-remotes`), of both.
 
     Returns:
-        None if clients come to the servers themselves, and no guard has refused anything before.
+        None if clients connect to the servers directly and no proxy has refused anything before.
     """
-    refused = tuple(_refused(read(run_dir / RECORD)))
+    refused = tuple(_refused_zones(read(run_dir / FILE_NAME)))
     try:
         with JsonRpcClient.over_unix(run_dir / SOCKET) as client:
-            said = json.loads(client.call("status"))
+            reply = json.loads(client.call("status"))
     except (OSError, RpcError, ValueError) as error:
         needed = bool(remotes) and not any(
             remote.startswith(("ptcp:", "pssl:")) for remote in remotes
         )
         if not needed and not refused:
             return None
-        problems = (f"the guard does not answer, and zones reach nothing: {error}",)
-        return GuardStatus(False, False, {}, refused, problems if needed else ())
-    ready = bool(said["ready"])
-    waits = ("the guard waits for a database, and passes no writes on",)
-    return GuardStatus(True, ready, said["clients"], refused, () if ready else waits)
+        problems = (f"the authorizing proxy does not answer, so no zone can connect: {error}",)
+        return ProxyStatus(False, False, {}, refused, problems if needed else ())
+    ready = bool(reply["ready"])
+    waiting = ("the authorizing proxy is waiting for a database and passes on no writes",)
+    return ProxyStatus(True, ready, reply["clients"], refused, () if ready else waiting)
 
 
-async def control(
+async def open_control_socket(
     path: Path, status: Callable[[], Mapping[str, Any]], end: Callable[[], object]
 ) -> asyncio.Server:
-    """Serve the control socket: the commands `status` and `exit` (ovs-appctl(8)).
+    """Serve the control commands `status` and `exit` (ovs-appctl(8)).
 
     Args:
-        path: where.
-        status: what to answer to the one.
-        end: what the other does.
+        path: of the socket.
+        status: the answer to `status`.
+        end: called on `exit`.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the socket cannot be created.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Cancelled, it ends like others: that of a stream server would be shown as a fault.
+        # Also when cancelled: asyncio logs an error when its stream server's task is cancelled.
         with suppress(OSError, ValueError, AttributeError, asyncio.CancelledError):
-            async for request in messages(reader, asyncio.Semaphore()):
+            async for request in read_messages(reader):
                 method, number = request.get("method"), request.get("id")
                 result: str | None = ""
                 error = None
@@ -111,7 +112,7 @@ async def control(
                     result = json.dumps(status())
                 elif method != "exit":
                     result = None
-                    error = f"{str(method)!r} is not a valid command; there are status and exit"
+                    error = f"{str(method)!r} is not a valid command; use status or exit"
                 writer.write(encode({"id": number, "result": result, "error": error}))
                 await writer.drain()
                 if method == "exit":
@@ -123,10 +124,10 @@ async def control(
     return server
 
 
-def _refused(zones: Mapping[str, Refusals]) -> list[Refused]:
+def _refused_zones(zones: Mapping[str, ZoneRefusals]) -> list[RefusedZone]:
     latest = sorted(zones.items(), key=lambda item: -item[1].at)
     return [
-        Refused(
+        RefusedZone(
             zone=zone,
             at=datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             **{key: value for key, value in asdict(one).items() if key != "at"},

@@ -1,12 +1,26 @@
-"""What a zone may do to rows that say whose they are: gateways, port bindings and routes.
+"""Rules for rows that refer to the zone that owns them: gateways, port bindings and routes.
 
-Called by `guard_rules`. Pure. Each function raises `RefusedError` for what may not be done.
+Called by `rules`. Pure. Each function raises `RefusedError` for what the zone may not do.
 """
 
 import re
 
-from isthmus.authz.database_state import Known, Wire, elements, port_addresses, reference
-from isthmus.authz.request import Asked, Operation, Policy, mutations, row_of, target
+from isthmus.authz.database_state import (
+    DatabaseState,
+    Json,
+    JsonRow,
+    elements,
+    port_addresses,
+    reference,
+)
+from isthmus.authz.request import (
+    AuthorizationPolicy,
+    JsonOperation,
+    Request,
+    mutations,
+    row_of,
+    target,
+)
 from isthmus.model.prefixes import (
     Network,
     is_inside,
@@ -18,120 +32,125 @@ from isthmus.model.prefixes import (
 _MAC = re.compile(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
 
 
-def owned(asked: Asked, operation: Operation) -> None:
-    """Judge an operation on a row with an owner."""
+def check_owned(request: Request, operation: JsonOperation) -> None:
+    """Check an operation on a row that has an owner."""
     table, row = str(operation["table"]), row_of(operation)
-    before = asked.known.row(table, target(operation))
-    if before and not asked.is_mine(before):
-        owner = asked.known.zone_of(before)
-        raise asked.refused(operation, f"is about a row of zone {owner}")
+    before = request.state.row(table, target(operation))
+    if before and not request.is_own(before):
+        owner = request.state.zone_of(before)
+        raise request.refused(operation, f"the row belongs to zone {owner}")
     for column, _, _ in mutations(operation):
         if column != "external_ids" and not (table == "Gateway" and column == "encaps"):
-            raise asked.refused(operation, f"mutates {column}")
+            raise request.refused(operation, f"zones may not mutate column {column}")
     if operation["op"] == "insert" or "availability_zone" in row:
-        _names_own_zone(asked, operation, row.get("availability_zone"))
-    {"Gateway": _gateway, "Port_Binding": _port, "Route": _route}[table](
-        asked, operation, {**before, **row}
+        _require_own_zone(request, operation, row.get("availability_zone"))
+    {"Gateway": _check_gateway, "Port_Binding": _check_port, "Route": _check_route}[table](
+        request, operation, {**before, **row}
     )
 
 
-def _names_own_zone(asked: Asked, operation: Operation, value: Wire) -> None:
-    if not asked.is_mine({"availability_zone": value}) and reference(value) not in asked.own_names:
-        raise asked.refused(operation, "makes a row of another zone")
+def _require_own_zone(request: Request, operation: JsonOperation, value: Json) -> None:
+    if request.is_own({"availability_zone": value}) or reference(value) in request.own_names:
+        return
+    raise request.refused(operation, "the row would belong to another zone")
 
 
-def _gateway(asked: Asked, operation: Operation, _left: Operation) -> None:
+def _check_gateway(request: Request, operation: JsonOperation, _row: JsonRow) -> None:
     values = [row_of(operation).get("encaps", ["set", []])]
     values += [value for column, _, value in mutations(operation) if column == "encaps"]
     for value in values:
         for element in elements(value):
-            encap = asked.known.row("Encap", reference(element))
+            encap = request.state.row("Encap", reference(element))
             new = isinstance(element, list) and element[:1] == ["named-uuid"]
-            if not new and encap.get("gateway_name") not in asked.gateways:
-                raise asked.refused(operation, "uses another gateway's tunnel")
+            if not new and encap.get("gateway_name") not in request.gateways:
+                raise request.refused(operation, "the tunnel belongs to another gateway")
 
 
-def _port(asked: Asked, operation: Operation, left: Operation) -> None:
+def _check_port(request: Request, operation: JsonOperation, row: JsonRow) -> None:
     if not {"address", "transit_switch"} & row_of(operation).keys():
         return
-    text, switch = left.get("address", ""), left.get("transit_switch")
+    text, switch = row.get("address", ""), row.get("transit_switch")
     if not isinstance(switch, str) or not isinstance(text, str):
-        raise asked.refused(operation, "has no transit switch or address")
-    # OVN reads some spellings that are not read here; they could hide another's address.
+        raise request.refused(operation, "the port has no transit switch or address")
+    # OVN accepts spellings that we do not parse; they could hide another zone's address.
     mac, *words = text.split() or [""]
     if text and not (_MAC.fullmatch(mac) and all(map(parse_interface, words))):
-        raise asked.refused(operation, f"has the address {text!r}, which is not MAC IP/LEN")
-    others = [row for row in asked.known.ports_on(switch) if not asked.is_mine(row)]
-    for taken in sorted(port_addresses([left]) & port_addresses(others), key=str):
-        raise asked.refused(operation, f"takes the address {taken} of another zone's port")
-    for address in sorted(port_addresses([left]), key=str):
-        # A port may be away for a moment, or ovn-ic may have left routes behind it.
-        if not all(map(asked.is_mine, asked.known.routes_to(switch, address))):
-            why = f"takes the address {address}, to which another zone's routes lead"
-            raise asked.refused(operation, why)
-    if mac and mac.lower() in {_mac(row) for row in others}:
-        raise asked.refused(operation, f"takes the MAC {mac} of another zone's port")
+        raise request.refused(operation, f"the address {text!r} is not MAC IP/LEN")
+    others = [port for port in request.state.ports_on(switch) if not request.is_own(port)]
+    for taken in sorted(port_addresses([row]) & port_addresses(others), key=str):
+        raise request.refused(operation, f"another zone's port has the address {taken}")
+    for address in sorted(port_addresses([row]), key=str):
+        # The owner's port may be missing for a moment; ovn-ic may also leave routes behind.
+        if not all(map(request.is_own, request.state.routes_to(switch, address))):
+            raise request.refused(operation, f"another zone has routes with next hop {address}")
+    if mac and mac.lower() in map(_mac, others):
+        raise request.refused(operation, f"another zone's port has the MAC {mac}")
 
 
-def _route(asked: Asked, operation: Operation, left: Operation) -> None:
+def _check_route(request: Request, operation: JsonOperation, row: JsonRow) -> None:
     if not {"ip_prefix", "nexthop", "transit_switch"} & row_of(operation).keys():
         return
-    prefix = parse_network(str(left.get("ip_prefix")))
-    nexthop = parse_address(str(left.get("nexthop")))
+    prefix = parse_network(str(row.get("ip_prefix")))
+    nexthop = parse_address(str(row.get("nexthop")))
     if prefix is None or nexthop is None:
-        raise asked.refused(operation, "has no valid ip_prefix and nexthop")
-    switch = str(left.get("transit_switch"))
-    if nexthop not in asked.nexthops(switch):
-        why = f"has the next hop {nexthop}, which is no port of the zone on {switch}"
-        raise asked.refused(operation, why)
-    _may_announce(asked, operation, prefix)
+        raise request.refused(operation, "ip_prefix or nexthop is not valid")
+    switch = str(row.get("transit_switch"))
+    if nexthop not in request.nexthops(switch):
+        why = f"the next hop {nexthop} is not the address of one of its ports on {switch}"
+        raise request.refused(operation, why)
+    _require_own_prefix(request, operation, prefix)
 
 
-def _may_announce(asked: Asked, operation: Operation, prefix: Network) -> None:
-    allowed = asked.policy.prefixes.get(asked.zone)
+def _require_own_prefix(request: Request, operation: JsonOperation, prefix: Network) -> None:
+    allowed = request.policy.prefixes.get(request.zone)
     if allowed is not None:
         if not any(is_inside(prefix, one) for one in allowed):
-            raise asked.refused(operation, f"announces {prefix}, not among its prefixes")
+            raise request.refused(operation, f"{prefix} is outside the zone's allowed prefixes")
         return
-    for zone, reserved in asked.policy.prefixes.items():
+    for zone, reserved in request.policy.prefixes.items():
         if any(is_inside(prefix, one) for one in reserved):
-            raise asked.refused(operation, f"announces {prefix}, which is kept for {zone}")
-    if why := outdone(asked.known, asked.policy, asked.zone, prefix):
-        raise asked.refused(operation, why)
+            raise request.refused(operation, f"{prefix} is reserved for zone {zone}")
+    if why := route_conflict(request.state, request.policy, request.zone, prefix):
+        raise request.refused(operation, why)
 
 
-def outdone(
-    known: Known, policy: Policy, zone: str, prefix: Network, itself: Operation | None = None
+def route_conflict(
+    state: DatabaseState,
+    policy: AuthorizationPolicy,
+    zone: str,
+    prefix: Network,
+    itself: JsonRow | None = None,
 ) -> str:
-    """Whether a zone's route takes packets from another zone's.
+    """Whether a zone's route would take packets away from another zone.
 
-    The longest route decides where they go now: within its own prefix a zone may announce parts,
-    whatever wider prefix another zone has announced.
+    The longest prefix that contains `prefix` decides where the packets go now. A zone may announce
+    parts of its own prefix, whatever wider prefix another zone announces.
 
     Args:
-        known: the committed rows.
+        state: the committed rows.
         policy: the operator's.
-        zone, prefix: whose route, and to where.
-        itself: the route, if it is among the committed ones.
+        zone, prefix: of the route.
+        itself: the route, if it is committed.
 
     Returns:
-        what it does, for people; empty if packets go to it already, or the policy lets it.
+        the conflict, for people; empty if the zone has these packets already, or the policy allows
+        the route.
     """
     declared = policy.prefixes.get(zone, ())
     if any(is_inside(prefix, one) for one in (*declared, *policy.shared)):
         return ""
     longest = None
-    for route in known.routes_over(prefix):
+    for route in state.routes_over(prefix):
         if route is itself:
             continue
         over = parse_network(str(route["ip_prefix"]))
         if longest is not None and over != longest:
             break
-        longest, owner = over, known.zone_of(route)
+        longest, owner = over, state.zone_of(route)
         if owner != zone:
-            return f"announces {prefix}: zone {owner} has {over}"
+            return f"zone {owner} announces {over}, which contains {prefix}"
     return ""
 
 
-def _mac(row: Operation) -> str:
+def _mac(row: JsonRow) -> str:
     return str(row.get("address", "")).partition(" ")[0].lower()

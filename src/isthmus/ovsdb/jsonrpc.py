@@ -1,27 +1,25 @@
-"""OVSDB's JSON-RPC (RFC 7047, section 4): messages in a stream, and a client that blocks.
+"""A blocking client of OVSDB's JSON-RPC (RFC 7047, section 4), with a time limit.
 
-Used by everything that asks a server or a control socket a few questions: `isthmus.icdb` and
-`isthmus.authz`, which also builds its asyncio connections on `PieceSplitter` and `encode`. Unlike
-the clients of the `ovs` package, `JsonRpcClient` has a time limit on every operation. Sessions that
-replicate whole databases are in `isthmus.ovsdb.session`.
+Used by everything that asks a server or a control socket a few questions. The clients of the `ovs`
+package have no time limit. Sessions that replicate whole databases are in `isthmus.ovsdb.session`.
+Invariant: imports only light modules, see `json_stream`.
 """
 
-import asyncio
-import codecs
-import json
 import socket
-import ssl
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from isthmus.ovsdb.ovs_patches.json_parser import Scanner
+from isthmus.ovsdb.json_stream import MessageDecoder, encode
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+    from ssl import SSLContext
 
 TIMEOUT = 5.0
 """Seconds for each operation on a connection to a server on this machine."""
 
-_CHUNK = 1 << 16
+_READ_SIZE = 1 << 16
 
 SERVER_DATABASES = {
     "op": "select",
@@ -47,62 +45,6 @@ class RpcError(Exception):
 
     def __str__(self) -> str:
         return f"{self.error}: {self.details}" if self.details else self.error
-
-
-class PieceSplitter:
-    """Splits a stream into pieces that never span two messages.
-
-    A stream has no separators: a message ends where its JSON object is complete.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._scanner = Scanner()
-        self._begun = False
-
-    def feed(self, data: bytes) -> Iterator[tuple[str, bool]]:
-        """Yield the text in `data`; with each piece, whether it completes a message.
-
-        Raises:
-            ValueError: `data` is not UTF-8.
-        """
-        text = self._decoder.decode(data)
-        while text := text if self._begun else text.lstrip():
-            used = self._scanner.feed(text)
-            piece, text = text[:used], text[used:]
-            self._begun = not self._scanner.is_done()
-            if not self._begun:
-                self._scanner = Scanner()
-            yield piece, not self._begun
-
-
-class MessageDecoder:
-    """Decodes the messages of a stream."""
-
-    def __init__(self) -> None:
-        self._splitter = PieceSplitter()
-        self._pieces: list[str] = []
-
-    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
-        """Yield the messages that `data` completes.
-
-        Raises:
-            ValueError: the stream is not made of JSON objects.
-        """
-        for piece, complete in self._splitter.feed(data):
-            self._pieces.append(piece)
-            if complete:
-                text = "".join(self._pieces)
-                self._pieces = []
-                message = json.loads(text)
-                if not isinstance(message, dict):
-                    raise ValueError("a message is not a JSON object")
-                yield message
-
-
-def encode(message: Mapping[str, Any]) -> bytes:
-    """A message as it is sent."""
-    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def request(method: str, *params: Any) -> dict[str, Any]:
@@ -150,10 +92,10 @@ class JsonRpcClient:
         self._received: list[dict[str, Any]] = []
 
     @classmethod
-    def over_unix(cls, path: PurePath) -> Self:
-        """Connect to a Unix socket."""
+    def over_unix(cls, path: PurePath, timeout: float = TIMEOUT) -> Self:
+        """Connect to a Unix socket; the timeout, in seconds, holds for each operation."""
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(TIMEOUT)
+        connection.settimeout(timeout)
         try:
             connection.connect(str(path))
         except OSError:
@@ -163,7 +105,7 @@ class JsonRpcClient:
 
     @classmethod
     def over_tcp(
-        cls, address: IPv4Address | IPv6Address, port: int, context: ssl.SSLContext | None = None
+        cls, address: "IPv4Address | IPv6Address", port: int, context: "SSLContext | None" = None
     ) -> Self:
         """Connect to a TCP port; with TLS if there is a context."""
         plain = socket.create_connection((str(address), port), TIMEOUT)
@@ -230,7 +172,7 @@ class JsonRpcClient:
             ConnectionResetError: the server closed the connection, or what it sends is not JSON.
         """
         while not self._received:
-            data = self._socket.recv(_CHUNK)
+            data = self._socket.recv(_READ_SIZE)
             if not data:
                 raise ConnectionResetError("the server closed the connection")
             try:
@@ -238,23 +180,3 @@ class JsonRpcClient:
             except ValueError as error:
                 raise ConnectionResetError(f"the server sent no JSON-RPC: {error}") from error
         return self._received.pop(0)
-
-
-async def call(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, *params: Any
-) -> Any:
-    """The result of one request on an asyncio connection; the first that is made on it.
-
-    Raises:
-        OSError: the connection broke.
-        EOFError: it was closed before the reply.
-        ValueError: what came is not JSON-RPC.
-        RpcError: the server refused the request.
-    """
-    writer.write(encode(request(method, *params)))
-    decoder = MessageDecoder()
-    while data := await reader.read(_CHUNK):
-        for message in decoder.feed(data):
-            if message.get("id") == method and not message.get("method"):
-                return result_of(message)
-    raise EOFError("the connection was closed without a reply")

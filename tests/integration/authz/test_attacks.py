@@ -1,4 +1,4 @@
-"""What a compromised zone with a good certificate tries at the guard, and must not succeed in."""
+"""Attacks of a compromised zone with a valid certificate on the authorizing proxy."""
 
 import json
 import socket
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from support.icdb.authz import Guarded, guarded
+from support.icdb.authz import AuthorizedMembers, authorized_members
 
 pytestmark = pytest.mark.ovn
 
 Row = dict[str, Any]
-Site = tuple[Guarded, dict[str, list[str]]]
-"""What serves, and the zones' rows."""
+Site = tuple[AuthorizedMembers, dict[str, list[str]]]
+"""The members, and the UUIDs of the zones' rows."""
 
 SB = "OVN_IC_Southbound"
 CONTESTED = "10.1.0.0/16"
@@ -24,7 +24,7 @@ STRANGER = "127.0.0.77"
 
 
 def new(table: str, own: str = "", /, **row: object) -> Row:
-    """An insertion, with the transaction's own name of the row."""
+    """An insert, optionally with a name for the row within the transaction."""
     return {"op": "insert", "table": table, "row": row, **({"uuid-name": own} if own else {})}
 
 
@@ -44,7 +44,7 @@ def route(zone: list[str], number: int) -> Row:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """az1 and az2, each with a port on ts."""
-    with guarded(tmp_path) as found:
+    with authorized_members(tmp_path) as found:
         found.ask("operator", "boss", "nb", new("Transit_Switch", name="ts"))
         for zone, number in (("az1", 1), ("az2", 2)):
             made = found.ask(
@@ -56,13 +56,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield found, {row["name"]: row["_uuid"] for row in found.rows("sb", "Availability_Zone")}
 
 
-def announced(found: Guarded) -> list[tuple[str, str]]:
+def announced(found: AuthorizedMembers) -> list[tuple[str, str]]:
     """All routes: prefix and next hop."""
     return sorted((row["ip_prefix"], row["nexthop"]) for row in found.rows("sb", "Route"))
 
 
-def test_a_write_that_waits_is_not_carried_out_later(site: Site) -> None:
-    """A free prefix, judged now, is not written once it is another's: what waits ends at once."""
+def test_a_waiting_write_is_not_carried_out_later(site: Site) -> None:
+    """A wait ends at once, so a prefix is not written after another zone has taken it."""
     found, zones = site
     wait = {
         "op": "wait", "table": "Route", "where": [["ip_prefix", "==", CONTESTED]],
@@ -75,10 +75,10 @@ def test_a_write_that_waits_is_not_carried_out_later(site: Site) -> None:
     assert announced(found) == OF_AZ1
 
 
-def test_a_write_behind_an_answer_that_is_not_taken_is_judged_when_it_is_written(
+def test_a_write_behind_an_unread_answer_is_authorized_when_the_server_reads_it(
     site: Site,
 ) -> None:
-    """The same without a wait: a server reads no request while its answer is not taken."""
+    """The same without a wait: a server reads no request while its answer is unread."""
     found, zones = site
     filler = ["map", [["x", "x" * (8 << 20)]]]
     large = port(zones["az2"], "x", 5, transit_switch="x", external_ids=filler)
@@ -96,8 +96,8 @@ def test_a_write_behind_an_answer_that_is_not_taken_is_judged_when_it_is_written
     assert found.status()["guard"]["refused"][0]["zone"] == "az2"
 
 
-def test_the_address_that_anothers_routes_lead_to_is_not_taken(site: Site) -> None:
-    """az1's port is away for a moment; its routes are not to lead to az2 meanwhile."""
+def test_the_next_hop_of_another_zones_routes_is_refused(site: Site) -> None:
+    """While az1's port is missing, az2 cannot take over its address."""
     found, zones = site
     found.ask("zone", "az1", "sb", route(zones["az1"], 1))
     [gone] = (r["_uuid"] for r in found.rows("sb", "Port_Binding") if r["logical_port"] == "ts-az1")
@@ -113,24 +113,24 @@ def test_the_address_that_anothers_routes_lead_to_is_not_taken(site: Site) -> No
     [{"method": []}, {"method": {}}, {"method": "transact", "params": ["_Server", {"op": []}]}],
     ids=str,
 )
-def test_a_method_that_is_no_name_is_refused_and_seen(site: Site, message: Row) -> None:
-    """It is counted like others, and no fault of the guard's."""
+def test_a_malformed_method_is_refused_and_counted(site: Site, message: Row) -> None:
+    """It is counted like other refusals and causes no exception."""
     found, _ = site
     with found.connected("zone", "az2", "sb") as client:
         client.socket.sendall(json.dumps({"params": [], "id": 1, **message}).encode())
         assert "permission error" in json.dumps(client.receive())
-    assert "Traceback" not in found.guard_log()
+    assert "Traceback" not in found.proxy_log()
     [refused] = found.status()["guard"]["refused"]
     assert (refused["zone"], refused["count"]) == ("az2", 1)
 
 
-def test_strangers_that_begin_no_handshake_fill_no_memory(site: Site) -> None:
-    """Whoever reaches the port, without any certificate, costs little, and holds up nobody."""
+def test_unauthenticated_connections_do_not_fill_the_memory(site: Site) -> None:
+    """Connections without a handshake cost little and do not delay other clients."""
     found, _ = site
 
     def memory() -> int:
-        """Bytes that the guard has."""
-        return int(Path(f"/proc/{found.guard_pid()}/statm").read_text().split()[1]) * 4096
+        """The proxy's resident memory, in bytes."""
+        return int(Path(f"/proc/{found.proxy_pid()}/statm").read_text().split()[1]) * 4096
 
     before = memory()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The Raft ports of guarded members: whoever is believed there may write any row past the guard."""
+"""The Raft ports of members with a proxy: a client accepted there could write any row."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.files import TlsFiles
-from support.icdb.authz import Guarded, guarded, isthmus
+from support.icdb.authz import AuthorizedMembers, authorized_members, isthmus
 from support.icdb.run import LIMIT, Member
 
 pytestmark = pytest.mark.ovn
@@ -22,14 +22,14 @@ RAFT = ("nb-raft", "sb-raft")
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Three members behind guards."""
-    with guarded(tmp_path_factory.mktemp("cluster"), *ADDRESSES) as found:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthorizedMembers]:
+    """Three members with authorizing proxies."""
+    with authorized_members(tmp_path_factory.mktemp("cluster"), *ADDRESSES) as found:
         yield found
 
 
-def is_believed(directory: Path, member: Member, port: str) -> bool:
-    """Whether a server talks to who shows a certificate.
+def is_accepted(directory: Path, member: Member, port: str) -> bool:
+    """Whether a server accepts a certificate.
 
     Its sessions for Raft answer "echo" as all of OVSDB's do (RFC 7047, 4.1.11).
     """
@@ -41,67 +41,67 @@ def is_believed(directory: Path, member: Member, port: str) -> bool:
                 wrapped.sendall(json.dumps({"method": "echo", "params": [], "id": "e"}).encode())
                 return bool(wrapped.recv(1))
         except ssl.SSLCertVerificationError:
-            raise  # it is we who do not believe the server
+            raise  # our side rejected the server's certificate
         except (ssl.SSLError, ConnectionError):
             return False
 
 
-def test_members_alone_are_believed_on_raft_ports(cluster: Guarded) -> None:
-    """A zone and an operator, which the guards let in, are refused there by the servers."""
+def test_raft_ports_accept_only_members(cluster: AuthorizedMembers) -> None:
+    """Zones and operators, which the proxies accept, are refused there by the servers."""
     member = cluster.issue("member", ADDRESSES[1])
     for kind, name in (("zone", "az1"), ("operator", "boss")):
         own = cluster.issue(kind, name)
         for target in cluster.members.all:
-            assert all(is_believed(own, target, short) for short in ("nb", "sb"))
+            assert all(is_accepted(own, target, short) for short in ("nb", "sb"))
             for port in RAFT:
-                assert is_believed(member, target, port)
-                assert not is_believed(own, target, port), f"{name} may speak Raft"
+                assert is_accepted(member, target, port)
+                assert not is_accepted(own, target, port), f"{name} may speak Raft"
     log = (cluster.first.run_dir / "ovsdb-server-ic-sb.log").read_text()
     assert "certificate verify failed" in log
 
 
-def test_both_authorities_are_changed_while_members_run(cluster: Guarded) -> None:
-    """In the steps of docs/how-to/tls.md; then nobody with an old certificate is believed."""
+def test_both_authorities_are_replaced_while_members_run(cluster: AuthorizedMembers) -> None:
+    """The steps of docs/how-to/tls.md work, and old certificates are refused afterwards."""
     before = {name: cluster.issue("member", name) for name in ADDRESSES}
     before["az1"] = cluster.issue("zone", "az1")
     new, old = cluster.directory / "ca2", cluster.directory / "old"
     shutil.copytree(cluster.directory / "tls", old)
     cluster.pki("init", str(new), "--name=new")
-    for place in before.values():
-        cluster.pki("bundle", str(cluster.ca), str(new), f"--out={place}", "--yes")
-    for name, place in before.items():
-        cluster.pki("renew", str(place), f"--ca={new}", "--yes")
+    for directory in before.values():
+        cluster.pki("bundle", str(cluster.ca), str(new), f"--out={directory}", "--yes")
+    for name, directory in before.items():
+        cluster.pki("renew", str(directory), f"--ca={new}", "--yes")
         cluster.until(partial(serves_all, cluster), f"{name} has a new certificate, all go on")
-    for place in before.values():
-        cluster.pki("bundle", str(new), f"--out={place}", "--yes")
-        shutil.copy(place / "ca.crt", old / place.name)
+    for directory in before.values():
+        cluster.pki("bundle", str(new), f"--out={directory}", "--yes")
+        shutil.copy(directory / "ca.crt", old / directory.name)
     for member in cluster.members.all:
         cluster.until(refuses(old / ADDRESSES[1], member, *RAFT), "old members are refused")
         cluster.until(refuses(old / "az1", member, "nb", "sb"), "old zones are refused")
         assert member.stop() == 0
         member.start()
         cluster.members.complete()
-        assert all(is_believed(before[ADDRESSES[1]], member, port) for port in RAFT)
-        assert all(is_believed(before["az1"], member, port) for port in ("nb", "sb"))
-        assert not any(is_believed(before["az1"], member, port) for port in RAFT)
+        assert all(is_accepted(before[ADDRESSES[1]], member, port) for port in RAFT)
+        assert all(is_accepted(before["az1"], member, port) for port in ("nb", "sb"))
+        assert not any(is_accepted(before["az1"], member, port) for port in RAFT)
 
 
-def serves_all(cluster: Guarded) -> bool:
-    """Whether all members are in contact, and reached by each other's certificates."""
+def serves_all(cluster: AuthorizedMembers) -> bool:
+    """Whether all members are healthy and reachable with each other's certificates."""
     status = cluster.status("--timeout=10")
     return bool(status["healthy"])
 
 
 def refuses(directory: Path, member: Member, *ports: str) -> Callable[[], bool]:
-    """Whether a member believes a certificate on none of these ports."""
-    return lambda: not any(is_believed(directory, member, port) for port in ports)
+    """Whether a member refuses a certificate on all of these ports."""
+    return lambda: not any(is_accepted(directory, member, port) for port in ports)
 
 
-def start_guarded(directory: Path, tls: Path) -> str:
-    """What `--guard` says in a cluster with bad files, before anything is started."""
+def start_with(directory: Path, tls: Path) -> str:
+    """The error of `--authorize` in a cluster with unsuitable files, before anything starts."""
     data = directory / "data"
     done = isthmus(
-        "ic-db", "run", "--guard", "--members=127.0.0.1,127.0.0.2", "--address=127.0.0.1",
+        "ic-db", "run", "--authorize", "--members=127.0.0.1,127.0.0.2", "--address=127.0.0.1",
         f"--data-dir={data}", f"--run-dir={directory}/run", f"--tls-dir={tls}",
     )  # fmt: skip
     assert done.returncode == 1
@@ -110,25 +110,25 @@ def start_guarded(directory: Path, tls: Path) -> str:
     return done.stderr
 
 
-def test_one_authority_for_all_is_named(cluster: Guarded, tmp_path: Path) -> None:
-    """No CA of the members, that of everybody in its place, and one that did not sign us."""
+def test_an_unsuitable_members_ca_is_an_error(cluster: AuthorizedMembers, tmp_path: Path) -> None:
+    """A missing members' CA, the CA of zones in its place, and a CA that did not sign us."""
     tls, ca = tmp_path / "tls", tmp_path / "ca"
     shutil.copytree(cluster.issue("member", ADDRESSES[0]), tls)
     apart, good = tls / "members-ca.crt", (tls / "members-ca.crt").read_bytes()
     apart.unlink()
-    assert "cannot be read: No such file" in start_guarded(tmp_path, tls)
+    assert "cannot be read: No such file" in start_with(tmp_path, tls)
     shutil.copy(tls / "ca.crt", apart)
-    assert "signs zones too" in start_guarded(tmp_path, tls)
+    assert "signs zones too" in start_with(tmp_path, tls)
     cluster.pki("init", str(ca), "--name=other")
     shutil.copy(ca / "members.crt", apart)
-    assert "did not sign the certificate" in start_guarded(tmp_path, tls)
+    assert "did not sign the certificate" in start_with(tmp_path, tls)
     (tls / "ca.crt").write_bytes(good)
     apart.write_bytes(good)
-    assert "holds every CA of" in start_guarded(tmp_path, tls)
+    assert "holds every CA of" in start_with(tmp_path, tls)
 
 
-def test_a_change_for_the_worse_is_told(cluster: Guarded) -> None:
-    """A running member whose members-ca.crt is replaced says so, and when it is good again."""
+def test_an_unsuitable_members_ca_is_reported_at_run_time(cluster: AuthorizedMembers) -> None:
+    """A running member reports a wrong members-ca.crt, and that the problem is resolved."""
     apart = cluster.issue("member", ADDRESSES[2]) / "members-ca.crt"
     good, last = apart.read_bytes(), cluster.members.all[2]
     try:

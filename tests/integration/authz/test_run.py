@@ -1,4 +1,4 @@
-"""`isthmus ic-db run --guard`: what zones may not do to each other, and that work goes on."""
+"""`isthmus ic-db run --authorize`: zones cannot harm each other, and legitimate writes pass."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from isthmus.authz.audit_log import RECORD, Refusals, read
-from isthmus.authz.proxy import CONNECTIONS
+from isthmus.authz.audit_log import FILE_NAME, ZoneRefusals, read
+from isthmus.authz.proxy import MAX_CONNECTIONS
 from isthmus.authz.status import SOCKET
 from isthmus.pki.certificate_info import looks
-from support.icdb.authz import Guarded, Wire, guarded, isthmus
+from support.icdb.authz import AuthorizedMembers, RawClient, authorized_members, isthmus
 from support.icdb.run import LIMIT
 from support.ovn.servers import RealZone
 
@@ -35,16 +35,16 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Guarded, RealZone]]:
-    """A pair of databases behind a guard, with a zone az1 that has joined."""
-    with guarded(tmp_path_factory.mktemp("site")) as found:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AuthorizedMembers, RealZone]]:
+    """The databases behind a proxy, with a zone az1."""
+    with authorized_members(tmp_path_factory.mktemp("site")) as found:
         az1 = found.zone("az1", 1)
         found.until(lambda: routes(found, "az1"), "az1 has announced its prefix")
         yield found, az1
 
 
-def contents(found: Guarded) -> dict[str, list[Row]]:
-    """All that zones have, but for signs of life."""
+def contents(found: AuthorizedMembers) -> dict[str, list[Row]]:
+    """All rows of zones, without heartbeats."""
     tables = {table: found.rows(short, table) for short, names in TABLES.items() for table in names}
     for row in tables["IC_SB_Global"]:
         row["external_ids"][1] = [pair for pair in row["external_ids"][1] if "alive" not in pair[0]]
@@ -58,12 +58,12 @@ def on(table: str, target: Row, op: str, **more: object) -> Row:
 
 
 def new(table: str, **row: object) -> Row:
-    """The operation that makes a row."""
+    """The insert of a row."""
     return {"op": "insert", "table": table, "row": row}
 
 
 def attacks(now: dict[str, list[Row]]) -> Iterator[tuple[str, str, list[Row]]]:
-    """What a zone would do to another one: a name for it, the database, and the operations."""
+    """Attacks on another zone: a name, the database, and the operations."""
     [zone] = (row for row in now["Availability_Zone"] if row["name"] == "az1")
     [gateway], [port], [route] = (
         [row for row in now[table] if row["availability_zone"] == zone["_uuid"]][:1]
@@ -102,31 +102,35 @@ def attacks(now: dict[str, list[Row]]) -> Iterator[tuple[str, str, list[Row]]]:
     yield "short keys", "nb", [new("IC_NB_Global", options=["map", [["vxlan_mode", "true"]]])]
 
 
-def test_a_compromised_zone_changes_nothing_of_others(site: tuple[Guarded, RealZone]) -> None:
-    """Names, keys, ports, gateways, routes, claims and switches stay, and each attempt is seen."""
+def test_a_compromised_zone_changes_nothing_of_others(
+    site: tuple[AuthorizedMembers, RealZone],
+) -> None:
+    """Names, keys, ports, gateways, routes, claims and switches stay; each attempt is counted."""
     found, _ = site
     before = contents(found)
     tried = list(attacks(before))
     for name, short, operations in tried:
         results = found.ask("zone", "az3", short, *operations)
         assert results[-1]["error"] == "permission error", (name, results)
-        assert "zone az3 may not: " in results[-1]["details"]
+        assert "zone az3 may not " in results[-1]["details"]
     assert contents(found) == before
 
-    record = found.first.run_dir / RECORD
-    found.until(lambda: read(record).get("az3", Refusals()).count == len(tried), "all are counted")
+    record = found.first.run_dir / FILE_NAME
+    found.until(
+        lambda: read(record).get("az3", ZoneRefusals()).count == len(tried), "all are counted"
+    )
     [refused] = (one for one in found.status()["guard"]["refused"] if one["zone"] == "az3")
     assert refused["count"] == len(tried)
     assert (refused["operation"], refused["table"]) == ("insert", "IC_NB_Global")
     assert refused["tables"] == Counter(operations[-1]["table"] for _, _, operations in tried)
-    text = found.told("status")
+    text = found.run("status")
     assert text.returncode == 0
     assert f"refused: zone az3, {len(tried)} times" in text.stdout
-    assert "refused: zone az3 may not: update Availability_Zone" in found.guard_log()
+    assert "refused: zone az3 may not update Availability_Zone: " in found.proxy_log()
 
 
-def test_two_datapaths_of_one_switch_do_not_arise(site: tuple[Guarded, RealZone]) -> None:
-    """Zones that make it at once are told to look again, as after any lost race."""
+def test_a_second_datapath_of_a_switch_is_refused(site: tuple[AuthorizedMembers, RealZone]) -> None:
+    """The wait fails, and the zone reads again, as after any lost race."""
     found, _ = site
     before = contents(found)["Datapath_Binding"]
     second = new("Datapath_Binding", transit_switch="ts", tunnel_key=16711800)
@@ -134,8 +138,8 @@ def test_two_datapaths_of_one_switch_do_not_arise(site: tuple[Guarded, RealZone]
     assert contents(found)["Datapath_Binding"] == before
 
 
-def test_only_an_operator_forgets_another_zone(site: tuple[Guarded, RealZone]) -> None:
-    """`isthmus zone forget` takes more than a zone's certificate."""
+def test_only_an_operator_prunes_another_zone(site: tuple[AuthorizedMembers, RealZone]) -> None:
+    """`isthmus zone forget` needs an operator's certificate."""
     found, _ = site
     [added] = found.ask("operator", "boss", "sb", new("Availability_Zone", name="dead"))
     assert "uuid" in added
@@ -154,27 +158,27 @@ def test_only_an_operator_forgets_another_zone(site: tuple[Guarded, RealZone]) -
     assert "dead" not in {row["name"] for row in found.rows("sb", "Availability_Zone")}
 
 
-def test_clients_reach_the_guard_alone_and_it_is_started_again(
-    site: tuple[Guarded, RealZone],
+def test_clients_reach_only_the_proxy_and_it_is_restarted(
+    site: tuple[AuthorizedMembers, RealZone],
 ) -> None:
-    """Servers listen on their sockets only; when the guard is killed, zones go on by themselves."""
+    """Servers listen on their sockets only; zones recover after the proxy is killed."""
     found, az1 = site
     status = found.status()
     assert status["healthy"]
     for database in status["databases"]:
         assert all(remote.startswith("punix:") for remote in database["remotes"])
     found.until(lambda: found.status()["guard"]["clients"].get("az1") == 2, "az1 is connected")
-    before = found.guard_pid()
+    before = found.proxy_pid()
     os.kill(before, signal.SIGKILL)
-    found.until(lambda: found.guard_pid() not in {0, before}, "there is another guard")
+    found.until(lambda: found.proxy_pid() not in {0, before}, "there is another proxy")
     az1.add_subnet("after", "10.11.0.1/16")
-    found.until(lambda: "10.11.0.0/16" in routes(found, "az1"), "az1 announces what came later")
-    found.first.says("isthmus ic-db guard ended with signal SIGKILL")
+    found.until(lambda: "10.11.0.0/16" in routes(found, "az1"), "az1 announces a later subnet")
+    found.first.says("isthmus ic-db authz ended with signal SIGKILL")
     found.until(lambda: found.status()["guard"]["clients"].get("az1") == 2, "az1 is back")
 
 
-def test_renewed_certificates_break_no_connection(site: tuple[Guarded, RealZone]) -> None:
-    """New clients see the new certificate; one that writes all the while is never cut off."""
+def test_renewed_certificates_break_no_connection(site: tuple[AuthorizedMembers, RealZone]) -> None:
+    """New clients see the new certificate; a connection in use stays up."""
     found, _ = site
     before = serial(found)
     with found.connected("zone", "az4", "sb") as client:
@@ -198,22 +202,22 @@ def test_renewed_certificates_break_no_connection(site: tuple[Guarded, RealZone]
     assert written > 1
 
 
-def serial(found: Guarded) -> str:
+def serial(found: AuthorizedMembers) -> str:
     """The serial number of the certificate that clients see."""
     pem = ssl.get_server_certificate((found.first.address, found.ports["sb"]))
     return looks(pem.encode())[0].serial
 
 
-def test_many_slow_clients_hold_up_nobody_and_fill_no_memory(
-    site: tuple[Guarded, RealZone],
+def test_many_slow_clients_do_not_delay_others_or_fill_the_memory(
+    site: tuple[AuthorizedMembers, RealZone],
 ) -> None:
-    """Clients that take nothing of a large answer cost the guard a bounded buffer each."""
+    """A client that does not read a large answer costs the proxy a bounded buffer."""
     found, _ = site
     # Larger than what the kernel keeps for a connection.
     number, size = 16, 12 << 20
     large = new("Transit_Switch", name="large", other_config=["map", [["x", "x" * size]]])
     [made] = found.ask("operator", "boss", "nb", large)
-    before = resident(found.guard_pid())
+    before = resident(found.proxy_pid())
     everything: tuple[object, ...] = ("OVN_IC_Northbound", None, {"Transit_Switch": {}})
     with ExitStack() as stack:
         # Many names would take many certificates; operators may have any number.
@@ -225,18 +229,18 @@ def test_many_slow_clients_hold_up_nobody_and_fill_no_memory(
             client.send("monitor", *everything)
         for client in (slow, *others):
             assert select([client.socket], [], [], LIMIT)[0], "its answer has begun"
-        # While these take all of it, what the guard has for the others had time to come, too.
+        # While these read all of it, the proxy had time to receive the answers for the others.
         for _ in range(3):
             with found.connected("operator", "boss", "nb") as quick:
                 quick.send("monitor", *everything)
                 take(quick, size)
-        assert resident(found.guard_pid()) - before < number * size / 4
+        assert resident(found.proxy_pid()) - before < number * size / 4
         take(slow, size)
     row = {"_uuid": made["uuid"]}
     found.ask("operator", "boss", "nb", on("Transit_Switch", row, "delete"))
 
 
-def take(client: Wire, size: int) -> None:
+def take(client: RawClient, size: int) -> None:
     """Read so many bytes of an answer."""
     while size > 0:
         some = client.socket.recv(1 << 20)
@@ -244,37 +248,39 @@ def take(client: Wire, size: int) -> None:
         size -= len(some)
 
 
-def test_a_zone_has_so_many_connections(site: tuple[Guarded, RealZone]) -> None:
-    """One more is closed, and seen; other zones are served, and so is this one when some end."""
+def test_connections_per_zone_are_limited(site: tuple[AuthorizedMembers, RealZone]) -> None:
+    """One more is refused and counted; other zones are served, and the zone again later."""
     found, _ = site
     with ExitStack() as stack:
-        for _ in range(CONNECTIONS):
+        for _ in range(MAX_CONNECTIONS):
             client = stack.enter_context(found.connected("zone", "az7", "sb"))
             assert client.transact() == []
         with found.connected("zone", "az7", "sb") as more, suppress(ConnectionResetError):
             assert more.socket.recv(1) == b""
         assert found.ask("zone", "az8", "sb") == []
-    found.until(lambda: "az7" not in found.status()["guard"]["clients"], "they have ended")
+    found.until(lambda: "az7" not in found.status()["guard"]["clients"], "they are closed")
     assert found.ask("zone", "az7", "sb") == []
     [refused] = (one for one in found.status()["guard"]["refused"] if one["zone"] == "az7")
     assert (refused["operation"], refused["count"]) == ("connect", 1)
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has."""
+    """The resident memory of a process, in bytes."""
     fields = Path(f"/proc/{pid}/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_new_name_takes_a_new_certificate(site: tuple[Guarded, RealZone]) -> None:
-    """A zone that is renamed keeps its old name for others until an operator forgets that."""
+def test_a_renamed_zone_needs_a_new_certificate(site: tuple[AuthorizedMembers, RealZone]) -> None:
+    """A renamed zone is refused until it has a certificate for its new name."""
     found, _ = site
     zone = found.zone("az5", 5)
     found.until(lambda: routes(found, "az5"), "it has announced its prefix")
     zone.nbctl("set", "NB_Global", ".", "name=az6")
-    found.until(lambda: "would be zone az6" in found.guard_log(), "it is refused")
+    found.until(
+        lambda: "the certificate does not allow the name az6" in found.proxy_log(), "it is refused"
+    )
     assert routes(found, "az5")
-    assert "may not: " in zone.servers.log("engine")
+    assert "may not " in zone.servers.log("engine")
     zone.servers.stop("engine")
     forgotten = isthmus(
         *found.flags("operator", "boss"), "zone", "forget", "az5", "--alive-too", "--yes",
@@ -286,30 +292,32 @@ def test_a_new_name_takes_a_new_certificate(site: tuple[Guarded, RealZone]) -> N
     assert not routes(found, "az5")
 
 
-def routes(found: Guarded, name: str) -> set[str]:
+def routes(found: AuthorizedMembers, name: str) -> set[str]:
     """The prefixes that a zone announces."""
     zones = [row["_uuid"] for row in found.rows("sb", "Availability_Zone") if row["name"] == name]
     rows = found.rows("sb", "Route")
     return {row["ip_prefix"] for row in rows if row["availability_zone"] in zones}
 
 
-def test_it_ends_in_good_order(tmp_path: Path) -> None:
-    """With clients connected it ends at once, and leaves nothing running and no socket."""
-    with guarded(tmp_path) as found, ExitStack() as stack:
+def test_a_clean_stop(tmp_path: Path) -> None:
+    """With clients connected it stops at once, and leaves no process and no socket."""
+    with authorized_members(tmp_path) as found, ExitStack() as stack:
         for number in range(5):
             client = stack.enter_context(found.connected("zone", f"az{number}", "sb"))
             client.send("monitor", "OVN_IC_Southbound", None, {"Route": {}})
             assert client.receive()["error"] is None
-        guard = found.guard_pid()
+        proxy = found.proxy_pid()
         assert found.first.stop() == 0
-        assert not Path(f"/proc/{guard}").exists()
-        assert "Traceback" not in found.guard_log()
+        assert not Path(f"/proc/{proxy}").exists()
+        assert "Traceback" not in found.proxy_log()
         assert "Traceback" not in found.first.log.read_text()
         assert not [*found.first.run_dir.glob("*.ctl"), *found.first.run_dir.glob("*.sock")]
 
 
-def test_the_control_socket_is_that_of_an_ovn_daemon(site: tuple[Guarded, RealZone]) -> None:
-    """`ovs-appctl` asks it, and is told what there is to ask."""
+def test_the_control_socket_is_that_of_an_ovn_daemon(
+    site: tuple[AuthorizedMembers, RealZone],
+) -> None:
+    """`ovs-appctl` gets the status, and an error for unknown commands."""
     found, _ = site
     control = ["ovs-appctl", "-t", f"{found.first.run_dir}/{SOCKET}"]
     said = subprocess.run([*control, "status"], capture_output=True, text=True, check=True).stdout
@@ -322,12 +330,12 @@ def test_the_control_socket_is_that_of_an_ovn_daemon(site: tuple[Guarded, RealZo
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ((), "--guard: knows zones by their certificates"),
-        (("--prefixes=az1=10.0.0.0/99",), "'10.0.0.0/99' is not a CIDR"),
+        ((), "--authorize: needs TLS, since zones are identified by their certificates"),
+        (("--prefixes=az1=10.0.0.0/99",), "contains '10.0.0.0/99', which is not a valid CIDR"),
     ],
 )
-def test_what_cannot_be_guarded_is_named(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    """The environment asks for it, and there are no certificates, or a prefix that is none."""
+def test_configuration_errors(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """Missing certificates and malformed prefixes are errors; the old variable still works."""
     dirs = (f"--data-dir={tmp_path}/data", f"--run-dir={tmp_path}/run")
     done = isthmus("ic-db", "run", *dirs, *flags, ISTHMUS_GUARD="true")
     assert done.returncode == 1
@@ -336,17 +344,17 @@ def test_what_cannot_be_guarded_is_named(flags: tuple[str, ...], said: str, tmp_
     assert not (tmp_path / "data").exists()
 
 
-def test_policy_without_a_guard_is_named(tmp_path: Path) -> None:
-    """It would be heeded by nobody."""
+def test_a_policy_without_a_proxy_is_an_error(tmp_path: Path) -> None:
+    """It would have no effect."""
     dirs = (f"--data-dir={tmp_path}/data", f"--run-dir={tmp_path}/run")
     done = isthmus("ic-db", "run", *dirs, "--operator=boss")
     assert done.returncode == 1
-    assert "there is no guard to see to it" in done.stderr
+    assert "has no effect without --authorize" in done.stderr
 
 
-def test_zones_find_the_leader_of_a_cluster_through_the_guards(tmp_path: Path) -> None:
-    """A zone that lists three guards writes by the one whose server leads, whoever that is."""
-    with guarded(tmp_path, "127.0.0.1", "127.0.0.2", "127.0.0.3") as found:
+def test_zones_find_the_leader_through_the_proxies(tmp_path: Path) -> None:
+    """A zone with three proxies writes to the one whose server leads."""
+    with authorized_members(tmp_path, "127.0.0.1", "127.0.0.2", "127.0.0.3") as found:
         zone = found.zone("az1", 1)
         found.until(lambda: routes(found, "az1"), "it has announced its prefix")
         leader = found.members.leader("sb")
@@ -357,7 +365,7 @@ def test_zones_find_the_leader_of_a_cluster_through_the_guards(tmp_path: Path) -
         found.until(lambda: "10.11.0.0/16" in routes(found, "az1"), "another leader serves")
         found.members.leader("sb").kill_server("sb")
         zone.add_subnet("third", "10.12.0.1/16")
-        found.until(lambda: "10.12.0.0/16" in routes(found, "az1"), "it goes on after a crash")
+        found.until(lambda: "10.12.0.0/16" in routes(found, "az1"), "az1 recovers after a crash")
         status = found.status("--timeout=10")
         assert [len(database["members"]) for database in status["databases"]] == [3, 3]
         assert not any(one["zone"] == "az1" for one in status["guard"]["refused"])

@@ -1,4 +1,4 @@
-"""`isthmus ic-db run --guard` with certificates of `isthmus pki`, and zones that come by it."""
+"""`isthmus ic-db run --authorize` with certificates of `isthmus pki`, and zones behind it."""
 
 import json
 import os
@@ -29,8 +29,8 @@ def isthmus(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
     return done
 
 
-class Guarded:
-    """Members behind guards, of which one alone is no cluster.
+class AuthorizedMembers:
+    """Members with authorizing proxies; a single member is not a cluster.
 
     Args:
         directory: for everything.
@@ -45,7 +45,7 @@ class Guarded:
         self.ports = self.first.ports
         for member in self.members.all:
             tls = self.issue("member", member.address, f"--address={member.address}")
-            member.flags = ("--guard", f"--tls-dir={tls}")
+            member.flags = ("--authorize", f"--tls-dir={tls}")
         self._zones: list[RealZone] = []
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class Guarded:
             self.members.complete()
 
     def issue(self, kind: str, name: str, *more: str) -> Path:
-        """A certificate that is issued once; its directory."""
+        """Issue a certificate once; its directory."""
         directory = self.directory / "tls" / name
         if not directory.exists():
             directory.parent.mkdir(exist_ok=True)
@@ -67,11 +67,11 @@ class Guarded:
         return directory
 
     def renew(self, name: str) -> None:
-        """Replace a certificate by a new one."""
+        """Replace a certificate."""
         self.pki("renew", str(self.directory / "tls" / name), f"--ca={self.ca}", "--yes")
 
     def remote(self, short: str) -> str:
-        """All members, as clients are told."""
+        """The addresses of all members."""
         hosts = (member.address for member in self.members.all)
         return ",".join(f"ssl:{host}:{self.ports[short]}" for host in hosts)
 
@@ -80,14 +80,14 @@ class Guarded:
         return list(TlsFiles.in_directory(self.issue(kind, name)).options)
 
     def ask(self, kind: str, name: str, short: str, *operations: object) -> list[Any]:
-        """Send one transaction; its results, or those of the refusal."""
+        """Send one transaction; its results, or the refusal."""
         with self.connected(kind, name, short) as client:
             return client.transact(*operations)
 
     @contextmanager
     def connected(
         self, kind: str, name: str, short: str, member: Member | None = None
-    ) -> Iterator["Wire"]:
+    ) -> Iterator["RawClient"]:
         """A connection to a member."""
         files = TlsFiles.in_directory(self.issue(kind, name))
         tls = Tls(str(files.private_key), str(files.certificate), str(files.ca_cert))
@@ -96,10 +96,10 @@ class Guarded:
             socket.create_connection(address, LIMIT) as plain,
             tls.context().wrap_socket(plain) as wrapped,
         ):
-            yield Wire(wrapped, DATABASES[short])
+            yield RawClient(wrapped, DATABASES[short])
 
     def zone(self, name: str, number: int) -> RealZone:
-        """A zone with a subnet 10.NUMBER.0.0/16 under isthmus, which has joined by the guards."""
+        """A zone with a subnet 10.NUMBER.0.0/16, run by Isthmus through the proxies."""
         zone = RealZone(self.directory, name, Servers(self.directory / "unused"))
         self._zones.append(zone)
         zone.nbctl("set", "NB_Global", ".", "options:ic-route-adv=true")
@@ -119,11 +119,11 @@ class Guarded:
         )  # fmt: skip
 
     def status(self, *more: str) -> dict[str, Any]:
-        """What `isthmus ic-db status` says on the first member's host."""
-        found: dict[str, Any] = json.loads(self.told("status", "-o", "json", *more).stdout)
+        """The output of `isthmus ic-db status` on the first member's host."""
+        found: dict[str, Any] = json.loads(self.run("status", "-o", "json", *more).stdout)
         return found
 
-    def told(self, verb: str, *more: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, verb: str, *more: str) -> "subprocess.CompletedProcess[str]":
         """Run `isthmus ic-db` on the first member's host."""
         member = self.first
         return isthmus(
@@ -133,35 +133,35 @@ class Guarded:
         )  # fmt: skip
 
     def rows(self, short: str, table: str) -> list[dict[str, Any]]:
-        """The rows of a table, as the first member's server has them behind the guard."""
+        """The rows of a table, read from the first member's server directly."""
         with socket.socket(socket.AF_UNIX) as local:
             local.connect(f"{self.first.run_dir}/ovn_ic_{short}_db.sock")
             select = {"op": "select", "table": table, "where": []}
-            [found] = Wire(local, DATABASES[short]).transact(select)
+            [found] = RawClient(local, DATABASES[short]).transact(select)
             rows: list[dict[str, Any]] = found["rows"]
             return rows
 
-    def guard_log(self, member: Member | None = None) -> str:
-        """What the guard of a member has logged."""
+    def proxy_log(self, member: Member | None = None) -> str:
+        """The log of a member's proxy."""
         return ((member or self.first).run_dir / "isthmus-ic-db-guard.log").read_text()
 
-    def guard_pid(self) -> int:
-        """The first member's guard."""
+    def proxy_pid(self) -> int:
+        """The process of the first member's proxy; 0 if there is none."""
         children = Path(f"/proc/{self.first.pid}/task/{self.first.pid}/children").read_text()
-        guards = [
+        proxies = [
             int(pid)
             for pid in children.split()
-            if b"\0guard\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"\0authz\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
-        return guards[0] if guards else 0
+        return proxies[0] if proxies else 0
 
     def until(self, condition: Callable[[], object], what: str) -> None:
-        """Wait for a state; if it does not come, all that was logged is shown."""
+        """Wait for a state; on failure show all logs."""
         try:
             wait_until(condition, what, LIMIT)
         except AssertionError as error:
             logs = [member.log.read_text() for member in self.members.all]
-            logs += [self.guard_log(member) for member in self.members.all]
+            logs += [self.proxy_log(member) for member in self.members.all]
             logs += [zone.servers.log("engine") for zone in self._zones]
             rows = [row["ip_prefix"] for row in self.rows("sb", "Route")]
             tails = "\n--\n".join(log[-3000:] for log in logs)
@@ -175,12 +175,12 @@ class Guarded:
 
     @staticmethod
     def pki(*arguments: str) -> None:
-        """Run `isthmus pki`, which is to succeed."""
+        """Run `isthmus pki`, which must succeed."""
         done = isthmus("pki", *arguments)
         assert done.returncode == 0, done.stderr
 
 
-class Wire:
+class RawClient:
     """One connection of a client, for requests one after the other."""
 
     def __init__(self, connected: socket.socket, database: str) -> None:
@@ -198,9 +198,9 @@ class Wire:
 
 
 @contextmanager
-def guarded(directory: Path, *addresses: str) -> Iterator[Guarded]:
-    """Members behind guards that serve, and are stopped in any case."""
-    found = Guarded(directory, *(addresses or ("127.0.0.1",)))
+def authorized_members(directory: Path, *addresses: str) -> Iterator[AuthorizedMembers]:
+    """Running members with authorizing proxies, stopped at the end."""
+    found = AuthorizedMembers(directory, *(addresses or ("127.0.0.1",)))
     try:
         found.start()
         yield found

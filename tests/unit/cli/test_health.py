@@ -45,7 +45,7 @@ def test_a_healthy_daemon(
 ) -> None:
     """The daemon's reply goes to standard output, with exit status 0."""
     path = tmp_path / "ctl"
-    thread = serve_once(path, b'{"id":0,"result":"Status: active\\n","error":null}')
+    thread = serve_once(path, b'{"id":"status","result":"Status: active\\n","error":null}')
     assert run(monkeypatch, path, "live") == 0
     assert capsys.readouterr().out == "Status: active\n"
     thread.join()
@@ -56,7 +56,7 @@ def test_an_unhealthy_daemon(
 ) -> None:
     """The reason of a daemon that is not ready goes to standard error, with exit status 1."""
     path = tmp_path / "ctl"
-    thread = serve_once(path, b'{"id":0,"result":null,"error":"not ready: this and that\\n"}')
+    thread = serve_once(path, b'{"id":"ready","result":null,"error":"not ready: this and that\\n"}')
     assert run(monkeypatch, path, "ready") == 1
     assert capsys.readouterr().err == "not ready: this and that\n"
     thread.join()

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.ovsdb.unixctl_client import TIMEOUT, CommandFailedError, ask
 
-REPLY = b'{"id":0,"result":"Status: active\\n","error":null}'
+REPLY = b'{"id":"status","result":"Status: active\\n","error":null}'
 
 
 def serve_once(path: Path, *pieces: bytes) -> threading.Thread:
@@ -22,7 +22,7 @@ def serve_once(path: Path, *pieces: bytes) -> threading.Thread:
         with listener, listener.accept()[0] as connection:
             connection.settimeout(TIMEOUT)
             assert json.loads(connection.recv(4096)) == {
-                "id": 0,
+                "id": "status",
                 "method": "status",
                 "params": ["a"],
             }
@@ -46,7 +46,7 @@ def test_a_reply_is_put_together(tmp_path: Path, cut: int) -> None:
 def test_a_refusal_is_raised(tmp_path: Path) -> None:
     """The reason of a daemon that refuses the command is the error's text."""
     path = tmp_path / "ctl"
-    thread = serve_once(path, b'{"id":0,"result":null,"error":"not today\\n"}')
+    thread = serve_once(path, b'{"id":"status","result":null,"error":"not today\\n"}')
     with pytest.raises(CommandFailedError, match="not today"):
         ask(str(path), "status", "a")
     thread.join()
@@ -57,7 +57,7 @@ def test_no_reply_is_an_error(tmp_path: Path, pieces: tuple[bytes, ...]) -> None
     """A connection that ends before a complete reply, and a missing socket, are `OSError`s."""
     path = tmp_path / "ctl"
     thread = serve_once(path, *pieces)
-    with pytest.raises(ConnectionError, match="without a complete reply"):
+    with pytest.raises(ConnectionError, match=r"server (closed|sent)"):
         ask(str(path), "status", "a")
     thread.join()
     with pytest.raises(FileNotFoundError):

@@ -1,7 +1,7 @@
-"""`isthmus ic-db guard`: zones write only what is theirs.
+"""`isthmus ic-db authz`: the authorizing proxy, through which zones write only their own rows.
 
-Registered with the app of `isthmus.cli.ic_db.run`. It runs beside `ic-db run`, whose servers then
-listen where zones cannot reach them.
+Registered by `isthmus.cli.ic_db.run`. Runs beside `ic-db run`, whose servers then listen on
+sockets that zones cannot reach.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from isthmus.authz.audit_log import RECORD, Record
-from isthmus.authz.proxy import Guard, entries
-from isthmus.authz.request import Policy
+from isthmus.authz.audit_log import FILE_NAME, AuditLog
+from isthmus.authz.proxy import AuthorizingProxy, proxied_databases
+from isthmus.authz.request import AuthorizationPolicy
 from isthmus.authz.status import SOCKET
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.logs import log_to_stderr
@@ -29,36 +29,39 @@ from isthmus.model.problems import Problem, Subject
 from isthmus.pki.files import TlsFiles, check_files
 
 _, RUN_DIR = map(Path, default_dirs(os.environ))
+_PROXY = "authorizing proxy of the IC databases"
 
 OperatorOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Name in a certificate that may write all, besides those that isthmus pki issues to"
-        " members and operators; repeatable.",
+        help="Name of a certificate that may write everything, in addition to the members and"
+        " operators of isthmus pki; repeatable.",
     ),
 ]
 PrefixesOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ZONE=CIDR[,CIDR…]",
-        help="The prefixes that a zone may announce, and nobody else; repeatable.",
-        show_default="what no other zone has announced",
+        help="The only prefixes that a zone may announce; no other zone may announce them;"
+        " repeatable.",
+        show_default="any that no other zone has announced",
     ),
 ]
 SharedOption: TypeAlias = Annotated[
-    str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several may announce.")
+    str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several zones may announce.")
 ]
 
 _log = logging.getLogger(__name__)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command()(guard)
+    """Add the command, also under its former name."""
+    app.command()(authz)
+    app.command("guard", hidden=True)(authz)
 
 
-def guard(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
+def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
     tls_dir: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Directory with tls.crt, tls.key and ca.crt."),
@@ -77,12 +80,12 @@ def guard(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     prefixes: PrefixesOption = None,
     shared: SharedOption = "",
 ) -> None:
-    """Stand before the IC databases' servers, and let zones write only what is theirs.
+    """Serve zones in front of the IC databases, and let each zone write only its own rows.
 
-    A zone is who its certificate says (the common name); what it may write is in ARCHITECTURE.md.
-    Refusals are logged, and shown by `isthmus ic-db status`. The servers are to listen where zones
-    cannot reach them, and those of a cluster to believe, on their Raft ports, a CA that signs
-    members alone; `isthmus ic-db run --guard` sees to that, and to this.
+    The common name in a client's certificate is its zone. Refused requests are logged and shown by
+    `isthmus ic-db status`. The servers must listen where zones cannot reach them, and those of a
+    cluster must accept, on their Raft ports, only a CA that signs members alone;
+    `isthmus ic-db run --authorize` arranges all of this.
     """
     log_to_stderr()
     address = parse_listen(listen)
@@ -90,37 +93,42 @@ def guard(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
         raise CommandError(address)
     files = TlsFiles.in_directory(tls_dir)
     raise_if_any(check_files(files, datetime.datetime.now(datetime.UTC), serves=True))
-    allow_many_connections()
-    found = Guard(
-        entries(run_dir, nb_port, sb_port),
+    raise_descriptor_limit()
+    proxy = AuthorizingProxy(
+        proxied_databases(run_dir, nb_port, sb_port),
         parse_policy(prefixes, shared),
         frozenset(operator or []),
-        Record(run_dir / RECORD),
+        AuditLog(run_dir / FILE_NAME),
         run_dir / SOCKET,
     )
     try:
-        asyncio.run(_serve(found, str(address), files))
+        asyncio.run(_serve(proxy, str(address), files))
     except OSError as error:
-        raise CommandError(_not_served(error)) from error
+        raise CommandError(
+            Subject(_PROXY).problem(
+                f"cannot serve: {error}",
+                "check that the ports are free and that the files in --tls-dir are complete",
+            )
+        ) from error
 
 
-def parse_policy(prefixes: list[str] | None, shared: str) -> Policy:
-    """What the operator says in flags.
+def parse_policy(prefixes: list[str] | None, shared: str) -> AuthorizationPolicy:
+    """The policy in --prefixes and --shared.
 
     Raises:
-        CommandError: something is no CIDR.
+        CommandError: a value is malformed.
     """
     named = dict(map(_zone_prefixes, prefixes or []))
-    return Policy(named, _networks("--shared", shared, shared))
+    return AuthorizationPolicy(named, _networks("--shared", shared, shared))
 
 
 def policy_flags(
     operators: list[str] | None, prefixes: list[str] | None, shared: str
 ) -> tuple[str, ...]:
-    """The same flags for another process, looked at before.
+    """The same flags for the proxy's process, after checking them.
 
     Raises:
-        CommandError: something is no CIDR.
+        CommandError: a value is malformed.
     """
     parse_policy(prefixes, shared)
     return (
@@ -130,53 +138,47 @@ def policy_flags(
     )
 
 
-def allow_many_connections() -> None:
-    """Have as many descriptors as the system lets us: each client takes two."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def raise_descriptor_limit() -> None:
+    """Allow as many file descriptors as the system permits: each client takes two."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
 
 
-async def _serve(found: Guard, listen: str, files: TlsFiles) -> None:
+async def _serve(proxy: AuthorizingProxy, listen: str, files: TlsFiles) -> None:
     def end() -> None:
         serving.cancel()
 
-    serving = asyncio.create_task(found.serve(listen, files, end))
+    serving = asyncio.create_task(proxy.serve(listen, files, end))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    until = asyncio.create_task(found.until_ready())
-    until.add_done_callback(_tell_ready)
+    ready = asyncio.create_task(proxy.until_ready())
+    ready.add_done_callback(_report_ready)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await serving
     finally:
-        until.cancel()
+        ready.cancel()
 
 
-def _tell_ready(until: "asyncio.Task[None]") -> None:
-    if not until.cancelled():
-        _log.info("both databases are known: zones are served")
+def _report_ready(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        _log.info("ready: both databases are complete")
         notify_ready()
 
 
 def _zone_prefixes(text: str) -> tuple[str, tuple[Network, ...]]:
     zone, equals, cidrs = text.partition("=")
     if not zone or not equals:
-        raise CommandError(_bad("--prefixes", text, "is not ZONE=CIDR[,CIDR…]"))
+        raise CommandError(_bad("--prefixes", text, "is not of the form ZONE=CIDR[,CIDR…]"))
     return zone, _networks("--prefixes", text, cidrs)
 
 
 def _networks(option: str, text: str, cidrs: str) -> tuple[Network, ...]:
     networks, bad = parse_list(cidrs)
     if bad:
-        raise CommandError(_bad(option, text, f"{bad[0]!r} is not a CIDR"))
+        raise CommandError(_bad(option, text, f"contains {bad[0]!r}, which is not a valid CIDR"))
     return networks
 
 
 def _bad(option: str, value: str, message: str) -> Problem:
-    return Subject("IC databases' guard", option, value).problem(message, "write e.g. 10.16.0.0/16")
-
-
-def _not_served(error: BaseException) -> Problem:
-    return Subject("IC databases' guard").problem(
-        f"cannot serve: {error}", "see that the ports are free, and the files in --tls-dir whole"
-    )
+    return Subject(_PROXY, option, value).problem(message, "write CIDRs, e.g. 10.16.0.0/16")

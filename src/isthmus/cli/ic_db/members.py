@@ -15,7 +15,7 @@ from typing import Annotated, TypeAlias
 import typer
 from rich.table import Table
 
-from isthmus.authz.status import GuardStatus, guard_status
+from isthmus.authz.status import ProxyStatus, proxy_status
 from isthmus.cli.common.errors import CommandError, raise_if_any, unconfirmed
 from isthmus.cli.common.output import Output, OutputOption, console, print_json, print_problems
 from isthmus.cli.ic_db import transit_switches as ic_db_transit
@@ -137,7 +137,7 @@ def status(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes
         except IcDbError as error:
             failed += error.problems
     remotes = [remote for database in found for remote in database.remotes]
-    guard = guard_status(run_dir.absolute(), remotes)
+    guard = proxy_status(run_dir.absolute(), remotes)
     healthy = not failed and all(database.healthy for database in found)
     healthy = healthy and not (guard and guard.problems)
     if output is Output.JSON:
@@ -314,21 +314,24 @@ def _print(database: DatabaseStatus) -> None:
         out.print(f"  weakness: {weakness}")
 
 
-def _print_guard(guard: GuardStatus | None) -> None:
+def _print_guard(guard: ProxyStatus | None) -> None:
     out = console()
     if guard is None:
-        out.print("guard: none; whoever is let in may write every zone's rows (ic-db run --guard)")
+        out.print(
+            "authorizing proxy: none; any authenticated client can write any zone's rows (ic-db run"
+            " --authorize)"
+        )
         return
     state = "ready" if guard.ready else "NOT READY" if guard.running else "not running"
     names = ", ".join(sorted(guard.clients)) or "nobody"
-    out.print(f"guard: {state}; connected: {names}")
+    out.print(f"authorizing proxy: {state}; connected: {names}")
     for problem in guard.problems:
         out.print(f"  problem: {problem}")
     for refused in guard.refused:
         what = " ".join(part for part in (refused.operation, refused.table) if part)
         times = "once" if refused.count == 1 else f"{refused.count} times"
         out.print(f"  refused: zone {refused.zone}, {times}, last at {refused.at}:")
-        out.print(f"    {what} {refused.why}".rstrip())
+        out.print(f"    {what}: {refused.why}".removesuffix(": "))
 
 
 def _cells(member: Member) -> list[str]:

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from isthmus.authz.plan import with_guard
+from isthmus.authz.plan import with_authorization
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
-from isthmus.cli.ic_db import authz as ic_db_guard
+from isthmus.cli.ic_db import authz
 from isthmus.cli.ic_db import backup as ic_db_backup
 from isthmus.cli.ic_db import members as ic_db_members
 from isthmus.icdb.errors import IcDbError
@@ -54,7 +54,7 @@ _DATA_DIR, _RUN_DIR = default_dirs(os.environ)
 app = group()
 ic_db_members.register(app)
 ic_db_backup.register(app)
-ic_db_guard.register(app)
+authz.register(app)
 
 
 @app.callback()
@@ -173,19 +173,22 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     schema_dir: Annotated[
         Path, typer.Option(help="Directory of OVN's database schemas.")
     ] = SCHEMA_DIR,
-    guard: Annotated[
+    authorize: Annotated[
         bool,
         typer.Option(
-            "--guard",
-            envvar="ISTHMUS_GUARD",
-            help="Let zones write only what is theirs: clients come to a guard (isthmus ic-db"
-            " guard) on the same ports. Needs --tls-dir, with members-ca.crt there too if there are"
-            " --members.",
+            "--authorize",
+            envvar="ISTHMUS_AUTHORIZE",
+            help="Let zones write only their own rows: clients connect to an authorizing proxy"
+            " (isthmus ic-db authz) on the same ports. Needs --tls-dir, and with --members also"
+            " members-ca.crt there.",
         ),
     ] = False,
-    operator: ic_db_guard.OperatorOption = None,
-    prefixes: ic_db_guard.PrefixesOption = None,
-    shared: ic_db_guard.SharedOption = "",
+    guard: Annotated[
+        bool, typer.Option("--guard", envvar="ISTHMUS_GUARD", hidden=True, help="Is --authorize.")
+    ] = False,
+    operator: authz.OperatorOption = None,
+    prefixes: authz.PrefixesOption = None,
+    shared: authz.SharedOption = "",
     forget_zones_after: Annotated[
         int | None,
         typer.Option(
@@ -222,8 +225,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     plan = replace(plan, forget_after=forget_zones_after)
     if from_clear_text:
         plan = go_over(plan)
-    policy = ic_db_guard.policy_flags(operator, prefixes, shared)
-    plan = _guarded(plan, policy, wanted=guard)
+    policy = authz.policy_flags(operator, prefixes, shared)
+    plan = _with_authorization(plan, policy, wanted=authorize or guard)
 
     def on_ready(problems: tuple[Problem, ...]) -> None:
         for problem in problems:
@@ -270,11 +273,11 @@ def _parsed(
     return address, switches
 
 
-def _guarded(plan: Plan, policy: tuple[str, ...], *, wanted: bool) -> Plan:
+def _with_authorization(plan: Plan, policy: tuple[str, ...], *, wanted: bool) -> Plan:
     if not wanted:
-        raise_if_any([_no_guard(policy[0])] if policy else [])
+        raise_if_any([_policy_without_authorize(policy[0])] if policy else [])
         return plan
-    guarded = with_guard(plan, policy)
+    guarded = with_authorization(plan, policy)
     if isinstance(guarded, Problem):
         raise CommandError(guarded)
     if guarded.nb.tls is not None and guarded.nb.members_ca is not None:
@@ -282,10 +285,10 @@ def _guarded(plan: Plan, policy: tuple[str, ...], *, wanted: bool) -> Plan:
     return guarded
 
 
-def _no_guard(flag: str) -> Problem:
+def _policy_without_authorize(flag: str) -> Problem:
     key, _, value = flag.partition("=")
-    message = "says what zones may do, and there is no guard to see to it"
-    return Subject("IC databases", key, value).problem(message, "give --guard too")
+    message = "has no effect without --authorize"
+    return Subject("IC databases", key, value).problem(message, "add --authorize")
 
 
 def _tls(directory: Path | None) -> TlsFiles | None:

@@ -15,7 +15,8 @@ from typing import Any
 from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, Answer, Has
 from isthmus.icdb.server.name_resolution import addresses_of
 from isthmus.model.rows import Database
-from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError, call
+from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError
+from isthmus.ovsdb.jsonrpc_asyncio import call
 
 TIMEOUT = 1.0
 """Seconds for a member to answer. Rows of `_Server` are few; one that is slower is asked again."""

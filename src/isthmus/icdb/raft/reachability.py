@@ -9,7 +9,8 @@ import ssl
 from contextlib import suppress
 
 from isthmus.icdb.raft.membership import host_of
-from isthmus.ovsdb.jsonrpc import encode, request
+from isthmus.ovsdb.json_stream import encode
+from isthmus.ovsdb.jsonrpc import request
 
 LIMIT = 3.0
 """Seconds for a member to say something."""

@@ -1,0 +1,143 @@
+"""One client of the authorizing proxy: its requests to the server, and the answers.
+
+Used by `proxy`. Requests that only read are passed on. Invariant: it fails closed: a request that
+is not known to be harmless is passed on only after `authorize`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from isthmus.authz.follower import connect
+from isthmus.authz.relay import ServerBarrier, relay
+from isthmus.authz.request import JsonOperation, RefusedError
+from isthmus.ovsdb.json_stream import encode
+from isthmus.ovsdb.jsonrpc_asyncio import read_messages
+
+READ_METHODS = frozenset(
+    {
+        "cancel", "echo", "get_schema", "get_server_id", "list_dbs", "monitor", "monitor_cancel",
+        "monitor_cond", "monitor_cond_change", "monitor_cond_since", "set_db_change_aware",
+    }
+)  # fmt: skip
+"""Methods that change nothing (RFC 7047, 4.1, and ovsdb-server(7))."""
+
+MAX_REQUEST = 32 << 20
+"""Characters in a request; a transaction of 100,000 routes has two thirds of that."""
+
+
+@dataclass(slots=True)
+class ClientSession:
+    """A client's connection, and the connection to the server that serves it.
+
+    Args:
+        database: the schema's name.
+        socket: the server's Unix socket.
+        zone: the name in the client's certificate.
+        unrestricted: whether the client may write everything.
+        writer: to the client.
+        large: limits the large requests of this zone that are in memory.
+        authorize: the operations to pass on for a zone; raises `RefusedError`.
+        refused: called with each refusal.
+    """
+
+    database: str
+    socket: Path
+    zone: str
+    unrestricted: bool
+    writer: asyncio.StreamWriter
+    large: asyncio.Semaphore
+    authorize: Callable[[list[Any], str], Awaitable[list[JsonOperation]]]
+    refused: Callable[[RefusedError], None]
+    _between: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    """Held while an answer of the server is on its way to the client."""
+
+    async def serve(self, reader: asyncio.StreamReader) -> None:
+        """Serve the client until either side closes its connection.
+
+        Raises:
+            OSError: a connection broke.
+            ValueError: the client sent something other than JSON-RPC.
+        """
+        from_server, to_server = await connect(self.socket)
+        barrier = ServerBarrier(to_server)
+        tasks = [
+            asyncio.create_task(self._forward_requests(reader, to_server, barrier)),
+            asyncio.create_task(relay(from_server, self.writer, self._between, barrier.is_answer)),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            to_server.close()
+
+    async def _forward_requests(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, barrier: ServerBarrier
+    ) -> None:
+        async with aclosing(read_messages(reader, MAX_REQUEST, self.large)) as stream:
+            async for message in stream:
+                if not self.unrestricted and _writes(message):
+                    await barrier.wait()
+                passed = message if self.unrestricted else await self._passed(message)
+                if passed is not None:
+                    # Encoded again: the server must parse exactly what was authorized.
+                    server.write(encode(passed))
+                    await server.drain()
+
+    async def _passed(self, message: Any) -> Any:
+        """The request to pass on for a zone; None if it was refused and answered."""
+        try:
+            return await self._authorized(message)
+        except RefusedError as error:
+            self.refused(error)
+            async with self._between:
+                self.writer.write(encode(_refusal(message, str(error))))
+            await self.writer.drain()
+            return None
+
+    async def _authorized(self, message: Any) -> Any:
+        zone = self.zone
+        if not isinstance(message, dict):
+            raise RefusedError(zone, "", "", "it is not a JSON object")
+        method, params = message.get("method"), message.get("params")
+        if not isinstance(method, str | None):
+            raise RefusedError(zone, "", "", "its method is not a string")
+        if method in READ_METHODS or (method is None and "result" in message):
+            return message
+        if method != "transact" or not isinstance(params, list):
+            raise RefusedError(zone, str(method), "", "")
+        if params[:1] == ["_Server"] and _only_reads(params[1:]):
+            return message  # which member leads, and what else the server has
+        if params[:1] != [self.database]:
+            raise RefusedError(zone, str(method), "", f"the database is {params[:1]}")
+        return {**message, "params": [self.database, *await self.authorize(params[1:], zone)]}
+
+
+def _writes(message: Any) -> bool:
+    """Whether a request may do more than read."""
+    if not isinstance(message, dict) or message.get("method") != "transact":
+        return False
+    params = message.get("params")
+    return isinstance(params, list) and not _only_reads(params[1:])
+
+
+def _only_reads(operations: list[Any]) -> bool:
+    return all(
+        isinstance(one, dict) and one.get("op") in ("select", "comment") for one in operations
+    )
+
+
+def _refusal(message: Any, why: str) -> Any:
+    """The answer of a server that restricts roles (RFC 7047, 4.1.3, "permission error")."""
+    error = {"error": "permission error", "details": why}
+    number = message.get("id") if isinstance(message, dict) else None
+    if isinstance(message, dict) and message.get("method") == "transact":
+        return {"result": [error], "error": None, "id": number}
+    return {"result": None, "error": error, "id": number}

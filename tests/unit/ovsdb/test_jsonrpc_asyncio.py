@@ -1,0 +1,64 @@
+"""Reading JSON-RPC messages from asyncio streams."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from isthmus.ovsdb.jsonrpc_asyncio import LARGE, read_messages, read_pieces
+
+
+def stream(*parts: bytes) -> asyncio.StreamReader:
+    """A stream with these contents."""
+    reader = asyncio.StreamReader()
+    for part in parts:
+        reader.feed_data(part)
+    reader.feed_eof()
+    return reader
+
+
+def test_messages_are_separated() -> None:
+    """Braces in strings, characters of several bytes and space between messages do not matter."""
+    texts = ['{"id":1,"a":"}{"}', '{"id":2,"b":"\u00e9\u4e2d"}', '{"id":3}']
+
+    async def read() -> tuple[list[Any], list[tuple[str, bool]]]:
+        whole = " \n".join(texts).encode()
+        found = [one async for one in read_messages(stream(whole))]
+        return found, [piece async for piece in read_pieces(stream(whole))]
+
+    found, parts = asyncio.run(read())
+    assert found == [json.loads(text) for text in texts]
+    assert parts == [(text, True) for text in texts]
+
+
+def test_one_large_message_is_read_at_a_time() -> None:
+    """While one is being processed, reading of the next one stops at the limit."""
+    large = ("{" + f'"a":"{"x" * LARGE}"' + "}").encode()
+
+    async def read() -> None:
+        one_at_a_time = asyncio.Semaphore()
+        first = read_messages(stream(large), large=one_at_a_time)
+        await anext(first)
+        second = read_messages(stream(large), large=one_at_a_time)
+        waiting = asyncio.ensure_future(anext(second))
+        await asyncio.wait([waiting], timeout=0.2)
+        assert not waiting.done()
+        await first.aclose()
+        assert len((await waiting)["a"]) == LARGE
+        await second.aclose()
+        assert not one_at_a_time.locked()
+
+    asyncio.run(read())
+
+
+def test_an_endless_message_is_rejected() -> None:
+    """A sender that never ends its message cannot fill the memory."""
+
+    async def read() -> None:
+        endless = asyncio.StreamReader()
+        endless.feed_data(b'{"a":"' + b"x" * 1000)
+        with pytest.raises(ValueError, match="longer than"):
+            await anext(read_messages(endless, limit=1000))
+
+    asyncio.run(read())
