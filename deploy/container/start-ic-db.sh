@@ -4,7 +4,7 @@
 #     -v /var/log/ovn:/var/log/ovn -e LOCAL_IP=... -e NODE_IPS=... -e LEADER_IP=... \
 #     isthmus-ic-db:0.1.0 bash start-ic-db.sh
 # `isthmus ic-db run` reads LOCAL_IP, NODE_IPS, LEADER_IP, ENABLE_SSL, TS_NAME, TS_CIDR, TS_NUM and
-# PROTOCOL from the environment, and ISTHMUS_TLS_DIR and ISTHMUS_GUARD. Members may start in any
+# PROTOCOL from the environment, and ISTHMUS_TLS_DIR and ISTHMUS_AUTHORIZE. Members may start in any
 # order. Without LEADER_IP the founder is the first of NODE_IPS. Further flags may be given:
 #   bash start-ic-db.sh --founder 192.0.2.1
 set -euo pipefail

@@ -20,7 +20,7 @@ def run_parameters() -> tuple[set[str], set[str]]:
     """The flags of `isthmus ic-db run`, and the variables that it reads."""
     run = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     flags = {flag for parameter in run.params for flag in parameter.opts}
-    variables = {parameter.envvar for parameter in run.params if parameter.envvar}
+    variables = {p.envvar for p in run.params if p.envvar and not p.hidden}
     return flags, {*variables, *TS_KEYS, "ENABLE_SSL"}
 
 
