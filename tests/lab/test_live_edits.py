@@ -53,14 +53,14 @@ def candidates(joined: Joined) -> int:
 
 def test_gateways_in_another_order(live: Live) -> None:
     """Of two gateways the other one is preferred: half a second at most until it has taken over."""
-    with live.edit("`gw-nodes`: another order", OF_AZ1, most_s=1.0):
+    with live.edit("`gw-nodes`: order changed", OF_AZ1, most_s=1.0):
         live.joined.configure("az1", gw_nodes="az1-gw2,az1-gw")
         live.joined.wait(lambda: live.joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
 
 
 def test_a_gateway_in_use_is_removed(live: Live) -> None:
     """Of two gateways the one in use is taken off the list."""
-    with live.edit("`gw-nodes`: the one in use removed", OF_AZ1, most_s=1.0):
+    with live.edit("`gw-nodes`: active gateway removed", OF_AZ1, most_s=1.0):
         live.joined.configure("az1", gw_nodes="az1-gw2")
         live.joined.wait(lambda: live.joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
 
@@ -68,10 +68,10 @@ def test_a_gateway_in_use_is_removed(live: Live) -> None:
 def test_a_gateway_in_reserve_comes_and_goes(live: Live) -> None:
     """A gateway that is not in use comes and goes without anybody losing anything."""
     joined = live.joined
-    with live.edit("`gw-nodes`: one in reserve added"):
+    with live.edit("`gw-nodes`: standby gateway added"):
         joined.configure("az1", gw_nodes="az1-gw,az1-gw2,az1-gw3")
         joined.wait(lambda: candidates(joined) == 3, "the reserve to come")
-    with live.edit("`gw-nodes`: one in reserve removed"):
+    with live.edit("`gw-nodes`: standby gateway removed"):
         joined.configure("az1", gw_nodes="az1-gw,az1-gw2")
         joined.wait(lambda: candidates(joined) == 2, "the reserve to go")
 
@@ -79,7 +79,7 @@ def test_a_gateway_in_reserve_comes_and_goes(live: Live) -> None:
 def test_a_preferred_gateway_is_added(live: Live) -> None:
     """A third gateway is put before the others."""
     joined = live.joined
-    with live.edit("`gw-nodes`: one added before the others", OF_AZ1, most_s=1.0):
+    with live.edit("`gw-nodes`: gateway added at the front", OF_AZ1, most_s=1.0):
         joined.configure("az1", gw_nodes="az1-gw3,az1-gw,az1-gw2")
         joined.wait(lambda: joined.gateway("az1-ts") == "az1-gw3", "the gateway to move")
 
@@ -87,10 +87,10 @@ def test_a_preferred_gateway_is_added(live: Live) -> None:
 def test_the_only_gateway_gets_a_reserve(live: Live) -> None:
     """From one gateway to two, OVN watches them by BFD, and drops until it has seen both."""
     joined = live.joined
-    with live.edit("`gw-nodes`: from two to one, which was in use"):
+    with live.edit("`gw-nodes`: reduced from two to the active one"):
         joined.configure("az1", gw_nodes="az1-gw")
         joined.wait(lambda: candidates(joined) == 1, "one gateway")
-    with live.edit("`gw-nodes`: from one to two", OF_AZ1, most_s=2.0):
+    with live.edit("`gw-nodes`: extended from one to two", OF_AZ1, most_s=2.0):
         joined.configure("az1", gw_nodes="az1-gw,az1-gw2")
         joined.wait(lambda: candidates(joined) == 2, "two gateways")
 
@@ -117,7 +117,7 @@ def test_az_name_while_the_daemon_is_down(live: Live) -> None:
 def test_gateways_while_the_daemon_is_down(live: Live) -> None:
     """The order of the gateways is edited when nobody is there to see it."""
     joined = live.joined
-    with live.edit("`gw-nodes`: another order, while the daemon is down", OF_AZ1, most_s=1.0):
+    with live.edit("`gw-nodes`: order changed, while the daemon is down", OF_AZ1, most_s=1.0):
         with without_daemon(joined):
             joined.configure("az1", gw_nodes="az1-gw2,az1-gw")
         joined.wait(lambda: joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
@@ -167,12 +167,12 @@ def test_auto_route_on_identical_routes(live: Live) -> None:
                 via = remote_address(joined, cluster, zone)
                 joined.cluster(cluster).nbctl("lr-route-add", "ovn-cluster", prefix, via)
         joined.wait(lambda: live.answering(FLOWS), "the routes by hand")
-        with live.edit("`auto-route` on, where the same routes were made by hand"):
+        with live.edit("`auto-route` on, with equal manual routes"):
             for cluster in MANUAL:
                 joined.configure(cluster, auto_route="true")
             joined.wait(lambda: "10.26.0.0/16" in joined.learned("az2"), "what is new")
             joined.wait(lambda: "10.16.0.0/16" in joined.learned("az3"), "what is new")
-        with live.edit("`auto-route` off, where the same routes were made by hand"):
+        with live.edit("`auto-route` off, with equal manual routes"):
             for cluster in MANUAL:
                 joined.configure(cluster, auto_route="false")
             joined.wait(lambda: not joined.learned("az2") | joined.learned("az3"), "none learned")
@@ -254,7 +254,7 @@ def test_databases_are_replaced_by_empty_ones(live: Live) -> None:
         shown = joined.lab.run("ic", show)
         return all(f"port ts-{name}" in shown for name in MANUAL)
 
-    edit = "`ic-db-host`: empty databases in their place"
+    edit = "`ic-db-host`: replaced by empty databases"
     with second_databases(joined, copied=False), live.edit(edit, BETWEEN, most_s=5.0):
         for cluster in MANUAL:
             joined.configure(cluster, ic_db_host=SECOND)
@@ -359,7 +359,7 @@ def test_subnet_is_added_and_removed(live: Live) -> None:
 def test_the_daemon_restarts(live: Live) -> None:
     """A daemon that is killed and comes back changes nothing."""
     joined = live.joined
-    with live.edit("Isthmus killed and started again"):
+    with live.edit("Isthmus killed and restarted"):
         since = len(joined.cluster("az1").isthmus_log())
         joined.cluster("az1").restart_isthmus()
         joined.wait(lambda: "active" in joined.cluster("az1").isthmus_log()[since:], "it to work")
