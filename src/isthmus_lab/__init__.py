@@ -1,1 +1,5 @@
-"""Real clusters on one machine, for tests, demos and study."""
+"""Real clusters in network namespaces on one machine, for tests, demos and study.
+
+Entry points: `lab.Lab` (build, change, inspect and remove a lab), `cli.app` (`isthmus lab …`).
+Nothing in `isthmus` imports this package; `isthmus` finds `cli.app` as a plug-in.
+"""

@@ -21,35 +21,37 @@ from isthmus_lab.lab import Lab
 from isthmus_lab.status import LabStatus, status_of
 from isthmus_lab.system import netns, processes
 from isthmus_lab.text import columns, command
-from isthmus_lab.topology import schema as topology
 from isthmus_lab.topology.layout import STATE_VARIABLE, Layout, state_base
+from isthmus_lab.topology.loader import find, load
+from isthmus_lab.topology.schema import Topology
 
-app = group("Run real clusters on this machine, to try Isthmus on.")
+app = group("Run test clusters with real daemons on this machine.")
 
 NameOption = Annotated[
-    str, typer.Option("--name", "-n", envvar="ISTHMUS_LAB_NAME", help="The lab.")
+    str, typer.Option("--name", "-n", envvar="ISTHMUS_LAB_NAME", help="Name of the lab.")
 ]
 RenameOption = Annotated[
-    str, typer.Option("--name", "-n", help="Call the lab this instead of the file's name.")
+    str, typer.Option("--name", "-n", help="Name of the lab, instead of the one in the file.")
 ]
 StateOption = Annotated[
     Path | None,
-    typer.Option("--state", envvar=STATE_VARIABLE, help="The directory of all labs."),
+    typer.Option("--state", envvar=STATE_VARIABLE, help="Directory of all labs."),
 ]
 KubeOption = Annotated[
-    bool, typer.Option("--kube", help="Give every cluster a Kubernetes API server.")
+    bool, typer.Option("--kube", help="Run a Kubernetes API server per cluster.")
 ]
 NoJoinOption = Annotated[
-    bool, typer.Option("--no-join", help="Do not write ovn-ic-config: the clusters stay apart.")
+    bool,
+    typer.Option("--no-join", help="Do not write ovn-ic-config, so the clusters stay separate."),
 ]
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Show on standard error that something is going on, and each thing reached with its time.
+    """Show progress on standard error: a spinner, and a line with the time after each step.
 
     Yields:
-        What to call with a line for each thing reached.
+        A function to call with a line of text after each step.
     """
     out, start = error_console(), time.monotonic()
     with out.status(what):
@@ -59,55 +61,55 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
 @app.command()
 def up(
     file: Annotated[
-        str, typer.Argument(metavar="[TOPOLOGY]", help="A topology file, or a built-in name.")
+        str, typer.Argument(metavar="[TOPOLOGY]", help="Topology file or built-in name.")
     ] = DEFAULT,
     name: RenameOption = "",
     no_join: NoJoinOption = False,
     kube: KubeOption = False,
     state: StateOption = None,
 ) -> None:
-    """Build a lab; one of the same name is removed first."""
+    """Build a lab; a lab with the same name is removed first."""
     wanted = _load(file, name, kube=kube)
-    with progress(f"building the lab {wanted.name}") as report:
+    with progress(f"building lab {wanted.name}") as report:
         lab = Lab.up(wanted, join=not no_join, report=report, base=state)
-        report(f"the lab {wanted.name} is up")
-    _say_next(lab)
+        report(f"lab {wanted.name} is running")
+    _print_next_steps(lab)
 
 
 @app.command()
 def add(
     file: Annotated[
-        str, typer.Argument(metavar="TOPOLOGY", help="A file with `clusters`, or a built-in name.")
+        str, typer.Argument(metavar="TOPOLOGY", help="File with `clusters`, or built-in name.")
     ],
     name: NameOption = DEFAULT,
     no_join: NoJoinOption = False,
     state: StateOption = None,
 ) -> None:
-    """Add clusters to a lab that is up; the others go on undisturbed."""
+    """Add clusters to a running lab without affecting the others."""
     require_root()
-    with progress(f"adding to the lab {name}") as report:
-        Lab.attach(name, state, report).add(topology.find(file), join=not no_join)
-        report(f"{file} added to the lab {name}")
+    with progress(f"adding clusters to lab {name}") as report:
+        Lab.attach(name, state, report).add(find(file), join=not no_join)
+        report(f"{file} added to lab {name}")
 
 
 @app.command()
 def down(
     name: NameOption = DEFAULT,
-    every: Annotated[bool, typer.Option("--all", help="Every lab on this machine.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Remove all labs on this machine.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would be removed.")
+        bool, typer.Option("--dry-run", help="Print what would be removed, and change nothing.")
     ] = False,
     state: StateOption = None,
 ) -> None:
-    """Remove a lab: its processes, namespaces, links and files, however it was left."""
+    """Remove a lab, even a partly built one: processes, namespaces, links and files."""
     base = state or state_base()
     names = removal.known(base) if every else [name]
     if not names:
-        error_console().print("there is no lab")
+        error_console().print("no labs exist")
     for lab in names:
         found = removal.find(Layout(lab, base)) if dry_run else Lab.down(lab, base)
         if not found:
-            error_console().print(f"there is no lab {lab}: nothing to do")
+            error_console().print(f"lab {lab} does not exist: nothing to do")
             continue
         error_console().print(
             f"{'would remove' if dry_run else 'removed'} the lab {lab}:"
@@ -125,7 +127,7 @@ def down(
 def status(
     name: NameOption = DEFAULT, output: OutputOption = Output.TEXT, state: StateOption = None
 ) -> None:
-    """Show clusters, nodes, daemons, tunnels and pods; exit 1 if something does not run."""
+    """Show clusters, nodes, daemons, tunnels and pods; exit 1 if anything is down."""
     require_root()
     found = status_of(Lab.attach(name, state))
     if output is Output.JSON:
@@ -140,30 +142,31 @@ def status(
     name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
 def execute(
-    host: Annotated[str, typer.Argument(metavar="NODE|POD", help='A node, a pod, "ic" or "ic-1".')],
+    host: Annotated[str, typer.Argument(metavar="NODE|POD", help='Node, pod, "ic" or "ic-1".')],
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- COMMAND…]", help="What to run; a shell.")
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND…]", help="Command to run; a shell by default."),
     ] = None,
     name: NameOption = DEFAULT,
     state: StateOption = None,
 ) -> None:
-    """Run a command on a node or in a pod, with OVN's tools set to its databases."""
+    """Run a command on a node or in a pod; OVN's tools use the databases of its cluster."""
     require_root()
-    # click leaves the separator in when it comes after the first argument.
+    # click keeps the separator if it follows the first argument.
     words = command[1:] if command and command[0] == "--" else command or []
     _become(Lab.attach(name, state), host, words or [os.environ.get("SHELL") or "sh"])
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def kubectl(
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster, e.g. az1.")],
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="Cluster, e.g. az1.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGUMENT…]", help="What kubectl is to do.")
+        list[str] | None, typer.Argument(metavar="[ARGUMENT…]", help="Arguments of kubectl.")
     ] = None,
     name: NameOption = DEFAULT,
     state: StateOption = None,
 ) -> None:
-    """Run kubectl as the administrator of a cluster of a lab that was made with --kube."""
+    """Run kubectl as administrator of a cluster, in a lab built with --kube."""
     require_root()
     lab = Lab.attach(name, state)
     words = arguments[1:] if arguments and arguments[0] == "--" else arguments or []
@@ -172,34 +175,38 @@ def kubectl(
 
 
 def _become(lab: Lab, host: str, words: list[str]) -> NoReturn:
-    """Go on as another program on a node or in a pod. Raises: LabError."""
+    """Replace this process by a program on a node or in a pod. Raises: LabError."""
     namespace, env = lab.host(host)
     netns.enter(namespace)
     try:
         os.execvpe(words[0], words, processes.environment(env))  # noqa: S606 - no shell wanted
     except OSError as error:
         raise lab_error(
-            f"command {words[0]}", f"cannot be run: {error.strerror}", "check its name"
+            f"command {words[0]}",
+            f"cannot be run: {error.strerror}",
+            "check the name of the command",
         ) from error
 
 
 @app.command()
 def logs(  # noqa: PLR0913, PLR0917 - the options of a verb
-    host: Annotated[str, typer.Argument(metavar="[NODE]", help='A node, "ic" or "ic-1".')] = "",
-    daemon: Annotated[str, typer.Argument(metavar="[DAEMON]", help="E.g. isthmus.")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
-    lines: Annotated[int, typer.Option("--lines", min=0, help="Last lines of each.")] = 20,
+    host: Annotated[str, typer.Argument(metavar="[NODE]", help='Node, "ic" or "ic-1".')] = "",
+    daemon: Annotated[str, typer.Argument(metavar="[DAEMON]", help="Daemon, e.g. isthmus.")] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep printing new lines.")
+    ] = False,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="Number of lines per log.")] = 20,
     name: NameOption = DEFAULT,
     state: StateOption = None,
 ) -> None:
-    """Print the ends of logs, of one node or of all."""
+    """Print the last lines of the logs of a node, or of all nodes."""
     layout = Lab.attach(name, state).layout
     files = sorted(layout.root.glob(f"nodes/{host or '*'}/log/{daemon or '*'}.log"))
     if not files:
         known = sorted(path.relative_to(layout.root) for path in layout.root.glob("nodes/*/log/*"))
         raise lab_error(
             f"lab {name}",
-            "there is no such log",
+            "has no such log",
             f"use one of {', '.join(f'{path.parts[1]} {path.stem}' for path in known)}",
             key="log",
             value=f"{host} {daemon}".strip(),
@@ -212,39 +219,41 @@ def logs(  # noqa: PLR0913, PLR0917 - the options of a verb
 @app.command()
 def demo(
     file: Annotated[
-        str, typer.Argument(metavar="[TOPOLOGY]", help="A topology file, or a built-in name.")
+        str, typer.Argument(metavar="[TOPOLOGY]", help="Topology file or built-in name.")
     ] = DEFAULT,
     name: RenameOption = "",
     limit: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="How long a change may take.")
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Time limit for each change.")
     ] = LIMIT_S,
     kube: KubeOption = False,
 ) -> None:
-    """Build a lab, join its clusters and show pods reaching each other; exit 0 if all held."""
+    """Build a lab, join its clusters, check traffic between pods; exit 1 if a check fails."""
     shown = Demo(console(), limit)
     lab = shown.run(_load(file, name, kube=kube))
     out = console()
     out.print("\nSummary", style="bold")
     out.print(shown.summary())
-    out.print(f"\n{'Everything held.' if shown.passed else 'NOT everything held.'} The lab is up.")
-    _say_next(lab)
+    out.print(
+        f"\n{'All checks passed.' if shown.passed else 'Some checks FAILED.'} The lab is running."
+    )
+    _print_next_steps(lab)
     if not shown.passed:
         raise typer.Exit(1)
 
 
-def _load(file: str, name: str, *, kube: bool) -> topology.Topology:
-    wanted = topology.load(topology.find(file), name=name)
+def _load(file: str, name: str, *, kube: bool) -> Topology:
+    wanted = load(find(file), name=name)
     return wanted.model_copy(update={"kubernetes": True}) if kube else wanted
 
 
-def _say_next(lab: Lab) -> None:
+def _print_next_steps(lab: Lab) -> None:
     name, node, pod = lab.layout.lab, lab.plan.nodes[0].name, next(iter(lab.plan.pods), None)
     option = [] if name == DEFAULT else ["-n", name]
     hints = [
-        ("what runs", command("lab", "status", *option)),
+        ("daemons and pods", command("lab", "status", *option)),
         ("zones and ports", command("lab", "exec", *option, node, "--", "isthmus", "show")),
         ("routes", command("lab", "exec", *option, node, "--", "isthmus", "routes")),
-        ("OVN's own view", command("lab", "exec", *option, node, "--", "ovn-nbctl", "show")),
+        ("OVN's databases", command("lab", "exec", *option, node, "--", "ovn-nbctl", "show")),
     ]
     if pod is not None:
         hints.append(("a shell in a pod", command("lab", "exec", *option, pod.name)))
@@ -254,8 +263,8 @@ def _say_next(lab: Lab) -> None:
     if name == DEFAULT:
         hints.append(("a third cluster", command("lab", "add", "third-cluster")))
     remove = f"make down, or {command('lab', 'down')}" if name == DEFAULT else ""
-    hints.append(("remove it all", remove or command("lab", "down", *option)))
-    error_console().print("\n" + columns(("TO SEE OR DO", "TYPE"), hints))
+    hints.append(("remove the lab", remove or command("lab", "down", *option)))
+    error_console().print("\n" + columns(("NEXT STEP", "COMMAND"), hints))
 
 
 def _print_status(found: LabStatus) -> None:

@@ -1,7 +1,7 @@
-"""The demo: clusters that are joined, used, partly closed and opened again, each step checked.
+"""The demo: join clusters, check traffic, close and reopen a subnet, and verify each step.
 
-Called by `isthmus lab demo`. Everything shown is asked of the running system; a step that fails
-does not stop the others, but the demo fails with it.
+Called by `isthmus lab demo`. All output comes from the running system. If a check fails, the others
+still run, and the demo fails.
 """
 
 import time
@@ -24,20 +24,20 @@ from isthmus_lab.traffic.probe import TrafficPath
 from isthmus_lab.waiting import wait_until
 
 DEFAULT = "demo"
-"""The name of the lab that commands mean if they name none."""
+"""The default name of a lab."""
 
 LIMIT_S = 30.0
-"""For a change to reach every cluster: tens of times what it takes."""
+"""How long a change may take to reach all clusters: tens of times the usual time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that the demo has made sure of.
+    """The result of a check.
 
     Args:
-        what: what was to hold.
-        fault: why it did not; empty if it did.
-        seconds: how long it took to come about.
+        what: the expected state.
+        fault: why the check failed; "" if it passed.
+        seconds: how long it took.
     """
 
     what: str
@@ -50,9 +50,9 @@ class Demo:
     """A run of the demo.
 
     Args:
-        out: takes what is shown.
-        limit_s: how long a change may take to reach every cluster.
-        checks: what was made sure of, in order.
+        out: where to print.
+        limit_s: how long a change may take to reach all clusters.
+        checks: results so far, in order.
     """
 
     out: Console
@@ -61,7 +61,7 @@ class Demo:
     _start: float = field(default_factory=time.monotonic)
 
     def run(self, topology: Topology) -> Lab:
-        """Build a lab and show it; it stays up.
+        """Build a lab, run all checks, and keep the lab running.
 
         Args:
             topology: at least two clusters with pods.
@@ -81,34 +81,33 @@ class Demo:
 
     @property
     def passed(self) -> bool:
-        """Whether everything held."""
+        """Whether all checks passed."""
         return not any(check.fault for check in self.checks)
 
     def summary(self) -> str:
-        """A table of what was made sure of."""
+        """A table of all checks."""
         rows = [
             ("ok" if not check.fault else "FAILED", f"{check.seconds:.1f} s", check.what)
             for check in self.checks
         ]
-        return columns(("RESULT", "TOOK", "WHAT"), rows)
+        return columns(("RESULT", "TIME", "CHECK"), rows)
 
     def _join(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         self._title("Joining the clusters: ovn-ic-config")
-        with self._check("before, no pod reaches another cluster"):
+        with self._check("before joining, no pod reaches another cluster"):
             _expect_silence(lab, paths)
         for cluster in lab.plan.clusters:
             self._objects(lab, cluster).apply(kube_ovn.config_map(lab.plan, cluster))
             self._reached(f"cluster {cluster.name}: ovn-ic-config written")
-        with self._check("the first ping from cluster to cluster"):
-            wait_until(lambda: probe.ping(lab.layout, paths), self.limit_s, "the first ping")
+        with self._check("first ping between clusters"):
+            wait_until(
+                lambda: probe.ping(lab.layout, paths), self.limit_s, "the first reply to a ping"
+            )
         with self._check("every pod reaches every pod of the other clusters"):
             _wait_for_all(lab, paths, self.limit_s)
 
     def _objects(self, lab: Lab, cluster: ClusterPlan) -> Objects:
-        """The objects of a cluster; where it has an API server, edited by kubectl for all to see.
-
-        Raises from there: LabError.
-        """
+        """The objects of a cluster. With an API server, edits use kubectl and are printed."""
         handle = lab.cluster(cluster.name)
         if not cluster.kubernetes:
             return handle.objects
@@ -116,18 +115,18 @@ class Demo:
         def kubectl(arguments: list[str]) -> str:
             option = [] if lab.layout.lab == DEFAULT else ["-n", lab.layout.lab]
             self._print(f"# {command('lab', 'kubectl', *option, cluster.name, join(arguments))}")
-            said = handle.kubectl(*arguments)
-            self._print(said)
-            return said
+            output = handle.kubectl(*arguments)
+            self._print(output)
+            return output
 
         return KubectlObjects(kubectl, lab.layout.manifests(cluster.name))
 
     def _status(self, lab: Lab) -> None:
-        """What Isthmus says in the clusters themselves."""
+        """Show the status that Isthmus publishes in the clusters."""
         for cluster in lab.plan.clusters:
             if cluster.kubernetes and cluster.isthmus:
                 self._title(f"Status of {cluster.name}, in Kubernetes: ovn-ic-status")
-                with self._check(f"ovn-ic-status of {cluster.name} says that it is joined"):
+                with self._check(f"ovn-ic-status of {cluster.name} shows the cluster as joined"):
                     self._expect_joined(lab.cluster(cluster.name))
 
     def _expect_joined(self, handle: ClusterHandle) -> None:
@@ -137,13 +136,20 @@ class Demo:
         wanted = ["True", "True", "False", "False"]
 
         def joined() -> str:
-            said = handle.kubectl(*get, "-o", f"custom-columns={cells}", "--ignore-not-found")
-            return said if said.split()[-len(wanted) :] == wanted else ""
+            output = handle.kubectl(*get, "-o", f"custom-columns={cells}", "--ignore-not-found")
+            return output if output.split()[-len(wanted) :] == wanted else ""
 
-        self._print(wait_until(joined, self.limit_s, "the conditions to say so", interval_s=0.2))
+        self._print(
+            wait_until(
+                joined,
+                self.limit_s,
+                "the conditions to be those of a joined cluster",
+                interval_s=0.2,
+            )
+        )
 
     def _show(self, lab: Lab) -> None:
-        self._title("Who takes part: isthmus show")
+        self._title("Zones, gateways and ports: isthmus show")
         with self._check("isthmus show"):
             self._print(lab.run(lab.plan.clusters[0].central.name, ["isthmus", "show"]))
         for cluster in lab.plan.clusters:
@@ -158,17 +164,17 @@ class Demo:
         rows = [
             (
                 *(path.source.name, path.target.name, str(path.address)),
-                f"{trips[path] * 1000:.1f} ms" if path in trips else "NO ANSWER",
+                f"{trips[path] * 1000:.1f} ms" if path in trips else "NO REPLY",
                 answers[path],
             )
             for path in paths
         ]
         self._print(columns(("FROM", "TO", "ADDRESS", "PING", "HTTP"), rows))
         with self._check(f"ping on all {len(paths)} paths"):
-            _fail_if([str(path) for path in paths if path not in trips], "no answer")
+            _fail_if([str(path) for path in paths if path not in trips], "no reply")
         with self._check(f"HTTP on all {len(paths)} paths; the server sees the pod's own IP"):
             wrong = [path for path in paths if not probe.sees_own_address(path, answers[path])]
-            _fail_if([f"{path}: {answers[path]}" for path in wrong], "wrong answer")
+            _fail_if([f"{path}: {answers[path]}" for path in wrong], "wrong response")
 
     def _close_and_open(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         cluster, subnet = _subnet_to_close(lab)
@@ -179,27 +185,27 @@ class Demo:
         objects = self._objects(lab, cluster)
         objects.merge("Subnet", subnet.name, "spec", {"disableInterConnection": True})
         others = [other for other in lab.plan.clusters if other != cluster]
-        with self._check(f"its route is gone in {', '.join(other.name for other in others)}"):
+        with self._check(f"the route is withdrawn in {', '.join(other.name for other in others)}"):
             wait_until(
                 lambda: all(_shows(lab, other, subnet, present=False) for other in others),
                 self.limit_s,
                 f"the route of {subnet.name} to disappear",
             )
-        with self._check("its pods are out of reach, all others are not"):
+        with self._check("its pods are unreachable, all others are reachable"):
             wait_until(
                 lambda: not probe.ping(lab.layout, closed, 0.2),
                 self.limit_s,
-                "silence of the subnet",
+                "the pods of the subnet to be unreachable",
             )
             _wait_for_all(lab, rest, self.limit_s)
         objects.merge("Subnet", subnet.name, "spec", {"disableInterConnection": False})
-        with self._check("set back to false, the route is there again"):
+        with self._check("after setting it to false, the route is back"):
             wait_until(
                 lambda: all(_shows(lab, other, subnet, present=True) for other in others),
                 self.limit_s,
                 f"the route of {subnet.name} to appear",
             )
-        with self._check("and so are its pods"):
+        with self._check("all pods are reachable again"):
             _wait_for_all(lab, paths, self.limit_s)
 
     @contextmanager
@@ -230,17 +236,20 @@ def _fail_if(cases: Sequence[str], message: str) -> None:
 
 
 def _expect_silence(lab: Lab, paths: Sequence[TrafficPath]) -> None:
-    _fail_if([str(path) for path in probe.ping(lab.layout, paths)], "answered already")
+    _fail_if(
+        [str(path) for path in probe.ping(lab.layout, paths)],
+        "reply received before the clusters have joined",
+    )
 
 
 def _wait_for_all(lab: Lab, paths: Sequence[TrafficPath], limit_s: float) -> None:
     wait_until(
-        lambda: len(probe.ping(lab.layout, paths)) == len(paths), limit_s, "answers on every path"
+        lambda: len(probe.ping(lab.layout, paths)) == len(paths), limit_s, "replies on all paths"
     )
 
 
 def _expect_learned(lab: Lab, cluster: ClusterPlan) -> None:
-    """Make sure that a cluster has learned what the others offer it, in its families."""
+    """Check that a cluster has learned all routes of the others in its address families."""
     families = {network.version for network in cluster.join.cidr}
     wanted = {
         str(network)
@@ -255,7 +264,7 @@ def _expect_learned(lab: Lab, cluster: ClusterPlan) -> None:
 
 
 def _shows(lab: Lab, cluster: ClusterPlan, subnet: SubnetPlan, *, present: bool) -> bool:
-    """Whether a cluster has learned a subnet of another, or nothing of it."""
+    """Whether a cluster has learned all (or none) of the CIDRs of a subnet in another cluster."""
     families = {network.version for network in cluster.join.cidr}
     wanted = {str(network) for network in subnet.cidr if network.version in families}
     found = wanted & lab.cluster(cluster.name).learned()

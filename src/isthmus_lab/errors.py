@@ -1,21 +1,21 @@
-"""What the lab raises when people must mend something; the command line prints it."""
+"""The errors of the lab, which the command line prints as problems with remedies."""
 
 from isthmus.cli.common.errors import CommandError
 from isthmus.model.problems import Subject
 
 
 class LabError(CommandError):
-    """The lab cannot do what it was asked to; carries the problems for people."""
+    """The lab cannot carry out a request; has one or more problems."""
 
 
 def lab_error(obj: str, message: str, remedy: str, *, key: str = "", value: str = "") -> LabError:
-    """A `LabError` of one problem.
+    """A `LabError` with one problem.
 
     Args:
-        obj: what it is about, e.g. "lab demo" or "node az1-gw".
+        obj: the object, e.g. "lab demo" or "node az1-gw".
         message: what is wrong.
-        remedy: what to do about it.
-        key: the field within the object.
-        value: the bad value as found.
+        remedy: how to fix it.
+        key: the field of the object.
+        value: the bad value.
     """
     return LabError(Subject(obj, key, value).problem(message, remedy))

@@ -1,7 +1,7 @@
-"""A lab, for the command line, the demo and tests: make it, look at it, break it, remove it.
+"""Labs, for the command line, the demo and tests: build, change, inspect, break and remove them.
 
-Invariant: whatever a `Lab` makes can be removed by the lab's name alone, in another process,
-whenever it was interrupted.
+Invariant: another process can remove everything that a `Lab` has created, given only its name, even
+if the build was interrupted.
 """
 
 import os
@@ -25,15 +25,17 @@ from isthmus_lab.system import processes
 from isthmus_lab.system.lock import locked
 from isthmus_lab.topology import kube_ovn
 from isthmus_lab.topology.layout import FABRIC, TAG, Layout, state_base
-from isthmus_lab.topology.plan import ClusterPlan, LabPlan, NodePlan, PodPlan, make_plan
-from isthmus_lab.topology.schema import Topology, dump, extend, load
+from isthmus_lab.topology.loader import dump, extend, load
+from isthmus_lab.topology.plan import ClusterPlan, IcPlan, LabPlan, NodePlan, PodPlan
+from isthmus_lab.topology.planner import make_plan
+from isthmus_lab.topology.schema import Topology
 from isthmus_lab.waiting import wait_until
 
 T = TypeVar("T")
 
 
 def _silent(_: str) -> None:
-    """Report to nobody."""
+    """Discard a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ class Lab:
     """A lab that exists on this machine.
 
     Args:
-        layout: where its things are.
-        plan: what it consists of.
+        layout: its names and paths.
+        plan: its machines, links and addresses.
+        report: called after each step of a change.
     """
 
     layout: Layout
@@ -58,48 +61,48 @@ class Lab:
         report: Report = _silent,
         base: Path | None = None,
     ) -> "Lab":
-        """Build a lab; one of the same name is removed first.
+        """Build a lab. Removes a lab with the same name first.
 
         Args:
             topology: what to build.
-            join: whether to write every cluster's `ovn-ic-config`.
-            report: told what is reached.
+            join: whether to write `ovn-ic-config` in every cluster.
+            report: called after each step.
             base: the directory of all labs.
 
         Raises:
-            LabError: something is missing here, or did not come up. What was made remains for a
-                look, and `down` removes it.
+            LabError: a requirement is missing, or something did not start. What was built remains
+                for inspection until `down`.
         """
         layout, plan = Layout(topology.name, base or state_base()), make_plan(topology)
         needed = plan.runs_ic or any(cluster.isthmus for cluster in plan.clusters)
         requirements.check(isthmus_needed=needed, kubernetes=topology.kubernetes)
         with locked(layout):
             if removal.remove(layout):
-                report(f"removed what was left of the lab {layout.lab}")
+                report(f"removed the previous lab {layout.lab}")
             layout.topology.write_text(dump(topology), encoding="utf-8")
             Starter(layout, plan, join, report).build(plan.clusters, fabric=True)
         return cls(layout, plan, report)
 
     @classmethod
     def attach(cls, name: str, base: Path | None = None, report: Report = _silent) -> "Lab":
-        """The lab of that name, which is up.
+        """The running lab with a name.
 
         Raises:
-            LabError: there is none.
+            LabError: there is no such lab.
         """
         layout = Layout(name, base or state_base())
         if not layout.topology.is_file():
             raise lab_error(
-                f"lab {name}", "is not up", "run `isthmus lab up`, or name another with --name"
+                f"lab {name}", "does not exist", "run `isthmus lab up`, or choose a lab with --name"
             )
         return cls(layout, make_plan(load(layout.topology)), report)
 
     @staticmethod
     def down(name: str, base: Path | None = None) -> Remains:
-        """Remove a lab, or what is left of it, and say what there was.
+        """Remove a lab, or what is left of one, and return what existed.
 
         Raises:
-            LabError: somebody else is at work on it for too long.
+            LabError: another process holds the lock of the lab for too long.
         """
         layout = Layout(name, base or state_base())
         requirements.require_root()
@@ -109,10 +112,10 @@ class Lab:
             return removal.remove(layout)
 
     def add(self, path: Path, *, join: bool = True) -> "Lab":
-        """Add the clusters of a file to the running lab, and return the larger lab.
+        """Add the clusters in a file to the running lab, and return the larger lab.
 
         Raises:
-            LabError: the file has faults, or something did not come up.
+            LabError: the file is invalid, or something did not start.
         """
         with locked(self.layout):
             topology = extend(self.plan.topology, path)
@@ -124,7 +127,7 @@ class Lab:
         return Lab(self.layout, plan, self.report)
 
     def cluster(self, name: str) -> "ClusterHandle":
-        """A cluster, to work with. Raises: KeyError."""
+        """A cluster. Raises: KeyError."""
         return ClusterHandle(self, self.plan.cluster(name))
 
     def kube_cluster(self, name: str) -> "ClusterHandle":
@@ -132,8 +135,8 @@ class Lab:
         if not self.plan.topology.kubernetes:
             raise lab_error(
                 f"lab {self.layout.lab}",
-                "its clusters have no API servers",
-                f"make it anew with --kube; or edit the manifests in {self.layout.manifests(name)}",
+                "has no API servers",
+                f"rebuild it with --kube, or edit the manifests in {self.layout.manifests(name)}",
             )
         known = {cluster.name: cluster for cluster in self.plan.clusters}
         return ClusterHandle(self, self._named(name, known, "cluster"))
@@ -147,34 +150,29 @@ class Lab:
         return self._named(name, {pod.name: pod for pod in self.plan.pods}, "pod")
 
     def host(self, name: str) -> tuple[str, dict[str, str]]:
-        """Namespace and environment to run commands with.
+        """The namespace and environment for commands on a machine or in a pod.
 
         Args:
-            name: of a node, a pod or a machine of the IC databases ("ic", or "ic-1", "ic-2", …).
+            name: a node, a pod, or a machine of the IC databases ("ic", or "ic-1", "ic-2", …).
 
         Raises:
-            LabError: there is none of that name.
+            LabError: the name is unknown.
         """
-        pods = {pod.name for pod in self.plan.pods}
-        if name in pods:
+        known: list[NodePlan | IcPlan | PodPlan] = [
+            *self.plan.nodes,
+            *self.plan.ic_members,
+            *self.plan.pods,
+        ]
+        host = self._named(name, {one.name: one for one in known}, "machine or pod")
+        if isinstance(host, PodPlan):
             return self.layout.netns(name), {TAG: self.layout.lab, "PATH": _path()}
-        members = {member.name: member for member in self.plan.ic_members}
-        hosts = {node.name: self.plan.cluster(node.cluster) for node in self.plan.nodes}
-        if name not in hosts and name not in members:
-            raise lab_error(
-                f"lab {self.layout.lab}",
-                "there is no such node or pod",
-                f"use one of {', '.join([*hosts, *members, *sorted(pods)])}",
-                key="name",
-                value=name,
-            )
-        if name in members:
-            databases = daemons.ic_environment(self.layout, self.plan, members[name])
+        if isinstance(host, IcPlan):
+            databases = daemons.ic_environment(self.layout, self.plan, host)
         else:
-            databases = daemons.database_environment(self.layout, self.plan, hosts[name], name)
-            if name == hosts[name].central.name and hosts[name].kubernetes:
-                kubeconfig = kube_server(self.layout, hosts[name]).kubeconfig
-                databases["KUBECONFIG"] = str(kubeconfig)
+            cluster = self.plan.cluster(host.cluster)
+            databases = daemons.database_environment(self.layout, self.plan, cluster, name)
+            if host.central and cluster.kubernetes:
+                databases["KUBECONFIG"] = str(kube_server(self.layout, cluster).kubeconfig)
         return self.layout.netns(name), {
             **self.layout.environment(name),
             **databases,
@@ -182,19 +180,19 @@ class Lab:
         }
 
     def run(self, host: str, command: Sequence[str], *, timeout_s: float = 30.0) -> str:
-        """Run a command on a machine or in a pod and return what it printed.
+        """Run a command on a machine or in a pod and return its output.
 
         Raises:
-            LabError: it failed, or there is no such place.
+            LabError: the command failed, or the host is unknown.
         """
         netns, env = self.host(host)
         return processes.run(command, netns=netns, env=env, timeout_s=timeout_s)
 
     def start(self, host: str, daemon: str, command: Sequence[str]) -> int:
-        """Start a daemon of one's own on a machine; it ends with the lab.
+        """Start an additional daemon on a machine, which `down` stops.
 
         Returns:
-            Its process id.
+            Its process ID.
         """
         netns, env = self.host(host)
         return processes.spawn(
@@ -206,20 +204,20 @@ class Lab:
         )
 
     def kill(self, host: str, daemon: str) -> None:
-        """Kill a daemon at once, as a crash would.
+        """Kill a daemon with SIGKILL, as in a crash.
 
         Raises:
-            LabError: it is not running.
+            LabError: the daemon is not running.
         """
         running = processes.running_daemons(self.layout.lab)
         pid = self._named(f"{host}/{daemon}", running, "running daemon")
         processes.stop([pid], signal.SIGKILL)
 
     def partition(self, machine: str, *, cut: bool = True) -> None:
-        """Cut a node or a member of the IC databases off the fabric, or connect it again.
+        """Disconnect a node or a member of the IC databases from the fabric, or reconnect it.
 
         Raises:
-            LabError: there is none of that name.
+            LabError: the name is unknown.
         """
         state = "down" if cut else "up"
         links = {node.name: node.fabric_link for node in self.plan.nodes}
@@ -235,7 +233,7 @@ class Lab:
         if name not in known:
             raise lab_error(
                 f"lab {self.layout.lab}",
-                f"there is no such {what}",
+                f"has no such {what}",
                 f"use one of {', '.join(known)}",
                 key="name",
                 value=name,
@@ -244,7 +242,7 @@ class Lab:
 
 
 def _path() -> str:
-    # So that `isthmus` is there, whether or not its virtual environment is active.
+    # Includes `isthmus` whether or not its virtual environment is active.
     return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 
 
@@ -253,8 +251,8 @@ class ClusterHandle:
     """A cluster of a lab.
 
     Args:
-        lab: the lab.
-        plan: what the cluster consists of.
+        lab: the lab that contains it.
+        plan: its machines, links and addresses.
     """
 
     lab: Lab
@@ -262,17 +260,17 @@ class ClusterHandle:
 
     @property
     def manifests(self) -> Manifests:
-        """The files that hold its Kubernetes objects, where it has no API server."""
+        """The manifest files of a cluster without an API server."""
         return Manifests(self.lab.layout.manifests(self.plan.name))
 
     @property
     def objects(self) -> Objects:
-        """Its Kubernetes objects, wherever they are."""
+        """Its Kubernetes objects, in files or in an API server."""
         return objects_of(self.lab.layout, self.plan)
 
     @property
     def api(self) -> KubeApi:
-        """Its API server, if it has one, as the administrator."""
+        """A client of its API server with the rights of an administrator."""
         return kube_api(self.lab.layout, self.plan)
 
     def join(self) -> None:
@@ -284,25 +282,25 @@ class ClusterHandle:
         self.objects.delete("ConfigMap", "ovn-ic-config")
 
     def restart_isthmus(self) -> None:
-        """Kill Isthmus as a crash would, and start it again. Raises: LabError."""
+        """Kill Isthmus, as in a crash, and start it again. Raises: LabError."""
         host = self.plan.central.name
         self.lab.kill(host, "isthmus")
         self.lab.start(host, "isthmus", daemons.engine(self.lab.layout, self.plan))
 
     def restart_api_server(self) -> None:
-        """Kill the API server as a crash would, and start it again. Raises: LabError."""
+        """Kill the API server, as in a crash, and start it again. Raises: LabError."""
         host, server = self.plan.central.name, kube_server(self.lab.layout, self.plan)
         self.lab.kill(host, "kube-apiserver")
         self.lab.start(host, "kube-apiserver", server.apiserver())
         wait_until(self.api.is_ready, 60.0, f"the API server of {self.plan.name} to be ready")
 
     def isthmus_log(self) -> str:
-        """What Isthmus has logged since the lab was made."""
+        """The log of Isthmus since the lab was built."""
         log = self.lab.layout.log(self.plan.central.name, "isthmus")
         return log.read_text(encoding="utf-8", errors="replace")
 
     def learned(self) -> set[str]:
-        """The prefixes that its router has learned, as OVN holds them. Raises: LabError."""
+        """The learned prefixes in the routing table of its router. Raises: LabError."""
         lines = self.nbctl("lr-route-list", kube_ovn.ROUTER).splitlines()
         return {line.split()[0] for line in lines if "(learned)" in line}
 

@@ -1,7 +1,7 @@
-"""What a lab is like right now: daemons, chassis, tunnels, pods.
+"""The current state of a lab: daemons, chassis, tunnels, pods.
 
-Used by `isthmus lab status` and tests. Everything is asked of the running system; a database that
-does not answer shows as such and hides nothing else.
+Used by `isthmus lab status` and tests. Reads everything from the running system. A database that
+does not respond counts as empty and does not affect the rest.
 """
 
 import json
@@ -16,7 +16,7 @@ from isthmus_lab.system import processes
 from isthmus_lab.topology.plan import IC_DAEMON, ClusterPlan, NodePlan, daemons_of
 
 _TIMEOUT = "--timeout=3"
-"""Seconds for a database to answer."""
+"""Seconds within which a database must respond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class NodeStatus:
     """A node.
 
     Args:
-        daemons: each daemon that should run, and its process id, or None if it does not.
-        registered: whether its chassis is in the SB database.
+        daemons: the daemons that should run, with their process IDs, or None if they do not run.
+        registered: whether the SB database has its chassis.
         tunnels: remote addresses of its Geneve tunnels.
     """
 
@@ -38,13 +38,13 @@ class NodeStatus:
 
     @property
     def whole(self) -> bool:
-        """Whether everything that should run does."""
+        """Whether everything runs that should."""
         return self.registered and None not in self.daemons.values()
 
 
 @dataclass(frozen=True, slots=True)
 class PodStatus:
-    """A pod; `up` as OVN sees its port."""
+    """A pod; `up` is the state of its port in OVN."""
 
     name: str
     node: str
@@ -90,7 +90,7 @@ class LabStatus:
 
     @property
     def whole(self) -> bool:
-        """Whether everything that should run does."""
+        """Whether everything runs that should."""
         return all(None not in member.daemons.values() for member in self.ic) and all(
             node.whole and all(pod.up for pod in cluster.pods)
             for cluster in self.clusters
@@ -99,7 +99,7 @@ class LabStatus:
 
 
 def status_of(lab: Lab) -> LabStatus:
-    """Ask a lab how it is."""
+    """Read the state of a lab."""
     running = processes.running_daemons(lab.layout.lab)
     with ThreadPoolExecutor(8) as pool:
         nodes = {node.name: pool.submit(_tunnels, lab, node) for node in lab.plan.nodes}
@@ -123,7 +123,7 @@ def status_of(lab: Lab) -> LabStatus:
     )
 
 
-def _cluster(  # noqa: PLR0913, PLR0917 - one caller, which has collected all of it
+def _cluster(  # noqa: PLR0913, PLR0917 - one caller, which has collected all values
     lab: Lab,
     cluster: ClusterPlan,
     running: dict[str, int],
@@ -169,7 +169,7 @@ def _roles(node: NodePlan) -> Iterator[str]:
 
 
 def _cluster_rows(lab: Lab, cluster: ClusterPlan) -> tuple[set[str], set[str]]:
-    """The names of the chassis, and of the ports that are up."""
+    """The names of all chassis, and of the ports that are up."""
     host = cluster.central.name
     chassis = _table(lab, host, ["ovn-sbctl", "--columns=name", "list", "Chassis"])
     ports = _table(

@@ -1,4 +1,4 @@
-"""How the lab prints: columns, and commands as the reader has to type them."""
+"""Text for the terminal: tables, and commands that the user can copy."""
 
 import os
 import shutil
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
-    """Rows under heads, each column as wide as its widest cell; nothing is ever cut.
+    """A table whose columns are as wide as their widest cells, without truncation.
 
     Args:
-        heads: one per column.
-        rows: as many cells each.
-        indent: before every line.
+        heads: titles of the columns.
+        rows: cells, as many as there are columns.
+        indent: prefix of every line.
     """
     lines = [heads, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
@@ -25,7 +25,7 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "
 
 
 def command(*words: str) -> str:
-    """A command line of this program, the way it was called: by path or not, with sudo or not."""
+    """A command line of this program, with the path and sudo with which it was called."""
     called = sys.argv[0]
     found = shutil.which("isthmus")
     if found is not None and Path(found).resolve() == Path(called).resolve():

@@ -1,4 +1,4 @@
-"""Waiting for a state: never for a time."""
+"""Wait for a state, never for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -9,28 +9,26 @@ from isthmus_lab.errors import lab_error
 T = TypeVar("T")
 
 INTERVAL_S = 0.02
-"""Between two looks: short against what is waited for, long against the cost of a look."""
+"""Time between two checks: short compared to the wait, long compared to a check."""
 
 
 def wait_until(
-    look: Callable[[], T], limit_s: float, what: str, *, interval_s: float = INTERVAL_S
+    check: Callable[[], T], limit_s: float, what: str, *, interval_s: float = INTERVAL_S
 ) -> T:
-    """Look until something true is seen, and return it.
+    """Call a function until it returns a true value, and return that.
 
     Args:
-        look: called again and again.
-        limit_s: how long to go on; generous, as it is only reached when something is broken.
-        what: what is waited for, for the message.
-        interval_s: between two looks.
+        check: the function.
+        limit_s: how long to wait; generous, as it only matters when something is broken.
+        what: the expected state, for the message.
+        interval_s: time between two calls.
 
     Raises:
-        LabError: it was not seen in time.
+        LabError: the time limit was exceeded.
     """
     deadline = time.monotonic() + limit_s
-    while not (found := look()):
+    while not (found := check()):
         if time.monotonic() > deadline:
-            raise lab_error(
-                what, f"did not come about within {limit_s:g} s", "see `isthmus lab logs`"
-            )
+            raise lab_error(what, f"not reached within {limit_s:g} s", "see `isthmus lab logs`")
         time.sleep(interval_s)
     return found

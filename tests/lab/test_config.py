@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus_lab.build import daemons
+from isthmus_lab.build import daemons, network
 from isthmus_lab.lab import Lab
 from isthmus_lab.topology.plan import IC_SB_PORT
 from isthmus_lab.topology.schema import Topology
@@ -125,7 +125,7 @@ def test_a_whole_other_pair_of_databases(make_lab: Callable[[Topology], Lab]) ->
     """`ic-db-host` edited live, cluster by cluster: both meet again in the new, empty databases."""
     lab = make_lab(topology())
     joined, second = Joined.of(lab), "192.168.65.4"
-    lab.run("ic", ["ip", "address", "add", f"{second}/24", "dev", daemons.UNDERLAY_LINK])
+    lab.run("ic", ["ip", "address", "add", f"{second}/24", "dev", network.UNDERLAY_LINK])
     directory = lab.layout.root / "second"
     lab.start(
         "ic",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from isthmus_lab.lab import Lab
-from isthmus_lab.topology.schema import Topology, find, load
+from isthmus_lab.topology.loader import find, load
+from isthmus_lab.topology.schema import Topology
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 
@@ -33,7 +34,7 @@ def test_demo_holds_in_every_example(path: Path, lab_name: Callable[[], str]) ->
     name = lab_name()
     done = run_demo(str(path), name)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Everything held" in done.stdout
+    assert "All checks passed" in done.stdout
     status = [ISTHMUS, "lab", "status", "-n", name]
     assert subprocess.run(status, capture_output=True, check=False).returncode == 0
 
@@ -64,7 +65,7 @@ def test_demo_fails_if_something_does_not_hold(lab_name: Callable[[], str], tmp_
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "FAILED" in done.stdout
-    assert "NOT everything held" in done.stdout
+    assert "Some checks FAILED" in done.stdout
 
 
 def test_first_ping_within_15_seconds(make_lab: Callable[[Topology], Lab]) -> None:

@@ -7,8 +7,9 @@ import yaml
 
 from isthmus_lab.build import daemons
 from isthmus_lab.lab import ClusterHandle, Lab
+from isthmus_lab.topology.loader import parse
 from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, endpoint
-from isthmus_lab.topology.schema import Topology, parse
+from isthmus_lab.topology.schema import Topology
 from support.lab.joined import TWO_CLUSTERS, Joined
 
 pytestmark = pytest.mark.lab

@@ -5,7 +5,7 @@ The numbers are those under which they were collected; what each was is in the t
 
 import pytest
 
-from isthmus_lab.build.daemons import POD_LINK
+from isthmus_lab.build.network import POD_LINK
 from support.lab.joined import Joined
 
 pytestmark = pytest.mark.lab

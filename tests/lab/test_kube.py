@@ -14,7 +14,8 @@ from isthmus_lab.kube.roles import ACCOUNT
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
 from isthmus_lab.system import processes
-from isthmus_lab.topology.schema import Topology, find, load, parse
+from isthmus_lab.topology.loader import find, load, parse
+from isthmus_lab.topology.schema import Topology
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 
@@ -45,7 +46,7 @@ def test_demo_by_kubectl(lab_name: Callable[[], str]) -> None:
     command = [ISTHMUS, "lab", "demo", "--kube", "-n", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Everything held" in done.stdout
+    assert "All checks passed" in done.stdout
     assert f"lab kubectl -n {name} az1 patch subnet apps" in done.stdout
     kubectl = [ISTHMUS, "lab", "kubectl", "-n", name, "az2", "get", "subnet", "apps", "-o", "json"]
     subnet = json.loads(subprocess.run(kubectl, capture_output=True, check=True).stdout)

@@ -14,7 +14,8 @@ from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
 from isthmus_lab.system import processes
 from isthmus_lab.topology.layout import Layout, state_base
-from isthmus_lab.topology.schema import Topology, find, load
+from isthmus_lab.topology.loader import find, load
+from isthmus_lab.topology.schema import Topology
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 

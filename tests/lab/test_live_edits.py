@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from isthmus_lab.build import daemons
+from isthmus_lab.build import daemons, network
 from isthmus_lab.system.netns import listens
 from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT
 from support.lab.joined import Joined
@@ -204,7 +204,7 @@ def second_databases(joined: Joined, *, copied: bool) -> Iterator[None]:
             socket = next(lab.layout.run("ic").glob(f"{file.stem}*.sock"))
             copy = lab.run("ic", ["ovsdb-client", "backup", f"unix:{socket}"])
             (directory / "db" / file.name).write_text(copy, encoding="utf-8")
-    lab.run("ic", ["ip", "address", "add", f"{SECOND}/24", "dev", daemons.UNDERLAY_LINK])
+    lab.run("ic", ["ip", "address", "add", f"{SECOND}/24", "dev", network.UNDERLAY_LINK])
     lab.start(
         "ic",
         "second-ic-databases",
@@ -224,7 +224,7 @@ def second_databases(joined: Joined, *, copied: bool) -> Iterator[None]:
     finally:
         joined.reset()
         lab.kill("ic", "second-ic-databases")
-        lab.run("ic", ["ip", "address", "del", f"{SECOND}/24", "dev", daemons.UNDERLAY_LINK])
+        lab.run("ic", ["ip", "address", "del", f"{SECOND}/24", "dev", network.UNDERLAY_LINK])
 
 
 def established(joined: Joined, host: str) -> bool:

@@ -14,8 +14,9 @@ import yaml
 
 from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.system.netns import listens
+from isthmus_lab.topology.loader import find, load, parse
 from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan, endpoint
-from isthmus_lab.topology.schema import IcDatabases, Topology, find, load, parse
+from isthmus_lab.topology.schema import IcDatabases, Topology
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 from support.lab.joined import Joined

@@ -1,6 +1,6 @@
-"""Starts a cluster's API server in the namespace of its central node, and fills it.
+"""Start the API server of a cluster in the namespace of its central node, and create its objects.
 
-Called by `starter`, which says how daemons are started, while it builds everything else.
+Called by the starter, in parallel with the rest of the lab.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from isthmus_lab.topology.plan import ClusterPlan
 from isthmus_lab.waiting import wait_until
 
 _LIMIT_S = 60.0
-"""For an API server to be ready: ten times what it takes."""
+"""How long an API server may take to start: ten times the usual time."""
 
 Spawn = Callable[[str, str, Sequence[str]], None]
 """Starts a daemon: node, name, command."""
@@ -28,7 +28,7 @@ class KubeStarter:
     """Starts API servers.
 
     Args:
-        layout: where things go.
+        layout: paths of the lab.
         spawn: starts a daemon.
     """
 
@@ -36,18 +36,18 @@ class KubeStarter:
     spawn: Spawn
 
     def start(self, cluster: ClusterPlan) -> None:
-        """Start etcd, the API server and what plays Kube-OVN's daemon on the nodes.
+        """Start etcd, the API server and the emulation of Kube-OVN's daemon.
 
-        Returns when the cluster's Nodes, Subnets and VPCs are there, and Isthmus's ServiceAccount
-        with its roles and kubeconfig.
+        Returns when the Nodes, Subnets and VPCs of the cluster exist, and the ServiceAccount of
+        Isthmus with its roles and kubeconfig.
 
         Raises:
-            LabError: something did not come up.
-            ApiError: an object was refused.
+            LabError: a daemon did not start.
+            ApiError: an object was rejected.
         """
         host, server = cluster.central.name, kube_server(self.layout, cluster)
         server.prepare()
-        # A new namespace has no loopback address.
+        # The loopback interface of a new namespace is down.
         run(["ip", "link", "set", "lo", "up"], netns=self.layout.netns(host))
         self.spawn(host, "etcd", server.etcd())
         self.spawn(host, "kube-apiserver", server.apiserver())

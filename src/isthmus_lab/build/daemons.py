@@ -1,17 +1,16 @@
-"""The command lines that build a lab's namespaces, links and daemons. Pure.
+"""Command lines and environments of the daemons of a lab. Pure.
 
-Used by the starter. Batches, so that a lab costs few process starts.
+Used by the starter, by `Lab` and by tests that start daemons themselves.
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from isthmus.cli.options import environment as surroundings
+from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
+from isthmus_lab.build.network import JOIN_PORT, UNDERLAY_BRIDGE, UNDERLAY_LINK
 from isthmus_lab.kube.roles import ACCOUNT
 from isthmus_lab.kube.server import kube_server
-from isthmus_lab.topology.kube_ovn import ROUTER
-from isthmus_lab.topology.layout import FABRIC, Layout
+from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import (
     IC_NB_PORT,
     IC_SB_PORT,
@@ -20,114 +19,22 @@ from isthmus_lab.topology.plan import (
     SB_PORT,
     ClusterPlan,
     IcPlan,
-    Interface,
     LabPlan,
     NodePlan,
-    PodPlan,
     endpoint,
     ic_remote,
 )
 
-UNDERLAY_BRIDGE = "br-ex"
-"""The node's OVS bridge with its tunnel address: userspace tunnels route through a bridge."""
-
-UNDERLAY_LINK, JOIN_PORT, POD_LINK = "eth0", "ovn0", "eth0"
-FABRIC_BRIDGE = "underlay"
-
 _FIRST = ("nice", "-n", "-10")
-"""What forwards packets is served first, as ovs-ctl and ovn-ctl have it: many machines share one
-here, and would not lose packets for what another computes. Without the right to it nothing is
-changed; nice(1) says so in the log."""
-
-
-def netns_batch(layout: Layout, hosts: list[str]) -> list[str]:
-    """Lines for `ip -batch`: make the namespaces."""
-    return [f"netns add {layout.netns(host)}" for host in hosts]
-
-
-def fabric_batch() -> list[str]:
-    """Lines for `ip -batch` in the fabric: the bridge."""
-    # Snooping would hold back the neighbour discovery of IPv6, as nobody queries here.
-    return [
-        f"link add {FABRIC_BRIDGE} type bridge mcast_snooping 0",
-        f"link set {FABRIC_BRIDGE} addrgenmode none",
-        f"link set {FABRIC_BRIDGE} up",
-        "link set lo up",
-    ]
-
-
-def uplink(layout: Layout, host: str, fabric_link: str) -> str:
-    """A line for `ip -batch`: the link from a machine to the fabric."""
-    return (
-        f"link add {UNDERLAY_LINK} netns {layout.netns(host)} type veth"
-        f" peer name {fabric_link} netns {layout.netns(FABRIC)}"
-    )
-
-
-def plug_batch(fabric_link: str) -> list[str]:
-    """Lines for `ip -batch` in the fabric: one link into the bridge."""
-    return [
-        f"link set {fabric_link} addrgenmode none",
-        f"link set {fabric_link} master {FABRIC_BRIDGE} up",
-    ]
-
-
-def pod_links(layout: Layout, node: NodePlan) -> Iterator[str]:
-    """Lines for `ip -batch`: the links of a node's pods."""
-    for pod in node.pods:
-        yield (
-            f"link add {POD_LINK} netns {layout.netns(pod.name)} mtu {MTU} address {pod.mac}"
-            f" type veth peer name {pod.host_link} netns {layout.netns(node.name)} mtu {MTU}"
-        )
-
-
-def machine_batch(link: str, addresses: tuple[Interface, ...]) -> list[str]:
-    """Lines for `ip -batch` within a machine: its address, on a link that is there."""
-    lines = ["link set lo up", f"link set {link} addrgenmode none"]
-    lines += [f"addr add {address} dev {link}{_nodad(address)}" for address in addresses]
-    return [*lines, f"link set {link} up"]
-
-
-def pod_batch(pod: PodPlan) -> list[str]:
-    """Lines for `ip -batch` within a pod."""
-    routes = [f"route add default via {gateway} dev {POD_LINK}" for gateway in pod.gateways]
-    return [*machine_batch(POD_LINK, pod.addresses), *routes]
-
-
-def node_links_batch(node: NodePlan) -> list[str]:
-    """Lines for `ip -batch` within a node, before Open vSwitch starts."""
-    links = [UNDERLAY_LINK, *(pod.host_link for pod in node.pods)]
-    lines = ["link set lo up"]
-    for link in links:
-        lines += [f"link set {link} addrgenmode none", f"link set {link} up"]
-    return lines
-
-
-def node_addresses_batch(cluster: ClusterPlan, node: NodePlan) -> list[str]:
-    """Lines for `ip -batch` within a node, once its bridges are there."""
-    lines = [
-        *machine_batch(UNDERLAY_BRIDGE, node.underlay)[1:],
-        *machine_batch(JOIN_PORT, node.join)[1:],
-    ]
-    gateways = {gateway.version: gateway.ip for gateway in cluster.join.gateways}
-    for subnet in cluster.subnets:
-        if subnet.router == ROUTER:
-            lines += [
-                f"route add {network} via {gateways[network.version]} dev {JOIN_PORT}"
-                for network in subnet.cidr
-            ]
-    return lines
-
-
-def links_of(node: NodePlan) -> list[str]:
-    """The links of a node whose checksum offload must be off."""
-    return [UNDERLAY_LINK, UNDERLAY_BRIDGE, JOIN_PORT, *(pod.host_link for pod in node.pods)]
+"""Priority for daemons that forward packets, as in ovs-ctl and ovn-ctl: all machines of the lab
+share one, and the load of one must not cause losses in another. Without the privilege, nice(1) logs
+a warning and leaves the priority unchanged."""
 
 
 def vswitch_configuration(
     layout: Layout, cluster: ClusterPlan, node: NodePlan, datapath: str
 ) -> list[str]:
-    """Arguments for one call of ovs-vsctl: bridges, ports and what ovn-controller reads."""
+    """Arguments for a single ovs-vsctl call: bridges, ports, and settings for ovn-controller."""
     remote = f"unix:{layout.run(node.name)}/ovnsb_db.sock"
     if not node.central:
         remote = endpoint(cluster.central.tunnel_ip, SB_PORT)
@@ -139,7 +46,7 @@ def vswitch_configuration(
         "ovn-encap-ip": str(node.tunnel_ip),
     }
     if not cluster.kubernetes:
-        # Otherwise the Node's label decides, see `node_agent`.
+        # With an API server, the label of the Node decides, see `node_agent`.
         ids["ovn-is-interconn"] = "true" if node.gateway else "false"
     commands = [
         ["set", "Open_vSwitch", ".", *(f'external_ids:{key}="{ids[key]}"' for key in ids)],
@@ -164,36 +71,36 @@ def _interface(link: str, port: str) -> list[str]:
 
 
 def ovsdb_server(database: Path, run: Path, log: Path, socket: str, port: int = 0) -> list[str]:
-    """An ovsdb-server.
+    """The command of an ovsdb-server.
 
     Args:
-        database: its file.
-        run: the directory of its sockets.
-        log: its log.
-        socket: the name of the socket it listens on.
-        port: a TCP port on every address of its namespace; 0 for none.
+        database: the database file.
+        run: directory for sockets.
+        log: log file.
+        socket: file name of the socket on which it listens.
+        port: TCP port on all addresses of its namespace; 0 for none.
     """
     command = ["ovsdb-server", str(database), f"--remote=punix:{run / socket}"]
     if port:
-        # This takes IPv4 too: the socket is not limited to IPv6.
+        # Accepts IPv4 too: the socket is not limited to IPv6.
         command.append(f"--remote=ptcp:{port}:[::]")
     return [*command, f"--unixctl={run / database.stem}.ctl", *_logging(log)]
 
 
 def vswitchd(run: Path, log: Path) -> list[str]:
-    """The switch of a node."""
+    """The command of the ovs-vswitchd of a node."""
     control = f"--unixctl={run / 'ovs-vswitchd.ctl'}"
     return [*_FIRST, "ovs-vswitchd", f"unix:{run / 'db.sock'}", control, *_logging(log)]
 
 
 def controller(run: Path, log: Path) -> list[str]:
-    """The ovn-controller of a node; its control socket is named by OVN_RUNDIR and its pid."""
+    """The command of the ovn-controller of a node; its control socket is in OVN_RUNDIR."""
     pidfile = f"--pidfile={run / 'ovn-controller.pid'}"
     return [*_FIRST, "ovn-controller", f"unix:{run / 'db.sock'}", pidfile, *_logging(log)]
 
 
 def northd(run: Path, log: Path) -> list[str]:
-    """The northd of a cluster."""
+    """The command of the ovn-northd of a cluster."""
     return [
         "ovn-northd",
         f"--ovnnb-db=unix:{run / 'ovnnb_db.sock'}",
@@ -204,17 +111,17 @@ def northd(run: Path, log: Path) -> list[str]:
 
 
 def _logging(log: Path) -> list[str]:
-    # What a daemon says before it has a log goes to standard error, and so to the same file.
+    # Output before the log file is open goes to standard error, which is the same file.
     return [f"--log-file={log}", "-vconsole:off"]
 
 
 def isthmus() -> str:
-    """The command `isthmus` of this very installation."""
+    """The path of the command `isthmus` of this installation."""
     return str(Path(sys.executable).with_name("isthmus"))
 
 
 def ic_databases(layout: Layout, plan: LabPlan, member: IcPlan) -> list[str]:
-    """The IC databases on one of their machines."""
+    """The command of the IC databases on one of their machines."""
     switches = [f"--transit-switch={name}={cidr}" for name, cidr in plan.transit_switches]
     where = ["--listen", str(member.address)]
     if len(plan.ic_members) > 1:
@@ -232,7 +139,7 @@ def ic_databases(layout: Layout, plan: LabPlan, member: IcPlan) -> list[str]:
 
 
 def engine(layout: Layout, cluster: ClusterPlan) -> list[str]:
-    """Isthmus in a cluster: controller and engine."""
+    """The command of Isthmus in a cluster."""
     run = layout.run(cluster.central.name)
     manifests = ["--manifests", str(layout.manifests(cluster.name))]
     if cluster.kubernetes:
@@ -247,14 +154,14 @@ def engine(layout: Layout, cluster: ClusterPlan) -> list[str]:
 
 
 def node_agent(layout: Layout, cluster: ClusterPlan) -> list[str]:
-    """What plays Kube-OVN's daemon on the nodes of a cluster: one process for all."""
+    """The command that emulates Kube-OVN's daemon on all nodes of a cluster."""
     kubeconfig = str(kube_server(layout, cluster).kubeconfig)
     sockets = [f"{node.name}={layout.run(node.name) / 'db.sock'}" for node in cluster.nodes]
     return [sys.executable, "-m", "isthmus_lab.build.node_agent", kubeconfig, *sockets]
 
 
 def pod_server(layout: Layout, cluster: ClusterPlan) -> list[str]:
-    """The web server in each pod of a cluster: one process for all."""
+    """The command of the web servers in all pods of a cluster."""
     pods = [layout.netns(pod.name) for pod in cluster.pods]
     return [sys.executable, "-m", "isthmus_lab.traffic.pod_server", *pods]
 
@@ -262,7 +169,7 @@ def pod_server(layout: Layout, cluster: ClusterPlan) -> list[str]:
 def database_environment(
     layout: Layout, plan: LabPlan, cluster: ClusterPlan, host: str
 ) -> dict[str, str]:
-    """Variables that tell OVN's tools the databases, as seen from a node."""
+    """Variables that point OVN's tools to the databases, as seen from a node."""
     run, central = layout.run(host), cluster.central
     nb, sb = f"unix:{run / 'ovnnb_db.sock'}", f"unix:{run / 'ovnsb_db.sock'}"
     if host != central.name:
@@ -277,11 +184,11 @@ def database_environment(
 
 
 def ic_environment(layout: Layout, plan: LabPlan, member: IcPlan) -> dict[str, str]:
-    """The same on a machine of the IC databases, for those alone."""
+    """Variables that point OVN's tools to the IC databases, on a machine that runs them."""
     if len(plan.ic_members) == 1 and not plan.ic_tls:
         ports = {"OVN_IC_NB_DB": IC_NB_PORT, "OVN_IC_SB_DB": IC_SB_PORT}
         return {name: ic_remote(plan, port) for name, port in ports.items()}
-    # Its own servers, which need no certificate. They may only follow: --no-leader-only.
+    # Its own servers, which need no certificate but may be followers: use --no-leader-only.
     run = layout.run(member.name)
     sockets = {"OVN_IC_NB_DB": "ovn_ic_nb_db.sock", "OVN_IC_SB_DB": "ovn_ic_sb_db.sock"}
     return {
@@ -291,18 +198,13 @@ def ic_environment(layout: Layout, plan: LabPlan, member: IcPlan) -> dict[str, s
 
 
 def _certificates(layout: Layout, owner: str) -> dict[str, str]:
-    """What Isthmus's verbs show the IC databases."""
-    # Labs without TLS need not wait for what this imports.
+    """Variables with the client certificate for the IC databases."""
+    # Labs without TLS skip this slow import.
     from isthmus.pki.files import TlsFiles  # noqa: PLC0415
 
     files = TlsFiles.in_directory(layout.tls(owner))
     return {
-        surroundings.PRIVATE_KEY: str(files.private_key),
-        surroundings.CERTIFICATE: str(files.certificate),
-        surroundings.CA_CERT: str(files.ca_cert),
+        PRIVATE_KEY: str(files.private_key),
+        CERTIFICATE: str(files.certificate),
+        CA_CERT: str(files.ca_cert),
     }
-
-
-def _nodad(address: Interface) -> str:
-    # Nobody else has the address: the second that the check for duplicates takes is wasted.
-    return " nodad" if address.version == 6 else ""

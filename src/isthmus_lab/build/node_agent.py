@@ -1,8 +1,8 @@
-"""What Kube-OVN's daemon does on every node, as far as Isthmus relies on it; a process per cluster.
+"""Emulate the part of Kube-OVN's node daemon on which Isthmus relies; one process per cluster.
 
-It turns the Node label `ovn.kubernetes.io/ic-gw` into `external_ids:ovn-is-interconn` of that
-node's Open vSwitch, which makes its ovn-controller take part in the interconnection. Kube-OVN looks
-every 3 s; this one watches, so that tests measure Isthmus and not it.
+It copies the Node label `ovn.kubernetes.io/ic-gw` to `external_ids:ovn-is-interconn` of the node's
+Open vSwitch, which makes the node a gateway for ovn-controller. Kube-OVN polls every 3 s; this
+agent uses a watch, so that tests measure the time that Isthmus takes.
 
 usage: python -m isthmus_lab.build.node_agent KUBECONFIG NODE=SOCKET…
 """
@@ -20,14 +20,14 @@ from isthmus_lab.kube.api import ApiError, KubeApi
 LABEL = "ovn.kubernetes.io/ic-gw"
 
 _RETRY_S = 0.2
-"""Between two tries to reach an API server that is down."""
+"""Delay between attempts to reach an API server that is down."""
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Follow the nodes' labels until killed.
+    """Follow the labels of the nodes until killed.
 
     Args:
-        arguments: the kubeconfig, and for each node its name and the socket of its Open vSwitch.
+        arguments: the kubeconfig, then NODE=SOCKET for each node, with Open vSwitch's socket.
     """
     api = KubeApi(Path(arguments[0]))
     nodes = dict(argument.split("=", 1) for argument in arguments[1:])
@@ -49,7 +49,7 @@ def _follow(api: KubeApi, node: str, socket: str) -> None:
                     known = wanted
         except (ApiError, OSError, HTTPException) as error:
             print(f"node {node}: {error}", file=sys.stderr, flush=True)
-        # The API server is down, or ends a watch as it does now and then.
+        # The API server is down, or has ended the watch, which is normal.
         time.sleep(_RETRY_S)
 
 

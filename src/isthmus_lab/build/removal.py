@@ -1,7 +1,7 @@
-"""Removes a lab: everything that bears its mark, and nothing else.
+"""Remove a lab: all processes, namespaces and files with its name, and nothing else.
 
-Called by `Lab` under the lab's lock. What is to be removed is looked for on the machine and not
-read from a record, so a lab that was half made, half removed or killed is removed just as well.
+Called by `Lab` while it holds the lock of the lab. Searches the machine instead of a record, so
+that labs that were partly built, partly removed or killed are removed too.
 """
 
 import shutil
@@ -15,12 +15,12 @@ from isthmus_lab.topology.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """What there is of a lab.
+    """What exists of a lab.
 
     Args:
-        processes: every process with its mark.
-        namespaces: names of its network namespaces; its links are all within.
-        directory: its directory, or "" if it has none or an empty one.
+        processes: all processes with its environment variable.
+        namespaces: names of its network namespaces, which contain all its links.
+        directory: its directory, or "" if that is empty or does not exist.
     """
 
     processes: tuple[Process, ...]
@@ -32,7 +32,7 @@ class Remains:
 
 
 def find(layout: Layout) -> Remains:
-    """What there is of a lab on this machine."""
+    """Find what exists of a lab on this machine."""
     return Remains(
         processes=tuple(processes.of_lab(layout.lab)),
         namespaces=tuple(netns.of_lab(layout.lab)),
@@ -41,7 +41,7 @@ def find(layout: Layout) -> Remains:
 
 
 def known(base: Path) -> list[str]:
-    """The names of all labs with a directory or a namespace.
+    """The names of all labs that have a directory or a namespace.
 
     Args:
         base: the directory of all labs.
@@ -51,13 +51,13 @@ def known(base: Path) -> list[str]:
 
 
 def remove(layout: Layout) -> Remains:
-    """Remove a lab, and say what there was.
+    """Remove a lab and return what existed.
 
-    The directory itself stays, empty: it carries the lock, whose holder removes it.
+    Keeps the empty directory, which has the lock; the holder of the lock removes it.
     """
     found = find(layout)
     while running := processes.of_lab(layout.lab):
-        # A process may start another while we look, so look again until there is none.
+        # A process may start another one meanwhile, so repeat until there is none.
         processes.stop(process.pid for process in running)
     if found.namespaces:
         batch = "".join(f"netns del {name}\n" for name in found.namespaces)

@@ -1,4 +1,4 @@
-"""What the lab needs of the machine: checked before anything is changed."""
+"""Check that the machine meets the requirements of the lab, before anything is changed."""
 
 import os
 import shutil
@@ -22,25 +22,25 @@ _PACKAGES = {
     "ip": "iproute2",
     "ethtool": "ethtool",
 }
-"""Programs, and the Debian packages that have them."""
+"""Programs, and the Debian packages that contain them."""
 
 SCHEMAS = {
     "conf": Path("/usr/share/openvswitch/vswitch.ovsschema"),
     "ovnnb_db": Path("/usr/share/ovn/ovn-nb.ovsschema"),
     "ovnsb_db": Path("/usr/share/ovn/ovn-sb.ovsschema"),
 }
-"""Database files by name, and their schemas."""
+"""Schemas of the databases of a node, by file name."""
 
 
 def check(*, isthmus_needed: bool, kubernetes: bool = False) -> None:
-    """Make sure that a lab can be built.
+    """Check that a lab can be built.
 
     Args:
-        isthmus_needed: whether it runs Isthmus.
-        kubernetes: whether it runs API servers.
+        isthmus_needed: whether the lab runs Isthmus.
+        kubernetes: whether the lab runs API servers.
 
     Raises:
-        LabError: we are not root, or programs are missing.
+        LabError: the process is not root, or programs are missing.
     """
     require_root()
     missing = {
@@ -51,13 +51,13 @@ def check(*, isthmus_needed: bool, kubernetes: bool = False) -> None:
         packages = " ".join(sorted(set(missing.values())))
         problems.append(
             Subject("the lab", "programs", ", ".join(sorted(missing))).problem(
-                "not installed", f"run `make setup`, or `apt-get install {packages}`"
+                "are not installed", f"run `make setup`, or `apt-get install {packages}`"
             )
         )
     if isthmus_needed and not Path(isthmus()).is_file():
         problems.append(
             Subject("the lab", "programs", isthmus()).problem(
-                "the command isthmus is not installed beside this Python", "run `make setup`"
+                "is not installed with this Python interpreter", "run `make setup`"
             )
         )
     if kubernetes:
@@ -67,22 +67,22 @@ def check(*, isthmus_needed: bool, kubernetes: bool = False) -> None:
 
 
 def _kubernetes() -> Iterator[Problem]:
-    """What API servers lack."""
+    """What is missing for API servers."""
     if absent := assets.missing():
         yield from assets.missing_error(absent).problems
     if not roles.DIRECTORY.is_dir():
         yield Subject("the lab", "roles", str(roles.DIRECTORY)).problem(
-            "not there; Isthmus gets its rights in API servers from there",
-            "run the lab from a checkout of the source",
+            "does not exist, so Isthmus would have no rights in API servers",
+            "run the lab from a checkout of the source code",
         )
 
 
 def require_root() -> None:
-    """Make sure that we may make namespaces. Raises: LabError."""
+    """Check that the process may create namespaces. Raises: LabError."""
     if os.geteuid() != 0:
         raise lab_error(
             "the lab",
-            "network namespaces can only be made by root; nothing was changed",
+            "is not root, which network namespaces require; nothing was changed",
             "run the command with sudo",
             key="user id",
             value=str(os.geteuid()),

@@ -1,18 +1,18 @@
-"""Builds what a plan says: namespaces and links first, then every machine in parallel.
+"""Build a lab according to its plan: namespaces and links first, then all machines in parallel.
 
-Called by `Lab` under the lab's lock. Nothing here waits for a time: each step waits for the state
-that it needs (a socket that answers, a bridge that is there, a port that is up).
+Called by `Lab` while it holds the lock of the lab. Each step waits for the state that it needs (a
+listening socket, a bridge, a port that is up), never for a fixed time.
 """
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from isthmus.model.problems import Problem, Subject
-from isthmus_lab.build import daemons
+from isthmus_lab.build import daemons, network
 from isthmus_lab.build.api_server import KubeStarter
 from isthmus_lab.build.requirements import SCHEMAS
 from isthmus_lab.errors import LabError
@@ -37,10 +37,10 @@ from isthmus_lab.topology.plan import (
 from isthmus_lab.waiting import wait_until
 
 Report = Callable[[str], None]
-"""Takes a line on what has just been reached."""
+"""Called with a line of text after each step."""
 
 _LIMIT_S = 30.0
-"""For a daemon to come up: tens of times what it takes on a busy machine."""
+"""How long a daemon may take to start: tens of times the usual time on a busy machine."""
 
 
 @dataclass(slots=True)
@@ -48,10 +48,10 @@ class Starter:
     """Builds clusters of a plan.
 
     Args:
-        layout: where things go.
-        plan: the whole lab.
+        layout: paths of the lab.
+        plan: of the whole lab.
         join: whether to write `ovn-ic-config`.
-        report: told what is reached.
+        report: called after each step.
     """
 
     layout: Layout
@@ -63,10 +63,14 @@ class Starter:
     _apis: dict[str, "Future[None]"] = field(default_factory=dict)
 
     def build(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
-        """Build the fabric and the IC databases if asked for, and some clusters.
+        """Build clusters.
+
+        Args:
+            clusters: of the plan.
+            fabric: whether to build the fabric and the IC databases first.
 
         Raises:
-            LabError: something did not come up; the rest is left as it is.
+            LabError: something did not start; the rest keeps running.
         """
         nodes = [node for cluster in clusters for node in cluster.nodes]
         self._centrals = {cluster.name: Future() for cluster in clusters}
@@ -85,18 +89,18 @@ class Starter:
         ]
         in_parallel(tasks)
         if self.join:
-            # Only now: Isthmus would wait a second before it tries IC databases again.
+            # Not earlier: Isthmus would wait a second before it retries the IC databases.
             self._join(clusters)
         try:
             in_parallel([partial(self._settle, cluster) for cluster in clusters])
         except LabError:
-            # A daemon that has ended says more than what therefore did not come about.
+            # A daemon that has ended is the better explanation.
             self._check_daemons(clusters)
             raise
         self._check_daemons(clusters)
 
     def _check_daemons(self, clusters: Sequence[ClusterPlan]) -> None:
-        """Make sure that nothing that was started has ended. Raises: LabError."""
+        """Check that all daemons are still running. Raises: LabError."""
         running = running_daemons(self.layout.lab)
         ended = [
             self._ended(node.name, daemon)
@@ -111,7 +115,7 @@ class Starter:
     def _ended(self, host: str, daemon: str) -> Problem:
         lines = self._log(host, daemon).read_text(encoding="utf-8", errors="replace").splitlines()
         return Subject(f"node {host}", daemon).problem(
-            f"ended right after its start, saying: {lines[-1] if lines else 'nothing'}",
+            f"exited right after its start; last log line: {lines[-1] if lines else 'none'}",
             f"see `isthmus lab logs -n {self.layout.lab} {host} {daemon}`",
         )
 
@@ -127,7 +131,7 @@ class Starter:
         return [member.name for member in self.plan.ic_members]
 
     def _certificates(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
-        # Labs without TLS need not wait for what this imports.
+        # Labs without TLS skip this slow import.
         from isthmus_lab.build import ic_certificates  # noqa: PLC0415
 
         if fabric:
@@ -143,23 +147,23 @@ class Starter:
         hosts = [*(n.name for n in nodes), *(pod.name for n in nodes for pod in n.pods)]
         members = self.plan.ic_members if fabric else ()
         machines = [FABRIC, *self._ic_hosts()] if fabric else []
-        batch = daemons.netns_batch(self.layout, [*machines, *hosts])
-        plugs = [line for node in nodes for line in daemons.plug_batch(node.fabric_link)]
+        batch = network.netns_batch(self.layout, [*machines, *hosts])
+        plugs = [line for node in nodes for line in network.plug_batch(node.fabric_link)]
         if fabric:
-            own = [line for one in members for line in daemons.plug_batch(one.fabric_link)]
-            plugs = [*daemons.fabric_batch(), *own, *plugs]
+            own = [line for one in members for line in network.plug_batch(one.fabric_link)]
+            plugs = [*network.fabric_batch(), *own, *plugs]
         links = [(member.name, member.fabric_link) for member in members]
         links += [(node.name, node.fabric_link) for node in nodes]
-        batch += [daemons.uplink(self.layout, *link) for link in links]
+        batch += [network.uplink(self.layout, *link) for link in links]
         for node in nodes:
-            batch += daemons.pod_links(self.layout, node)
-        ip_batch(batch)
-        ip_batch(plugs, self.layout.netns(FABRIC))
+            batch += network.pod_links(self.layout, node)
+        network.ip_batch(batch)
+        network.ip_batch(plugs, self.layout.netns(FABRIC))
         for member in members:
-            lines = daemons.machine_batch(daemons.UNDERLAY_LINK, member.underlay)
-            ip_batch(lines, self.layout.netns(member.name))
-            # The nodes have userspace switches that do not fill in checksums left to a device.
-            self._offload_off(member.name, [daemons.UNDERLAY_LINK])
+            lines = network.machine_batch(network.UNDERLAY_LINK, member.underlay)
+            network.ip_batch(lines, self.layout.netns(member.name))
+            # The userspace switches of the nodes do not compute checksums left to a device.
+            network.disable_offload(self.layout.netns(member.name), [network.UNDERLAY_LINK])
 
     def _choose_datapath(self) -> str:
         wanted = self.plan.topology.datapath
@@ -181,7 +185,7 @@ class Starter:
 
     def _serves_ic(self, member: IcPlan) -> bool:
         if len(self.plan.ic_members) > 1:
-            # Members listen before there is a cluster, and say when there is one.
+            # Members listen before the cluster exists, and log when they are ready.
             return "\nready: " in "\n" + self._log(member.name, IC_DAEMON).read_text("utf-8")
         netns, address = self.layout.netns(member.name), str(member.address)
         return all(listens(netns, address, port) for port in (IC_NB_PORT, IC_SB_PORT))
@@ -194,7 +198,7 @@ class Starter:
                 self.report(f"cluster {cluster.name}: ovn-ic-config written")
 
     def _objects(self, cluster: ClusterPlan) -> None:
-        """The cluster's Kubernetes objects, in files or in an API server."""
+        """Create the Kubernetes objects of a cluster, in files or in an API server."""
         ready = self._apis[cluster.name]
         try:
             if cluster.kubernetes:
@@ -210,7 +214,7 @@ class Starter:
         ready.set_result(None)
 
     def _central(self, cluster: ClusterPlan) -> None:
-        """The databases of a cluster, northd, and Isthmus."""
+        """Start the databases of a cluster, northd, Isthmus and the web servers."""
         ready, host = self._centrals[cluster.name], cluster.central.name
         try:
             self._database(host, "ovnnb_db", "ovnnb_db.sock", NB_PORT)
@@ -230,24 +234,24 @@ class Starter:
             self._spawn(host, "pod-server", daemons.pod_server(self.layout, cluster))
 
     def _node(self, cluster: ClusterPlan, node: NodePlan) -> None:
-        """Open vSwitch, the pods' ends of their links, and ovn-controller."""
+        """Start Open vSwitch, configure the pods, and start ovn-controller."""
         host, netns = node.name, self.layout.netns(node.name)
         run_dir = self.layout.run(host)
         self._database(host, "conf", "db.sock")
         self._spawn(
             host, "ovs-vswitchd", daemons.vswitchd(run_dir, self._log(host, "ovs-vswitchd"))
         )
-        ip_batch(daemons.node_links_batch(node), netns)
+        network.ip_batch(network.node_links_batch(node), netns)
         for pod in node.pods:
-            ip_batch(daemons.pod_batch(pod), self.layout.netns(pod.name))
-            self._offload_off(pod.name, [daemons.POD_LINK])
-        # ovs-vsctl returns when the switch has done it all: from here on the bridges are there.
+            network.ip_batch(network.pod_batch(pod), self.layout.netns(pod.name))
+            network.disable_offload(self.layout.netns(pod.name), [network.POD_LINK])
+        # ovs-vsctl returns when ovs-vswitchd has applied everything: the bridges exist now.
         configuration = daemons.vswitch_configuration(self.layout, cluster, node, self._datapath)
         self._tool(host, ["ovs-vsctl", f"--db=unix:{run_dir / 'db.sock'}", *configuration])
-        ip_batch(daemons.node_addresses_batch(cluster, node), netns)
-        self._offload_off(host, daemons.links_of(node))
-        # A controller that finds no SB database would wait a second before it tries again, and one
-        # that meets northd filling it has been seen to end. No limit here: `_central` has its own.
+        network.ip_batch(network.node_addresses_batch(cluster, node), netns)
+        network.disable_offload(netns, network.links_of(node))
+        # Without an SB database, ovn-controller would wait a second before it retries; while northd
+        # fills the database, ovn-controller has been seen to exit. `_central` has its own limits.
         self._centrals[cluster.name].result()
         self._spawn(
             host, "ovn-controller", daemons.controller(run_dir, self._log(host, "ovn-controller"))
@@ -255,7 +259,7 @@ class Starter:
         self.report(f"node {host}")
 
     def _settle(self, cluster: ClusterPlan) -> None:
-        """Wait until every pod's port is up, which needs everything else of the cluster."""
+        """Wait until the ports of all pods are up, which requires all of the cluster."""
         waits = [["wait-until", "Logical_Switch_Port", pod.port, "up=true"] for pod in cluster.pods]
         chassis = [
             ["wait-until", "Chassis", node.system_id, f"hostname={node.name}"]
@@ -295,17 +299,12 @@ class Starter:
             env[variable] = f"unix:{self.layout.run(host) / sockets[variable]}"
         run(command, netns=self.layout.netns(host), env=env, timeout_s=2 * _LIMIT_S)
 
-    def _offload_off(self, host: str, links: Iterable[str]) -> None:
-        """Have the kernel fill in checksums: a userspace switch passes on what it gets."""
-        for link in links:
-            run(["ethtool", "-K", link, "tx", "off"], netns=self.layout.netns(host))
-
     def _log(self, host: str, daemon: str) -> Path:
         return self.layout.log(host, daemon)
 
 
 def in_parallel(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run tasks, each in a thread; raise the first failure when none is running any more."""
+    """Run each task in a thread, wait for all, and raise the first failure."""
     if not tasks:
         return
     with ThreadPoolExecutor(len(tasks)) as pool:
@@ -314,12 +313,6 @@ def in_parallel(tasks: Sequence[Callable[[], None]]) -> None:
         for future in futures:
             if future.done():
                 future.result()
-
-
-def ip_batch(lines: Sequence[str], netns: str | None = None) -> None:
-    """One call of `ip` for many lines. Raises: LabError, naming the line."""
-    if lines:
-        run(["ip", "-batch", "-"], netns=netns, stdin="\n".join(lines) + "\n")
 
 
 def _joined(parts: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Where the programs of an API server are: etcd, kube-apiserver, kubectl.
+"""Find the programs of an API server: etcd, kube-apiserver, kubectl.
 
-Used by the lab and by tests. `make kube-assets` puts what is missing into the cache, a directory
-per version of Kubernetes.
+Used by the lab and by tests. `make kube-assets` installs missing programs into the cache, which has
+a directory per version of Kubernetes.
 """
 
 import os
@@ -12,17 +12,17 @@ from pathlib import Path
 from isthmus_lab.errors import LabError, lab_error
 
 SERVER = ("etcd", "kube-apiserver")
-"""What an API server takes."""
+"""The programs that run an API server."""
 
 KUBECTL = "kubectl"
-"""What people look at it with."""
+"""The client for users."""
 
 
 def program(name: str) -> str:
-    """The path of a program; empty if it is nowhere.
+    """The path of a program; "" if it is not installed.
 
-    Looked for in KUBEBUILDER_ASSETS (the directory that Kubernetes' own test tools use), on PATH,
-    and in the cache, the newest version first.
+    Searches KUBEBUILDER_ASSETS (which Kubernetes' own test tools use), PATH, and the cache with the
+    newest version first.
     """
     named = os.environ.get("KUBEBUILDER_ASSETS")
     cached = [str(directory) for directory in sorted(_cache(), key=_version, reverse=True)]
@@ -31,21 +31,21 @@ def program(name: str) -> str:
 
 
 def missing() -> list[str]:
-    """The programs of an API server that are not on this machine."""
+    """The programs of an API server that are not installed."""
     return [name for name in SERVER if not program(name)]
 
 
 def required(name: str) -> str:
-    """The path of a program. Raises: LabError, if it is nowhere."""
+    """The path of a program. Raises: LabError, if it is not installed."""
     return program(name) or _raise(missing_error([name]))
 
 
 def missing_error(names: list[str]) -> LabError:
-    """What to say where programs are missing."""
+    """The error for missing programs."""
     return lab_error(
         "the Kubernetes API server",
-        "not in KUBEBUILDER_ASSETS, on PATH or in the cache",
-        "run `make kube-assets`, which builds it once (it needs Go)",
+        "not found in KUBEBUILDER_ASSETS, on PATH or in the cache",
+        "run `make kube-assets`, which builds them (requires Go)",
         key="programs",
         value=", ".join(names),
     )

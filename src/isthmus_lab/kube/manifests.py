@@ -1,7 +1,7 @@
-"""The manifests of a cluster: files that stand for its Kubernetes API.
+"""The objects of a cluster as manifest files, in place of an API server.
 
-Written by the starter, tests and the demo; read by `isthmus run`. One object per file; a file
-appears, changes and disappears at once (rename), never half-written.
+Written by the code that builds labs, by tests and the demo; read by `isthmus run`. Each file has
+one object. Files are replaced atomically (rename), so readers never see a partial one.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Manifests:
     """A directory of manifests.
 
     Args:
-        directory: exists.
+        directory: an existing directory.
     """
 
     directory: Path
@@ -27,7 +27,7 @@ class Manifests:
         return self.directory / f"{kind.lower()}-{name}.yaml"
 
     def exists(self, kind: str, name: str) -> bool:
-        """Whether there is such an object."""
+        """Whether an object exists."""
         return self.path(kind, name).exists()
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
@@ -41,13 +41,13 @@ class Manifests:
         self.write(self.path(manifest["kind"], manifest["metadata"]["name"]).name, text)
 
     def merge(self, kind: str, name: str, part: str, values: Mapping[str, Any]) -> None:
-        """Change some keys of an object; a value of None removes the key.
+        """Change some keys of an object; None removes a key.
 
         Args:
             kind: e.g. "Subnet".
             name: the object's name.
             part: "spec" or "data".
-            values: what to set.
+            values: keys and their new values.
         """
         manifest = self.get(kind, name)
         merged = {**manifest.get(part, {}), **values}
@@ -55,12 +55,12 @@ class Manifests:
         self.apply(manifest)
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object if it exists."""
         self.path(kind, name).unlink(missing_ok=True)
 
     def write(self, file: str, text: str) -> None:
-        """Write a file as it is, be it valid or not."""
-        # The reader takes *.yaml, so the temporary name must not match.
+        """Write a file with any text, valid or not."""
+        # Isthmus reads *.yaml, so the temporary name must not match.
         temporary = self.directory / f".{file}.new"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self.directory / file)

@@ -1,6 +1,6 @@
-"""The Kubernetes objects of a cluster, whatever holds them: files, or an API server.
+"""The Kubernetes objects of a cluster, in manifest files or in an API server.
 
-Used by the starter, the demo and tests through `ClusterHandle.objects`.
+Used by the code that builds labs, and through `ClusterHandle.objects` by the demo and tests.
 """
 
 import json
@@ -19,10 +19,10 @@ from isthmus_lab.topology.plan import ClusterPlan
 
 
 class Objects(Protocol):
-    """What can be done with objects, as `isthmus_lab.kube.manifests.Manifests` describes it."""
+    """Operations on objects; see `isthmus_lab.kube.manifests.Manifests` for arguments."""
 
     def exists(self, kind: str, name: str) -> bool:
-        """Whether there is such an object; not if nobody can say."""
+        """Whether an object exists; False if unknown."""
         ...
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
@@ -30,26 +30,26 @@ class Objects(Protocol):
         ...
 
     def merge(self, kind: str, name: str, part: str, values: Mapping[str, Any]) -> None:
-        """Change some keys of an object's part, e.g. "spec"; a value of None removes the key."""
+        """Change some keys of a part of an object, e.g. "spec"; None removes a key."""
         ...
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object if it exists."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class KubeObjects:
-    """Objects in an API server; ConfigMaps are those of Kube-OVN's namespace.
+    """Objects in an API server. ConfigMaps are in Kube-OVN's namespace.
 
     Args:
-        api: of an administrator.
+        api: with the rights of an administrator.
     """
 
     api: KubeApi
 
     def exists(self, kind: str, name: str) -> bool:
-        """Whether there is such an object; not if the server does not answer."""
+        """Whether an object exists; False if the server does not respond."""
         try:
             return bool(self.api.get(kind, name, namespace_of(kind)))
         except (ApiError, OSError, HTTPException):
@@ -60,28 +60,28 @@ class KubeObjects:
         self.api.apply(manifest)
 
     def merge(self, kind: str, name: str, part: str, values: Mapping[str, Any]) -> None:
-        """Change some keys of an object's part. Raises: ApiError; OSError."""
+        """Change some keys of a part of an object. Raises: ApiError; OSError."""
         self.api.merge(kind, name, {part: dict(values)}, namespace_of(kind))
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete an object, if it is there. Raises: ApiError; OSError."""
+        """Delete an object if it exists. Raises: ApiError; OSError."""
         self.api.delete(kind, name, namespace_of(kind))
 
 
 @dataclass(frozen=True, slots=True)
 class KubectlObjects:
-    """The same, by kubectl, as people do it.
+    """Objects in an API server, edited with kubectl as an administrator would.
 
     Args:
-        kubectl: runs it with arguments, and returns what it prints.
-        directory: for files to apply, named by kind and name.
+        kubectl: runs kubectl with arguments and returns its output.
+        directory: for the files to apply.
     """
 
     kubectl: Callable[[list[str]], str]
     directory: Path
 
     def exists(self, kind: str, name: str) -> bool:
-        """Whether there is such an object. Raises: LabError."""
+        """Whether an object exists. Raises: LabError."""
         found = ["get", kind.lower(), name, "--ignore-not-found", "-o", "name"]
         return bool(self.kubectl([*found, *_namespace_option(kind)]))
 
@@ -93,12 +93,12 @@ class KubectlObjects:
         self.kubectl(["apply", "-f", str(file)])
 
     def merge(self, kind: str, name: str, part: str, values: Mapping[str, Any]) -> None:
-        """Change some keys of an object's part. Raises: LabError."""
+        """Change some keys of a part of an object. Raises: LabError."""
         patch = ["patch", kind.lower(), name, *_namespace_option(kind), "--type=merge"]
         self.kubectl([*patch, "-p", json.dumps({part: dict(values)})])
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete an object, if it is there. Raises: LabError."""
+        """Delete an object if it exists. Raises: LabError."""
         delete = ["delete", kind.lower(), name, "--ignore-not-found"]
         self.kubectl([*delete, *_namespace_option(kind)])
 
@@ -111,7 +111,7 @@ def objects_of(layout: Layout, cluster: ClusterPlan) -> Objects:
 
 
 def namespace_of(kind: str) -> str:
-    """The namespace that the lab's objects of a kind are in; empty if the kind has none."""
+    """The namespace of the lab's objects of a kind; "" for kinds without namespaces."""
     return kube_ovn.NAMESPACE if kind == "ConfigMap" else ""
 
 
@@ -120,6 +120,6 @@ def _namespace_option(kind: str) -> list[str]:
 
 
 def kube_api(layout: Layout, cluster: ClusterPlan) -> KubeApi:
-    """A cluster's API server, as its administrator."""
+    """A client of the API server of a cluster, with the rights of an administrator."""
     network = layout.netns(cluster.central.name)
     return KubeApi(kube_server(layout, cluster).kubeconfig, network)

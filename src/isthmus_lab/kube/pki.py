@@ -1,31 +1,24 @@
-"""Keys and certificates of an API server, and of those who talk to it.
+"""Keys and certificates of an API server and its clients.
 
-Used by `kube_server`. One authority signs the server's certificate and those of clients, where the
-common name is the user and organizations are groups, as Kubernetes reads them.
+Used by `isthmus_lab.kube.server`. One authority signs all certificates. In those of clients, the
+common name is the user and organizations are groups, as Kubernetes requires.
 """
 
 import datetime
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from isthmus.pki.certificates import KeyPair
+
 _LIFE = datetime.timedelta(days=30)
-"""Far longer than any lab."""
+"""Far longer than a lab exists."""
 
 _SKEW = datetime.timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """A private key and its certificate, both PEM."""
-
-    key: bytes
-    certificate: bytes
 
 
 def new_key() -> bytes:
@@ -71,7 +64,7 @@ def _issue(
     key = ec.generate_private_key(ec.SECP256R1())
     signer = serialization.load_pem_private_key(authority.key, None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise TypeError("the authority's key was not made here")
+        raise TypeError("the authority's key is not an elliptic curve key")
     issuer = x509.load_pem_x509_certificate(authority.certificate).subject
     builder = (
         _builder(key, x509.Name(subject))
@@ -120,7 +113,7 @@ def _pair(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> Key
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    # The one format that kube-apiserver reads public keys from as well.
+    # The only private key format from which kube-apiserver also reads the public key.
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,

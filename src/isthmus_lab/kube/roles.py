@@ -1,7 +1,7 @@
-"""The ServiceAccount and the roles that Isthmus is shipped with, for API servers of the lab.
+"""The ServiceAccount and roles of Isthmus's deployment, for API servers of the lab.
 
-Used by the lab and by tests, so that what they show holds with these rights and not only for an
-administrator. Stands in for kustomize, which puts everything into one namespace.
+Used by the lab and by tests, so that Isthmus runs there with the rights it has in production. Sets
+namespaces as kustomize would.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 ACCOUNT = "isthmus"
-"""The ServiceAccount's name."""
+"""The name of the ServiceAccount."""
 
 DIRECTORY = Path(__file__).parents[3] / "deploy/kubernetes/base"
-"""Where they are in a checkout; a wheel does not have them."""
+"""Their directory in a checkout of the source; a wheel does not contain it."""
 
 _FILES = ("service-account.yaml", "role.yaml", "cluster-role.yaml")
 _NAMESPACED = {"ServiceAccount", "Role", "RoleBinding"}

@@ -1,8 +1,8 @@
-"""One Kubernetes API server: its files, credentials and command lines.
+"""A Kubernetes API server: its files, credentials and command lines.
 
-Used by the lab, which runs one in a namespace per cluster, and by tests, which run one on the
-loopback interface. Nothing here starts a process. RBAC decides on every request, nobody is
-anonymous, and certificates tell users apart.
+Used by the lab, which runs one per cluster in a namespace, and by tests, which run one on the
+loopback interface. Starts no process. RBAC authorizes every request, anonymous requests are
+rejected, and certificates identify users.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import ClusterPlan
 
 ADMIN, ADMIN_GROUP = "admin", "system:masters"
-"""Who may do everything; the group is Kubernetes' own."""
+"""The administrator; Kubernetes grants all rights to the group."""
 
 _ISSUER = "https://kubernetes.default.svc"
 _SERVICES = "10.96.0.0/24"
@@ -28,10 +28,10 @@ class KubeServer:
     """An API server and its etcd.
 
     Args:
-        directory: holds its data, keys and kubeconfigs.
-        host: the IP address that both listen on.
-        port: of the API server.
-        etcd_port: of etcd; the next one is etcd's port for peers, who never come.
+        directory: for its data, keys and kubeconfigs.
+        host: the IP address on which both listen.
+        port: TCP port of the API server.
+        etcd_port: TCP port of etcd; the next one is its peer port, which stays unused.
     """
 
     directory: Path
@@ -41,7 +41,7 @@ class KubeServer:
 
     @property
     def url(self) -> str:
-        """Where clients find it."""
+        """The URL for clients."""
         return f"https://{_in_url(self.host)}:{self.port}"
 
     @property
@@ -50,11 +50,11 @@ class KubeServer:
         return self.kubeconfig_of(ADMIN)
 
     def kubeconfig_of(self, name: str) -> Path:
-        """The kubeconfig of a user, or of what `for_token` was called with."""
+        """The kubeconfig that `for_user` or `for_token` wrote for a name."""
         return self.directory / f"{name}.kubeconfig"
 
     def prepare(self) -> None:
-        """Make keys, certificates and the administrator's kubeconfig."""
+        """Create keys, certificates and the kubeconfig of the administrator."""
         self.directory.mkdir(parents=True, exist_ok=True)
         pki = _pki()
         authority = pki.new_authority("isthmus-lab")
@@ -74,7 +74,7 @@ class KubeServer:
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *("--initial-cluster", f"default={peer}", "--log-level", "error"),
-            # Its data is not worth waiting for the disk.
+            # The data need not survive a crash of the machine.
             "--unsafe-no-fsync",
         ]
 
@@ -82,7 +82,7 @@ class KubeServer:
         """The command that runs kube-apiserver.
 
         Args:
-            extra: flags beyond ours; the last of a kind counts.
+            extra: additional flags, which override earlier ones.
         """
         key = str(self._file("sa.key"))
         return [
@@ -100,9 +100,9 @@ class KubeServer:
             f"--service-cluster-ip-range={_SERVICES}",
             "--authorization-mode=RBAC",
             "--anonymous-auth=false",
-            # No controllers run here: nobody would make what it asks for.
+            # It requires ServiceAccounts that only a controller would create, and none runs here.
             "--disable-admission-plugins=ServiceAccount",
-            # What only matters for several or busy API servers, and takes time at the start.
+            # Only useful for several or busy API servers, and slow to start.
             "--endpoint-reconciler-type=none",
             "--enable-priority-and-fairness=false",
             "--profiling=false",
@@ -110,7 +110,7 @@ class KubeServer:
         ]
 
     def for_user(self, user: str, *groups: str) -> Path:
-        """A kubeconfig with a certificate.
+        """Write a kubeconfig with a client certificate.
 
         Args:
             user: the user's name as RBAC sees it.
@@ -130,7 +130,7 @@ class KubeServer:
         return self._write_kubeconfig(name, credentials)
 
     def for_token(self, name: str, token: str) -> Path:
-        """A kubeconfig with a bearer token.
+        """Write a kubeconfig with a bearer token.
 
         Args:
             name: names the file.
@@ -170,12 +170,12 @@ def kube_server(layout: Layout, cluster: ClusterPlan) -> KubeServer:
 
 
 def crds() -> Sequence[Path]:
-    """The definitions of Kube-OVN's resources that Isthmus reads."""
+    """The CustomResourceDefinitions of the Kube-OVN resources that Isthmus reads."""
     return sorted(Path(__file__).with_name("crds").glob("*.yaml"))
 
 
 def _pki() -> ModuleType:
-    # Labs without API servers need neither the time that this takes nor what it imports.
+    # Labs without API servers skip this slow import.
     from isthmus_lab.kube import pki as kube_pki  # noqa: PLC0415
 
     return kube_pki

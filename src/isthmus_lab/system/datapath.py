@@ -1,4 +1,4 @@
-"""Which data path Open vSwitch can use here: the kernel's, or its own in userspace."""
+"""Find out whether Open vSwitch can use the kernel data path here, or only the one in userspace."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,13 +10,13 @@ Datapath = Literal["netdev", "system"]
 
 
 def probe(netns: str) -> Datapath:
-    """OVS's `datapath_type` for this machine: `system` where the kernel has what it needs.
+    """The `datapath_type` for Open vSwitch: `system` if the kernel supports it, else `netdev`.
 
     Args:
-        netns: a namespace of ours to try in.
+        netns: a namespace of the lab in which to create a test device.
     """
-    # Making the device loads the module if there is one; the switch's own module does not load
-    # by itself, but comes with the same kernel packages.
+    # Creating the device loads the geneve module if it exists. The openvswitch module comes with
+    # the same kernel packages but must be loaded explicitly.
     try:
         run(["ip", "link", "add", "probe0", "type", "geneve", "external"], netns=netns)
     except LabError:

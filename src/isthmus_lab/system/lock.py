@@ -1,4 +1,4 @@
-"""One at a time: a lab is made, changed and removed under a lock on its directory."""
+"""The lock of a lab, on its directory: one process at a time builds, changes or removes the lab."""
 
 import fcntl
 import os
@@ -10,18 +10,18 @@ from isthmus_lab.topology.layout import Layout
 from isthmus_lab.waiting import wait_until
 
 _LIMIT_S = 60.0
-"""How long to wait for whoever is at it: longer than making a lab takes."""
+"""How long to wait for the current holder: longer than building a lab takes."""
 
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """Hold the lab's lock; its directory exists meanwhile, and goes if it is empty at the end.
+    """Hold the lock of a lab. Create its directory, and remove it afterwards if it is empty.
 
-    A child between fork and exec still holds the lock of a starter that was killed, so whoever
-    gets the lock can be sure that every process of the lab bears its mark by now.
+    A child between fork and exec still holds the lock of a parent that was killed. So once the lock
+    is free, all processes of the lab have its environment variables and can be found.
 
     Raises:
-        LabError: somebody else holds it for too long.
+        LabError: another process holds the lock for too long, or the directory cannot be created.
     """
     descriptor = wait_until(
         lambda: _try(layout), _LIMIT_S, f"the lock of the lab {layout.lab}", interval_s=0.1
@@ -36,18 +36,18 @@ def locked(layout: Layout) -> Iterator[None]:
 
 
 def _try(layout: Layout) -> int:
-    """The descriptor that holds the lock, or 0."""
+    """Return the descriptor that holds the lock, or 0."""
     try:
         layout.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        # Its last holder removed it a moment ago.
+        # The last holder has just removed it.
         return 0
     except OSError as error:
         raise lab_error(
             f"lab {layout.lab}",
-            f"its directory cannot be made: {error}",
-            "choose another with --state or ISTHMUS_LAB_STATE",
+            f"cannot create the directory: {error}",
+            "choose another directory with --state or ISTHMUS_LAB_STATE",
             key="directory",
             value=str(layout.root),
         ) from error

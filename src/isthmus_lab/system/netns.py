@@ -1,7 +1,7 @@
-"""Network namespaces: work within one, and find those of a lab.
+"""Network namespaces: enter one, and list those of a lab.
 
-Used by everything that runs or probes something in the lab. A thread moves into a namespace and
-back; sockets and child processes made meanwhile belong to that namespace for good.
+Used by all code that runs or probes something in the lab. A thread enters a namespace and leaves it
+again; sockets and child processes created in between stay in that namespace.
 """
 
 import ctypes
@@ -25,10 +25,10 @@ def _setns(descriptor: int) -> None:
 
 
 def enter(name: str) -> None:
-    """Move the calling thread into a named namespace for good.
+    """Move the calling thread into a named namespace permanently.
 
     Raises:
-        OSError: there is no such namespace, or we are not root.
+        OSError: the namespace does not exist, or the process is not root.
     """
     descriptor = os.open(NETNS_DIR / name, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -39,10 +39,10 @@ def enter(name: str) -> None:
 
 @contextmanager
 def inside(name: str | None) -> Iterator[None]:
-    """Run the body with the calling thread in a named namespace; None leaves it where it is.
+    """Run the body with the calling thread in a named namespace, or where it is if None.
 
     Raises:
-        OSError: there is no such namespace, or we are not root.
+        OSError: the namespace does not exist, or the process is not root.
     """
     if name is None:
         yield
@@ -59,7 +59,7 @@ def inside(name: str | None) -> Iterator[None]:
 
 
 def listens(name: str, address: str, port: int) -> bool:
-    """Whether somebody takes TCP connections at an address, as seen from a namespace."""
+    """Whether a server accepts TCP connections at an address, as seen from a namespace."""
     with inside(name):
         try:
             socket.create_connection((address, port), timeout=1.0).close()
@@ -69,12 +69,12 @@ def listens(name: str, address: str, port: int) -> bool:
 
 
 def of_lab(lab: str) -> list[str]:
-    """The names of a lab's namespaces that exist."""
+    """The names of the existing namespaces of a lab."""
     return [name for name in _all() if name.startswith(netns_prefix(lab))]
 
 
 def labs() -> list[str]:
-    """The names of the labs that have namespaces."""
+    """The names of all labs that have namespaces."""
     parts = [name.split(".") for name in _all()]
     prefix = netns_prefix("").split(".")[0]
     return sorted({part[1] for part in parts if part[0] == prefix and len(part) == 3})

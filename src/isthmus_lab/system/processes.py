@@ -1,8 +1,8 @@
-"""Processes of a lab: start them with its mark, find them by it, stop them by their pid.
+"""Processes of a lab: start them, find them by an environment variable, stop them by PID.
 
-Used by the starter, by `down` and by fault injection. The mark is in the environment, which
-children inherit and nobody can lose; so nothing needs to be written down, and the processes of
-a starter that was killed half-way are found just as well.
+Used by the code that builds labs, by `down` and by fault injection. Child processes inherit the
+environment variable, so no list of PIDs is kept, and the processes of a builder that was killed
+half-way are found too.
 """
 
 import os
@@ -20,7 +20,7 @@ from isthmus_lab.system.netns import inside
 from isthmus_lab.topology.layout import DAEMON_TAG, TAG
 
 _GRACE_S = 2.0
-"""How long a process may take to end by itself after SIGTERM."""
+"""How long a process may take to end after SIGTERM before it gets SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Process:
     """A running process of a lab.
 
     Args:
-        pid: its id.
-        parent: its parent's id.
-        daemon: "NODE/DAEMON", or "" if it is none of the lab's own daemons.
+        pid: process ID.
+        parent: process ID of its parent.
+        daemon: "NODE/DAEMON", or "" if it is not a daemon started by the lab.
     """
 
     pid: int
@@ -39,7 +39,7 @@ class Process:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Our own environment without what would point OVS and OVN elsewhere, plus `extra`."""
+    """This process's environment without variables of OVS and OVN, plus `extra`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OVS_", "OVN_"))}
     return {**kept, **extra}
 
@@ -52,17 +52,17 @@ def run(
     stdin: str = "",
     timeout_s: float = 30.0,
 ) -> str:
-    """Run a command to its end and return what it printed.
+    """Run a command and return its standard output.
 
     Args:
         command: program and arguments.
         netns: the namespace to run it in.
-        env: variables on top of ours.
-        stdin: its input.
+        env: additional environment variables.
+        stdin: its standard input.
         timeout_s: how long it may take.
 
     Raises:
-        LabError: it failed or took too long; the message has what it said.
+        LabError: it failed or took too long; the message has its error output.
     """
     with inside(netns):
         try:
@@ -76,9 +76,9 @@ def run(
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise _failed(command, netns, f"took more than {timeout_s:g} s") from error
+            raise _failed(command, netns, f"did not end within {timeout_s:g} s") from error
     if done.returncode:
-        reason = " ".join((done.stderr or done.stdout).split()) or f"status {done.returncode}"
+        reason = " ".join((done.stderr or done.stdout).split()) or f"exit status {done.returncode}"
         raise _failed(command, netns, reason)
     return done.stdout
 
@@ -88,24 +88,24 @@ def _failed(command: Sequence[str], netns: str | None, reason: str) -> Exception
     return lab_error(
         f"command {shown if len(shown) < 200 else shown[:200] + '…'}",
         reason,
-        f"run it by hand{f' in the namespace {netns}' if netns else ''} and see the logs",
+        f"check the logs, or run it manually{f' in the namespace {netns}' if netns else ''}",
     )
 
 
 def spawn(
     command: Sequence[str], *, netns: str, env: Mapping[str, str], daemon: str, log: Path
 ) -> int:
-    """Start a daemon that outlives us.
+    """Start a daemon that outlives this process.
 
     Args:
-        command: program and arguments; it must stay in the foreground.
-        netns: the namespace it runs in.
-        env: variables on top of ours, with the lab's mark.
+        command: program and arguments; must stay in the foreground.
+        netns: the namespace to run it in.
+        env: additional environment variables, including the lab's name.
         daemon: "NODE/DAEMON".
-        log: takes its output.
+        log: file for its output.
 
     Returns:
-        Its process id.
+        Its process ID.
     """
     with inside(netns), log.open("ab") as output:
         started = subprocess.Popen(
@@ -121,7 +121,7 @@ def spawn(
 
 
 def of_lab(lab: str) -> list[Process]:
-    """The processes of a lab, except ourselves and those we descend from."""
+    """The processes of a lab, except this one and its ancestors."""
     mark = f"{TAG}={lab}".encode()
     ours = _ancestry()
     found = []
@@ -142,7 +142,7 @@ def _process(pid: int, variables: Iterable[bytes]) -> Process:
 
 
 def _parent(pid: int) -> int:
-    # The name in parentheses may hold anything, so count from its end (proc(5)).
+    # The name in parentheses may contain anything, so split after it (proc(5)).
     with suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return 0
@@ -157,7 +157,7 @@ def _ancestry() -> set[int]:
 
 
 def running_daemons(lab: str) -> dict[str, int]:
-    """The running daemons of a lab: "NODE/DAEMON" to process id, without their children."""
+    """The running daemons of a lab, "NODE/DAEMON" to PID, without their child processes."""
     processes = [process for process in of_lab(lab) if process.daemon]
     pids = {process.pid: process.daemon for process in processes}
     return {
@@ -168,7 +168,7 @@ def running_daemons(lab: str) -> dict[str, int]:
 
 
 def stop(pids: Iterable[int], first: signal.Signals = signal.SIGTERM) -> None:
-    """End processes and wait until they are gone: by `first`, and what remains by SIGKILL."""
+    """Stop processes with the signal `first`, then SIGKILL, and wait until they have ended."""
     handles = {}
     for pid in pids:
         with suppress(ProcessLookupError):
@@ -194,6 +194,6 @@ def _wait(handles: Mapping[int, int], limit_s: float) -> None:
         for handle, _ in poller.poll(remaining * 1000):
             poller.unregister(handle)
             left.discard(handle)
-            # Our own children stay zombies until they are waited for.
+            # Children of this process stay zombies until they are reaped.
             with suppress(ChildProcessError):
                 os.waitpid(handles[handle], os.WNOHANG)

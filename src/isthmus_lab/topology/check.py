@@ -1,34 +1,31 @@
-"""What makes a topology consistent, beyond the shape of each value.
+"""Check that the parts of a topology are consistent with each other.
 
-Called by `isthmus_lab.topology.schema.parse` only. Pure.
+Called by `isthmus_lab.topology.loader.parse` only. Pure.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TypeAlias
 
+from isthmus.model.problems import Problem, Subject
 from isthmus_lab.topology.schema import ClusterSpec, Family, Network, Role, Topology
 
+Found: TypeAlias = tuple[str, str, str, str]
+"""Key path within the file, e.g. "clusters[0].pods[1].node"; value; message; remedy."""
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong.
+
+def check(topology: Topology, source: str) -> Iterator[Problem]:
+    """Yield the inconsistencies of a topology.
 
     Args:
-        key: the path within the file, e.g. "clusters[0].pods[1].node".
-        value: the bad value.
-        message: what is wrong.
-        remedy: what to do about it.
+        topology: with all defaults filled in.
+        source: the file's name, for messages.
     """
-
-    key: str
-    value: str
-    message: str
-    remedy: str
+    for key, value, message, remedy in _check(topology):
+        yield Subject(f"topology {source}", key, value).problem(message, remedy)
 
 
-def check(topology: Topology) -> Iterator[Fault]:
-    """All that is inconsistent in a topology."""
+def _check(topology: Topology) -> Iterator[Found]:
     yield from _unique_names(topology)
     for index, cluster in enumerate(topology.clusters):
         where = f"clusters[{index}]"
@@ -39,7 +36,7 @@ def check(topology: Topology) -> Iterator[Fault]:
     yield from _shared(topology)
 
 
-def _unique_names(topology: Topology) -> Iterator[Fault]:
+def _unique_names(topology: Topology) -> Iterator[Found]:
     clusters = [(f"clusters[{i}].name", c.name) for i, c in enumerate(topology.clusters)]
     hosts = []
     for i, cluster in enumerate(topology.clusters):
@@ -50,26 +47,26 @@ def _unique_names(topology: Topology) -> Iterator[Fault]:
         ]
         yield from _duplicates([("", "join"), *subnets], "subnet")
     yield from _duplicates(clusters, "cluster")
-    # `isthmus lab exec NAME` takes both, so they share one set of names over the whole lab.
+    # `isthmus lab exec NAME` accepts both, so names are unique across the lab.
     yield from _duplicates(hosts, "node or pod")
 
 
-def _duplicates(names: Iterable[tuple[str, str]], what: str) -> Iterator[Fault]:
+def _duplicates(names: Iterable[tuple[str, str]], what: str) -> Iterator[Found]:
     seen = set()
     for key, name in names:
         if name in seen:
-            yield Fault(key, name, f"another {what} has this name", "give it a name of its own")
+            yield (key, name, f"another {what} has this name", "choose a unique name")
         seen.add(name)
 
 
-def _nodes(cluster: ClusterSpec, where: str) -> Iterator[Fault]:
+def _nodes(cluster: ClusterSpec, where: str) -> Iterator[Found]:
     central = [node.name for node in cluster.nodes if Role.CENTRAL in node.roles]
     if len(central) != 1:
-        yield Fault(
+        yield (
             f"{where}.nodes",
             ", ".join(central),
-            f"a cluster has exactly one node with the role central, this one has {len(central)}",
-            "give the role central to one node",
+            f"must have exactly one node with the role central, not {len(central)}",
+            "assign the role central to one node",
         )
     names = {node.name for node in cluster.nodes}
     for name in cluster.gateways or ():
@@ -77,28 +74,28 @@ def _nodes(cluster: ClusterSpec, where: str) -> Iterator[Fault]:
             yield _unknown(f"{where}.gateways", name, "node", names)
 
 
-def _families(topology: Topology, cluster: ClusterSpec, where: str) -> Iterator[Fault]:
+def _families(topology: Topology, cluster: ClusterSpec, where: str) -> Iterator[Found]:
     if topology.family not in {topology.family_of(cluster), Family.DUAL}:
-        yield Fault(
+        yield (
             f"{where}.family",
             str(cluster.family),
-            f"the lab's own family is {topology.family}",
-            "make the lab's family dual",
+            f"does not match the family of the lab, {topology.family}",
+            "set the family of the lab to dual",
         )
     wanted = topology.family_of(cluster).versions
     networks = [(f"{where}.subnets[{i}].cidr", s.cidr) for i, s in enumerate(cluster.subnets)]
     for key, cidr in [*networks, (f"{where}.join", cluster.join)]:
         if cidr is not None and tuple(network.version for network in cidr) != wanted:
-            yield Fault(
+            yield (
                 key,
                 ",".join(map(str, cidr)),
-                f"does not fit the cluster's family {topology.family_of(cluster)}",
-                "give one CIDR per address family of the cluster",
+                f"does not match the family of the cluster, {topology.family_of(cluster)}",
+                "write one CIDR per address family of the cluster",
             )
 
 
-def _subnets(topology: Topology, cluster: ClusterSpec, where: str) -> Iterator[Fault]:
-    """Within a VPC nothing may overlap; between clusters it may, and is worth studying."""
+def _subnets(topology: Topology, cluster: ClusterSpec, where: str) -> Iterator[Found]:
+    """Subnets of a VPC must not overlap. Those of different clusters may, for tests of overlaps."""
     shared = [
         ("the underlay", topology.underlay),
         ("the join subnet", cluster.join),
@@ -112,11 +109,11 @@ def _subnets(topology: Topology, cluster: ClusterSpec, where: str) -> Iterator[F
         others = [(f"the subnet {other.name} of the same VPC", other.cidr) for other in same_vpc]
         for what, cidr in [*others, *shared]:
             if _overlap(subnet.cidr, cidr):
-                yield Fault(
+                yield (
                     f"{where}.subnets[{i}].cidr",
                     ",".join(map(str, subnet.cidr or ())),
                     f"overlaps {what}",
-                    "give it a CIDR of its own",
+                    "choose a CIDR that does not overlap",
                 )
 
 
@@ -124,7 +121,7 @@ def _overlap(a: Sequence[Network] | None, b: Sequence[Network] | None) -> bool:
     return any(m.version == n.version and m.overlaps(n) for m in a or () for n in b or ())
 
 
-def _pods(cluster: ClusterSpec, where: str) -> Iterator[Fault]:
+def _pods(cluster: ClusterSpec, where: str) -> Iterator[Found]:
     nodes = {node.name for node in cluster.nodes}
     subnets = {subnet.name: subnet for subnet in cluster.subnets}
     taken: set[tuple[str, str]] = set()
@@ -136,48 +133,53 @@ def _pods(cluster: ClusterSpec, where: str) -> Iterator[Fault]:
             continue
         key = f"{where}.pods[{i}].address"
         if pod.address is None:
-            yield Fault(key, "", "the subnet has no free address", "give the subnet a larger CIDR")
+            yield (
+                key,
+                "",
+                "cannot be assigned: the subnet is full",
+                "choose a larger CIDR for the subnet",
+            )
         else:
             yield from _pod_address(key, pod.address, subnets[pod.subnet].cidr)
             if (pod.subnet, pod.address) in taken:
-                yield Fault(key, pod.address, "another pod has this address", "choose another")
+                yield (key, pod.address, "another pod has this address", "choose a free address")
             taken.add((pod.subnet, pod.address))
 
 
-def _pod_address(key: str, text: str, cidr: Sequence[Network] | None) -> Iterator[Fault]:
+def _pod_address(key: str, text: str, cidr: Sequence[Network] | None) -> Iterator[Found]:
     try:
         addresses = [ip_address(part.strip()) for part in text.split(",")]
     except ValueError as error:
-        yield Fault(key, text, str(error), "give an IP address per family, comma-separated")
+        yield (key, text, str(error), "write one IP address per family, separated by commas")
         return
     if cidr is None:
-        yield Fault(key, text, "the subnet has no CIDR in the file", "give the subnet its cidr")
+        yield (key, text, "needs a subnet with a CIDR", "set cidr of the subnet")
         return
     inside = [
         sum(a in network and int(a) - int(network.network_address) != 1 for a in addresses)
         for network in cidr
     ]
     if inside != [1] * len(cidr) or len(addresses) != len(cidr):
-        yield Fault(
+        yield (
             key,
             text,
-            f"is not one free address of each of {', '.join(map(str, cidr))}",
-            "give one address per family, inside the subnet and not its gateway (the first)",
+            f"does not have one usable address in each of {', '.join(map(str, cidr))}",
+            "write one address per family, inside the subnet, other than its first (the gateway)",
         )
 
 
-def _shared(topology: Topology) -> Iterator[Fault]:
+def _shared(topology: Topology) -> Iterator[Found]:
     wanted = topology.family.versions
     switches = [
         (f"transitSwitches[{i}].cidr", t.cidr) for i, t in enumerate(topology.transit_switches)
     ]
     for key, cidr in [("underlay", topology.underlay), *switches]:
         if cidr is not None and tuple(network.version for network in cidr) != wanted:
-            yield Fault(
+            yield (
                 key,
                 ",".join(map(str, cidr)),
-                f"does not fit the lab's family {topology.family}",
-                "give one CIDR per address family of the lab",
+                f"does not match the family of the lab, {topology.family}",
+                "write one CIDR per address family of the lab",
             )
     names = [
         (f"transitSwitches[{i}].name", t.name) for i, t in enumerate(topology.transit_switches)
@@ -185,5 +187,5 @@ def _shared(topology: Topology) -> Iterator[Fault]:
     yield from _duplicates(names, "transit switch")
 
 
-def _unknown(key: str, value: str, what: str, known: Iterable[str]) -> Fault:
-    return Fault(key, value, f"there is no such {what}", f"use one of {', '.join(sorted(known))}")
+def _unknown(key: str, value: str, what: str, known: Iterable[str]) -> Found:
+    return (key, value, f"no such {what}", f"use one of {', '.join(sorted(known))}")

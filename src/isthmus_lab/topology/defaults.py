@@ -1,8 +1,7 @@
-"""Fills in what a topology leaves out: CIDRs, pod addresses, transit switches.
+"""Fill in omitted values of a topology: CIDRs, pod addresses, transit switches.
 
-Called by `isthmus_lab.topology.schema.parse` only. Pure and deterministic, and a cluster's values
-depend only on its own entry and its position: adding clusters at the end changes nothing before
-them.
+Called by `isthmus_lab.topology.loader.parse` only. Pure. The values of a cluster depend only on its
+own entry and its position, so appending clusters does not change the others.
 """
 
 from collections.abc import Iterator
@@ -21,13 +20,13 @@ from isthmus_lab.topology.schema import (
 )
 
 _UNDERLAY = {4: "192.168.65.0/24", 6: "fd00:65::/64"}
-# The next three are Kube-OVN's own defaults.
+# The next three are the defaults of Kube-OVN.
 _JOIN = {4: "100.64.0.0/16", 6: "fd00:100:64::/112"}
 _POD = {4: "10.{}.0.0/16", 6: "fd00:10:{}::/112"}
 _TRANSIT = {4: "169.254.100.0/24", 6: "fe80:a9fe:64::/112"}
 
 FIRST_POD = 2
-"""The first address of a subnet that pods get; the one before is the router's."""
+"""Offset of the first pod address in a subnet; the router has the one before."""
 
 
 def complete(topology: Topology) -> Topology:
@@ -97,5 +96,5 @@ def _parsed(text: str) -> Iterator[IPv4Address | IPv6Address]:
         try:
             yield ip_address(part.strip())
         except ValueError:
-            # The check that follows names it.
+            # The check that follows reports it.
             continue

@@ -1,8 +1,8 @@
-"""What Kube-OVN would write: the rows of a cluster's NB database and its Kubernetes objects. Pure.
+"""What Kube-OVN writes: rows of the NB database, and Kubernetes objects. Pure.
 
-Used by the starter. The names, priorities and matches are Kube-OVN's own; above all the policies
-of priority 29000, which send everything that leaves a subnet to the nodes: they beat learned
-routes unless something allows the prefix at a higher priority, which is Isthmus's job.
+Used by the code that builds labs. Names, priorities and matches are those of Kube-OVN. The
+policies with priority 29000 matter most: they send all traffic that leaves a subnet to the nodes,
+even if there is a learned route. Isthmus adds policies with a higher priority for learned routes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,19 +21,19 @@ from isthmus_lab.topology.plan import (
 from isthmus_lab.topology.schema import Network
 
 NAMESPACE = "kube-system"
-"""Where Kube-OVN's ConfigMaps are."""
+"""The namespace of Kube-OVN's ConfigMaps."""
 
 ROUTER = "ovn-cluster"
 """The router of the default VPC."""
 
 SUBNET_POLICY, NODE_POLICY, GATEWAY_POLICY = 31000, 30000, 29000
-"""Priorities: traffic to a local subnet, to a node, out of a subnet."""
+"""Policy priorities: traffic to a local subnet, to a node, out of a subnet."""
 
 _VENDOR = "external_ids:vendor=kube-ovn"
 
 
 def nb_commands(cluster: ClusterPlan) -> list[str]:
-    """Arguments for one call of ovn-nbctl that fills a new NB database."""
+    """Arguments for a single ovn-nbctl call that fills a new NB database."""
     commands: list[list[str]] = [["set", "NB_Global", ".", "options:use_logical_dp_groups=true"]]
     subnets = (cluster.join, *cluster.subnets)
     for router in dict.fromkeys(subnet.router for subnet in subnets):
@@ -82,7 +82,7 @@ def _port(switch: str, port: str, mac: str, addresses: Iterable[Address]) -> Ite
 
 
 def _group(subnet: str, node: str) -> str:
-    # OVN names address sets after port groups, and their names hold no '-'.
+    # OVN names address sets after port groups; their names must not contain '-'.
     return f"{subnet}.{node}".replace("-", ".")
 
 
@@ -101,7 +101,7 @@ def _default_routes(cluster: ClusterPlan) -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """A router policy: without a next hop it allows, with one it reroutes."""
+    """A router policy: `reroute` if it has a next hop, else `allow`."""
 
     priority: int
     match: str
@@ -136,7 +136,7 @@ def _policies(cluster: ClusterPlan) -> Iterator[_Policy]:
 
 
 def _gateway_policies(cluster: ClusterPlan, subnet: SubnetPlan) -> Iterator[_Policy]:
-    """Traffic out of a subnet: by the pod's own node, or by one node for all."""
+    """Policies for traffic out of a subnet: through the pod's node, or through one central node."""
     for network in subnet.cidr:
         family = f"ip{network.version}"
         if subnet.centralized:

@@ -1,7 +1,7 @@
-"""Where the lab keeps its things and what they are called: namespaces, directories, sockets.
+"""Names and paths of a lab: namespaces, directories, sockets, environment variables.
 
-Used by everything in the lab. Invariant: the names of two labs never collide, and a lab's things
-can be told from its name alone. Names of labs hold no '.', so one is never the prefix of another.
+Used by all of the lab. Everything that belongs to a lab is named after it, so the name is enough to
+find it. Names of two labs cannot collide: they contain no '.', so none is a prefix of another.
 """
 
 import os
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TAG = "ISTHMUS_LAB"
-"""Environment variable of every process of a lab: the lab's name."""
+"""Environment variable of all processes of a lab: the lab's name."""
 
 DAEMON_TAG = "ISTHMUS_LAB_DAEMON"
-"""Environment variable of every daemon of a lab: "NODE/DAEMON"."""
+"""Environment variable of all daemons of a lab: "NODE/DAEMON"."""
 
 STATE_VARIABLE = "ISTHMUS_LAB_STATE"
-"""Environment variable that moves the directory of all labs."""
+"""Environment variable that sets the directory of all labs."""
 
 NETNS_DIR = Path("/run/netns")
-"""Where `ip netns` keeps named namespaces (ip-netns(8))."""
+"""Directory of named network namespaces (ip-netns(8))."""
 
 FABRIC = "fabric"
-"""The namespace with the bridge that all nodes hang on."""
+"""The namespace of the bridge that connects all nodes."""
 
 IC = "ic"
-"""The machine of the IC databases; of several, the first is "ic-1"."""
+"""The machine of the IC databases; "ic-1", "ic-2", … if there are several."""
 
 
 def state_base() -> Path:
@@ -33,13 +33,13 @@ def state_base() -> Path:
 
 
 def netns_prefix(lab: str) -> str:
-    """What the names of a lab's network namespaces start with."""
+    """The common prefix of the names of a lab's network namespaces."""
     return f"isthmus.{lab}."
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The layout of one lab.
+    """Names and paths of one lab.
 
     Args:
         lab: its name.
@@ -51,12 +51,12 @@ class Layout:
 
     @property
     def root(self) -> Path:
-        """The lab's own directory: everything it writes is below."""
+        """The directory of the lab; it writes nowhere else."""
         return self.base / self.lab
 
     @property
     def topology(self) -> Path:
-        """The topology as it was built, every default filled in."""
+        """The topology as built, with all defaults filled in."""
         return self.root / "topology.yaml"
 
     def netns(self, host: str) -> str:
@@ -68,40 +68,40 @@ class Layout:
         return self.root / "nodes" / host
 
     def run(self, host: str) -> Path:
-        """Sockets and pid files of a node."""
+        """Directory of sockets and PID files of a node."""
         return self.node(host) / "run"
 
     def db(self, host: str) -> Path:
-        """Databases of a node."""
+        """Directory of databases of a node."""
         return self.node(host) / "db"
 
     def logs(self, host: str) -> Path:
-        """Logs of a node."""
+        """Directory of logs of a node."""
         return self.node(host) / "log"
 
     def log(self, host: str, daemon: str) -> Path:
-        """The log of one daemon."""
+        """The log file of a daemon."""
         return self.logs(host) / f"{daemon}.log"
 
     def manifests(self, cluster: str) -> Path:
-        """The directory of manifests that stands for the cluster's Kubernetes API."""
+        """The directory of manifests that replaces the Kubernetes API of a cluster."""
         return self.root / "clusters" / cluster / "manifests"
 
     def kube(self, cluster: str) -> Path:
-        """The directory of the cluster's API server, if it has one."""
+        """The directory of the API server of a cluster."""
         return self.root / "clusters" / cluster / "kube"
 
     def tls(self, owner: str) -> Path:
-        """Key and certificates of a member of the IC databases, or of a cluster's Isthmus."""
+        """Keys and certificates of a member of the IC databases, or of Isthmus in a cluster."""
         return self.root / "tls" / owner
 
     @property
     def authority(self) -> Path:
-        """Who signs them."""
+        """The authorities that sign them."""
         return self.root / "tls" / "authority"
 
     def environment(self, host: str) -> dict[str, str]:
-        """What makes the tools and daemons of OVS and OVN on a node use its own layout."""
+        """Variables that point tools and daemons of OVS and OVN to the directories of a node."""
         run, db, logs = map(str, (self.run(host), self.db(host), self.logs(host)))
         return {
             TAG: self.lab,

@@ -1,52 +1,30 @@
-"""What a topology comes to: every namespace, link, address and name. Pure.
+"""The plan of a lab: every namespace, link, address and name.
 
-Made once by `Lab` and read by all that builds, shows or tests it. Invariant: the same topology
-gives the same plan, and clusters added at its end change nothing of the others.
+Made by `isthmus_lab.topology.planner` and read by the code that builds, shows and tests labs.
 """
 
-import hashlib
-import uuid
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
     IPv6Address,
     IPv6Interface,
-    ip_address,
-    ip_interface,
 )
 from typing import TypeAlias
 
-from isthmus_lab.topology.layout import IC
-from isthmus_lab.topology.schema import (
-    ClusterSpec,
-    Network,
-    NodeSpec,
-    PodSpec,
-    Role,
-    SubnetSpec,
-    Topology,
-)
+from isthmus_lab.topology.schema import Network, Topology
 
 Interface: TypeAlias = IPv4Interface | IPv6Interface
 Address: TypeAlias = IPv4Address | IPv6Address
 
 MTU = 1400
-"""Bytes: of pods and of the nodes' ports in the overlay; Geneve needs the rest of 1500."""
+"""Bytes, for pods and the nodes' overlay ports; leaves room for Geneve within 1500."""
 
 NB_PORT, SB_PORT, IC_NB_PORT, IC_SB_PORT = 6641, 6642, 6645, 6646
 """TCP ports of the databases, as in Kube-OVN."""
 
 IC_DAEMON = "ic-db"
-"""The daemon of the IC databases on each of their machines."""
-
-_IC_HOST, _FIRST_NODE = 3, 11
-"""Host parts of underlay addresses: the first machine of the IC databases (the one of Kube-OVN's
-guide), the first node."""
-
-_NAMESPACE = uuid.UUID("6f1c3a52-30d4-4b0e-9d5e-1f8c6a3d7b21")
-"""For system ids (RFC 4122, version 5)."""
+"""Name of the daemon that runs the IC databases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +32,10 @@ class PodPlan:
     """A pod.
 
     Args:
-        port: its logical switch port, as Kube-OVN names it: "<pod>.<namespace>".
-        host_link: the end of its link that is in the node.
-        addresses: with the subnet's prefix length, one per family.
-        gateways: the router's address, one per family.
+        port: its logical switch port, named as in Kube-OVN: "<pod>.<namespace>".
+        host_link: the end of its link inside the node.
+        addresses: one per family, with the prefix length of the subnet.
+        gateways: the router's addresses, one per family.
     """
 
     name: str
@@ -74,11 +52,11 @@ class PodPlan:
 
 @dataclass(frozen=True, slots=True)
 class SubnetPlan:
-    """A subnet, the `join` subnet included.
+    """A subnet, possibly the `join` subnet.
 
     Args:
         mac: the MAC address of its router port.
-        gateways: the router port's addresses with prefix length, one per family.
+        gateways: the addresses of its router port, one per family, with prefix length.
     """
 
     name: str
@@ -95,7 +73,7 @@ class NodePlan:
     """A node.
 
     Args:
-        fabric_link: the end of its underlay link that is in the fabric.
+        fabric_link: the end of its underlay link inside the fabric.
         system_id: the chassis name.
         underlay: its addresses on the fabric, one per family; the first is the tunnel endpoint.
         join_mac: MAC address of its port in the join subnet, ovn0.
@@ -115,7 +93,7 @@ class NodePlan:
 
     @property
     def tunnel_ip(self) -> Address:
-        """The address that Geneve packets come from."""
+        """The source address of its Geneve packets."""
         return self.underlay[0].ip
 
 
@@ -128,7 +106,7 @@ class ClusterPlan:
         subnets: without the join subnet.
         isthmus: whether the lab runs Isthmus for it.
         kubernetes: whether it has an API server.
-        ic_tls: whether it reaches the IC databases by TLS.
+        ic_tls: whether it uses TLS to the IC databases.
     """
 
     name: str
@@ -167,7 +145,7 @@ class IcPlan:
 
     @property
     def address(self) -> Address:
-        """Where it serves."""
+        """The address at which it serves the databases."""
         return self.underlay[0].ip
 
 
@@ -176,8 +154,8 @@ class LabPlan:
     """A lab.
 
     Args:
-        ic_members: the machines of the IC databases; several are a cluster.
-        ic_tls: whether they speak TLS.
+        ic_members: the machines of the IC databases; more than one form a cluster.
+        ic_tls: whether the IC databases use TLS.
         runs_ic: whether the lab runs databases on them.
         transit_switches: name and CIDRs of each, comma-joined.
     """
@@ -205,33 +183,8 @@ class LabPlan:
         return tuple(pod for cluster in self.clusters for pod in cluster.pods)
 
     def cluster(self, name: str) -> ClusterPlan:
-        """The cluster of that name. Raises: KeyError."""
+        """The cluster with a name. Raises: KeyError."""
         return {cluster.name: cluster for cluster in self.clusters}[name]
-
-
-def make_plan(topology: Topology) -> LabPlan:
-    """The plan of a complete topology."""
-    clusters, number = [], 0
-    for cluster in topology.clusters:
-        clusters.append(_cluster(topology, cluster, number))
-        number += len(cluster.nodes)
-    return LabPlan(
-        topology=topology,
-        ic_members=tuple(_ic_members(topology)),
-        ic_tls=topology.ic.tls,
-        runs_ic=topology.interconnect == "isthmus",
-        transit_switches=tuple(
-            (switch.name, ",".join(map(str, switch.cidr))) for switch in topology.transit_switches
-        ),
-        clusters=tuple(clusters),
-    )
-
-
-def _ic_members(topology: Topology) -> Iterator[IcPlan]:
-    count = topology.ic.members
-    for index in range(count):
-        name = IC if count == 1 else f"{IC}-{index + 1}"
-        yield IcPlan(name, name, _hosts(topology.underlay or (), _IC_HOST + index))
 
 
 def daemons_of(cluster: ClusterPlan, node: NodePlan) -> tuple[str, ...]:
@@ -244,114 +197,12 @@ def daemons_of(cluster: ClusterPlan, node: NodePlan) -> tuple[str, ...]:
     return (*central, *every) if node.central else every
 
 
-def mac_of(*names: str) -> str:
-    """A locally administered unicast MAC address, the same for the same names."""
-    digest = hashlib.sha256("/".join(names).encode()).digest()[:5]
-    return "0a:" + digest.hex(":")
-
-
 def endpoint(address: Address, port: int, method: str = "tcp") -> str:
-    """A database's address as OVSDB writes it (ovsdb(7)): IPv6 in brackets."""
+    """The address of a database in the syntax of ovsdb(7): IPv6 in brackets."""
     return f"{method}:{address}:{port}" if address.version == 4 else f"{method}:[{address}]:{port}"
 
 
 def ic_remote(plan: LabPlan, port: int) -> str:
-    """The address of an IC database, as OVSDB writes it: of all members, comma-joined."""
+    """The addresses of an IC database, all members comma-separated, as in ovsdb(7)."""
     method = "ssl" if plan.ic_tls else "tcp"
     return ",".join(endpoint(member.address, port, method) for member in plan.ic_members)
-
-
-def _hosts(networks: Sequence[Network], number: int) -> tuple[Interface, ...]:
-    return tuple(ip_interface(f"{net[number]}/{net.prefixlen}") for net in networks)
-
-
-def _cluster(topology: Topology, cluster: ClusterSpec, nodes_before: int) -> ClusterPlan:
-    join = _subnet(cluster, SubnetSpec(name="join", cidr=cluster.join))
-    subnets = tuple(_subnet(cluster, subnet) for subnet in cluster.subnets)
-    pods = tuple(_pods(cluster, {subnet.name: subnet for subnet in subnets}))
-    nodes = tuple(
-        _node(
-            cluster,
-            node,
-            underlay=_hosts(topology.underlay or (), _FIRST_NODE + nodes_before + i),
-            join=_hosts(cluster.join or (), 2 + i),
-            fabric_link=f"n{nodes_before + i + 1}",
-            pods=tuple(pod for pod in pods if pod.node == node.name),
-        )
-        for i, node in enumerate(cluster.nodes)
-    )
-    return ClusterPlan(
-        name=cluster.name,
-        az_name=cluster.name if cluster.az_name is None else cluster.az_name,
-        auto_route=cluster.auto_route,
-        gateways=cluster.gateway_names,
-        nodes=nodes,
-        subnets=subnets,
-        join=join,
-        isthmus=topology.runs_isthmus(cluster),
-        kubernetes=topology.kubernetes,
-        ic_tls=topology.ic.tls,
-    )
-
-
-def _subnet(cluster: ClusterSpec, subnet: SubnetSpec) -> SubnetPlan:
-    cidr = subnet.cidr or ()
-    return SubnetPlan(
-        name=subnet.name,
-        router=subnet.vpc,
-        cidr=cidr,
-        mac=mac_of(cluster.name, "router", subnet.name),
-        gateways=_hosts(cidr, 1),
-        disable_inter_connection=subnet.disable_inter_connection,
-        centralized=subnet.gateway_type == "centralized",
-    )
-
-
-def _node(  # noqa: PLR0913 - one caller; the values come from six layout
-    cluster: ClusterSpec,
-    node: NodeSpec,
-    *,
-    underlay: tuple[Interface, ...],
-    join: tuple[Interface, ...],
-    fabric_link: str,
-    pods: tuple[PodPlan, ...],
-) -> NodePlan:
-    return NodePlan(
-        name=node.name,
-        cluster=cluster.name,
-        central=Role.CENTRAL in node.roles,
-        gateway=Role.GATEWAY in node.roles,
-        fabric_link=fabric_link,
-        system_id=str(uuid.uuid5(_NAMESPACE, f"{cluster.name}/{node.name}")),
-        underlay=underlay,
-        join_mac=mac_of(cluster.name, "node", node.name),
-        join=join,
-        pods=pods,
-    )
-
-
-def _pods(cluster: ClusterSpec, subnets: dict[str, SubnetPlan]) -> Iterator[PodPlan]:
-    for number, pod in enumerate(cluster.pods, start=1):
-        subnet = subnets[pod.subnet]
-        yield PodPlan(
-            name=pod.name,
-            cluster=cluster.name,
-            node=pod.node,
-            subnet=pod.subnet,
-            namespace=pod.namespace,
-            port=f"{pod.name}.{pod.namespace}",
-            host_link=f"p{number}",
-            mac=mac_of(cluster.name, "pod", pod.name),
-            addresses=_pod_addresses(pod, subnet),
-            gateways=tuple(interface.ip for interface in subnet.gateways),
-        )
-
-
-def _pod_addresses(pod: PodSpec, subnet: SubnetPlan) -> tuple[Interface, ...]:
-    texts = [ip_address(text.strip()) for text in (pod.address or "").split(",")]
-    return tuple(
-        ip_interface(f"{address}/{network.prefixlen}")
-        for network, address in zip(
-            subnet.cidr, sorted(texts, key=lambda address: address.version), strict=True
-        )
-    )

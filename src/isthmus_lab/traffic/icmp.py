@@ -1,7 +1,7 @@
-"""Echo requests and replies, from within a namespace and without a process each.
+"""ICMP echo requests and replies from within a namespace, without starting a process.
 
-Used by probes and by traffic that goes on for long. Raw sockets: the kernel's own ping sockets are
-switched off in new namespaces.
+Used by `probe` and `load`. Uses raw sockets, as the kernel's ping sockets are disabled in new
+namespaces.
 """
 
 import os
@@ -17,10 +17,14 @@ _HEADER = struct.Struct("!BBHHH")
 
 
 def echo_socket(netns: str, version: int) -> socket.socket:
-    """A non-blocking socket for echo messages of an IP version, that belongs to a namespace.
+    """Open a non-blocking socket for echo messages in a namespace.
+
+    Args:
+        netns: name of the namespace.
+        version: 4 or 6, the IP version.
 
     Raises:
-        OSError: there is no such namespace, or we are not root.
+        OSError: the namespace does not exist, or the process is not root.
     """
     with inside(netns):
         if version == 4:
@@ -32,7 +36,7 @@ def echo_socket(netns: str, version: int) -> socket.socket:
 
 
 def request(version: int, payload: bytes) -> bytes:
-    """An echo request, its checksum filled in where the kernel does not do so (RFC 3542)."""
+    """An echo request. For IPv6 the kernel fills in the checksum (RFC 3542)."""
     kind, _ = _ECHO[version]
     packet = _HEADER.pack(kind, 0, 0, os.getpid() & 0xFFFF, 1) + payload
     if version == 4:
@@ -41,7 +45,7 @@ def request(version: int, payload: bytes) -> bytes:
 
 
 def reply(version: int, packet: bytes) -> bytes | None:
-    """The payload of an echo reply as a raw socket gives it; None if it is another message."""
+    """The payload of a packet from a raw socket; None if it is not an echo reply."""
     if version == 4:
         packet = packet[(packet[0] & 0xF) * 4 :]
     _, kind = _ECHO[version]

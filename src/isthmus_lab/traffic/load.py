@@ -1,13 +1,14 @@
-"""Traffic that goes on while something is changed: pings and TCP streams, and what they lost.
+"""Continuous traffic during changes: pings and TCP streams, and how much they lost.
 
-Run as `python -m isthmus_lab.traffic.load`; tests/support/lab/traffic.py starts it and talks to it.
-One process sends for all flows from within their pods' namespaces, so that the measurement costs
-little of what it measures. It reads lines on standard input, writes one line of JSON for each, and
-ends with its input, so that nothing is left of a test that was killed.
+Run as `python -m isthmus_lab.traffic.load`; tests/support/lab/traffic.py starts and controls it.
+One process sends for all flows from within the namespaces of their pods, so that the measurement
+uses little CPU. The process reads lines from standard input, writes a line of JSON for each, and
+ends at the end of its input, so it does not outlive a test that was killed.
 
-- First the flows: `{"pings": {LABEL: [NETNS, ADDRESS]}, "streams": {LABEL: [FROM, TO, ADDRESS]}}`.
-- Then any number of times `N`: go on for N more intervals, and say what happened since the last
-  time (or the start).
+- The first line lists the flows:
+  `{"pings": {LABEL: [NETNS, ADDRESS]}, "streams": {LABEL: [FROM, TO, ADDRESS]}}`.
+- Every other line is a number N: continue for N intervals, then report what happened since the last
+  report or the start.
 """
 
 import gc
@@ -27,16 +28,16 @@ from isthmus_lab.system.netns import inside
 from isthmus_lab.traffic import icmp
 
 INTERVAL_S = 0.01
-"""Between two pings of a flow, and between two blocks of a stream: 100 a second."""
+"""Time between two pings of a flow, and between two blocks of a stream."""
 
 PATIENCE_S = 1.0
-"""How long after the last ping of a report its answer is waited for."""
+"""How long a report waits for the reply to its last ping."""
 
 BLOCK = 1200
-"""Bytes that a stream sends each interval."""
+"""Bytes that a stream sends per interval."""
 
 _PATTERN = bytes(range(251)) * (65536 // 251 + 2)
-"""What streams send: its period is no divisor of anything, so that what is missing shows."""
+"""What streams send. Its period is prime, so that missing data changes the pattern."""
 
 _TCP_INFO_SIZE, _TOTAL_RETRANS, _DSACK_DUPS = 224, 100, 216
 """Of struct tcp_info in linux/tcp.h: a size that holds the fields, and their offsets."""
@@ -44,7 +45,7 @@ _TCP_INFO_SIZE, _TOTAL_RETRANS, _DSACK_DUPS = 224, 100, 216
 
 @dataclass(frozen=True, slots=True)
 class PingReport:
-    """What a flow of pings lost.
+    """Losses of a flow of pings.
 
     Args:
         sent, lost: numbers of pings.
@@ -58,14 +59,14 @@ class PingReport:
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """What a TCP stream suffered.
+    """Losses and stalls of a TCP stream.
 
     Args:
         received: bytes that arrived.
-        stall_s: the longest time in which none did.
-        lost: segments that were sent again, and of which the receiver had no copy (RFC 2883).
-            Without that, a busy machine's delays would look like losses.
-        error: why the stream ended; empty if it goes on.
+        stall_s: the longest time in which no bytes arrived.
+        lost: segments that were retransmitted and of which the receiver had no copy (RFC 2883), so
+            that delays on a busy machine do not count as losses.
+        error: why the stream ended; "" if it did not.
     """
 
     received: int
@@ -75,21 +76,21 @@ class StreamReport:
 
 
 class Flow(Protocol):
-    """What the loop does with each flow."""
+    """What the loop needs of each flow."""
 
     def tick(self) -> None:
-        """Send what is due now: once per interval."""
+        """Send once; called once per interval."""
 
     def report(self, end: float) -> PingReport | StreamReport:
-        """What happened to all that was sent before `end` and has not been reported."""
+        """Report on what was sent before `end` and has not been reported yet."""
 
 
 class Pings:
     """One ping per interval.
 
     Args:
-        netns: of the pod that asks.
-        address: of the pod that answers.
+        netns: namespace of the pod that sends.
+        address: of the pod that replies.
     """
 
     def __init__(self, netns: str, address: str) -> None:
@@ -101,22 +102,22 @@ class Pings:
         self._number = 0
 
     def tick(self) -> None:
-        """Send one."""
+        """Send a ping."""
         payload = struct.pack("!8sQ", self._token, self._number).ljust(56, b".")
         self._sent[self._number] = time.monotonic()
         self._number += 1
         try:
             self.socket.sendto(icmp.request(self._version, payload), (self._address, 0))
         except OSError:
-            # Not even a route: it counts as unanswered.
+            # For example no route: counts as lost.
             return
 
     def receive(self) -> bool:
-        """Take one message; there may always be more."""
+        """Receive one message; return True, as more may follow."""
         try:
             packet = self.socket.recv(2048)
         except OSError:
-            # An ICMP error on what was sent; the ping stays unanswered.
+            # An ICMP error in response to a ping, which counts as lost.
             return True
         payload = icmp.reply(self._version, packet)
         if payload is not None and payload.startswith(self._token):
@@ -124,7 +125,7 @@ class Pings:
         return True
 
     def report(self, end: float) -> PingReport:
-        """What was lost."""
+        """Report the pings sent before `end`."""
         numbers = [number for number, sent in self._sent.items() if sent < end]
         times = [self._sent[number] for number in numbers]
         lost, outage, last = 0, 0.0, times[0] if times else end
@@ -143,7 +144,7 @@ class Pings:
 
 
 class TcpStream:
-    """A TCP connection between two pods that carries a block per interval, each byte checked.
+    """A TCP connection between two pods that transfers a block per interval and checks every byte.
 
     Args:
         source, target: namespaces.
@@ -167,18 +168,18 @@ class TcpStream:
         self._last, self._stall, self._error = time.monotonic(), 0.0, ""
 
     def tick(self) -> None:
-        """Send a block, or as much of it as the connection takes."""
+        """Send a block, or as much of it as fits into the window."""
         start = self._sent % 251
         try:
             self._sent += self._sender.send(_PATTERN[start : start + BLOCK])
         except BlockingIOError:
-            # The window is full: a stall, which the receiver measures.
+            # The window is full; the receiver measures the stall.
             return
         except OSError as error:
             self._error = self._error or f"sender: {error.strerror}"
 
     def receive(self) -> bool:
-        """Take what has arrived and check it; whether there may be more."""
+        """Receive and check data; return whether more may follow."""
         try:
             data = self.socket.recv(65536)
         except OSError as error:
@@ -186,14 +187,14 @@ class TcpStream:
             return False
         start, now = self._received % 251, time.monotonic()
         if not data or data != _PATTERN[start : start + len(data)]:
-            self._error = f"other bytes than were sent, or none, after {self._received}"
+            self._error = f"wrong or no data after {self._received} bytes"
             return False
         self._stall, self._last = max(self._stall, now - self._last), now
         self._received += len(data)
         return True
 
     def report(self, end: float) -> StreamReport:
-        """What happened until now."""
+        """Report what happened until now."""
         self._stall = max(self._stall, end - self._last)
         lost = self._total_lost()
         received = self._received - self._reported
@@ -208,16 +209,16 @@ class TcpStream:
 
 
 class FlowLoop:
-    """Keeps all flows going, and reports when it is asked to."""
+    """Runs all flows, and reports on request."""
 
     def __init__(self, flows: Mapping[str, Flow], selector: selectors.BaseSelector) -> None:
         self._flows, self._selector = flows, selector
-        selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._ask)
+        selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._read_request)
         self._ticks, self._end, self._due = 0, 0, 0.0
         self._over = False
 
     def run(self) -> None:
-        """Until the input ends."""
+        """Run until standard input ends."""
         due = time.monotonic()
         while not self._over:
             now = time.monotonic()
@@ -225,21 +226,21 @@ class FlowLoop:
                 for flow in self._flows.values():
                     flow.tick()
                 self._ticks += 1
-                # What was missed is not made up for: a burst would lose packets by itself.
+                # Missed intervals are skipped: a burst would itself cause losses.
                 due = max(due + INTERVAL_S, now)
             for key, _ in self._selector.select(max(0.0, due - time.monotonic())):
                 if not key.data():
                     self._selector.unregister(key.fileobj)
-            self._say(time.monotonic())
+            self._report(time.monotonic())
 
-    def _ask(self) -> bool:
+    def _read_request(self) -> bool:
         line = os.read(sys.stdin.fileno(), 64)
         self._over = not line
         self._end = self._ticks + int(line or 0)
         self._due = 0.0
         return bool(line)
 
-    def _say(self, now: float) -> None:
+    def _report(self, now: float) -> None:
         if not self._end or self._ticks < self._end:
             return
         if not self._due:
@@ -253,7 +254,7 @@ class FlowLoop:
 
 
 def main() -> None:
-    """Serve one user."""
+    """Run the flows given on standard input."""
     gc.disable()
     wanted = json.loads(_line())
     selector = selectors.DefaultSelector()
@@ -276,7 +277,7 @@ def _register(
 
 
 def _line() -> bytes:
-    # Unbuffered: what is read ahead would be hidden from the selector.
+    # Unbuffered: the selector does not see data that has been read ahead.
     line = b""
     while not line.endswith(b"\n"):
         more = os.read(sys.stdin.fileno(), 1)

@@ -1,7 +1,7 @@
-"""The web server in every pod: tells each caller the address it sees it at.
+"""The web server in every pod: returns the source address of each request.
 
-Run as `python -m isthmus_lab.traffic.pod_server NETNS…`: one process holds a listening socket in
-each of the namespaces, as a process per pod would cost the lab half of its start-up time.
+Run as `python -m isthmus_lab.traffic.pod_server NETNS…`. One process has a listening socket in each
+namespace: a process per pod would double the start-up time of the lab.
 """
 
 import socket
@@ -14,7 +14,7 @@ PORT = 80
 
 
 def main(namespaces: list[str]) -> None:
-    """Serve for ever on port 80 of every namespace."""
+    """Serve on port 80 of every namespace until killed."""
     poller, listeners = poll(), {}
     for name in namespaces:
         with inside(name):
@@ -39,7 +39,7 @@ def _answer(connection: socket.socket, pod: str, peer: str) -> None:
         head = f"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}"
         connection.sendall(f"{head}\r\n\r\n{body}".encode())
     except OSError:
-        # The caller went away; that is its business.
+        # The client closed the connection.
         return
 
 

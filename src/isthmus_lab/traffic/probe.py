@@ -1,7 +1,7 @@
-"""Traffic between pods: pings and web requests, many at once and without a process each.
+"""Pings and HTTP requests between pods, many at the same time and without starting processes.
 
-Used by tests and the demo. The sockets are made inside the pods' namespaces, so every packet
-takes the way that a packet of the pod takes.
+Used by tests and the demo. Sockets are opened inside the namespaces of the pods, so packets take
+the same path as those of programs in the pods.
 """
 
 import selectors
@@ -30,9 +30,9 @@ class TrafficPath:
     """From a pod to an address of another pod.
 
     Args:
-        source: who asks.
-        target: who is asked.
-        address: one of the target's.
+        source: the pod that sends.
+        target: the pod that responds.
+        address: one of the target's addresses.
     """
 
     source: PodPlan
@@ -41,7 +41,7 @@ class TrafficPath:
 
     @property
     def expected_source(self) -> Address:
-        """The source's own address of that family."""
+        """The address of the source in the same family."""
         return next(i.ip for i in self.source.addresses if i.version == self.address.version)
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class TrafficPath:
 
 
 def paths(sources: Iterable[PodPlan], targets: Sequence[PodPlan]) -> list[TrafficPath]:
-    """Every path from a source to a target of another cluster, per address family in common."""
+    """All paths from a source to a target in another cluster, per common address family."""
     return [
         TrafficPath(source, target, interface.ip)
         for source in sources
@@ -63,15 +63,15 @@ def paths(sources: Iterable[PodPlan], targets: Sequence[PodPlan]) -> list[Traffi
 def ping(
     layout: Layout, wanted: Sequence[TrafficPath], timeout_s: float = 0.5
 ) -> dict[TrafficPath, float]:
-    """Send one echo request along each path at the same moment.
+    """Send an echo request along each path at the same time.
 
     Args:
         layout: of the lab.
         wanted: the paths.
-        timeout_s: how long to wait for the replies; it returns at once when all are there.
+        timeout_s: how long to wait for replies; returns earlier when all have arrived.
 
     Returns:
-        The round trip in seconds of every path that answered.
+        The round-trip time in seconds of every path with a reply.
     """
     answered: dict[TrafficPath, float] = {}
     with selectors.DefaultSelector() as selector:
@@ -101,7 +101,7 @@ def _send_echo(link: socket.socket, path: TrafficPath) -> None:
     try:
         link.sendto(icmp.request(path.address.version, _payload(path)), (str(path.address), 0))
     except OSError:
-        # Not even a route: it counts as unanswered.
+        # For example no route: counts as no reply.
         return
 
 
@@ -115,7 +115,7 @@ def _is_reply(found: object, path: TrafficPath) -> bool:
         packet, sender = link.recvfrom(2048)
     except OSError:
         return False
-    # A raw socket sees the replies of all others in its namespace, too.
+    # A raw socket also receives the replies to all other sockets in its namespace.
     return sender[0] == str(path.address) and (
         icmp.reply(path.address.version, packet) == _payload(path)
     )
@@ -124,10 +124,10 @@ def _is_reply(found: object, path: TrafficPath) -> bool:
 def http(
     layout: Layout, wanted: Sequence[TrafficPath], timeout_s: float = 2.0
 ) -> dict[TrafficPath, str]:
-    """Ask the web server at the end of each path which address it sees.
+    """Request the source address from the web server at the end of each path.
 
     Returns:
-        Its answer, or the error, of every path.
+        The response or the error of every path.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         answers = pool.map(lambda path: _get(layout, path, timeout_s), wanted)
@@ -149,5 +149,5 @@ def _get(layout: Layout, path: TrafficPath, timeout_s: float) -> str:
 
 
 def sees_own_address(path: TrafficPath, answer: str) -> bool:
-    """Whether a web server's answer names the pod's own address, so that nothing translated it."""
+    """Whether a web server saw the pod's own address, so no address was translated."""
     return answer == f"{path.target.name} sees {path.expected_source}"

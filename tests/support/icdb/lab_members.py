@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from isthmus.icdb.raft.status_parser import parse_raft_status
 from isthmus.model.rows import Database
-from isthmus_lab.build import daemons, ic_certificates
+from isthmus_lab.build import daemons, ic_certificates, network
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
 from isthmus_lab.system import processes
@@ -105,8 +105,8 @@ class LabMembers:
     def readdress(self, name: str, address: str) -> None:
         """Have a member that is down be another machine: address, certificate, empty disk."""
         self.wipe(name)
-        change = ["ip", "address", "replace", f"{address}/24", "dev", daemons.UNDERLAY_LINK]
-        drop = ["ip", "address", "del", f"{self.hosts[name]}/24", "dev", daemons.UNDERLAY_LINK]
+        change = ["ip", "address", "replace", f"{address}/24", "dev", network.UNDERLAY_LINK]
+        drop = ["ip", "address", "del", f"{self.hosts[name]}/24", "dev", network.UNDERLAY_LINK]
         self._lab.run(name, drop)
         self._lab.run(name, change)
         ic_certificates.issue_member(self._lab.layout, name, [address])

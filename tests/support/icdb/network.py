@@ -21,8 +21,8 @@ from typing import Any
 
 from isthmus.icdb.server.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
 from isthmus.ovsdb.jsonrpc import JsonRpcClient
-from isthmus_lab.build import daemons
-from isthmus_lab.build.starter import ip_batch
+from isthmus_lab.build import network
+from isthmus_lab.build.network import ip_batch
 from isthmus_lab.lab import Lab
 from isthmus_lab.system import netns, processes
 from isthmus_lab.topology.layout import FABRIC, NETNS_DIR, TAG, Layout, state_base
@@ -66,19 +66,19 @@ class IcNet(Members):
         hosts = [*self._hosts.values(), CLIENT]
         ip_batch(
             [
-                *daemons.netns_batch(self.layout, [*fabric, *hosts]),
-                *(daemons.uplink(self.layout, host, host) for host in hosts),
+                *network.netns_batch(self.layout, [*fabric, *hosts]),
+                *(network.uplink(self.layout, host, host) for host in hosts),
             ]
         )
-        bridge = daemons.fabric_batch() if fabric else []
+        bridge = network.fabric_batch() if fabric else []
         ip_batch([*bridge, *_plugged(hosts)], self._fabric)
         addresses = [member.address for member in self.all]
         for host, address in zip(hosts, [*addresses, f"{_NETWORK}.{_CLIENT_ADDRESS}"], strict=True):
             interface = ip_interface(f"{address}/24")
-            batch = daemons.machine_batch(daemons.UNDERLAY_LINK, (interface,))
+            batch = network.machine_batch(network.UNDERLAY_LINK, (interface,))
             ip_batch(batch, self.layout.netns(host))
             # The lab's nodes are switches in user space, which do not fill in checksums.
-            off = ["ethtool", "-K", daemons.UNDERLAY_LINK, "tx", "off"]
+            off = ["ethtool", "-K", network.UNDERLAY_LINK, "tx", "off"]
             processes.run(off, netns=self.layout.netns(host))
 
     def start(self, members: Iterable[Member] = ()) -> None:
@@ -219,4 +219,4 @@ _remove_once: Callable[[], None] = cache(remove_labs_of_the_dead)
 
 
 def _plugged(hosts: Iterable[str]) -> list[str]:
-    return [line for host in hosts for line in daemons.plug_batch(host)]
+    return [line for host in hosts for line in network.plug_batch(host)]

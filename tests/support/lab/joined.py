@@ -9,8 +9,9 @@ import yaml
 from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.system import processes
 from isthmus_lab.topology import kube_ovn
+from isthmus_lab.topology.loader import parse
 from isthmus_lab.topology.plan import ClusterPlan
-from isthmus_lab.topology.schema import Topology, parse
+from isthmus_lab.topology.schema import Topology
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 

@@ -8,8 +8,10 @@ from isthmus_lab.build import daemons, requirements
 from isthmus_lab.errors import LabError
 from isthmus_lab.topology import kube_ovn
 from isthmus_lab.topology.layout import Layout, netns_prefix
-from isthmus_lab.topology.plan import endpoint, ic_remote, make_plan
-from isthmus_lab.topology.schema import MOST_MEMBERS, IcDatabases, extend, find, load
+from isthmus_lab.topology.loader import extend, find, load
+from isthmus_lab.topology.plan import endpoint, ic_remote
+from isthmus_lab.topology.planner import make_plan
+from isthmus_lab.topology.schema import MOST_MEMBERS, IcDatabases
 
 PLACES = Layout("demo", Path("/run/labs"))
 EXAMPLES = Path(__file__).parents[4] / "examples" / "topologies"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from isthmus_lab.errors import LabError
-from isthmus_lab.topology.schema import BUILT_IN, dump, extend, find, load, parse, read
+from isthmus_lab.topology.loader import BUILT_IN, dump, extend, find, load, parse, read
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "topologies"
 

@@ -3,8 +3,8 @@
 import struct
 
 from isthmus_lab.text import columns
-from isthmus_lab.topology.plan import make_plan
-from isthmus_lab.topology.schema import find, load, parse, read
+from isthmus_lab.topology.loader import find, load, parse, read
+from isthmus_lab.topology.planner import make_plan
 from isthmus_lab.traffic import icmp, probe
 
 PLAN = make_plan(load(find("demo")))
