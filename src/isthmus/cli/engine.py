@@ -1,12 +1,13 @@
 """`isthmus engine`: what the engine has done, what it waits for, and why a route is as it is.
 
-`show` and `recompute` ask a running daemon over its control socket. `explain` does so if it is
-given one; otherwise it reads the four databases and lets the engine decide without writing, which
-needs no daemon, but leaves out what only the inputs of `isthmus run` say.
+`show` and `recompute` ask a running daemon over its control socket. So does `explain` with
+`--unixctl`; otherwise it reads the four databases and runs the engine without writing. That needs
+no daemon, but leaves out what only the inputs of `isthmus run` contain.
 """
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from isthmus.cli.common.control import OptionalSocketOption, SocketOption, ask_d
 from isthmus.cli.common.databases import read_databases
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.groups import group
-from isthmus.cli.common.output import Output, OutputOption, print_json
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
 from isthmus.cli.options.remotes import (
     IcNbRemote,
     IcSbRemote,
@@ -27,32 +28,28 @@ from isthmus.engine.engine import Engine
 from isthmus.exchange.wiring import exchange
 from isthmus.inspect.engine_text import explanation_text
 from isthmus.inspect.explain import explain as explain_prefix
-from isthmus.model.prefixes import Network, parse_network
+from isthmus.model.prefixes import parse_network
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 
-app = group()
+app = group("Inspect the engine: counters, and why a route is or is not exchanged.")
 
 
 @app.command()
 def show(unixctl: SocketOption = None, output: OutputOption = Output.TEXT) -> None:
-    """Show a running engine's counters, and what it waits for."""
-    reply = ask_daemon(unixctl, "engine/show", output)
-    if output is Output.JSON:
-        print_json(json.loads(reply))
-    else:
-        typer.echo(reply, nl=False)
+    """Show the counters of a running engine, and what it waits for."""
+    _print_reply(unixctl, output, "engine/show")
 
 
 @app.command()
 def recompute(unixctl: SocketOption = None) -> None:
-    """Have a running engine look at everything again."""
+    """Make a running engine process all objects again."""
     ask_daemon(unixctl, "engine/recompute")
 
 
 @app.command()
 def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    prefix: Annotated[str, typer.Argument(help="A prefix or an address.")],
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="A prefix or an address.")],
     ovnnb_db: NbRemote,
     ovnsb_db: SbRemote,
     ic_nb_db: IcNbRemote,
@@ -61,14 +58,20 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     unixctl: OptionalSocketOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Say which rule lets this cluster advertise or learn a prefix, or keeps it from it."""
-    network = _network(prefix)
+    """Explain why a prefix is or is not exchanged.
+
+    For each route to the prefix, shows whether this cluster advertises or learns the route, and
+    the rule that decides.
+    """
+    network = parse_network(prefix)
+    if network is None:
+        raise CommandError(
+            Subject("command engine explain", "PREFIX", prefix).problem(
+                "is not a valid prefix", "write ADDRESS/LENGTH"
+            )
+        )
     if unixctl is not None:
-        reply = ask_daemon(unixctl, "engine/explain", str(network), output)
-        if output is Output.JSON:
-            print_json(json.loads(reply))
-        else:
-            typer.echo(reply, nl=False)
+        _print_reply(unixctl, output, "engine/explain", str(network))
         return
     remotes = {
         Database.NB: ovnnb_db,
@@ -80,7 +83,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     parts = exchange(view)
     engine = Engine(view, parts.reconcilers)
     engine.recompute("explain")
-    # Nothing can be written, so only what is derived is worked out.
+    # No database is writable, so this only updates derived state.
     engine.plan(0.0, writable=(), synced=remotes)
     found = explain_prefix(view, parts, network)
     if output is Output.JSON:
@@ -89,12 +92,9 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
         typer.echo(explanation_text(found))
 
 
-def _network(text: str) -> Network:
-    network = parse_network(text)
-    if network is None:
-        raise CommandError(
-            Subject("engine explain", "PREFIX", text).problem(
-                "is no prefix", "write ADDRESS/LENGTH"
-            )
-        )
-    return network
+def _print_reply(unixctl: Path | None, output: Output, command: str, *arguments: str) -> None:
+    reply = ask_daemon(unixctl, command, *arguments, output)
+    if output is Output.JSON:
+        print_json(json.loads(reply))
+    else:
+        print_lines(*reply.splitlines())

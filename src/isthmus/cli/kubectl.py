@@ -1,8 +1,8 @@
-"""`kubectl isthmus VERB`: runs a verb of `isthmus` beside the daemon, in its pod.
+"""`kubectl isthmus VERB`: runs a verb of `isthmus` in the daemon's pod.
 
-The program `kubectl-isthmus`, which kubectl finds on PATH. It turns itself into `kubectl exec`, so
-that credentials are kubectl's own and nothing stays between the verb and the terminal. In the pod,
-verbs know where all databases are (`isthmus.cli.options.remotes`).
+The program `kubectl-isthmus`, which kubectl finds on PATH. It replaces itself with `kubectl exec`,
+so kubectl's credentials are used and the verb is connected to the terminal directly. In the pod,
+verbs find the databases through the daemon (`isthmus.cli.options.remotes`).
 """
 
 import os
@@ -16,7 +16,7 @@ from isthmus.cli.main import STAND_IN, known_verbs
 from isthmus.model.problems import Subject
 
 SERVERS = frozenset({"run", STAND_IN, "ic-db", "lab"})
-"""Verbs that serve or build; they have no business in a daemon's pod."""
+"""Verbs that run servers or build labs, which do not belong in the daemon's pod."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,27 +24,28 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(
     context_settings={
         "help_option_names": ["-h", "--help"],
-        # What follows the verb is the verb's, its --help too.
+        # Everything after the verb belongs to the verb, including --help.
         "allow_interspersed_args": False,
         "ignore_unknown_options": False,
     },
 )
 def isthmus(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    verb: Annotated[str, typer.Argument(help="A verb of isthmus: show, routes, engine, zone …")],
+    verb: Annotated[str, typer.Argument(metavar="VERB", help="Verb of isthmus: status, show …")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="The verb's own arguments and flags.")
+        list[str] | None,
+        typer.Argument(metavar="[ARGUMENT]...", help="Arguments and options of the verb."),
     ] = None,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Where Isthmus is deployed.")
+        str, typer.Option("--namespace", "-n", help="Namespace of Isthmus.")
     ] = "kube-system",
     pod: Annotated[
         str,
-        typer.Option(help="Ask this pod's daemon.", show_default="any ready one of the Deployment"),
+        typer.Option(help="Pod to run in.", show_default="any ready pod of the Deployment"),
     ] = "",
-    context: Annotated[str, typer.Option(help="As of kubectl.")] = "",
-    kubeconfig: Annotated[str, typer.Option(metavar="FILE", help="As of kubectl.")] = "",
+    context: Annotated[str, typer.Option(help="Context of the kubeconfig.")] = "",
+    kubeconfig: Annotated[str, typer.Option(metavar="FILE", help="Kubeconfig for kubectl.")] = "",
 ) -> None:
-    """Look into Isthmus in a cluster: run a verb of isthmus in its pod, by kubectl exec."""
+    """Run a verb of isthmus in the pod of its daemon, through kubectl exec."""
     _check(verb)
     flags = {"--context": context, "--kubeconfig": kubeconfig, "--namespace": namespace}
     command = ["kubectl", *(f"{flag}={value}" for flag, value in flags.items() if value), "exec"]
@@ -66,14 +67,14 @@ def _check(verb: str) -> None:
     if verb not in usable:
         raise CommandError(
             Subject("command kubectl isthmus", "VERB", verb).problem(
-                "cannot be run in the daemon's pod" if verb in SERVERS else "is no verb of isthmus",
+                "cannot run in the daemon's pod" if verb in SERVERS else "is not a verb of isthmus",
                 f"use one of {', '.join(usable)}",
             )
         )
 
 
 def main() -> None:
-    """Run the plugin; exit status: kubectl's, that is the verb's; 1 or 2, it was not started."""
+    """Run the plugin; exit status: that of the verb, or 1 or 2 if the verb was not started."""
     try:
         app(prog_name="kubectl isthmus")
     except CommandError as error:

@@ -1,4 +1,4 @@
-"""`isthmus run`: controller and engine of one cluster, in one process."""
+"""`isthmus run`: the controller and the engine of one cluster, in one process."""
 
 import logging
 from enum import StrEnum
@@ -38,7 +38,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     ovnsb_db: SbRemote,
     manifests: Annotated[
         Path | None,
-        typer.Option(help="Directory of manifests: ConfigMap, Subnets, VPCs, Nodes; watched."),
+        typer.Option(help="Directory of manifests to watch: ConfigMap, Subnets, VPCs, Nodes."),
     ] = None,
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Watch the Kubernetes API instead of a directory.")
@@ -47,8 +47,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With --kubernetes: where the API is and who we are there. Default: $KUBECONFIG,"
-            " then the pod's ServiceAccount, then ~/.kube/config.",
+            help="API server and credentials for --kubernetes. Default: $KUBECONFIG, then the pod's"
+            " ServiceAccount, then ~/.kube/config.",
         ),
     ] = None,
     context: Annotated[
@@ -56,14 +56,14 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     ] = "",
     config_map: Annotated[
         str,
-        typer.Option(metavar="NAMESPACE/NAME", help="The ConfigMap that holds the configuration."),
+        typer.Option(metavar="NAMESPACE/NAME", help="ConfigMap that holds the configuration."),
     ] = f"{CONFIG_MAP.namespace}/{CONFIG_MAP.name}",
     ic_db_tls: Annotated[
         bool,
         typer.Option(
             "--ic-db-tls",
             envvar="ISTHMUS_IC_DB_TLS",
-            help="Connect to the IC databases of ic-db-host by TLS, with -p, -c and -C (ssl:).",
+            help="Connect to the IC databases at ic-db-host over TLS, with -p, -c and -C.",
         ),
     ] = False,
     ic_tls_dir: Annotated[
@@ -71,14 +71,14 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
         typer.Option(
             metavar="DIR",
             envvar="ISTHMUS_IC_TLS_DIR",
-            help="The same with a certificate of its own: tls.crt, tls.key and ca.crt in DIR.",
+            help="As --ic-db-tls, with tls.crt, tls.key and ca.crt from this directory.",
         ),
     ] = None,
     engine: Annotated[
         EngineChoice,
         typer.Option(
-            help="Who exchanges gateways, ports and routes with the other clusters: isthmus, or"
-            " none, where OVN's ovn-ic does."
+            help="Engine that exchanges gateways, ports and routes with other clusters: isthmus,"
+            " or none if OVN's ovn-ic runs."
         ),
     ] = EngineChoice.ISTHMUS,
     vpc: Annotated[str, typer.Option(help="Logical router to interconnect.")] = DEFAULT_VPC,
@@ -90,31 +90,31 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
         typer.Option(
             metavar="SOCKET",
             envvar=CONTROL_SOCKET,
-            help="Answer control commands (ovs-appctl -t) on this socket; relative names are in"
+            help="Control socket to listen on (ovs-appctl -t); a relative path starts at"
             " $OVN_RUNDIR.",
         ),
     ] = None,
 ) -> None:
-    """Interconnect this cluster: read its manifests, and keep its databases in step.
+    """Interconnect this cluster with others, as its manifests configure.
 
-    Runs in the foreground until SIGTERM or Ctrl-C; stopping withdraws nothing. To leave the
+    Runs in the foreground until SIGTERM or Ctrl-C; routes stay in place after that. To leave the
     interconnection, set enable-ic to "false" or delete the ConfigMap.
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     namespace, _, name = config_map.rpartition("/")
-    wanted = ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name)
+    key = ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name)
     origin = Origin(manifests, kubernetes, kubeconfig, context)
     client = origin.client()
     alone = engine is EngineChoice.NONE
     if ic_tls_dir is not None:
         tls_in(ic_tls_dir).use((Database.IC_NB, Database.IC_SB))
     tls = ic_db_tls or ic_tls_dir is not None
-    inputs = Inputs(wanted, vpc, tls=tls, port_lists=not alone)
+    inputs = Inputs(key, vpc, tls=tls, port_lists=not alone)
     settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db}, alone=alone)
     control = _control(run_dir() / unixctl) if unixctl else None
-    sink = Publisher(client, wanted) if client is not None else None
-    source = origin.source(client, wanted)
-    loop = controller_and_engine(settings, source, inputs, control, sink)
+    publisher = Publisher(client, key) if client is not None else None
+    source = origin.source(client, key)
+    loop = controller_and_engine(settings, source, inputs, control, publisher)
     loop.run(notify_ready, frozenset(settings.remotes))
 
 
@@ -124,8 +124,7 @@ def _control(path: Path) -> ControlServer:
     except OSError as error:
         raise CommandError(
             Subject("command run", "--unixctl", str(path)).problem(
-                f"cannot be listened on: {error.strerror}",
-                "name a socket in a directory that can be written to",
+                f"cannot be created: {error.strerror}", "choose a socket in a writable directory"
             )
         ) from error
     control.register(version_command(f"isthmus {version('isthmus')}"))

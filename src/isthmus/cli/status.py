@@ -1,4 +1,4 @@
-"""`isthmus status`: whether this cluster is joined and, if not, why, and what to do."""
+"""`isthmus status`: whether this cluster has joined and, if not, why, and what to do."""
 
 import json
 from dataclasses import asdict
@@ -16,20 +16,21 @@ def status(
     unixctl: SocketOption = None,
     output: OutputOption = Output.TEXT,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing; the exit status says it.")
+        bool, typer.Option("--quiet", "-q", help="Print nothing; only set the exit status.")
     ] = False,
 ) -> None:
-    """Say whether this cluster is joined and, if anything is wrong, why, and what to do.
+    """Show whether this cluster has joined and, if anything is wrong, why and what to do.
 
-    Asks a running daemon over its control socket. Exit status: 0 if the cluster is joined, else 1.
-    Plain TCP to other machines is named as a weakness, which changes no exit status.
+    Asks the running daemon over its control socket. Exit status: 0 if the cluster has joined,
+    otherwise 1. Plain TCP to other machines is listed as a weakness, and does not change the exit
+    status.
     """
-    said = json.loads(ask_daemon(unixctl, "isthmus/conditions", "json"))
-    open_to_all = weaknesses(json.loads(ask_daemon(unixctl, "remotes")))
+    report = json.loads(ask_daemon(unixctl, "isthmus/conditions", "json"))
+    unencrypted = weaknesses(json.loads(ask_daemon(unixctl, "remotes")))
     if quiet:
         pass
     elif output is Output.JSON:
-        print_json({**said, "weaknesses": [asdict(problem) for problem in open_to_all]})
+        print_json({**report, "weaknesses": [asdict(problem) for problem in unencrypted]})
     else:
-        typer.echo("\n".join([status_text(said), *weakness_lines(open_to_all)]))
-    raise typer.Exit(0 if joined(said) else 1)
+        typer.echo("\n".join([status_text(report), *weakness_lines(unencrypted)]))
+    raise typer.Exit(0 if joined(report) else 1)

@@ -1,71 +1,31 @@
-"""`isthmus zone`: which zones live, and what an operator decides about a zone's name."""
+"""`isthmus zone`: lists availability zones, removes dead ones, and moves a zone's name."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from isthmus.cli.common.databases import read_databases
+from isthmus.cli.common.confirm import DryRunOption, YesOption, confirmed
+from isthmus.cli.common.databases import read_databases, write_database
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
-from isthmus.cli.common.output import Output, OutputOption, console, print_json
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, TimeoutOption
-from isthmus.exchange.zones.prune import Forgetting, dead, zones
-from isthmus.exchange.zones.prune import forget as plan_forget
+from isthmus.exchange.zones.prune import Forgetting, dead, forget, zones
 from isthmus.exchange.zones.take_over import NotToBeTakenError, TakeOver
 from isthmus.exchange.zones.take_over import take_over as plan_take_over
-from isthmus.model.operations import Operation
+from isthmus.inspect.layout import table
 from isthmus.model.problems import Problem, Subject
-from isthmus.model.rows import Database, IcSbGlobal
-from isthmus.ovsdb.write import NotWrittenError, write
+from isthmus.model.rows import Database
+from isthmus.model.text import counted
 
 _ATTEMPTS = 5
 
-app = group()
+_HEADINGS = ("ZONE", "STATE", "LAST HEARTBEAT", "GATEWAYS", "PORTS", "ROUTES")
 
-
-@app.callback()
-def zone() -> None:
-    """Decide about availability zones."""
-
-
-@app.command("take-over")
-def take_over(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    name: Annotated[str, typer.Argument(help="The availability zone; this cluster's az-name.")],
-    ovnnb_db: NbRemote,
-    ic_sb_db: IcSbRemote,
-    timeout: TimeoutOption = 5.0,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
-) -> None:
-    """Take over a zone's name that another cluster holds.
-
-    For a cluster whose northbound database was made anew, or one that replaces another. The
-    cluster that loses the name stops exchanging anything; stop its daemon first if that is ovn-ic.
-    """
-    remotes = {Database.NB: ovnnb_db, Database.IC_SB: ic_sb_db}
-    try:
-        plan = plan_take_over(read_databases(remotes, timeout), name)
-    except NotToBeTakenError as error:
-        raise CommandError(error.problem) from error
-    out = console()
-    if not plan.operations:
-        out.print(f"zone {name} is this cluster's already ({plan.cluster})")
-        return
-    _describe(plan)
-    if dry_run:
-        out.print("nothing was changed: --dry-run")
-        return
-    if not yes:
-        raise CommandError(_unconfirmed(plan))
-    try:
-        write(Database.IC_SB, ic_sb_db, (IcSbGlobal,), plan.operations, timeout)
-    except NotWrittenError as error:
-        raise CommandError(error.problem) from error
-    out.print(f"zone {name} is this cluster's now; its daemon does the rest")
+app = group("Manage availability zones.")
 
 
 @app.command("list")
@@ -74,146 +34,153 @@ def list_zones(
     timeout: TimeoutOption = 5.0,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show every zone with the time since its last sign of life.
+    """List zones with the age of their last heartbeat.
 
-    Zones run by Isthmus give one every 10 minutes. Those run by ovn-ic give none: "unknown".
+    Zones run by Isthmus write a heartbeat every 10 minutes. Zones run by ovn-ic write none; their
+    state is "unknown".
     """
     found = zones(read_databases({Database.IC_SB: ic_sb_db}, timeout), int(time.time()))
     if output is Output.JSON:
         print_json([asdict(zone) for zone in found])
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("ZONE", "STATE", "LAST SIGN OF LIFE", "GATEWAYS", "PORTS", "ROUTES"):
-        table.add_column(heading, no_wrap=True)
-    for zone in found:
-        counts = (zone.gateways, zone.ports, zone.routes)
-        table.add_row(zone.name, zone.state, _ago(zone.silent_for), *map(str, counts))
-    console().print(table)
+    rows = (
+        (zone.name, zone.state, _age(zone.silent_for), *map(str, counts))
+        for zone in found
+        for counts in [(zone.gateways, zone.ports, zone.routes)]
+    )
+    print_lines(*table(_HEADINGS, rows))
 
 
+@app.command("take-over")
+def take_over(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Zone; must be this cluster's az-name.")
+    ],
+    ovnnb_db: NbRemote,
+    ic_sb_db: IcSbRemote,
+    timeout: TimeoutOption = 5.0,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Move a zone's name from another cluster to this one.
+
+    For a cluster whose northbound database was recreated, or that replaces another cluster. The
+    cluster that loses the name stops exchanging routes; if it runs ovn-ic, stop ovn-ic first.
+    """
+    remotes = {Database.NB: ovnnb_db, Database.IC_SB: ic_sb_db}
+    try:
+        plan = plan_take_over(read_databases(remotes, timeout), name)
+    except NotToBeTakenError as error:
+        raise CommandError(error.problem) from error
+    if not plan.operations:
+        print_lines(f"zone {name} already belongs to this cluster ({plan.cluster})")
+        return
+    print_lines(*_describe_take_over(plan))
+    consequence = "taking over the name ends the other cluster's exchange of routes"
+    remedy = "stop the daemon of the other cluster"
+    if confirmed(f"zone {name}", consequence, remedy, yes=yes, dry_run=dry_run):
+        write_database(Database.IC_SB, ic_sb_db, plan.operations, timeout)
+        print_lines(f"zone {name} now belongs to this cluster; its daemon registers the zone")
+
+
+def _describe_take_over(plan: TakeOver) -> Iterator[str]:
+    holder = f"the cluster with NB_Global {plan.holder}" if plan.holder else "no cluster"
+    yield f"zone {plan.zone} is claimed by {holder}"
+    yield f"  new holder: this cluster, with NB_Global {plan.cluster}"
+    ports, routes = counted(plan.ports, "port"), counted(plan.routes, "route")
+    yield f"  replaced by those of this cluster: {ports}, {routes},"
+    yield f"  and the gateways of other clusters among: {', '.join(plan.gateways) or 'none'}"
+
+
+@app.command("forget", hidden=True)
 @app.command()
-def forget(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
+def prune(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
     ic_nb_db: IcNbRemote,
     ic_sb_db: IcSbRemote,
-    name: Annotated[str | None, typer.Argument(help="The zone that is gone for good.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Zone that will not come back.")
+    ] = None,
     all_dead: Annotated[
-        bool,
-        typer.Option("--all-dead", help="All zones that are silent for so long; for timers."),
+        bool, typer.Option("--all-dead", help="Prune all dead zones; for timers.")
     ] = False,
     silent_for: Annotated[
-        int, typer.Option(min=0, metavar="SECONDS", help="Silence before which a zone sleeps.")
+        int,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Minimum heartbeat age before a zone counts as dead."
+        ),
     ] = 86400,
     alive_too: Annotated[
-        bool, typer.Option("--alive-too", help="Also if it gave a sign of life since.")
+        bool, typer.Option("--alive-too", help="Prune NAME even if its heartbeat is more recent.")
     ] = False,
     timeout: TimeoutOption = 5.0,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
-    """Remove a dead zone's gateways, ports, routes and claims; every other zone then follows.
+    """Remove a dead zone's gateways, ports, routes and claims.
 
-    A zone that lives comes back by itself: its daemon registers it again.
+    All other zones then remove what they learned from the zone. If a daemon of the zone still
+    runs, it registers the zone again.
     """
     if (name is None) is not all_dead:
-        raise CommandError(_one_or_all())
+        raise CommandError(
+            Subject("command zone prune", "NAME").problem(
+                "takes either the name of a zone or --all-dead", "give one of them"
+            )
+        )
     remotes = {Database.IC_NB: ic_nb_db, Database.IC_SB: ic_sb_db}
     view, now = read_databases(remotes, timeout), int(time.time())
     names = (name,) if name is not None else dead(view, now, silent_for)
-    plans = [plan_forget(view, each, now, silent_for, alive_too=alive_too) for each in names]
+    plans = [forget(view, each, now, silent_for, alive_too=alive_too) for each in names]
     raise_if_any(plan for plan in plans if isinstance(plan, Problem))
     chosen = [plan for plan in plans if isinstance(plan, Forgetting)]
-    for plan in chosen:
-        _describe_forgetting(plan)
-    if dry_run or not chosen:
-        console().print("nothing was changed" + (": --dry-run" if dry_run else ": no zone is dead"))
+    if not chosen:
+        print_lines("nothing was changed: no zone is dead")
         return
-    if not yes:
-        raise CommandError(_not_forgotten(chosen[0].zone.name))
     for plan in chosen:
-        _forget(remotes, plan.zone.name, silent_for, timeout, alive_too=alive_too)
+        print_lines(*_describe_pruning(plan))
+    subject = ", ".join(f"zone {plan.zone.name}" for plan in chosen)
+    consequence = "pruning ends all exchange with it"
+    remedy = "check that its cluster is gone for good"
+    if confirmed(subject, consequence, remedy, yes=yes, dry_run=dry_run):
+        for plan in chosen:
+            _prune(remotes, plan.zone.name, silent_for, timeout, alive_too=alive_too)
 
 
-def _forget(
-    remotes: Mapping[Database, str],
-    name: str,
-    silent_for: int,
-    timeout: float,
-    *,
-    alive_too: bool,
+def _prune(
+    remotes: Mapping[Database, str], name: str, silent_for: int, timeout: float, *, alive_too: bool
 ) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         view, now = read_databases(remotes, timeout), int(time.time())
-        plan = plan_forget(view, name, now, silent_for, alive_too=alive_too)
+        plan = forget(view, name, now, silent_for, alive_too=alive_too)
         if isinstance(plan, Problem):
             raise CommandError(plan)
         try:
-            # IC-SB first: it is refused if the zone has come back to life.
-            _write(Database.IC_SB, remotes, plan.ic_sb, timeout)
-            _write(Database.IC_NB, remotes, plan.ic_nb, timeout)
+            # IC-SB first: the write is refused if the zone has written a heartbeat since.
+            write_database(Database.IC_SB, remotes[Database.IC_SB], plan.ic_sb, timeout)
+            write_database(Database.IC_NB, remotes[Database.IC_NB], plan.ic_nb, timeout)
             break
-        except NotWrittenError as error:
-            # Any zone may have given a sign of life since, in the same row.
+        except CommandError:
+            # All zones write their heartbeats to the same row, so another one may be the reason.
             if attempt == _ATTEMPTS:
-                raise CommandError(error.problem) from error
-    console().print(f"zone {name} is forgotten")
+                raise
+    print_lines(f"zone {name} has been pruned")
 
 
-def _write(
-    database: Database,
-    remotes: Mapping[Database, str],
-    operations: Sequence[Operation],
-    timeout: float,
-) -> None:
-    if operations:
-        kinds = {operation.table for operation in operations}
-        write(database, remotes[database], kinds, operations, timeout)
-
-
-def _describe_forgetting(plan: Forgetting) -> None:
-    zone, out = plan.zone, console()
-    out.print(f"zone {zone.name} is {zone.state}; last sign of life: {_ago(zone.silent_for)}")
+def _describe_pruning(plan: Forgetting) -> Iterator[str]:
+    zone = plan.zone
+    yield f"zone {zone.name} is {zone.state}; last heartbeat: {_age(zone.silent_for)}"
     if zone.silent_for is None:
-        out.print("  whether it lives cannot be told: see that its daemon is stopped for good")
-    out.print(
-        f"  removed: {zone.gateways} gateways, {zone.ports} ports, {zone.routes} routes,"
-        f" {plan.addresses} claims to addresses"
-    )
+        yield "  without a heartbeat a zone may be alive: check that its daemon is stopped for good"
+    counts = {"gateway": zone.gateways, "port": zone.ports, "route": zone.routes}
+    counts["address claim"] = plan.addresses
+    removed = ", ".join(counted(number, noun) for noun, number in counts.items())
+    yield f"  to be removed: {removed}"
 
 
-def _ago(seconds: int | None) -> str:
+def _age(seconds: int | None) -> str:
     if seconds is None:
         return "none"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
-
-
-def _one_or_all() -> Problem:
-    return Subject("command zone forget", "NAME").problem(
-        "takes either a zone's name or --all-dead", "give one of them"
-    )
-
-
-def _not_forgotten(name: str) -> Problem:
-    return Subject(f"zone {name}", "--yes").problem(
-        "forgetting ends what it exchanges, and was not confirmed",
-        "see that its cluster is gone for good, and give --yes",
-    )
-
-
-def _describe(plan: TakeOver) -> None:
-    out = console()
-    holder = f"the cluster whose NB_Global is {plan.holder}" if plan.holder else "no cluster"
-    out.print(f"zone {plan.zone} is claimed by {holder}")
-    out.print(f"  new holder: this cluster, whose NB_Global is {plan.cluster}")
-    gateways = ", ".join(plan.gateways) or "none"
-    out.print(f"  replaced by this cluster's own: {plan.ports} ports, {plan.routes} routes,")
-    out.print(f"  and the gateways that are not this cluster's, of: {gateways}")
-
-
-def _unconfirmed(plan: TakeOver) -> Problem:
-    return Subject(f"zone {plan.zone}", "--yes").problem(
-        "taking over ends the other cluster's exchange, and was not confirmed",
-        "stop the other cluster's daemon, and give --yes",
-    )

@@ -30,7 +30,9 @@ def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) ->
     def explain_prefix(arguments: Sequence[str]) -> str:
         prefix = parse_network(arguments[0])
         if prefix is None:
-            raise CommandFailedError(f'"{arguments[0]}" is no prefix; write ADDRESS/LENGTH')
+            raise CommandFailedError(
+                f'"{arguments[0]}" is not a valid prefix; write ADDRESS/LENGTH'
+            )
         found = explain(engine.view, exchange, prefix)
         return _formatted(found, explanation_text, arguments[1:])
 
@@ -52,5 +54,5 @@ def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) ->
 def _formatted(value: Any, text: Callable[[Any], str], arguments: Sequence[str]) -> str:
     wanted = arguments[0] if arguments else "text"
     if wanted not in {"text", "json"}:
-        raise CommandFailedError(f'"{wanted}" is no format; use text or json')
+        raise CommandFailedError(f'"{wanted}" is not a format; use text or json')
     return json.dumps(asdict(value)) if wanted == "json" else text(value)

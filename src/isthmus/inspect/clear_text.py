@@ -1,6 +1,6 @@
-"""What is open to whoever is on the network, though it works: connections in clear text.
+"""Weaknesses: database connections that work, but are not encrypted. Pure.
 
-Called by `isthmus status`. Pure. A weakness is no fault: it changes no exit status.
+Called by `isthmus status`. A weakness does not change the exit status.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,23 +8,24 @@ from ipaddress import ip_address
 
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
+from isthmus.model.text import printable
 
 
 def weaknesses(remotes: Mapping[str, str]) -> list[Problem]:
-    """One for each database that is reached by plain TCP beyond this machine.
+    """One problem for each database that is connected over plain TCP to another machine.
 
     Args:
-        remotes: OVSDB connection methods, comma-separated, by the database's name.
+        remotes: OVSDB connection methods, comma-separated, by the name of the database.
     """
     return [
         Subject(f"database {database}", "remote", ",".join(clear)).problem(
             (
-                "is reached in clear text: whoever is on the network between can read it and"
-                " write to it"
+                "is connected in clear text, so anyone on the network path can read and change the"
+                " database"
             ),
             (
-                "have its servers speak TLS (`isthmus pki` makes certificates), and say so here"
-                " (--ic-tls-dir for the IC databases, ssl: addresses for the others)"
+                "enable TLS on its servers (`isthmus pki` makes certificates), and here with"
+                " --ic-tls-dir for the IC databases or ssl: addresses for the others"
             ),
             Reason.CLEAR_TEXT,
         )
@@ -47,9 +48,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def weakness_lines(found: Iterable[Problem]) -> list[str]:
-    """Weaknesses as plain text for people."""
-    lines = []
-    for problem in found:
-        lines.append(f"weakness: {problem.object} at {problem.value} {problem.message}")
-        lines.append(f"  remedy: {problem.remedy}")
-    return lines
+    """Weaknesses as lines of plain text."""
+    return [
+        printable(line)
+        for problem in found
+        for line in (
+            f"weakness: {problem.object} at {problem.value} {problem.message}",
+            f"  remedy: {problem.remedy}",
+        )
+    ]

@@ -1,30 +1,35 @@
-"""The engine's report and explanations as plain text, alike over the control socket and on the
-command line. Pure."""
+"""The engine's report and explanations as plain text. Pure.
 
-from collections.abc import Iterable, Iterator, Sequence
+Called by the daemon's control commands, and by `isthmus engine explain` without a daemon.
+"""
+
+from collections.abc import Iterable, Iterator
 
 from isthmus.engine.report import EngineReport, ReconcilerReport
-from isthmus.inspect.explain import Explanation, Reason, Verdict
+from isthmus.inspect.explain import Explanation, RouteVerdict, Verdict
+from isthmus.inspect.layout import table
+from isthmus.model.text import counted, printable_lines
 
 
 def report_text(report: EngineReport) -> str:
-    """An engine's report: a table of what was done, then what is waiting."""
-    return "\n".join(_report(report))
+    """The report: what each reconciler has done, then what is waiting."""
+    return printable_lines(_report(report))
 
 
 def explanation_text(explanation: Explanation) -> str:
-    """An explanation: one paragraph per direction."""
-    return "\n".join(_explanation(explanation))
+    """The explanation: one paragraph for each direction."""
+    return printable_lines(_explanation(explanation))
 
 
 def _report(report: EngineReport) -> Iterator[str]:
     yield "settled" if report.settled else "working"
-    yield f"recomputes: {report.recomputes}, last because of: {report.last_recompute or 'none'}"
+    yield f"recomputes: {report.recomputes}, last reason: {report.last_recompute or 'none'}"
     for flight in report.in_flight:
-        yield f"in flight to {flight.database}: {flight.comment} ({flight.operations} operations)"
+        operations = counted(flight.operations, "operation")
+        yield f"in flight to {flight.database}: {flight.comment} ({operations})"
     yield ""
     headings = ("KIND", "WRITES", "HANDLED", "OPERATIONS", "SECONDS", "LAST REASON")
-    yield from _table([headings, *map(_row, report.reconcilers)])
+    yield from table(headings, map(_row, report.reconcilers))
     for reconciler in report.reconcilers:
         yield from _waiting(reconciler)
 
@@ -37,40 +42,35 @@ def _row(report: ReconcilerReport) -> tuple[str, ...]:
 
 def _waiting(report: ReconcilerReport) -> Iterator[str]:
     if report.dirty:
-        why = "; ".join(report.waits_for) or "its turn"
-        yield f"{report.name}: {report.dirty} keys wait for {why}"
+        cause = "; ".join(report.waits_for) or "the next turn"
+        yield f"{report.name}: {counted(report.dirty, 'key')} waiting for {cause}"
     if report.put_off:
-        yield f"{report.name}: {report.put_off} keys were refused by the server; tried again later"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+        keys = counted(report.put_off, "key")
+        yield f"{report.name}: {keys} refused by the server, to be retried"
 
 
 def _explanation(explanation: Explanation) -> Iterator[str]:
-    yield f"{explanation.prefix}, as seen by {explanation.zone or 'a cluster that takes no part'}"
+    viewer = explanation.zone or "a cluster that does not take part"
+    yield f"{explanation.prefix}, as seen by {viewer}"
     yield from _direction("to other zones", explanation.advertising)
     yield from _direction("from other zones", explanation.learning)
     for remark in explanation.remarks:
         yield f"note: {remark}"
 
 
-def _direction(title: str, reasons: Iterable[Reason]) -> Iterator[str]:
-    found = tuple(reasons)
+def _direction(title: str, decisions: Iterable[RouteVerdict]) -> Iterator[str]:
+    found = tuple(decisions)
     if found:
         yield f"{title}:"
-    for reason in found:
-        via = f" via {reason.nexthop}" if reason.nexthop else ""
-        table = f" in route table {reason.route_table}" if reason.route_table else ""
-        who = f"{reason.origin} route of {reason.zone}, {reason.source}"
-        yield f"  {reason.prefix}{via}{table} on {reason.transit_switch} ({who})"
-        yield f"    router {reason.router}, port {reason.port}: {_verdict(reason)}"
+    for decision in found:
+        via = f" via {decision.nexthop}" if decision.nexthop else ""
+        table = f" in route table {decision.route_table}" if decision.route_table else ""
+        who = f"{decision.origin} route of {decision.zone}, {decision.source}"
+        yield f"  {decision.prefix}{via}{table} on {decision.transit_switch} ({who})"
+        yield f"    router {decision.router}, port {decision.port}: {_verdict(decision)}"
 
 
-def _verdict(reason: Reason) -> str:
-    if reason.verdict is Verdict.REFUSED:
-        return f"refused: {reason.rule}"
-    return f"{reason.verdict}, {reason.rule}"
+def _verdict(decision: RouteVerdict) -> str:
+    if decision.verdict is Verdict.REFUSED:
+        return f"refused: {decision.rule}"
+    return f"{decision.verdict}, {decision.rule}"

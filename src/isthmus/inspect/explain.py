@@ -1,8 +1,8 @@
-"""Why a prefix is advertised or learned, or is not: the engine's own decisions, asked again. Pure.
+"""Why a prefix is or is not advertised or learned. Pure.
 
 Used by the control command `engine/explain` on a running engine, and by `isthmus engine explain`
-on databases that were read once. Invariant: it decides nothing itself; every verdict comes from
-the reconcilers of `isthmus.exchange`.
+on databases that were read once. Invariant: every verdict comes from the reconcilers of
+`isthmus.exchange`; this module repeats none of their rules.
 """
 
 from collections.abc import Iterator
@@ -26,10 +26,11 @@ from isthmus.model.rows import (
     NbGlobal,
     RowId,
 )
+from isthmus.model.text import quoted
 
 
 class Verdict(StrEnum):
-    """What becomes of a route."""
+    """What the engine does with a route."""
 
     ADVERTISED = "advertised"
     LEARNED = "learned"
@@ -38,17 +39,16 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """One decision of one engine.
+class RouteVerdict:
+    """What the engine does with one route at one attachment.
 
     Args:
-        verdict: what was decided, and whether the databases show it yet.
-        rule: the rule that refused it; for others, what let it pass.
-        zone: who advertises the route.
-        router, port: ours, by name: whose route it is or would be, and through which port on the
-            transit switch.
-        source: what asks for it: a row of ours, or the zone's route in IC-SB.
-        nexthop: empty if it is not known.
+        verdict: the decision, and whether it has been written to the databases.
+        rule: the rule that refuses the route, or why it passes.
+        zone: the zone that advertises the route.
+        router, port: the names of our router and of its port on the transit switch.
+        nexthop: empty if the route is refused before the next hop is known.
+        source: where the route comes from: a row of ours, or the other zone's route in IC-SB.
     """
 
     verdict: Verdict
@@ -69,35 +69,35 @@ class Explanation:
     """All decisions on one prefix, as seen by one zone.
 
     Args:
-        prefix: what was asked for; routes to it and to prefixes around it are explained.
-        zone: ours, by name; empty if it takes no part.
-        remarks: what keeps decisions from being made at all.
+        prefix: the prefix in question; routes to it and to prefixes that contain it are explained.
+        zone: the name of our zone; empty if the cluster does not take part.
+        remarks: what prevents any decision.
     """
 
     prefix: str
     zone: str
-    advertising: tuple[Reason, ...]
-    learning: tuple[Reason, ...]
+    advertising: tuple[RouteVerdict, ...]
+    learning: tuple[RouteVerdict, ...]
     remarks: tuple[str, ...]
 
 
 def explain(view: View, exchange: Exchange, prefix: Network) -> Explanation:
-    """Ask the engine's parts about a prefix.
+    """Collect the engine's decisions about a prefix.
 
     Args:
-        view: what the engine sees.
-        exchange: its parts, with nothing derived left to do.
+        view: the engine's view.
+        exchange: the engine's parts, with their derived state up to date.
         prefix: a network; for a single address, the network of that host.
     """
-    asked = _Question(view, exchange, prefix)
-    advertising = tuple(sorted(asked.advertising(), key=_order))
-    learning = tuple(sorted(asked.learning(), key=_order))
-    remarks = tuple(asked.remarks(bool(advertising), bool(learning)))
-    return Explanation(str(prefix), asked.zone_name, advertising, learning, remarks)
+    explainer = _Explainer(view, exchange, prefix)
+    advertising = tuple(sorted(explainer.advertising(), key=_order))
+    learning = tuple(sorted(explainer.learning(), key=_order))
+    remarks = tuple(explainer.remarks(bool(advertising), bool(learning)))
+    return Explanation(str(prefix), explainer.zone_name, advertising, learning, remarks)
 
 
-class _Question:
-    """One prefix, and whom to ask."""
+class _Explainer:
+    """One prefix, and the parts of the engine that decide about it."""
 
     def __init__(self, view: View, exchange: Exchange, prefix: Network) -> None:
         self._view, self._exchange, self._prefix = view, exchange, prefix
@@ -108,15 +108,15 @@ class _Question:
             key_of(row) for row in view.table(IcRoute) if row.availability_zone == self._own
         }
 
-    def advertising(self) -> Iterator[Reason]:
-        """Our sources of the prefix, at each attachment."""
+    def advertising(self) -> Iterator[RouteVerdict]:
+        """Decisions about our sources of the prefix, at each attachment."""
         for source in dict.fromkeys(self._exchange.advertised.keys()):
             for decision in self._exchange.advertised.decide(source):
                 if self._concerns(decision.prefix):
                     yield self._advertised(source, decision)
 
-    def learning(self) -> Iterator[Reason]:
-        """Routes in IC-SB to the prefix, at each attachment to their transit switch."""
+    def learning(self) -> Iterator[RouteVerdict]:
+        """Decisions about routes to the prefix in IC-SB, at each attachment to their switch."""
         for route in self._view.table(IcRoute):
             network = parse_network(route.ip_prefix)
             if network is None or not self._concerns(network):
@@ -127,22 +127,28 @@ class _Question:
                     yield self._learned(route, attachment, refusal)
 
     def remarks(self, advertising: bool, learning: bool) -> Iterator[str]:
-        """What else there is to know."""
+        """What prevents decisions in either direction.
+
+        Args:
+            advertising, learning: whether there are decisions in this direction.
+        """
         nb_global = self._view.table(NbGlobal).single()
         if not self.zone_name:
             name = nb_global.name if nb_global else ""
-            state = f"is {name!r}, which is not registered for this cluster" if name else "is empty"
-            yield f"this cluster takes no part: its NB_Global.name {state}"
+            unregistered = f"is {quoted(name)}, which is not registered for this cluster"
+            state = unregistered if name else "is empty"
+            yield f"this cluster does not take part: NB_Global.name {state}"
         elif not self._exchange.attachments.by_port:
             yield "no router of this cluster is attached to a transit switch"
         if not self._exchange.guard.known:
-            yield "the configuration has not been read yet: until it has, no route is added"
+            yield "the configuration has not been read yet; until then no route is learned"
         if not advertising:
             yield "no router port, static route or VIP on an attached router has this prefix"
         if not learning and not (unseen := tuple(self._unattached())):
-            yield "no other zone advertises it in IC-SB"
+            yield "no other zone advertises this prefix in IC-SB"
         elif not learning:
-            yield f"it is advertised on {', '.join(unseen)}, where this cluster is not attached"
+            switches = ", ".join(unseen)
+            yield f"other zones advertise this prefix on {switches}, where we are not attached"
 
     def _unattached(self) -> Iterator[str]:
         switches = {
@@ -155,7 +161,7 @@ class _Question:
         yield from sorted(switches - self._exchange.attachments.by_ts.keys())
 
     def _concerns(self, network: Network) -> bool:
-        """Whether a route to `network` is one to the prefix; a default route only if asked for."""
+        """Whether a route to `network` leads to the prefix; a default route only if asked for."""
         return network == self._prefix or (
             is_inside(self._prefix, network) and not is_default(network)
         )
@@ -163,16 +169,16 @@ class _Question:
     def _attached(self, transit_switch: str) -> tuple[Attachment, ...]:
         return tuple(self._exchange.attachments.by_ts.get(transit_switch, {}).values())
 
-    def _advertised(self, row: RowId, decision: Decision) -> Reason:
+    def _advertised(self, row: RowId, decision: Decision) -> RouteVerdict:
         outcome, attachment = decision.outcome, decision.attachment
         verdict, nexthop = Verdict.REFUSED, ""
         if isinstance(outcome, AdvertiseKey):
             there = outcome in self._ours_in_ic_sb
             verdict = Verdict.ADVERTISED if there else Verdict.PENDING
-            rule, nexthop = "no rule refuses it", outcome.nexthop
+            rule, nexthop = "no rule refuses the route", outcome.nexthop
         else:
             rule = self._rule(outcome, None, decision.prefix, attachment)
-        return Reason(
+        return RouteVerdict(
             verdict=verdict,
             rule=rule,
             zone=self.zone_name,
@@ -186,7 +192,9 @@ class _Question:
             source=self._describe(row),
         )
 
-    def _learned(self, route: IcRoute, attachment: Attachment, refusal: Refusal | None) -> Reason:
+    def _learned(
+        self, route: IcRoute, attachment: Attachment, refusal: Refusal | None
+    ) -> RouteVerdict:
         prefix = parse_network(route.ip_prefix)
         if refusal is not None:
             verdict, rule = Verdict.REFUSED, self._rule(refusal, route, prefix, attachment)
@@ -199,11 +207,14 @@ class _Question:
                 route.route_table,
             )
             there = key in self._exchange.static_routes.learned
-            verdict, rule = (Verdict.LEARNED if there else Verdict.PENDING), "no rule refuses it"
+            verdict, rule = (
+                (Verdict.LEARNED if there else Verdict.PENDING),
+                "no rule refuses the route",
+            )
             if self._exchange.learned_routes.waits(key):
-                rule += "; another way is in use, this one follows when packets arrive by it"
+                rule += "; another path is in use until packets arrive by this one"
         zone = self._view.table(AvailabilityZone).get(route.availability_zone)
-        return Reason(
+        return RouteVerdict(
             verdict=verdict,
             rule=rule,
             zone=zone.name if zone else "?",
@@ -224,7 +235,7 @@ class _Question:
         prefix: Network | None,
         attachment: Attachment,
     ) -> str:
-        """The rule that refuses, with what it says if the configuration made it."""
+        """The rule that refuses the route, with its text if the configuration contains it."""
         if prefix is None:
             return str(refusal)
         detail = self._exchange.guard.detail(refusal, route, prefix, attachment.router)
@@ -244,5 +255,11 @@ class _Question:
         return f"SB Learned_Route {uuid}"
 
 
-def _order(reason: Reason) -> tuple[str, ...]:
-    return (reason.prefix, reason.zone, reason.transit_switch, reason.port, reason.nexthop)
+def _order(decision: RouteVerdict) -> tuple[str, ...]:
+    return (
+        decision.prefix,
+        decision.zone,
+        decision.transit_switch,
+        decision.port,
+        decision.nexthop,
+    )

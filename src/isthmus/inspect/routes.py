@@ -1,10 +1,16 @@
-"""Which routes a cluster advertises and has learned, from its NB and from IC-SB. Pure."""
+"""The routes that a cluster advertises and has learned, read from its NB and from IC-SB. Pure.
 
+The answer of `isthmus routes`. Refused routes are known only to a running daemon.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
+from typing import Any
 
 from isthmus.engine.view import View
+from isthmus.inspect.layout import table
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import parse_network
 from isthmus.model.rows import (
@@ -15,22 +21,23 @@ from isthmus.model.rows import (
     NbGlobal,
     RowId,
 )
+from isthmus.model.text import counted, printable_lines
 
 
 class Direction(StrEnum):
-    """Whether our routers give or take a route."""
+    """Whether this cluster advertises or has learned a route."""
 
     ADVERTISED = "advertised"
     LEARNED = "learned"
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RouteInfo:
     """A route between zones.
 
     Args:
-        zone: the zone that advertises it; "?" for a learned route whose source is not in IC-SB.
-        router: our router that has learned it or whose route it is, by name.
+        zone: the zone that advertises the route; "?" for a learned one that is not in IC-SB.
+        router: the name of our router that advertises or has learned the route.
     """
 
     direction: Direction
@@ -44,22 +51,22 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Routes:
-    """All routes of one cluster, by its zone's name ("" if it takes no part)."""
+class ClusterRoutes:
+    """All routes of one cluster; `zone` is its name, or "" if the cluster does not take part."""
 
     zone: str
-    routes: tuple[Route, ...]
+    routes: tuple[RouteInfo, ...]
 
 
-def routes(view: View) -> Routes:
-    """Read a cluster's routes off a view of its NB and of IC-SB."""
+def routes(view: View) -> ClusterRoutes:
+    """The routes of a cluster, by direction, router and prefix; the view holds NB and IC-SB."""
     nb_global = view.table(NbGlobal).single()
     name = nb_global.name if nb_global else ""
     found = [*_advertised(view, name), *_learned(view)]
-    return Routes(name, tuple(sorted(found, key=_order)))
+    return ClusterRoutes(name, tuple(sorted(found, key=_order)))
 
 
-def _advertised(view: View, name: str) -> list[Route]:
+def _advertised(view: View, name: str) -> list[RouteInfo]:
     zones = view.table(AvailabilityZone)
     own = next((zone.uuid for zone in zones if zone.name == name), None)
     return [
@@ -69,7 +76,7 @@ def _advertised(view: View, name: str) -> list[Route]:
     ]
 
 
-def _learned(view: View) -> list[Route]:
+def _learned(view: View) -> list[RouteInfo]:
     held_by = view.relation(LogicalRouter, "static_routes")
     found = []
     for row in view.table(LogicalRouterStaticRoute):
@@ -81,15 +88,14 @@ def _learned(view: View) -> list[Route]:
         if advertised is not None:
             found.append(_route(view, Direction.LEARNED, advertised, router))
         else:
-            origin = row.options.get("origin", "")
             found.append(
-                Route(
+                RouteInfo(
                     direction=Direction.LEARNED,
                     prefix=row.ip_prefix,
                     nexthop=row.nexthop,
                     zone="?",
                     transit_switch="?",
-                    origin=origin,
+                    origin=row.options.get("origin", ""),
                     route_table=row.route_table,
                     router=_router_name(view, router),
                 )
@@ -97,9 +103,9 @@ def _learned(view: View) -> list[Route]:
     return found
 
 
-def _route(view: View, direction: Direction, row: IcRoute, router: str | None) -> Route:
+def _route(view: View, direction: Direction, row: IcRoute, router: str | None) -> RouteInfo:
     zone = view.table(AvailabilityZone).get(row.availability_zone)
-    return Route(
+    return RouteInfo(
         direction=direction,
         prefix=row.ip_prefix,
         nexthop=row.nexthop,
@@ -116,8 +122,45 @@ def _router_name(view: View, uuid: str | None) -> str:
     return router.name if router else ""
 
 
-def _order(route: Route) -> tuple[object, ...]:
+def _order(route: RouteInfo) -> tuple[object, ...]:
     network = parse_network(route.prefix) or ip_network("::/0")
     address = int(network.network_address)
     key = (network.version, address, network.prefixlen)
     return (route.direction, route.router, *key, route.transit_switch, route.nexthop)
+
+
+def routes_text(found: ClusterRoutes, refused: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Routes as plain text: a table for each direction, and one of refused routes if there are any.
+
+    Args:
+        found: advertised and learned routes.
+        refused: the reply to the control command `engine/refused`.
+    """
+    return printable_lines(_lines(found, refused))
+
+
+def _lines(found: ClusterRoutes, refused: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not found.zone:
+        yield "this cluster does not take part: NB_Global.name is empty"
+    for direction in Direction:
+        chosen = [route for route in found.routes if route.direction is direction]
+        yield f"{found.zone}: {counted(len(chosen), f'{direction} route')}"
+        zone = "VIA ZONE" if direction is Direction.LEARNED else "ZONE"
+        headings = ["PREFIX", "NEXT HOP", zone, "TRANSIT SWITCH", "ORIGIN"]
+        rows = [[r.prefix, r.nexthop, r.zone, r.transit_switch, r.origin] for r in chosen]
+        if any(route.route_table for route in chosen):
+            headings.append("ROUTE TABLE")
+            for row, route in zip(rows, chosen, strict=True):
+                row.append(route.route_table)
+        yield from table(headings, rows)
+    if refused:
+        yield f"{found.zone}: {counted(sum(entry['count'] for entry in refused), 'refused route')}"
+        yield from table(("PREFIX", "FROM ZONE", "ROUTER", "RULE"), _refused_rows(refused))
+
+
+def _refused_rows(refused: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for entry in refused:
+        more = entry["count"] - len(entry["examples"])
+        prefixes: list[str] = entry["examples"] + ([f"and {more} more"] if more else [])
+        yield prefixes[0], entry["zone"], entry["router"], entry["rule"]
+        yield from ((prefix, "", "", "") for prefix in prefixes[1:])

@@ -1,41 +1,45 @@
-"""The report on this cluster's part in the interconnection as plain text, alike over the control
-socket and on the command line. Pure."""
+"""The status of this cluster's interconnection as plain text. Pure.
+
+Called by `isthmus status` and by the control command `isthmus/conditions`.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.model.text import printable_lines
+
 GOOD = {"Accepted": "True", "Joined": "True", "Conflict": "False", "Degraded": "False"}
-"""The status of each condition that needs nobody's attention."""
+"""The status of each condition when nothing is wrong."""
 
 
-def status_text(said: Mapping[str, Any]) -> str:
-    """The report: whether this cluster is joined, then only what needs attention.
+def status_text(report: Mapping[str, Any]) -> str:
+    """Whether this cluster has joined, then only the conditions that need attention.
 
     Args:
-        said: what the control command `isthmus/conditions json` answers.
+        report: the reply to the control command `isthmus/conditions json`.
     """
-    return "\n".join(_lines(said))
+    return printable_lines(_lines(report))
 
 
-def joined(said: Mapping[str, Any]) -> bool:
-    """Whether the report says that this cluster is joined."""
-    return any(one["type"] == "Joined" and one["status"] == "True" for one in said["conditions"])
+def joined(report: Mapping[str, Any]) -> bool:
+    """Whether this cluster has joined, according to the report."""
+    return any(one["type"] == "Joined" and one["status"] == "True" for one in report["conditions"])
 
 
-def _lines(said: Mapping[str, Any]) -> Iterator[str]:
-    conditions = {one["type"]: one for one in said["conditions"]}
+def _lines(report: Mapping[str, Any]) -> Iterator[str]:
+    conditions = {one["type"]: one for one in report["conditions"]}
     first = conditions["Joined"]
-    word = {"True": "joined", "False": "not joined", "Unknown": "not known whether joined"}
+    word = {"True": "joined", "False": "not joined", "Unknown": "unknown whether joined"}
     yield f"{word[first['status']]} ({first['reason']}) since {first['lastTransitionTime']}"
     yield from _why(first)
     if first["status"] == "True":
-        routes = said["routes"]
+        routes = report["routes"]
         yield (
             f"  routes: {routes['advertised']} advertised, {routes['learned']} learned,"
-            f" {routes['onOffer']} on offer"
+            f" {routes['onOffer']} offered by other zones"
         )
-    if not said["active"]:
-        yield "  this daemon stands by: another one of the zone does the work"
+    if not report["active"]:
+        yield "  this daemon is on standby: another daemon of this cluster is active"
     for kind, condition in conditions.items():
         if kind != "Joined" and condition["status"] != GOOD.get(kind):
             yield from _attention(condition)
@@ -43,7 +47,7 @@ def _lines(said: Mapping[str, Any]) -> Iterator[str]:
 
 def _attention(condition: Mapping[str, str]) -> Iterator[str]:
     name = condition["type"].lower()
-    word = {"True": name, "False": f"not {name}", "Unknown": f"not known whether {name}"}
+    word = {"True": name, "False": f"not {name}", "Unknown": f"unknown whether {name}"}
     since = condition["lastTransitionTime"]
     yield f"{word[condition['status']]} ({condition['reason']}) since {since}"
     yield from _why(condition)

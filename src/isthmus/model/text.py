@@ -5,6 +5,8 @@ Invariant: the result is one line of printable characters, so no value can move 
 line of its own or hide text (terminal control characters, line breaks, bidirectional controls).
 """
 
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     """The text with every character that is not printable written as an escape, e.g. `\\x1b`."""
@@ -18,3 +20,13 @@ def printable(text: str) -> str:
 def quoted(text: str) -> str:
     """The printable text in single quotes."""
     return "'" + printable(text).replace("'", "\\'") + "'"
+
+
+def printable_lines(lines: Iterable[str]) -> str:
+    """Lines joined with line feeds, each made printable; for text with values from outside."""
+    return "\n".join(map(printable, lines))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, which takes an s in the plural: "1 route", "2 routes"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

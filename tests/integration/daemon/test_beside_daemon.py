@@ -1,4 +1,4 @@
-"""Programs beside a daemon: probes that ask it how it is, verbs that ask it where databases are."""
+"""Probes and verbs that share the environment of a running daemon."""
 
 import json
 import os
@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 
 
 class Beside:
-    """A cluster with `isthmus run` in it, whose environment others share, as in a container."""
+    """A cluster with `isthmus run`, and programs that share its environment as in a container."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -32,7 +32,7 @@ class Beside:
         }
 
     def start(self) -> None:
-        """Start the daemon, with no flags but those that the Deployment gives it."""
+        """Start the daemon with the flags of the Deployment."""
         flags = (f"--manifests={self.cluster.manifests}", "--vpc=r")
         program = str(BIN / "isthmus")
         self.cluster.servers.start("run", program, "run", *flags, env=self.environment)
@@ -60,30 +60,30 @@ def pair(tmp_path: Path) -> Iterator[tuple[Beside, IcServers]]:
         yield Beside(cluster), ic
 
 
-def test_probes_follow_what_the_daemon_knows(pair: tuple[Beside, IcServers]) -> None:
-    """Live is a loop that turns; ready is NB, SB and manifests, with or without IC databases."""
+def test_probes_follow_the_state_of_the_daemon(pair: tuple[Beside, IcServers]) -> None:
+    """Live means a running loop; ready means NB, SB and manifests, even without IC databases."""
     beside, ic = pair
     assert beside.call("isthmus-health", "live").returncode == 1
     ic.kill_pair()
     broken = beside.cluster.manifests / "broken.yaml"
     broken.write_text("kind: [")
     beside.start()
-    wait_until(lambda: beside.is_("live"), "the loop turns")
+    wait_until(lambda: beside.is_("live"), "the loop runs")
     said = "not ready: not all manifests could be read"
     wait_until(lambda: beside.call("isthmus-health", "ready").stderr.strip() == said, said)
     broken.unlink()
-    wait_until(lambda: beside.is_("ready"), "all has been read")
+    wait_until(lambda: beside.is_("ready"), "everything has been read")
     beside.cluster.servers.stop("ovn-nb", 9)
-    wait_until(lambda: not beside.is_("ready"), "the northbound database is missed")
+    wait_until(lambda: not beside.is_("ready"), "the northbound database is gone")
     assert "OVN_Northbound" in beside.call("isthmus-health", "ready").stderr
     assert beside.is_("live")
 
 
-def test_verbs_look_where_the_daemon_does(pair: tuple[Beside, IcServers]) -> None:
-    """Beside a daemon, show, routes and engine need no flags, once the cluster has joined."""
+def test_verbs_use_the_databases_of_the_daemon(pair: tuple[Beside, IcServers]) -> None:
+    """With a daemon, show, routes and engine need no flags once the cluster has joined."""
     beside, _ic = pair
     beside.start()
-    wait_until(lambda: beside.cluster.learned() == {"10.2.0.0/16"}, "it has joined")
+    wait_until(lambda: beside.cluster.learned() == {"10.2.0.0/16"}, "the cluster has joined")
     zones = json.loads(beside.call("isthmus", "show", "-o", "json").stdout)["zones"]
     assert [zone["name"] for zone in zones] == ["az1", "az2"]
     assert "10.2.0.0/16" in beside.call("isthmus", "routes").stdout
@@ -91,12 +91,12 @@ def test_verbs_look_where_the_daemon_does(pair: tuple[Beside, IcServers]) -> Non
     assert "10.2.0.0/16" in beside.call("isthmus", "engine", "explain", "10.2.0.0/16").stdout
 
 
-def test_a_cluster_that_has_not_joined_is_named(pair: tuple[Beside, IcServers]) -> None:
-    """There are no IC databases to show as long as enable-ic is not set; the error says so."""
+def test_the_error_for_a_cluster_that_has_not_joined(pair: tuple[Beside, IcServers]) -> None:
+    """While enable-ic is false there are no IC databases to show, and the error says so."""
     beside, ic = pair
     beside.cluster.use(ic, **{"enable-ic": "false"})
     beside.start()
-    wait_until(lambda: beside.is_("ready"), "it has read all")
+    wait_until(lambda: beside.is_("ready"), "the daemon has read everything")
     answer = beside.call("isthmus", "show")
     assert answer.returncode == 1
     assert "this cluster has not joined" in answer.stderr

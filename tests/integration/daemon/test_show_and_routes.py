@@ -23,7 +23,7 @@ PROGRAM = str(Path(sys.executable).parent / "isthmus")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two zones that have exchanged everything."""
-    with cluster_in(tmp_path_factory.mktemp("looking")) as (cluster, ic):
+    with cluster_in(tmp_path_factory.mktemp("show")) as (cluster, ic):
         cluster.start()
         wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
         wait_until(
@@ -59,13 +59,13 @@ def show(ic: IcServers, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_show_has_what_the_peer_tool_prints(site: Site) -> None:
-    """Zones, gateways with host names and tunnel IPs, ports with transit switch and address."""
+def test_show(site: Site) -> None:
+    """Zones, gateways with hostnames and tunnel IPs, ports with transit switch and address."""
     _, ic = site
     shown = show(ic)
     assert (shown.returncode, shown.stderr) == (0, "")
     for words in (
-        "availability zone az1 (1 routes advertised)",
+        "availability zone az1 (1 route advertised)",
         "availability zone az2",
         "gateway node1 (gw1)",
         "geneve 192.0.2.1",
@@ -77,7 +77,7 @@ def test_show_has_what_the_peer_tool_prints(site: Site) -> None:
 
 
 def test_show_as_json(site: Site) -> None:
-    """The same as one JSON value, whatever the terminal's width."""
+    """`-o json` prints the same as one JSON value."""
     _, ic = site
     found: dict[str, Any] = json.loads(show(ic, "-o", "json").stdout)
     assert [zone["name"] for zone in found["zones"]] == ["az1", "az2"]
@@ -92,7 +92,7 @@ def test_show_as_json(site: Site) -> None:
 
 
 def test_routes(site: Site) -> None:
-    """Both directions, with prefix, zone, transit switch and origin; addresses from variables."""
+    """Both directions are shown; the databases' addresses come from the environment."""
     cluster, ic = site
     variables = {
         "OVN_NB_DB": cluster.servers.socket(Database.NB),
@@ -121,7 +121,7 @@ def test_routes(site: Site) -> None:
     ],
 )
 def test_databases_that_cannot_be_read(site: Site, remote: str, message: str) -> None:
-    """The failure names database, address and remedy, on standard error, with exit status 1."""
+    """The error names database, address and remedy, with exit status 1."""
     _, ic = site
     failed = show(ic, f"--ic-nb-db={remote}", "--timeout=0.2")
     assert (failed.returncode, failed.stdout) == (1, "")
@@ -132,7 +132,7 @@ def test_databases_that_cannot_be_read(site: Site, remote: str, message: str) ->
 
 
 def test_a_wrong_database_is_named(site: Site) -> None:
-    """An address that holds another database says so."""
+    """The error for an address with another database names the missing one."""
     _, ic = site
     failed = show(ic, f"--ic-nb-db={ic.socket(Database.IC_SB)}", "--timeout=1")
     assert failed.returncode == 1

@@ -1,4 +1,4 @@
-"""`isthmus run --unixctl`: the same control commands as `isthmus ovn-ic` has."""
+"""`isthmus run --unixctl` has the control commands of `isthmus ovn-ic`."""
 
 import json
 import subprocess
@@ -41,23 +41,23 @@ def ask(cluster: Cluster, command: str) -> str:
     return answer.stdout.strip()
 
 
-def test_it_is_paused_resumed_and_stopped(cluster: Cluster) -> None:
-    """Controller and engine write nothing while paused, and do what waits when resumed."""
-    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it works")
+def test_the_daemon_is_paused_resumed_and_stopped(cluster: Cluster) -> None:
+    """The daemon writes nothing while paused, and catches up when resumed."""
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the route is learned")
     assert ask(cluster, "status") == "Status: active"
     ask(cluster, "pause")
     cluster.zone.nbctl("lr-route-del", "r")
     assert ask(cluster, "status") == "Status: paused"
     assert cluster.learned() == set()
     ask(cluster, "resume")
-    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it works again")
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the route is learned again")
     ask(cluster, "exit")
-    wait_until(lambda: not cluster.servers.alive("run"), "it ends")
+    wait_until(lambda: not cluster.servers.alive("run"), "the daemon stops")
     assert not (cluster.servers.directory / "run.ctl").exists()
 
 
 def test_status_says_joined_or_why_not(cluster: Cluster) -> None:
-    """`isthmus status` names the one thing that is missing, and exits 0 once nothing is."""
+    """`isthmus status` names what is missing, and exits with 0 once nothing is."""
 
     def status(*flags: str) -> "subprocess.CompletedProcess[str]":
         socket = f"--unixctl={cluster.servers.directory / 'run.ctl'}"
@@ -65,22 +65,22 @@ def test_status_says_joined_or_why_not(cluster: Cluster) -> None:
             [PROGRAM, "status", socket, *flags], capture_output=True, text=True, check=False
         )
 
-    wait_until(lambda: "NoGateway" in status().stdout, "nothing serves the port")
+    wait_until(lambda: "NoGateway" in status().stdout, "no gateway serves the port")
     assert status().stdout.startswith("not joined (NoGateway) since 20")
     assert status("-q").returncode == 1
     cluster.zone.sbctl("lsp-bind", "cr-az1-ts", "gw1")
-    wait_until(lambda: status("-q").returncode == 0, "it is joined")
-    said = status("-o", "json")
-    assert json.loads(said.stdout)["transitSwitches"][0]["gateway"] == "node1"
+    wait_until(lambda: status("-q").returncode == 0, "the cluster has joined")
+    reply = status("-o", "json")
+    assert json.loads(reply.stdout)["transitSwitches"][0]["gateway"] == "node1"
     assert "zone az1 is connected with az2 over ts" in status().stdout
 
 
-def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """A control socket in a directory that does not exist is refused with the remedy."""
+def test_a_socket_that_cannot_be_created(tmp_path: Path) -> None:
+    """A control socket in a directory that does not exist is an error."""
     bad = tmp_path / "none" / "run.ctl"
     done = subprocess.run(
         [PROGRAM, "run", f"--manifests={tmp_path}", f"--unixctl={bad}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert f"--unixctl = '{bad}': cannot be listened on" in done.stderr
+    assert f"--unixctl = '{bad}': cannot be created" in done.stderr

@@ -59,7 +59,7 @@ def fleet(tmp_path: Path) -> Iterator[RealFleet]:
         yield fleet
 
 
-def test_a_daemon_shows_itself(fleet: RealFleet) -> None:
+def test_engine_show(fleet: RealFleet) -> None:
     """Counters as text and JSON, by our command and by OVN's; a recompute on demand is counted."""
     socket = f"{fleet.zones[1].servers.directory}/isthmus.ctl"
     shown = json.loads(isthmus("engine", "show", "--unixctl", socket, "-o", "json").stdout)
@@ -71,12 +71,12 @@ def test_a_daemon_shows_itself(fleet: RealFleet) -> None:
     text = subprocess.run(
         ["ovs-appctl", "-t", socket, "engine/show"], capture_output=True, text=True, check=True
     ).stdout
-    assert "recomputes: 2, last because of: control command engine/recompute" in text
+    assert "recomputes: 2, last reason: control command engine/recompute" in text
     assert "learned routes" in isthmus("engine", "show", "--unixctl", socket).stdout
 
 
 def test_a_prefix_is_explained_with_and_without_a_daemon(fleet: RealFleet) -> None:
-    """The running engine and a fresh look at the databases give the same answer."""
+    """The running engine and the databases read once give the same answer."""
     two = fleet.zones[1]
     socket = f"{two.servers.directory}/isthmus.ctl"
     offline = isthmus("engine", "explain", "10.1.0.0/16", *databases(two))
@@ -92,18 +92,18 @@ def test_a_prefix_is_explained_with_and_without_a_daemon(fleet: RealFleet) -> No
     assert running == offline.stdout
 
 
-def test_a_zone_that_is_not_ours_is_told_apart(fleet: RealFleet) -> None:
-    """Nobody claimed the name of a zone that ovn-ic runs: what we would decide is not said."""
+def test_a_zone_of_ovn_ic_is_not_ours(fleet: RealFleet) -> None:
+    """ovn-ic claims no name, so its zone is not ours and there is no decision to explain."""
     other = isthmus("engine", "explain", "10.1.0.0/16", *databases(fleet.zones[0]), "-o", "json")
     explanation = json.loads(other.stdout)
     assert explanation["zone"] == ""
     assert "which is not registered for this cluster" in explanation["remarks"][0]
 
 
-def test_bad_questions_are_answered(fleet: RealFleet) -> None:
-    """What is no prefix, and where no daemon listens."""
+def test_errors(fleet: RealFleet) -> None:
+    """An invalid prefix and a missing daemon are errors."""
     two = fleet.zones[1]
     bad = isthmus("engine", "explain", "10.1.0.0/99", *databases(two))
-    assert (bad.returncode, "is no prefix" in bad.stderr) == (1, True)
+    assert (bad.returncode, "is not a valid prefix" in bad.stderr) == (1, True)
     missing = isthmus("engine", "show", "--unixctl", "/nonexistent.ctl")
-    assert (missing.returncode, "no daemon answers" in missing.stderr) == (1, True)
+    assert (missing.returncode, "the daemon does not answer" in missing.stderr) == (1, True)

@@ -1,4 +1,4 @@
-"""`isthmus zone list` and `isthmus zone forget` on real databases, with ovn-ic beside them."""
+"""`isthmus zone list` and `isthmus zone prune` on real databases, with ovn-ic beside them."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def fleet(tmp_path: Path) -> Iterator[RealFleet]:
 def zone(fleet: RealFleet, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `isthmus zone`."""
     remotes = {"--ic-sb-db": Database.IC_SB}
-    if arguments[0] == "forget":
+    if arguments[0] in {"prune", "forget"}:
         remotes["--ic-nb-db"] = Database.IC_NB
     done = subprocess.run(
         [
@@ -52,10 +52,10 @@ def zone(fleet: RealFleet, *arguments: str) -> "subprocess.CompletedProcess[str]
     return done
 
 
-def lived(fleet: RealFleet, name: str, seconds_ago: int) -> None:
-    """Leave a sign of life, as a zone run by `isthmus run` does."""
-    sign = f"external_ids:isthmus-alive-{name}={int(time.time()) - seconds_ago}"
-    fleet.ic.ctl("ovn-ic-sbctl", Database.IC_SB, "set", "IC_SB_Global", ".", sign)
+def write_heartbeat(fleet: RealFleet, name: str, seconds_ago: int) -> None:
+    """Write a heartbeat, as a zone run by `isthmus run` does."""
+    heartbeat = f"external_ids:isthmus-alive-{name}={int(time.time()) - seconds_ago}"
+    fleet.ic.ctl("ovn-ic-sbctl", Database.IC_SB, "set", "IC_SB_Global", ".", heartbeat)
 
 
 def states(fleet: RealFleet) -> dict[str, str]:
@@ -63,22 +63,22 @@ def states(fleet: RealFleet) -> dict[str, str]:
     return {row["name"]: row["state"] for row in json.loads(zone(fleet, "list", "-ojson").stdout)}
 
 
-def test_a_dead_zone_is_forgotten(fleet: RealFleet) -> None:
-    """It is listed with its age; a dry run and a missing --yes change nothing; then all follow."""
+def test_a_dead_zone_is_pruned(fleet: RealFleet) -> None:
+    """A dead zone is listed with its age, and removed only with --yes; all other zones follow."""
     one, _, three = fleet.zones
-    lived(fleet, "az2", 3 * DAY)
-    lived(fleet, "az1", 5)
+    write_heartbeat(fleet, "az2", 3 * DAY)
+    write_heartbeat(fleet, "az1", 5)
     assert states(fleet) == {"az1": "alive", "az2": "silent", "az3": "unknown"}
     assert "3 d ago" in zone(fleet, "list").stdout
     before = fleet.ic.dump(Database.IC_SB)
-    dry = zone(fleet, "forget", "az2", "--dry-run")
+    dry = zone(fleet, "prune", "az2", "--dry-run")
     assert dry.returncode == 0
-    assert "removed: 1 gateways, 1 ports, 1 routes" in dry.stdout
-    unsure = zone(fleet, "forget", "az2")
+    assert "removed: 1 gateway, 1 port, 1 route" in dry.stdout
+    unsure = zone(fleet, "prune", "az2")
     assert unsure.returncode == 1
     assert "give --yes" in unsure.stderr
     assert fleet.ic.dump(Database.IC_SB) == before
-    done = zone(fleet, "forget", "az2", "--yes")
+    done = zone(fleet, "prune", "az2", "--yes")
     assert done.returncode == 0, done.stderr
     for other, left in ((one, "10.3.0.0/16"), (three, "10.1.0.0/16")):
         wait_until(lambda o=other, p=left: set(o.learned()) == {p}, "its routes are gone")  # type: ignore[misc]
@@ -86,28 +86,28 @@ def test_a_dead_zone_is_forgotten(fleet: RealFleet) -> None:
     assert states(fleet) == {"az1": "alive", "az3": "unknown"}
 
 
-def test_isthmus_run_leaves_a_sign_of_life(tmp_path: Path) -> None:
-    """As soon as it takes part, its zone is alive."""
+def test_isthmus_run_writes_a_heartbeat(tmp_path: Path) -> None:
+    """A zone is alive as soon as it takes part."""
     with cluster_in(tmp_path) as (cluster, ic):
         cluster.start()
 
-        def sign() -> str:
+        def heartbeat() -> str:
             text = ic.ctl("ovn-ic-sbctl", Database.IC_SB, "--bare", "list", "IC_SB_Global")
             return "".join(word for word in text.split() if "isthmus-alive-az1=" in word)
 
-        wait_until(sign, "it has written the time")
-        assert abs(int(sign().strip('{},"').partition("=")[2]) - time.time()) < 60
+        wait_until(heartbeat, "the heartbeat is written")
+        assert abs(int(heartbeat().strip('{},"').partition("=")[2]) - time.time()) < 60
 
 
-def test_a_timer_forgets_what_is_silent_and_nothing_else(fleet: RealFleet) -> None:
-    """--all-dead takes those silent for long enough, never those that sleep or give no signs."""
-    lived(fleet, "az1", 5)
-    lived(fleet, "az2", DAY // 2)
-    asleep = zone(fleet, "forget", "--all-dead", "--yes")
+def test_a_timer_prunes_only_dead_zones(fleet: RealFleet) -> None:
+    """--all-dead leaves zones alone that have a recent heartbeat, or none; `forget` is an alias."""
+    write_heartbeat(fleet, "az1", 5)
+    write_heartbeat(fleet, "az2", DAY // 2)
+    asleep = zone(fleet, "prune", "--all-dead", "--yes")
     assert asleep.returncode == 0
     assert "no zone is dead" in asleep.stdout
-    refused = zone(fleet, "forget", "az2", "--yes")
+    refused = zone(fleet, "prune", "az2", "--yes")
     assert "it may sleep" in refused.stderr
     assert zone(fleet, "forget", "--all-dead", f"--silent-for={DAY // 3}", "--yes").returncode == 0
     assert states(fleet) == {"az1": "alive", "az3": "unknown"}
-    assert "takes either a zone's name or --all-dead" in zone(fleet, "forget", "--yes").stderr
+    assert "takes either the name of a zone or --all-dead" in zone(fleet, "prune", "--yes").stderr

@@ -1,4 +1,4 @@
-"""`isthmus zone take-over`: a name moves from one cluster to another, on purpose only."""
+"""`isthmus zone take-over` moves a name from one cluster to another."""
 
 import subprocess
 import sys
@@ -56,37 +56,37 @@ def gateways(fleet: RealFleet) -> list[str]:
 
 
 def test_a_name_is_taken_over(fleet: RealFleet) -> None:
-    """With --yes the zone becomes the new cluster's, and the old one exchanges nothing more."""
+    """With --yes the new cluster gets the zone, and the old one exchanges nothing more."""
     old, new, other = fleet.zones
     done = take_over(new, "az1", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "zone az1 is claimed by the cluster whose NB_Global is " in done.stdout
+    assert "zone az1 is claimed by the cluster with NB_Global " in done.stdout
     wait_until(lambda: IN_USE in old.servers.log("engine"), "the old one is refused now")
     new.join("ts", "169.254.100.2/24")
     wait_until(lambda: set(other.learned()) == {"10.2.0.0/16"}, "the new one takes part")
     wait_until(lambda: gateways(fleet) == ["az3-gw", "new-gw"], "with its own gateway alone")
     old.add_subnet("late", "10.99.0.1/16")
     new.add_subnet("later", "10.98.0.1/16")
-    wait_until(lambda: set(other.learned()) == {"10.2.0.0/16", "10.98.0.0/16"}, "and nobody else")
+    wait_until(lambda: set(other.learned()) == {"10.2.0.0/16", "10.98.0.0/16"}, "and no others")
     again = take_over(new, "az1", "--yes")
-    assert "is this cluster's already" in again.stdout
+    assert "already belongs to this cluster" in again.stdout
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
-def test_nothing_is_taken_without_a_word(fleet: RealFleet, options: tuple[str, ...]) -> None:
-    """Without --yes it says what it would do, and does nothing."""
+def test_nothing_changes_without_confirmation(fleet: RealFleet, options: tuple[str, ...]) -> None:
+    """Without --yes, or with --dry-run, the command prints the plan and changes nothing."""
     new = fleet.zones[1]
     before = fleet.ic.dump(Database.IC_SB)
     done = take_over(new, "az1", *options)
     assert done.returncode == (0 if options else 1)
-    assert "of: old-gw" in done.stdout
-    assert "1 ports, 1 routes" in done.stdout
+    assert "among: old-gw" in done.stdout
+    assert "1 port, 1 route" in done.stdout
     assert ("give --yes" in done.stderr) is not bool(options)
     assert fleet.ic.dump(Database.IC_SB) == before
 
 
-def test_another_name_is_not_taken(fleet: RealFleet) -> None:
-    """A cluster cannot take a name that it does not have."""
+def test_another_name_is_refused(fleet: RealFleet) -> None:
+    """A cluster can only take over its own az-name."""
     done = take_over(fleet.zones[1], "az3", "--yes")
     assert done.returncode == 1
-    assert "NB_Global: name = 'az1': this cluster is not called 'az3'" in done.stderr
+    assert "NB_Global: name = 'az1': is not 'az3'" in done.stderr

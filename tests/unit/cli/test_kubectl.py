@@ -1,4 +1,4 @@
-"""`kubectl isthmus`: which `kubectl exec` it turns into."""
+"""`kubectl isthmus`: the `kubectl exec` that replaces it."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ PLUGIN = Path(sys.executable).with_name("kubectl-isthmus")
 
 
 def call(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the plugin where `kubectl` prints how it was called."""
+    """Run the plugin with a `kubectl` that prints its arguments."""
     kubectl = directory / "kubectl"
     kubectl.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
@@ -27,7 +27,7 @@ def call(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_verb_is_run_in_the_pod(tmp_path: Path) -> None:
-    """What follows the verb is the verb's, flags that the plugin has too included."""
+    """Everything after the verb belongs to the verb, including flags that the plugin has too."""
     answer = call(tmp_path, "engine", "explain", "10.0.0.0/8", "-o", "json", "--help")
     assert answer.stdout.splitlines() == [
         "--namespace=kube-system", "exec", "deployment/isthmus", "--container=isthmus", "--",
@@ -36,7 +36,7 @@ def test_a_verb_is_run_in_the_pod(tmp_path: Path) -> None:
 
 
 def test_kubectls_flags_are_passed_on(tmp_path: Path) -> None:
-    """Before the verb stand the plugin's flags: which cluster, namespace and pod."""
+    """The flags before the verb select cluster, namespace and pod."""
     flags = ("--context", "west", "--kubeconfig", "conf", "-n", "net", "--pod", "isthmus-1")
     answer = call(tmp_path, *flags, "show")
     assert answer.stdout.splitlines() == [
@@ -47,18 +47,18 @@ def test_kubectls_flags_are_passed_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "said"),
-    [("run", "cannot be run in the daemon's pod"), ("shwo", "is no verb of isthmus")],
+    [("run", "cannot run in the daemon's pod"), ("shwo", "is not a verb of isthmus")],
 )
 def test_other_verbs_are_refused(tmp_path: Path, verb: str, said: str) -> None:
-    """A verb that serves, or none, is named with those that can be used."""
+    """The error for a verb that cannot run in the pod lists those that can."""
     answer = call(tmp_path, verb)
     assert answer.returncode == 1
     assert said in answer.stderr
     assert "use one of status, show, routes" in answer.stderr
 
 
-def test_kubectl_is_missed(tmp_path: Path) -> None:
-    """Without kubectl on PATH, the error says so."""
+def test_kubectl_is_missing(tmp_path: Path) -> None:
+    """Without kubectl on PATH, the remedy is to install it."""
     answer = subprocess.run(
         [str(PLUGIN), "show"],
         env={"PATH": str(tmp_path)},

@@ -124,7 +124,7 @@ def test_half_a_certificate_is_refused(
     """A private key without a certificate is refused before the verb runs."""
     assert run(monkeypatch, "--private-key=key.pem", "extra", "fine") == 1
     out, err = capsys.readouterr()
-    assert "--certificate: is missing" in err
+    assert "--certificate: is not given" in err
     assert not out
 
 

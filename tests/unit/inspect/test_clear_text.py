@@ -1,4 +1,4 @@
-"""Which connections are named as a weakness."""
+"""Which connections are reported as weaknesses."""
 
 import pytest
 
@@ -17,13 +17,13 @@ from isthmus.inspect.clear_text import weakness_lines, weaknesses
     ],
 )
 def test_plain_tcp_beyond_this_machine_is_a_weakness(remote: str, clear: str) -> None:
-    """Plain TCP to other machines is named; TLS, sockets and loopback are not."""
+    """Plain TCP to other machines is a weakness; TLS, sockets and loopback are not."""
     found = weaknesses({"OVN_IC_Northbound": remote})
     assert [problem.value for problem in found] == ([clear] if clear else [])
 
 
-def test_it_is_told_in_two_lines() -> None:
-    """What is open, and what to do."""
+def test_a_weakness_has_two_lines() -> None:
+    """A weakness prints as the connection and the remedy."""
     first, second = weakness_lines(weaknesses({"OVN_IC_Northbound": "tcp:192.0.2.1:6645"}))
     assert first.startswith("weakness: database OVN_IC_Northbound at tcp:192.0.2.1:6645")
     assert "--ic-tls-dir" in second

@@ -1,4 +1,4 @@
-"""Why a prefix is exchanged or is not: one test per kind of answer."""
+"""Why a prefix is or is not exchanged: one test for each kind of answer."""
 
 import json
 from dataclasses import asdict
@@ -28,14 +28,14 @@ def fleet() -> Fleet:
 
 
 def ask(zone: Zone, prefix: str) -> Explanation:
-    """What a zone's engine says on a prefix."""
+    """The explanation of a prefix by a zone's engine."""
     network = parse_network(prefix)
     assert network is not None
     return explain(zone.engine.view, zone.exchange, network)
 
 
 def test_what_is_exchanged(fleet: Fleet) -> None:
-    """Both sides say that the route is there, through which switch, and where it comes from."""
+    """Both zones report the route, its transit switch and its source."""
     one, two = fleet.zones
     (given,) = ask(one, "10.1.0.0/16").advertising
     assert (given.verdict, given.transit_switch, given.nexthop) == (
@@ -54,13 +54,13 @@ def test_what_is_exchanged(fleet: Fleet) -> None:
 
 
 def test_an_address_is_explained_by_the_prefix_around_it(fleet: Fleet) -> None:
-    """People ask for the address that they cannot reach."""
+    """Routes to prefixes that contain the address are explained."""
     (taken,) = ask(fleet.zones[1], "10.1.2.3").learning
     assert taken.prefix == "10.1.0.0/16"
 
 
 def test_the_rule_that_refuses_is_named_on_its_side(fleet: Fleet) -> None:
-    """A denylist in the sender shows there; the receiver only sees that nobody advertises."""
+    """A denylist is named by the zone that has it; other zones see no advertised route."""
     one, two = fleet.zones
     one.set_options(ic_route_denylist="10.1.0.0/16")
     fleet.settle()
@@ -68,11 +68,11 @@ def test_the_rule_that_refuses_is_named_on_its_side(fleet: Fleet) -> None:
     assert (given.verdict, given.rule) == (Verdict.REFUSED, str(Refusal.DENYLIST))
     unseen = ask(two, "10.1.0.0/16")
     assert unseen.learning == ()
-    assert "no other zone advertises it in IC-SB" in unseen.remarks
+    assert "no other zone advertises this prefix in IC-SB" in unseen.remarks
 
 
 def test_a_receiver_says_why_it_does_not_learn(fleet: Fleet) -> None:
-    """A route of its own keeps the other zone's from being learned."""
+    """A static route of the receiver is named as the reason why it does not learn."""
     two = fleet.zones[1]
     two.add_route("10.1.0.0/16", "10.2.0.7")
     fleet.settle()
@@ -85,7 +85,7 @@ def test_a_receiver_says_why_it_does_not_learn(fleet: Fleet) -> None:
 
 
 def test_a_static_route_by_source_says_so(fleet: Fleet) -> None:
-    """What is refused before any policy is asked has its reason, too."""
+    """A route that no policy can accept also has its reason."""
     one = fleet.zones[0]
     one.add_route("10.9.0.0/16", "10.1.0.7", policy="src-ip")
     fleet.settle()
@@ -94,7 +94,7 @@ def test_a_static_route_by_source_says_so(fleet: Fleet) -> None:
 
 
 def test_what_is_decided_but_not_written_is_pending(fleet: Fleet) -> None:
-    """While a database cannot be written, the decision is known and the delay visible."""
+    """A decision that has not been written is shown as pending."""
     one = fleet.zones[0]
     one.add_router_port("late", "10.7.0.1/16")
     one.feed()
@@ -103,18 +103,18 @@ def test_what_is_decided_but_not_written_is_pending(fleet: Fleet) -> None:
     assert given.verdict is Verdict.PENDING
 
 
-def test_a_cluster_that_takes_no_part_says_so(fleet: Fleet) -> None:
-    """Without a name there is no zone, and that is the answer."""
+def test_a_cluster_that_does_not_take_part(fleet: Fleet) -> None:
+    """Without a name the cluster has no zone, and a remark says so."""
     one = fleet.zones[0]
     one.rename("")
     fleet.settle()
     explanation = ask(one, "10.2.0.0/16")
     assert explanation.zone == ""
-    assert "this cluster takes no part: its NB_Global.name is empty" in explanation.remarks
+    assert "this cluster does not take part: NB_Global.name is empty" in explanation.remarks
 
 
-def test_a_default_route_is_not_everybodys_answer(fleet: Fleet) -> None:
-    """It would carry traffic to any prefix, and is explained only when it is asked for."""
+def test_a_default_route_is_explained_only_on_request(fleet: Fleet) -> None:
+    """The explanation of another prefix leaves the default route out."""
     one = fleet.zones[0]
     one.add_route("0.0.0.0/0", "10.1.0.7")
     fleet.settle()

@@ -1,14 +1,14 @@
-"""What `isthmus show` and `isthmus routes` tell, computed from views without databases."""
+"""What `isthmus show` and `isthmus routes` print, computed from views without databases."""
 
 from isthmus.engine.view import View
-from isthmus.inspect.routes import Direction, Route, Routes, routes
+from isthmus.inspect.routes import ClusterRoutes, Direction, RouteInfo, routes
 from isthmus.inspect.topology import (
     GatewayInfo,
-    Port,
-    Switch,
-    Topology,
+    IcTopology,
+    PortInfo,
+    TransitSwitchInfo,
     TunnelEnd,
-    Zone,
+    ZoneInfo,
     topology,
 )
 from isthmus.model.changes import Change
@@ -47,13 +47,13 @@ def port(zone: RowId, name: str, gateway: str, switch: str = "ts") -> IcPortBind
     )  # fmt: skip
 
 
-def test_nobody_has_joined() -> None:
+def test_no_zone_has_joined() -> None:
     """Empty databases are an empty topology."""
-    assert topology(View()) == Topology((), ())
+    assert topology(View()) == IcTopology((), ())
 
 
 def test_a_topology_in_full() -> None:
-    """Zones, gateways, tunnels and ports are sorted by name, and hang where they belong."""
+    """Zones, gateways, tunnels and ports are sorted, each below its parent."""
     view = view_of(
         AvailabilityZone(uuid=AZ2, name="b"),
         AvailabilityZone(uuid=AZ1, name="a"),
@@ -71,19 +71,22 @@ def test_a_topology_in_full() -> None:
         TransitSwitch(uuid=RowId("t1"), name="ts1", external_ids={"isthmus-network": "blue"}),
         TransitSwitch(uuid=RowId("t"), name="ts", external_ids={"subnet": "169.254.100.0/24"}),
     )  # fmt: skip
-    expected = Port("ts-a", "ts", "mac ts-a", 4)
+    expected = PortInfo("ts-a", "ts", "mac ts-a", 4)
     tunnels = (TunnelEnd("geneve", "192.0.2.1"), TunnelEnd("geneve", "192.0.2.2"))
-    assert topology(view) == Topology(
+    assert topology(view) == IcTopology(
         zones=(
-            Zone(
+            ZoneInfo(
                 "a",
                 (GatewayInfo("c0", "n0", (), ()), GatewayInfo("c1", "n1", tunnels, (expected,))),
-                unbound_ports=(Port("ts1-a", "ts1", "mac ts1-a", 5),),
+                unbound_ports=(PortInfo("ts1-a", "ts1", "mac ts1-a", 5),),
                 routes=1,
             ),
-            Zone("b", (), (Port("ts-b", "ts", "mac ts-b", 4),), 0),
+            ZoneInfo("b", (), (PortInfo("ts-b", "ts", "mac ts-b", 4),), 0),
         ),
-        transit_switches=(Switch("ts", "169.254.100.0/24", 2), Switch("ts1", "", 1, "blue")),
+        transit_switches=(
+            TransitSwitchInfo("ts", "169.254.100.0/24", 2),
+            TransitSwitchInfo("ts1", "", 1, "blue"),
+        ),
     )
 
 
@@ -104,16 +107,16 @@ def learned(name: str, source: str, prefix: str) -> LogicalRouterStaticRoute:
     )  # fmt: skip
 
 
-def test_a_cluster_that_takes_no_part() -> None:
-    """Without a row or a name there is no zone, and nothing is advertised."""
+def test_a_cluster_that_does_not_take_part() -> None:
+    """Without a row or a name in NB_Global there is no zone, and nothing is advertised."""
     other = ic_route("r", AZ2, "10.2.0.0/16")
-    assert routes(View()) == Routes("", ())
+    assert routes(View()) == ClusterRoutes("", ())
     view = view_of(NbGlobal(uuid=RowId("g")), AvailabilityZone(uuid=AZ2, name="b"), other)
-    assert routes(view) == Routes("", ())
+    assert routes(view) == ClusterRoutes("", ())
 
 
 def test_routes_of_both_directions() -> None:
-    """Advertised ones are our zone's; learned ones say whose they are and which router has them."""
+    """Advertised routes are our zone's; learned ones name the zone and our router."""
     view = view_of(
         NbGlobal(uuid=RowId("g"), name="a"),
         LogicalRouter(uuid=ROUTER, name="r"),
@@ -129,15 +132,17 @@ def test_routes_of_both_directions() -> None:
     found = routes(view)
     assert found.zone == "a"
     assert found.routes == (
-        Route(
+        RouteInfo(
             Direction.ADVERTISED, "10.1.0.0/16", "169.254.100.1", "a", "ts", "connected", "", "r"
         ),
-        Route(Direction.LEARNED, "10.2.0.0/16", "169.254.100.1", "b", "ts", "connected", "t", "r"),
+        RouteInfo(
+            Direction.LEARNED, "10.2.0.0/16", "169.254.100.1", "b", "ts", "connected", "t", "r"
+        ),
     )
 
 
 def test_a_learned_route_whose_source_is_gone() -> None:
-    """It is shown as the router has it, with question marks for what nobody knows any more."""
+    """The route is shown with question marks for zone and transit switch."""
     view = view_of(
         NbGlobal(uuid=RowId("g"), name="a"),
         LogicalRouter(uuid=ROUTER, name="r"),
@@ -145,12 +150,12 @@ def test_a_learned_route_whose_source_is_gone() -> None:
         held=(RowId("l"),),
     )
     assert routes(view).routes == (
-        Route(Direction.LEARNED, "10.2.0.0/16", "169.254.100.2", "?", "?", "static", "", "r"),
+        RouteInfo(Direction.LEARNED, "10.2.0.0/16", "169.254.100.2", "?", "?", "static", "", "r"),
     )
 
 
 def test_routes_are_sorted_as_numbers() -> None:
-    """By family, address and length, not by spelling; what does not parse is shown, too."""
+    """Routes are sorted by family, address and length; an invalid prefix is shown, too."""
     prefixes = ["fd00::/8", "10.0.0.0/8", "9.0.0.0/8", "10.0.0.0/16", "nonsense"]
     view = view_of(
         NbGlobal(uuid=RowId("g"), name="a"),

@@ -1,6 +1,6 @@
-"""What a verb raises when people must mend something; `isthmus.cli.main` prints it and exits 1.
+"""The error of verbs; `isthmus.cli.main` prints its problems and exits with status 1.
 
-Lower layers have errors of their own; the verb that calls them turns those into this one.
+Lower layers have errors of their own, which the verb that calls them turns into this one.
 """
 
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from isthmus.model.problems import Problem, Subject
 
 
 class CommandError(Exception):
-    """The command cannot do what it was asked to.
+    """The command cannot be carried out.
 
     Args:
-        problems: at least one, most important first; printed one per paragraph.
+        problems: at least one, the most important first.
     """
 
     def __init__(self, *problems: Problem) -> None:

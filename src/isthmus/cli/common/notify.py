@@ -1,6 +1,6 @@
-"""Tells whoever started a long-running verb that it is ready, as systemd's sd_notify(3) does.
+"""Notifies the service manager that a long-running verb is ready, as sd_notify(3) does.
 
-Called by verbs that serve. Without `NOTIFY_SOCKET` in the environment nothing is done.
+Called by verbs that serve. Does nothing unless `NOTIFY_SOCKET` is set.
 """
 
 import os
@@ -11,7 +11,7 @@ def notify_ready() -> None:
     """Send "READY=1" to the datagram socket named by `NOTIFY_SOCKET`.
 
     Raises:
-        OSError: the socket is named but nobody is there.
+        OSError: nothing listens on the socket.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.model.problems import Problem
-from isthmus.model.text import printable
+from isthmus.model.text import printable, printable_lines
 
 _UNLIMITED = 100_000
 """Columns; more than any row has."""
@@ -49,6 +49,11 @@ def error_console() -> Any:
     from rich.console import Console  # noqa: PLC0415 - slow
 
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_lines(*lines: str) -> None:
+    """Print lines to standard output, safely whatever values they hold (`isthmus.model.text`)."""
+    typer.echo(printable_lines(lines))
 
 
 def print_json(value: Any) -> None:

@@ -1,13 +1,14 @@
-"""The environment variables by which programs started beside a daemon find it.
+"""The environment variables through which verbs find a running daemon.
 
-Set in the container of deploy/kubernetes, where `kubectl exec` starts verbs in the daemon's pod.
-They can be set anywhere. Imports nothing: `isthmus.cli.health` must be quick to start.
+The container of deploy/kubernetes sets them, so that verbs started with `kubectl exec` use the
+daemon in the same pod; they can be set anywhere. Imports nothing, so that `isthmus.cli.health`
+starts quickly.
 """
 
 CONTROL_SOCKET = "ISTHMUS_UNIXCTL"
-"""The control socket: the daemon listens there, and verbs ask there."""
+"""The control socket on which the daemon listens, and to which verbs connect."""
 
 PRIVATE_KEY = "ISTHMUS_PRIVATE_KEY"
 CERTIFICATE = "ISTHMUS_CERTIFICATE"
 CA_CERT = "ISTHMUS_CA_CERT"
-"""Files for ssl: remotes, the options of `isthmus` by the same names."""
+"""Files for ssl: remotes; the same as the options of `isthmus` with these names."""

@@ -1,4 +1,4 @@
-"""Where manifests come from, on the command line: a directory or the Kubernetes API.
+"""The flags that say where manifests come from: a directory or the Kubernetes API.
 
 Used by `isthmus run`.
 """
@@ -18,11 +18,11 @@ from isthmus.model.problems import Subject
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What the operator gives.
+    """The source of manifests, as given on the command line.
 
     Args:
         manifests: the directory; None for the API.
-        kubernetes: whether the API is meant.
+        kubernetes: whether --kubernetes is given.
         kubeconfig, context: see `Credentials`.
     """
 
@@ -32,10 +32,10 @@ class Origin:
     context: str
 
     def client(self) -> Client | None:
-        """The API server, if manifests come from there.
+        """A client of the API server; None if manifests come from a directory.
 
         Raises:
-            CommandError: the options contradict each other, or there are no good credentials.
+            CommandError: the options contradict each other, or there are no valid credentials.
         """
         self._check()
         if not self.kubernetes:
@@ -46,11 +46,11 @@ class Origin:
             raise CommandError(error.problem) from error
 
     def source(self, client: Client | None, config_map: ObjectKey) -> Source:
-        """The source.
+        """The source of manifests.
 
         Args:
-            client: what `client` returned; closed with the source.
-            config_map: the ConfigMap to obey.
+            client: the result of `client`; closed with the source.
+            config_map: the ConfigMap that holds the configuration.
         """
         if client is not None:
             return KubernetesSource(client, config_map)
@@ -59,15 +59,17 @@ class Origin:
 
     def _check(self) -> None:
         if self.kubernetes and self.manifests is not None:
-            raise _contradiction("--manifests", str(self.manifests), "is given with --kubernetes")
+            raise _contradiction(
+                "--manifests", str(self.manifests), "cannot be combined with --kubernetes"
+            )
         if not self.kubernetes and self.manifests is None:
-            raise _contradiction("", "", "neither --manifests nor --kubernetes is given")
+            raise _contradiction("", "", "needs --manifests or --kubernetes")
         given = {"--kubeconfig": str(self.kubeconfig or ""), "--context": self.context}
         for option, value in given.items():
             if value and not self.kubernetes:
-                raise _contradiction(option, value, "is given without --kubernetes")
+                raise _contradiction(option, value, "has no effect without --kubernetes")
 
 
 def _contradiction(option: str, value: str, message: str) -> CommandError:
-    remedy = "name a directory with --manifests, or give --kubernetes"
+    remedy = "give either --manifests with a directory, or --kubernetes"
     return CommandError(Subject("command run", option, value).problem(message, remedy))

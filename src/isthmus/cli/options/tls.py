@@ -1,4 +1,4 @@
-"""The three TLS options, those of `isthmus` and those of `isthmus ovn-ic`, checked alike."""
+"""Checks the three TLS options, which `isthmus` and `isthmus ovn-ic` share."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from isthmus.ovsdb.tls import Tls
 
 
 def tls_of(program: str, private_key: str, certificate: str, ca_cert: str) -> Tls | None:
-    """What to show servers; None if no option is given.
+    """The TLS configuration for ssl: remotes; None if no option is given.
 
     Args:
-        program: whose options they are, for errors.
+        program: the command that has the options, for errors.
         private_key, certificate, ca_cert: file names, empty if not given.
 
     Raises:
-        CommandError: only some are given.
+        CommandError: only some of the options are given.
     """
     given = {"--private-key": private_key, "--certificate": certificate, "--ca-cert": ca_cert}
     missing = [name for name, value in given.items() if not value]
@@ -24,20 +24,20 @@ def tls_of(program: str, private_key: str, certificate: str, ca_cert: str) -> Tl
     if missing:
         raise CommandError(
             Subject(f"command {program}", missing[0]).problem(
-                "is missing; TLS needs a private key, a certificate and a CA certificate",
-                "give all three options, or none",
+                "is not given, but TLS needs a private key, a certificate and a CA certificate",
+                "give all three options or none",
             )
         )
     return Tls(private_key, certificate, ca_cert)
 
 
 def tls_in(directory: Path) -> Tls:
-    """What to show servers, from a directory as `isthmus pki issue` or a Secret makes.
+    """The TLS configuration from a directory that `isthmus pki issue` or a Secret fills.
 
-    Files that are missing or bad are reported when they are used: they may come or be mended
-    while a daemon runs.
+    Missing or invalid files are reported when they are used, because they may appear or be
+    corrected while a daemon runs.
     """
-    # Imported when needed: whoever uses no TLS need not load a library for it.
+    # Imports the cryptography package, which is slow to load.
     from isthmus.pki.files import TlsFiles  # noqa: PLC0415
 
     files = TlsFiles.in_directory(directory)

@@ -1,7 +1,7 @@
-"""`isthmus ovn-ic`: the engine alone, as a drop-in for OVN's `ovn-ic`.
+"""`isthmus ovn-ic`: only the engine, as a drop-in replacement for OVN's `ovn-ic`.
 
-Also reached when the program is started through a link or script named `ovn-ic`: then the whole
-command line is ovn-ic's. Start scripts, `ovn-appctl -t ovn-ic` and test harnesses see the same
+Also runs when the program is started through a link or script named `ovn-ic`; the whole command
+line is then that of ovn-ic. Start scripts, `ovn-appctl -t ovn-ic` and test harnesses find the same
 pidfile, socket, log file and command names.
 """
 
@@ -30,15 +30,15 @@ _log = logging.getLogger(__name__)
 
 
 class verb(TyperCommand):  # noqa: N801 - named as verbs are
-    """Hands the command line over as it is: its options are not written as typer's are."""
+    """Passes the command line on unchanged, because typer cannot parse ovn-ic's options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Leave all arguments alone."""
+        """Keep all arguments for `invoke`."""
         ctx.args = list(args)
         return []
 
     def invoke(self, ctx: Any) -> None:
-        """Run."""
+        """Run the daemon."""
         main(ctx.args)
 
 
@@ -46,11 +46,11 @@ def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or the control command `exit`.
 
     Args:
-        arguments: without the program's name.
+        arguments: the command line without the name of the program.
 
     Raises:
-        CommandError: it cannot be done as asked for.
-        SystemExit: in the starter of a detached daemon, or after help.
+        CommandError: the options are invalid, or a resource cannot be used.
+        SystemExit: after help, and in the parent of a detached daemon.
     """
     options = parse(arguments)
     _become_user(options)
@@ -61,10 +61,10 @@ def main(arguments: list[str]) -> None:
     except CommandError:
         raise
     except Exception:
-        _log.exception("a bug; please report it")
+        _log.exception("unexpected error; please report this bug")
         if not options.daemon.monitor:
             raise
-        # The monitor starts it again, as it does after a crash.
+        # The monitor restarts the process, as after a crash.
         sys.exit(RESTART_STATUS)
 
 
@@ -74,7 +74,7 @@ def _serve(options: Options, log: DaemonLog) -> None:
         control.register(version_command(VERSION), *log_commands(log))
     options.daemon.complete()
     if options.daemon.detach:
-        # Nobody reads a detached daemon's terminal.
+        # A detached daemon has no terminal.
         log.set("any:console:off")
     if options.tls is not None:
         options.tls.use()
@@ -97,19 +97,19 @@ def _start_log(options: Options) -> DaemonLog:
 
 
 def _become_daemon(options: Options) -> None:
-    # A peer that goes away is an error on its socket, not the end of the process.
+    # A write to a closed connection must be an error on its socket, not end the process.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     options.daemon.start()
 
 
 def _become_user(options: Options) -> None:
-    # Through an interpreter, the kernel may know us by its name; scripts look for ours. Once we
-    # are somebody else, it cannot be changed any more.
+    # Scripts look for a process named ovn-ic, but the kernel may have the interpreter's name. After
+    # the change of user, the name can no longer be set.
     Path("/proc/self/comm").write_text(PROGRAM, encoding="ascii")
     try:
         options.daemon.become_user()
     except (LookupError, PermissionError) as error:
-        raise _refused("--user", error, "name a user that exists, and start as root") from error
+        raise _refused("--user", error, "give a user that exists, and start as root") from error
 
 
 def _control(options: Options) -> ControlServer | None:
@@ -119,7 +119,7 @@ def _control(options: Options) -> ControlServer | None:
     try:
         return ControlServer(path)
     except OSError as error:
-        raise _refused("--unixctl", error, "choose a directory that can be written to") from error
+        raise _refused("--unixctl", error, "choose a socket in a writable directory") from error
 
 
 def _refused(key: str, error: Exception, remedy: str) -> CommandError:

@@ -1,7 +1,7 @@
 """The options of `ovn-ic`, as its start scripts and test harnesses give them (ovn-ic(8)).
 
-Parsed with argparse, since values like that of `--pidfile[=FILE]` are optional. Invariant: every
-option of OVN 23.03's `ovn-ic` is known, and the newer ones that its scripts may pass.
+Parsed with argparse, because options like `--pidfile[=FILE]` have optional values. Invariant: all
+options of OVN 23.03's `ovn-ic` are accepted, and the newer ones that its scripts may pass.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from isthmus.ovsdb.tls import Tls
 
 PROGRAM = "ovn-ic"
 OVN_RELEASE = "26.03.0"
-"""The release of OVN whose `ovn-ic` this stands in for: what callers compare with is the last
-word of the first line of `--version`."""
+"""The release of OVN whose `ovn-ic` this verb replaces; callers compare it with the last word of
+the first line of `--version`."""
 
 VERSION = f"{PROGRAM} {OVN_RELEASE}\nIsthmus {version('isthmus')}, in place of OVN's {PROGRAM}\n"
 
@@ -36,12 +36,12 @@ _DATABASES = (
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """What to log where.
+    """Log levels and destinations.
 
     Args:
         specs: levels and patterns, in the order given.
         file: the log file's path, or empty.
-        syslog_method, syslog_target: as the options of these names.
+        syslog_method, syslog_target: the values of the options with these names.
     """
 
     specs: tuple[str, ...] = ()
@@ -52,7 +52,11 @@ class Logs:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for; `unixctl` is the path of the control socket, empty for none."""
+    """The parsed options.
+
+    Args:
+        unixctl: the control socket's path; empty for none, None for the default.
+    """
 
     remotes: dict[Database, str]
     daemon: Daemon
@@ -62,23 +66,15 @@ class Options:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, but its errors end with status 1, as those of OVN's daemons do."""
+    """A parser whose errors exit with status 1, as those of OVN's daemons do."""
 
     def error(self, message: str) -> NoReturn:
-        """End with what is wrong."""
+        """Print the error and exit."""
         self.exit(1, f"{PROGRAM}: {message}; use --help for usage\n")
 
 
-class _PrintVersion(argparse.Action):
-    """`--version`: argparse's own would put both lines into one."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_more: object) -> None:
-        print(VERSION, end="")
-        parser.exit()
-
-
 class _PrintOptions(argparse.Action):
-    """`--options`: all options, for shell completion."""
+    """`--options`: prints all options, for shell completion."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_more: object) -> None:
         for action in parser._actions:  # noqa: SLF001 - argparse offers no other list of them
@@ -89,16 +85,17 @@ class _PrintOptions(argparse.Action):
 
 
 def _log_dir() -> Path:
-    # ovn-ic itself knows the second only; its start script gives the first.
+    # ovn-ic itself reads only OVS_LOGDIR; its start script passes OVN_LOGDIR.
     return Path(os.environ.get("OVN_LOGDIR") or os.environ.get("OVS_LOGDIR") or "/var/log/ovn")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Knows all options."""
+    """The parser of all options."""
     found = _Parser(
         prog=PROGRAM,
         description="OVN interconnection daemon: Isthmus's engine in place of ovn-ic.",
         add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the lines of --version
     )
     _add_databases(found)
     _add_daemon(found)
@@ -109,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     other.add_argument("-h", "--help", action="help", help="display this help message")
     other.add_argument("-o", "--options", action=_PrintOptions, nargs=0, help="list all options")
     other.add_argument(
-        "-V", "--version", action=_PrintVersion, nargs=0, help="display version information"
+        "-V", "--version", action="version", version=VERSION, help="display version information"
     )
     return found
 
@@ -131,10 +128,10 @@ def _add_daemon(found: argparse.ArgumentParser) -> None:
     group = found.add_argument_group("Daemon options")
     flag = group.add_argument
     flag("--detach", action="store_true", help="run in background as daemon")
-    flag("--monitor", action="store_true", help="creates a process to monitor this daemon")
-    flag("--user", default="", metavar="USER[:GROUP]", help="become that user")
+    flag("--monitor", action="store_true", help="create a process to monitor this daemon")
+    flag("--user", default="", metavar="USER[:GROUP]", help="run as this user")
     flag("--no-chdir", action="store_true", help="do not chdir to '/'")
-    flag("--no-self-confinement", action="store_true", help="accepted; there is none")
+    flag("--no-self-confinement", action="store_true", help="accepted for compatibility; no effect")
     pidfile = f"create pidfile (default: {run_dir()}/{PROGRAM}.pid)"
     flag("--pidfile", nargs="?", const="", metavar="FILE", help=pidfile.replace("%", "%%"))
     flag(
@@ -184,7 +181,7 @@ def _add_tls(found: argparse.ArgumentParser) -> None:
         "--bootstrap-ca-cert",
         default="",
         metavar="FILE",
-        help="as --ca-cert; it must exist: it is never fetched from a peer",
+        help="as --ca-cert; the file must exist, and is never fetched from a peer",
     )
     flag("--ssl-protocols", default="", metavar="PROTOS", help="list of TLS protocols to enable")
     flag("--ssl-ciphers", default="", metavar="CIPHERS", help="ciphers for TLS 1.2")
@@ -192,17 +189,17 @@ def _add_tls(found: argparse.ArgumentParser) -> None:
         "--ssl-ciphersuites",
         default="",
         metavar="SUITES",
-        help="accepted; OpenSSL's default suites are used for TLS 1.3",
+        help="accepted for compatibility; TLS 1.3 uses OpenSSL's defaults",
     )
     flag("--ssl-server-name", default="", metavar="NAME", help="server name to ask for (SNI)")
 
 
 def parse(arguments: list[str]) -> Options:
-    """Understand a command line.
+    """Parse a command line.
 
     Raises:
-        CommandError: options that do not go together.
-        SystemExit: it asked for help, or is wrong.
+        CommandError: the TLS options are incomplete or invalid.
+        SystemExit: after --help and the like, and after a wrong option.
     """
     found = parser().parse_args(arguments)
     remotes = {database: getattr(found, database.name) for database, *_ in _DATABASES}
@@ -238,8 +235,8 @@ def _tls(found: argparse.Namespace) -> Tls | None:
     if found.bootstrap_ca_cert and not Path(ca_cert).exists():
         raise CommandError(
             Subject(f"command {PROGRAM}", "--bootstrap-ca-cert", found.bootstrap_ca_cert).problem(
-                "the file does not exist, and is never fetched from a peer",
-                "copy the CA's certificate there by a way that you trust",
+                "does not exist, and is never fetched from a peer",
+                "copy the CA's certificate to this file over a trusted channel",
             )
         )
     tls = tls_of(PROGRAM, found.private_key, found.certificate, ca_cert)
@@ -253,6 +250,6 @@ def _tls(found: argparse.Namespace) -> Tls | None:
     except ValueError as error:
         raise CommandError(
             Subject(f"command {PROGRAM}", "--ssl-protocols", found.ssl_protocols).problem(
-                str(error), "name versions such as TLSv1.2,TLSv1.3"
+                str(error), "give versions such as TLSv1.2,TLSv1.3"
             )
         ) from error

@@ -1,8 +1,8 @@
-"""Taking a zone's name over from another cluster, on purpose: what it means, and the write.
+"""Takes over a zone's name from another cluster: the effects, and the write. Pure.
 
-Called by `isthmus zone take-over`. Pure. The claim in IC-SB is moved to this cluster
-(isthmus.model.external_ids); the engines on both sides do the rest: the old holder's stops writing,
-and ours replaces the zone's gateways, ports and routes by its own.
+Called by `isthmus zone take-over`. The write moves the claim in IC-SB to this cluster
+(isthmus.model.external_ids). The engines do the rest: that of the old holder stops writing, and
+ours replaces the zone's gateways, ports and routes with its own.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,14 @@ from isthmus.model.rows import (
     Row,
     RowId,
 )
+from isthmus.model.text import quoted
 
 
 class NotToBeTakenError(Exception):
     """The name cannot be taken over.
 
     Args:
-        problem: why, and what to do.
+        problem: the reason, and what to do.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -38,15 +39,15 @@ class NotToBeTakenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """What taking over does.
+    """What a take-over changes.
 
     Args:
-        zone: the name.
-        cluster: the UUID of this cluster's NB_Global.
-        holder: that of the cluster that claims the name now; empty if none does.
-        gateways: the zone's gateways now, by hostname or name; replaced by this cluster's.
-        ports, routes: how many of the zone are replaced likewise.
-        operations: the write to IC-SB; none if the name is this cluster's already.
+        zone: the zone's name.
+        cluster: the UUID of this cluster's NB_Global row.
+        holder: the UUID of the cluster that claims the name now; empty if there is no claim.
+        gateways: the zone's present gateways, by hostname or name; this cluster's replace them.
+        ports, routes: how many ports and routes of the zone are replaced.
+        operations: the write to IC-SB; none if this cluster already has the name.
     """
 
     zone: str
@@ -59,18 +60,18 @@ class TakeOver:
 
 
 def take_over(view: View, name: str) -> TakeOver:
-    """Work out how this cluster gets a name.
+    """Plan the take-over of a name by this cluster.
 
     Args:
         view: NB and IC-SB.
-        name: the availability zone; it must be what NB_Global says that this cluster is called.
+        name: the availability zone; must be the name of this cluster in NB_Global.
 
     Raises:
-        NotToBeTakenError: this cluster is called otherwise.
+        NotToBeTakenError: this cluster has another name.
     """
     nb_global = view.table(NbGlobal).single()
     if nb_global is None or nb_global.name != name:
-        raise NotToBeTakenError(_called_otherwise(nb_global.name if nb_global else "", name))
+        raise NotToBeTakenError(_other_name(nb_global.name if nb_global else "", name))
     ic_global = view.table(IcSbGlobal).single()
     claims = {} if ic_global is None else ic_global.external_ids
     holder = claims.get(zone_claim(name), "")
@@ -105,8 +106,8 @@ def _count(
     )
 
 
-def _called_otherwise(called: str, name: str) -> Problem:
-    return Subject("NB_Global", "name", called).problem(
-        f"this cluster is not called {name!r}, so it cannot take over that name",
-        f"set az-name to {name!r} first (or, without the controller, NB_Global's name)",
+def _other_name(own: str, name: str) -> Problem:
+    return Subject("NB_Global", "name", own).problem(
+        f"is not {quoted(name)}, so this cluster cannot take over that name",
+        f"first set az-name (without the controller, NB_Global.name) to {quoted(name)}",
     )

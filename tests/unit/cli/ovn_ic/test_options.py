@@ -21,7 +21,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults() -> None:
-    """Without options it runs in the foreground on the sockets in OVN_RUNDIR."""
+    """Without options, the daemon runs in the foreground with the sockets in OVN_RUNDIR."""
     options = parse([])
     assert options.remotes == {
         Database.NB: "unix:/run/here/ovnnb_db.sock",
@@ -37,7 +37,7 @@ def test_defaults() -> None:
 
 
 def test_databases_from_flags_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flag wins over its variable; short ones are those of ovn-ic."""
+    """A flag takes precedence over its variable; short flags are those of ovn-ic."""
     monkeypatch.setenv("OVN_NB_DB", "tcp:1.1.1.1:1")
     monkeypatch.setenv("OVN_SB_DB", "tcp:1.1.1.1:2")
     options = parse(["--ovnsb-db=tcp:2.2.2.2:2", "-I", "tcp:2.2.2.2:3", "-i", "tcp:2.2.2.2:4"])
@@ -47,7 +47,7 @@ def test_databases_from_flags_and_variables(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_optional_values() -> None:
-    """Options whose value is optional do not take the next option for it."""
+    """An option with an optional value does not consume the next option."""
     options = parse(["--pidfile", "--detach", "--log-file", "-v", "-vconsole:off", "--verbose=dbg"])
     assert options.daemon.pidfile == ""
     assert options.daemon.detach
@@ -56,7 +56,7 @@ def test_optional_values() -> None:
 
 
 def test_what_ovn_ctl_gives() -> None:
-    """The start script's command line is understood."""
+    """The command line of OVN's start script is accepted."""
     options = parse(
         [
             "-vconsole:emer", "-vsyslog:err", "-vfile:info", "--ovnnb-db=unix:/a",
@@ -75,12 +75,12 @@ def test_what_ovn_ctl_gives() -> None:
     ("given", "expected"), [("none", ""), ("x.ctl", "/run/here/x.ctl"), ("/a/x.ctl", "/a/x.ctl")]
 )
 def test_control_sockets(given: str, expected: str) -> None:
-    """The control socket is looked up in OVN_RUNDIR; "none" is none."""
+    """A relative control socket is in OVN_RUNDIR; "none" means no socket."""
     assert parse([f"--unixctl={given}"]).unixctl == expected
 
 
 def test_tls() -> None:
-    """The three files together make TLS; newer options are accepted."""
+    """The three files configure TLS; newer options are accepted."""
     tls = parse(
         ["-p", "k", "-c", "c", "-C", "a", "--ssl-protocols=TLSv1.3", "--ssl-ciphersuites=x"]
     ).tls
@@ -99,7 +99,7 @@ def test_tls() -> None:
     ],
 )
 def test_bad_tls_options(arguments: list[str], key: str) -> None:
-    """What does not go together is refused with the option that is at fault."""
+    """Incomplete or invalid TLS options are refused, and the error names the option."""
     with pytest.raises(CommandError) as caught:
         parse(arguments)
     assert caught.value.problems[0].key == key
@@ -107,7 +107,7 @@ def test_bad_tls_options(arguments: list[str], key: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["extra"], ["--ovnnb-db"]])
 def test_wrong_usage_ends_with_1(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Wrong usage ends with status 1, as with OVN's daemons, and one line."""
+    """Wrong usage exits with status 1 and one line, as OVN's daemons do."""
     with pytest.raises(SystemExit) as ended:
         parse(arguments)
     assert ended.value.code == 1
@@ -126,7 +126,7 @@ def test_options_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_name_is_the_verb(
     argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Started as ovn-ic, or with that verb, it is ovn-ic; and says whose."""
+    """Started as ovn-ic, or with that verb, `--version` is that of ovn-ic and names Isthmus."""
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as ended:
         frame.main()
