@@ -139,21 +139,21 @@ def test_a_second_datapath_of_a_switch_is_refused(site: tuple[AuthorizedMembers,
 
 
 def test_only_an_operator_prunes_another_zone(site: tuple[AuthorizedMembers, RealZone]) -> None:
-    """`isthmus zone forget` needs an operator's certificate."""
+    """`isthmus zone prune` needs an operator's certificate."""
     found, _ = site
     [added] = found.ask("operator", "boss", "sb", new("Availability_Zone", name="dead"))
     assert "uuid" in added
     remotes = (f"--ic-nb-db={found.remote('nb')}", f"--ic-sb-db={found.remote('sb')}")
 
-    def forget(kind: str, name: str) -> "subprocess.CompletedProcess[str]":
+    def prune(kind: str, name: str) -> "subprocess.CompletedProcess[str]":
         who = found.flags(kind, name)
-        return isthmus(*who, "zone", "forget", "dead", "--yes", "--timeout=20", *remotes)
+        return isthmus(*who, "zone", "prune", "dead", "--yes", "--timeout=20", *remotes)
 
-    refused = forget("zone", "az3")
+    refused = prune("zone", "az3")
     assert refused.returncode == 1
     assert "permission error" in refused.stderr
     assert "dead" in {row["name"] for row in found.rows("sb", "Availability_Zone")}
-    done = forget("operator", "boss")
+    done = prune("operator", "boss")
     assert done.returncode == 0, done.stderr
     assert "dead" not in {row["name"] for row in found.rows("sb", "Availability_Zone")}
 
@@ -283,7 +283,7 @@ def test_a_renamed_zone_needs_a_new_certificate(site: tuple[AuthorizedMembers, R
     assert "may not " in zone.servers.log("engine")
     zone.servers.stop("engine")
     forgotten = isthmus(
-        *found.flags("operator", "boss"), "zone", "forget", "az5", "--alive-too", "--yes",
+        *found.flags("operator", "boss"), "zone", "prune", "az5", "--alive-too", "--yes",
         f"--ic-nb-db={found.remote('nb')}", f"--ic-sb-db={found.remote('sb')}", "--timeout=20",
     )  # fmt: skip
     assert forgotten.returncode == 0, forgotten.stderr

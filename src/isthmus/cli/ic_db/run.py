@@ -194,7 +194,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="Forget zones that gave no sign of life for so long (see isthmus zone forget).",
+            help="Forget zones that gave no sign of life for so long (see isthmus zone prune).",
             show_default="never",
         ),
     ] = None,

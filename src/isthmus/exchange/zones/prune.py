@@ -1,6 +1,6 @@
 """Which zones live, and removing what a dead one has left. Pure.
 
-Called by `isthmus zone list` and `isthmus zone forget`, and by `isthmus.icdb.server.zone_pruning`.
+Called by `isthmus zone list` and `isthmus zone prune`, and by `isthmus.icdb.server.zone_pruning`.
 A zone run by Isthmus leaves a sign of life (isthmus.exchange.zones.heartbeat); one run by `ovn-ic`
 leaves none, and is "unknown", never "dead".
 """
