@@ -111,7 +111,7 @@ def test_what_waits_says_for_what() -> None:
     assert of(engine).waits_for == ("OVN_IC_Southbound: a transaction is in flight",)
     unread = engine.report(EVERY, EVERY - {Database.NB}).reconcilers[1]
     assert unread.waits_for[0] == "OVN_Northbound: not read yet"
-    assert "zones: 1 keys wait for" in report_text(engine.report(EVERY, EVERY))
+    assert "zones: 1 key waiting for" in report_text(engine.report(EVERY, EVERY))
 
 
 def test_refused_keys_are_counted() -> None:

@@ -311,7 +311,7 @@ def test_a_refusal_is_explained_with_what_it_is_about(fleet: Fleet) -> None:
     announce(fleet, "10.8.0.0/16", "10.9.0.0/16", "10.10.0.0/16")
     rules = accept(ZoneRule(nets("10.2.0.0/16", "10.9.0.0/16", "10.10.0.0/16"), most=1)).rules
     zone = tell(fleet, Guarded(local(apps="10.10.3.0/24").local, rules))
-    assert rule(zone, "10.2.0.0/16") == "no rule refuses it"
+    assert rule(zone, "10.2.0.0/16") == "no rule refuses the route"
     assert rule(zone, "10.10.0.0/16") == f"{Refusal.OVERLAP} (10.10.3.0/24 of Subnet apps)"
     assert rule(zone, "10.9.0.0/16") == f"{Refusal.TOO_MANY} (accept from az2: max 1)"
     accepted = "accept from az2: 10.2.0.0/16, 10.9.0.0/16, 10.10.0.0/16"
