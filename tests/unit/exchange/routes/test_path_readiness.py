@@ -44,7 +44,7 @@ def test_a_second_way_waits_for_our_gateway() -> None:
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {OVER_TS}}
     told = explain(one.engine.view, one.exchange, ip_network("10.2.0.0/16"))
-    assert {reason.transit_switch for reason in told.learning if "another way" in reason.rule} == {
+    assert {reason.transit_switch for reason in told.learning if "another path" in reason.rule} == {
         "ts1"
     }
     one.add_chassis("not there yet", "192.0.2.77")
