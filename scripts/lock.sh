@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Pins all packages of the virtual environment, including transitive ones: build tools in
-# requirements/build.txt; the dependencies in pyproject.toml and its group "dev" in
+# requirements/build.txt; the dependencies in pyproject.toml, of the lab and its group "dev" too, in
 # requirements/dev.txt. Called by `make lock` after pyproject.toml was edited.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,6 +32,6 @@ resolve() {
 header="# Made by scripts/lock.sh from pyproject.toml; do not edit."
 # ovs is a source package built with setuptools; hatchling's editable mode needs editables.
 build=$( (requirements build-system.requires; printf '%s\n' editables setuptools) | resolve build)
-dev=$(requirements project.dependencies dependency-groups.dev | resolve dev --exclude setuptools)
+dev=$(requirements project.dependencies project.optional-dependencies.lab dependency-groups.dev | resolve dev --exclude setuptools)
 printf '%s\n' "$header" "$build" > requirements/build.txt
 printf '%s\n' "$header" "$dev" > requirements/dev.txt

@@ -2,4 +2,9 @@
 
 from isthmus.cli.main import Verb
 
-VERB = Verb("lab", "isthmus_lab.cli:app", "Run real clusters on this machine, to try Isthmus on.")
+VERB = Verb(
+    "lab",
+    "isthmus_lab.cli:app",
+    "Run real clusters on this machine, to try Isthmus on.",
+    extra="lab",
+)

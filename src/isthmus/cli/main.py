@@ -38,11 +38,13 @@ class Verb:
         target: "module:attribute" of a function, a `typer.Typer`, a class of commands that parse
             their own arguments, or (of an extension) a `Verb` with a summary.
         summary: one line for `isthmus --help`; if empty, help imports the target to get it.
+        extra: the extra of the package isthmus with the libraries that only this verb imports.
     """
 
     name: str
     target: str
     summary: str = ""
+    extra: str = ""
 
 
 VERBS: tuple[Verb, ...] = (
@@ -114,11 +116,11 @@ def _import(verb: Verb) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise CommandError(
-            Subject(f"command {verb.name}", verb.target).problem(
-                f"cannot be loaded: {error}", "reinstall the package that provides the command"
-            )
-        ) from error
+        remedy = "reinstall the package that provides the command"
+        if verb.extra:
+            remedy = f"install the libraries of the command: pip install 'isthmus[{verb.extra}]'"
+        subject = Subject(f"command {verb.name}", verb.target)
+        raise CommandError(subject.problem(f"cannot be loaded: {error}", remedy)) from error
 
 
 class Verbs(TyperGroup):

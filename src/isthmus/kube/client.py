@@ -1,9 +1,8 @@
-"""Calls of the Kubernetes API, on the official client's transport and credentials.
+"""Calls of the Kubernetes API over urllib3.
 
-Used by reflectors and the publisher, from their threads. Objects are plain dictionaries: what is
-read is checked where it is understood, with messages for people, and the package's own models
-would cost time and memory for each of 5,000 nodes. Invariant: whatever goes wrong is an `ApiError`
-with a text that is the same each time.
+Used by watchers and the publisher, from their threads, and by the lab. Objects are plain
+dictionaries: what is read is checked where it is understood, with messages for people. Invariant:
+whatever goes wrong is an `ApiError` whose text is the same each time.
 """
 
 import json
@@ -16,8 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlencode
 
-from isthmus.kube.credentials import Credentials, CredentialsError
+import urllib3
+
+from isthmus.kube.credentials import Access, Credentials, CredentialsError
 from isthmus.kube.errors import (
     MALFORMED,
     SILENT,
@@ -34,9 +36,15 @@ CONNECT = 5.0
 ANSWER = 15.0
 """Seconds within which a call must be answered unless the caller says otherwise."""
 
+_CONNECTIONS = 8
+"""Idle connections that are kept: one for each resource that is watched, and some for calls."""
+
+_RETRY = 10.0
+"""Seconds until credentials that cannot be loaded are loaded again."""
+
 _SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    # A server that is gone without a word is noticed after half a minute, on idle watches too.
+    # A server that vanishes silently is noticed after half a minute, on idle watches too.
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
@@ -51,10 +59,10 @@ class Stream:
     """A watch that the server has accepted: iterate over its events.
 
     Args:
-        response: urllib3's.
+        response: with the events still to be read.
     """
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
         self.opened = time.monotonic()
 
@@ -62,25 +70,25 @@ class Stream:
         """Type and object of each event, as they come; ends when the server ends the watch.
 
         Raises:
-            ApiError: the connection broke, said nothing for too long, or told an ERROR.
+            ApiError: the connection broke, was silent for too long, or an ERROR event came.
         """
         rest = b""
-        with _Told():
+        with _AsApiError():
             for chunk in self._response.stream(amt=None):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in filter(None, lines):
                     yield _event(line)
 
     def close(self) -> None:
-        """Wake whoever is reading, from any thread."""
+        """Wake the reader; from any thread."""
         try:
             self._response.shutdown()
         except (OSError, ValueError, RuntimeError):
-            # Not connected any more: the reader has noticed, or is about to.
+            # The connection is gone already: the reader has noticed, or is about to.
             return
 
     def release(self) -> None:
-        """Give the connection up; by the reader itself."""
+        """Close the connection; by the reader itself."""
         self._response.close()
 
 
@@ -88,20 +96,24 @@ class Client:
     """The API server.
 
     Args:
-        credentials: where and who.
+        credentials: where it is and how to log in.
 
     Attributes:
         server: its URL.
 
     Raises:
-        CredentialsError: they cannot be used.
+        CredentialsError: they are missing or invalid.
     """
 
     def __init__(self, credentials: Credentials) -> None:
+        # What urllib3 logs of each request is noise beside our own transactions.
+        logging.getLogger("urllib3").setLevel(logging.INFO)
         self._credentials = credentials
         self._lock = threading.Lock()
-        self._api = self._connection()
-        self.server: str = self._api.configuration.host
+        self._access = credentials.load()
+        self._pool = _pool(self._access)
+        self._expires = self._access.expires
+        self.server: str = self._access.server
 
     def call(  # noqa: PLR0913 - what makes up a request
         self,
@@ -129,7 +141,7 @@ class Client:
         Raises:
             ApiError: anything went wrong.
         """
-        with _Told():
+        with _AsApiError():
             response = self._send(method, path, query or {}, body, content, answer)
             data = response.data
         return _object(data)
@@ -140,17 +152,17 @@ class Client:
         Args:
             path: e.g. "/api/v1/nodes".
             query: parameters, those of the watch included.
-            silence: seconds after which a watch that says nothing counts as broken.
+            silence: seconds without any event after which the watch counts as broken.
 
         Raises:
             ApiError: it was not accepted.
         """
-        with _Told():
+        with _AsApiError():
             return Stream(self._send("GET", path, query, None, "", silence))
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
-        self._api.close()
+        """Close the idle connections."""
+        self._pool.clear()
 
     def _send(  # noqa: PLR0913, PLR0917 - private, called twice
         self,
@@ -160,52 +172,71 @@ class Client:
         body: Mapping[str, Any] | None,
         content: str,
         answer: float,
-    ) -> Any:
+    ) -> urllib3.BaseHTTPResponse:
         """The response, with its body still to be read."""
-        api = self._api
-        headers = {"Accept": "application/json", **({"Content-Type": content} if body else {})}
+        if time.monotonic() >= self._expires:
+            self._renew(self._access)
+        access, pool = self._access, self._pool
+        headers = {
+            "Accept": "application/json",
+            "User-Agent": f"isthmus/{version('isthmus')}",
+            **({} if body is None else {"Content-Type": content}),
+            **access.headers,
+        }
         try:
-            request = api.param_serialize(
-                method, path, query_params=[*query.items()], header_params=headers, body=body,
-                auth_settings=["BearerToken"],
-            )  # fmt: skip
-            response = api.call_api(*request, _request_timeout=(CONNECT, answer)).response
+            response = pool.request(
+                method,
+                f"{access.server}{path}" + (f"?{urlencode(query)}" if query else ""),
+                body=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT, read=answer),
+                retries=False,  # the caller knows better when to try again
+                redirect=False,
+                preload_content=False,
+            )
         except Exception as error:
             if _failure(error).reason == TLS:
-                self._renew(api)
+                self._renew(access)
             raise
         if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
         if response.status == HTTPStatus.UNAUTHORIZED:
-            self._renew(api)
+            self._renew(access)
         raise ApiError(_refusal(response))
 
-    def _renew(self, used: Any) -> None:
-        """Read the credentials again: tokens and certificates are replaced while we run."""
+    def _renew(self, used: Access) -> None:
+        """Load the credentials again: tokens and certificates are replaced while we run."""
         with self._lock:
-            if self._api is not used:
+            if self._access is not used:
                 return
             try:
-                self._api = self._connection()
+                access = self._credentials.load()
             except CredentialsError:
-                # Perhaps half-written; what there was is tried again, and then this.
+                # Perhaps half-written: the old ones are used until a later attempt succeeds.
+                self._expires = time.monotonic() + _RETRY
                 return
-
-    def _connection(self) -> Any:
-        from kubernetes.client import ApiClient  # noqa: PLC0415 - see Credentials.load
-
-        # What it says of each request is of no use to whoever wants to see transactions.
-        logging.getLogger("urllib3").setLevel(logging.INFO)
-        configuration = self._credentials.load()
-        configuration.retries = False  # who calls knows better when to try again
-        configuration.socket_options = _SOCKET_OPTIONS
-        api = ApiClient(configuration)
-        api.user_agent = f"isthmus/{version('isthmus')}"
-        return api
+            self._pool.clear()
+            self._access, self._pool, self._expires = access, _pool(access), access.expires
 
 
-class _Told:
-    """Turns whatever the transport raises into an `ApiError`."""
+def _pool(access: Access) -> urllib3.PoolManager:
+    """The connections to an API server."""
+    options: dict[str, Any] = {
+        "maxsize": _CONNECTIONS,
+        "ssl_context": access.tls,
+        "socket_options": _SOCKET_OPTIONS,
+    }
+    if access.server_name:
+        options["server_hostname"] = access.server_name
+    if not access.proxy:
+        return urllib3.PoolManager(**options)
+    credentials = urllib3.util.parse_url(access.proxy).auth
+    headers = urllib3.util.make_headers(proxy_basic_auth=credentials) if credentials else None
+    return urllib3.ProxyManager(access.proxy, proxy_headers=headers, **options)
+
+
+class _AsApiError:
+    """Turns what the transport raises into an `ApiError`."""
 
     def __enter__(self) -> None:
         return None
@@ -216,10 +247,10 @@ class _Told:
 
 
 def _failure(error: BaseException) -> Failure:
-    """What the transport's exceptions come to; the cause counts, not what wraps it."""
+    """The failure behind an exception of the transport; the cause counts, not what wraps it."""
     chain = list(_causes(error))
-    told = next((cause.failure for cause in chain if isinstance(cause, ApiError)), None)
-    return told or _distrust(chain) or _unreachable(chain)
+    known = next((cause.failure for cause in chain if isinstance(cause, ApiError)), None)
+    return known or _distrust(chain) or _unreachable(chain)
 
 
 def _distrust(chain: Sequence[BaseException]) -> Failure | None:
@@ -234,11 +265,11 @@ def _distrust(chain: Sequence[BaseException]) -> Failure | None:
 
 def _unreachable(chain: Sequence[BaseException]) -> Failure:
     if any("timed out" in str(cause) for cause in chain):
-        return Failure(0, SILENT, "it does not answer")
+        return Failure(0, SILENT, "the server does not answer")
     for cause in chain:
         if isinstance(cause, socket.gaierror):
-            return Failure(0, UNREACHABLE, "its name is not known")
-        # However a connection ends that was there already, it is the same to people.
+            return Failure(0, UNREACHABLE, "its host name cannot be resolved")
+        # However an established connection ends, it is the same to people.
         if isinstance(cause, OSError) and not isinstance(cause, _BROKEN) and cause.strerror:
             return Failure(0, UNREACHABLE, cause.strerror.lower())
     return Failure(0, UNREACHABLE, "the connection broke")
@@ -257,9 +288,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         pending += [item for item in wrapped if isinstance(item, BaseException)]
 
 
-def _refusal(response: Any) -> Failure:
-    """The failure that a response tells of."""
-    asked = response.headers.get("Retry-After", "")
+def _refusal(response: urllib3.BaseHTTPResponse) -> Failure:
+    """The failure that a response describes."""
+    wait = response.headers.get("Retry-After", "")
     try:
         status = json.loads(response.data)
     except ValueError:
@@ -267,7 +298,7 @@ def _refusal(response: Any) -> Failure:
     return failure_of(
         status if isinstance(status, dict) else {},
         response.status,
-        float(asked) if asked.isdecimal() else 0.0,
+        float(wait) if wait.isdecimal() else 0.0,
     )
 
 
@@ -275,9 +306,9 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except ValueError as error:
-        raise ApiError(Failure(0, MALFORMED, "its answer is no JSON")) from error
+        raise ApiError(Failure(0, MALFORMED, "the answer is not JSON")) from error
     if not isinstance(found, dict):
-        raise ApiError(Failure(0, MALFORMED, "its answer is no object"))
+        raise ApiError(Failure(0, MALFORMED, "the answer is not an object"))
     return found
 
 
@@ -285,7 +316,7 @@ def _event(line: bytes) -> tuple[str, Mapping[str, Any]]:
     event = _object(line)
     kind, body = event.get("type"), event.get("object")
     if not isinstance(kind, str) or not isinstance(body, dict):
-        raise ApiError(Failure(0, MALFORMED, "it sends something that is no event"))
+        raise ApiError(Failure(0, MALFORMED, "the watch returned an invalid event"))
     if kind == "ERROR":
         raise ApiError(failure_of(body))
     return kind, body

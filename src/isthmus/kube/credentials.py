@@ -1,25 +1,61 @@
-"""Where the API server is and who we are there: a kubeconfig, or a pod's ServiceAccount.
+"""Where the API server is and how to log in to it: a kubeconfig, or a pod's ServiceAccount.
 
-Used by the client, at its start and again when the server no longer accepts what it was given.
+Used by the client, at its start, when credentials expire, and when the server no longer accepts
+them.
 """
 
+import base64
 import os
+import ssl
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+from isthmus.kube.exec_plugin import PluginCredential, run_plugin
+from isthmus.kube.kubeconfig import Section, existing_files, select
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes mounts a pod's token and the certificate of the cluster's CA."""
+
+TOKEN_FILE_LIFETIME = 60.0
+"""Seconds after which a token file is read again, as client-go does: kubelet replaces it."""
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 
 
 class CredentialsError(Exception):
-    """There are no credentials that can be used; `problem` says why."""
+    """There are no usable credentials; `problem` says why."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """All that is needed to talk to an API server.
+
+    Args:
+        server: its URL.
+        tls: trust and client certificate.
+        headers: what authenticates each request.
+        proxy: the URL of the HTTP proxy in between; empty if there is none.
+        server_name: the name that the server's certificate must have; empty for that in the URL.
+        expires: when to load it again: monotonic seconds, or inf.
+    """
+
+    server: str
+    tls: ssl.SSLContext
+    headers: Mapping[str, str]
+    proxy: str
+    server_name: str
+    expires: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,65 +74,112 @@ class Credentials:
 
     @property
     def in_cluster(self) -> bool:
-        """Whether the pod's ServiceAccount is what counts."""
+        """Whether the pod's ServiceAccount is used."""
         given = self.kubeconfig or self.context or os.environ.get("KUBECONFIG")
         return not given and _IN_CLUSTER in os.environ
 
-    def load(self) -> Any:
-        """Read them.
-
-        Returns:
-            A `Configuration` of the kubernetes package.
+    def load(self) -> Access:
+        """Read the credentials, and run the plugin that they name if they do.
 
         Raises:
-            CredentialsError: they are missing or broken.
+            CredentialsError: they are missing or invalid.
         """
-        # A third of a second and 20 MiB that only those pay who talk to Kubernetes.
-        from kubernetes.client import Configuration  # noqa: PLC0415
-        from kubernetes.config import load_incluster_config, load_kube_config  # noqa: PLC0415
-
-        configuration = Configuration()
         try:
             if self.in_cluster:
-                load_incluster_config(client_configuration=configuration)
-            else:
-                load_kube_config(
-                    self._existing(),
-                    context=self.context or None,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-        except CredentialsError:
-            raise
-        # A kubeconfig is somebody's YAML, read by code that trusts it: anything may be raised.
-        except Exception as error:
-            raise CredentialsError(self._problem(_text(error))) from error
-        if not configuration.host.startswith(("https://", "http://")):
-            raise CredentialsError(self._problem(f"{configuration.host!r} is no URL of a server"))
-        return configuration
-
-    def _existing(self) -> str:
-        """The kubeconfigs, joined by colons; one that is there at least."""
-        given = str(self.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
-        files = [Path(name).expanduser() for name in given.split(os.pathsep) if name]
-        if not any(file.is_file() for file in files):
-            raise CredentialsError(self._problem(f"there is no file {given}"))
-        return os.pathsep.join(map(str, files))
+                return _access(*_service_account())
+            paths = str(self.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
+            return _access(*select(existing_files(paths), self.context))
+        # Errors of ssl are OSErrors, those of base64, JSON and encodings are ValueErrors.
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise CredentialsError(self._problem(_one_line(error))) from error
 
     def _problem(self, message: str) -> Problem:
         if self.in_cluster:
             return Subject("ServiceAccount of this pod").problem(
                 f"cannot be used: {message}",
-                "have its token mounted (automountServiceAccountToken), or give --kubeconfig",
+                "mount its token (automountServiceAccountToken), or set --kubeconfig",
                 Reason.CREDENTIALS,
             )
         return Subject("kubeconfig", "context" if self.context else "", self.context).problem(
             f"cannot be used: {message}",
-            "name a good one with --kubeconfig, --context or KUBECONFIG",
+            "set --kubeconfig, --context or KUBECONFIG to a valid one",
             Reason.CREDENTIALS,
         )
 
 
-def _text(error: Exception) -> str:
-    """One line of what an exception says."""
+def _service_account() -> tuple[Section, Section]:
+    """The credentials of a pod, in the form of a kubeconfig's."""
+    host = os.environ[_IN_CLUSTER]
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    cluster = {"server": server, "certificate-authority": "ca.crt"}
+    return Section(cluster, SERVICE_ACCOUNT), Section({"tokenFile": "token"}, SERVICE_ACCOUNT)
+
+
+def _access(cluster: Section, user: Section) -> Access:
+    server = cluster.text("server").rstrip("/")
+    url = urlsplit(server)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ValueError(f"{server!r} is not a valid URL of an API server")
+    if "auth-provider" in user.values:
+        raise ValueError("auth-provider is no longer supported by Kubernetes; use an exec plugin")
+    proxy = cluster.text("proxy-url") or _proxy_of_environment(url.scheme, url.hostname)
+    if proxy and urlsplit(proxy).scheme not in {"http", "https"}:
+        raise ValueError(f"{proxy!r} is not the URL of an HTTP proxy")
+    plugin = run_plugin(user, cluster) if "exec" in user.values else PluginCredential("", b"", inf)
+    lifetime = TOKEN_FILE_LIFETIME if user.text("tokenFile") else 0.8 * plugin.lifetime
+    return Access(
+        server,
+        _tls(cluster, user, plugin),
+        _authorization(user, plugin),
+        proxy,
+        cluster.text("tls-server-name"),
+        time.monotonic() + lifetime,
+    )
+
+
+def _tls(cluster: Section, user: Section, plugin: PluginCredential) -> ssl.SSLContext:
+    authority = cluster.content("certificate-authority")
+    context = ssl.create_default_context(cadata=authority.decode() or None)
+    if cluster.values.get("insecure-skip-tls-verify") is True:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    parts = (user.content("client-certificate"), user.content("client-key"))
+    certificate = plugin.certificate or (b"\n".join(parts) if all(parts) else b"")
+    if certificate:
+        _load_certificate(context, certificate)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: bytes) -> None:
+    """Load certificate and key, which OpenSSL takes from files only, without writing to a disk."""
+    descriptor = os.memfd_create("client certificate", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, certificate)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _authorization(user: Section, plugin: PluginCredential) -> dict[str, str]:
+    token_file = user.path("tokenFile")
+    token = plugin.token or (
+        token_file.read_text(encoding="utf-8").strip() if token_file else user.text("token")
+    )
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    if user.text("username"):
+        pair = f"{user.text('username')}:{user.text('password')}"
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    return {}
+
+
+def _proxy_of_environment(scheme: str, host: str) -> str:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for; empty for none."""
+    return "" if proxy_bypass(host) else getproxies().get(scheme, "")
+
+
+def _one_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split()) or type(error).__name__

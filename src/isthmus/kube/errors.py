@@ -1,7 +1,7 @@
-"""What can go wrong with a call of the Kubernetes API, and how people are told.
+"""Failures of calls of the Kubernetes API, and the problems that they become.
 
-Made by the client, judged by reflectors and the publisher. Invariant: the same cause has the same
-text at every attempt, so that a problem that lasts is one problem.
+Made by the client, handled by watchers and the publisher. Invariant: the same cause has the same
+text at every attempt, so that a lasting problem is one problem.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 
 UNREACHABLE, SILENT, TLS, MALFORMED = "Unreachable", "Timeout", "TLS", "Malformed"
-"""Reasons of failures in which no answer came that could be read."""
+"""Reasons of failures without a readable answer."""
 
 CREDENTIALS = "check the kubeconfig or, in a pod, its ServiceAccount"
 
@@ -23,10 +23,10 @@ class Failure:
     """Why a call failed.
 
     Args:
-        status: the HTTP status; 0 if no answer came that could be read.
+        status: the HTTP status; 0 without a readable answer.
         reason: Kubernetes' reason (e.g. "Forbidden"), or one of those above.
-        message: what the server says, or what became of the connection.
-        retry_after: seconds that the server asks to wait; 0 if it does not.
+        message: the server's words, or what happened to the connection.
+        retry_after: seconds that the server asks to wait; 0 if it does not ask.
     """
 
     status: int
@@ -36,13 +36,13 @@ class Failure:
 
     @property
     def expired(self) -> bool:
-        """Whether the resource version or the page is no longer (or not yet) known."""
+        """Whether the server no longer has (or does not have yet) the resource version or page."""
         too_large = "resource version" in self.message and "large" in self.message.lower()
         return self.status == HTTPStatus.GONE or too_large
 
     @property
     def lasting(self) -> bool:
-        """Whether people must mend it, so that waiting a moment before saying so is no use."""
+        """Whether someone has to fix it, so that it is reported at once."""
         refused = 400 <= self.status < 500 and self.status != HTTPStatus.TOO_MANY_REQUESTS
         return (refused and not self.expired) or self.reason in {TLS, MALFORMED}
 
@@ -56,12 +56,12 @@ class ApiError(Exception):
 
 
 def failure_of(status: Mapping[str, Any], code: int = 0, retry_after: float = 0.0) -> Failure:
-    """The failure that a `Status` object tells of.
+    """The failure that a `Status` object describes.
 
     Args:
-        status: the object; anything may be missing from it.
-        code: the HTTP status it came with; 0 to take the object's own.
-        retry_after: seconds, from the header of that name.
+        status: the object; any field may be missing.
+        code: the HTTP status of the response; 0 to use the code in the object.
+        retry_after: seconds, from the header Retry-After.
     """
     details = status.get("details")
     asked = details.get("retryAfterSeconds") if isinstance(details, dict) else None
@@ -76,7 +76,7 @@ def failure_of(status: Mapping[str, Any], code: int = 0, retry_after: float = 0.
 
 
 def problem_of(failure: Failure, server: str, what: str) -> Problem:
-    """What people are told of a failure.
+    """The problem that a failure is reported as.
 
     Args:
         failure: the failure.
@@ -87,32 +87,34 @@ def problem_of(failure: Failure, server: str, what: str) -> Problem:
     match failure.status:
         case HTTPStatus.UNAUTHORIZED:
             return Subject(api).problem(
-                "does not accept our credentials", CREDENTIALS, Reason.UNAUTHORIZED
+                "rejected the credentials", CREDENTIALS, Reason.UNAUTHORIZED
             )
         case HTTPStatus.FORBIDDEN:
-            message = f"is forbidden: {failure.message}"
+            message = f"access denied: {failure.message}"
             return Subject(api, what).problem(
-                message, "apply the roles of deploy/kubernetes", Reason.FORBIDDEN
+                message, "apply the roles in deploy/kubernetes", Reason.FORBIDDEN
             )
         case HTTPStatus.NOT_FOUND:
-            message = "is not known to the API server"
+            message = "is not served by the API server"
             return Subject(api, what).problem(message, "install Kube-OVN's CRDs", Reason.NOT_FOUND)
         case 0:
             return _unanswered(failure, api)
-    message = f"answers {failure.status} {failure.reason}: {failure.message}"
-    return Subject(api, what).problem(message, "look at the API server's log", Reason.API_ERROR)
+    message = f"returned {failure.status} {failure.reason}: {failure.message}"
+    return Subject(api, what).problem(message, "check the API server's log", Reason.API_ERROR)
 
 
 def _unanswered(failure: Failure, api: str) -> Problem:
     match failure.reason:
         case str(reason) if reason == TLS:
-            message = f"cannot be trusted, or does not trust us: {failure.message}"
+            message = f"the TLS handshake failed: {failure.message}"
             return Subject(api).problem(message, CREDENTIALS, Reason.TLS)
         case str(reason) if reason == MALFORMED:
-            message = f"does not speak as one: {failure.message}"
+            message = f"returned an invalid response: {failure.message}"
             return Subject(api).problem(message, "check the server's URL", Reason.MALFORMED)
     message = f"cannot be reached: {failure.message}"
-    remedy = "check that it runs and that its address is right; what is known stays in force"
+    remedy = (
+        "check that it runs and that its address is correct; the last known objects stay in force"
+    )
     return Subject(api).problem(message, remedy, Reason.UNREACHABLE)
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from isthmus.controller.inputs.inputs import CONFIG_MAP
 from isthmus.controller.inputs.snapshot import ObjectKey
+from isthmus.kube import credentials
 from isthmus.kube.client import Client
 from isthmus.kube.credentials import Credentials
 from isthmus.kube.errors import ApiError
@@ -274,9 +275,7 @@ def test_a_pods_token_is_rotated(
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(kube.server.port))
-    place = "kubernetes.config.incluster_config.SERVICE"
-    monkeypatch.setattr(f"{place}_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(f"{place}_CERT_FILENAME", str(authority))
+    monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path)
     with following(None, BRISK) as follower:
         follower.troubled("Unauthorized")
         token.write_text(config["users"][0]["user"]["token"])

@@ -110,6 +110,13 @@ def test_a_broken_extension_is_named(
     assert "command gone: no_such_module:app: cannot be loaded" in capsys.readouterr().err
 
 
+def test_missing_libraries_of_a_verb_are_named() -> None:
+    """A verb whose libraries are an extra of the package says how to install them."""
+    with pytest.raises(CommandError) as caught:
+        frame.load(frame.Verb("lab", "no_such_module:app", "A lab.", extra="lab"))
+    assert "pip install 'isthmus[lab]'" in str(caught.value)
+
+
 def test_a_misspelt_verb_gets_a_suggestion(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

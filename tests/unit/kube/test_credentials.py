@@ -1,9 +1,21 @@
-"""Credentials that cannot be used are named, with where they were looked for."""
+"""Which credentials are used, what they come to, and problems with unusable ones."""
 
+import base64
+import json
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 
 import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from isthmus.kube import credentials
 from isthmus.kube.credentials import Credentials, CredentialsError
 
 GOOD = """
@@ -35,34 +47,34 @@ def kubeconfig(path: Path, text: str = GOOD) -> Path:
     return path
 
 
-def told(credentials: Credentials) -> str:
+def problem_with(given: Credentials) -> str:
     with pytest.raises(CredentialsError) as caught:
-        credentials.load()
+        given.load()
     return str(caught.value.problem)
 
 
 def test_contexts(tmp_path: Path) -> None:
-    """The current context counts unless another one is named."""
+    """The current context is used unless the command line names another one."""
     file = kubeconfig(tmp_path / "config")
-    assert Credentials(file).load().host == "https://192.0.2.1:6443"
-    assert Credentials(file, "elsewhere").load().host == "https://192.0.2.2:6443"
+    assert Credentials(file).load().server == "https://192.0.2.1:6443"
+    assert Credentials(file, "elsewhere").load().server == "https://192.0.2.2:6443"
 
 
 def test_the_order_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The flag, then KUBECONFIG, then a pod's ServiceAccount, then the home directory."""
     kubeconfig(tmp_path / ".kube" / "config")
-    assert Credentials().load().host == "https://192.0.2.1:6443"
+    assert Credentials().load().server == "https://192.0.2.1:6443"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.9")
     assert Credentials().in_cluster
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "other")))
     assert not Credentials().in_cluster
     assert not Credentials(tmp_path / "mine").in_cluster
-    assert "no file" in told(Credentials(tmp_path / "mine"))
+    assert "no file" in problem_with(Credentials(tmp_path / "mine"))
 
 
 def test_without_any(tmp_path: Path) -> None:
-    """It is said where credentials may be given."""
-    text = told(Credentials())
+    """The problem says where credentials are looked for."""
+    text = problem_with(Credentials())
     assert "there is no file ~/.kube/config" in text
     assert "--kubeconfig" in text
 
@@ -70,18 +82,22 @@ def test_without_any(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: [", "while parsing"),
-        ("", "file is empty"),
-        ("just a word", "cannot be used"),
-        ("current-context: x", "cannot be used"),
-        (GOOD.replace("https://192.0.2.1:6443", "nonsense"), "'nonsense' is no URL"),
-        (GOOD.replace("cluster: c,", "cluster: missing,"), "missing"),
+        ("a: [", "is not valid YAML: while parsing"),
+        ("", "is empty"),
+        ("just a word", "is not a kubeconfig"),
+        ("a: 1", "current-context is missing"),
+        ("current-context: x", "there is no context 'x'"),
+        ("{current-context: x, contexts: [1]}", "must be a list of named mappings"),
+        (GOOD.replace("https://192.0.2.1:6443", "nonsense"), "'nonsense' is not a valid URL"),
+        (GOOD.replace("cluster: c,", "cluster: missing,"), "there is no cluster 'missing'"),
+        (GOOD.replace("token: t", "client-certificate: c.pem"), "c.pem: No such file"),
+        (GOOD.replace("token: t", "auth-provider: {}"), "no longer supported by Kubernetes"),
     ],
 )
 def test_a_broken_kubeconfig(tmp_path: Path, text: str, expected: str) -> None:
     """Whatever is wrong with it, it is a problem of one line."""
     file = kubeconfig(tmp_path / "config", text)
-    found = told(Credentials(file))
+    found = problem_with(Credentials(file))
     assert expected in found
     assert "\n" not in found
 
@@ -89,14 +105,151 @@ def test_a_broken_kubeconfig(tmp_path: Path, text: str, expected: str) -> None:
 def test_a_context_that_is_not_there(tmp_path: Path) -> None:
     """Its name is in the problem."""
     file = kubeconfig(tmp_path / "config")
-    assert "context = 'nope'" in told(Credentials(file, "nope"))
+    assert "context = 'nope'" in problem_with(Credentials(file, "nope"))
 
 
 def test_a_pod_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """automountServiceAccountToken: false is a likely reason, so it is named."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.9")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", "/nowhere")
-    text = told(Credentials())
+    monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", Path("/nowhere"))
+    text = problem_with(Credentials())
     assert text.startswith("ServiceAccount of this pod: ")
     assert "automountServiceAccountToken" in text
+
+
+def access(path: Path, cluster: str = "", user: str = "token: t") -> credentials.Access:
+    """What a kubeconfig with these entries comes to."""
+    text = GOOD.replace('6443"}', f'6443"{cluster}}}', 1).replace("token: t", user)
+    return Credentials(kubeconfig(path / "config", text)).load()
+
+
+def test_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several files in KUBECONFIG the first with an entry counts; missing ones are ignored."""
+    first = kubeconfig(tmp_path / "first", "users: [{name: u, user: {token: first}}]")
+    second = kubeconfig(tmp_path / "second")
+    monkeypatch.setenv("KUBECONFIG", f"{first}:{tmp_path / 'missing'}:{second}")
+    found = Credentials().load()
+    assert found.server == "https://192.0.2.1:6443"
+    assert found.headers == {"Authorization": "Bearer first"}
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("token: t", "Bearer t"),
+        ("{tokenFile: token, token: old}", "Bearer from file"),
+        ("{username: jo, password: secret}", "Basic am86c2VjcmV0"),
+        ("{}", None),
+    ],
+)
+def test_what_authenticates(tmp_path: Path, user: str, expected: str | None) -> None:
+    """A token, a file with one relative to the kubeconfig, user and password, or nothing."""
+    (tmp_path / "token").write_text("from file\n")
+    user = user.strip("{}")
+    assert access(tmp_path, user=user).headers.get("Authorization") == expected
+
+
+def test_files_that_rotate_are_read_again(tmp_path: Path) -> None:
+    """Only a token in a file expires, and is then read again; a token as such does not."""
+    (tmp_path / "token").write_text("t")
+    assert access(tmp_path).expires == inf
+    expires = access(tmp_path, user="tokenFile: token").expires
+    assert expires <= time.monotonic() + credentials.TOKEN_FILE_LIFETIME
+
+
+def test_trust(tmp_path: Path) -> None:
+    """Certificates are checked unless the kubeconfig says otherwise."""
+    assert access(tmp_path).tls.verify_mode is ssl.CERT_REQUIRED
+    assert access(tmp_path, ", insecure-skip-tls-verify: true").tls.verify_mode is ssl.CERT_NONE
+    assert access(tmp_path, ", tls-server-name: kubernetes").server_name == "kubernetes"
+
+
+def test_client_certificates(tmp_path: Path) -> None:
+    """Certificate and key are loaded from the kubeconfig, and refused if they do not match."""
+    made = self_signed("jo")
+    pair = {
+        key: base64.b64encode(pem).decode()
+        for key, pem in zip(("client-certificate-data", "client-key-data"), made, strict=True)
+    }
+    access(tmp_path, user=yaml.safe_dump(pair, default_flow_style=True).strip("{}\n"))
+    pair["client-key-data"] = base64.b64encode(self_signed("al")[1]).decode()
+    text = GOOD.replace("token: t", yaml.safe_dump(pair, default_flow_style=True).strip("{}\n"))
+    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    assert "key values mismatch" in found.lower()
+
+
+def self_signed(name: str) -> tuple[bytes, bytes]:
+    """A certificate and its key, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1)
+    builder = builder.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+    certificate = builder.not_valid_after(datetime(2126, 1, 1, tzinfo=UTC)).sign(key, SHA256())
+    return certificate.public_bytes(Encoding.PEM), key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+def test_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kubeconfig's proxy counts before that of the environment, which has exceptions."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "")
+    assert access(tmp_path).proxy == "http://proxy:3128"
+    assert access(tmp_path, ', proxy-url: "http://own:1"').proxy == "http://own:1"
+    monkeypatch.setenv("NO_PROXY", "192.0.2.1")
+    assert access(tmp_path).proxy == ""
+    text = GOOD.replace('6443"}', '6443", proxy-url: "socks5://own:1"}')
+    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    assert "'socks5://own:1' is not the URL of an HTTP proxy" in found
+
+
+def plugin(folder: Path, script: str, extra: str = "") -> str:
+    """The `exec` of a user whose plugin is a shell script beside the kubeconfig."""
+    file = folder / "plugin"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    version = "client.authentication.k8s.io/v1"
+    return f"exec: {{apiVersion: {version}, command: ./plugin, interactiveMode: Never{extra}}}"
+
+
+def test_a_credential_plugin(tmp_path: Path) -> None:
+    """The plugin gets its arguments and the cluster, and its token is renewed before it expires."""
+    soon = (datetime.now(UTC) + timedelta(seconds=100)).isoformat(timespec="seconds")
+    soon = soon.replace("+00:00", "Z")
+    script = (
+        'printf "%s" "$KUBERNETES_EXEC_INFO" > "$(dirname "$0")/info"\n'
+        f'echo "{{\\"status\\": {{\\"token\\": \\"$1-$FROM\\", '
+        f'\\"expirationTimestamp\\": \\"{soon}\\"}}}}"'
+    )
+    extra = ", args: [abc], env: [{name: FROM, value: env}], provideClusterInfo: true"
+    found = access(tmp_path, user=plugin(tmp_path, script, extra))
+    assert found.headers == {"Authorization": "Bearer abc-env"}
+    assert 60 < found.expires - time.monotonic() <= 80
+    info = json.loads((tmp_path / "info").read_text())
+    assert info["spec"]["cluster"]["server"] == "https://192.0.2.1:6443"
+    assert info["apiVersion"] == "client.authentication.k8s.io/v1"
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo not logged in >&2; exit 3", "exited with 3: not logged in"),
+        ("echo hello", "returned invalid JSON"),
+        ("echo []", "returned no status"),
+        ("echo '{\"status\": {}}'", "returned neither a token nor a certificate"),
+    ],
+)
+def test_a_credential_plugin_that_fails(tmp_path: Path, script: str, expected: str) -> None:
+    """Its own words, or what is wrong with its answer, are in the problem."""
+    text = GOOD.replace("token: t", plugin(tmp_path, script))
+    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    assert f"credential plugin ./plugin {expected}" in found
+
+
+def test_a_credential_plugin_that_is_missing(tmp_path: Path) -> None:
+    """The plugin's own hint on how to install it is shown."""
+    user = "exec: {command: isthmus-no-such-plugin, installHint: Install it from the cloud.}"
+    text = GOOD.replace("token: t", user)
+    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    assert "isthmus-no-such-plugin is not installed. Install it from the cloud." in found

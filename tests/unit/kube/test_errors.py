@@ -1,4 +1,4 @@
-"""What exceptions and answers of the API come to, and what people are told of them."""
+"""Which failures exceptions and answers become, and which problems those become."""
 
 import errno
 import socket
@@ -24,7 +24,7 @@ BROKE = "the connection broke"
 
 
 def wrapped(cause: Exception) -> Exception:
-    """An exception as urllib3 and the kubernetes package wrap it."""
+    """An exception as urllib3 and other libraries wrap it."""
     try:
         try:
             raise urllib3.exceptions.ProtocolError("Connection aborted.", cause)
@@ -42,9 +42,13 @@ def wrapped(cause: Exception) -> Exception:
             UNREACHABLE,
             "connection refused",
         ),
-        (socket.gaierror(-2, "Name or service not known"), UNREACHABLE, "its name is not known"),
-        (TimeoutError("timed out"), SILENT, "it does not answer"),
-        (TimeoutError("The read operation timed out"), SILENT, "it does not answer"),
+        (
+            socket.gaierror(-2, "Name or service not known"),
+            UNREACHABLE,
+            "its host name cannot be resolved",
+        ),
+        (TimeoutError("timed out"), SILENT, "the server does not answer"),
+        (TimeoutError("The read operation timed out"), SILENT, "the server does not answer"),
         (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), UNREACHABLE, BROKE),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), UNREACHABLE, BROKE),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), UNREACHABLE, BROKE),
@@ -52,19 +56,19 @@ def wrapped(cause: Exception) -> Exception:
     ],
 )
 def test_the_cause_counts(cause: Exception, reason: str, message: str) -> None:
-    """However it is wrapped, and with the same text each time."""
+    """The failure is the same however its cause is wrapped, with the same text each time."""
     assert _failure(wrapped(cause)) == Failure(0, reason, message)
 
 
 def test_a_certificate_is_named() -> None:
-    """What is wrong with it is said by OpenSSL."""
+    """A certificate that is not trusted is reported with OpenSSL's explanation."""
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "certificate has expired"
     assert _failure(wrapped(error)) == Failure(0, TLS, "certificate has expired")
 
 
 def test_a_failure_that_is_known_is_kept() -> None:
-    """What the server has said is not lost on the way."""
+    """A failure that the server has described is passed on unchanged."""
     failure = Failure(403, "Forbidden", "no")
     assert _failure(ApiError(failure)) is failure
 
@@ -88,22 +92,22 @@ def test_a_failure_that_is_known_is_kept() -> None:
     ],
 )
 def test_a_status_may_lack_anything(status: dict[str, Any], code: int, expected: Failure) -> None:
-    """Proxies answer pages of their own, and webhooks what they like."""
+    """Fields that proxies and webhooks leave out are filled from the HTTP status."""
     assert failure_of(status, code) == expected
 
 
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        (Failure(0, MALFORMED, "its answer is no JSON"), "does not speak as one: its answer"),
-        (Failure(0, TLS, "self-signed certificate"), "cannot be trusted, or does not trust us"),
-        (Failure(503, "ServiceUnavailable", "later"), "nodes: answers 503 ServiceUnavailable"),
-        (Failure(404, "NotFound", "x"), "nodes: is not known to the API server; install"),
-        (Failure(401, "Unauthorized", "x"), "does not accept our credentials; check the kube"),
+        (Failure(0, MALFORMED, "the answer is not JSON"), "an invalid response: the answer"),
+        (Failure(0, TLS, "self-signed certificate"), "the TLS handshake failed: self-signed"),
+        (Failure(503, "ServiceUnavailable", "later"), "nodes: returned 503 ServiceUnavailable"),
+        (Failure(404, "NotFound", "x"), "nodes: is not served by the API server; install"),
+        (Failure(401, "Unauthorized", "x"), "rejected the credentials; check the kube"),
     ],
 )
 def test_problems_name_the_cause(failure: Failure, expected: str) -> None:
-    """Each has the server, the cause and what to do."""
+    """Each problem has the server, the cause and a remedy."""
     text = str(problem_of(failure, "https://192.0.2.1:6443", "nodes"))
     assert text.startswith("Kubernetes API https://192.0.2.1:6443: ")
     assert expected in text

@@ -196,7 +196,7 @@ def test_what_is_forbidden_is_said_at_once_and_by_whom() -> None:
     assert problem.key == "subnets.kubeovn.io"
     assert problem.reason == "Forbidden"
     assert 'User "jo" cannot list resource "subnets"' in problem.message
-    assert "roles of deploy/kubernetes" in problem.remedy
+    assert "roles in deploy/kubernetes" in problem.remedy
 
 
 def test_a_forbidden_watch_is_replaced_by_lists() -> None:
