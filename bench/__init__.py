@@ -1,1 +1,1 @@
-"""Benchmarks: Isthmus and `ovn-ic` side by side in one run. Never part of the tests."""
+"""Benchmarks of Isthmus next to `ovn-ic`, in one run. Not part of the tests."""

@@ -1,6 +1,6 @@
-"""All benchmarks, both daemons in one run: `python -m bench [--quick]`.
+"""All benchmarks, with both daemons in one run: `python -m bench [--quick]`.
 
-Progress on standard error; a table and the path of the JSON file on standard output.
+Prints progress to standard error, and tables and the path of the JSON file to standard output.
 """
 
 import argparse
@@ -24,13 +24,13 @@ DAEMONS = ("isthmus", "ovn-ic")
 
 
 def main() -> None:
-    """Measure, print, and keep the results."""
+    """Measure, print and save the results."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, no large cases")
     parser.add_argument(
-        "--only", choices=("learned", "mesh", "kubernetes", "edits"), help="one of the scenarios"
+        "--only", choices=("learned", "mesh", "kubernetes", "edits"), help="run one scenario only"
     )
-    parser.add_argument("--output", type=Path, help="where the JSON goes")
+    parser.add_argument("--output", type=Path, help="JSON file for the results")
     arguments = parser.parse_args()
     began = time.strftime("%Y-%m-%d")
     results: dict[str, list[dict[str, Any]]] = {}
@@ -42,7 +42,7 @@ def main() -> None:
     for name, rows in results.items():
         if rows:
             print(f"\n{name}")
-            _print(rows)
+            _print_table(rows)
     facts = {"date": began, "quick": arguments.quick, "versions": _versions(), **_machine()}
     output = arguments.output or RESULTS / f"{began}-ovn-{_versions()['ovn']}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -58,10 +58,10 @@ def _learned(*, quick: bool) -> list[dict[str, Any]]:
             events = 2 if slow else 10 if quick else 100
             starts = 1 if quick else 3
             rows.append(asdict(learned_routes.measure(daemon, routes, starts, events)))
-            _say(rows[-1])
+            _print_row(rows[-1])
     if not quick:
         rows.append(asdict(learned_routes.measure("isthmus", 100_000, 1, 50)))
-        _say(rows[-1])
+        _print_row(rows[-1])
     return rows
 
 
@@ -70,33 +70,33 @@ def _mesh(*, quick: bool) -> list[dict[str, Any]]:
     for zones in (3,) if quick else (10, 20):
         for daemon in DAEMONS:
             rows.append(asdict(mesh.measure(daemon, zones, 2 if quick else 3)))
-            _say(rows[-1])
+            _print_row(rows[-1])
     return rows
 
 
 def _kubernetes(*, quick: bool) -> list[dict[str, Any]]:
     if missing := assets.missing():
-        print(f"kubernetes: not measured, for want of {', '.join(missing)}", file=sys.stderr)
+        print(f"kubernetes: skipped, missing programs: {', '.join(missing)}", file=sys.stderr)
         return []
     rows = []
     for subnets, nodes in ((50, 20),) if quick else ((50, 20), (200, 1000), (200, 5000)):
         rows.append(asdict(kubernetes.measure(subnets, nodes, 20 if quick else 100)))
-        _say(rows[-1])
+        _print_row(rows[-1])
     return rows
 
 
 def _edits(*, quick: bool) -> list[dict[str, Any]]:
     rows = [asdict(row) for row in edits.measure(*((3, 2) if quick else (10, 10)))]
     for row in rows:
-        _say(row)
+        _print_row(row)
     return rows
 
 
-def _say(row: dict[str, Any]) -> None:
+def _print_row(row: dict[str, Any]) -> None:
     print(*(f"{name}={value}" for name, value in row.items()), file=sys.stderr, flush=True)
 
 
-def _print(rows: Sequence[dict[str, Any]]) -> None:
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     table = [list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:

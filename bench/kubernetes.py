@@ -1,8 +1,8 @@
-"""From a request to the API server to the changed route in another cluster.
+"""Latency from a request to the API server to the changed route in another cluster.
 
-Two clusters with databases, northd and `isthmus run` each; one of them is told what to do by a
-real API server, with the role that is shipped. The Subnet that is edited has been there all along,
-among many others; its flag `disableInterConnection` is set and taken back in turn.
+Two clusters with databases, northd and `isthmus run` each; one of them is configured through a real
+API server, with the shipped role. The Subnet to edit exists all the time, among many others; its
+`disableInterConnection` is set and unset in turn.
 """
 
 import statistics
@@ -25,16 +25,17 @@ REST = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """One cluster's edits, seen in the other.
+    """The edits of one cluster, observed in the other.
 
     Args:
-        subnets, nodes: how many objects there are.
-        edits: how many were made.
-        request_ms: median milliseconds until the API server has answered a request.
-        withdrawn_ms: the same from sending the request until the route is gone elsewhere.
-        advertised_ms: the same until it is back.
-        worst_ms: the longest of both kinds.
-        peak_mib: peak resident memory of the daemon that follows the API server.
+        subnets, nodes: number of objects.
+        edits: number of edits.
+        request_ms: median milliseconds until the API server has replied to a request.
+        withdrawn_ms: median milliseconds from the request until the route is gone in the other
+            cluster.
+        advertised_ms: median milliseconds from the request until the route is back.
+        worst_ms: the maximum of both kinds.
+        peak_mib: peak resident memory of the daemon that watches the API server.
     """
 
     subnets: int
@@ -48,11 +49,11 @@ class Flags:
 
 
 def measure(subnets: int, nodes: int, edits: int) -> Flags:
-    """Join two clusters, then edit a Subnet's flag.
+    """Join two clusters, then edit the flag of a Subnet.
 
     Args:
-        subnets, nodes: how many objects the API server holds.
-        edits: how often the flag is changed; half of them withdraw.
+        subnets, nodes: number of objects in the API server.
+        edits: number of edits; every second one withdraws.
     """
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -75,7 +76,7 @@ def measure(subnets: int, nodes: int, edits: int) -> Flags:
 
 
 def _fill(kube: TestServer, cluster: Cluster, ic: IcServers, subnets: int, nodes: int) -> None:
-    """Make objects, and the router ports that Kube-OVN would make of the Subnets."""
+    """Create objects, and the router ports that Kube-OVN would create for the Subnets."""
     kube.configure(cluster.configuration(ic))
     for n in range(nodes):
         kube.node(f"node{n + 1}", f"192.168.{n // 250}.{n % 250 + 1}")
@@ -89,7 +90,7 @@ def _fill(kube: TestServer, cluster: Cluster, ic: IcServers, subnets: int, nodes
 def _edit(api: KubeApi, clusters: Sequence[Cluster], subnets: int, nodes: int, edits: int) -> Flags:
     edited, watched = clusters
     client = Client(Database.NB, watched.zone.remotes[Database.NB], StaticRoute)
-    every = subnets + 1  # the other cluster's own subnet is there too
+    every = subnets + 1  # includes the other cluster's own subnet
     client.until(lambda: client.count(StaticRoute) == every)
     requests: list[float] = []
     times: dict[bool, list[float]] = {True: [], False: []}

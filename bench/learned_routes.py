@@ -1,4 +1,4 @@
-"""Cost of learning: starts with many remote routes, then single routes more."""
+"""Cost of learning: start with many remote routes, then single additional routes."""
 
 import statistics
 import tempfile
@@ -13,13 +13,13 @@ from isthmus.model.rows import AvailabilityZone, IcRoute
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """One daemon at one number of routes; times are medians.
+    """One daemon with one number of routes; times are medians.
 
     Args:
         start_s: seconds from the start of the process until all routes are in NB.
-        start_cpu_s: CPU of the daemon until nothing more happens after that.
-        event_latency_ms: from one more route committed in IC-SB until it is in NB.
-        event_cpu_ms: CPU of the daemon for it; None if too little to be counted.
+        start_cpu_s: CPU seconds of the daemon until it is idle.
+        event_latency_ms: milliseconds from the commit of a route in IC-SB until it is in NB.
+        event_cpu_ms: CPU milliseconds per additional route; None if too small to measure.
         peak_mib: resident memory.
     """
 
@@ -33,7 +33,7 @@ class Learning:
 
 
 def measure(daemon: str, routes: int, starts: int, events: int) -> Learning:
-    """Start a daemon `starts` times, each with databases of its own; add routes to the last."""
+    """Start a daemon `starts` times, each with its own databases; add routes to the last one."""
     begun: list[tuple[float, float]] = []
     for turn in range(starts):
         with tempfile.TemporaryDirectory() as directory:
@@ -66,7 +66,7 @@ def _start(bench: BenchZone, daemon: str, routes: int) -> tuple[int, float]:
 
 
 def _cpu_at_rest(bench: BenchZone, pid: int) -> float:
-    """The CPU that a daemon has used when it uses no more: both look at what they wrote."""
+    """The CPU that a daemon has used once it is idle: both daemons process their own writes."""
     used = -1.0
     while cpu_seconds(pid) > used:
         used = cpu_seconds(pid)

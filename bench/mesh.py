@@ -1,4 +1,4 @@
-"""A full mesh: zones with databases, northd and a daemon each, all advertising to all."""
+"""A full mesh: zones with databases, northd and a daemon each, which all advertise to all."""
 
 import statistics
 import tempfile
@@ -20,10 +20,10 @@ class Mesh:
     """One kind of daemon in all zones.
 
     Args:
-        enable_s: seconds from switching routes on in all zones until each has all routes.
-        enable_cpu_s: CPU of all daemons for that.
-        event_s: median seconds from one more subnet in one zone until all others have it.
-        event_cpu_s: CPU of all daemons per such subnet.
+        enable_s: seconds from enabling routes in all zones until each has all routes.
+        enable_cpu_s: CPU seconds of all daemons for that.
+        event_s: median seconds from adding a subnet in one zone until all others have its route.
+        event_cpu_s: CPU seconds of all daemons per added subnet.
     """
 
     daemon: str
@@ -36,7 +36,7 @@ class Mesh:
 
 
 def measure(daemon: str, zones: int, events: int) -> Mesh:
-    """Build a mesh, switch it on, then add subnets."""
+    """Build a mesh, enable routes, then add subnets."""
     with tempfile.TemporaryDirectory() as directory:
         fleet = RealFleet(Path(directory))
         try:
@@ -60,7 +60,7 @@ def _measure(fleet: RealFleet, daemon: str, zones: int, events: int) -> Mesh:
     expected = (zones - 1) * SUBNETS
     follow(watched, lambda: all(client.count(StaticRoute) >= expected for client in watched))
     enable, enable_cpu = time.monotonic() - began, _rest(pids) - before
-    _rest([zone.servers.pid("northd") for zone in fleet.zones])  # else it is in the events' way
+    _rest([zone.servers.pid("northd") for zone in fleet.zones])  # otherwise it delays the events
     times, cpu = _events(watched, routers[0], pids, expected, events)
     return Mesh(
         daemon=daemon,
@@ -110,7 +110,7 @@ def _ports(fleet: RealFleet) -> int:
 def _events(
     watched: Sequence[Client], router: Client, pids: Sequence[int], expected: int, events: int
 ) -> tuple[float, float]:
-    """The first zone gets more subnets; all others must learn them."""
+    """Add subnets to the first zone, and wait until all others have learned them."""
     times = []
     before = _rest(pids)
     for n in range(events):
@@ -130,7 +130,7 @@ def _cpu(pids: Sequence[int]) -> float:
 
 
 def _rest(pids: Sequence[int]) -> float:
-    """The CPU that processes have used when they use no more."""
+    """The CPU that processes have used once they are idle."""
     used = -1.0
     while _cpu(pids) > used + 0.02:
         used = _cpu(pids)

@@ -1,6 +1,6 @@
-"""One zone attached to a transit switch, and many remote zones that are rows only.
+"""One zone attached to a transit switch, and many remote zones that consist of rows only.
 
-northd does not run: what it would write is written once, so that only the daemon is measured.
+northd does not run: its rows are written once, so that only the daemon is measured.
 """
 
 import itertools
@@ -30,7 +30,7 @@ from isthmus.ovsdb.session import Session
 from support.ovn.servers import RealZone, Servers
 
 LIMIT = 300.0
-"""Seconds for any state to come."""
+"""Seconds within which any state must be reached."""
 
 LOCAL_SUBNETS = 200
 REMOTE_ZONES = 50
@@ -38,7 +38,7 @@ REMOTE_ZONES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaticRoute(Row):
-    """A static route with one column: counting them must not cost as much as making them."""
+    """A static route with one column, to keep counting cheap."""
 
     DATABASE: ClassVar[Database] = Database.NB
     TABLE: ClassVar[str] = "Logical_Router_Static_Route"
@@ -46,7 +46,7 @@ class StaticRoute(Row):
 
 
 class Client:
-    """A session driven by the benchmark itself."""
+    """A session driven by the benchmark."""
 
     def __init__(self, database: Database, remote: str, *kinds: type) -> None:
         self.session = Session(database, remote, kinds=kinds)
@@ -54,11 +54,11 @@ class Client:
         self.until(lambda: self.session.writable)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Follow the database until something holds."""
+        """Process updates of the database until a condition holds."""
         follow([self], condition)
 
     def take_in(self) -> None:
-        """Follow what has come."""
+        """Process received updates."""
         for change in self.session.run():
             table = self.rows.setdefault(type(change.row), {})
             if change.new is None:
@@ -67,11 +67,11 @@ class Client:
                 table[change.row.uuid] = change.new
 
     def count(self, kind: type) -> int:
-        """Rows of a table."""
+        """The rows of a table."""
         return len(self.rows.get(kind, {}))
 
     def write(self, operations: Iterable[Operation]) -> None:
-        """Commit, in portions."""
+        """Commit in batches."""
         pending = iter(operations)
         while portion := list(itertools.islice(pending, 2000)):
             self.until(lambda: self.session.writable)
@@ -89,7 +89,7 @@ class Client:
 
 
 def follow(clients: Sequence[Client], condition: Callable[[], bool]) -> None:
-    """Follow several databases until something holds."""
+    """Process updates of several databases until a condition holds."""
     deadline = time.monotonic() + LIMIT
     while True:
         for client in clients:
@@ -105,7 +105,7 @@ def follow(clients: Sequence[Client], condition: Callable[[], bool]) -> None:
 
 
 class BenchZone:
-    """The zone under test, prepared up to the point at which a daemon would attach it."""
+    """The zone under test, prepared for a daemon to attach it."""
 
     def __init__(self, directory: Path) -> None:
         self.ic = Servers(directory / "ic")
@@ -196,7 +196,7 @@ class BenchZone:
         return self.zone.sbctl("--bare", "--columns=_uuid", "list", "Chassis").strip()
 
     def add_remote(self, routes: int) -> None:
-        """Fill IC-SB with other zones' routes."""
+        """Fill IC-SB with routes of other zones."""
         zones = [NewRef() for _ in range(REMOTE_ZONES)]
         self.ic_sb.write(
             [Insert(AvailabilityZone, {"name": f"r{n}"}, ref) for n, ref in enumerate(zones)]
@@ -222,7 +222,7 @@ class BenchZone:
         }
 
     def learned(self) -> int:
-        """How many static routes the zone's router has."""
+        """The number of static routes of the zone's router."""
         return self.nb.count(StaticRoute)
 
     def stop(self) -> None:
@@ -232,7 +232,7 @@ class BenchZone:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time that a process has used."""
+    """User and system CPU time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,7 +1,7 @@
-"""What all tests share: which of them can run on this machine, and that none has a deadline.
+"""Shared by all tests: skips those that cannot run on this machine, and disables deadlines.
 
-Tests marked `ovn`, `kube` or `lab` are skipped, with the reason, where their programs or rights are
-missing. With ISTHMUS_REQUIRE_ALL=1 (continuous integration) that is a failure instead.
+Tests marked `ovn`, `kube` or `lab` are skipped with a reason if programs or rights are missing.
+With ISTHMUS_REQUIRE_ALL=1 (continuous integration) they fail instead.
 """
 
 import os
@@ -14,7 +14,7 @@ from hypothesis import settings
 from isthmus_lab.kube import assets
 from support.kube.server import TestServer, running_server
 
-# On a busy machine any example may take long; that is no fault of the code.
+# On a busy machine any example can be slow, which is not a fault.
 settings.register_profile("isthmus", deadline=None, print_blob=True)
 settings.load_profile("isthmus")
 
@@ -41,7 +41,7 @@ def _missing_kube() -> str:
 
 
 def _obstacle(item: pytest.Item) -> str:
-    """Why the test cannot run here; empty if it can."""
+    """Why a test cannot run here; empty if it can."""
     if item.get_closest_marker("kube") and (missing := _missing_kube()):
         return missing
     if item.get_closest_marker("lab"):
@@ -54,7 +54,7 @@ def _obstacle(item: pytest.Item) -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what cannot run here, or fail where everything is required to run."""
+    """Skip tests that cannot run here, or fail if all tests are required to run."""
     obstacle = _obstacle(item)
     if obstacle and os.environ.get("ISTHMUS_REQUIRE_ALL") == "1":
         pytest.fail(obstacle, pytrace=False)
@@ -70,6 +70,6 @@ def _kube_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServe
 
 @pytest.fixture
 def kube(_kube_server: TestServer) -> TestServer:
-    """A real API server with Kube-OVN's kinds, shared by all tests and empty before each."""
+    """A real API server with Kube-OVN's kinds, shared by all tests and emptied before each."""
     _kube_server.clear()
     return _kube_server

@@ -1,1 +1,1 @@
-"""Random kills, partitions and restarts of a cluster of IC databases under a stream of writes."""
+"""Random kills, partitions and restarts of IC database members while clients write."""

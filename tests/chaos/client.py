@@ -1,8 +1,8 @@
 """A client of both IC databases: `python -m chaos.client NAME NUMBER NB SB FILE`, until SIGTERM.
 
-Called by `play`, as a process of its own. It connects as a zone does, with the same sessions, and
-writes, changes and deletes rows of its own, one transaction at a time in each database. What it
-does and is told of it goes to the file at once, so that nothing is forgotten if it is killed.
+`play` starts each client as a process. It connects with the sessions that zones use, and inserts,
+updates and deletes rows of its own, one transaction at a time per database. It appends every
+request and outcome to the file immediately, so that a kill loses no record.
 """
 
 import random
@@ -21,28 +21,28 @@ from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Reply, Session
 
 ROWS = 20
-"""Rows that a client has in a database before it deletes as many as it inserts."""
+"""Number of rows in a database from which on a client deletes as many as it inserts."""
 
 PAUSE = 0.15
-"""Seconds between two writes, on average."""
+"""Average seconds between two writes."""
 
 LAST = 3.0
-"""Seconds that the last write has for its end, once the client is to stop."""
+"""Seconds that the last write may take once the client has to stop."""
 
 VALUES = 1_000_000
-"""Values that each client has for itself; a tunnel key has room for 16 times as many."""
+"""Number of values per client; tunnel keys allow 16 times as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows that are written in a database: where their key and their value are.
+    """How rows are written in a database: the columns for key and value.
 
     Args:
-        database, short: which, and its short name.
+        database, short: the database and its short name.
         kind: the table.
-        key: the column that names a row.
-        columns: a value as columns.
-        value: the value in a row; None if it is nobody's.
+        key: the column that identifies a row.
+        columns: columns for a value.
+        value: the value of a row; None if it does not belong to any client.
     """
 
     database: Database
@@ -77,10 +77,10 @@ class Writer:
     """Writes to one database.
 
     Args:
-        table: where.
-        client, number: its name, and a number below 16 that no other has.
+        table: how rows are written.
+        client, number: name and number of the client; the number is unique and below 16.
         remote: all members.
-        note: takes a line of history.
+        note: called with each line of history.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class Writer:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether no write is in progress."""
         return self._pending is None
 
     def run(self, more: bool) -> None:
-        """Do what can be done without waiting; begin another write only if there may be more."""
+        """Do all work that is possible without waiting; start another write only if allowed."""
         self._follow()
         reply = self._session.reply() if self._pending else None
         if reply is not None and self._pending is not None:
@@ -112,13 +112,13 @@ class Writer:
             self._send()
 
     def wait(self, poller: Poller) -> None:
-        """Have the poller wake when `run` has something to do."""
+        """Register with the poller what `run` waits for."""
         self._session.wait(poller)
         if self.idle and self._session.writable:
             poller.wake_in(self._due - time.monotonic())
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         self._session.close()
 
     def _follow(self) -> None:
@@ -172,7 +172,7 @@ class Writer:
 def _outcome(reply: Reply) -> tuple[Outcome, str]:
     if reply.committed:
         return Outcome.ACKNOWLEDGED, ""
-    # `retry` covers connections that broke after the request was sent: it may have been done.
+    # `retry` also covers connections that broke after the request: it may have been executed.
     return (Outcome.UNKNOWN, "") if reply.retry else (Outcome.REFUSED, reply.error)
 
 
@@ -196,7 +196,9 @@ def main() -> None:
             for writer in writers:
                 writer.run(more=not stopped)
                 writer.wait(poller)
-            poller.wake_in(0.5)  # A signal that comes before the next line ends no wait.
+            poller.wake_in(
+                0.5
+            )  # A signal that arrives before the next line does not interrupt the wait.
             poller.block()
         for writer in writers:
             writer.close()

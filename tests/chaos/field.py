@@ -1,6 +1,6 @@
-"""Carries faults out on the members of a real cluster, and undoes them.
+"""Inject faults into the members of a real cluster, and undo them.
 
-Called by `play`, from the main thread alone: members end with the thread that started them.
+Called by `play` in the main thread only: members end with the thread that started them.
 """
 
 import os
@@ -17,19 +17,19 @@ from support.icdb.network import IcNet
 from support.icdb.run import DATABASES, ISTHMUS, Member
 
 _PATIENCE = 3 * STOP_LIMIT
-"""Seconds for a command on a member that may not get an answer."""
+"""Seconds for a command on a member that may not respond."""
 
 
 class Field:
-    """The members, and what is wrong with them at the moment.
+    """The members and their current faults.
 
     Args:
         net: the members.
 
     Attributes:
-        hit: for each server, when it was last hit (seconds, monotonic).
-        frozen: servers that hang, with their process ids.
-        surprises: members that ended though nobody ended them, in sentences.
+        hit: when each server last had a fault (monotonic seconds).
+        frozen: stopped servers, with their process IDs.
+        surprises: unexpected exits of members, as sentences.
     """
 
     def __init__(self, net: IcNet) -> None:
@@ -48,21 +48,21 @@ class Field:
 
     @property
     def parted(self) -> bool:
-        """Whether something is wrong with the network."""
+        """Whether the network has a fault."""
         return self._network_fault is not None
 
     @property
     def reached(self) -> frozenset[int]:
-        """Members that the clients and each other of these reach."""
+        """Members that clients and all other connected members can reach."""
         return frozenset(range(len(self.net.all))) - self._cut_off
 
     @property
     def calm(self) -> bool:
-        """Whether nothing is left to undo."""
+        """Whether no fault is left to undo."""
         return not (self._down or self.frozen or self.parted)
 
     def apply(self, fault: Fault) -> Callable[[], None]:
-        """Have a fault happen; what undoes it."""
+        """Inject a fault, and return the function that undoes it."""
         members = [m for m in fault.members if m != CLIENTS]
         match fault.kind:
             case Kind.KILL_SERVER:
@@ -84,7 +84,7 @@ class Field:
         return _nothing
 
     def look(self) -> None:
-        """Take note of members that have ended by themselves, and start them again."""
+        """Record members that exited unexpectedly, and start them again."""
         for number in sorted(self.running):
             member = self.net.all[number]
             if not member.running:
@@ -118,7 +118,7 @@ class Field:
 
     @staticmethod
     def _kill(member: Member) -> None:
-        with suppress(ProcessLookupError):  # A server that is just being started again.
+        with suppress(ProcessLookupError):  # The server is just being restarted.
             member.kill()
             return
         member.stop(signal.SIGKILL)
@@ -129,7 +129,7 @@ class Field:
 
     def _stop(self, member: Member) -> None:
         status = member.stop()
-        # Before it has begun to listen to signals, one ends it.
+        # Before the process has installed its signal handler, SIGTERM kills it.
         if status not in {0, -signal.SIGTERM}:
             said = member.log.read_text(errors="replace").splitlines()[-3:]
             self.surprises.append(f"{member.address} stopped with {status}: {' / '.join(said)}")
@@ -177,13 +177,13 @@ class Field:
         return mend
 
     def _route(self, verb: str, sender: Member, receiver: Member) -> None:
-        """What one sends to the other is lost; the other way it arrives."""
+        """Drop packets in one direction only."""
         self.net.run("ip", "route", verb, "blackhole", f"{receiver.address}/32", at=sender)
 
     def _move(self, number: int) -> None:
         member = self.net.all[number]
         dirs = (f"--data-dir={member.data}", f"--run-dir={member.run_dir}")
-        # It may be refused, or find no leader to move, in the middle of other faults.
+        # During other faults this may be refused, or there may be no leader.
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(
                 [str(ISTHMUS), "ic-db", "move-leader", *dirs],
@@ -191,13 +191,13 @@ class Field:
             )  # fmt: skip
 
     def _server(self, number: int, short: str) -> int | None:
-        """The process of a server; None if there is none at the moment."""
+        """The process of a server; None if it does not run."""
         member = self.net.all[number]
         if not member.running:
             return None
         with suppress(FileNotFoundError, ValueError):
             pid = member.server_pid(short)
-            # After its death its number may be somebody else's.
+            # Another process may reuse the PID of a dead one.
             stat = Path(f"/proc/{pid}/stat").read_text()
             if int(stat.rpartition(")")[2].split()[1]) == member.pid:
                 return pid
@@ -215,4 +215,4 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _nothing() -> None:
-    """Nothing is left to undo."""
+    """Do nothing: the fault needs no undoing."""

@@ -1,8 +1,8 @@
-"""What clients wrote, and what they were told of it: values, and the lines of a file. Pure.
+"""What clients wrote and which outcomes they saw: values, and the lines of a file. Pure.
 
-Each row has one client, which writes it in one transaction after the other. Every change says which
-value it expects to find, and does nothing if there is another: so one whose end was never told
-cannot take effect after a later one has.
+Each row belongs to one client, which writes it in one transaction after another. Every update
+states the value that it expects and does nothing if another is found. So a write with an unknown
+outcome cannot take effect after a later one.
 """
 
 import json
@@ -12,20 +12,21 @@ from enum import Enum
 from typing import NewType
 
 Key = NewType("Key", str)
-"""The name of a row."""
+"""The key of a row."""
 
 Value = int | None
-"""What is in a row; None where there is no row. No value is written twice."""
+"""The value of a row; None if there is no row. No value is written twice."""
 
 
 class Outcome(Enum):
-    """What a client was told of a write."""
+    """The outcome of a write, as the client saw it."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
-    """By an error. A server that tries again after an election may have done it the first time."""
+    """The server returned an error. A server that retries after an election may have executed it.
+    """
     UNKNOWN = "unknown"
-    """The connection was lost before the answer, or the row was found with another value."""
+    """The connection was lost before the reply, or the row had another value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,14 @@ class Write:
 
     Args:
         database: "nb" or "sb".
-        client, number: whose, and which of its; in the order in which they were sent.
-        key: of which row.
+        client, number: the client, and its consecutive number of the write.
+        key: of the row.
         expected: the value before.
         value: the value after.
-        server: who was asked, e.g. "tcp:192.0.2.1:6645".
-        started, ended: seconds, monotonic.
-        outcome: what was said.
-        error: why it was refused.
+        server: the server that got the request, e.g. "tcp:192.0.2.1:6645".
+        started, ended: monotonic seconds.
+        outcome: as the client saw it.
+        error: why the server refused it.
     """
 
     database: str
@@ -57,20 +58,20 @@ class Write:
     error: str = ""
 
     def end(self, at: float, outcome: Outcome, error: str = "") -> "Write":
-        """The same, with its end."""
+        """The same write with its end."""
         return replace(self, ended=at, outcome=outcome, error=error)
 
 
 def to_line(write: Write) -> str:
-    """A line of JSON: one when it is sent, and another when its end is told."""
+    """A line of JSON: one when the write is sent, another when its outcome is known."""
     return json.dumps({**asdict(write), "outcome": write.outcome.value})
 
 
 def from_lines(lines: Iterable[str]) -> list[Write]:
-    """The writes in these lines, in order; of one without an end, the outcome is unknown.
+    """The writes in these lines, in order. Without an end, the outcome is unknown.
 
     Args:
-        lines: of any clients; the last of each may be cut short.
+        lines: of any clients; the last line of each client may be truncated.
     """
     found: dict[tuple[str, str, int], Write] = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""Judges a history: is what was acknowledged there, on all members; had each term one leader?
+"""Judge a history: are all acknowledged writes on all members, and had each term one leader?
 
 Pure. Called when all faults are over and the members have caught up.
 """
@@ -19,13 +19,13 @@ _LEADS = re.compile(r"server (?P<sid>[0-9a-f]{4}) is leader for term (?P<term>\d
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That a server leads in a term.
+    """A statement that a server is the leader in a term.
 
     Args:
         database: "nb" or "sb".
-        term: which.
-        leader: four digits of the leader's id.
-        source: who says so, for people.
+        term: Raft term.
+        leader: the first four digits of the leader's ID.
+        source: the log with the statement, for messages.
     """
 
     database: str
@@ -37,14 +37,14 @@ class Claim:
 def wrong_rows(
     writes: Iterable[Write], finals: Mapping[str, Mapping[tuple[str, Key], Value]]
 ) -> list[str]:
-    """Which rows are not as they have to be after these writes.
+    """The rows that are not as they should be after these writes.
 
     Args:
-        writes: all, those of one client in its order.
-        finals: for each member, the values of rows by database and key at the end.
+        writes: all of them, those of each client in order.
+        finals: for each member, the final values of rows by database and key.
 
     Returns:
-        a sentence for each fault; none if all is well.
+        A sentence per fault.
     """
     by_row: dict[tuple[str, Key], list[Write]] = defaultdict(list)
     for write in writes:
@@ -57,15 +57,17 @@ def wrong_rows(
             if rows.get(row) not in allowed:
                 faults.append(_lost(row, own, member, rows.get(row), allowed))
     for member, rows in finals.items():
-        faults += [f"{member} has {row}, which nobody wrote" for row in rows.keys() - by_row.keys()]
+        faults += [
+            f"{member} has {row}, which no client wrote" for row in rows.keys() - by_row.keys()
+        ]
     return faults
 
 
 def _follow(own: Sequence[Write]) -> tuple[set[Value], list[str]]:
-    """The values that a row may have at the end; and acknowledged changes of what was not there.
+    """The possible final values of a row, and acknowledged updates of values that were not there.
 
-    An acknowledged write settles what the row is. Any other may or may not have happened, until
-    the next that is acknowledged: from then on it finds another value than it expects.
+    An acknowledged write determines the row. Any other write may or may not have been executed
+    until the next acknowledged one, which it would not match afterwards.
     """
     allowed: set[Value] = {None}
     surprises = []
@@ -101,7 +103,7 @@ def _some(values: set[Value]) -> str:
 def refused_but_done(
     writes: Iterable[Write], final: Mapping[tuple[str, Key], Value]
 ) -> list[Write]:
-    """Refused writes whose values are there: not lost, but worth a note."""
+    """Refused writes whose values exist: no loss, but worth reporting."""
     return [
         write
         for write in writes
@@ -112,7 +114,7 @@ def refused_but_done(
 
 
 def different_members(contents: Mapping[str, object]) -> list[str]:
-    """Members whose contents are not those of the first."""
+    """Members whose contents differ from those of the first."""
     members = list(contents)
     return [
         f"{member} does not have what {members[0]} has"
@@ -122,15 +124,15 @@ def different_members(contents: Mapping[str, object]) -> list[str]:
 
 
 def claims_in_log(database: str, source: str, lines: Iterable[str]) -> list[Claim]:
-    """Who leads in which term, according to the log of one server's runs (`ovsdb/raft.c`).
+    """The leader of each term, according to the log of a server (`ovsdb/raft.c`).
 
     Args:
         database: "nb" or "sb".
-        source: whose log.
-        lines: all.
+        source: name of the log.
+        lines: all lines of the log.
     """
     own, claims = "", []
-    early: list[int] = []  # One that founds is elected before it says who it is.
+    early: list[int] = []  # A server that bootstraps is elected before it logs its ID.
     for line in lines:
         stamped = _STAMP.match(line)
         message = stamped["message"] if stamped else ""
@@ -157,7 +159,9 @@ def rival_leaders(claims: Iterable[Claim]) -> list[str]:
         leaders[claim.database, claim.term][claim.leader].add(claim.source)
     return [
         f"{database}, term {term}: "
-        + "; ".join(f"{sid} leads, says {', '.join(sorted(who))}" for sid, who in found.items())
+        + "; ".join(
+            f"{sid} leads according to {', '.join(sorted(who))}" for sid, who in found.items()
+        )
         for (database, term), found in sorted(leaders.items())
         if len(found) > 1
     ]

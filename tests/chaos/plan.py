@@ -1,8 +1,8 @@
-"""Which fault comes next: a choice by chance among those that make sense at the moment. Pure.
+"""Choose the next fault at random among those that make sense. Pure.
 
-Called by `play`. The n-th choice depends on the seed, on n and on how the cluster fares, and on no
-choice before: a run that is repeated with its seed meets the same faults in the same order, as far
-as elections end alike.
+Called by `play`. The n-th choice depends only on the seed, n and the state of the cluster, not on
+earlier choices. So a run repeated with the same seed has the same faults in the same order, as far
+as elections have the same results.
 """
 
 import random
@@ -12,14 +12,14 @@ from enum import Enum
 from itertools import pairwise
 
 RECKLESS = 0.15
-"""Of all faults, the part that may take the majority away."""
+"""The share of faults that may remove the majority."""
 
 CLIENTS = -1
-"""The clients' host, in a group of members."""
+"""Stands for the host of the clients in a group of members."""
 
 
 class Kind(Enum):
-    """What happens."""
+    """The kinds of faults."""
 
     KILL_SERVER = "kill of a server"
     KILL_MEMBER = "kill of a member"
@@ -45,7 +45,7 @@ WEIGHTS = {
     Kind.SPLIT: 14,
     Kind.ONE_WAY: 8,
     Kind.MOVE: 4,
-    Kind.WIPE: 30,  # Seldom possible.
+    Kind.WIPE: 30,  # Rarely possible.
 }
 
 DURATIONS = {
@@ -57,26 +57,26 @@ DURATIONS = {
     Kind.SPLIT: (0.5, 7.0),
     Kind.ONE_WAY: (0.5, 7.0),
 }
-"""Seconds until it is undone; nothing is left to undo of the others."""
+"""Seconds until the fault is undone; kinds that are not listed need no undoing."""
 
 PAUSE = (0.1, 2.0)
-"""Seconds to the next fault."""
+"""Seconds until the next fault."""
 
 _NETWORK = frozenset({Kind.UNPLUG, Kind.SPLIT, Kind.ONE_WAY})
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the cluster fares.
+    """The state of the cluster.
 
     Args:
         size: the number of members.
-        sound: those that run, and are reached by clients and by each other.
-        running: those that have been started, whether they answer or not.
-        frozen: those of which a server hangs.
-        parted: whether something is wrong with the network.
-        leaders: who leads each database, as far as known.
-        complete: whether all is well, and every member that lost its disk is admitted again.
+        sound: members that run and that clients and other members can reach.
+        running: members that have been started, responsive or not.
+        frozen: members with a stopped server.
+        parted: whether the network has a fault.
+        leaders: the leader of each database, if known.
+        complete: whether there is no fault, and every member that lost its disk has rejoined.
     """
 
     size: int
@@ -89,7 +89,7 @@ class View:
 
     @property
     def majority(self) -> int:
-        """How many members can write."""
+        """The number of members that form a majority."""
         return self.size // 2 + 1
 
 
@@ -98,12 +98,12 @@ class Fault:
     """A fault.
 
     Args:
-        kind: of what kind.
-        members: those that it hits; of a one-way loss, the sender and the receiver; of a
+        kind: what happens.
+        members: the affected members; for a one-way loss, the sender and the receiver; for a
             partition, one side, with `CLIENTS` if the clients are on it.
-        short: the database whose server it hits, if one.
-        duration: seconds until it is undone; None if nothing is left to undo.
-        pause: seconds to the next fault.
+        short: the database whose server is affected, if only one.
+        duration: seconds until the fault is undone; None if it needs no undoing.
+        pause: seconds until the next fault.
     """
 
     kind: Kind
@@ -118,25 +118,25 @@ class Fault:
 
 
 def choose(seed: int, number: int, view: View) -> Fault | None:
-    """The fault of that number; None if there is none that makes sense yet.
+    """The fault with a number; None if no fault makes sense yet.
 
     Args:
         seed: the same for a whole run.
-        number: from 0.
-        view: how the cluster fares.
+        number: starts at 0.
+        view: the state of the cluster.
     """
     chance = random.Random(f"{seed} {number}")  # noqa: S311 - for variety
     reckless = chance.random() < RECKLESS
     kinds = _in_random_order(chance)
     short = chance.choice(("nb", "sb"))
     order = chance.sample(range(view.size), view.size)
-    if chance.random() < 0.4:  # Where it hurts.
+    if chance.random() < 0.4:  # The leader, where a fault has the most effect.
         leaders = [view.leaders[short]] if short in view.leaders else []
         order = [*leaders, *(member for member in order if member not in leaders)]
     pause, stretch = chance.uniform(*PAUSE), chance.random()
     for place, kind in enumerate(kinds):
         if kind is Kind.MOVE and place:
-            continue  # It is always possible, and would take the place of all that is not yet.
+            continue  # Always possible, so it would replace all kinds that are not possible yet.
         for members in _targets(kind, order, view, chance):
             if not reckless and not _keeps_majority(kind, members, view):
                 continue
@@ -146,7 +146,7 @@ def choose(seed: int, number: int, view: View) -> Fault | None:
 
 
 def _in_random_order(chance: random.Random) -> list[Kind]:
-    """All kinds, those of greater weight more likely first."""
+    """All kinds in random order, weighted."""
     return sorted(Kind, key=lambda kind: chance.random() ** (1 / WEIGHTS[kind]), reverse=True)
 
 
@@ -154,17 +154,17 @@ def _duration(kind: Kind, stretch: float) -> float | None:
     if kind not in DURATIONS:
         return None
     least, most = DURATIONS[kind]
-    return least + stretch**2 * (most - least)  # More short ones than long ones.
+    return least + stretch**2 * (most - least)  # Short durations are more likely than long ones.
 
 
 def _targets(
     kind: Kind, order: list[int], view: View, chance: random.Random
 ) -> Iterator[tuple[int, ...]]:
-    """Whom a kind of fault can hit now, in this order."""
+    """The members that a kind of fault can affect now, in this order."""
     if kind in _NETWORK and view.parted:
         return
     if kind is Kind.WIPE and not view.complete:
-        # Raft survives the loss of a disk as long as the others have what was acknowledged.
+        # Raft survives a lost disk as long as the other members have all acknowledged writes.
         return
     if kind is Kind.KILL_ALL:
         if view.running:
@@ -180,7 +180,7 @@ def _targets(
 
 
 def _sides(order: list[int], view: View, chance: random.Random) -> Iterator[tuple[int, ...]]:
-    """The side of a partition without the clients, or with them, or both halves apart."""
+    """One side of a partition: with or without the clients, or two halves."""
     count = chance.randint(1, view.size - 1)
     side = tuple(order[:count])
     if count < view.majority or chance.random() < RECKLESS:

@@ -1,4 +1,4 @@
-"""Plays random faults on a real cluster while clients write, and judges what is left.
+"""Inject random faults into a real cluster while clients write, and judge the result.
 
 Called by `run` and by the test.
 """
@@ -38,28 +38,29 @@ from support.icdb.run import DATABASES
 from support.ovn.servers import wait_until
 
 CLIENTS = 3
-"""Clients, each of which writes to both databases."""
+"""Number of clients, each of which writes to both databases."""
 
 TICK = 0.05
 STUCK = 120.0
-"""Seconds in which members must be back after all that can be undone has been."""
+"""Seconds within which members must recover after all faults have been undone."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What came of a run.
+    """The result of a run.
 
     Args:
         size: the number of members.
-        seed: of the choices.
-        faults: by kind.
-        writes: by outcome.
-        elections: by database.
-        silence: seconds, the longest without an acknowledged write while a majority was up.
-        resumed: seconds from each time that a majority was back to the first acknowledged write.
-        seconds: how long the faults took.
-        wrong: sentences; none if all is as it has to be.
-        remarkable: what breaks no promise and yet is worth a look.
+        seed: of the random choices.
+        faults: counted by kind.
+        writes: counted by outcome.
+        elections: counted by database.
+        silence: the longest time in seconds without an acknowledged write while there was a
+            majority.
+        resumed: seconds from each return of a majority to the first acknowledged write.
+        seconds: duration of all faults.
+        wrong: violations, as sentences.
+        remarkable: observations that violate nothing.
     """
 
     size: int
@@ -75,7 +76,7 @@ class Report:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """What does not come about is wrong; what there is can be judged all the same."""
+        """Record an assertion that failed, and continue with the rest of the judgement."""
         try:
             yield
         except AssertionError as error:
@@ -105,13 +106,13 @@ class Report:
 def play(
     net: IcNet, seed: int, faults: int, say: Callable[[str], None] = lambda _line: None
 ) -> Report:
-    """Start the members, have clients write, have faults happen, mend all, and judge.
+    """Start the members, let clients write, inject faults, undo them all, and judge.
 
     Args:
         net: members that have not been started.
-        seed: of the choices.
-        faults: how many.
-        say: told of each fault.
+        seed: of the random choices.
+        faults: number of faults.
+        say: called with each fault.
     """
     report = Report(len(net.all), seed)
     net.start()
@@ -139,7 +140,7 @@ def play(
 
 
 class _Spans:
-    """When a majority was up."""
+    """The spans of time with a majority."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -154,7 +155,7 @@ class _Spans:
 
 
 class _Storm:
-    """Faults one after the other, undone when their time has come."""
+    """Injects one fault after another and undoes each when its time is up."""
 
     def __init__(
         self,
@@ -170,7 +171,7 @@ class _Storm:
         self._order = count()
 
     def blow(self, faults: int) -> None:
-        """Have them all happen; at the end all is undone, and the cluster is whole again."""
+        """Inject all faults, then undo them and wait until the cluster is complete."""
         with self._report.failures():
             self._rage(faults)
         while self._undoing:
@@ -232,7 +233,7 @@ class _Storm:
 
 
 class _Clients:
-    """The clients' processes and what they have noted."""
+    """The processes of the clients and their records."""
 
     def __init__(self, net: IcNet) -> None:
         self._files = [net.all[0].directory.parent / f"client{n}.jsonl" for n in range(CLIENTS)]
@@ -249,11 +250,12 @@ class _Clients:
         ]  # fmt: skip
 
     def writes(self) -> list[Write]:
-        """All, those of each client in its order."""
+        """All writes, those of each client in order."""
         return [write for file in self._files for write in self._of(file)]
 
     def all_wrote_since(self, moment: float) -> bool:
-        """Whether in both databases every client has been told of a write that it sent since."""
+        """Whether each client has got an acknowledgement in both databases for a write sent since
+        then."""
         assert all(process.poll() is None for process in self._processes), "a client ended"
         return all(
             {w.database for w in self._of(file) if _acknowledged(w) and w.started > moment}
@@ -262,7 +264,7 @@ class _Clients:
         )
 
     def stop(self) -> None:
-        """Have them end their last writes, and end."""
+        """Let them finish their last writes and exit."""
         for process in self._processes:
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
@@ -291,11 +293,11 @@ _COLUMNS = {
     "nb": ("Transit_Switch", ["_uuid", "name", "external_ids"]),
     "sb": ("Datapath_Binding", ["_uuid", "transit_switch", "tunnel_key"]),
 }
-"""What is compared: all but `_version`, which each server makes up."""
+"""The columns to compare: all except `_version`, which each server generates."""
 
 
 def _settled(net: IcNet) -> dict[str, dict[str, list[object]]]:
-    """The rows of all members, once they are equal, or after a long time."""
+    """The rows of all members, once they are equal or a time limit is reached."""
 
     def rows() -> dict[str, dict[str, list[object]]]:
         return {
@@ -324,7 +326,7 @@ def _values(contents: Mapping[str, list[object]]) -> dict[tuple[str, Key], Value
             assert isinstance(row, dict)
             if short == "nb":
                 marks = dict(row["external_ids"][1])
-                if "chaos" in marks:  # Members make a transit switch of their own.
+                if "chaos" in marks:  # Members create a transit switch themselves.
                     found[short, Key(row["name"])] = int(marks["chaos"])
             else:
                 found[short, Key(row["transit_switch"])] = row["tunnel_key"]
@@ -363,7 +365,7 @@ def _time(report: Report, writes: Sequence[Write], spans: Mapping[str, _Spans]) 
     for short, timeline in spans.items():
         told = sorted(w.ended for w in writes if _acknowledged(w) and w.database == short)
         report.silence = max(report.silence, longest_silence(timeline.all, told))
-        # The first time is none that it is back.
+        # The first span does not follow a loss of the majority.
         report.resumed += resumptions(timeline.all[1:], told)
 
 

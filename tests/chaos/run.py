@@ -1,4 +1,4 @@
-"""Plays many random faults: `python -m chaos.run --faults 1000 --members 3`.
+"""Inject many random faults: `python -m chaos.run --faults 1000 --members 3`.
 
 Called by `make test-icdb-chaos`; needs root.
 """
@@ -23,14 +23,14 @@ OUTPUT = Path(__file__).parents[2] / "test-output/icdb-chaos"
 
 
 def main() -> int:
-    """Play the faults that the command line asks for; 1 if anything is wrong."""
+    """Run what the command line asks for; return 1 if anything is wrong."""
     arguments = _arguments()
     size, faults = arguments.members, arguments.faults
     seed = random.SystemRandom().randrange(1 << 32) if arguments.seed is None else arguments.seed
     command = f"python -m chaos.run --members {size} --faults {faults} --seed {seed}"
     print(command, flush=True)
     with _kept_if_wrong(f"{size}-members-{seed}") as directory, ic_net(directory, size) as net:
-        report = play(net, seed, faults, _say if arguments.verbose else _mute)
+        report = play(net, seed, faults, _say if arguments.verbose else _discard)
         print(report)
         if arguments.record:
             record(f"Random faults, {size} members", command, _text(report))
@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextmanager
 def _kept_if_wrong(name: str) -> Iterator[Path]:
-    """A directory for files and logs, which are kept in `OUTPUT` if anything goes wrong."""
+    """A directory for files and logs, which are moved to `OUTPUT` if anything is wrong."""
     with tempfile.TemporaryDirectory() as temporary:
         try:
             yield Path(temporary)
@@ -63,36 +63,36 @@ def _kept_if_wrong(name: str) -> Iterator[Path]:
 
 
 def _text(report: Report) -> str:
-    """What is recorded: figures, and whatever is wrong."""
+    """The section to record: figures and violations."""
     middle, most = (median(report.resumed), max(report.resumed)) if report.resumed else (0.0, 0.0)
     figures = [
         ("faults", f"{report.faults.total()} in {report.seconds / 60:.0f} min"),
         *((f"… {kind}", number) for kind, number in report.faults.most_common()),
         ("writes acknowledged", report.writes[Outcome.ACKNOWLEDGED.value]),
         ("writes refused", report.writes[Outcome.REFUSED.value]),
-        ("writes whose end was not told", report.writes[Outcome.UNKNOWN.value]),
+        ("writes with unknown outcome", report.writes[Outcome.UNKNOWN.value]),
         *((f"terms with a leader, {short}", n) for short, n in report.elections.items()),
-        ("times that a majority was back", len(report.resumed)),
+        ("returns of a majority", len(report.resumed)),
         ("until the next acknowledged write", f"{middle:.1f} s (median), {most:.1f} s at most"),
         ("longest without one while a majority was up", f"{report.silence:.1f} s"),
     ]
     done = f"{CLIENTS} clients wrote to both databases over TCP,"
-    done += " as zones do, and each row was changed on condition of its value before."
+    done += " like zones, and every update stated the value that it expected."
     verdict = (
         [f"- WRONG: {fault}" for fault in report.wrong]
         if report.wrong
         else ["No acknowledged write was lost, no term had two leaders, all members were equal."]
     )
     notes = [f"- {note}" for note in report.remarkable]
-    return "\n".join([done, "", table(["what", "how many"], figures), *verdict, *notes])
+    return "\n".join([done, "", table(["event", "number"], figures), *verdict, *notes])
 
 
 def _say(line: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
 
 
-def _mute(_line: str) -> None:
-    """Say nothing."""
+def _discard(_line: str) -> None:
+    """Discard a line."""
 
 
 if __name__ == "__main__":

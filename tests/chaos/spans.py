@@ -1,4 +1,4 @@
-"""How long nothing could be written while a majority was up. Pure."""
+"""How long writes were impossible although there was a majority. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time in seconds, monotonic, in which a majority was up."""
+    """A time span with a majority, in monotonic seconds."""
 
     start: float
     end: float
@@ -18,8 +18,8 @@ def longest_silence(spans: Iterable[Span], acknowledged: Sequence[float]) -> flo
     """The longest part of any span without an acknowledged write, in seconds.
 
     Args:
-        spans: when a majority was up.
-        acknowledged: when writes were, in order.
+        spans: with a majority.
+        acknowledged: times of acknowledged writes, in order.
     """
     longest = 0.0
     for span in spans:
@@ -32,7 +32,7 @@ def longest_silence(spans: Iterable[Span], acknowledged: Sequence[float]) -> flo
 def resumptions(spans: Iterable[Span], acknowledged: Sequence[float]) -> list[float]:
     """Seconds from the start of each span to the first acknowledged write.
 
-    Spans that end before there was one are left out: `longest_silence` has them.
+    Spans without one are omitted; `longest_silence` covers them.
     """
     waits = []
     for span in spans:

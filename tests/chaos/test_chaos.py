@@ -1,4 +1,4 @@
-"""A few random faults; `make test-icdb-chaos` plays a thousand."""
+"""A few random faults; `make test-icdb-chaos` runs a thousand."""
 
 import os
 import random
@@ -13,11 +13,11 @@ pytestmark = pytest.mark.lab
 
 FAULTS = 12
 FIRST = os.environ.get("ISTHMUS_FIRST_SEED", "")
-"""The seed to play again; empty: a fresh one."""
+"""The seed to repeat; empty for a new one."""
 
 
 def test_nothing_acknowledged_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever happens to three members, what clients were told is so, on all of them."""
+    """After any faults of three members, all acknowledged writes are on all members."""
     seed = int(FIRST) if FIRST else random.SystemRandom().randrange(1 << 32)
     with capsys.disabled():
         print(f"\nrandom faults, seed {seed}")

@@ -1,6 +1,6 @@
-"""Watches the servers of a cluster under faults: who answers, and who says that it leads.
+"""Watch the servers of a cluster under faults: which respond, and which claim to be leader.
 
-Called by `play`. One thread for each member, since one that hangs keeps its observer waiting.
+Called by `play`. One thread per member, because a stopped member blocks its observer.
 """
 
 import threading
@@ -16,29 +16,29 @@ from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 from support.icdb.run import DATABASES
 
 INTERVAL = 0.2
-"""Seconds between two looks at a server."""
+"""Seconds between two status requests to a server."""
 
 MEMBER, LEADER = "cluster member", "leader"
 LATELY = 2000
-"""Milliseconds within which a leader has heard from every follower, if all is well."""
+"""Milliseconds within which a healthy leader receives a message from every follower."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a server said, and when it was asked."""
+    """The reply of a server, and the time of the request."""
 
     at: float
     status: RaftStatus
 
 
 class Watch(AbstractContextManager["Watch"]):
-    """Looks at all servers while the context lasts.
+    """Requests the status of all servers while the context is active.
 
     Args:
-        field: the members; what is known to hang is not asked.
+        field: the members; servers that are known to be stopped are skipped.
 
     Attributes:
-        claims: everyone that has said that it leads, in which term.
+        claims: all claims to be the leader of a term.
     """
 
     def __init__(self, field: Field) -> None:
@@ -62,15 +62,16 @@ class Watch(AbstractContextManager["Watch"]):
             thread.join()
 
     def pause(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
         self._stop.wait(seconds)
 
     def statuses(self, short: str) -> dict[int, RaftStatus]:
-        """What servers say that run and have not been hit since."""
+        """Replies of servers that run and have had no fault since."""
         return dict(self._current(short))
 
     def leaders(self) -> dict[str, int]:
-        """Who leads each database, as it says itself; of several, that of the latest term."""
+        """The leader of each database by its own claim; the one of the latest term if there are
+        several."""
         found = {}
         for short in DATABASES:
             claims = [(s.term, n) for n, s in self._current(short) if s.role == LEADER]
@@ -79,26 +80,26 @@ class Watch(AbstractContextManager["Watch"]):
         return found
 
     def majority(self, short: str) -> bool:
-        """Whether enough members run, and are reached, for the database to be written to."""
+        """Whether enough members run and are reachable to write to the database."""
         reached = self._field.reached & self._field.running
         members = [
             status
             for number, status in self._current(short)
             if number in reached and status.status == MEMBER
         ]
-        # One that lost its disk counts twice until its old self is put out.
+        # A member that lost its disk counts twice until its old ID is removed.
         voters = max((len(status.servers) for status in members), default=0)
         return len(members) > max(voters, len(self._field.net.all)) // 2
 
     def sound(self) -> frozenset[int]:
-        """Members of which both servers run and are reached."""
+        """Members of which both servers run and are reachable."""
         found = self._field.reached & self._field.running
         for short in DATABASES:
             found &= {n for n, status in self._current(short) if status.status == MEMBER}
         return found
 
     def complete(self) -> bool:
-        """Whether all members are in contact, and nobody is among them twice."""
+        """Whether all members are in contact, and none is listed twice."""
         return self._field.calm and all(map(self._whole, DATABASES))
 
     def _whole(self, short: str) -> bool:

@@ -1,6 +1,6 @@
-"""The image, built as its Containerfile says and run as its Deployment has it, without an engine.
+"""The image, built from its Containerfile and run as in its Deployment, without a container engine.
 
-Takes minutes and packages from the network, so only `ISTHMUS_CONTAINER=1` has it run, as root.
+Takes minutes and packages from the network, so it runs only with `ISTHMUS_CONTAINER=1`, as root.
 """
 
 import os
@@ -24,7 +24,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Build]]:
-    """The root of the image."""
+    """The root directory of the image."""
     directory = tmp_path_factory.mktemp("image")
     build = Build(directory)
     yield build.run(), build
@@ -32,14 +32,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Buil
 
 
 def run(image: tuple[Path, Build], *command: str) -> tuple[int, str]:
-    """Run a program as the Deployment has it: as nobody, with nothing to write to."""
+    """Run a program as in the Deployment: as an unprivileged user with a read-only root."""
     root, build = image
     ended = in_root(root, command, build.environment, build.user, read_only=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
 
 
 def test_its_programs_run(image: tuple[Path, Build]) -> None:
-    """The entry point starts, and the libraries for the Kubernetes API are there."""
+    """The entry point starts, and the libraries for the Kubernetes API are installed."""
     entrypoint = image[1].entrypoint
     assert run(image, *entrypoint, "--version") == (0, "isthmus 0.1.0\n")
     status, said = run(image, *entrypoint, "run", "--kubernetes")
@@ -48,13 +48,13 @@ def test_its_programs_run(image: tuple[Path, Build]) -> None:
 
 
 def test_its_probe_runs(image: tuple[Path, Build]) -> None:
-    """Without a daemon, a probe fails; without a control socket, it is wrong usage."""
+    """Without a daemon, a probe fails; without a control socket, the usage is wrong."""
     status, said = run(image, "env", "ISTHMUS_UNIXCTL=/run/none", "isthmus-health", "ready")
     assert (status, "does not answer" in said) == (1, True)
     assert run(image, "isthmus-health", "live")[0] == 2
 
 
 def test_nothing_can_be_written(image: tuple[Path, Build]) -> None:
-    """Neither the package nor any other place but the mounted ones takes a file."""
+    """Files can be written only in the mounted directories."""
     for place in ("/opt/isthmus/bin", "/tmp", "/etc"):
         assert run(image, "touch", f"{place}/file")[0] == 1

@@ -1,4 +1,4 @@
-"""The fake OVSDB against the real ovsdb-server: the same histories have the same outcomes."""
+"""The fake OVSDB against the real ovsdb-server: the same histories have the same results."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ from support.ovn.servers import FILES, SCHEMAS, Servers
 pytestmark = pytest.mark.ovn
 
 Make = Callable[[World], list[Operation]]
-"""Makes operations for a world: UUIDs are looked up there."""
+"""Makes operations for a world, with UUIDs from that world."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,8 @@ def both(real: dict[Database, RealWorld], database: Database) -> tuple[FakeWorld
 
 
 def step(worlds: tuple[World, World], make: Make) -> str:
-    """Run one transaction in both worlds; its outcome, equal in both, as are the contents."""
+    """Run a transaction in both worlds, check that outcome and contents are equal, return the
+    outcome."""
     outcomes = [outcome(world.transact(make(world))) for world in worlds]
     fake, real = worlds
     assert outcomes[0] == outcomes[1]
@@ -102,7 +103,7 @@ def adopt(world: World, router: str, column: str, *children: Value) -> Operation
 
 
 def abandon(world: World, router: str, route: str) -> Operation:
-    """Take a static route from a router."""
+    """Remove a static route from a router."""
     gone = frozenset({Ref(world.find(LogicalRouterStaticRoute, route))})
     uuid = world.find(LogicalRouter, router)
     return Mutate(LogicalRouter, uuid, (("static_routes", "delete", gone),))
@@ -133,7 +134,7 @@ def delete(kind: type[Row], tag: str) -> Make:
 
 
 def test_rows_and_references(real: dict[Database, RealWorld]) -> None:
-    """Rows come with references to rows of the same transaction, and go with their last one."""
+    """Rows can refer to rows of the same transaction, and vanish with the last reference."""
     worlds = both(real, Database.NB)
 
     def nested(world: World) -> list[Operation]:
@@ -156,7 +157,7 @@ def test_rows_and_references(real: dict[Database, RealWorld]) -> None:
 
 
 def test_a_row_that_nobody_refers_to_never_appears(real: dict[Database, RealWorld]) -> None:
-    """Inserting a row of a table that is no root, without a reference, leaves nothing."""
+    """A row of a non-root table that is inserted without a reference is not stored."""
     worlds = both(real, Database.NB)
     orphan = [insert(LogicalRouterStaticRoute, "10.0.0.0/8", ip_prefix="10.0.0.0/8")]
     assert step(worlds, lambda _world: orphan) == "Committed"
@@ -164,7 +165,7 @@ def test_a_row_that_nobody_refers_to_never_appears(real: dict[Database, RealWorl
 
 
 def test_a_child_moves_and_a_shared_child_stays(real: dict[Database, RealWorld]) -> None:
-    """A route that changes its router in one transaction lives; so does one with two routers."""
+    """A route that moves to another router stays, as does one with two routers."""
     worlds = both(real, Database.NB)
     for make in (router("one"), router("two"), route("one", "10.0.0.0/8")):
         step(worlds, make)
@@ -180,7 +181,7 @@ def test_a_child_moves_and_a_shared_child_stays(real: dict[Database, RealWorld])
 
 
 def test_maps(real: dict[Database, RealWorld]) -> None:
-    """Inserting keeps the value of a key that is there; set_keys replaces; others' keys stay."""
+    """Inserting keeps the value of an existing key, set_keys replaces it, and other keys stay."""
     worlds = both(real, Database.NB)
     step(worlds, lambda _w: [Insert(NbGlobal, {"options": {"a": "1", "b": "2"}})])
 
@@ -212,7 +213,7 @@ def test_optional_values_and_sets(real: dict[Database, RealWorld]) -> None:
 
 
 def test_waiting_compares_and_sets(real: dict[Database, RealWorld]) -> None:
-    """A Wait that does not hold, or whose row is gone, undoes everything and means: try again."""
+    """A Wait that does not match, or whose row is gone, aborts the transaction with "try again"."""
     worlds = both(real, Database.NB)
     step(worlds, router("r"))
 
@@ -236,7 +237,7 @@ def test_waiting_compares_and_sets(real: dict[Database, RealWorld]) -> None:
 
 
 def test_unique_indexes(real: dict[Database, RealWorld]) -> None:
-    """A second row with the same key is refused, unless the first goes in the same transaction."""
+    """A second row with the same key is refused unless the same transaction deletes the first."""
     worlds = both(real, Database.IC_SB)
 
     def again(world: World) -> list[Operation]:
@@ -252,14 +253,14 @@ def test_unique_indexes(real: dict[Database, RealWorld]) -> None:
 
 
 def test_a_global_table_has_one_row(real: dict[Database, RealWorld]) -> None:
-    """A second NB_Global is refused."""
+    """A second row of NB_Global is refused."""
     worlds = both(real, Database.NB)
     assert step(worlds, lambda _w: [Insert(NbGlobal, {})]) == "Committed"
     assert step(worlds, lambda _w: [Insert(NbGlobal, {})]) == "constraint violation"
 
 
 def test_strong_references_need_their_target(real: dict[Database, RealWorld]) -> None:
-    """A row that is referred to cannot go, and one that is not there cannot be referred to."""
+    """A referenced row cannot be deleted, and a missing row cannot be referenced."""
     worlds = both(real, Database.IC_SB)
 
     def gateway(world: World) -> list[Operation]:
@@ -280,7 +281,7 @@ def test_strong_references_need_their_target(real: dict[Database, RealWorld]) ->
 
 
 def test_weak_references_are_cleared(real: dict[Database, RealWorld], servers: Servers) -> None:
-    """A port binding loses its chassis when that goes, without an operation of its own."""
+    """A port binding loses its chassis when that is deleted, without an explicit operation."""
     worlds = both(real, Database.SB)
 
     def chassis(_world: World) -> list[Operation]:
@@ -292,7 +293,7 @@ def test_weak_references_are_cleared(real: dict[Database, RealWorld], servers: S
         ]
 
     step(worlds, chassis)
-    # The real one also needs a datapath, in a column that reconcilers do not know.
+    # The real table also requires a datapath, in a column that reconcilers do not use.
     binding: dict[str, Value] = {"logical_port": "p", "type": "patch"}
     worlds[0].transact([Insert(SbPortBinding, binding), Insert(SbDatapathBinding, {})])
     servers.ctl(
@@ -312,7 +313,7 @@ def test_weak_references_are_cleared(real: dict[Database, RealWorld], servers: S
 
 
 def test_weak_references_leave_a_set(real: dict[Database, RealWorld]) -> None:
-    """A set of weak references loses those whose rows go, or never were, and keeps the others."""
+    """A set of weak references loses missing and deleted rows and keeps the others."""
     worlds = both(real, Database.NB)
 
     def balancers(world: World) -> list[Operation]:
@@ -331,7 +332,7 @@ def test_weak_references_leave_a_set(real: dict[Database, RealWorld]) -> None:
 
 
 def test_nothing_of_a_refused_transaction_stays(real: dict[Database, RealWorld]) -> None:
-    """What came before the operation that failed is undone."""
+    """Operations before the one that failed are rolled back."""
     worlds = both(real, Database.NB)
     step(worlds, router("r"))
     dangling = lambda w: [  # noqa: E731 - one use
@@ -350,7 +351,7 @@ SMALL_MAP = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["", "1", "2
 
 
 def _unless_there(kind: type[Row], tag: str, make: Make) -> Make:
-    # Tags must stay unique, for the worlds to be compared by them.
+    # Tags must stay unique so that the worlds can be compared.
     return lambda world: make(world) if world.claim(kind, tag) else []
 
 
@@ -438,14 +439,15 @@ IC_STEP = st.one_of(
 def test_any_history(
     real: dict[Database, RealWorld], database: Database, steps: st.SearchStrategy[Make]
 ) -> None:
-    """Random transactions of some operations each: equal outcomes, equal contents, each time."""
+    """Random transactions of several operations have equal outcomes and contents."""
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.lists(steps, min_size=1, max_size=3), max_size=12))
     def run(history: list[list[Make]]) -> None:
         worlds = both(real, database)
         for makes in history:
-            # All operations of a transaction are made before it runs: their UUIDs are old ones.
+            # The operations of a transaction are made before it runs, with the UUIDs of that
+            # moment.
             step(worlds, lambda world, m=makes: [op for make in m for op in make(world)])  # type: ignore[misc]
 
     run()
@@ -456,7 +458,7 @@ def test_any_history(
 
 @pytest.mark.parametrize("kind", ROW_TYPES, ids=lambda kind: kind.__name__)
 def test_the_fake_has_the_schemas_rules(kind: type[Row]) -> None:
-    """Roots, unique indexes and references of the fake are those of the installed schema."""
+    """Roots, unique indexes and references of the fake match the installed schema."""
     schema = json.loads((SCHEMAS / f"{FILES[kind.DATABASE]}.ovsschema").read_text())
     if kind.TABLE not in schema["tables"]:
         pytest.skip("the installed schema is older than the table")
@@ -477,5 +479,5 @@ def test_the_fake_has_the_schemas_rules(kind: type[Row]) -> None:
 
 
 def test_an_empty_transaction_is_committed(real: dict[Database, RealWorld]) -> None:
-    """Nothing to do is done."""
+    """An empty transaction is committed."""
     assert step(both(real, Database.NB), lambda _w: []) == outcome(Committed())

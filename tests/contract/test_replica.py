@@ -1,4 +1,4 @@
-"""What the replica relies on in the `ovs` package: its private hooks, and who calls them."""
+"""What the replica relies on in the `ovs` package: its private hooks and their callers."""
 
 import inspect
 
@@ -20,16 +20,16 @@ USED = (
     "sync_conditions",
     "wait",
 )
-"""What `isthmus.ovsdb` uses of the IDL beside the two hooks."""
+"""The attributes of the IDL that `isthmus.ovsdb` uses in addition to the two hooks."""
 
 
 def overridden() -> list[str]:
-    """The mangled names of the IDL that the replica defines itself."""
+    """The mangled names of the IDL that the replica overrides."""
     return [name for name in vars(Replica) if name.startswith("_Idl__")]
 
 
 def test_the_replica_replaces_hooks_that_exist() -> None:
-    """Every private method that the replica overrides is one of the IDL's, alike in arguments."""
+    """Every private method that the replica overrides exists in the IDL with the same arguments."""
     assert set(overridden()) == {
         "_Idl__clear",
         "_Idl__do_parse_update",
@@ -48,12 +48,12 @@ def test_the_replica_replaces_hooks_that_exist() -> None:
     ],
 )
 def test_the_hooks_are_called(hook: str, caller: object) -> None:
-    """The IDL still stores rows through the hooks, and through nothing else."""
+    """The IDL stores rows through the hooks only."""
     assert f"self.{hook}" in inspect.getsource(caller)  # type: ignore[arg-type]
 
 
 def test_what_sessions_use_is_there() -> None:
-    """The other parts of the IDL, its transactions and its connection are where we use them."""
+    """The attributes of the IDL, its transactions and its connection that we use exist."""
     assert [name for name in USED if not hasattr(IDL, name)] == []
     source = inspect.getsource(IDL)
     for name in ("_session", "_outstanding_txns", "lock_name", "has_lock", "state"):

@@ -1,5 +1,6 @@
-"""Random histories through real `ovn-ic` and through our engine, and a comparison of the results.
+"""Random histories through the real `ovn-ic` and through our engine, and a comparison of the
+results.
 
-`steps` and `generate` make histories, `world` plays them on real servers, `contents` brings the
-databases into a comparable form, `shrink` reduces a failing history, `run` does many of them.
+`steps` and `generate` make histories, `world` runs them on real servers, `contents` normalizes the
+databases for comparison, `shrink` reduces a failing history, `run` runs many of them.
 """

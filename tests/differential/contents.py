@@ -1,7 +1,7 @@
-"""What four databases per fleet hold, in a form in which two fleets can be compared.
+"""The contents of the four databases of a fleet, in a form in which two fleets can be compared.
 
-Left out is only what may differ: UUIDs (replaced by names), the choice of tunnel keys (replaced
-by whether they are valid, unique and the same in all databases), and the differences named in
+Omits only what may differ: UUIDs (replaced by names), the choice of tunnel keys (replaced by
+whether they are valid, unique and equal in all databases), and the differences listed in
 docs/explanation/differences-from-ovn-ic.md.
 """
 
@@ -18,7 +18,7 @@ Value: TypeAlias = (
     "str | int | bool | frozenset[str | int | bool] | tuple[tuple[str, str], ...] | None"
 )
 Table: TypeAlias = dict[str, dict[str, Json]]
-"""Rows by UUID; columns as decoded by `decode`."""
+"""Rows by UUID, with columns decoded by `decode`."""
 Fact: TypeAlias = tuple[str, ...]
 
 GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
@@ -27,20 +27,20 @@ PORT_KEYS = range(1, 1 << 15)
 LEARNED = "ic-learned-route"
 TNL_KEY = "requested-tnl-key"
 ORPHANS = (26, 3)
-"""The version of `ovn-ic` from which on it deletes routes whose port is gone."""
+"""The first version of `ovn-ic` that deletes routes whose port is gone."""
 LEARNS_ONCE = (26, 3)
-"""The version of `ovn-ic` from which on it does not learn a route twice, or keep one that is gone,
-when the port that it was learned through is replaced."""
+"""The first version of `ovn-ic` that neither learns a route twice nor keeps a withdrawn one when
+the port through which it was learned is replaced."""
 REACHABLE = (26, 3)
-"""The version of `ovn-ic` from which on it does not learn what the port cannot reach."""
+"""The first version of `ovn-ic` that does not learn next hops that the port cannot reach."""
 ROUTER_IDS = (25, 3)
-"""The version of `ovn-ic` from which on routes name their router (`lr-id`); before, a zone's
-routers do not learn from each other. Isthmus does both on every version."""
+"""The first version of `ovn-ic` whose routes name their router (`lr-id`). Before, routers of a zone
+do not learn from each other. Isthmus does both on every version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """The rows of one database by table and UUID."""
+    """The rows of a database by table and UUID."""
 
     tables: Mapping[str, Table] = field(default_factory=dict)
 
@@ -70,16 +70,16 @@ TABLES: Mapping[Database, tuple[str, ...]] = {
         "Route",
     ),
 }
-"""What is fetched; tables of SB that northd fills with flows are not."""
+"""The columns to read; tables of SB that northd fills with flows are omitted."""
 
 
 def selects(database: Database) -> list[Json]:
-    """The operations whose results `dump` reads."""
+    """The operations whose results `dump` takes."""
     return [{"op": "select", "table": table, "where": []} for table in TABLES[database]]
 
 
 def dump(database: Database, results: Sequence[Json]) -> Dump:
-    """The rows that `selects` brought."""
+    """The rows in the results of `selects`."""
     tables = zip(TABLES[database], results, strict=True)
     return Dump(
         {
@@ -102,7 +102,7 @@ def decode(json: Json) -> Json:
 
 
 def _optional(value: Json) -> Json:
-    """A column of at most one element: the element or None."""
+    """The element of a column with at most one element, or None."""
     return next(iter(value), None) if isinstance(value, frozenset) else value
 
 
@@ -119,10 +119,10 @@ def _text(value: Json) -> str:
 
 
 class Contents:
-    """One fleet's contents, normalized.
+    """The contents of one fleet, normalized.
 
     Args:
-        zones: (NB, SB) of each site, in order.
+        zones: (NB, SB) of each zone, in order.
         ic_nb, ic_sb: the shared databases.
         version: of OVN; older versions of `ovn-ic` cannot be compared in all respects.
     """
@@ -174,10 +174,10 @@ class Contents:
             self._labels[row["_uuid"]] = f"<ic-route {' '.join(self._route_key(row))}>"
 
     def _route_key(self, row: Mapping[str, Json]) -> Fact:
-        """What tells one IC-SB route from another.
+        """The identity of an IC-SB route.
 
-        `ovn-ic` writes a connected network with its host bits, and so has two rows where a router
-        has a static route to one of its own networks; here, the static one counts.
+        `ovn-ic` writes a connected network with its host bits, so it has two rows where a router
+        has a static route to one of its own networks; only the static one is compared.
         """
         return (
             row["transit_switch"],
@@ -202,7 +202,7 @@ class Contents:
         return self._labels.get(uuid, "<unknown row>")
 
     def _ids(self, values: Mapping[str, str], *keys: str) -> str:
-        """A map, with the UUIDs under these keys replaced by names."""
+        """A map with the UUIDs under these keys replaced by names."""
         return _text({k: self._name(v) if k in keys else v for k, v in values.items()})
 
     def _facts(self) -> Iterator[Fact]:
@@ -220,7 +220,7 @@ class Contents:
         for table, database in (("IC_NB_Global", self.ic_nb), ("IC_SB_Global", ic_sb)):
             for row in database[table].values():
                 if "nb_ic_cfg" not in row:
-                    continue  # here, the row of IC-SB is there for the sake of our claims alone
+                    continue  # here, the IC-SB row exists only because of our claims
                 numbers = (str(row.get(column)) for column in ("nb_ic_cfg", "sb_ic_cfg"))
                 yield (table, *numbers, _text(row["options"]))
         for row in ic_sb["Gateway"].values():
@@ -243,12 +243,12 @@ class Contents:
             )
 
     def _comparable(self, ids: Mapping[str, str]) -> dict[str, str]:
-        """A route's external_ids, as far as the version of `ovn-ic` has them; not its source."""
+        """The external_ids of a route that the version of `ovn-ic` supports, without its source."""
         absent = {"nb-id"} if self._knows_routers else {"nb-id", "lr-id"}
         return {k: v for k, v in ids.items() if k not in absent}
 
     def _source(self, route: Mapping[str, Json]) -> str:
-        """What a route comes from; of several load balancers with one VIP, it may be any."""
+        """The origin of a route; any of several load balancers with the same VIP."""
         uuid = route["external_ids"].get("nb-id", "")
         vip = route["ip_prefix"].partition("/")[0]
         if vip in self._vips_of.get(uuid, ()):
@@ -281,14 +281,14 @@ class Contents:
             )
 
     def _binding_ids(self, row: Mapping[str, Json]) -> str:
-        """A port's external_ids; without a peer, `ovn-ic` leaves the former peer's router there."""
+        """A port's external_ids; without a peer, `ovn-ic` keeps the former peer's router."""
         ids = row["external_ids"]
         if not row["address"]:
             ids = {key: value for key, value in ids.items() if key != "router-id"}
         return self._ids(ids, "router-id")
 
     def _newer(self, row: Mapping[str, Json]) -> Iterator[str]:
-        """The columns of newer schemas."""
+        """The columns that only newer schemas have."""
         if "nb_ic_uuid" in row:
             uuid = _optional(row["nb_ic_uuid"])
             yield self._name(uuid) if uuid else "-"
@@ -323,10 +323,10 @@ class Contents:
     def _is_own_in_other_words(
         self, row: Mapping[str, Json], own: Sequence[Mapping[str, Json]], vips: Iterable[str]
     ) -> bool:
-        """Whether `ovn-ic` has learned what the router has a route or a VIP of its own for.
+        """Whether `ovn-ic` has learned a prefix for which the router has a route or VIP of its own.
 
-        It compares what is written: connected networks are written with host bits, and a router's
-        own route may be ("10.9.9.9" is "10.9.9.9/32").
+        `ovn-ic` compares text: connected networks have host bits, and so may the router's own
+        routes ("10.9.9.9" is "10.9.9.9/32").
         """
         source = self.ic_sb["Route"].get(row["external_ids"][LEARNED], {"ip_prefix": ""})
         written, prefix = source["ip_prefix"], canonical(source["ip_prefix"])
@@ -337,17 +337,17 @@ class Contents:
         ) or (prefix != written and any(_is_inside(vip, prefix) for vip in vips))
 
     def _counts(self, nb: Dump, row: Mapping[str, Json], networks: Iterable[str]) -> bool:
-        """Whether a learned route takes part in the comparison.
+        """Whether a learned route is compared.
 
         Args:
-            nb: where it is.
+            nb: the database of the route.
             row: the route.
-            networks: of its router's ports on transit switches.
+            networks: of the ports of its router on transit switches.
         """
         if not networks:
             return False
         if self._version < REACHABLE and (
-            # A zone that has left keeps what it had learned, which here is more than it should.
+            # A zone that has left keeps its learned routes, here more than it should.
             self._has_left(nb)
             or not any(_is_inside(row["nexthop"], network) for network in networks)
         ):
@@ -364,7 +364,7 @@ class Contents:
         return not any(row["name"] for row in nb["NB_Global"].values())
 
     def _is_own_zone(self, nb: Dump, zone: str) -> bool:
-        """Whether a zone's row is that of this NB."""
+        """Whether a zone's row belongs to this NB."""
         return self._name(zone) in {row["name"] for row in nb["NB_Global"].values()}
 
     def _switch_port(self, ts: str, row: Mapping[str, Json], *, left: bool) -> Fact:
@@ -411,13 +411,13 @@ class Contents:
 
 
 def _vips(nb: Dump, router: Mapping[str, Json]) -> Iterator[str]:
-    """The addresses of a router's load balancers."""
+    """The VIP addresses of a router's load balancers."""
     for uuid in _set(router["load_balancer"]):
         yield from _addresses(nb["Load_Balancer"][uuid])
 
 
 def _addresses(load_balancer: Mapping[str, Json]) -> Iterator[str]:
-    """The addresses of a load balancer's VIPs."""
+    """The VIP addresses of a load balancer."""
     for vip in load_balancer["vips"]:
         yield vip.strip("[").partition("]")[0] if "[" in vip else vip.partition(":")[0]
 
@@ -433,9 +433,10 @@ def _is_inside(text: str, network: str) -> bool:
 
 
 def _attachments(nb: Dump) -> dict[str, list[str]]:
-    """The routers that work and have ports on transit switches, with those ports' networks.
+    """The enabled routers with ports on transit switches, and the networks of those ports.
 
-    `ovn-ic` looks at no others, and leaves learned routes on routers that no longer do or have.
+    `ovn-ic` ignores all others, and leaves learned routes on routers that have been disabled or
+    detached.
     """
     peers = {
         nb["Logical_Switch_Port"][uuid]["options"].get("router-port")
@@ -463,9 +464,9 @@ def _clashes(what: str, keys: Iterable[object]) -> Iterator[Fact]:
 
 
 def _with_key(config: Mapping[str, str], expected: str | None, *, left: bool) -> str:
-    """A map whose tunnel key is replaced by whether it is the one of IC-SB.
+    """A map whose tunnel key is replaced by whether it equals the one in IC-SB.
 
-    A zone that has left does not follow when others choose anew, which is a matter of chance.
+    A zone that has left does not follow a new choice, which happens at random.
     """
     replaced = dict(config)
     if TNL_KEY in replaced:
@@ -475,7 +476,7 @@ def _with_key(config: Mapping[str, str], expected: str | None, *, left: bool) ->
 
 
 def difference(left: Contents, right: Contents, names: tuple[str, str]) -> list[str]:
-    """What one has and the other lacks, sorted so that what belongs together stands together."""
+    """Differences between both sides, sorted so that related lines are adjacent."""
     lines = [(fact, count, names[0]) for fact, count in left.facts - right.facts]
     lines += [(fact, count, names[1]) for fact, count in right.facts - left.facts]
     return [f"only {who}: {count} x {' | '.join(fact)}" for fact, count, who in sorted(lines)]

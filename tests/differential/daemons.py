@@ -1,8 +1,8 @@
-"""The two interconnection daemons under comparison, with one interface.
+"""The two interconnection daemons under comparison, with a common interface.
 
-Real `ovn-ic` is a process. Our engine runs inside the test, turn by turn: it needs no start-up
-time, and the test knows exactly when it has nothing left to do. That it also works as a process
-is tested in tests/integration.
+The real `ovn-ic` is a process. Our engine runs inside the test step by step: it has no start-up
+time, and the test can determine when the engine has nothing left to do. tests/integration tests it
+as a process.
 """
 
 import time
@@ -17,11 +17,11 @@ from isthmus.model.rows import Database
 from support.ovn.servers import Processes, wait_until
 
 SOON = 0.5
-"""Seconds: a retry that is due earlier is waited for before the engine counts as quiet."""
+"""Seconds within which a due retry keeps the engine from counting as idle."""
 
 
 class PeerDiedError(AssertionError):
-    """Real `ovn-ic` has ended: no history to compare with."""
+    """The real `ovn-ic` has exited, so there is nothing to compare with."""
 
 
 class Daemon(Protocol):
@@ -32,29 +32,29 @@ class Daemon(Protocol):
         """Whether it has been started and not stopped."""
 
     def start(self) -> None:
-        """Start it."""
+        """Start the daemon."""
 
     def stop(self) -> None:
-        """End it; it withdraws nothing."""
+        """Stop the daemon; its rows stay."""
 
     def pause(self) -> None:
-        """Have it write nothing until `resume`."""
+        """Suspend all writes until `resume`."""
 
     def resume(self) -> None:
-        """Have it go on."""
+        """Resume writing."""
 
     def turn(self) -> None:
-        """Give it some time, if it needs that from the test."""
+        """Let it work, if it runs inside the test."""
 
     def quiet(self) -> bool:
-        """Whether it has handled all that the servers had sent, and waits for nothing."""
+        """Whether it has processed all updates and waits for nothing."""
 
 
 class OvnIc:
-    """Real `ovn-ic`.
+    """The real `ovn-ic`.
 
     Args:
-        processes: where it is started.
+        processes: starts it.
         remotes: its four databases.
     """
 
@@ -98,8 +98,9 @@ class OvnIc:
             raise PeerDiedError("ovn-ic has died")
 
     def quiet(self) -> bool:
-        # It answers once per turn of its main loop, after reading from its databases: between
-        # the first and the third answer lies a whole turn that saw all that was sent before.
+        # It replies once per iteration of its main loop, after reading from its databases: between
+        # the
+        # first and the third reply, one whole iteration has seen everything sent before.
         for _ in range(3):
             self._ask("is-paused")
         return True
@@ -110,7 +111,7 @@ class OvnIc:
 
 
 class Isthmus:
-    """Our engine, on connections of its own, in this process.
+    """Our engine in this process, with its own connections.
 
     Args:
         remotes: its four databases.

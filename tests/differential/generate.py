@@ -1,8 +1,8 @@
-"""Random histories: first zones that exchange routes, then whatever can happen to them.
+"""Random histories: zones that exchange routes, then anything that can happen to them.
 
-Names and addresses come from small pools, so that the same prefix is advertised twice, learned
-where it is local, deleted and made again. Which steps exist depends on the version of OVN: what
-`ovn-ic` does not know there, it cannot be compared in.
+Names and addresses come from small pools, so that prefixes are advertised twice, learned where they
+are local, deleted and recreated. The possible steps depend on the version of OVN: features that its
+`ovn-ic` lacks cannot be compared.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,26 +49,26 @@ V4_DENYLISTS = tuple(denylist for denylist in DENYLISTS if ":" not in denylist)
 FILTERS = ("", "10.0.0.0/8", "172.16.0.0/12,fd00::/16", "nonsense", "10.1.5.0/24")
 
 DENYLIST = (25, 3)
-"""The version of `ovn-ic` from which on it knows `ic-route-denylist`, and an IPv6 entry does not
-stand for all IPv6 prefixes."""
+"""The first version of `ovn-ic` that supports `ic-route-denylist`, and in which an IPv6 entry does
+not match all IPv6 prefixes."""
 SIBLINGS = (25, 3)
-"""The version of `ovn-ic` from which on two routers of a zone may share a transit switch; before,
-it deletes for the one what it has written for the other, for ever."""
+"""The first version of `ovn-ic` in which two routers of a zone may share a transit switch; before,
+it endlessly deletes for one what it has written for the other."""
 
 LINK_LOCAL = (25, 3)
-"""The version of `ovn-ic` from which on link-local next hops can be compared. It publishes them for
-IPv6 prefixes where the port has no IPv6 address, takes its own such routes for malformed, and
-replaces them for ever; before this version, in two transactions, so that they come and go."""
+"""The first version of `ovn-ic` whose link-local next hops can be compared. It publishes them for
+IPv6 prefixes if the port has no IPv6 address, treats its own routes of this kind as malformed, and
+replaces them endlessly; earlier versions do so in two transactions, so that the routes flap."""
 
 Maker: TypeAlias = "Callable[[Maze], Step]"
 
 
 class Maze:
-    """What choices are made from.
+    """The source of choices.
 
     Args:
-        random: the source of all choices.
-        zones: how many there are.
+        random: the source of randomness.
+        zones: number of zones.
         version: of OVN, e.g. (23, 3).
         mixed: whether our engine shares IC databases with `ovn-ic`.
     """
@@ -77,17 +77,17 @@ class Maze:
         self, random: Random, zones: int, version: tuple[int, ...], *, mixed: bool
     ) -> None:
         self.random, self.zones, self.version = random, zones, version
-        # In a mixed fleet, our engine would never come to rest beside them.
+        # In a mixed fleet, our engine would never become idle next to them.
         self.link_local = version >= LINK_LOCAL and not mixed
         self.zone = 0
 
     def pick(self, values: tuple[Any, ...]) -> Any:
-        """One of them; "{z}" in texts becomes the zone's number."""
+        """One of the options; "{z}" in texts becomes the number of the zone."""
         value = self.random.choice(values)
         return value.replace("{z}", str(self.zone + 1)) if isinstance(value, str) else value
 
     def chance(self, probability: float) -> bool:
-        """Whether it happens."""
+        """Whether something happens."""
         return self.random.random() < probability
 
     @property
@@ -100,12 +100,12 @@ class Maze:
 
     @property
     def router(self) -> str:
-        """A router, mostly the first."""
+        """A router, usually the first."""
         return "r0" if self.chance(0.75) else "r1"
 
     @property
     def ts(self) -> str:
-        """A transit switch, mostly the first."""
+        """A transit switch, usually the first."""
         return "ts0" if self.chance(0.5) else self.pick(SWITCHES)
 
     def lrp(self, router: str, ts: str) -> str:
@@ -113,11 +113,11 @@ class Maze:
         return f"lrp-{self.zone}-{router}-{ts}"
 
     def lsp(self, router: str, ts: str) -> str:
-        """The name of the switch port in front of it."""
+        """The name of the peer switch port."""
         return f"lsp-{self.zone}-{router}-{ts}"
 
     def address(self, router: str, ts: str) -> tuple[str, ...]:
-        """Addresses on a transit switch: one family or both, sometimes others than before."""
+        """Addresses on a transit switch: one family or both, sometimes new ones."""
         number = int(ts[-1])
         host = 1 + 2 * self.zone + ROUTERS.index(router) + (10 if self.chance(0.15) else 0)
         v4 = f"169.254.{100 + number}.{host}/24"
@@ -126,7 +126,7 @@ class Maze:
         return self.random.choices([(v4,), (v6,), (v4, v6)], weights)[0]
 
     def mac(self, *parts: object) -> str:
-        """A MAC that belongs to a port alone."""
+        """A MAC address that only this port has."""
         number = sum(ord(c) * 31**i for i, c in enumerate(str((self.zone, *parts)))) % (1 << 32)
         return "0a:00:" + ":".join(f"{number >> shift & 255:02x}" for shift in (24, 16, 8, 0))
 
@@ -135,7 +135,7 @@ class Maze:
         return f"ch-{self.zone}-{self.random.randrange(2)}"
 
     def encaps(self, chassis: str) -> tuple[tuple[str, str, str], ...]:
-        """Its tunnel ends: addresses that no other chassis has."""
+        """Its tunnel endpoints, with addresses that no other chassis has."""
         number = int(chassis[-1])
         ip = f"192.0.2.{1 + 20 * self.zone + 5 * number + self.random.randrange(3)}"
         second = "stt" if self.version < (25, 3) else "vxlan"
@@ -299,7 +299,7 @@ MAKERS: Mapping[Maker, int] = {
     lambda maze: maze.step("resume"): 2,
     lambda _maze: Step("settle", 0): 2,
 }
-"""What may happen, and how often in comparison."""
+"""The possible steps and their weights."""
 
 
 def _balance(maze: Maze) -> Step:
@@ -321,7 +321,7 @@ NEWER_MAKERS: Mapping[tuple[int, int], Mapping[Maker, int]] = {
         lambda maze: maze.step("option", maze.pick(LB_OPTIONS), maze.pick(("true", "true", ""))): 5,
     },
 }
-"""What may happen from a version on."""
+"""The steps that become possible with a version."""
 
 
 def _makers(version: tuple[int, ...]) -> dict[Maker, int]:
@@ -333,7 +333,7 @@ def _makers(version: tuple[int, ...]) -> dict[Maker, int]:
 
 
 def _beginning(maze: Maze) -> list[Step]:
-    """Zones that exchange routes, so that there is something to change."""
+    """Steps that build zones which exchange routes, so that there is something to change."""
     steps = [Step("ts_add", 0, ("ts0",)), Step("ts_add", 0, ("ts2",))]
     if maze.chance(0.5):
         steps.append(Step("ts_add", 0, ("ts1",)))
@@ -364,12 +364,12 @@ def _connected_router(maze: Maze, router: str, chassis: str) -> list[Step]:
 def history(
     seed: int, *, steps: int, zones: int, version: tuple[int, ...], mixed: bool
 ) -> list[Step]:
-    """The history of a seed.
+    """The history for a seed.
 
     Args:
         seed: the same seed gives the same history.
-        steps: how many random ones there are; what builds the zones first comes on top.
-        zones: how many there are.
+        steps: number of random steps, without those that first build the zones.
+        zones: number of zones.
         version: of OVN.
         mixed: whether our engine shares IC databases with `ovn-ic`.
     """

@@ -1,4 +1,4 @@
-"""Plays histories and reports what differs. Used by the tests and by `differential.run`."""
+"""Run histories and report differences. Used by the tests and by `differential.run`."""
 
 import os
 import random
@@ -18,14 +18,14 @@ from differential.steps import Play, Step
 from differential.world import VERSION, World, world_in
 
 STEPS = 30
-"""Random steps per history; those that first build the zones come on top."""
+"""Random steps per history, without those that first build the zones."""
 FLEETS = {
     "plain": ("isthmus", "isthmus"),
     "three": ("isthmus", "isthmus", "isthmus"),
     "mixed": ("isthmus", "ovn-ic"),
     "mixed3": ("ovn-ic", "isthmus", "ovn-ic"),
 }
-"""Daemons per zone; each fleet is compared with one of `ovn-ic` alone."""
+"""Daemons per zone; each fleet is compared with one that has only `ovn-ic`."""
 _ATTEMPTS = 3
 _MEMORY = Path("/dev/shm")
 _PREFIX = "isthmus-histories-"
@@ -33,12 +33,12 @@ _PREFIX = "isthmus-histories-"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A history after which the sides differ, reduced to what that takes.
+    """A history after which the sides differ, reduced to the necessary steps.
 
     Args:
         seed: of the whole history.
-        steps: those that are needed.
-        difference: what only one side has, or what broke.
+        steps: the necessary ones.
+        difference: what only one side has, or what failed.
     """
 
     seed: int
@@ -51,7 +51,7 @@ class Failure:
 
 
 class Player:
-    """Plays histories one after the other on the same servers; to be used with `with`.
+    """Runs histories one after another on the same servers; a context manager.
 
     Args:
         fleet: a key of `FLEETS`.
@@ -69,14 +69,14 @@ class Player:
         self._stack.close()
 
     def history(self, seed: int) -> list[Step]:
-        """The history of a seed."""
+        """The history for a seed."""
         kinds = self._kinds
         return history(
             seed, steps=STEPS, zones=len(kinds), version=VERSION, mixed="ovn-ic" in kinds
         )
 
     def check(self, seed: int, *, reduce: bool = True) -> Failure | None:
-        """Play the history of a seed; what went wrong, with the steps that it takes."""
+        """Run the history for a seed; return its failure with the necessary steps, or None."""
         steps = self.history(seed)
         found = self.play(steps)
         if not found:
@@ -87,16 +87,16 @@ class Player:
         return Failure(seed, steps, found)
 
     def play(self, steps: Sequence[Step]) -> list[str]:
-        """Play steps; how the sides differ, or what broke.
+        """Run steps; return the difference of both sides, or what failed.
 
-        Where real `ovn-ic` ends by an assertion, which depends on the moment, it is tried again.
+        If the real `ovn-ic` exits with an assertion, which depends on timing, the run is repeated.
         """
         broken: list[str] = []
         for _ in range(_ATTEMPTS):
             try:
                 return self._play(steps)
             except (AssertionError, RpcError, OSError) as error:
-                self._stack.close()  # whatever it is, the next history must not suffer from it
+                self._stack.close()  # whatever failed must not affect the next history
                 self._world = None
                 broken = traceback.format_exc().splitlines()[-3:]
                 if not isinstance(error, PeerDiedError):
@@ -126,7 +126,7 @@ class Player:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Remove what killed runs left; their processes have died with them."""
+    """Remove files left by killed runs; their processes have ended with them."""
     for path in parent.glob(f"{_PREFIX}*"):
         owner = path.name.removeprefix(_PREFIX).partition("-")[0]
         if owner.isdigit() and not Path("/proc", owner).exists():
@@ -134,6 +134,6 @@ def _remove_leftovers(parent: Path) -> None:
 
 
 def fresh_seeds(count: int) -> Iterator[int]:
-    """Seeds that nobody has tried yet."""
+    """New seeds."""
     source = random.SystemRandom()
     return (source.randrange(1 << 32) for _ in range(count))

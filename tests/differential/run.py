@@ -1,6 +1,6 @@
-"""Plays many random histories and records the result: `python -m differential.run`.
+"""Run many random histories and record the result: `python -m differential.run`.
 
-Called by `make test-differential`; with `--record` it writes a section of RESULTS.md.
+Called by `make test-differential`; with `--record`, writes a section of RESULTS.md.
 """
 
 import argparse
@@ -20,7 +20,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> int:
-    """Play the seeds that the command line asks for; 1 if anything differs."""
+    """Run the seeds given on the command line; return 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fleet", choices=FLEETS, default="plain")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
@@ -44,7 +44,7 @@ def main() -> int:
 def _play(part: tuple[str, Sequence[int]]) -> list[Failure]:
     fleet, seeds = part
     failures = []
-    logging.disable(logging.WARNING)  # what the engine says about the histories' bad values
+    logging.disable(logging.WARNING)  # warnings of the engine about bad values in histories
     with Player(fleet) as player:
         for seed in seeds:
             failure = player.check(seed)

@@ -1,4 +1,4 @@
-"""Reduces a failing history: leaves out all that the failure does not need (Zeller's ddmin)."""
+"""Reduce a failing history to the steps that are necessary for the failure (Zeller's ddmin)."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -7,11 +7,11 @@ T = TypeVar("T")
 
 
 def shrink(items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
-    """The items without which it would no longer fail.
+    """The smallest part found that still fails.
 
     Args:
         items: a sequence that fails.
-        fails: whether a part of it, in the same order, fails as well.
+        fails: whether a part of the sequence, in the same order, fails as well.
     """
     kept, size = list(items), max(1, len(items) // 2)
     while True:

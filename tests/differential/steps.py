@@ -1,8 +1,8 @@
-"""What can happen in a history, and how it is written to the databases.
+"""The possible steps of a history, and how each is written to the databases.
 
-A step is a value: its kind, the zone it happens in, and arguments. It can be left out of a history
-without making the rest invalid: a step whose object is not there does nothing, and whether it is
-there is decided by the model kept here, never by a database, so that both sides do the same.
+A step is a value: its kind, its zone, and arguments. Any step can be omitted without invalidating
+the others: a step whose object does not exist does nothing. The model in this module decides
+whether an object exists, never a database, so that both sides do the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,24 +14,24 @@ from differential.world import VERSION, World
 from isthmus.model.rows import Database
 
 RENAMES = (25, 3)
-"""The version of `ovn-ic` from which on a zone can be renamed, and can leave."""
+"""The first version of `ovn-ic` in which a zone can be renamed and can leave."""
 SEQUENCE_NUMBERS = (25, 3)
-"""The version of OVN from which on zones say which state of IC-NB they have followed."""
+"""The first version of OVN in which zones report the IC-NB state that they have applied."""
 DUPLICATES = (25, 3)
-"""The version of `ovn-ic` from which on a router may have two routes to the same prefix, or two
-ports in the same network; before, it ends by an assertion."""
+"""The first version of `ovn-ic` that allows a router to have two routes to one prefix, or two ports
+in one network; before, it exits with an assertion."""
 ROUTER_PORT = "Logical_Router_Port"
 SWITCH_PORT = "Logical_Switch_Port"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happens.
+    """A step.
 
     Args:
         kind: a key of `KINDS`.
-        zone: the number of the zone; 0 for what happens in IC-NB.
-        arguments: strings, booleans and tuples of them, as the kind's function takes them.
+        zone: the number of the zone; 0 for steps in IC-NB.
+        arguments: strings, booleans and tuples of them, as required by the kind.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Step:
 
 @dataclass(slots=True)
 class Zone:
-    """What the history has made of a zone so far.
+    """The state of a zone after the steps so far.
 
     Attributes:
         copies: transit switches that certainly have a copy in NB.
@@ -71,7 +71,7 @@ class Zone:
 
 
 class Play:
-    """A history being played in a world."""
+    """A history in progress."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -79,15 +79,15 @@ class Play:
         self.switches: set[str] = set()
 
     def do(self, step: Step) -> None:
-        """Take one step."""
+        """Run one step."""
         KINDS[step.kind](self, step.zone, *step.arguments)
 
     def nb(self, zone: int, *operations: Json) -> None:
-        """Write to the zone's NB, on both sides."""
+        """Write to the NB of the zone, on both sides."""
         self.world.write(zone, Database.NB, *operations)
 
     def sb(self, zone: int, *operations: Json) -> None:
-        """Write to the zone's SB, on both sides."""
+        """Write to the SB of the zone, on both sides."""
         self.world.write(zone, Database.SB, *operations)
 
     @property
@@ -96,7 +96,7 @@ class Play:
         return all(zone.active for zone in self.zones)
 
     def follow(self) -> None:
-        """Wait until the daemons have followed, and the model after them."""
+        """Wait until the daemons have processed everything, then update the model."""
         self.world.wait()
         for zone in self.zones:
             if zone.active and zone.name:
@@ -105,14 +105,15 @@ class Play:
                 zone.switch_ports = {p: ts for p, ts in ports.items() if ts in zone.copies}
 
     def differences(self) -> list[str]:
-        """Wait until both sides are settled; how they differ then."""
-        # Restarted, `ovn-ic` does not answer what was asked while it was down; but the next time.
+        """Wait until both sides are idle; return their differences."""
+        # After a restart, `ovn-ic` does not reply to requests made while it was down, only to later
+        # ones.
         if VERSION >= SEQUENCE_NUMBERS:
             _ask(self, 0)
         return self.world.settle()
 
     def activate_all(self) -> None:
-        """The end of every history: all daemons work again."""
+        """Finish the history: all daemons work again."""
         for number, zone in enumerate(self.zones):
             if zone.stopped:
                 _start(self, number)
@@ -140,7 +141,7 @@ def _ts_del(play: Play, zone: int, name: str) -> None:
     if name in play.switches:
         play.switches.remove(name)
         play.world.write_ic(Database.IC_NB, delete("Transit_Switch", named(name)))
-        play.follow()  # added again at once, the copies would live on or not, as it happens
+        play.follow()  # if added again at once, copies might survive or not
 
 
 def _rename(play: Play, zone: int, name: str) -> None:
@@ -155,8 +156,8 @@ def _rename(play: Play, zone: int, name: str) -> None:
 
 
 def _leave(play: Play, zone: int) -> None:
-    """Leave by hand, as users of an old `ovn-ic` must: it cannot rename, nor delete, a zone
-    that has published anything, and then tries for ever."""
+    """Leave manually, as users of an old `ovn-ic` must: it can neither rename nor delete a zone
+    that has published anything, and retries endlessly."""
     play.nb(zone, update("NB_Global", [], name=""))
     play.follow()
     for fleet in play.world.fleets:
@@ -224,11 +225,11 @@ def _resume(play: Play, zone: int) -> None:
 
 
 Encaps: TypeAlias = tuple[tuple[str, str, str], ...]
-"""Type, IP and the value of `options:csum` of each."""
+"""Type, IP and `options:csum` of each."""
 
 
 def _encaps(chassis: str, encaps: Encaps) -> tuple[list[Json], Json]:
-    """The rows to insert, and the references to them."""
+    """The rows to insert, and references to them."""
     rows = [
         insert(
             "Encap",
@@ -336,7 +337,7 @@ def _port_del(play: Play, zone: int, name: str) -> None:
 
 
 def _forget(play: Play, zone: int, parent: str, where: Json, table: str, name: str) -> None:
-    """Take a row out of its parent's `ports`; its UUID differs between the two sides."""
+    """Remove a row from the `ports` of its parent; its UUID differs between the sides."""
     for site in play.world.sites(zone):
         select = {"op": "select", "table": table, "where": named(name), "columns": ["_uuid"]}
         for row in site.transact(Database.NB, select)[0]["rows"]:
@@ -363,7 +364,7 @@ def _port_option(play: Play, zone: int, name: str, key: str, value: str) -> None
 
 
 def _bind(play: Play, zone: int, name: str, chassis: str) -> None:
-    """Name the chassis that claims a router port, as ovn-controller does for the live gateway."""
+    """Set the chassis of a router port, as ovn-controller does for the active gateway."""
     if name in play.zones[zone].router_ports:
         gateway = insert(
             "Gateway_Chassis", "gw", name=f"{name}-{chassis}", chassis_name=chassis, priority=1
@@ -380,7 +381,7 @@ def _unbind(play: Play, zone: int, name: str) -> None:
 
 
 def _join(play: Play, zone: int, ts: str, name: str, kind: str, peer: str) -> None:
-    """Add a port to the copy of a transit switch, once the copy is there."""
+    """Add a port to the copy of a transit switch, once the copy exists."""
     state = play.zones[zone]
     if ts in play.switches and state.active and state.name:
         play.world.wait_for_copy(zone, ts)
@@ -420,7 +421,7 @@ def _route_add(
 
 
 def _route_del(play: Play, zone: int, prefix: str) -> None:
-    """Delete the zone's own static routes of a prefix."""
+    """Delete the zone's own static routes with a prefix."""
     state = play.zones[zone]
     state.routes = [known for known in state.routes if known[1] != prefix]
     for site in play.world.sites(zone):
@@ -435,7 +436,7 @@ def _route_del(play: Play, zone: int, prefix: str) -> None:
 def _balance(
     play: Play, zone: int, router: str, name: str, vips: tuple[tuple[str, str], ...]
 ) -> None:
-    """Give a router a load balancer, or the load balancer other VIPs."""
+    """Add a load balancer to a router, or change its VIPs."""
     state = play.zones[zone]
     pairs = mapping(dict(vips))
     if name in state.balancers:
@@ -458,7 +459,7 @@ def _unbalance(play: Play, zone: int, name: str) -> None:
 
 
 def _lose_learned(play: Play, zone: int, router: str) -> None:
-    """Somebody deletes the routes that a router has learned."""
+    """Another client deletes the learned routes of a router."""
     for site in play.world.sites(zone):
         select = {"op": "select", "table": "Logical_Router_Static_Route", "where": []}
         rows = site.transact(Database.NB, select)[0]["rows"]
@@ -468,17 +469,17 @@ def _lose_learned(play: Play, zone: int, router: str) -> None:
 
 
 def _lose_advertised(play: Play, zone: int, ts: str) -> None:
-    """Somebody deletes all routes of a transit switch."""
+    """Another client deletes all routes of a transit switch."""
     play.world.write_ic(Database.IC_SB, delete("Route", named(ts, "transit_switch")))
 
 
 def _ask(play: Play, zone: int) -> None:
-    """A client wants to know when all zones have followed (`ovn-ic-nbctl --wait=sb sync`)."""
+    """A client waits until all zones are up to date (`ovn-ic-nbctl --wait=sb sync`)."""
     play.world.write_ic(Database.IC_NB, mutate("IC_NB_Global", [], ["nb_ic_cfg", "+=", 1]))
 
 
 def _ic_option(play: Play, zone: int, key: str, value: str) -> None:
-    """Set an option of all zones."""
+    """Set an option for all zones."""
     remove = ["options", "delete", ["set", [key]]]
     add = ["options", "insert", mapping({key: value} if value else {})]
     play.world.write_ic(Database.IC_NB, mutate("IC_NB_Global", [], remove, add))

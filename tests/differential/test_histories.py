@@ -1,4 +1,4 @@
-"""A fresh sample of random histories; `make test-differential` plays many, and known ones."""
+"""A new sample of random histories; `make test-differential` runs many, with known seeds."""
 
 import os
 
@@ -13,14 +13,14 @@ COUNT = int(os.environ.get("ISTHMUS_HISTORIES", "15"))
 """Histories per fleet."""
 
 FIRST = os.environ.get("ISTHMUS_FIRST_SEED", "")
-"""The first of consecutive seeds to play again; empty: fresh ones."""
+"""The first of consecutive seeds to repeat; empty for new ones."""
 
 
 @pytest.mark.parametrize("fleet", ["plain", "three", "mixed", "mixed3"])
 def test_databases_are_equal_after_any_history(
     fleet: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A fleet with our engine ends as one of `ovn-ic` alone, whatever has happened."""
+    """After any history, a fleet with our engine has the same contents as an `ovn-ic` fleet."""
     seeds = list(range(int(FIRST), int(FIRST) + COUNT) if FIRST else fresh_seeds(COUNT))
     with capsys.disabled():
         print(f"\nOVN {VERSION}, fleet {fleet}, seeds {seeds}")

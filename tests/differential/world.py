@@ -1,9 +1,9 @@
-"""Fleets of zones on real servers, on which histories are played.
+"""Fleets of zones on real servers, on which histories run.
 
-A `Fleet` is one side of the comparison: zones with their own NB, SB and northd, one pair of IC
-databases, and one interconnection daemon per zone. A `World` holds both sides and gives every
-write to both. Servers and northd live as long as the world; the daemons are started anew, on
-emptied databases, for each history.
+A `Fleet` is one side of the comparison: zones with NB, SB and northd each, one pair of IC
+databases, and one interconnection daemon per zone. A `World` has both sides and repeats every write
+on both. Servers and northd live as long as the world; the daemons are restarted for each history,
+on emptied databases.
 """
 
 import time
@@ -28,13 +28,14 @@ from support.ovn.servers import (
 VERSION = tuple(int(part) for part in INSTALLATION.version().split(".")[:2])
 """Of OVN, e.g. (23, 3)."""
 PAUSE = 0.002
-"""Seconds between two looks at a state that is waited for."""
+"""Seconds between two checks of an expected state."""
 PATIENCE = 1.0
-"""Seconds for which a difference must last before it counts: barriers cannot see all of it."""
+"""Seconds for which a difference must last before it counts, as barriers do not cover everything.
+"""
 
 
 class Server(Processes):
-    """One ovsdb-server with two databases, emptied instead of restarted."""
+    """An ovsdb-server with two databases, which are emptied instead of restarted."""
 
     def __init__(self, directory: Path, *databases: Database) -> None:
         super().__init__(directory)
@@ -55,7 +56,7 @@ class Server(Processes):
 
     @property
     def remote(self) -> str:
-        """Where it is."""
+        """The remote of the server."""
         return f"unix:{self.path}"
 
     def transact(self, database: Database, *operations: Json) -> list[Json]:
@@ -63,11 +64,11 @@ class Server(Processes):
         return self.connection.transact(database, *operations)
 
     def dump(self, database: Database) -> Dump:
-        """What the comparison needs of a database."""
+        """The part of a database that is compared."""
         return dump(database, self.transact(database, *selects(database)))
 
     def empty(self) -> None:
-        """Delete all rows but NB_Global's, which northd holds on to."""
+        """Delete all rows except NB_Global's, which northd needs."""
         for database in self.databases:
             roots = [table for table in TABLES[database] if table not in _NO_ROOTS[database]]
             self.transact(database, *(delete(table, []) for table in roots))
@@ -111,30 +112,30 @@ class Site(Server):
         self.transact(Database.NB, update("NB_Global", [], **clean))
 
     def keep_northd(self) -> None:
-        """Start northd if it does not run: some versions end by assertions in rare cases, and are
-        not what is tested here."""
+        """Start northd if it does not run: some versions exit with assertions in rare cases, which
+        is not under test here."""
         if not self.alive("northd"):
             flags = (f"--ovnnb-db={self.remote}", f"--ovnsb-db={self.remote}")
             control = f"--unixctl={self.directory}/northd.ctl"
             self.start("northd", "ovn-northd", *flags, control, "-vconsole:warn")
 
     def ask_northd(self) -> None:
-        """Have northd say when it has handled all that was written before (ovn-nb(5), nb_cfg)."""
+        """Ask northd to report when it has processed all earlier writes (ovn-nb(5), nb_cfg)."""
         self._number += 1
         self.transact(Database.NB, update("NB_Global", [], nb_cfg=self._number))
 
     def northd_answered(self) -> bool:
-        """Whether it has."""
+        """Whether northd has processed them."""
         self.keep_northd()
         columns = {"op": "select", "table": "NB_Global", "where": [], "columns": ["sb_cfg"]}
         rows = self.transact(Database.NB, columns)[0]["rows"]
         return bool(rows[0]["sb_cfg"] == self._number)
 
     def bind(self) -> bool:
-        """Do ovn-controller's part: claim the ports that the history has bound to a chassis.
+        """Emulate ovn-controller: claim the ports that the history has bound to a chassis.
 
         Returns:
-            Whether something had to be changed.
+            Whether anything changed.
         """
         changed = False
         sb = self.dump(Database.SB)
@@ -153,8 +154,8 @@ class Fleet:
     """One side: zones that share IC databases.
 
     Args:
-        directory: for everything.
-        kinds: each zone's daemon, "ovn-ic" or "isthmus".
+        directory: for all files.
+        kinds: the daemon of each zone, "ovn-ic" or "isthmus".
     """
 
     def __init__(self, directory: Path, kinds: Sequence[str]) -> None:
@@ -175,22 +176,22 @@ class Fleet:
             site.active = True
 
     def turn(self) -> None:
-        """Give the daemons some time."""
+        """Let the daemons work."""
         for site in self.sites:
             site.daemon.turn()
 
     def quiet(self) -> bool:
-        """Whether no daemon has anything left to do."""
+        """Whether all daemons are idle."""
         return all(site.daemon.quiet() for site in self.sites if site.active)
 
     def contents(self) -> Contents:
-        """All that is compared."""
+        """The contents to compare."""
         zones = [(site.dump(Database.NB), site.dump(Database.SB)) for site in self.sites]
         ic = (self.ic.dump(Database.IC_NB), self.ic.dump(Database.IC_SB))
         return Contents(zones, *ic, VERSION)
 
     def stop(self) -> None:
-        """End all processes."""
+        """Stop all processes."""
         for site in self.sites:
             site.daemon.stop()
             site.stop_all()
@@ -207,7 +208,7 @@ def _wait(fleets: Sequence[Fleet], condition: Callable[[], bool], what: str) -> 
 
 
 def _round(*fleets: Fleet) -> None:
-    """Have everybody handle everything that has been written so far."""
+    """Let all daemons process everything written so far."""
     sites = [site for fleet in fleets for site in fleet.sites]
     for site in sites:
         site.ask_northd()
@@ -218,10 +219,10 @@ def _round(*fleets: Fleet) -> None:
 
 
 def settle(*fleets: Fleet) -> list[Contents]:
-    """Wait until nothing changes any more; what the fleets then hold.
+    """Wait until nothing changes any more; return the contents of the fleets.
 
     Raises:
-        AssertionError: the databases go on changing.
+        AssertionError: the databases keep changing.
     """
     deadline = time.monotonic() + LIMIT
     before: list[Contents] = []
@@ -235,7 +236,7 @@ def settle(*fleets: Fleet) -> list[Contents]:
 
 
 class World:
-    """Both sides: every write goes to both."""
+    """Both sides; every write goes to both."""
 
     def __init__(self, directory: Path, kinds: Sequence[str]) -> None:
         self.oracle = Fleet(directory / "oracle", ["ovn-ic"] * len(kinds))
@@ -249,11 +250,11 @@ class World:
             fleet.reset()
 
     def sites(self, zone: int) -> tuple[Site, Site]:
-        """A zone's two incarnations."""
+        """The two copies of a zone."""
         return self.oracle.sites[zone], self.subject.sites[zone]
 
     def write(self, zone: int, database: Database, *operations: Json) -> None:
-        """Run a transaction on a zone's NB or SB."""
+        """Run a transaction on the NB or SB of a zone."""
         for site in self.sites(zone):
             site.transact(database, *operations)
 
@@ -270,7 +271,7 @@ class World:
         self.write(zone, Database.NB, mutate("NB_Global", [], remove, add))
 
     def settle(self) -> list[str]:
-        """Wait until both sides are settled; how they differ then, empty if they do not."""
+        """Wait until both sides are idle; return their differences."""
         deadline = time.monotonic() + PATIENCE
         while True:
             oracle, subject = settle(*self.fleets)
@@ -280,7 +281,7 @@ class World:
             _wait(self.fleets, lambda: True, "")
 
     def wait(self) -> None:
-        """Wait until both sides are settled."""
+        """Wait until both sides are idle."""
         settle(*self.fleets)
 
     def wait_for_copy(self, zone: int, ts: str) -> None:
@@ -293,14 +294,14 @@ class World:
         _wait(self.fleets, there, f"the copy of {ts} in zone {zone}")
 
     def stop(self) -> None:
-        """End all processes."""
+        """Stop all processes."""
         for fleet in self.fleets:
             fleet.stop()
 
 
 @contextmanager
 def world_in(directory: Path, kinds: Sequence[str]) -> Iterator[World]:
-    """A world that is stopped in any case."""
+    """A world that is always stopped at the end."""
     world = World(directory, kinds)
     try:
         yield world

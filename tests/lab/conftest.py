@@ -1,4 +1,4 @@
-"""Labs for tests: each under a name of its own, gone afterwards, with evidence left of failures."""
+"""Fixtures that build labs under unique names, remove them, and keep the evidence of failures."""
 
 import itertools
 import json
@@ -36,10 +36,10 @@ DATABASES = {"db.sock": "Open_vSwitch", "ovnnb_db.sock": "OVN_Northbound"} | {
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell fixtures whether their test failed."""
+    """Let fixtures find out whether their test failed."""
     report = yield
     for node in (item, item.parent):
-        # The module too: its lab may serve several tests.
+        # The module too: several tests may share its lab.
         if node is not None:
             node.stash[FAILED] = node.stash.get(FAILED, False) or report.failed
     return report
@@ -53,7 +53,7 @@ def _labs_of_the_dead() -> None:
 
 @contextmanager
 def labs_for(node: pytest.Item | pytest.Collector) -> Iterator[Callable[[], str]]:
-    """Names for labs; whatever is made under them is removed at the end."""
+    """Names for labs, all of which are removed at the end."""
     names: list[str] = []
 
     def new() -> str:
@@ -80,7 +80,7 @@ def lab_name(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(scope="module")
 def make_module_lab(request: pytest.FixtureRequest) -> Iterator[Callable[[Topology], Lab]]:
-    """Build a lab that a module's tests share; its nodes have met."""
+    """Build a lab that all tests of a module share, with addresses of all nodes resolved."""
     with labs_for(request.node) as new:
 
         def build(wanted: Topology) -> Lab:
@@ -99,7 +99,7 @@ def _joined(request: pytest.FixtureRequest) -> Iterator[Joined]:
 
 @pytest.fixture
 def joined(_joined: Joined) -> Joined:
-    """Two clusters joined by Isthmus, shared by a module's tests and reset before each."""
+    """Two clusters joined by Isthmus, shared by the tests of a module and reset before each."""
     _joined.reset()
     return _joined
 
@@ -114,10 +114,10 @@ def _three(request: pytest.FixtureRequest) -> Iterator[Joined]:
 
 
 def _meet(lab: Lab) -> None:
-    """Have every node talk to every other.
+    """Send traffic between all pairs of nodes.
 
-    The lab's switches, in user space, lose what they tunnel to a node that they have never talked
-    to until its address is resolved; a kernel keeps it.
+    The userspace switches of the lab drop packets to a new tunnel endpoint until its address is
+    resolved; the kernel queues them.
     """
     nodes = [node for cluster in lab.plan.clusters for node in cluster.nodes]
     for node, other in itertools.permutations(nodes, 2):
@@ -133,7 +133,7 @@ def _losses() -> Iterator[list[Row]]:
 
 @pytest.fixture
 def live(_three: Joined, _losses: list[Row]) -> Iterator[Live]:
-    """Three clusters under traffic, shared by a module's tests and reset before each."""
+    """Three clusters with traffic, shared by the tests of a module and reset before each."""
     _three.reset()
     with Traffic(_three.lab, FLOWS, FLOWS) as traffic:
         yield Live(_three, traffic, _losses)
@@ -141,7 +141,7 @@ def live(_three: Joined, _losses: list[Row]) -> Iterator[Live]:
 
 @pytest.fixture
 def make_lab(lab_name: Callable[[], str]) -> Callable[[Topology], Lab]:
-    """Build a lab from a topology, under a name of its own."""
+    """Build a lab from a topology, under a unique name."""
 
     def build(topology: Topology, *, join: bool = True) -> Lab:
         return Lab.up(topology.model_copy(update={"name": lab_name()}), join=join)
@@ -150,7 +150,7 @@ def make_lab(lab_name: Callable[[], str]) -> Callable[[Topology], Lab]:
 
 
 def _keep_evidence(name: str, directory: Path) -> None:
-    """Logs, status and database dumps of a lab, for whoever looks into the failure."""
+    """Save logs, status and database dumps of a lab for the analysis of a failure."""
     try:
         lab = Lab.attach(name)
     except LabError:

@@ -1,6 +1,6 @@
-"""Bad input, one test per kind: it is reported, harms nothing, and works once mended.
+"""Bad input, one test per kind: it is reported, does no harm, and works once corrected.
 
-Reported means: with object, key, value and remedy, in the log of the cluster it concerns.
+"Reported" means: with object, key, value and remedy, in the log of the affected cluster.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ CONFIG = "ConfigMap kube-system/ovn-ic-config"
 
 
 def reports(joined: Joined, cluster: str, since: int, parts: tuple[str, ...]) -> bool:
-    """Whether a warning that has all these parts was logged."""
+    """Whether a warning with all these parts was logged."""
     lines = joined.cluster(cluster).isthmus_log()[since:].splitlines()
     return any("|WARNING|" in line and all(part in line for part in parts) for line in lines)
 
 
 def check(joined: Joined, file: str, text: str, parts: tuple[str, ...]) -> None:
-    """Write a bad manifest in az1; it must be reported, harm nothing, and be mended live."""
+    """Write a bad manifest in az1, check that it is reported and harmless, then correct it."""
     handle = joined.cluster("az1")
     since, routes, daemon = len(handle.isthmus_log()), joined.learned("az2"), joined.daemon("az1")
     handle.manifests.write(file, text)
@@ -41,7 +41,7 @@ def check(joined: Joined, file: str, text: str, parts: tuple[str, ...]) -> None:
         f"{parts} to be resolved",
     )
     handle.manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": True})
-    joined.wait(lambda: joined.learned("az2") == {"10.16.0.0/16"}, "a change after it was mended")
+    joined.wait(lambda: joined.learned("az2") == {"10.16.0.0/16"}, "a change after the correction")
     assert joined.daemon("az1") == daemon
 
 
@@ -73,42 +73,42 @@ def check(joined: Joined, file: str, text: str, parts: tuple[str, ...]) -> None:
 def test_bad_value_in_the_config_map(
     joined: Joined, old: str, new: str, parts: tuple[str, ...]
 ) -> None:
-    """A bad value in `ovn-ic-config` is named, and the cluster stays joined as it was."""
+    """A bad value in `ovn-ic-config` is reported, and the cluster stays joined."""
     file = joined.cluster("az1").manifests.path("ConfigMap", "ovn-ic-config")
     assert old in joined.good[file]
     check(joined, file.name, joined.good[file].replace(old, new), (CONFIG, *parts))
 
 
 def test_unparsable_yaml(joined: Joined) -> None:
-    """A file that is not YAML is named with its line; what it held before stays in force."""
+    """Invalid YAML is reported with its line, and the former contents stay in force."""
     file = joined.cluster("az1").manifests.path("ConfigMap", "ovn-ic-config")
     text = joined.good[file].replace("data:", "data: [")
     check(joined, file.name, text, (file.name, "line 5", "YAML"))
 
 
 def test_half_written_file(joined: Joined) -> None:
-    """A file cut off in the middle is reported and nothing of it applied."""
+    """A truncated file is reported, and no part of it is applied."""
     file = joined.cluster("az1").manifests.path("ConfigMap", "ovn-ic-config")
     text = joined.good[file]
     check(joined, file.name, text[: text.index("ic-db-host") + 6], (file.name, "YAML"))
 
 
 def test_bad_cidr(joined: Joined) -> None:
-    """A subnet's CIDR that does not parse is named; the other subnets go on."""
+    """An invalid CIDR of a subnet is reported, and the other subnets are not affected."""
     file = joined.cluster("az1").manifests.path("Subnet", "apps")
     text = joined.good[file].replace("10.26.0.0/16", "10.26.0.0/99")
     check(joined, file.name, text, ("Subnet apps", "spec.cidrBlock", "'10.26.0.0/99'", "write"))
 
 
 def test_unreachable_databases(joined: Joined) -> None:
-    """IC databases that do not answer are named by address, and traffic goes on."""
+    """Unreachable IC databases are reported with their address, and traffic continues."""
     file = joined.cluster("az1").manifests.path("ConfigMap", "ovn-ic-config")
     text = joined.good[file].replace("192.168.65.3", "192.168.65.77")
     check(joined, file.name, text, ("OVN_IC_Southbound", "tcp:192.168.65.77:6646", "check"))
 
 
 def test_full_transit_switch(make_lab: Callable[[Topology], Lab]) -> None:
-    """The cluster that finds no address says so, and joins when the subnet is enlarged."""
+    """A cluster without a free address reports that, and joins once the subnet is larger."""
     text = "transitSwitches: [{name: ts, cidr: 169.254.100.0/30}]\nclusters:\n"
     for number in (1, 2, 3):
         text += (

@@ -1,4 +1,4 @@
-"""What the operator may write, one test per line: joining, leaving and every change while live."""
+"""The settings of `ovn-ic-config`, one test per line: joining, leaving, and changes at run time."""
 
 import re
 from collections.abc import Callable
@@ -37,19 +37,19 @@ spec:
   cidrBlock: 10.199.0.0/16
   disableInterConnection: true
 """  # noqa: W291 - as printed in the guide, blanks at line ends included
-"""Both manifests of Kube-OVN's guide, in one file."""
+"""Both manifests of Kube-OVN's guide in one file."""
 
 TRACES = ("Logical_Router_Port", "Logical_Router_Policy", "Logical_Router_Static_Route")
 
 
 def add_subnet(joined: Joined, name: str, gateway: str) -> None:
-    """Do what Kube-OVN does for a new Subnet in az1."""
+    """Create the rows that Kube-OVN creates for a new Subnet in az1."""
     port = f"ovn-cluster-{name}"
     joined.cluster("az1").nbctl("lrp-add", "ovn-cluster", port, "0a:00:00:00:99:01", gateway)
 
 
 def interconnection_rows(joined: Joined, cluster: str) -> list[str]:
-    """What is in a cluster's NB database because it takes part."""
+    """The rows that interconnection has created in the NB database of a cluster."""
     handle = joined.cluster(cluster)
     found = handle.nbctl("--bare", "--columns=name", "find", "Logical_Switch", "name=ts").split()
     ports = handle.nbctl("--bare", "--columns=name", "list", "Logical_Router_Port").split()
@@ -67,7 +67,7 @@ def interconnection_rows(joined: Joined, cluster: str) -> list[str]:
 
 
 def test_the_guides_manifests_as_printed(joined: Joined) -> None:
-    """ConfigMap and Subnet of Kube-OVN's guide, in one file: joined, and the subnet kept back."""
+    """ConfigMap and Subnet of Kube-OVN's guide in one file: joined without the subnet."""
     manifests = joined.cluster("az1").manifests
     manifests.delete("ConfigMap", "ovn-ic-config")
     joined.wait(lambda: not interconnection_rows(joined, "az1"), "az1 to leave")
@@ -84,21 +84,21 @@ def test_the_guides_manifests_as_printed(joined: Joined) -> None:
 
 @pytest.mark.parametrize("how", ["enable-ic", "delete"])
 def test_leaving_leaves_nothing(joined: Joined, how: str) -> None:
-    """Switched off or without ConfigMap, no row of the interconnection is left anywhere."""
+    """When disabled or without a ConfigMap, no rows of the interconnection remain anywhere."""
     if how == "delete":
         joined.cluster("az1").leave()
     else:
         joined.configure("az1", enable_ic="false")
     joined.wait(lambda: "az1" not in joined.ic_sb(), "az1 to be gone from the IC databases")
     joined.wait(lambda: not interconnection_rows(joined, "az1"), "az1 to be clean")
-    joined.wait(lambda: not joined.learned("az2"), "az2 to forget az1")
+    joined.wait(lambda: not joined.learned("az2"), "az2 to remove the routes of az1")
     joined.wait_for_silence()
     remote = joined.cluster("az1").sbctl("find", "Chassis", "other_config:is-remote=true")
     assert not remote.strip()
 
 
 def test_az_name_is_changed_live(joined: Joined) -> None:
-    """A new name replaces the old one everywhere, and traffic goes on afterwards."""
+    """A new zone name replaces the old one everywhere, and traffic continues."""
     joined.configure("az1", az_name="my-new-zone")
     joined.wait(lambda: "availability-zone my-new-zone" in joined.ic_sb(), "the new name")
     joined.wait(lambda: "az1\n" not in joined.ic_sb(), "the old name to be gone")
@@ -108,7 +108,7 @@ def test_az_name_is_changed_live(joined: Joined) -> None:
 
 
 def test_database_address_is_changed_live(joined: Joined) -> None:
-    """The IC databases may move to other ports, and the cluster follows."""
+    """The IC databases can move to other ports, and the cluster reconnects."""
     other = {"ic_nb_port": "7645", "ic_sb_port": "7646"}
     lab = joined.lab
     for name, port in (("nb", 7645), ("sb", 7646)):
@@ -122,7 +122,7 @@ def test_database_address_is_changed_live(joined: Joined) -> None:
 
 
 def test_a_whole_other_pair_of_databases(make_lab: Callable[[Topology], Lab]) -> None:
-    """`ic-db-host` edited live, cluster by cluster: both meet again in the new, empty databases."""
+    """With `ic-db-host` changed in each cluster, both meet again in the new, empty databases."""
     lab = make_lab(topology())
     joined, second = Joined.of(lab), "192.168.65.4"
     lab.run("ic", ["ip", "address", "add", f"{second}/24", "dev", network.UNDERLAY_LINK])
@@ -155,13 +155,13 @@ def test_a_whole_other_pair_of_databases(make_lab: Callable[[Topology], Lab]) ->
 
 
 def established(joined: Joined, port: int, host: str = "") -> bool:
-    """Whether Isthmus of az1 has a connection to a port of the IC databases."""
+    """Whether Isthmus in az1 has a connection to a port of the IC databases."""
     text = joined.lab.run("az1-gw", ["ss", "-tn", "state", "established", f"dport = :{port}"])
     return (host or str(joined.lab.plan.ic[0].ip)) in text
 
 
 def test_gateways_are_changed_live(joined: Joined) -> None:
-    """Another order or another node in `gw-nodes` moves the gateway; spaces do not matter."""
+    """A new order or another node in `gw-nodes` moves the gateway; spaces are ignored."""
     assert joined.gateway("az1-ts") == "az1-gw"
     joined.configure("az1", gw_nodes=" az1-gw2 , az1-gw")
     joined.wait(lambda: joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
@@ -172,7 +172,7 @@ def test_gateways_are_changed_live(joined: Joined) -> None:
 
 
 def test_auto_route_is_switched_live(joined: Joined) -> None:
-    """Without auto-route nothing is offered or learned, while the ports stay."""
+    """Without auto-route no routes are advertised or learned, while the ports stay."""
     address = joined.router_port("az1-ts")
     joined.configure("az1", auto_route="false")
     joined.wait(lambda: not joined.learned("az1") | joined.learned("az2"), "routes to be gone")
@@ -182,14 +182,14 @@ def test_auto_route_is_switched_live(joined: Joined) -> None:
 
 
 def remote_address(joined: Joined, cluster: str) -> str:
-    """Where the other cluster is, read as Kube-OVN's guide does: from `ovn-nbctl show`."""
+    """The address of the other cluster, read from `ovn-nbctl show` as in Kube-OVN's guide."""
     shown = joined.cluster(cluster).nbctl("show", "ts")
     (address,) = re.findall(r"type: remote\s+addresses: \[\"\S+ ([^\s/]+)/", shown)
     return str(address)
 
 
 def test_manual_routes_of_the_guide(joined: Joined) -> None:
-    """Without auto-route, `lr-route-add` on both sides joins just the two subnets named."""
+    """Without auto-route, `lr-route-add` on both sides connects only the two subnets."""
     routes = {"az1": "10.17.0.0/16", "az2": "10.16.0.0/16"}
     for name in routes:
         joined.configure(name, auto_route="false")
@@ -207,13 +207,13 @@ def test_manual_routes_of_the_guide(joined: Joined) -> None:
 
 
 def answering(joined: Joined) -> set[tuple[str, str]]:
-    """The pairs of pods that reach each other in both directions, each in order of names."""
+    """The pairs of pods that reach each other in both directions, sorted by name."""
     found = {(p.source.name, p.target.name) for p in probe.ping(joined.lab.layout, joined.paths())}
     return {pair for pair in found if pair == tuple(sorted(pair)) and pair[::-1] in found}
 
 
 def test_subnet_is_closed_and_opened_live(joined: Joined) -> None:
-    """`disableInterConnection` takes a subnet back, and unsetting it offers it again."""
+    """`disableInterConnection` withdraws a subnet, and unsetting it advertises the subnet again."""
     manifests = joined.cluster("az1").manifests
     for value, routes in ((True, 1), (None, 2), (True, 1), (False, 2)):
         manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": value})
@@ -222,7 +222,7 @@ def test_subnet_is_closed_and_opened_live(joined: Joined) -> None:
 
 
 def test_transit_switch_is_added_and_removed_live(joined: Joined) -> None:
-    """A second transit switch gets ports and routes, and goes without a trace."""
+    """A second transit switch gets ports and routes, and its removal leaves no trace."""
     add = ["ovn-ic-nbctl", "ts-add", "ts1", "--", "set", "Transit_Switch", "ts1"]
     subnet = 'external_ids:subnet="169.254.101.0/24"'
     joined.lab.run("ic", [*add, subnet, "external_ids:vendor=kube-ovn"])
@@ -237,7 +237,7 @@ def test_transit_switch_is_added_and_removed_live(joined: Joined) -> None:
     finally:
         joined.lab.run("ic", ["ovn-ic-nbctl", "--if-exists", "ts-del", "ts1"])
     joined.wait(lambda: not joined.router_port("az1-ts1"), "the port to be gone")
-    # The engine and the controller take away what is theirs, each in a transaction of its own.
+    # The engine and the controller remove their rows in separate transactions.
     joined.wait(
         lambda: handle.nbctl("lr-route-list", "ovn-cluster").count("10.17.0.0/16") == 1,
         "its route to be gone",
@@ -246,26 +246,26 @@ def test_transit_switch_is_added_and_removed_live(joined: Joined) -> None:
 
 
 def test_addresses_of_a_simultaneous_start_differ(joined: Joined) -> None:
-    """Clusters that join at the same moment never share an address."""
+    """Clusters that join at the same time never choose the same address."""
     for _ in range(3):
         for name in ("az1", "az2"):
             joined.cluster(name).leave()
         joined.wait(lambda: not joined.ic_sb().strip(), "both to leave")
         for name in ("az1", "az2"):
             joined.cluster(name).join()
-        # Pings alone may still be answered by the flows of before.
+        # Pings alone may still be answered because of old flows.
         joined.wait(lambda: all(addresses(joined)), "both ports")
         assert len(set(addresses(joined))) == 2
         joined.wait_for_all()
 
 
 def addresses(joined: Joined) -> list[str]:
-    """The networks of both clusters' router ports; empty for one that is not there."""
+    """The networks of the router ports of both clusters; empty for a port that does not exist."""
     return [joined.router_port(f"{name}-ts", name) for name in ("az1", "az2")]
 
 
 def test_address_and_traffic_survive_a_restart(joined: Joined) -> None:
-    """Killed and started again, Isthmus keeps its address, and no packet notices."""
+    """After a crash and restart, Isthmus has the same address, and no packet is lost."""
     address, shown = joined.router_port("az1-ts"), joined.ic_sb()
     joined.cluster("az1").restart_isthmus()
     mark = joined.cluster("az1").isthmus_log().count("|active")

@@ -1,4 +1,4 @@
-"""The demo, and Isthmus in every example topology: real packets from pod to pod."""
+"""The demo, and Isthmus in all example topologies: real packets between pods."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ LIMIT_S = 30.0
 
 
 def run_demo(topology: str, name: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo to its end, as a user does."""
+    """Run the demo as a user does."""
     command = [ISTHMUS, "lab", "demo", topology, "-n", name]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -30,7 +30,7 @@ def run_demo(topology: str, name: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_demo_holds_in_every_example(path: Path, lab_name: Callable[[], str]) -> None:
-    """The demo ends well with every example and leaves the lab up."""
+    """The demo passes with every example and keeps the lab running."""
     name = lab_name()
     done = run_demo(str(path), name)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -42,7 +42,7 @@ def test_demo_holds_in_every_example(path: Path, lab_name: Callable[[], str]) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("after", ["node az1-gw", "ovn-ic-config written", "isthmus show"])
 def test_demo_runs_again_after_a_kill(after: str, lab_name: Callable[[], str]) -> None:
-    """Killed at any stage, the demo runs through the next time."""
+    """After a kill at any stage, the demo passes the next time."""
     name = lab_name()
     with subprocess.Popen(
         [ISTHMUS, "lab", "demo", "-n", name], stdout=subprocess.PIPE, text=True
@@ -56,7 +56,7 @@ def test_demo_runs_again_after_a_kill(after: str, lab_name: Callable[[], str]) -
 
 @pytest.mark.slow
 def test_demo_fails_if_something_does_not_hold(lab_name: Callable[[], str], tmp_path: Path) -> None:
-    """A cluster that nothing joins makes the demo fail, and the summary says what did not hold."""
+    """With a cluster that never joins, the demo fails, and the summary shows the failed checks."""
     file = tmp_path / "topology.yaml"
     file.write_text(
         find("demo").read_text().replace("- name: az2", "- name: az2\n    engine: none")
@@ -69,7 +69,7 @@ def test_demo_fails_if_something_does_not_hold(lab_name: Callable[[], str], tmp_
 
 
 def test_first_ping_within_15_seconds(make_lab: Callable[[Topology], Lab]) -> None:
-    """From nothing to a ping answered in the other cluster in at most 15 s."""
+    """From an empty machine to a ping between clusters takes at most 15 s."""
     start = time.monotonic()
     lab = make_lab(load(find("demo")))
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
@@ -78,7 +78,7 @@ def test_first_ping_within_15_seconds(make_lab: Callable[[Topology], Lab]) -> No
 
 
 def test_third_cluster_joins_a_running_lab(make_lab: Callable[[Topology], Lab]) -> None:
-    """A cluster added to the running demo reaches the others and is reached by them."""
+    """A cluster added to the running demo reaches the others, and they reach it."""
     lab = make_lab(load(find("demo"))).add(find("third-cluster"))
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
     wait_until(lambda: len(probe.ping(lab.layout, paths)) == len(paths), LIMIT_S, "every ping")

@@ -1,4 +1,4 @@
-"""The controller alone, beside OVN's own ovn-ic: `isthmus run --engine none`."""
+"""The controller alongside OVN's own ovn-ic: `isthmus run --engine none`."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,8 @@ def start(handle: ClusterHandle) -> None:
         [
             *("ovn-ic", f"--ovnnb-db=unix:{run}/ovnnb_db.sock"),
             *(f"--ovnsb-db=unix:{run}/ovnsb_db.sock", f"--unixctl={run}/ovn-ic.ctl"),
-            # As the packages start it: it dies at times if its zone's name goes while it writes.
+            # With the monitor, as in the packages: ovn-ic sometimes exits when its zone's name is
+            # removed while it writes.
             *("--monitor", f"--log-file={run}/ovn-ic.log"),
             *(f"--ic-nb-db={endpoint(ic, IC_NB_PORT)}", f"--ic-sb-db={endpoint(ic, IC_SB_PORT)}"),
         ],
@@ -38,8 +39,8 @@ def start(handle: ClusterHandle) -> None:
 
 
 @pytest.fixture
-def beside(make_lab: Callable[..., Lab]) -> Joined:
-    """Two clusters, in each the controller beside ovn-ic; all their pods reach each other."""
+def joined(make_lab: Callable[..., Lab]) -> Joined:
+    """Two clusters, each with the controller and ovn-ic; all pods reach each other."""
     data = yaml.safe_load(TWO_CLUSTERS)
     for cluster in data["clusters"]:
         cluster["engine"] = "none"
@@ -50,56 +51,58 @@ def beside(make_lab: Callable[..., Lab]) -> Joined:
     return Joined.of(lab)
 
 
-def test_controller_beside_ovn_ic(beside: Joined) -> None:
-    """Both are active, each by its own lock; ports, options and policies follow the ConfigMap."""
-    assert "active" in beside.cluster("az1").isthmus_log()
-    lab = beside.lab
+def test_controller_beside_ovn_ic(joined: Joined) -> None:
+    """Both are active, each with its own lock; ports, options and policies follow the ConfigMap."""
+    assert "active" in joined.cluster("az1").isthmus_log()
+    lab = joined.lab
     status = lab.run(
         "az1-gw", ["ovs-appctl", "-t", f"{lab.layout.run('az1-gw')}/ovn-ic.ctl", "status"]
     )
     assert status.split() == ["Status:", "active"]
 
-    manifests = beside.cluster("az1").manifests
+    manifests = joined.cluster("az1").manifests
     manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": True})
-    beside.wait(lambda: beside.learned("az2") == {"10.16.0.0/16"}, "the subnet to be withdrawn")
-    policies = beside.cluster("az2").nbctl("lr-policy-list", "ovn-cluster")
+    joined.wait(lambda: joined.learned("az2") == {"10.16.0.0/16"}, "the subnet to be withdrawn")
+    policies = joined.cluster("az2").nbctl("lr-policy-list", "ovn-cluster")
     assert "10.26.0.0/16" not in policies
     manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": None})
-    beside.configure("az1", gw_nodes="az1-gw2")
-    beside.wait(lambda: beside.gateway("az1-ts") == "az1-gw2", "the gateway to move")
-    beside.wait_for_all()
+    joined.configure("az1", gw_nodes="az1-gw2")
+    joined.wait(lambda: joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
+    joined.wait_for_all()
 
 
-def test_leaving_beside_ovn_ic(beside: Joined) -> None:
-    """What ovn-ic leaves behind when its zone has no name any more, the controller removes."""
-    handle = beside.cluster("az1")
+def test_leaving_beside_ovn_ic(joined: Joined) -> None:
+    """The controller removes the rows that ovn-ic leaves behind when the zone has no name."""
+    handle = joined.cluster("az1")
     handle.leave()
-    beside.wait(lambda: "az1" not in beside.ic_sb(), "az1 to be gone from the IC databases")
-    beside.wait(lambda: not beside.learned("az2"), "az2 to forget az1")
-    beside.wait(lambda: not beside.learned("az1"), "az1 to forget az2")
+    joined.wait(lambda: "az1" not in joined.ic_sb(), "az1 to be gone from the IC databases")
+    joined.wait(lambda: not joined.learned("az2"), "az2 to remove the routes of az1")
+    joined.wait(lambda: not joined.learned("az1"), "az1 to remove the routes of az2")
     assert not handle.sbctl("find", "Chassis", "other_config:is-remote=true").strip()
     assert not handle.nbctl("find", "Logical_Switch", "name=ts").strip()
     options = handle.nbctl("get", "NB_Global", ".", "options")
     assert not [key for key in OPTIONS if key in options]
-    # ovn-ic, which may just have registered the zone once more, is told nothing new until then.
-    beside.wait(lambda: "isthmus-zone" not in handle.nbctl("list", "NB_Global"), "all is forgotten")
-    assert "az1" not in beside.ic_sb()
-    handle.join()
-    beside.wait_for_all()
-
-
-def test_rules_that_ovn_ic_does_not_know_are_reported(beside: Joined) -> None:
-    """`accept` and `advertise` need Isthmus as engine, too; who sets them is told."""
-    beside.configure("az1", advertise="10.26.0.0/16")
-    beside.wait(
-        lambda: "knows no such rules" in beside.cluster("az1").isthmus_log(), "a report of it"
+    # ovn-ic may have just registered the zone again; no update reaches it until then.
+    joined.wait(
+        lambda: "isthmus-zone" not in handle.nbctl("list", "NB_Global"), "the claim to be removed"
     )
-    assert beside.learned("az2") == {"10.16.0.0/16", "10.26.0.0/16"}
+    assert "az1" not in joined.ic_sb()
+    handle.join()
+    joined.wait_for_all()
 
 
-def test_az_name_is_changed_beside_ovn_ic(beside: Joined) -> None:
-    """The zone's row is renamed by the controller; ovn-ic finds it under the new name."""
-    beside.configure("az1", az_name="my-new-zone")
-    beside.wait(lambda: "availability-zone my-new-zone" in beside.ic_sb(), "the new name")
-    beside.wait(lambda: "az1\n" not in beside.ic_sb(), "the old name to be gone")
-    beside.wait_for_all()
+def test_rules_that_ovn_ic_does_not_know_are_reported(joined: Joined) -> None:
+    """`accept` and `advertise` require Isthmus as the engine, and using them is reported."""
+    joined.configure("az1", advertise="10.26.0.0/16")
+    joined.wait(
+        lambda: "knows no such rules" in joined.cluster("az1").isthmus_log(), "a report of it"
+    )
+    assert joined.learned("az2") == {"10.16.0.0/16", "10.26.0.0/16"}
+
+
+def test_az_name_is_changed_beside_ovn_ic(joined: Joined) -> None:
+    """The controller renames the row of the zone, and ovn-ic finds it under the new name."""
+    joined.configure("az1", az_name="my-new-zone")
+    joined.wait(lambda: "availability-zone my-new-zone" in joined.ic_sb(), "the new name")
+    joined.wait(lambda: "az1\n" not in joined.ic_sb(), "the old name to be gone")
+    joined.wait_for_all()

@@ -1,6 +1,6 @@
-"""Manifest files that come, go and come back, with real packets: what is meant by it, and what not.
+"""Manifest files that are moved, deleted and restored, with real packets: what counts as leaving.
 
-How files are read is tested in tests/unit/sources; here, that nothing of it touches traffic.
+tests/unit/manifests tests how files are read; these tests check that traffic is not affected.
 """
 
 import pytest
@@ -11,12 +11,12 @@ pytestmark = pytest.mark.lab
 
 
 def port_row(joined: Joined) -> str:
-    """The UUID of az1's router port: another one means that az1 had left meanwhile."""
+    """The UUID of az1's router port; another one means that az1 has left in the meantime."""
     return joined.cluster("az1").nbctl("get", "Logical_Router_Port", "az1-ts", "_uuid")
 
 
 def test_a_file_that_an_editor_replaces(joined: Joined) -> None:
-    """Moved aside, or deleted, and written anew within a moment, nothing is torn down."""
+    """A file that is moved away or deleted and restored within a moment causes no change."""
     manifests = joined.cluster("az1").manifests
     file = manifests.path("ConfigMap", "ovn-ic-config")
     backup, before = file.with_name(f"{file.name}~"), port_row(joined)
@@ -34,7 +34,7 @@ def test_a_file_that_an_editor_replaces(joined: Joined) -> None:
 
 
 def test_a_file_that_stays_away_and_comes_back(joined: Joined) -> None:
-    """A deleted ConfigMap means to leave, and its return to join, without a restart."""
+    """A deleted ConfigMap makes the cluster leave, its return makes it join again."""
     file = joined.cluster("az1").manifests.path("ConfigMap", "ovn-ic-config")
     text, running = file.read_text(), joined.daemon("az1")
     file.unlink()
@@ -46,7 +46,7 @@ def test_a_file_that_stays_away_and_comes_back(joined: Joined) -> None:
 
 
 def test_the_whole_directory_vanishes(joined: Joined) -> None:
-    """What is not there to be read is no wish to leave: all goes on, and changes work again."""
+    """An unreadable directory does not mean leaving: traffic continues, later changes work."""
     handle, before = joined.cluster("az1"), port_row(joined)
     directory = handle.manifests.directory
     aside = directory.with_name("aside")

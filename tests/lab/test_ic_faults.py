@@ -1,9 +1,8 @@
-"""The IC databases break in every way while pods of three zones talk to each other.
+"""All kinds of faults of the IC databases, while pods in three zones exchange traffic.
 
-Whatever happens to the members, no packet is lost, no learned route is withdrawn, no row that was
-acknowledged is missing, and writes resume once a majority is back. `make test-icdb-faults` has all
-members down for ten minutes, and records what it measures. The last test leaves another member
-than there was.
+In every case no packet is lost, no learned route is withdrawn, no acknowledged row is missing, and
+writes resume once a majority is back. `make test-icdb-faults` stops all members for ten minutes and
+records its measurements. The last test replaces a member and does not restore it.
 """
 
 import time
@@ -21,29 +20,30 @@ from support.lab.joined import Joined, topology
 pytestmark = pytest.mark.lab
 
 OUTAGE_S = 600.0 if RECORDING else 0.0
-"""For which all members are down, at least; otherwise until the zones' daemons run again."""
+"""Seconds for which all members are down; at least until the daemons of the zones have restarted.
+"""
 
 NEW_ADDRESS = "192.168.65.10"
-"""Of a member that takes another's place: below the addresses of nodes."""
+"""Host part of the address of a replacement member; below those of nodes."""
 
 
 @pytest.fixture(scope="module")
 def faults(make_module_lab: Callable[[Topology], Lab]) -> Iterator[IcFaults]:
-    """Three zones that have met, shared by the tests of this module."""
+    """Three joined zones, shared by the tests of this module."""
     rows: list[Row] = []
     yield IcFaults(Joined.of(make_module_lab(topology(THREE_ZONES))), rows)
     record_rows(rows)
 
 
 def test_the_leaders_server_is_killed(faults: IcFaults) -> None:
-    """Its supervisor starts it again, and until then another one leads."""
+    """The supervisor restarts the server, and another member leads in the meantime."""
     with faults.fault("kill -9 of the leader's server") as fault:
         faults.members.kill_server(faults.members.leader())
         fault.resume()
 
 
 def test_each_member_is_killed_in_turn(faults: IcFaults) -> None:
-    """Supervisor and servers of each member are killed, the leader's first, and started again."""
+    """Supervisors and servers of all members are killed, the leader's first, and started again."""
     leader = faults.members.leader()
     with faults.fault("kill -9 of each member in turn, the leader first") as fault:
         for name in (leader, *faults.members.others(leader)):
@@ -54,21 +54,21 @@ def test_each_member_is_killed_in_turn(faults: IcFaults) -> None:
 
 
 def test_the_leader_is_cut_off(faults: IcFaults) -> None:
-    """Zones that were connected to it find the one that the others have elected."""
+    """Zones connected to the isolated member switch to the newly elected leader."""
     leader = faults.members.leader()
     with faults.fault("the leader cut off") as fault, faults.cut_off(leader):
         fault.resume()
 
 
 def test_a_minority_is_cut_off(faults: IcFaults) -> None:
-    """The others and the zones do without a member that does not lead."""
+    """The other members and the zones continue without a follower."""
     other = faults.members.others(faults.members.leader())[0]
     with faults.fault("a minority cut off") as fault, faults.cut_off(other):
         fault.resume()
 
 
 def test_all_members_are_down_while_the_zones_daemons_restart(faults: IcFaults) -> None:
-    """Daemons that start without IC databases withdraw nothing, and write when those are back."""
+    """Daemons that start without IC databases withdraw no routes, and write when those are back."""
     members = faults.members
     name = f"all down for {OUTAGE_S / 60:.0f} minutes, the zones' daemons restarted"
     with faults.fault(name) as fault:
@@ -85,7 +85,7 @@ def test_all_members_are_down_while_the_zones_daemons_restart(faults: IcFaults) 
 
 
 def test_a_members_disk_is_lost(faults: IcFaults) -> None:
-    """The leader loses its disk, and is started with the same command on an empty one."""
+    """The leader loses its disk and is restarted with the same command and an empty one."""
     leader = faults.members.leader()
     with faults.fault("the leader's disk lost") as fault:
         faults.members.kill(leader)
@@ -95,7 +95,7 @@ def test_a_members_disk_is_lost(faults: IcFaults) -> None:
 
 
 def test_a_member_is_replaced_by_one_of_another_address(faults: IcFaults) -> None:
-    """As the how-to has it: kick the lost one, start the new one, and tell the zones."""
+    """As in the how-to: kick the lost member, start the new one, and reconfigure the zones."""
     members = faults.members
     lost = members.names[2]
     with faults.fault("a member replaced by a new address") as fault:
@@ -108,7 +108,7 @@ def test_a_member_is_replaced_by_one_of_another_address(faults: IcFaults) -> Non
         for zone in ("az1", "az2", "az3"):
             faults.joined.configure(zone, ic_db_host=",".join(members.hosts.values()))
         members.wait_until_whole()
-        # The new one counts: with it, two of three are a majority.
+        # The new member counts: with it, two of three are a majority.
         members.kill(members.names[0])
         fault.resume()
         members.start(members.names[0])

@@ -1,4 +1,4 @@
-"""The lab with an API server per cluster: the same networks, driven by Kubernetes."""
+"""The lab with an API server per cluster: the same networks, configured through Kubernetes."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def kube_topology(name: str = "demo") -> Topology:
 
 
 def interconn(lab: Lab, node: str) -> str:
-    """What a node's Open vSwitch says on whether it takes part; empty if nothing."""
+    """The value of ovn-is-interconn in a node's Open vSwitch; empty if there is none."""
     socket = f"--db=unix:{lab.layout.run(node) / 'db.sock'}"
     get = ["--if-exists", "get", "Open_vSwitch", ".", "external_ids:ovn-is-interconn"]
     return lab.run(node, ["ovs-vsctl", socket, *get]).strip().strip('"')
@@ -41,7 +41,7 @@ def interconn(lab: Lab, node: str) -> str:
 
 @pytest.mark.slow
 def test_demo_by_kubectl(lab_name: Callable[[], str]) -> None:
-    """The demo holds with API servers, shows its kubectl commands, and leaves nothing behind."""
+    """The demo passes with API servers and prints its kubectl commands."""
     name = lab_name()
     command = [ISTHMUS, "lab", "demo", "--kube", "-n", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -55,21 +55,21 @@ def test_demo_by_kubectl(lab_name: Callable[[], str]) -> None:
 
 @pytest.mark.slow
 def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
-    """Objects and labels work as in a cluster with Kube-OVN; Isthmus has its shipped role only."""
+    """Objects and labels work as with Kube-OVN, with no other rights than the shipped role."""
     lab = make_lab(kube_topology())
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
     wait_until(lambda: len(probe.ping(lab.layout, paths)) == len(paths), LIMIT_S, "every ping")
     assert status_of(lab).whole
     assert all(cluster.joined for cluster in status_of(lab).clusters)
 
-    # What the labels bring about within moments is nothing to warn of. That it is not enabled, a
-    # daemon may say that was there before its configuration.
+    # There are no warnings about the short time before labels take effect. NotEnabled is possible:
+    # the daemon may start before its configuration exists.
     told = lab.cluster("az1").api.request("GET", EVENTS)["items"]
     warned = {event["reason"] for event in told if event["type"] == "Warning"}
     assert warned <= {"NotEnabled"}
     assert "Joined" in {event["reason"] for event in told}
 
-    # The label decides, in both directions, and the node that has never had it takes no part.
+    # The label decides in both directions; a node that never had the label is not a gateway.
     handle = lab.cluster("az1")
     assert interconn(lab, "az1-gw") == "true"
     assert interconn(lab, "az1-worker") == "false"
@@ -78,7 +78,7 @@ def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
     wait_until(lambda: interconn(lab, "az1-gw") == "false", LIMIT_S, "the old gateway to leave")
     assert handle.api.get("Node", "az1-worker")["metadata"]["labels"][LABEL] == "true"
 
-    # The kubeconfig that Isthmus runs with may not do what its role does not say.
+    # The kubeconfig of Isthmus grants no rights beyond its role.
     command = Path(f"/proc/{daemon(lab)}/cmdline").read_bytes().decode().split("\0")
     kubeconfig = Path(command[command.index("--kubeconfig") + 1])
     assert kubeconfig.name == f"{ACCOUNT}.kubeconfig"
@@ -94,7 +94,7 @@ def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
 
 @pytest.mark.slow
 def test_api_server_comes_back(make_lab: Callable[[Topology], Lab]) -> None:
-    """Killed and started again, an API server has its objects, and edits have effect again."""
+    """After a crash and restart, an API server has its objects, and edits take effect again."""
     lab = make_lab(kube_topology())
     handle, other = lab.cluster("az1"), lab.cluster("az2")
     wait_until(lambda: "10.26.0.0/16" in other.learned(), LIMIT_S, "the route")
@@ -107,7 +107,7 @@ def test_api_server_comes_back(make_lab: Callable[[Topology], Lab]) -> None:
 
 @pytest.mark.slow
 def test_third_cluster_gets_an_api_server(make_lab: Callable[[Topology], Lab]) -> None:
-    """A cluster added to a lab with API servers has one too, and is reached."""
+    """A cluster added to a lab with API servers has one too, and is reachable."""
     lab = make_lab(kube_topology()).add(find("third-cluster"))
     assert all(cluster.kubernetes for cluster in lab.plan.clusters)
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
@@ -116,7 +116,7 @@ def test_third_cluster_gets_an_api_server(make_lab: Callable[[Topology], Lab]) -
 
 @pytest.mark.slow
 def test_kubectl_needs_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
-    """In a lab without API servers, `isthmus lab kubectl` says what to do instead."""
+    """In a lab without API servers, `isthmus lab kubectl` fails and mentions --kube."""
     text = "clusters: [{name: az1, nodes: [{name: az1-gw, roles: [central, gateway]}]}]"
     lab = make_lab(parse(yaml.safe_load(text), "test"))
     command = [ISTHMUS, "lab", "kubectl", "-n", lab.layout.lab, "az1", "get", "nodes"]
@@ -126,5 +126,5 @@ def test_kubectl_needs_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
 
 
 def daemon(lab: Lab) -> int:
-    """The process id of az1's Isthmus."""
+    """The process ID of Isthmus in az1."""
     return processes.running_daemons(lab.layout.lab)["az1-gw/isthmus"]

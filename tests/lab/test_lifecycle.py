@@ -1,4 +1,4 @@
-"""Labs come and go without a trace, and without touching each other."""
+"""Building and removing labs leaves no trace and does not affect other labs."""
 
 import signal
 import subprocess
@@ -27,17 +27,17 @@ LIMIT_S = 30.0
 
 @pytest.fixture
 def small() -> Topology:
-    """The demo's topology without Isthmus."""
+    """The topology of the demo without Isthmus."""
     return load(find("demo")).model_copy(update={"interconnect": "none"})
 
 
 def links() -> set[Path]:
-    """The links of the namespace that the tests run in."""
+    """The links in the namespace of the tests."""
     return set(Path("/sys/class/net").iterdir())
 
 
 def ping_all(lab: Lab, cluster: str) -> bool:
-    """Whether the pods of a cluster all reach each other."""
+    """Whether all pods of a cluster reach each other."""
     pods = lab.plan.cluster(cluster).pods
     paths = [probe.TrafficPath(a, b, b.addresses[0].ip) for a in pods for b in pods if a != b]
     return len(probe.ping(lab.layout, paths)) == len(paths)
@@ -46,7 +46,7 @@ def ping_all(lab: Lab, cluster: str) -> bool:
 def test_down_removes_all_that_up_made(
     small: Topology, make_lab: Callable[[Topology], Lab]
 ) -> None:
-    """After `down` there is no process, namespace, link or file of the lab."""
+    """After `down` no process, namespace, link or file of the lab is left."""
     before = links()
     lab = make_lab(small)
     assert status_of(lab).whole
@@ -59,7 +59,7 @@ def test_down_removes_all_that_up_made(
 
 
 def test_two_labs_side_by_side(small: Topology, lab_name: Callable[[], str]) -> None:
-    """A lab whose name begins with another's survives the other's removal."""
+    """A lab whose name starts with another's survives the removal of the other."""
     first = lab_name()
     lab_name()
     second = f"{first}-b"
@@ -78,7 +78,7 @@ def test_two_labs_side_by_side(small: Topology, lab_name: Callable[[], str]) -> 
 def test_up_after_kill_in_the_middle(
     after: str, lab_name: Callable[[], str], tmp_path: Path
 ) -> None:
-    """A starter killed at any stage leaves nothing that `up` cannot replace."""
+    """`up` replaces the remains of a build that was killed at any stage."""
     name, file = lab_name(), tmp_path / "topology.yaml"
     file.write_text(find("demo").read_text() + "interconnect: none\n")
     command = [ISTHMUS, "lab", "up", str(file), "--name", name]
@@ -94,7 +94,7 @@ def test_up_after_kill_in_the_middle(
 
 
 def test_simultaneous_ups_take_turns(lab_name: Callable[[], str], tmp_path: Path) -> None:
-    """Two starters of one lab wait for each other, and the second replaces the first's lab."""
+    """Two builds of a lab wait for each other, and the second replaces the first one's lab."""
     name, file = lab_name(), tmp_path / "topology.yaml"
     file.write_text(find("demo").read_text() + "interconnect: none\n")
     command = [ISTHMUS, "lab", "up", str(file), "--name", name]
@@ -104,7 +104,7 @@ def test_simultaneous_ups_take_turns(lab_name: Callable[[], str], tmp_path: Path
 
 
 def test_down_after_a_killed_down(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
-    """What a killed `down` has left, the next one removes."""
+    """`down` removes the remains of a `down` that was killed."""
     lab = make_lab(small)
     with subprocess.Popen([ISTHMUS, "lab", "down", "-n", lab.layout.lab]) as remover:
         wait_until(lambda: len(processes.of_lab(lab.layout.lab)) < 15, LIMIT_S, "the first ends")
@@ -114,14 +114,14 @@ def test_down_after_a_killed_down(small: Topology, make_lab: Callable[[Topology]
 
 
 def test_down_of_nothing_changes_nothing(lab_name: Callable[[], str]) -> None:
-    """Removing a lab that does not exist is no error and makes no directory."""
+    """Removing a lab that does not exist is not an error and creates no directory."""
     name = lab_name()
     assert not Lab.down(name)
     assert not Layout(name, state_base()).root.exists()
 
 
 def test_dry_run_removes_nothing(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
-    """`down --dry-run` lists every process and namespace and removes none."""
+    """`down --dry-run` lists all processes and namespaces and removes none."""
     lab = make_lab(small)
     command = [ISTHMUS, "lab", "down", "--dry-run", "-n", lab.layout.lab]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -133,7 +133,7 @@ def test_dry_run_removes_nothing(small: Topology, make_lab: Callable[[Topology],
 def test_added_cluster_leaves_the_others_alone(
     small: Topology, make_lab: Callable[[Topology], Lab]
 ) -> None:
-    """A third cluster comes up beside two that keep their processes."""
+    """A third cluster starts while the daemons of the other two keep running."""
     lab = make_lab(small)
     before = processes.running_daemons(lab.layout.lab)
     larger = lab.add(find("third-cluster"))
@@ -144,7 +144,7 @@ def test_added_cluster_leaves_the_others_alone(
 
 
 def test_cluster_is_added_only_once(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
-    """A cluster of a name that exists is refused, and the lab is as it was."""
+    """A cluster with an existing name is rejected, and the lab does not change."""
     lab = make_lab(small)
     larger = lab.add(find("third-cluster"))
     with pytest.raises(LabError, match="another cluster has this name"):
@@ -155,7 +155,7 @@ def test_cluster_is_added_only_once(small: Topology, make_lab: Callable[[Topolog
 def test_killed_daemon_shows_in_status(
     small: Topology, make_lab: Callable[[Topology], Lab]
 ) -> None:
-    """Status tells which daemon of which node does not run."""
+    """The status shows which daemon of which node is down."""
     lab = make_lab(small)
     lab.kill("az1-worker", "ovn-controller")
     found = status_of(lab)
@@ -166,7 +166,7 @@ def test_killed_daemon_shows_in_status(
 
 
 def test_exec_knows_the_databases(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
-    """OVN's tools, run with `exec` on any node, find the databases of the node's own cluster."""
+    """With `exec` on any node, OVN's tools use the databases of the node's cluster."""
     lab = make_lab(small)
     for host in ("az2-gw", "az2-worker"):
         assert "az2-web.default" in lab.run(host, ["ovn-nbctl", "lsp-list", "ovn-default"])

@@ -1,8 +1,8 @@
-"""Every edit of `ovn-ic-config` and the Subnets under traffic: who loses how much.
+"""All edits of `ovn-ic-config` and Subnets under traffic: which flows lose how many packets.
 
-Pods that an edit does not concern lose nothing: neither those of other clusters, nor those of
-subnets that are not edited, nor those within the cluster. What the others lose is measured; with
-ISTHMUS_RECORD_LIVE_EDITS=1 it is written to docs/reference/live-edits.md.
+Flows that an edit does not concern lose nothing: those of other clusters, of other subnets, and
+within the cluster. The losses of the others are measured; with ISTHMUS_RECORD_LIVE_EDITS=1 they are
+written to docs/reference/live-edits.md.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT
 from support.lab.joined import Joined
 from support.lab.live_edits import APP, FLOWS, OTHERS, WEB, Live, check
 
-# A packet that was lost by chance is not lost again; see the error.
+# A packet lost by chance is not lost again in a second attempt; see SingleLossError.
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.flaky(reruns=1, only_rerun=["SingleLossError"]),
@@ -25,15 +25,16 @@ pytestmark = [
 OF_AZ1 = (WEB, APP)
 BETWEEN = (*OF_AZ1, OTHERS)
 FAILOVER_S = 10.0
-"""BFD takes seconds to miss a node (ovn-nb(5), `bfd-mult`); the rest is for a busy machine."""
+"""BFD takes seconds to detect a lost node (ovn-nb(5), `bfd-mult`); the rest is for a busy machine.
+"""
 
 SECOND = "192.168.65.4"
-"""Where IC databases move to."""
+"""Address of the second IC databases."""
 
 
 @contextmanager
 def without_daemon(joined: Joined) -> Iterator[None]:
-    """Kill Isthmus of az1 for as long as the body runs."""
+    """Stop Isthmus in az1 while the body runs."""
     host = joined.cluster("az1").plan.central.name
     joined.lab.kill(host, "isthmus")
     try:
@@ -44,7 +45,7 @@ def without_daemon(joined: Joined) -> Iterator[None]:
 
 
 def candidates(joined: Joined) -> int:
-    """How many chassis may serve az1's router port, as its SB database has it."""
+    """How many chassis may serve az1's router port, according to its SB database."""
     port = ["get", "Port_Binding", "cr-az1-ts", "ha_chassis_group"]
     group = joined.cluster("az1").sbctl(*port).strip()
     chassis = joined.cluster("az1").sbctl("get", "HA_Chassis_Group", group, "ha_chassis")
@@ -52,21 +53,21 @@ def candidates(joined: Joined) -> int:
 
 
 def test_gateways_in_another_order(live: Live) -> None:
-    """Of two gateways the other one is preferred: half a second at most until it has taken over."""
+    """The second of two gateways becomes the preferred one: an outage of at most half a second."""
     with live.edit("`gw-nodes`: order changed", OF_AZ1, most_s=1.0):
         live.joined.configure("az1", gw_nodes="az1-gw2,az1-gw")
         live.joined.wait(lambda: live.joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
 
 
 def test_a_gateway_in_use_is_removed(live: Live) -> None:
-    """Of two gateways the one in use is taken off the list."""
+    """The active one of two gateways is removed from the list."""
     with live.edit("`gw-nodes`: active gateway removed", OF_AZ1, most_s=1.0):
         live.joined.configure("az1", gw_nodes="az1-gw2")
         live.joined.wait(lambda: live.joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
 
 
 def test_a_gateway_in_reserve_comes_and_goes(live: Live) -> None:
-    """A gateway that is not in use comes and goes without anybody losing anything."""
+    """Adding and removing a standby gateway causes no losses."""
     joined = live.joined
     with live.edit("`gw-nodes`: standby gateway added"):
         joined.configure("az1", gw_nodes="az1-gw,az1-gw2,az1-gw3")
@@ -77,7 +78,7 @@ def test_a_gateway_in_reserve_comes_and_goes(live: Live) -> None:
 
 
 def test_a_preferred_gateway_is_added(live: Live) -> None:
-    """A third gateway is put before the others."""
+    """A third gateway is added as the first of the list."""
     joined = live.joined
     with live.edit("`gw-nodes`: gateway added at the front", OF_AZ1, most_s=1.0):
         joined.configure("az1", gw_nodes="az1-gw3,az1-gw,az1-gw2")
@@ -85,7 +86,7 @@ def test_a_preferred_gateway_is_added(live: Live) -> None:
 
 
 def test_the_only_gateway_gets_a_reserve(live: Live) -> None:
-    """From one gateway to two, OVN watches them by BFD, and drops until it has seen both."""
+    """From one gateway to two: OVN starts BFD and drops packets until both nodes are detected."""
     joined = live.joined
     with live.edit("`gw-nodes`: reduced from two to the active one"):
         joined.configure("az1", gw_nodes="az1-gw")
@@ -96,7 +97,7 @@ def test_the_only_gateway_gets_a_reserve(live: Live) -> None:
 
 
 def test_az_name(live: Live) -> None:
-    """The zone gets another name: its ports are made anew, and traffic passes again."""
+    """The zone is renamed: its ports are recreated, and traffic continues."""
     joined = live.joined
     with live.edit("`az-name`", OF_AZ1, most_s=2.0):
         joined.configure("az1", az_name="my-new-zone")
@@ -105,7 +106,7 @@ def test_az_name(live: Live) -> None:
 
 
 def test_az_name_while_the_daemon_is_down(live: Live) -> None:
-    """The same, when nobody was there to see the edit."""
+    """The same, with the edit made while no daemon runs."""
     joined = live.joined
     with live.edit("`az-name`, while the daemon is down", OF_AZ1, most_s=2.0):
         with without_daemon(joined):
@@ -115,7 +116,7 @@ def test_az_name_while_the_daemon_is_down(live: Live) -> None:
 
 
 def test_gateways_while_the_daemon_is_down(live: Live) -> None:
-    """The order of the gateways is edited when nobody is there to see it."""
+    """The order of the gateways is edited while no daemon runs."""
     joined = live.joined
     with live.edit("`gw-nodes`: order changed, while the daemon is down", OF_AZ1, most_s=1.0):
         with without_daemon(joined):
@@ -124,7 +125,7 @@ def test_gateways_while_the_daemon_is_down(live: Live) -> None:
 
 
 def test_fault_4_a_dead_gateway_node_fails_over(live: Live) -> None:
-    """Traffic stayed with a dead node; the next of `gw-nodes` takes over, and it comes back."""
+    """Traffic used to stay with a dead node; now the next of `gw-nodes` takes over, and back."""
     joined = live.joined
     joined.configure("az1", gw_nodes="az1-gw2,az1-gw")
     joined.wait(lambda: joined.gateway("az1-ts") == "az1-gw2", "the gateway to move")
@@ -142,7 +143,7 @@ def test_fault_4_a_dead_gateway_node_fails_over(live: Live) -> None:
 
 
 def remote_address(joined: Joined, cluster: str, zone: str) -> str:
-    """Another zone's address on the transit switch, as a cluster knows it."""
+    """The address of another zone on the transit switch, as known in a cluster."""
     text = joined.cluster(cluster).nbctl("lsp-get-addresses", f"ts-{zone}")
     return text.split()[1].split("/")[0].rstrip(")")
 
@@ -152,11 +153,11 @@ MANUAL = {
     "az2": {"10.16.0.0/16": "az1", "10.18.0.0/16": "az3"},
     "az3": {"10.26.0.0/16": "az1", "10.17.0.0/16": "az2"},
 }
-"""By cluster: the zone to which a route by hand sends a prefix."""
+"""Per cluster, the zone to which a manual route sends a prefix."""
 
 
 def test_auto_route_on_identical_routes(live: Live) -> None:
-    """Where routes by hand say the same, auto-route is switched on and off unnoticed."""
+    """With equivalent manual routes, switching auto-route off and on causes no losses."""
     joined = live.joined
     for cluster in MANUAL:
         joined.configure(cluster, auto_route="false")
@@ -183,11 +184,11 @@ def test_auto_route_on_identical_routes(live: Live) -> None:
 
 
 def test_auto_route_of_one_cluster(live: Live) -> None:
-    """Without auto-route a cluster is on its own; the others do not notice, nor when it is back."""
+    """Without auto-route a cluster is isolated; the others lose nothing, nor when it is back."""
     joined = live.joined
     with live.edit("`auto-route` off", OF_AZ1, most_s=None):
         joined.configure("az1", auto_route="false")
-        joined.wait(lambda: joined.learned("az2") == {"10.18.0.0/16"}, "az2 to forget az1")
+        joined.wait(lambda: joined.learned("az2") == {"10.18.0.0/16"}, "az2 to lose its routes")
     with live.edit("`auto-route` on", OF_AZ1, most_s=None):
         joined.configure("az1", auto_route="true")
         joined.wait(lambda: live.answering(FLOWS), "all to answer again")
@@ -195,7 +196,7 @@ def test_auto_route_of_one_cluster(live: Live) -> None:
 
 @contextmanager
 def second_databases(joined: Joined, *, copied: bool) -> Iterator[None]:
-    """IC databases at `SECOND`: empty ones, or with a copy of what the first hold."""
+    """IC databases at `SECOND`, empty or with a copy of the first ones."""
     lab = joined.lab
     directory = lab.layout.root / f"second-{copied=}"
     (directory / "db").mkdir(parents=True)
@@ -228,13 +229,13 @@ def second_databases(joined: Joined, *, copied: bool) -> Iterator[None]:
 
 
 def established(joined: Joined, host: str) -> bool:
-    """Whether Isthmus of az1 has a connection to the IC-SB database of a host."""
+    """Whether Isthmus in az1 has a connection to the IC-SB database of a host."""
     ask = ["ss", "-tn", "state", "established", f"dport = :{IC_SB_PORT}"]
     return f"{host}:{IC_SB_PORT}" in joined.lab.run("az1-gw", ask)
 
 
 def test_databases_move_with_their_contents(live: Live) -> None:
-    """`ic-db-host` is edited, cluster by cluster, to where a copy of the databases is served."""
+    """`ic-db-host` is changed, cluster by cluster, to a copy of the databases."""
     joined = live.joined
     edit = "`ic-db-host`: databases moved with their contents"
     with second_databases(joined, copied=True), live.edit(edit):
@@ -246,7 +247,7 @@ def test_databases_move_with_their_contents(live: Live) -> None:
 
 
 def test_databases_are_replaced_by_empty_ones(live: Live) -> None:
-    """`ic-db-host` is edited, cluster by cluster, and all meet again in new databases."""
+    """`ic-db-host` is changed, cluster by cluster, and all meet again in new databases."""
     joined = live.joined
     show = ["ovn-ic-sbctl", f"--db=tcp:{SECOND}:{IC_SB_PORT}", "show"]
 
@@ -262,7 +263,7 @@ def test_databases_are_replaced_by_empty_ones(live: Live) -> None:
 
 
 def test_transit_switch_is_added_and_removed(live: Live) -> None:
-    """A second transit switch is used by all once it carries packets, and may go again."""
+    """A second transit switch carries all traffic once it works, and can be removed again."""
     joined = live.joined
     add = ["ovn-ic-nbctl", "ts-add", "ts1", "--", "set", "Transit_Switch", "ts1"]
     ids = ('external_ids:subnet="169.254.101.0/24"', "external_ids:vendor=kube-ovn")
@@ -270,7 +271,7 @@ def test_transit_switch_is_added_and_removed(live: Live) -> None:
         with live.edit("transit switch added", BETWEEN):
             joined.lab.run("ic", [*add, *ids])
             joined.wait(lambda: routes_through(joined, "169.254.101.") == 8, "routes through it")
-            # It is in use when its gateways have been found.
+            # The switch is in use when its gateways are known.
             joined.wait(
                 lambda: all(joined.gateway(f"{name}-ts1", name) for name in MANUAL), "gateways"
             )
@@ -283,7 +284,7 @@ def test_transit_switch_is_added_and_removed(live: Live) -> None:
 
 
 def routes_through(joined: Joined, network: str) -> int:
-    """How many learned routes of all clusters have a next hop that begins so."""
+    """How many learned routes in all clusters have a next hop with this prefix."""
     return sum(
         line.split()[1].startswith(network)
         for name in MANUAL
@@ -294,7 +295,7 @@ def routes_through(joined: Joined, network: str) -> int:
 
 @pytest.mark.parametrize("how", ["enable-ic", "deleted", "deleted while the daemon is down"])
 def test_a_cluster_leaves_and_comes_back(live: Live, how: str) -> None:
-    """The others do not notice, neither when it leaves nor when it comes back."""
+    """The others lose nothing when a cluster leaves and when it comes back."""
     joined = live.joined
     with live.edit(f"a cluster leaves ({how})", OF_AZ1, most_s=None):
         if how == "enable-ic":
@@ -305,13 +306,13 @@ def test_a_cluster_leaves_and_comes_back(live: Live, how: str) -> None:
             with without_daemon(joined):
                 joined.cluster("az1").leave()
         joined.wait(lambda: "az1" not in joined.ic_sb(), "az1 to be gone")
-        joined.wait(lambda: joined.learned("az2") == {"10.18.0.0/16"}, "az2 to forget az1")
+        joined.wait(lambda: joined.learned("az2") == {"10.18.0.0/16"}, "az2 to lose its routes")
     with live.edit("a cluster comes back", OF_AZ1, most_s=None):
         joined.reset()
 
 
 def test_subnet_is_closed_and_opened(live: Live) -> None:
-    """A subnet with `disableInterConnection` is cut off; the other subnets notice nothing."""
+    """A subnet with `disableInterConnection` is cut off; the other subnets lose nothing."""
     joined = live.joined
     objects = joined.cluster("az1").objects
     with live.edit("a subnet is closed", [APP], most_s=None):
@@ -323,7 +324,7 @@ def test_subnet_is_closed_and_opened(live: Live) -> None:
 
 
 def test_subnet_is_closed_while_the_daemon_is_down(live: Live) -> None:
-    """The same, when nobody was there to see the edit."""
+    """The same, with the edit made while no daemon runs."""
     joined = live.joined
     with live.edit("a subnet is closed, while the daemon is down", [APP], most_s=None):
         with without_daemon(joined):
@@ -333,7 +334,7 @@ def test_subnet_is_closed_while_the_daemon_is_down(live: Live) -> None:
 
 
 def test_subnet_is_added_and_removed(live: Live) -> None:
-    """A new subnet is offered to all and taken back; nobody else loses anything."""
+    """A new subnet is advertised and withdrawn; no other flow loses anything."""
     joined, port = live.joined, "ovn-cluster-new"
     handle = joined.cluster("az1")
     subnet = {
@@ -357,7 +358,7 @@ def test_subnet_is_added_and_removed(live: Live) -> None:
 
 
 def test_the_daemon_restarts(live: Live) -> None:
-    """A daemon that is killed and comes back changes nothing."""
+    """Killing and restarting a daemon causes no change."""
     joined = live.joined
     with live.edit("Isthmus killed and restarted"):
         since = len(joined.cluster("az1").isthmus_log())

@@ -1,7 +1,7 @@
-"""The lab with OVN's own `ovn-ic`: instead of Isthmus, and in one cluster of two.
+"""The lab with OVN's own `ovn-ic`, in place of Isthmus and in one of two clusters.
 
-The first is proof that the lab's networks are sound: what Isthmus is to do is done by hand there,
-so a failure is the lab's. The same topologies serve the tests of Isthmus.
+The first test proves that the networks of the lab work: it configures everything manually, so a
+failure is a fault of the lab. The tests of Isthmus use the same topologies.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ LIMIT_S = 30.0
 
 
 def start_ic_databases(lab: Lab) -> None:
-    """Start empty IC databases and make the transit switches in them."""
+    """Start empty IC databases and create the transit switches."""
     address, netns = str(lab.plan.ic[0].ip), lab.layout.netns("ic")
     for schema, port in (("ovn-ic-nb", IC_NB_PORT), ("ovn-ic-sb", IC_SB_PORT)):
         file = lab.layout.db("ic") / f"{schema}.db"
@@ -40,15 +40,16 @@ def start_ic_databases(lab: Lab) -> None:
 
 
 def join_by_hand(handle: ClusterHandle, plan: LabPlan, number: int) -> None:
-    """Start ovn-ic for a cluster and attach its router to every transit switch.
+    """Start ovn-ic in a cluster and attach its router to every transit switch.
 
     Args:
         handle: the cluster.
-        plan: the lab's.
-        number: tells MAC addresses apart; its addresses are the (10 + number)-th of each subnet.
+        plan: of the lab.
+        number: makes MAC addresses unique; the router gets the (10 + number)-th address of each
+            subnet.
     """
     cluster, central = handle.plan, handle.plan.central.name
-    # Not its IPv6 CIDR: for ovn-ic 23.03 that one denies every other IPv6 prefix as well.
+    # Without its IPv6 CIDR: ovn-ic 23.03 would then deny every other IPv6 prefix as well.
     denied = ",".join(str(network) for network in cluster.join.cidr if network.version == 4)
     handle.nbctl(
         *("set", "NB_Global", ".", f"name={cluster.az_name}", "options:ic-route-adv=true"),
@@ -87,15 +88,16 @@ def _gateway_chassis(cluster: ClusterPlan, router_port: str, index: int) -> list
 
 
 def has_learned(handle: ClusterHandle, prefixes: list[str]) -> bool:
-    """Whether a cluster's router has learned all these prefixes."""
+    """Whether the router of a cluster has learned all these prefixes."""
     return handle.learned() >= set(prefixes)
 
 
 def refresh_flows(handle: ClusterHandle) -> None:
-    """Have every node forget the flows of tunnel keys that its ports had before ovn-ic chose.
+    """Make all nodes remove flows with the tunnel keys that ports had before ovn-ic chose new ones.
 
-    ovn-controller 23.03 may keep them, about once in sixty times, and drop what arrives for ever.
-    Isthmus asks for the keys when it makes the ports; what is done by hand needs this.
+    ovn-controller 23.03 keeps them about once in sixty times, and then drops incoming packets
+    permanently. Isthmus chooses the keys when it creates the ports, so only manual setups need
+    this.
     """
     wait_until(partial(_has_keys, handle), LIMIT_S, "tunnel keys of all ports in transit switches")
     handle.nbctl("--wait=hv", "--timeout=30", "sync")
@@ -114,7 +116,7 @@ def _has_keys(handle: ClusterHandle) -> bool:
 
 
 def foreign_prefixes(lab: Lab, own: ClusterPlan) -> list[str]:
-    """What a cluster can learn: the others' subnets, of its families."""
+    """The subnets of the other clusters in the address families of a cluster."""
     versions = {network.version for network in own.join.cidr}
     return sorted(
         str(network)
@@ -126,7 +128,7 @@ def foreign_prefixes(lab: Lab, own: ClusterPlan) -> list[str]:
 
 
 def allow(handle: ClusterHandle) -> None:
-    """Put the learned prefixes above Kube-OVN's policies by source."""
+    """Give the learned prefixes policies with a higher priority than Kube-OVN's source policies."""
     for prefix in handle.learned():
         match = f"ip{6 if ':' in prefix else 4}.dst == {prefix}"
         handle.nbctl("lr-policy-add", "ovn-cluster", "29500", match, "allow")
@@ -136,8 +138,8 @@ def allow(handle: ClusterHandle) -> None:
 def test_pods_of_all_clusters_reach_each_other(
     path: Path, make_lab: Callable[[Topology], Lab]
 ) -> None:
-    """In every example, packets pass, and only, when routes and policies are there."""
-    # The databases are this test's own: one machine's, in clear text.
+    """In every example, packets pass only once routes and policies exist."""
+    # This test runs its own databases, on one machine without TLS.
     changes = {"interconnect": "none", "ic": IcDatabases()}
     lab = make_lab(load(path).model_copy(update=changes))
     handles = [lab.cluster(cluster.name) for cluster in lab.plan.clusters]
@@ -159,11 +161,11 @@ def test_pods_of_all_clusters_reach_each_other(
 
 
 def test_isthmus_beside_ovn_ic(make_lab: Callable[..., Lab]) -> None:
-    """A cluster that ovn-ic runs has the address that Isthmus would take: it takes another."""
+    """A cluster run by ovn-ic has the address that Isthmus would take, so Isthmus takes another."""
     text = find("demo").read_text().replace("- name: az2", "- name: az2\n    engine: none")
     lab = make_lab(parse(yaml.safe_load(text), "test"), join=False)
     both, isthmus, other = Joined(lab, {}), lab.cluster("az1"), lab.cluster("az2")
-    # The address is derived from the zone's name, so it would be the same the next time.
+    # The address is derived from the zone name, so it would be the same the next time.
     isthmus.join()
     wait_until(lambda: both.router_port("az1-ts"), LIMIT_S, "the port of Isthmus")
     wanted = ip_interface(both.router_port("az1-ts"))
@@ -183,7 +185,7 @@ def test_isthmus_beside_ovn_ic(make_lab: Callable[..., Lab]) -> None:
 
 
 def test_a_partition_stops_traffic_until_it_heals(make_lab: Callable[[Topology], Lab]) -> None:
-    """Cutting a worker off the fabric stops its pods' traffic, and no longer than that."""
+    """Disconnecting a worker from the fabric stops the traffic of its pods until it is back."""
     lab = make_lab(load(find("demo")).model_copy(update={"interconnect": "none"}))
     worker, gateway = lab.pod("az1-web"), lab.pod("az1-db")
     way = probe.TrafficPath(worker, gateway, gateway.addresses[0].ip)

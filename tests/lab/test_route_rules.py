@@ -1,4 +1,4 @@
-"""Overlaps, rules and declared routes, with packets."""
+"""Overlapping prefixes, route rules and declared routes, with packets."""
 
 from collections.abc import Callable
 
@@ -32,18 +32,18 @@ clusters:
       - {name: inside, cidr: 10.26.0.0/24}
     pods: [{name: az2-web, node: az2-gw}]
 """
-"""A longer prefix of az2, with no pod in it, around the first addresses of a subnet of az1."""
+"""A longer prefix in az2, without pods, that covers the first addresses of a subnet of az1."""
 
 PREFIXES = {"az1": ["10.16.0.0/16", "10.26.0.0/16"], "az2": ["10.17.0.0/16"]}
 
 
 def path(lab: Lab, source: str, target: str) -> probe.TrafficPath:
-    """From one pod to another."""
+    """The path from one pod to another."""
     return probe.TrafficPath(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
 
 
 def test_an_overlap_harms_nobody_and_ends(make_lab: Callable[[Topology], Lab]) -> None:
-    """Neither traffic within az1 nor what does not overlap is touched; the rest comes later."""
+    """Traffic within az1 and non-overlapping prefixes are not affected; the rest follows later."""
     lab = make_lab(topology(OVERLAPPING))
     joined = Joined(lab, {})
     within = [path(lab, "az1-web", "az1-app"), path(lab, "az1-app", "az1-web")]
@@ -67,16 +67,16 @@ def test_an_overlap_harms_nobody_and_ends(make_lab: Callable[[Topology], Lab]) -
 
 
 def test_a_zone_that_is_not_accepted_is_not_reached(joined: Joined) -> None:
-    """Without a route there is no answer; accepting the prefix is enough."""
+    """Without a route there is no reply; accepting the prefix is enough."""
     joined.configure("az1", accept="az2: {prefixes: [10.99.0.0/16]}")
-    joined.wait(lambda: not joined.learned("az1"), "az1 to forget az2")
+    joined.wait(lambda: not joined.learned("az1"), "az1 to remove the routes of az2")
     joined.wait_for_silence()
     joined.configure("az1", accept="az2: {prefixes: [10.16.0.0/15], max: 1}")
     joined.wait_for_all()
 
 
 def test_declared_routes_carry_traffic(joined: Joined) -> None:
-    """Without automatic routes, by nothing but prefixes and the names of zones."""
+    """Without automatic routes, prefixes and zone names are enough."""
     for cluster, other in (("az1", "az2"), ("az2", "az1")):
         joined.configure(cluster, auto_route="false")
         joined.wait(lambda: not joined.learned(cluster), "no route")  # noqa: B023 - called here

@@ -1,4 +1,4 @@
-"""Custom VPCs over a network of their own, with packets."""
+"""Custom VPCs on their own network, with packets."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,21 +31,21 @@ clusters:
       - {name: az2-web, node: az2-gw}
       - {name: az2-shelf, node: az2-gw, subnet: shelves}
 """
-"""What is the default VPC's in one cluster has the addresses of the custom VPC in the other."""
+"""The default VPC of one cluster has the addresses of the custom VPC in the other."""
 
 
 def vpc(name: str) -> dict[str, Any]:
-    """A Vpc."""
+    """A Vpc object."""
     return {"apiVersion": "kubeovn.io/v1", "kind": "Vpc", "metadata": {"name": name}, "spec": {}}
 
 
 def path(lab: Lab, source: str, target: str) -> probe.TrafficPath:
-    """From one pod to another."""
+    """The path from one pod to another."""
     return probe.TrafficPath(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
 
 
 def test_vpcs_with_the_same_addresses_are_told_apart(make_lab: Callable[[Topology], Lab]) -> None:
-    """VPCs `shop` and `store` meet in the network `goods`; the default ones go on as before."""
+    """VPCs `shop` and `store` are joined in network `goods`; the default VPCs are not affected."""
     lab = make_lab(topology(CROSSED))
     joined = Joined(lab, {})
     default = [path(lab, "az1-web", "az2-web"), path(lab, "az2-web", "az1-web")]

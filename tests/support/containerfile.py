@@ -1,8 +1,8 @@
-"""Reads deploy/container/Containerfile, and carries it out without a container engine.
+"""Read deploy/container/Containerfile, and build it without a container engine.
 
-As far as that file goes: the instructions it uses, with one base image, Debian 12. The base is made
-by debootstrap once, kept in the cache and copied for each stage; RUN happens in a chroot, in
-namespaces of its own, so that nothing outlives it.
+Supports the instructions that this file uses, with one base image, Debian 12. debootstrap creates
+the base once, into the cache, and every stage starts with a copy. RUN uses a chroot in namespaces
+of its own, so that no process outlives it.
 """
 
 import os
@@ -20,7 +20,7 @@ BASE_IMAGE, SUITE = "debian:12-slim", "bookworm"
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction, e.g. "RUN" and what is to be run, on one line."""
+    """An instruction, e.g. "RUN" and its command, as one line."""
 
     word: str
     text: str
@@ -28,7 +28,7 @@ class Instruction:
 
 @dataclass(slots=True)
 class Stage:
-    """One FROM and what follows; `name` is empty for the last."""
+    """A FROM and the instructions that follow; `name` is empty for the last stage."""
 
     image: str
     name: str
@@ -51,21 +51,21 @@ def stages(text: str) -> list[Stage]:
 
 
 class Build:
-    """Carries a Containerfile out.
+    """Builds the stages of a Containerfile.
 
     Args:
-        directory: empty; each stage gets a root in it.
+        directory: empty; each stage gets a root directory in it.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.environment: dict[str, str] = {}
-        """That of the image."""
+        """The root directory of the image."""
         self.entrypoint: list[str] = []
         self.user = ""
 
     def run(self) -> Path:
-        """Build; the root of the image."""
+        """Build all stages; return the root directory of the image."""
         for number, stage in enumerate(stages(CONTAINERFILE.read_text(encoding="utf-8"))):
             assert stage.image == BASE_IMAGE
             root = self._directory / (stage.name or f"stage-{number}")
@@ -121,14 +121,14 @@ def in_root(
     read_only: bool = False,
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a root, to its end and that of all that it started.
+    """Run a command in a root directory, and wait for it and all its children.
 
     Args:
-        root: the directory that is to be /.
-        command: what to run there.
-        environment: all of it, but for PATH, which has a default.
-        user: user and group, as numbers.
-        read_only: whether / may not be written to, and /run is an empty tmpfs.
+        root: becomes /.
+        command: to run there.
+        environment: all variables, except PATH, which has a default.
+        user: numeric user and group.
+        read_only: whether / is read-only and /run an empty tmpfs.
     """
     uid, gid = user.split(":")
     script = ['mount --bind "$0" "$0"', 'mount --rbind /dev "$0/dev"', 'mount -t proc p "$0/proc"']
@@ -145,7 +145,7 @@ def in_root(
 
 
 def index(root: Path) -> dict[str, str]:
-    """Where pip finds packages on this machine, and the certificate to trust, put into the root."""
+    """pip's settings on this machine; copies the certificate to trust into the root."""
     found = {name: value for name, value in os.environ.items() if name == "PIP_INDEX_URL"}
     if certificate := os.environ.get("PIP_CERT"):
         shutil.copy(certificate, root / "tmp" / "index.crt")
@@ -154,7 +154,7 @@ def index(root: Path) -> dict[str, str]:
 
 
 def base() -> Path:
-    """The root of Debian 12, made once."""
+    """The root directory of Debian 12, created once."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "debian"
     root = cache / SUITE
     if not root.exists():
@@ -169,14 +169,14 @@ def base() -> Path:
             draft.rename(root)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    # As container engines do: how this machine finds others, and whom it trusts.
+    # As in container engines: use the name resolution and trusted certificates of this machine.
     for file in ("/etc/resolv.conf", "/etc/hosts"):
         shutil.copy(file, root / file[1:])
     return root
 
 
 def mirrors() -> Iterator[str]:
-    """Where this system gets Debian's packages from."""
+    """The package mirror of this system."""
     listing = subprocess.run(
         ["apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI) $(COMPONENT)",
          "Created-By: Packages"],

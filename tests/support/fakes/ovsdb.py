@@ -1,9 +1,9 @@
-"""A small OVSDB in memory, for tests without servers.
+"""A small in-memory OVSDB, for tests without servers.
 
-It keeps the rules that reconcilers rely on: transactions are atomic, unique indexes hold, strong
-references must have a target, rows of non-root tables vanish when nothing refers to them, weak
-references to vanished rows are cleared. tests/contract runs the same histories on it and on the
-real ovsdb-server.
+It implements the rules on which reconcilers rely: transactions are atomic, unique indexes hold,
+strong references must have a target, rows of non-root tables vanish when nothing refers to them,
+weak references to vanished rows are cleared. tests/contract runs the same histories on it and on
+the real ovsdb-server.
 """
 
 import copy
@@ -74,7 +74,7 @@ _uuids = itertools.count(1)
 
 
 class RefusedError(Exception):
-    """A transaction that the database does not take."""
+    """The database refuses a transaction."""
 
     def __init__(self, error: str, details: str) -> None:
         super().__init__(f"{error}: {details}")
@@ -98,7 +98,7 @@ def _plain(value: Any, new: Mapping[int, RowId]) -> Any:
 
 
 class FakeDatabase:
-    """One database; `changes` gathers what each observer has not fetched yet."""
+    """One database; collects the changes that each observer has not fetched yet."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -109,7 +109,7 @@ class FakeDatabase:
     # -- reading -----------------------------------------------------------------------------
 
     def observe(self) -> list[Change]:
-        """A list that gets every change from now on, starting with all existing rows."""
+        """A list that receives all changes from now on, starting with all existing rows."""
         changes = list(_diff({kind: {} for kind in self.tables}, self.tables))
         self._observers.append(changes)
         return changes
@@ -121,7 +121,7 @@ class FakeDatabase:
     # -- writing -----------------------------------------------------------------------------
 
     def transact(self, operations: Iterable[Operation]) -> Result:
-        """Take or refuse a transaction as a whole."""
+        """Commit or refuse a transaction as a whole."""
         operations = tuple(operations)
         before = self.tables
         after = copy.deepcopy(before)
@@ -252,7 +252,7 @@ def _clear_weak(database: Database, tables: Tables) -> None:
 
 
 def _check(database: Database, tables: Tables) -> None:
-    # In the server's order: references of all tables, then sizes, then indexes.
+    # In the order of the server: references of all tables, then sizes, then indexes.
     for kind, rows in tables.items():
         for target, uuid in _used(database, {kind: rows}):
             if uuid not in tables[_kind(database, target)]:

@@ -1,4 +1,4 @@
-"""Who may write which shared rows: the table of ARCHITECTURE.md, as a check on transactions."""
+"""Which zone may write which shared rows: the table in ARCHITECTURE.md, for transactions."""
 
 from isthmus.model.operations import Delete, Insert, Mutate, Operation, Ref, Update, Wait
 from isthmus.model.rows import (
@@ -21,12 +21,12 @@ SHARED = (IcDatapathBinding, IcEncap, IcSbGlobal, TransitSwitch, IcNbGlobal)
 
 
 def trespass(operation: Operation, zone: RowId | None, ic_sb: FakeDatabase) -> str | None:
-    """What a zone does that it may not, or None.
+    """Why a zone may not run an operation, or None.
 
     Args:
-        operation: one operation on an IC database.
+        operation: on an IC database.
         zone: the UUID of the zone's row before the transaction; None if it has none yet.
-        ic_sb: as it was before the transaction.
+        ic_sb: before the transaction.
     """
     table = operation.table
     if isinstance(operation, Wait) or table in SHARED:
@@ -45,7 +45,7 @@ def trespass(operation: Operation, zone: RowId | None, ic_sb: FakeDatabase) -> s
 
 
 def _trespass_monitor(operation: Operation, zone: RowId | None, ic_sb: FakeDatabase) -> str | None:
-    """A request is its source's; its target may answer with a status."""
+    """A request belongs to its source zone; its target zone may set the status."""
     assert not isinstance(operation, Insert)
     row = ic_sb.tables[IcServiceMonitor].get(operation.uuid)
     name = ic_sb.tables[AvailabilityZone].get(zone or RowId(""), {}).get("name")

@@ -1,7 +1,7 @@
-"""The same database twice, the fake one and a real server's: both behind one small interface.
+"""One database twice, the fake and a real server, with the same small interface.
 
-Used by tests/contract. Rows are named by tags (`external_ids:tag`, else the column that
-identifies them), because UUIDs differ from world to world.
+Used by tests/contract. Rows are identified by tags (`external_ids:tag`, else the column that
+identifies them), because UUIDs differ between the worlds.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ Dump = dict[tuple[str, str], dict[str, Any]]
 
 
 def tag_of(row: Row) -> str:
-    """What names a row in both worlds."""
+    """The tag of a row, equal in both worlds."""
     if tag := getattr(row, "external_ids", {}).get("tag"):
         return str(tag)
     names = (getattr(row, n, "") for n in ("logical_port", "transit_switch", "name", "ip"))
@@ -30,7 +30,7 @@ def tag_of(row: Row) -> str:
 
 
 class World(ABC):
-    """A database, and a view that follows it by its changes alone."""
+    """A database, and a view that follows its changes."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -40,15 +40,15 @@ class World(ABC):
 
     @abstractmethod
     def transact(self, operations: Iterable[Operation]) -> Result:
-        """Run a transaction; the view has followed when this returns."""
+        """Run a transaction; the view is up to date when this returns."""
 
     def find(self, kind: type[Row], tag: str) -> RowId:
-        """The UUID of a row; of no row at all if there is none of that tag."""
+        """The UUID of a row; a UUID that does not exist if there is no such row."""
         found = (row.uuid for row in self.view.table(kind) if tag_of(row) == tag)
         return next(found, RowId("00000000-0000-4000-8000-000000000000"))
 
     def claim(self, kind: type[Row], tag: str) -> bool:
-        """Whether a tag is free in the contents and the operations of the next transaction."""
+        """Whether neither the contents nor the operations of the next transaction use a tag."""
         key = (kind.TABLE, tag)
         free = key not in self.dump() and key not in self._claimed
         self._claimed.add(key)
@@ -64,7 +64,7 @@ class World(ABC):
         }
 
     def clear(self) -> None:
-        """Delete everything."""
+        """Delete all rows."""
         self._claimed.clear()
         rows = [
             Delete(kind, row.uuid)
@@ -106,7 +106,7 @@ class FakeWorld(World):
         self._feed = self.fake.observe()
 
     def transact(self, operations: Iterable[Operation]) -> Result:
-        """Commit or refuse."""
+        """Commit or refuse a transaction."""
         result = self.fake.transact(operations)
         self._follow(self._feed)
         self._feed.clear()
@@ -117,8 +117,8 @@ class RealWorld(World):
     """A real server, through a session.
 
     Args:
-        database: which of the four.
-        remote: where the server listens.
+        database: one of the four.
+        remote: of the server.
     """
 
     def __init__(self, database: Database, remote: str) -> None:
@@ -127,7 +127,7 @@ class RealWorld(World):
         wait_until(self._synced, f"{database} is read")
 
     def transact(self, operations: Iterable[Operation]) -> Result:
-        """Send, and follow what comes until the reply."""
+        """Send a transaction, and process updates until the reply."""
         self.session.transact(operations, "contract")
         while (reply := self.session.reply()) is None:
             poller = Poller()
@@ -144,5 +144,5 @@ class RealWorld(World):
 
 
 def outcome(result: Result) -> str:
-    """A result without the words of the explanation, which are each server's own."""
+    """A result without its explanation, which differs between servers."""
     return result.error if isinstance(result, Failed) else type(result).__name__

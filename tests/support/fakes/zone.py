@@ -1,4 +1,4 @@
-"""A fake zone: its databases beside shared IC databases, a minimal northd, and an engine."""
+"""A fake zone: its databases and the shared IC databases, a minimal northd, and an engine."""
 
 import random
 from typing import Any

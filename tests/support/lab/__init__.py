@@ -1,1 +1,1 @@
-"""lab."""
+"""Labs with real clusters: what tests build, change and measure there."""

@@ -1,4 +1,4 @@
-"""Clusters that Isthmus has joined in the lab, and what tests ask of them again and again."""
+"""Clusters joined by Isthmus in the lab, and the checks that many tests need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ clusters:
     subnets: [{name: ovn-default, cidr: 10.17.0.0/16}]
     pods: [{name: az2-web, node: az2-gw}]
 """
-"""One cluster with two gateways, of which it uses one, and a small one."""
+"""A cluster with two gateways, of which it uses one, and a small cluster."""
 
 
 def topology(text: str = TWO_CLUSTERS) -> Topology:
@@ -48,9 +48,9 @@ class Joined:
     """Clusters joined by Isthmus.
 
     Args:
-        lab: the lab they are in.
-        good: the manifests as they were when all was well, by file.
-        state: what `seen` said then.
+        lab: the lab that contains them.
+        good: the manifests of the healthy state, by file.
+        state: the result of `seen` in that state.
     """
 
     lab: Lab
@@ -68,7 +68,7 @@ class Joined:
         return joined
 
     def reset(self) -> None:
-        """Put all manifests back to what they were, and wait until all is well."""
+        """Restore all manifests, and wait until the clusters are healthy."""
         for file in self.lab.layout.root.glob("clusters/*/manifests/*"):
             if file not in self.good:
                 file.unlink()
@@ -78,12 +78,12 @@ class Joined:
         for cluster in self.lab.plan.clusters:
             if cluster.kubernetes:
                 self._reset_objects(cluster)
-        # Pings alone may still be answered by what the test before has left.
+        # Pings alone may still be answered because of the previous test.
         self.wait(lambda: self.seen() == self.state, "everything to be as before")
         self.wait_for_all()
 
     def _reset_objects(self, cluster: ClusterPlan) -> None:
-        """Put the objects in a cluster's API server back that tests change."""
+        """Restore the objects in a cluster's API server that tests change."""
         objects = self.cluster(cluster.name).objects
         objects.apply(kube_ovn.config_map(self.lab.plan, cluster))
         for manifest in kube_ovn.objects(cluster):
@@ -91,7 +91,7 @@ class Joined:
                 objects.apply(manifest)
 
     def seen(self) -> dict[str, object]:
-        """Zones, gateways, ports and routes; not addresses, which may change with a new start."""
+        """Zones, gateways, ports and routes, without addresses, which a restart may change."""
         lines = self.ic_sb().splitlines()
         learned = {c.name: self.learned(c.name) for c in self.lab.plan.clusters}
         return {"ic": [line for line in lines if "address:" not in line], **learned}
@@ -108,28 +108,28 @@ class Joined:
         return self.lab.cluster(name)
 
     def configure(self, cluster: str, **data: str | None) -> None:
-        """Change keys of `ovn-ic-config`; '-' in a key is written '_', None removes it."""
+        """Change keys of `ovn-ic-config`; `_` stands for `-` in a key, None removes a key."""
         values = {key.replace("_", "-"): value for key, value in data.items()}
         self.cluster(cluster).objects.merge("ConfigMap", "ovn-ic-config", "data", values)
 
     def paths(self) -> list[probe.TrafficPath]:
-        """Every path from a pod to one of another cluster."""
+        """All paths from a pod to one in another cluster."""
         return probe.paths(self.lab.plan.pods, self.lab.plan.pods)
 
     def all_answer(self) -> bool:
-        """Whether one ping along every path is answered."""
+        """Whether a ping along every path is answered."""
         return len(probe.ping(self.lab.layout, self.paths(), 1.0)) == len(self.paths())
 
     def wait_for_all(self) -> None:
-        """Wait until every path answers."""
+        """Wait until a ping along every path is answered."""
         self.wait(self.all_answer, "every ping")
 
     def wait_for_silence(self) -> None:
-        """Wait until no path answers."""
+        """Wait until no ping is answered."""
         self.wait(lambda: not probe.ping(self.lab.layout, self.paths(), 0.2), "silence")
 
     def wait(self, look: Callable[[], object], what: str) -> None:
-        """Wait until something true is seen."""
+        """Wait until a function returns a true value."""
         wait_until(look, LIMIT_S, what)
 
     def learned(self, cluster: str) -> set[str]:
@@ -137,27 +137,27 @@ class Joined:
         return self.cluster(cluster).learned()
 
     def wait_for_learned(self, cluster: str, number: int) -> None:
-        """Wait until a cluster has learned this many prefixes."""
+        """Wait until a cluster has learned a number of prefixes."""
         self.wait(lambda: len(self.learned(cluster)) == number, f"{number} routes in {cluster}")
 
     def ic_sb(self) -> str:
-        """What `ovn-ic-sbctl show` prints."""
+        """The output of `ovn-ic-sbctl show`."""
         first = self.lab.plan.ic_members[0].name
         return self.lab.run(first, ["ovn-ic-sbctl", "--no-leader-only", "show"])
 
     def router_port(self, name: str, cluster: str = "az1") -> str:
-        """The networks of a router port; empty if there is none of that name."""
+        """The networks of a router port; empty if it does not exist."""
         find = ["--bare", "--columns=networks", "find", "Logical_Router_Port", f"name={name}"]
         return self.cluster(cluster).nbctl(*find).strip()
 
     def gateway(self, router_port: str, cluster: str = "az1") -> str:
-        """The host name of the chassis that a router port is bound to; empty if to none."""
+        """The hostname of the chassis of a router port; empty if it has none."""
         handle = self.cluster(cluster)
         find = ["--bare", "--columns=chassis", "find", "Port_Binding"]
         chassis = handle.sbctl(*find, f"logical_port=cr-{router_port}").strip()
         return handle.sbctl("get", "Chassis", chassis, "hostname").strip() if chassis else ""
 
     def daemon(self, cluster: str) -> int:
-        """The process id of a cluster's Isthmus."""
+        """The process ID of Isthmus in a cluster."""
         host = self.cluster(cluster).plan.central.name
         return processes.running_daemons(self.lab.layout.lab)[f"{host}/isthmus"]

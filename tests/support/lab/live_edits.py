@@ -1,4 +1,4 @@
-"""Edits of a running interconnection, each under traffic, and the table of what they cost.
+"""Edits of a running interconnection under traffic, and the table of their costs.
 
 With ISTHMUS_RECORD_LIVE_EDITS=1 the measured losses replace the table in the documentation.
 """
@@ -42,7 +42,7 @@ clusters:
     subnets: [{name: ovn-default, cidr: 10.18.0.0/16}]
     pods: [{name: az3-web, node: az3-gw}]
 """
-"""One cluster that is edited, two of its three gateways in use, and two that look on."""
+"""A cluster to edit, with two of three gateways in use, and two other clusters."""
 
 WEB, APP = Flow("az1-web", "az2-web"), Flow("az1-app", "az3-web")
 INSIDE, OTHERS = Flow("az1-web", "az1-app"), Flow("az2-web", "az3-web")
@@ -50,16 +50,16 @@ FLOWS = (WEB, APP, INSIDE, OTHERS)
 
 
 class SingleLossError(AssertionError):
-    """One packet of all those that were not to be lost.
+    """A single packet was lost on flows that must lose none.
 
-    The lab's switches, in user space, at times lose one, also of flows that an edit does not touch;
-    it is not known why. What an edit costs, it costs again.
+    The userspace switches of the lab sometimes lose a packet for unknown reasons, also on flows
+    that an edit does not concern. A loss caused by an edit happens every time.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table: what an edit cost the pods that it concerns."""
+    """A row of the table: the losses of the flows that an edit concerns."""
 
     edit: str
     loss: Loss
@@ -79,7 +79,7 @@ class Live:
     Args:
         joined: the clusters.
         traffic: along all of `FLOWS`.
-        rows: what has been measured.
+        rows: measurements so far.
     """
 
     joined: Joined
@@ -90,16 +90,16 @@ class Live:
     def edit(
         self, name: str, concerned: Sequence[Flow] = (), *, most_s: float | None = 0.0
     ) -> Iterator[None]:
-        """Make an edit in the body, and wait there until it is in force.
+        """Make an edit in the body, which must also wait until it is in force.
 
         Args:
             name: of the edit, for the table.
-            concerned: the flows that may lose something; the others may not.
-            most_s: how long their outage may be; None if it is the aim to stop them.
+            concerned: the flows that may lose packets; others may not.
+            most_s: the longest permitted outage in seconds; None if the edit is meant to stop them.
 
         Raises:
-            SingleLossError: one packet was lost where none was to be.
-            AssertionError: somebody lost more than that.
+            SingleLossError: a single packet was lost on flows that must lose none.
+            AssertionError: a flow lost more than permitted.
         """
         self.traffic.cut(5)
         yield
@@ -122,10 +122,10 @@ class Live:
 
 
 def check(loss: Loss, flows: Sequence[Flow], most_s: float) -> None:
-    """Make sure that some flows lost no more than a time's worth of packets.
+    """Check that flows lost no more packets than a time span contains.
 
     Raises:
-        SingleLossError: none was to be lost, and all of them together lost one.
+        SingleLossError: none may be lost, and all flows together lost one.
         AssertionError: they lost more.
     """
     for flow in flows:
@@ -141,7 +141,7 @@ def check(loss: Loss, flows: Sequence[Flow], most_s: float) -> None:
 
 
 def record(rows: Sequence[Row]) -> None:
-    """Write the table into the documentation, if asked for."""
+    """Write the table into the documentation, if requested."""
     if not os.environ.get(RECORD):
         return
     head = "| edit | pings lost | longest gap | TCP: longest stall |\n|---|---|---|---|\n"

@@ -1,7 +1,7 @@
-"""Names of labs and other networks that tests build, and the removal of those of dead test runs.
+"""Names of labs and networks that tests build, and the removal of those of killed test runs.
 
-A name holds the id of the process that builds under it, so that runs beside each other do not
-meet, and what a killed run left behind can be told from what is in use.
+A name contains the PID of the process that builds under it, so that concurrent runs do not collide
+and the remains of a killed run can be distinguished from those in use.
 """
 
 import os
@@ -17,12 +17,12 @@ _NUMBERS = count()
 
 
 def new_lab_name() -> str:
-    """A name that nobody else has; whoever builds under it removes it with `Lab.down`."""
+    """A unique name; the caller must remove what it builds under it with `Lab.down`."""
     return f"t{os.getpid()}-{next(_NUMBERS)}"
 
 
 def remove_labs_of_the_dead() -> None:
-    """Remove what test runs that were killed have built; without root there is nothing to do."""
+    """Remove what killed test runs have built; does nothing without root."""
     if os.geteuid() != 0:
         return
     for name in known(state_base()):

@@ -1,6 +1,6 @@
-"""Traffic between pods of a lab while something is changed, and what it lost.
+"""Traffic between pods of a lab during a change, and its losses.
 
-The sending is done by `isthmus_lab.traffic.load`, in a process of its own that ends with its input.
+`isthmus_lab.traffic.load` sends the traffic in a separate process, which ends with its input.
 """
 
 import json
@@ -17,12 +17,12 @@ from isthmus_lab.topology.layout import TAG
 from isthmus_lab.traffic.load import PingReport, StreamReport
 
 AFTER = 50
-"""Intervals (10 ms) for which traffic is watched after the last change was seen to be in force."""
+"""Intervals (10 ms) for which traffic continues after a change was seen to be in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """From a pod to another, by name."""
+    """From one pod to another, by name."""
 
     source: str
     target: str
@@ -33,30 +33,30 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What each flow lost since the last time."""
+    """The losses of each flow since the last call."""
 
     pings: Mapping[Flow, PingReport]
     streams: Mapping[Flow, StreamReport]
 
     def outage(self, flows: Sequence[Flow]) -> float:
-        """The longest outage of pings among some flows: seconds."""
+        """The longest outage of pings among some flows, in seconds."""
         return max(self.pings[flow].outage_s for flow in flows)
 
     def lost(self, flows: Sequence[Flow]) -> int:
-        """The pings lost by some flows together."""
+        """The total number of lost pings of some flows."""
         return sum(self.pings[flow].lost for flow in flows)
 
     def stall(self, flows: Sequence[Flow]) -> float:
-        """The longest time in which one of the streams brought nothing: seconds."""
+        """The longest stall among some streams, in seconds."""
         return max(self.streams[flow].stall_s for flow in flows)
 
 
 class Traffic(AbstractContextManager["Traffic"]):
-    """A ping of 100/s along each flow, and a TCP stream along some.
+    """Pings at 100/s along each flow, and TCP streams along some.
 
     Args:
-        lab: the lab that the pods are in; they reach each other.
-        pings, streams: which pods.
+        lab: the lab of the pods, which must reach each other.
+        pings, streams: the flows.
     """
 
     def __init__(self, lab: Lab, pings: Sequence[Flow], streams: Sequence[Flow]) -> None:
@@ -83,10 +83,10 @@ class Traffic(AbstractContextManager["Traffic"]):
         self._tell(json.dumps(wanted))
 
     def cut(self, after: int = AFTER) -> Loss:
-        """What was lost since the last call.
+        """The losses since the last call.
 
         Args:
-            after: intervals to go on for before that.
+            after: intervals for which to continue first.
         """
         self._tell(str(after))
         assert self._process.stdout is not None
@@ -102,7 +102,7 @@ class Traffic(AbstractContextManager["Traffic"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop sending."""
+        """Stop the traffic."""
         self._process.communicate()
 
     def _tell(self, line: str) -> None:

@@ -1,1 +1,1 @@
-"""ovn."""
+"""Real OVN servers and daemons without a data path, for integration tests."""

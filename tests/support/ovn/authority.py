@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS, made by openssl."""
+"""Certificates for tests of TLS, made with openssl."""
 
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ class Authority:
         )  # fmt: skip
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """A new private key, and a certificate for it."""
+        """Create a private key and a certificate for it."""
         self._openssl(
             "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
             "-keyout", f"{name}.key", "-out", f"{name}.csr",

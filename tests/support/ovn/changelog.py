@@ -1,4 +1,4 @@
-"""What a database's own transaction log says was deleted."""
+"""Deletions, read from the transaction log of a database file."""
 
 import json
 from collections import Counter
@@ -10,10 +10,10 @@ from support.ovn.servers import FILES, RealFleet, Servers
 
 
 class ChangeLog:
-    """The log of one standalone database, from the moment at which this is made.
+    """The log of a standalone database, from the creation of this object.
 
     Args:
-        file: the database's; its server must not compact it meanwhile.
+        file: the database file; its server must not compact it meanwhile.
     """
 
     def __init__(self, file: Path) -> None:
@@ -21,13 +21,13 @@ class ChangeLog:
         self._start = self._file.stat().st_size
 
     def deleted(self) -> Counter[str]:
-        """How many rows of each table have been deleted since."""
+        """How many rows of each table have been deleted since then."""
         found: Counter[str] = Counter()
         contents = self._file.read_bytes()
         assert len(contents) >= self._start, f"{self._file} has been compacted"
         for line in contents[self._start :].splitlines(keepends=True):
             if not (line.startswith(b"{") and line.endswith(b"\n")):
-                continue  # the frame around a record, or one that is just being written
+                continue  # the header of a record, or an incomplete record
             record: dict[str, Any] = json.loads(line)
             for table, rows in record.items():
                 if isinstance(rows, dict):
@@ -36,7 +36,7 @@ class ChangeLog:
 
 
 class ChangeLogs:
-    """The logs of the databases that the first zone of a fleet writes to."""
+    """The logs of the databases to which the first zone of a fleet writes."""
 
     def __init__(self, fleet: RealFleet) -> None:
         own = fleet.zones[0].servers
@@ -44,7 +44,7 @@ class ChangeLogs:
         self._logs.append(_log(fleet.ic, Database.IC_SB))
 
     def deleted(self) -> dict[str, int]:
-        """How many rows of each table have been deleted since."""
+        """How many rows of each table have been deleted since then."""
         found: Counter[str] = Counter()
         for log in self._logs:
             found += log.deleted()

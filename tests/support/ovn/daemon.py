@@ -1,7 +1,7 @@
 """One cluster under `isthmus run`, with IC databases on TCP ports of the loopback interface.
 
-The other zone is made of rows in the IC databases alone, so that a test says exactly what there
-is to learn.
+The other zone consists of rows in the IC databases only, so a test controls exactly what can be
+learned.
 """
 
 import json
@@ -30,7 +30,7 @@ create Port_Binding logical_port=ts-az2 transit_switch=ts availability_zone=@z t
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
+    """A free TCP port of the loopback interface."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -45,10 +45,10 @@ class IcServers(Servers):
         self.ports = {database: free_port() for database in IC}
 
     def serve_pair(self, *tls: str) -> None:
-        """Start both servers, on the data that is there.
+        """Start both servers on the existing data.
 
         Args:
-            tls: flags with key, certificate and CA; with them, ports are served by TLS alone.
+            tls: flags with key, certificate and CA; if given, the ports accept TLS only.
         """
         for database in IC:
             file = self.directory / f"{FILES[database]}.db"
@@ -69,13 +69,13 @@ class IcServers(Servers):
             wait_until((self.directory / f"{FILES[database]}.sock").exists, f"{database} listens")
 
     def kill_pair(self) -> None:
-        """Let both servers crash."""
+        """Kill both servers."""
         for database in IC:
             self.stop(FILES[database], 9)
             (self.directory / f"{FILES[database]}.sock").unlink(missing_ok=True)
 
     def copied_to(self, directory: Path) -> "IcServers":
-        """The same data elsewhere, on other ports; not served yet."""
+        """A copy of the data on other ports, not served yet."""
         copy = IcServers(directory)
         for database in IC:
             shutil.copy(self.directory / f"{FILES[database]}.db", directory)
@@ -92,7 +92,7 @@ class IcServers(Servers):
         self.ctl("ovn-ic-sbctl", Database.IC_SB, *shlex.split(PEER))
 
     def advertise(self, *prefixes: str) -> None:
-        """Have az2 advertise prefixes."""
+        """Advertise prefixes as az2."""
         zone = self.ctl("ovn-ic-sbctl", Database.IC_SB, "--bare", "--columns=_uuid", "find",
                         "Availability_Zone", "name=az2").strip()  # fmt: skip
         for prefix in prefixes:
@@ -103,13 +103,13 @@ class IcServers(Servers):
             )  # fmt: skip
 
     def advertised(self) -> set[str]:
-        """The prefixes that are advertised, by all zones together."""
+        """The advertised prefixes of all zones."""
         columns = ("--bare", "--columns=ip_prefix", "list", "Route")
         return set(self.ctl("ovn-ic-sbctl", Database.IC_SB, *columns).split())
 
 
 class Cluster:
-    """Databases, northd, a gateway chassis, and manifests; daemons are started by the test.
+    """Databases, northd, a gateway chassis, and manifests; the test starts daemons.
 
     Args:
         directory: for data, sockets and manifests.
@@ -131,7 +131,7 @@ class Cluster:
         self.use(ic)
 
     def configuration(self, ic: IcServers, **changes: str) -> dict[str, str]:
-        """The ConfigMap's data, with the ports of a pair of IC databases."""
+        """The data of the ConfigMap, with the ports of a pair of IC databases."""
         return {
             "enable-ic": "true",
             "az-name": self.zone.name,
@@ -148,7 +148,7 @@ class Cluster:
         data = self.configuration(ic, **changes)
         metadata = {"name": "ovn-ic-config", "namespace": "kube-system"}
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-        # JSON is YAML; written beside and renamed, as editors do.
+        # JSON is valid YAML. Write and rename, as editors do.
         draft = self.manifests.parent / "draft"
         draft.write_text(json.dumps(manifest) + "\n")
         draft.rename(self.manifests / "config.yaml")
@@ -162,8 +162,8 @@ class Cluster:
 
         Args:
             name: of the process.
-            origin: flags that say where manifests come from, by default the directory.
-            tls: flags of `isthmus` itself with key, certificate and CA.
+            origin: flags for the source of manifests, by default the directory.
+            tls: flags of `isthmus` with key, certificate and CA.
         """
         flags = {Database.NB: "--ovnnb-db", Database.SB: "--ovnsb-db"}
         remotes = [f"{flag}={self.servers.socket(database)}" for database, flag in flags.items()]
@@ -172,7 +172,7 @@ class Cluster:
         self.servers.start(name, program, *tls, "run", *remotes, *origin, "--vpc=r", "-v")
 
     def learned(self) -> set[str]:
-        """The prefixes that have been learned."""
+        """The learned prefixes."""
         return set(self.zone.learned())
 
     def routes(self) -> str:
@@ -182,7 +182,7 @@ class Cluster:
         return "\n".join(sorted(text.splitlines()))
 
     def deleted_routes(self) -> int:
-        """How many static routes have ever been deleted from NB, by its log."""
+        """How many static routes have ever been deleted from NB, according to its log."""
         file = self.servers.directory / f"{FILES[Database.NB]}.db"
         found = 0
         for line in file.read_bytes().splitlines():
@@ -195,7 +195,7 @@ class Cluster:
 
 @contextmanager
 def cluster_in(directory: Path) -> Iterator[tuple[Cluster, IcServers]]:
-    """A cluster and its IC databases, with a peer that advertises one prefix; all is stopped."""
+    """A cluster, and IC databases with a zone that advertises one prefix; stopped at the end."""
     ic = IcServers(directory / "ic")
     cluster: Cluster | None = None
     try:

@@ -1,4 +1,4 @@
-"""Runs our engine alone, as a process of its own: `python -m support.ovn.engine_process FLAGS`."""
+"""Run our engine alone in a process: `python -m support.ovn.engine_process FLAGS`."""
 
 import argparse
 import logging
@@ -8,7 +8,7 @@ from isthmus.model.rows import Database
 
 
 def main() -> None:
-    """Take ovn-ic's four database flags and work until SIGTERM."""
+    """Run with ovn-ic's four database flags until SIGTERM."""
     parser = argparse.ArgumentParser()
     flags = {
         Database.NB: "--ovnnb-db",

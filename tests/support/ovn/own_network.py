@@ -1,6 +1,6 @@
-"""A network of its own for a test: loopback with addresses and host names that the machine lacks.
+"""A private network for a test: a loopback interface with extra addresses, and host names.
 
-Needs root. All that is started in it sees the same `/etc/hosts`, which only exists there.
+Needs root. Processes in it have their own `/etc/hosts`.
 """
 
 import os
@@ -29,12 +29,12 @@ def own_network(
     """Namespaces for network and mounts, which end with the context or the test.
 
     Args:
-        directory: for the file of host names.
-        addresses: of the loopback interface, with prefix lengths; all of 127.0.0.0/8 are there.
-        names: what host names stand for.
+        directory: for the hosts file.
+        addresses: of the loopback interface, with prefix lengths, in addition to 127.0.0.0/8.
+        names: addresses of host names.
 
     Yields:
-        what runs a command in there.
+        A function that runs a command there.
     """
     hosts = directory / "hosts"
     lines = [f"{address} {name}" for name, address in (names or {}).items()]

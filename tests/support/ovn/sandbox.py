@@ -1,7 +1,7 @@
-"""Runs daemons that detach, in a process namespace that ends with the test.
+"""Run daemons that detach, in a process namespace that ends with the test.
 
-A daemon in the background is nobody's child any more. Here all of them live in a namespace whose
-first process dies with the test, however the test ends, and takes them with it.
+A detached daemon is not a child of the test. The first process of the namespace ends with the test
+in every case, and all others end with it.
 """
 
 import os
@@ -16,13 +16,13 @@ class Sandbox:
     """A process namespace of the test.
 
     Args:
-        environment: variables for everything that runs in it, added to the test's own.
+        environment: additional variables for all processes in it.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = {**os.environ, **environment}
         as_user = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
-        # bash reaps what is left to it, as the first process of a system must.
+        # bash reaps orphans, as the first process must.
         self._outer = subprocess.Popen(
             ["unshare", *as_user, "--pid", "--fork", "--kill-child", "--mount-proc",
              "bash", "-c", "sleep infinity & wait"],
@@ -39,7 +39,7 @@ class Sandbox:
         self._outer.wait()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command in it and wait for its end, however many daemons it leaves behind."""
+        """Run a command in it and wait for its end, even if it leaves daemons behind."""
         return subprocess.run(
             [*self._enter(), *command],
             env=self._environment,
@@ -60,7 +60,7 @@ class Sandbox:
         )
 
     def processes(self) -> list[str]:
-        """The command lines of all that runs in it, without the sandbox's own."""
+        """The command lines of all processes in it, except those of the sandbox."""
         output = self.run("ps", "-e", "-o", "args=").stdout.splitlines()
         return [line for line in output if not line.startswith(("ps ", "sleep ", "bash -c "))]
 

@@ -1,7 +1,7 @@
 """Real OVN databases and daemons for tests, on unix sockets in a temporary directory.
 
-No namespaces and no data path: what reconcilers, sessions and `ovn-ic` need. Every process is a
-child of the test, stopped by its id, and dies with the test (PR_SET_PDEATHSIG).
+No namespaces and no data path: only what reconcilers, sessions and `ovn-ic` need. All processes are
+children of the test, stopped by PID, and end with the test (PR_SET_PDEATHSIG).
 """
 
 import ctypes
@@ -18,12 +18,12 @@ from isthmus.model.rows import Database
 
 
 class Installation:
-    """Where OVN's programs and schemas are: this system's, or another version's in a directory.
+    """The location of OVN's programs and schemas: the system, or a directory with another version.
 
     Args:
-        root: the root of a Debian system in a directory (scripts/ovn-matrix.sh builds them), or
-            None for this system. Its programs run with its own loader and libraries, not in a
-            chroot, so that sockets and files are where they seem to be.
+        root: the root directory of a Debian system (built by scripts/ovn-matrix.sh), or None for
+            this system. Its programs run with their own loader and libraries, not in a chroot, so
+            paths of sockets and files stay the same.
     """
 
     def __init__(self, root: Path | None) -> None:
@@ -31,31 +31,31 @@ class Installation:
         self.schemas = Path("/usr/share/ovn") if root is None else root / "usr/share/ovn"
 
     def command(self, program: str) -> list[str]:
-        """What starts a program: its name, or the root's loader and the file in the root."""
+        """The command prefix for a program: its name, or the loader and the file in the root."""
         if self._root is None:
             return [program]
         places = (self._root / place / program for place in ("usr/bin", "usr/sbin"))
         file = next((str(place) for place in places if place.exists()), None)
         if file is None:
-            return [program]  # not OVN's, e.g. the interpreter that runs our engine
+            return [program]  # not a program of OVN, e.g. the interpreter that runs our engine
         loader = next(self._root.glob("lib64/ld-linux-*.so.*"))
         libraries = ":".join(str(path) for path in self._root.glob("usr/lib/*-linux-gnu"))
         return [str(loader), "--library-path", libraries, file]
 
     def version(self) -> str:
-        """OVN's version, e.g. "23.03.1"."""
+        """The version of OVN, e.g. "23.03.1"."""
         return run_program(self, "ovn-ic", "--version").splitlines()[0].split()[-1]
 
 
 def run_program(installation: Installation, program: str, *arguments: str) -> str:
-    """Run one of OVN's programs to its end; what it printed."""
+    """Run a program of OVN and return its output."""
     command = [*installation.command(program), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 _root = os.environ.get("ISTHMUS_OVN_ROOT")
 INSTALLATION = Installation(Path(_root) if _root else None)
-"""The one under test, chosen by ISTHMUS_OVN_ROOT."""
+"""The installation under test, selected by ISTHMUS_OVN_ROOT."""
 
 SCHEMAS = INSTALLATION.schemas
 FILES = {
@@ -65,13 +65,13 @@ FILES = {
     Database.IC_SB: "ovn-ic-sb",
 }
 LIMIT = 30.0
-"""Seconds to wait for any state: far more than it takes, so that only a fault reaches it."""
+"""Seconds to wait for any state: far longer than it takes, so only a fault exceeds it."""
 
 _libc = ctypes.CDLL(None)
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill a child when its parent ends: for `preexec_fn`."""
+    """Let the kernel kill a child when its parent exits; for `preexec_fn`."""
     _libc.prctl(1, signal.SIGKILL)
 
 
@@ -79,7 +79,7 @@ def wait_until(condition: Callable[[], object], what: str, limit: float = LIMIT)
     """Poll for a state.
 
     Raises:
-        AssertionError: it did not come within `limit` seconds.
+        AssertionError: it was not reached within `limit` seconds.
     """
     deadline = time.monotonic() + limit
     while not condition():
@@ -88,7 +88,7 @@ def wait_until(condition: Callable[[], object], what: str, limit: float = LIMIT)
 
 
 class Processes:
-    """Children of the test, with one log file each."""
+    """Child processes of the test, each with a log file."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -109,7 +109,7 @@ class Processes:
             )
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
-        """Stop a program and wait for its end; its exit status."""
+        """Stop a program, wait for its end, and return its exit status."""
         child = self._children.pop(name)
         child.send_signal(number)
         try:
@@ -124,19 +124,19 @@ class Processes:
         self._children[name].send_signal(number)
 
     def alive(self, name: str) -> bool:
-        """Whether a program still runs."""
+        """Whether a program is still running."""
         return name in self._children and self._children[name].poll() is None
 
     def pid(self, name: str) -> int:
-        """The process id of a program."""
+        """The process ID of a program."""
         return self._children[name].pid
 
     def log(self, name: str) -> str:
-        """What a program has written so far."""
+        """The output of a program so far."""
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
     def stop_all(self) -> None:
-        """Stop whatever still runs, the youngest first."""
+        """Stop all running programs, the latest first."""
         for child in reversed(self._children.values()):
             child.kill()
         for child in self._children.values():
@@ -150,14 +150,14 @@ class Processes:
 
 
 class Servers(Processes):
-    """ovsdb-servers in one directory, one per database."""
+    """ovsdb-servers in a directory, one per database."""
 
     def socket(self, database: Database) -> str:
         """The remote of a database."""
         return f"unix:{self.directory}/{FILES[database]}.sock"
 
     def serve(self, *databases: Database) -> None:
-        """Start servers, on the data that is there; returns when they answer."""
+        """Start servers on the existing data, and wait until they respond."""
         for database in databases:
             file = self.directory / f"{FILES[database]}.db"
             if not file.exists():
@@ -186,7 +186,7 @@ class Servers(Processes):
 
 
 class RealZone:
-    """One cluster's NB, SB and northd, with router `r`."""
+    """NB, SB and northd of one cluster, with router `r`."""
 
     def __init__(self, directory: Path, name: str, ic: Servers, *, northd: bool = True) -> None:
         self.name, self.ic = name, ic
@@ -219,16 +219,16 @@ class RealZone:
 
     @property
     def remotes(self) -> dict[Database, str]:
-        """Where the four databases are."""
+        """The remotes of the four databases."""
         own = {d: self.servers.socket(d) for d in (Database.NB, Database.SB)}
         return {**own, **{d: self.ic.socket(d) for d in (Database.IC_NB, Database.IC_SB)}}
 
     def start_ovn_ic(self) -> None:
-        """Start the peer, the real ovn-ic."""
+        """Start the real ovn-ic."""
         self.servers.start("ovn-ic", *self._daemon("ovn-ic"), "-vconsole:warn")
 
     def start_engine(self) -> None:
-        """Start our engine in its place."""
+        """Start our engine in place of ovn-ic."""
         self.servers.start(
             "engine",
             *self._daemon(sys.executable, "-m", "support.ovn.engine_process"),
@@ -236,7 +236,7 @@ class RealZone:
         )
 
     def start_daemon(self, kind: str) -> int:
-        """Start "ovn-ic" or "isthmus"; its process id."""
+        """Start "ovn-ic" or "isthmus"; return its process ID."""
         if kind == "ovn-ic":
             self.start_ovn_ic()
             return self.servers.pid("ovn-ic")
@@ -296,7 +296,7 @@ class RealFleet:
         self.zones: list[RealZone] = []
 
     def add_zone(self, name: str) -> RealZone:
-        """Build a zone; no interconnection daemon runs there yet."""
+        """Build a zone, without an interconnection daemon."""
         zone = RealZone(self.directory, name, self.ic)
         self.zones.append(zone)
         return zone
@@ -312,7 +312,7 @@ class RealFleet:
         self.ic.stop_all()
 
     def keep_dumps(self) -> None:
-        """Leave the databases' contents beside the logs."""
+        """Write the contents of the databases next to the logs."""
         places = [(self.ic, (Database.IC_NB, Database.IC_SB))]
         places += [(zone.servers, (Database.NB, Database.SB)) for zone in self.zones]
         for servers, databases in places:
@@ -322,7 +322,7 @@ class RealFleet:
 
 @contextmanager
 def fleet_in(directory: Path) -> Iterator[RealFleet]:
-    """A fleet that is stopped in any case, and leaves its dumps if the test failed."""
+    """A fleet that is always stopped at the end, and leaves dumps if the test failed."""
     fleet = RealFleet(directory)
     try:
         yield fleet

@@ -1,4 +1,4 @@
-"""The judge of histories: it acquits what is right, and finds what is wrong."""
+"""The judge of histories accepts correct results and finds violations."""
 
 import random
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ ROW = ("nb", Key("c0-1"))
 
 
 def history(*writes: tuple[Value, Value, Outcome]) -> list[Write]:
-    """Writes of one row: the value expected, the value written, and what was said."""
+    """Writes of one row: the expected value, the written value, and the outcome."""
     return [
         Write("nb", "c0", number, ROW[1], before, after, "tcp:192.0.2.1:6645", number, number, told)
         for number, (before, after, told) in enumerate(writes)
@@ -31,12 +31,12 @@ def history(*writes: tuple[Value, Value, Outcome]) -> list[Write]:
 
 
 def judge(found: Value, *writes: tuple[Value, Value, Outcome]) -> list[str]:
-    """What is wrong if this is found on one member; None is no row."""
+    """The violations if one member has this value; None for no row."""
     return wrong_rows(history(*writes), {"m0": {} if found is None else {ROW: found}})
 
 
 def test_an_acknowledged_row_is_there() -> None:
-    """An insertion that was acknowledged, and is gone, is a loss; so is another value."""
+    """An acknowledged insertion that is missing, or has another value, is a loss."""
     assert judge(1, (None, 1, DONE)) == []
     [lost] = judge(None, (None, 1, DONE))
     assert lost.startswith("m0 has None for ('nb', 'c0-1'), not 1; the last acknowledged was write")
@@ -44,21 +44,21 @@ def test_an_acknowledged_row_is_there() -> None:
 
 
 def test_an_acknowledged_change_stays() -> None:
-    """The value before is an old one, whether it was acknowledged or not."""
+    """An old value is a violation, whether or not its write was acknowledged."""
     assert judge(2, (None, 1, DONE), (1, 2, DONE)) == []
     assert judge(1, (None, 1, DONE), (1, 2, DONE))
     assert judge(2, (None, 1, DONE), (1, 2, UNKNOWN), (1, 3, DONE))
 
 
 def test_an_acknowledged_deletion_stays() -> None:
-    """A row that is back after it was deleted is wrong."""
+    """A row that exists after its acknowledged deletion is a violation."""
     assert judge(None, (None, 1, DONE), (1, None, DONE)) == []
     assert judge(1, (None, 1, DONE), (1, None, DONE))
 
 
 @pytest.mark.parametrize("told", [UNKNOWN, REFUSED])
 def test_what_was_not_acknowledged_may_have_happened(told: Outcome) -> None:
-    """Either is right, but nothing else is."""
+    """With an unknown outcome, both values are correct, and no other."""
     writes = ((None, 1, DONE), (1, 2, told))
     assert judge(1, *writes) == judge(2, *writes) == []
     assert judge(3, *writes)
@@ -66,28 +66,28 @@ def test_what_was_not_acknowledged_may_have_happened(told: Outcome) -> None:
 
 
 def test_a_change_upon_what_was_lost_is_seen() -> None:
-    """An acknowledged change of a value that had been replaced: the server had gone back."""
+    """An acknowledged update of a replaced value is a violation: the server had gone back."""
     [surprise] = judge(3, (None, 1, DONE), (1, 2, DONE), (1, 3, DONE))
     assert "acknowledged upon 1, but the row was one of 2" in surprise
 
 
 def test_each_member_is_judged() -> None:
-    """One that lacks a row is found beside one that has it; so is what nobody wrote."""
+    """A row missing on one of two members is found; so is a row that no client wrote."""
     writes = history((None, 1, DONE))
     [fault] = wrong_rows(writes, {"m0": {ROW: 1}, "m1": {}})
     assert fault.startswith("m1 has None")
     [fault] = wrong_rows(writes, {"m0": {ROW: 1, ("sb", Key("x")): 7}})
-    assert "which nobody wrote" in fault
+    assert "which no client wrote" in fault
 
 
 def test_members_are_compared() -> None:
-    """The one that differs from the first is named."""
+    """The member that differs from the first is reported."""
     assert different_members({"m0": [1], "m1": [1]}) == []
     assert different_members({"m0": [1], "m1": [1], "m2": []}) == ["m2 does not have what m0 has"]
 
 
 def test_refused_writes_that_were_done_are_told() -> None:
-    """Only those whose value is there."""
+    """Only refused writes whose value exists are reported."""
     writes = [*history((None, 1, REFUSED)), *history((None, 2, REFUSED))]
     assert refused_but_done(writes, {ROW: 2}) == writes[1:]
 
@@ -105,7 +105,7 @@ LOG = """\
 
 
 def test_claims_are_read_from_logs() -> None:
-    """Also of one that was elected before it said who it is, and of one with a new disk."""
+    """Also the leader that was elected before it logged its ID, and one with a new disk."""
     claims = claims_in_log("nb", "m0", LOG.splitlines())
     assert [(claim.term, claim.leader) for claim in claims] == [
         (1, "0c83"),
@@ -115,17 +115,17 @@ def test_claims_are_read_from_logs() -> None:
 
 
 def test_two_leaders_in_a_term_are_found() -> None:
-    """The same leader may be named often; another in the same term and database may not."""
+    """Repeated claims of one leader are fine; another leader in the same term is a violation."""
     claims = [Claim("nb", 3, "0c83", "m0"), Claim("nb", 3, "0c83", "m1")]
     assert (
         rival_leaders([*claims, Claim("sb", 3, "674e", "m1"), Claim("nb", 4, "674e", "m1")]) == []
     )
     [rivals] = rival_leaders([*claims, Claim("nb", 3, "674e", "m2")])
-    assert rivals == "nb, term 3: 0c83 leads, says m0, m1; 674e leads, says m2"
+    assert rivals == "nb, term 3: 0c83 leads according to m0, m1; 674e leads according to m2"
 
 
 def test_a_history_survives_its_file() -> None:
-    """The end of a write replaces its beginning; a line that was cut short is none."""
+    """The end of a write replaces its start, and a truncated line is ignored."""
     [begun] = history((None, 1, UNKNOWN))
     done = begun.end(7.0, DONE)
     lines = [to_line(begun) + "\n", to_line(done) + "\n", to_line(begun)[:20]]
@@ -135,7 +135,7 @@ def test_a_history_survives_its_file() -> None:
 
 @st.composite
 def true_histories(draw: st.DrawFn) -> tuple[list[Write], Value]:
-    """What a database that loses nothing does to one row, and what is there in the end."""
+    """What a database without losses does to one row, and its final value."""
     value: Value = None
     writes: list[tuple[Value, Value, Outcome]] = []
     for number in range(draw(st.integers(1, 8))):
@@ -152,7 +152,7 @@ def true_histories(draw: st.DrawFn) -> tuple[list[Write], Value]:
 @settings(deadline=None)
 @given(true_histories())
 def test_a_true_history_is_acquitted(case: tuple[list[Write], Value]) -> None:
-    """Whatever was done or not of what was not acknowledged."""
+    """Any unacknowledged write may or may not have been executed."""
     writes, value = case
     assert wrong_rows(writes, {"m0": {} if value is None else {ROW: value}}) == []
 
@@ -162,7 +162,7 @@ def test_a_true_history_is_acquitted(case: tuple[list[Write], Value]) -> None:
 def test_a_lost_acknowledged_write_is_found(
     case: tuple[list[Write], Value], chance: random.Random
 ) -> None:
-    """A database that goes back to before its last acknowledged write does not get away with it."""
+    """A database that goes back to before its last acknowledged write is detected."""
     writes, _ = case
     settled = [number for number, write in enumerate(writes) if write.outcome is DONE]
     if not settled:

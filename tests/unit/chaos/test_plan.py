@@ -1,4 +1,4 @@
-"""The choice of faults: repeatable, and only what makes sense."""
+"""The choice of faults is repeatable and makes sense."""
 
 from collections import Counter
 from dataclasses import replace
@@ -24,12 +24,12 @@ ALL_WELL = {
 
 
 def faults(view: View, count: int = COUNT) -> list[Fault]:
-    """What is chosen for one seed."""
+    """The faults for one seed."""
     return [fault for n in range(count) if (fault := choose(7, n, view)) is not None]
 
 
 def left(view: View, fault: Fault) -> int:
-    """How many members remain that run, and reach each other and the clients."""
+    """How many members still run and reach each other and the clients."""
     hit = set(fault.members)
     if fault.kind is Kind.MOVE:
         hit = set()
@@ -42,7 +42,7 @@ def left(view: View, fault: Fault) -> int:
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_all_kinds_happen(size: int) -> None:
-    """Each kind, against each member; both sides of partitions have the clients at times."""
+    """Each kind affects each member, and clients are sometimes on either side of a partition."""
     found = faults(ALL_WELL[size])
     assert {fault.kind for fault in found} == set(Kind)
     assert {member for fault in found for member in fault.members} == {CLIENTS, *range(size)}
@@ -50,7 +50,7 @@ def test_all_kinds_happen(size: int) -> None:
 
 
 def test_a_seed_gives_the_same_faults() -> None:
-    """And another seed gives others."""
+    """The same seed gives the same faults, another seed others."""
     view = ALL_WELL[3]
     assert faults(view) == faults(view)
     assert [choose(8, n, view) for n in range(COUNT)] != faults(view)
@@ -58,7 +58,7 @@ def test_a_seed_gives_the_same_faults() -> None:
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_most_faults_leave_a_majority(size: int) -> None:
-    """Where one more may not fall, few do; where none is left, few more happen."""
+    """Faults that remove the majority are rare; without a majority, others are more likely."""
     view = replace(ALL_WELL[size], complete=False)
     barely = replace(view, sound=frozenset(range(view.majority)))
     found = Counter(left(barely, fault) >= view.majority for fault in faults(barely))
@@ -69,13 +69,13 @@ def test_most_faults_leave_a_majority(size: int) -> None:
 
 
 def test_a_disk_is_lost_only_when_all_is_well() -> None:
-    """Otherwise what was acknowledged might be on no other."""
+    """A disk is lost only while all others have all acknowledged writes."""
     view = replace(ALL_WELL[3], complete=False)
     assert Kind.WIPE not in {fault.kind for fault in faults(view)}
 
 
 def test_one_fault_of_the_network_at_a_time() -> None:
-    """And none against members that are down or hang already."""
+    """Members that are down or stopped get no further fault."""
     view = replace(ALL_WELL[3], parted=True, running=frozenset([0, 1]), frozen=frozenset([1]))
     found = faults(view)
     assert not {fault.kind for fault in found} & {Kind.SPLIT, Kind.UNPLUG, Kind.ONE_WAY}

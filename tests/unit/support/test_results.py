@@ -11,7 +11,7 @@ from support.icdb.results import record, table
 def test_a_run_replaces_its_own_section_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What other targets have recorded stays, and a run's earlier section goes."""
+    """Sections of other targets stay, and the earlier section of the same run is replaced."""
     monkeypatch.setattr(ic_results, "surroundings", lambda: "here")
     document = tmp_path / "RESULTS.md"
     document.write_text("# Results\n\nSome words.\n")
@@ -28,5 +28,5 @@ def test_a_run_replaces_its_own_section_alone(
 
 
 def test_a_table() -> None:
-    """Columns, and a line for each row."""
+    """A table has a header and a line per row."""
     assert table(["a", "b"], [(1, "x")]) == "| a | b |\n| --- | --- |\n| 1 | x |\n"

@@ -1,4 +1,4 @@
-"""Where the programs of an API server are looked for."""
+"""The search for the programs of an API server."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from isthmus_lab.kube import assets
 
 
 def put(directory: Path, *names: str) -> Path:
-    """Programs in a directory."""
+    """Create programs in a directory."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in names:
         (directory / name).touch(mode=0o755)
@@ -18,7 +18,7 @@ def put(directory: Path, *names: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that has none of them."""
+    """A machine without any of them."""
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -26,7 +26,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_there() -> None:
-    """What is missing is named, with the command that gets it."""
+    """Missing programs are reported with the command that installs them."""
     assert assets.missing() == ["etcd", "kube-apiserver"]
     with pytest.raises(LabError, match="make kube-assets"):
         assets.required("etcd")
@@ -46,7 +46,7 @@ def test_order_of_places(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_newest_version_in_the_cache(places: Path) -> None:
-    """Of several versions the newest counts, as numbers go."""
+    """The newest of several versions is used, compared as numbers."""
     for version in ("v1.9.11", "v1.35.4", "v1.35.10"):
         put(places / "cache/isthmus/kube" / version, "kube-apiserver")
     assert "/v1.35.10/" in assets.program("kube-apiserver")

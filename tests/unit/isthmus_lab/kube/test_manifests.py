@@ -1,4 +1,4 @@
-"""Manifest files that stand for a cluster's Kubernetes API."""
+"""Manifest files in place of an API server."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def subnet(disabled: bool) -> dict[str, object]:
 
 
 def test_apply_then_get_gives_the_object(tmp_path: Path) -> None:
-    """What was applied is what is read, in one file and without remains."""
+    """An applied object is read back unchanged, from a single file."""
     manifests = Manifests(tmp_path)
     manifests.apply(subnet(disabled=False))
     assert manifests.get("Subnet", "apps") == subnet(disabled=False)
@@ -24,7 +24,7 @@ def test_apply_then_get_gives_the_object(tmp_path: Path) -> None:
 
 
 def test_merge_changes_and_removes_keys(tmp_path: Path) -> None:
-    """Merging sets the given keys, removes those given as None and keeps the others."""
+    """Merging sets the given keys, removes those that are None, and keeps the others."""
     manifests = Manifests(tmp_path)
     manifests.apply(subnet(disabled=False))
     manifests.merge("Subnet", "apps", "spec", {"disableInterConnection": True})
@@ -34,7 +34,7 @@ def test_merge_changes_and_removes_keys(tmp_path: Path) -> None:
 
 
 def test_delete_is_idempotent(tmp_path: Path) -> None:
-    """Deleting an object twice is no error."""
+    """Deleting an object twice is not an error."""
     manifests = Manifests(tmp_path)
     manifests.apply(subnet(disabled=False))
     manifests.delete("Subnet", "apps")

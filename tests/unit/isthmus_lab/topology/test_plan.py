@@ -1,4 +1,4 @@
-"""What a topology comes to: addresses, names, rows and command lines."""
+"""The plan of a topology: addresses, names, rows and command lines."""
 
 from pathlib import Path
 
@@ -32,14 +32,14 @@ def test_underlay_addresses_and_links_are_unique() -> None:
 
 
 def test_plan_of_added_clusters_extends_the_old_one() -> None:
-    """Adding a cluster leaves the plan of the others as it was."""
+    """Adding a cluster does not change the plan of the others."""
     topology = load(find("demo"))
     larger = make_plan(extend(topology, find("third-cluster")))
     assert larger.clusters[:2] == make_plan(topology).clusters
 
 
 def test_gateways_are_marked_for_interconnection() -> None:
-    """Only gateway nodes tell OVN that they carry traffic between clusters."""
+    """Only gateway nodes are marked as such for OVN."""
     plan = make_plan(load(find("demo")))
     cluster = plan.clusters[0]
     for node, value in zip(cluster.nodes, ("true", "false"), strict=True):
@@ -48,7 +48,7 @@ def test_gateways_are_marked_for_interconnection() -> None:
 
 
 def test_policies_by_source_cover_every_subnet_and_node() -> None:
-    """Traffic that leaves a subnet goes to the pod's node, unless something allows it before."""
+    """Traffic that leaves a subnet goes to the pod's node, unless a higher priority allows it."""
     words = kube_ovn.nb_commands(make_plan(load(find("demo"))).clusters[0])
     matches = [words[i + 1] for i, word in enumerate(words) if word == "priority=29000"]
     assert matches == [
@@ -67,7 +67,7 @@ def test_centralized_subnets_leave_by_source_cidr() -> None:
 
 
 def test_config_map_is_that_of_kube_ovns_guide() -> None:
-    """Joining is the ConfigMap of the user's document with the lab's values."""
+    """The ConfigMap for joining is that of Kube-OVN's guide with the values of the lab."""
     plan = make_plan(load(find("demo")))
     assert kube_ovn.config_map(plan, plan.clusters[0])["data"] == {
         "enable-ic": "true",
@@ -81,7 +81,7 @@ def test_config_map_is_that_of_kube_ovns_guide() -> None:
 
 
 def test_one_member_of_the_ic_databases_is_called_ic() -> None:
-    """What a topology does not say about the IC databases is one machine in clear text."""
+    """By default the IC databases run on one machine without TLS."""
     plan = make_plan(load(find("demo")))
     [member] = plan.ic_members
     assert (member.name, str(member.address)) == ("ic", "192.168.65.3")
@@ -91,7 +91,8 @@ def test_one_member_of_the_ic_databases_is_called_ic() -> None:
 
 
 def test_members_of_the_ic_databases_are_told_of_each_other_and_the_zones_of_all() -> None:
-    """A cluster's members get one list, TLS their own files, and `ic-db-host` all addresses."""
+    """All members are configured with one list, TLS files per owner, and all addresses in `ic-db-
+    host`."""
     plan = make_plan(load(EXAMPLES / "raft.yaml"))
     hosts = "192.168.65.3,192.168.65.4,192.168.65.5"
     assert [member.name for member in plan.ic_members] == ["ic-1", "ic-2", "ic-3"]
@@ -108,12 +109,12 @@ def test_members_of_the_ic_databases_are_told_of_each_other_and_the_zones_of_all
 
 
 def test_names_of_labs_do_not_overlap() -> None:
-    """The namespaces of the lab `a` are not among those of `a-b`, nor the reverse."""
+    """The namespaces of lab `a` are not among those of `a-b`, nor the reverse."""
     assert not netns_prefix("a-b").startswith(netns_prefix("a"))
 
 
 def test_endpoints_put_ipv6_in_brackets() -> None:
-    """Database addresses are written as OVSDB reads them."""
+    """Database addresses have the syntax of OVSDB."""
     plan = make_plan(load(EXAMPLES / "dual.yaml"))
     assert [endpoint(i.ip, 6645) for i in plan.ic] == [
         "tcp:192.168.65.3:6645",
@@ -122,14 +123,14 @@ def test_endpoints_put_ipv6_in_brackets() -> None:
 
 
 def test_others_than_root_are_told_to_use_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without root nothing is tried, and the message has the remedy."""
+    """Without root nothing is changed, and the error has a remedy."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(LabError, match="sudo"):
         requirements.check(isthmus_needed=False)
 
 
 def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not installed is named together with the packages that have it."""
+    """Missing programs are reported together with their packages."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("shutil.which", lambda name: None if name == "ovn-northd" else name)
     with pytest.raises(LabError, match=r"ovn-northd.*apt-get install ovn-central"):

@@ -1,4 +1,4 @@
-"""Topology files: what they may say, what is filled in, and how faults are named."""
+"""Topology files: valid contents, defaults, and how errors are reported."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def minimal() -> dict[str, Any]:
 
 
 def faults(data: Any) -> list[tuple[str, str]]:
-    """Key and value of every fault found in the contents of a file."""
+    """Key and value of all errors in the contents of a file."""
     with pytest.raises(LabError) as caught:
         parse(data, "file.yaml")
     assert all(p.object == "topology file.yaml" for p in caught.value.problems)
@@ -57,7 +57,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def test_defaults_are_kube_ovns() -> None:
-    """What is left out gets Kube-OVN's values, different for each cluster."""
+    """Omitted values are Kube-OVN's defaults, different for each cluster."""
     topology = parse(minimal(), "file.yaml")
     first, second = topology.clusters
     assert [str(c.subnets[0].cidr[0]) for c in topology.clusters if c.subnets[0].cidr] == [
@@ -81,7 +81,7 @@ def test_dual_stack_defaults_have_both_families() -> None:
 
 
 def test_allotted_addresses_avoid_given_ones() -> None:
-    """A pod without an address gets one that no other pod asked for."""
+    """A pod without an address gets one that no other pod has requested."""
     data = minimal()
     data["clusters"][0]["pods"] = [
         {"name": "a", "node": "n1"},
@@ -107,7 +107,7 @@ def test_allotted_addresses_avoid_given_ones() -> None:
 
 
 def test_dump_is_read_back_unchanged() -> None:
-    """A topology survives being written and read."""
+    """A topology is unchanged after it is written and read."""
     topology = parse(minimal(), "file.yaml")
     assert parse(yaml.safe_load(dump(topology)), "again.yaml") == topology
 
@@ -157,7 +157,7 @@ def test_dump_is_read_back_unchanged() -> None:
     ],
 )
 def test_faults_are_named_by_key(path: str, value: Any, key: str) -> None:
-    """Every kind of fault is reported with the file and the path of the key."""
+    """All kinds of errors are reported with the file and the path of the key."""
     assert key in [found for found, _ in faults(changed(path, value))]
 
 
@@ -170,7 +170,7 @@ def test_full_subnet_is_named() -> None:
 
 
 def test_a_fault_is_reported_once() -> None:
-    """A bad element is reported, and not also that the list is too short without it."""
+    """A bad element is reported, without an additional error that the list is too short."""
     data = minimal()
     for cluster in data["clusters"]:
         cluster["nodes"][0]["rolls"] = []
@@ -179,7 +179,7 @@ def test_a_fault_is_reported_once() -> None:
 
 
 def test_all_faults_are_reported_at_once() -> None:
-    """Two faults in one file are both reported."""
+    """Two errors in one file are both reported."""
     data = changed("clusters.0.pods.0.node", "n9")
     data["clusters"][1]["gateways"] = ["n8"]
     assert {value for _, value in faults(data)} == {"n9", "n8"}
@@ -187,12 +187,12 @@ def test_all_faults_are_reported_at_once() -> None:
 
 @pytest.mark.parametrize("data", [None, [], "text", {"clusters": None}])
 def test_files_of_the_wrong_shape_are_refused(data: Any) -> None:
-    """A file that is no mapping is reported and not a crash."""
+    """A file that is not a mapping is reported and does not cause a crash."""
     assert faults(data)
 
 
 def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
-    """A file that does not parse is reported with the parser's position."""
+    """Invalid YAML is reported with the position."""
     file = tmp_path / "broken.yaml"
     file.write_text("clusters: [\n")
     with pytest.raises(LabError, match="line 2"):
@@ -200,13 +200,13 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_unknown_topology_lists_the_built_in_ones() -> None:
-    """A name that is neither a file nor built in is answered with what there is."""
+    """The error for an unknown topology lists the built-in ones."""
     with pytest.raises(LabError, match="demo"):
         find("dmeo")
 
 
 def test_added_clusters_keep_the_others_values() -> None:
-    """Adding a cluster changes nothing of what was there, and counts on for defaults."""
+    """Adding a cluster does not change the others, and its defaults continue theirs."""
     topology = load(find("demo"))
     larger = extend(topology, find("third-cluster"))
     assert larger.clusters[:2] == topology.clusters
@@ -214,11 +214,11 @@ def test_added_clusters_keep_the_others_values() -> None:
 
 
 def test_the_demo_among_the_examples_is_the_built_in_one() -> None:
-    """The example and the built-in topology cannot drift apart."""
+    """The demo among the examples equals the built-in one."""
     assert read(EXAMPLES / "demo.yaml") == read(BUILT_IN / "demo.yaml")
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_examples_are_named_after_their_files(path: Path) -> None:
-    """Every example is valid, and its lab is called like its file."""
+    """Every example is valid, and its lab has the name of the file."""
     assert load(path).name == path.stem

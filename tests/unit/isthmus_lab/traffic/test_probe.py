@@ -1,4 +1,4 @@
-"""The paths that are probed, and the parts of probing that need no network."""
+"""The paths of probes, and the parts of probes that need no network."""
 
 import struct
 
@@ -30,7 +30,7 @@ def test_paths_need_a_family_in_common() -> None:
 
 
 def test_checksum_makes_the_packet_sum_to_zero() -> None:
-    """With its checksum filled in, a packet of odd or even length has checksum 0 (RFC 1071)."""
+    """A packet that contains its checksum has checksum 0, for odd and even lengths (RFC 1071)."""
     for payload in (b"abc", b"abcd", bytes(range(256))):
         packet = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + payload
         filled = packet[:2] + struct.pack("!H", icmp.checksum(packet)) + packet[4:]
@@ -38,14 +38,14 @@ def test_checksum_makes_the_packet_sum_to_zero() -> None:
 
 
 def test_translated_addresses_are_noticed() -> None:
-    """Only the pod's own address counts as seen; a node's does not."""
+    """Only the pod's own address counts as not translated."""
     path = probe.paths(PLAN.pods, PLAN.pods)[0]
     assert probe.sees_own_address(path, f"{path.target.name} sees {path.expected_source}")
     assert not probe.sees_own_address(path, f"{path.target.name} sees 192.168.65.11")
 
 
 def test_columns_are_never_cut() -> None:
-    """Cells of any width are printed whole and aligned."""
+    """Cells of any width are printed in full and aligned."""
     assert columns(("A", "B"), [("x" * 200, "y"), ("z", "")], indent="") == "\n".join(
         ["A" + " " * 201 + "B", "x" * 200 + "  y", "z"]
     )
