@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from differential.rpc import Json
+from differential.operations import Json
 from isthmus.model.prefixes import canonical, parse_address, parse_interface
 from isthmus.model.rows import Database
 

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from differential.rpc import Connection
 from isthmus.daemon.loop import Loop
 from isthmus.daemon.service import Settings, engine_alone
 from isthmus.model.rows import Database
+from isthmus.ovsdb.jsonrpc import JsonRpcClient
 from support.ovn.servers import Processes, wait_until
+
+TIMEOUT = 60.0
+"""Seconds within which a control socket or server must reply."""
 
 SOON = 0.5
 """Seconds within which a due retry keeps the engine from counting as idle."""
@@ -67,7 +70,7 @@ class OvnIc:
 
     def __init__(self, processes: Processes, remotes: Mapping[Database, str]) -> None:
         self._processes, self._remotes = processes, remotes
-        self._control: Connection | None = None
+        self._control: JsonRpcClient | None = None
 
     @property
     def running(self) -> bool:
@@ -79,7 +82,7 @@ class OvnIc:
         flags = [f"{self.FLAGS[d]}={remote}" for d, remote in self._remotes.items()]
         self._processes.start("ovn-ic", "ovn-ic", *flags, f"--unixctl={path}", "-vconsole:info")
         wait_until(lambda: _connects(path), "ovn-ic answers")
-        self._control = Connection(path)
+        self._control = JsonRpcClient.over_unix(path, TIMEOUT)
 
     def stop(self) -> None:
         if self._control is not None:
@@ -98,16 +101,15 @@ class OvnIc:
             raise PeerDiedError("ovn-ic has died")
 
     def quiet(self) -> bool:
-        # It replies once per iteration of its main loop, after reading from its databases: between
-        # the
-        # first and the third reply, one whole iteration has seen everything sent before.
+        # It replies once per iteration of its main loop, after reading from its databases. Between
+        # the first and the third reply, one whole iteration has seen everything sent before.
         for _ in range(3):
             self._ask("is-paused")
         return True
 
     def _ask(self, command: str) -> None:
         assert self._control is not None, "only a running daemon is asked"
-        self._control.request(command)
+        self._control.call(command)
 
 
 class Isthmus:
@@ -159,7 +161,7 @@ class Isthmus:
 
 def _connects(path: Path) -> bool:
     try:
-        Connection(path).close()
+        JsonRpcClient.over_unix(path, TIMEOUT).close()
     except OSError:
         return False
     return True

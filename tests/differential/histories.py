@@ -12,10 +12,10 @@ from pathlib import Path
 
 from differential.daemons import PeerDiedError
 from differential.generate import history
-from differential.rpc import RpcError
 from differential.shrink import shrink
 from differential.steps import Play, Step
 from differential.world import VERSION, World, world_in
+from isthmus.ovsdb.jsonrpc import RpcError
 
 STEPS = 30
 """Random steps per history, without those that first build the zones."""

@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from differential.rpc import Json, delete, insert, mapping, mutate, named, new, strings, update
+from differential.operations import (
+    Json,
+    delete,
+    insert,
+    mapping,
+    mutate,
+    named,
+    new,
+    strings,
+    update,
+)
 from differential.world import VERSION, World
 from isthmus.model.rows import Database
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from differential.contents import TABLES, Contents, Dump, difference, dump, selects
-from differential.daemons import Daemon, Isthmus, OvnIc
-from differential.rpc import Connection, Json, delete, insert, mapping, mutate, named, update
+from differential.daemons import TIMEOUT, Daemon, Isthmus, OvnIc
+from differential.operations import Json, delete, insert, mapping, mutate, named, update
 from isthmus.model.rows import Database
+from isthmus.ovsdb.jsonrpc import JsonRpcClient
 from support.ovn.servers import (
     FILES,
     INSTALLATION,
@@ -46,7 +47,7 @@ class Server(Processes):
         remote = f"--remote=punix:{self.path}"
         self.start("ovsdb-server", "ovsdb-server", *files, remote, control, "-vconsole:warn")
         wait_until(self.path.exists, "ovsdb-server listens")
-        self.connection = Connection(self.path)
+        self.connection = JsonRpcClient.over_unix(self.path, TIMEOUT)
 
     def _create(self, database: Database) -> str:
         file = self.directory / f"{FILES[database]}.db"

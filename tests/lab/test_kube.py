@@ -64,10 +64,10 @@ def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
 
     # There are no warnings about the short time before labels take effect. NotEnabled is possible:
     # the daemon may start before its configuration exists.
-    told = lab.cluster("az1").api.request("GET", EVENTS)["items"]
-    warned = {event["reason"] for event in told if event["type"] == "Warning"}
+    events = lab.cluster("az1").api.request("GET", EVENTS)["items"]
+    warned = {event["reason"] for event in events if event["type"] == "Warning"}
     assert warned <= {"NotEnabled"}
-    assert "Joined" in {event["reason"] for event in told}
+    assert "Joined" in {event["reason"] for event in events}
 
     # The label decides in both directions; a node that never had the label is not a gateway.
     handle = lab.cluster("az1")
