@@ -83,13 +83,13 @@ class Field:
                 return self._part(fault, members)
         return _nothing
 
-    def look(self) -> None:
+    def restart_ended(self) -> None:
         """Record members that exited unexpectedly, and start them again."""
         for number in sorted(self.running):
             member = self.net.all[number]
             if not member.running:
-                said = member.log.read_text(errors="replace").splitlines()[-3:]
-                self.surprises.append(f"m{number} ended by itself: {' / '.join(said)}")
+                lines = member.log.read_text(errors="replace").splitlines()[-3:]
+                self.surprises.append(f"m{number} ended by itself: {' / '.join(lines)}")
                 self._start([number])
 
     def _kill_server(self, number: int, short: str) -> Callable[[], None]:
@@ -131,8 +131,8 @@ class Field:
         status = member.stop()
         # Before the process has installed its signal handler, SIGTERM kills it.
         if status not in {0, -signal.SIGTERM}:
-            said = member.log.read_text(errors="replace").splitlines()[-3:]
-            self.surprises.append(f"{member.address} stopped with {status}: {' / '.join(said)}")
+            lines = member.log.read_text(errors="replace").splitlines()[-3:]
+            self.surprises.append(f"{member.address} stopped with {status}: {' / '.join(lines)}")
 
     def _freeze(self, number: int, short: str) -> Callable[[], None]:
         pid = self._server(number, short)
@@ -167,14 +167,14 @@ class Field:
                 self._cut_off = frozenset(members[:1])
                 self._route("add", sender, receiver)
 
-        def mend() -> None:
+        def undo() -> None:
             if self._network_fault is fault:
                 if fault.kind is Kind.ONE_WAY:
                     self._route("del", *found)
                 self.net.heal()
                 self._network_fault, self._cut_off = None, frozenset()
 
-        return mend
+        return undo
 
     def _route(self, verb: str, sender: Member, receiver: Member) -> None:
         """Drop packets in one direction only."""

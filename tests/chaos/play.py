@@ -203,7 +203,7 @@ class _Storm:
         self._watch.pause(TICK)
         while self._undoing and self._undoing[0][0] <= time.monotonic():
             heapq.heappop(self._undoing)[2]()
-        self._field.look()
+        self._field.restart_ended()
         self._note()
 
     def _note(self) -> None:
@@ -363,10 +363,10 @@ def _judge(
 
 def _time(report: Report, writes: Sequence[Write], spans: Mapping[str, _Spans]) -> None:
     for short, timeline in spans.items():
-        told = sorted(w.ended for w in writes if _acknowledged(w) and w.database == short)
-        report.silence = max(report.silence, longest_silence(timeline.all, told))
+        acknowledged = sorted(w.ended for w in writes if _acknowledged(w) and w.database == short)
+        report.silence = max(report.silence, longest_silence(timeline.all, acknowledged))
         # The first span does not follow a loss of the majority.
-        report.resumed += resumptions(timeline.all[1:], told)
+        report.resumed += resumptions(timeline.all[1:], acknowledged)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -129,9 +129,9 @@ class Watch(AbstractContextManager["Watch"]):
         while not self._stop.wait(INTERVAL):
             for short in DATABASES:
                 if number in self._field.running and (number, short) not in self._field.frozen:
-                    self._look(number, short)
+                    self._request_status(number, short)
 
-    def _look(self, number: int, short: str) -> None:
+    def _request_status(self, number: int, short: str) -> None:
         member, at = self._field.net.all[number], time.monotonic()
         try:
             with JsonRpcClient.over_unix(member.run_dir / f"ovn_ic_{short}_db.ctl") as client:

@@ -156,7 +156,7 @@ def test_rows_and_references(real: dict[Database, RealWorld]) -> None:
     assert worlds[0].dump() == {}
 
 
-def test_a_row_that_nobody_refers_to_never_appears(real: dict[Database, RealWorld]) -> None:
+def test_an_unreferenced_row_is_not_stored(real: dict[Database, RealWorld]) -> None:
     """A row of a non-root table that is inserted without a reference is not stored."""
     worlds = both(real, Database.NB)
     orphan = [insert(LogicalRouterStaticRoute, "10.0.0.0/8", ip_prefix="10.0.0.0/8")]
@@ -230,7 +230,7 @@ def test_waiting_compares_and_sets(real: dict[Database, RealWorld]) -> None:
         return make
 
     assert step(worlds, change("r", "wrong")) == "TryAgain"
-    assert step(worlds, change("nobody", "r")) == "TryAgain"
+    assert step(worlds, change("missing", "r")) == "TryAgain"
     assert len(worlds[0].dump()) == 1
     assert step(worlds, change("r", "r")) == "Committed"
     assert worlds[0].dump()["Logical_Router", "r"]["name"] == "x"
@@ -318,11 +318,11 @@ def test_weak_references_leave_a_set(real: dict[Database, RealWorld]) -> None:
 
     def balancers(world: World) -> list[Operation]:
         one, two = NewRef(), NewRef()
-        nobody = Ref(world.find(LoadBalancer, "nobody"))
+        missing = Ref(world.find(LoadBalancer, "missing"))
         return [
             Insert(LoadBalancer, {"name": "one"}, one),
             Insert(LoadBalancer, {"name": "two"}, two),
-            insert(LogicalRouter, "r", name="r", load_balancer=(one, two, nobody)),
+            insert(LogicalRouter, "r", name="r", load_balancer=(one, two, missing)),
         ]
 
     assert step(worlds, balancers) == "Committed"
@@ -337,7 +337,7 @@ def test_nothing_of_a_refused_transaction_stays(real: dict[Database, RealWorld])
     step(worlds, router("r"))
     dangling = lambda w: [  # noqa: E731 - one use
         insert(LogicalRouter, "new", name="new"),
-        adopt(w, "r", "static_routes", Ref(w.find(LogicalRouterStaticRoute, "nobody"))),
+        adopt(w, "r", "static_routes", Ref(w.find(LogicalRouterStaticRoute, "missing"))),
     ]
     assert step(worlds, dangling) == "referential integrity violation"
     assert len(worlds[0].dump()) == 1

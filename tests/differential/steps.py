@@ -343,10 +343,10 @@ def _port_add(
 def _port_del(play: Play, zone: int, name: str) -> None:
     router = play.zones[zone].router_ports.pop(name, None)
     if router is not None:
-        _forget(play, zone, "Logical_Router", named(router), ROUTER_PORT, name)
+        _remove_port(play, zone, "Logical_Router", named(router), ROUTER_PORT, name)
 
 
-def _forget(play: Play, zone: int, parent: str, where: Json, table: str, name: str) -> None:
+def _remove_port(play: Play, zone: int, parent: str, where: Json, table: str, name: str) -> None:
     """Remove a row from the `ports` of its parent; its UUID differs between the sides."""
     for site in play.world.sites(zone):
         select = {"op": "select", "table": table, "where": named(name), "columns": ["_uuid"]}
@@ -409,7 +409,7 @@ def _join(play: Play, zone: int, ts: str, name: str, kind: str, peer: str) -> No
 def _part(play: Play, zone: int, name: str) -> None:
     ts = play.zones[zone].switch_ports.pop(name, None)
     if ts is not None:
-        _forget(play, zone, "Logical_Switch", named(ts), SWITCH_PORT, name)
+        _remove_port(play, zone, "Logical_Switch", named(ts), SWITCH_PORT, name)
 
 
 # --- Routes ---------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def joined(make_lab: Callable[..., Lab]) -> Joined:
     return Joined.of(lab)
 
 
-def test_controller_beside_ovn_ic(joined: Joined) -> None:
+def test_controller_alongside_ovn_ic(joined: Joined) -> None:
     """Both are active, each with its own lock; ports, options and policies follow the ConfigMap."""
     assert "active" in joined.cluster("az1").isthmus_log()
     lab = joined.lab
@@ -71,7 +71,7 @@ def test_controller_beside_ovn_ic(joined: Joined) -> None:
     joined.wait_for_all()
 
 
-def test_leaving_beside_ovn_ic(joined: Joined) -> None:
+def test_leaving_alongside_ovn_ic(joined: Joined) -> None:
     """The controller removes the rows that ovn-ic leaves behind when the zone has no name."""
     handle = joined.cluster("az1")
     handle.leave()
@@ -100,7 +100,7 @@ def test_rules_that_ovn_ic_does_not_know_are_reported(joined: Joined) -> None:
     assert joined.learned("az2") == {"10.16.0.0/16", "10.26.0.0/16"}
 
 
-def test_az_name_is_changed_beside_ovn_ic(joined: Joined) -> None:
+def test_az_name_changes_alongside_ovn_ic(joined: Joined) -> None:
     """The controller renames the row of the zone, and ovn-ic finds it under the new name."""
     joined.configure("az1", az_name="my-new-zone")
     joined.wait(lambda: "availability-zone my-new-zone" in joined.ic_sb(), "the new name")

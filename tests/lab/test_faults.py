@@ -17,7 +17,7 @@ def large_ping(joined: Joined) -> str:
     return joined.lab.run("az1-web", ["sh", "-c", ping])
 
 
-def test_fault_22_pods_of_a_larger_mtu_are_told_the_smaller_one(joined: Joined) -> None:
+def test_fault_22_senders_learn_the_smaller_mtu(joined: Joined) -> None:
     """Packets larger than the other cluster's MTU vanished; now the sender gets an ICMP error."""
     joined.lab.run("az2-web", ["ip", "link", "set", POD_LINK, "mtu", "1300"])
     try:

@@ -160,7 +160,7 @@ def test_pods_of_all_clusters_reach_each_other(
     assert [p for p in paths if not probe.sees_own_address(p, answers[p])] == []
 
 
-def test_isthmus_beside_ovn_ic(make_lab: Callable[..., Lab]) -> None:
+def test_isthmus_alongside_ovn_ic(make_lab: Callable[..., Lab]) -> None:
     """A cluster run by ovn-ic has the address that Isthmus would take, so Isthmus takes another."""
     text = find("demo").read_text().replace("- name: az2", "- name: az2\n    engine: none")
     lab = make_lab(parse(yaml.safe_load(text), "test"), join=False)

@@ -42,7 +42,7 @@ def path(lab: Lab, source: str, target: str) -> probe.TrafficPath:
     return probe.TrafficPath(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
 
 
-def test_an_overlap_harms_nobody_and_ends(make_lab: Callable[[Topology], Lab]) -> None:
+def test_an_overlap_is_harmless_and_ends(make_lab: Callable[[Topology], Lab]) -> None:
     """Traffic within az1 and non-overlapping prefixes are not affected; the rest follows later."""
     lab = make_lab(topology(OVERLAPPING))
     joined = Joined(lab, {})

@@ -44,7 +44,7 @@ def path(lab: Lab, source: str, target: str) -> probe.TrafficPath:
     return probe.TrafficPath(lab.pod(source), lab.pod(target), lab.pod(target).addresses[0].ip)
 
 
-def test_vpcs_with_the_same_addresses_are_told_apart(make_lab: Callable[[Topology], Lab]) -> None:
+def test_vpcs_with_the_same_addresses_are_kept_apart(make_lab: Callable[[Topology], Lab]) -> None:
     """VPCs `shop` and `store` are joined in network `goods`; the default VPCs are not affected."""
     lab = make_lab(topology(CROSSED))
     joined = Joined(lab, {})

@@ -63,7 +63,7 @@ class Joined:
         files = lab.layout.root.glob("clusters/*/manifests/*.yaml")
         joined = cls(lab, {file: file.read_text() for file in files})
         joined.wait_for_all()
-        joined.wait(joined._all_gateways_shown, "gateways in reserve to be published, too")
+        joined.wait(joined._all_gateways_published, "standby gateways to be published")
         joined.state.update(joined.seen())
         return joined
 
@@ -79,7 +79,7 @@ class Joined:
             if cluster.kubernetes:
                 self._reset_objects(cluster)
         # Pings alone may still be answered because of the previous test.
-        self.wait(lambda: self.seen() == self.state, "everything to be as before")
+        self.wait(lambda: self.seen() == self.state, "the state to be as before")
         self.wait_for_all()
 
     def _reset_objects(self, cluster: ClusterPlan) -> None:
@@ -96,7 +96,7 @@ class Joined:
         learned = {c.name: self.learned(c.name) for c in self.lab.plan.clusters}
         return {"ic": [line for line in lines if "address:" not in line], **learned}
 
-    def _all_gateways_shown(self) -> bool:
+    def _all_gateways_published(self) -> bool:
         find = ["--bare", "--columns=hostname", "find", "Chassis", "other_config:is-interconn=true"]
         names = {
             n for c in self.lab.plan.clusters for n in self.cluster(c.name).sbctl(*find).split()
@@ -128,9 +128,9 @@ class Joined:
         """Wait until no ping is answered."""
         self.wait(lambda: not probe.ping(self.lab.layout, self.paths(), 0.2), "silence")
 
-    def wait(self, look: Callable[[], object], what: str) -> None:
+    def wait(self, check: Callable[[], object], what: str) -> None:
         """Wait until a function returns a true value."""
-        wait_until(look, LIMIT_S, what)
+        wait_until(check, LIMIT_S, what)
 
     def learned(self, cluster: str) -> set[str]:
         """The prefixes that a cluster has learned."""

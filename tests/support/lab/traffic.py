@@ -80,7 +80,7 @@ class Traffic(AbstractContextManager["Traffic"]):
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._tell(json.dumps(wanted))
+        self._send(json.dumps(wanted))
 
     def cut(self, after: int = AFTER) -> Loss:
         """The losses since the last call.
@@ -88,7 +88,7 @@ class Traffic(AbstractContextManager["Traffic"]):
         Args:
             after: intervals for which to continue first.
         """
-        self._tell(str(after))
+        self._send(str(after))
         assert self._process.stdout is not None
         found = json.loads(self._process.stdout.readline())
         return Loss(
@@ -105,7 +105,7 @@ class Traffic(AbstractContextManager["Traffic"]):
         """Stop the traffic."""
         self._process.communicate()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()

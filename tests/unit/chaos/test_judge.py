@@ -25,8 +25,10 @@ ROW = ("nb", Key("c0-1"))
 def history(*writes: tuple[Value, Value, Outcome]) -> list[Write]:
     """Writes of one row: the expected value, the written value, and the outcome."""
     return [
-        Write("nb", "c0", number, ROW[1], before, after, "tcp:192.0.2.1:6645", number, number, told)
-        for number, (before, after, told) in enumerate(writes)
+        Write(
+            "nb", "c0", number, ROW[1], before, after, "tcp:192.0.2.1:6645", number, number, result
+        )
+        for number, (before, after, result) in enumerate(writes)
     ]
 
 
@@ -56,10 +58,10 @@ def test_an_acknowledged_deletion_stays() -> None:
     assert judge(1, (None, 1, DONE), (1, None, DONE))
 
 
-@pytest.mark.parametrize("told", [UNKNOWN, REFUSED])
-def test_what_was_not_acknowledged_may_have_happened(told: Outcome) -> None:
+@pytest.mark.parametrize("result", [UNKNOWN, REFUSED])
+def test_what_was_not_acknowledged_may_have_happened(result: Outcome) -> None:
     """With an unknown outcome, both values are correct, and no other."""
-    writes = ((None, 1, DONE), (1, 2, told))
+    writes = ((None, 1, DONE), (1, 2, result))
     assert judge(1, *writes) == judge(2, *writes) == []
     assert judge(3, *writes)
     assert judge(None, *writes)
@@ -86,7 +88,7 @@ def test_members_are_compared() -> None:
     assert different_members({"m0": [1], "m1": [1], "m2": []}) == ["m2 does not have what m0 has"]
 
 
-def test_refused_writes_that_were_done_are_told() -> None:
+def test_refused_writes_that_were_executed_are_reported() -> None:
     """Only refused writes whose value exists are reported."""
     writes = [*history((None, 1, REFUSED)), *history((None, 2, REFUSED))]
     assert refused_but_done(writes, {ROW: 2}) == writes[1:]
@@ -140,12 +142,12 @@ def true_histories(draw: st.DrawFn) -> tuple[list[Write], Value]:
     writes: list[tuple[Value, Value, Outcome]] = []
     for number in range(draw(st.integers(1, 8))):
         after = draw(st.sampled_from([number, None]))
-        told = draw(st.sampled_from(Outcome))
-        if told is DONE or draw(st.booleans()):
-            writes.append((value, after, told))
+        result = draw(st.sampled_from(Outcome))
+        if result is DONE or draw(st.booleans()):
+            writes.append((value, after, result))
             value = after
         else:
-            writes.append((value, after, told))
+            writes.append((value, after, result))
     return history(*writes), value
 
 

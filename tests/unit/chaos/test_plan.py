@@ -9,7 +9,7 @@ from chaos.plan import CLIENTS, RECKLESS, Fault, Kind, View, choose
 
 COUNT = 3000
 
-ALL_WELL = {
+HEALTHY = {
     size: View(
         size=size,
         sound=frozenset(range(size)),
@@ -43,7 +43,7 @@ def left(view: View, fault: Fault) -> int:
 @pytest.mark.parametrize("size", [3, 5])
 def test_all_kinds_happen(size: int) -> None:
     """Each kind affects each member, and clients are sometimes on either side of a partition."""
-    found = faults(ALL_WELL[size])
+    found = faults(HEALTHY[size])
     assert {fault.kind for fault in found} == set(Kind)
     assert {member for fault in found for member in fault.members} == {CLIENTS, *range(size)}
     assert {fault.short for fault in found} == {"nb", "sb", ""}
@@ -51,7 +51,7 @@ def test_all_kinds_happen(size: int) -> None:
 
 def test_a_seed_gives_the_same_faults() -> None:
     """The same seed gives the same faults, another seed others."""
-    view = ALL_WELL[3]
+    view = HEALTHY[3]
     assert faults(view) == faults(view)
     assert [choose(8, n, view) for n in range(COUNT)] != faults(view)
 
@@ -59,7 +59,7 @@ def test_a_seed_gives_the_same_faults() -> None:
 @pytest.mark.parametrize("size", [3, 5])
 def test_most_faults_leave_a_majority(size: int) -> None:
     """Faults that remove the majority are rare; without a majority, others are more likely."""
-    view = replace(ALL_WELL[size], complete=False)
+    view = replace(HEALTHY[size], complete=False)
     barely = replace(view, sound=frozenset(range(view.majority)))
     found = Counter(left(barely, fault) >= view.majority for fault in faults(barely))
     assert 0 < found[False] < 2 * RECKLESS * COUNT
@@ -68,15 +68,15 @@ def test_most_faults_leave_a_majority(size: int) -> None:
     assert 0 < len(reckless) < 2 * RECKLESS * COUNT
 
 
-def test_a_disk_is_lost_only_when_all_is_well() -> None:
+def test_a_disk_is_lost_only_in_a_healthy_cluster() -> None:
     """A disk is lost only while all others have all acknowledged writes."""
-    view = replace(ALL_WELL[3], complete=False)
+    view = replace(HEALTHY[3], complete=False)
     assert Kind.WIPE not in {fault.kind for fault in faults(view)}
 
 
 def test_one_fault_of_the_network_at_a_time() -> None:
     """Members that are down or stopped get no further fault."""
-    view = replace(ALL_WELL[3], parted=True, running=frozenset([0, 1]), frozen=frozenset([1]))
+    view = replace(HEALTHY[3], parted=True, running=frozenset([0, 1]), frozen=frozenset([1]))
     found = faults(view)
     assert not {fault.kind for fault in found} & {Kind.SPLIT, Kind.UNPLUG, Kind.ONE_WAY}
     alone = [fault for fault in found if fault.kind not in {Kind.MOVE, Kind.KILL_ALL}]

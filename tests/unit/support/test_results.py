@@ -18,13 +18,13 @@ def test_a_run_replaces_its_own_section_alone(
     for section, text in [("A", "one"), ("A b", "two"), ("C", "three"), ("A", "x\n\n### s\n\ny")]:
         record(section, "make it", text, document)
     record("C", "make it", "four", document)
-    said = document.read_text()
-    assert said.startswith("# Results\n\nSome words.\n\n## A\n\n`make it`, ")
-    assert "### s\n\ny\n\n## A b\n" in said
-    assert "\n\ntwo\n\n## C\n" in said
-    assert said.endswith("here.\n\nfour\n")
-    assert "one" not in said
-    assert "three" not in said
+    text = document.read_text()
+    assert text.startswith("# Results\n\nSome words.\n\n## A\n\n`make it`, ")
+    assert "### s\n\ny\n\n## A b\n" in text
+    assert "\n\ntwo\n\n## C\n" in text
+    assert text.endswith("here.\n\nfour\n")
+    assert "one" not in text
+    assert "three" not in text
 
 
 def test_a_table() -> None:

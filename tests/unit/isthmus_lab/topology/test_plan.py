@@ -90,7 +90,7 @@ def test_one_member_of_the_ic_databases_is_called_ic() -> None:
     assert "--members" not in words
 
 
-def test_members_of_the_ic_databases_are_told_of_each_other_and_the_zones_of_all() -> None:
+def test_members_and_zones_are_configured_with_all_members() -> None:
     """All members are configured with one list, TLS files per owner, and all addresses in `ic-db-
     host`."""
     plan = make_plan(load(EXAMPLES / "raft.yaml"))
@@ -122,7 +122,7 @@ def test_endpoints_put_ipv6_in_brackets() -> None:
     ]
 
 
-def test_others_than_root_are_told_to_use_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_remedy_is_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without root nothing is changed, and the error has a remedy."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(LabError, match="sudo"):
