@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from isthmus.controller.config.configmap import KEYS, Join, parse_config
+from isthmus.controller.config.configmap import KEYS, JoinZone, parse_config
 from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC
 from isthmus.controller.inputs.snapshot import Manifest
 
@@ -17,7 +17,7 @@ def test_the_example_is_valid() -> None:
     (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     body = yaml.safe_load(block)
     parsed = parse_config(Manifest(CONFIG_MAP, body, "example"), DEFAULT_VPC)
-    assert isinstance(parsed, Join), parsed
+    assert isinstance(parsed, JoinZone), parsed
     assert parsed.problems == ()
     assert body["data"].keys() == set(KEYS)
     assert parsed.config.vpcs == {"shop": "blue", "lab": "green"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from isthmus.controller.config.configmap import Join, parse_config
+from isthmus.controller.config.configmap import JoinZone, parse_config
 from support.fakes.manifests import config_map
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/overlaps-and-rules.md"
@@ -17,7 +17,7 @@ def test_the_examples_are_valid() -> None:
     data = {key: text for block in blocks for key, text in yaml.safe_load(block).items()}
     assert data.keys() == {"accept", "advertise", "routes"}
     parsed = parse_config(config_map(**data), "ovn-cluster")
-    assert isinstance(parsed, Join)
+    assert isinstance(parsed, JoinZone)
     assert parsed.problems == ()
     assert parsed.config.rules.of_zone("az2").most == 20
     assert parsed.config.rules.of_zone("az9").prefixes == ()

@@ -1,9 +1,8 @@
-"""What the northbound database remembers of the interconnection that this cluster is in.
+"""The zone that this cluster has joined, kept in `NB_Global.external_ids`.
 
-The ConfigMap may be gone when Isthmus starts; to leave, it must still know which zone it had
-joined and where the IC databases are. `NbGlobalOptions` writes this to `NB_Global.external_ids`
-when it joins; the leaving reconcilers and the daemon read it; it is dropped once nothing of this
-cluster is left anywhere.
+To leave, Isthmus must know its zone and the IC databases even if the ConfigMap is already gone when
+Isthmus starts. `NbGlobalOptions` writes these keys when it joins; the leaving reconcilers and the
+daemon read them. They are removed when nothing of this cluster is left in any database.
 """
 
 from collections.abc import Mapping
@@ -19,11 +18,11 @@ KEYS = frozenset({ZONE, IC_NB_REMOTE, IC_SB_REMOTE})
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What is remembered.
+class JoinedZone:
+    """The zone that was joined.
 
     Args:
-        zone: the availability zone that was joined.
+        zone: its name.
         ic_nb_remote, ic_sb_remote: the IC databases, in the syntax of ovsdb(7).
     """
 
@@ -32,7 +31,7 @@ class Memory:
     ic_sb_remote: str
 
 
-def memory_of(config: Config) -> Mapping[str, str]:
+def joined_zone_ids(config: Config) -> Mapping[str, str]:
     """The keys of `NB_Global.external_ids` to set when joining."""
     return {
         ZONE: config.zone,
@@ -41,9 +40,9 @@ def memory_of(config: Config) -> Mapping[str, str]:
     }
 
 
-def remembered(row: NbGlobal | None) -> Memory | None:
-    """What the row remembers; None if Isthmus has not joined, or has left completely."""
+def joined_zone(row: NbGlobal | None) -> JoinedZone | None:
+    """The zone in the row; None if Isthmus has not joined, or has left completely."""
     if row is None or not row.external_ids.get(ZONE):
         return None
     ids = row.external_ids
-    return Memory(ids[ZONE], ids.get(IC_NB_REMOTE, ""), ids.get(IC_SB_REMOTE, ""))
+    return JoinedZone(ids[ZONE], ids.get(IC_NB_REMOTE, ""), ids.get(IC_SB_REMOTE, ""))

@@ -1,15 +1,15 @@
-"""How the controller is put together: all of its reconcilers, in one place.
+"""All reconcilers of the controller, put together.
 
-The daemon gives them to the engine beside those of the interconnection engine. After each
-`Inputs.update` it marks what every one of them says is `affected`.
+The daemon gives them to the engine together with those of the exchange engine. After each
+`Inputs.update` it marks the keys that each of them returns from `affected`.
 """
 
 from typing import Any, TypeAlias
 
-from isthmus.controller.connections import Lookup
+from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.reconcilers.address_claims import AddressClaims
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.declared_routes import DeclaredRoutes
 from isthmus.controller.reconcilers.leave import (
     ForgetZone,
@@ -25,35 +25,34 @@ from isthmus.controller.reconcilers.router_ports import RouterPorts
 from isthmus.controller.reconcilers.vpcs import VpcReports
 from isthmus.engine.view import View
 
-AnyIntentReconciler: TypeAlias = IntentReconciler[Any]
+AnyControllerReconciler: TypeAlias = ControllerReconciler[Any]
 
 
-def reconcilers(view: View, inputs: Inputs) -> list[AnyIntentReconciler]:
-    """Wire the controller over a view.
+def reconcilers(view: View, inputs: Inputs) -> list[AnyControllerReconciler]:
+    """Create the reconcilers.
 
     Args:
         view: shared with the engine.
-        inputs: what the operator asks for.
+        inputs: the inputs in force.
 
     Returns:
-        The reconcilers in the order in which joining needs them; nothing but speed depends on
-        it.
+        The reconcilers in the order in which a joining zone needs them; only speed depends on it.
     """
-    lookup = Lookup(view, inputs)
+    connections = Connections(view, inputs)
     at_rest = (
-        SouthboundAtRest(view, inputs, lookup),
-        IcNorthboundAtRest(view, inputs, lookup),
-        IcSouthboundAtRest(view, inputs, lookup),
+        SouthboundAtRest(view, inputs, connections),
+        IcNorthboundAtRest(view, inputs, connections),
+        IcSouthboundAtRest(view, inputs, connections),
     )
     return [
-        NbGlobalOptions(view, inputs, lookup),
-        AddressClaims(view, inputs, lookup),
-        RouterPorts(view, inputs, lookup),
-        VpcReports(view, inputs, lookup),
-        DeclaredRoutes(view, inputs, lookup),
-        RoutePolicies(view, inputs, lookup),
-        LeaveNorthbound(view, inputs, lookup),
-        LeaveSouthbound(view, inputs, lookup),
+        NbGlobalOptions(view, inputs, connections),
+        AddressClaims(view, inputs, connections),
+        RouterPorts(view, inputs, connections),
+        VpcReports(view, inputs, connections),
+        DeclaredRoutes(view, inputs, connections),
+        RoutePolicies(view, inputs, connections),
+        LeaveNorthbound(view, inputs, connections),
+        LeaveSouthbound(view, inputs, connections),
         *at_rest,
-        ForgetZone(view, inputs, lookup, at_rest),
+        ForgetZone(view, inputs, connections, at_rest),
     ]

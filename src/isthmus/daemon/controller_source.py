@@ -6,8 +6,8 @@ from typing import Protocol
 from isthmus.controller.import_policy import guarded
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
-from isthmus.controller.joined_zone import remembered
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.joined_zone import joined_zone
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.daemon.sessions import Databases
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
@@ -54,7 +54,7 @@ class Controller:
         self,
         source: Source,
         inputs: Inputs,
-        intents: "Sequence[IntentReconciler[object]]",
+        intents: "Sequence[ControllerReconciler[object]]",
         engine: Engine,
         databases: Databases,
         view: View,
@@ -100,7 +100,7 @@ class Controller:
         config = self._inputs.config
         if config is not None:
             return config.ic_nb_remote, config.ic_sb_remote
-        memory = remembered(self._view.table(NbGlobal).single())
+        memory = joined_zone(self._view.table(NbGlobal).single())
         return (memory.ic_nb_remote, memory.ic_sb_remote) if memory else ("", "")
 
 

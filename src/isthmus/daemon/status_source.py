@@ -14,9 +14,9 @@ from typing import Protocol
 from isthmus.controller.gateway_labels import gateway_labels
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
-from isthmus.controller.status.cluster_state import Facts, Observer
-from isthmus.controller.status.conditions import State, assess, carry
-from isthmus.controller.status.report import Report, observed, sections
+from isthmus.controller.status.cluster_state import ClusterState, ClusterStateReader
+from isthmus.controller.status.conditions import StatusInput, assess, carry
+from isthmus.controller.status.report import StatusReport, config_map_version, sections
 from isthmus.daemon.controller_source import Controller
 from isthmus.daemon.sessions import Databases
 from isthmus.engine.engine import Engine
@@ -41,7 +41,7 @@ PASSING = frozenset({Reason.NOT_INTERCONNECTING, Reason.NO_GATEWAY})
 class Sink(Protocol):
     """Who writes reports where users look; works on its own, and keeps the latest only."""
 
-    def offer(self, report: Report, labels: Mapping[str, str]) -> None:
+    def offer(self, report: StatusReport, labels: Mapping[str, str]) -> None:
         """Take over a report, and the gateway labels to set by Node; never blocks."""
 
     def problems(self) -> Sequence[Problem]:
@@ -80,15 +80,15 @@ class Publishing:
     ) -> None:
         self._inputs, self._engine, self._databases = inputs, engine, databases
         self._controller, self._others, self._sink = controller, others, sink
-        self._observer = Observer(view, inputs)
+        self._cluster = ClusterStateReader(view, inputs)
         self._labelled: tuple[Snapshot | None, object] = (None, None)
         self._labels: dict[str, str] = {}
         self._sink_problems: Sequence[Problem] = ()
-        self._facts = Facts()
+        self._last_cluster = ClusterState()
         self._quiet_since = inf
         self._assessed_quiet = False
         self._next, self._behind = -inf, True
-        self.report: Report | None = None
+        self.report: StatusReport | None = None
 
     def run(self, now: float) -> None:
         """Assess, unless that was done a moment ago."""
@@ -131,15 +131,15 @@ class Publishing:
         if wanted not in {"text", "json"}:
             raise CommandFailedError(f'"{wanted}" is no format; use text or json')
         said = {
-            "zone": self.report.facts.zone,
+            "zone": self.report.cluster.zone,
             "active": self.report.active,
             **sections(self.report),
         }
         return json.dumps(said) if wanted == "json" else status_text(said)
 
-    def _assess(self, now: float) -> Report:
+    def _assess(self, now: float) -> StatusReport:
         inputs = self._inputs
-        facts = self._observer.facts()
+        cluster = self._cluster.read()
         found = {
             *self._engine.problems(),
             *self._databases.problems(now),
@@ -147,33 +147,33 @@ class Publishing:
             *self._sink_problems,
             *(problem for other in self._others for problem in other(now)),
         }
-        settled = self._settled(facts, now)
+        settled = self._settled(cluster, now)
         if self._sink is not None and not settled:
             found = {problem for problem in found if problem.reason not in PASSING}
-        seen = observed(inputs.config_map, inputs.manifest)
-        state = State(
+        seen = config_map_version(inputs.config_map, inputs.manifest)
+        state = StatusInput(
             wanted=inputs.wanted,
             refused=inputs.refused,
             observed=seen.resource_version,
             synced=self._databases.synced,
             settled=settled,
-            facts=facts,
+            cluster=cluster,
             problems=tuple(sorted(found)),
         )
         before = self.report.conditions if self.report is not None else ()
         conditions = carry(before, assess(state), _moment())
-        return Report(
+        return StatusReport(
             active=self._databases.active,
-            observed=seen,
+            config_map=seen,
             conditions=conditions,
-            facts=facts,
+            cluster=cluster,
             problems=state.problems,
         )
 
-    def _settled(self, facts: Facts, now: float) -> bool:
+    def _settled(self, cluster: ClusterState, now: float) -> bool:
         """Whether nothing has been left to do, and nothing has changed, for a while."""
-        if facts != self._facts or not self._engine.settled():
-            self._facts, self._quiet_since = facts, inf
+        if cluster != self._last_cluster or not self._engine.settled():
+            self._last_cluster, self._quiet_since = cluster, inf
         if self._engine.settled():
             self._quiet_since = min(self._quiet_since, now)
         self._assessed_quiet = now >= self._quiet_since + QUIET

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from isthmus.controller.config.strict_yaml import StrictLoader, place_and_reason
+from isthmus.controller.config.strict_yaml import StrictLoader, yaml_error
 from isthmus.controller.inputs.snapshot import API_VERSIONS, Manifest, ObjectKey
 from isthmus.model.problems import Problem, Subject
 
@@ -68,7 +68,7 @@ def duplicate(key: ObjectKey, first: str, second: str) -> Problem:
 
 
 def _unparsable(file: str, error: Exception) -> Problem:
-    where, reason = place_and_reason(error)
+    where, reason = yaml_error(error)
     return Subject(f"file {file}", where).problem(
         f"is no valid YAML: {reason}", "correct it; until then what it held before stays in force"
     )

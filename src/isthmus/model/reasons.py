@@ -138,7 +138,6 @@ class Reason(StrEnum):
     )
     NOT_READY = ("NotReady", Severity.WARNING, "a gateway node is not Ready in Kubernetes")
     INEFFECTIVE = ("Ineffective", Severity.WARNING, "a value of the ConfigMap has no effect")
-    MISNAMED = ("Misnamed", Severity.WARNING, "a ConfigMap looks like a misspelt `ovn-ic-config`")
     CREDENTIALS = ("Credentials", Severity.ERROR, "the Kubernetes credentials cannot be used")
     UNAUTHORIZED = ("Unauthorized", Severity.ERROR, "the API server does not know this client")
     UNREACHABLE = ("Unreachable", Severity.ERROR, "the API server does not answer")

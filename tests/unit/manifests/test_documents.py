@@ -60,7 +60,7 @@ def test_other_peoples_objects_are_ignored(text: str) -> None:
     ("text", "expected"),
     [
         ("kind: [\n", "file f.yaml: line 2: is no valid YAML"),
-        ("a: 1\na: 2\n", "the key 'a' is given twice"),
+        ("a: 1\na: 2\n", "duplicate key 'a'"),
         ("\xff: \x00", "is no valid YAML"),
         ("apiVersion: v1", "kind: is missing; give each document its kind"),
         ("kind: Subnet\n", "apiVersion: is missing"),

@@ -1,8 +1,9 @@
-"""The ConfigMap `ovn-ic-config`: what the operator asks of this cluster.
+"""The ConfigMap `ovn-ic-config`: its keys, and the configuration that their values make.
 
-`Inputs` calls `parse_config`; nothing else reads the ConfigMap. Keys and defaults are Kube-OVN's,
-save those from `mtu` on, which are ours and optional. Invariant: a ConfigMap with any bad value is
-`Invalid` as a whole, so nothing is half applied, and `Invalid` never means leaving.
+`Inputs` calls `parse_config`; nothing else reads the ConfigMap. The keys before `mtu` and their
+defaults are Kube-OVN's; `mtu` and the keys after it are ours and optional. Invariant: a ConfigMap
+with any bad value is an `InvalidConfig` as a whole, so it is never applied in part, and an
+`InvalidConfig` never makes a cluster leave.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +14,8 @@ from typing import Any, TypeVar
 
 from isthmus.controller.config import scalar_values as values
 from isthmus.controller.config import yaml_values as rule_values
-from isthmus.controller.config.errors import BadValueError
-from isthmus.controller.config.suggestions import meant, shown
+from isthmus.controller.config.errors import InvalidValueError
+from isthmus.controller.config.suggestions import shortened, suggestion
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
@@ -47,7 +48,7 @@ ALL_KEYS = frozenset(ConfigKey)
 DEFAULT_NB_PORT, DEFAULT_SB_PORT = 6645, 6646
 
 DEFAULT_MTU = 1400
-"""The MTU of Kube-OVN's pods on nodes with 1500: it sets aside 100 bytes for Geneve."""
+"""Bytes; the MTU of Kube-OVN's pods on nodes with an MTU of 1500, less 100 bytes for Geneve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,10 @@ class Config:
         nb_port, sb_port: their TCP ports (`ic-nb-port`, `ic-sb-port`).
         gateways: names of the gateway nodes, the most preferred first (`gw-nodes`).
         auto_route: whether routes are advertised and learned (`auto-route`).
-        mtu: of the packets that pass through our router ports, in bytes; None not to limit
-            them (`mtu`).
-        vpcs: the network that each custom VPC takes part in (`vpcs`).
-        rules: what may be learned and advertised (`accept`, `advertise`).
-        routes: those to keep in place (`routes`).
+        mtu: of packets through our router ports, in bytes; None for no limit (`mtu`).
+        vpcs: the network of each custom VPC that takes part (`vpcs`).
+        rules: which routes may be learned and advertised (`accept`, `advertise`).
+        routes: the declared routes (`routes`).
         tls: whether the IC databases are reached by TLS; a flag of the daemon, not a key.
     """
 
@@ -97,24 +97,24 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
-    """Take part in the interconnection; `problems` are warnings."""
+class JoinZone:
+    """The cluster takes part in the interconnection; `problems` are warnings."""
 
     config: Config
     problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """Leave nothing behind; `reason` is for people."""
+class LeaveZone:
+    """The cluster does not take part, and nothing of it may remain; `reason` is for messages."""
 
     reason: str
     problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Invalid:
-    """Go on as before, and report these problems."""
+class InvalidConfig:
+    """The ConfigMap is not valid, so the configuration in force stays in force."""
 
     problems: tuple[Problem, ...]
 
@@ -134,39 +134,41 @@ _VALUES: Mapping[ConfigKey, Callable[[Config], object]] = {
 }
 
 
-def changed_keys(before: Join | Leave | None, after: Join | Leave | None) -> frozenset[ConfigKey]:
+def changed_keys(
+    before: JoinZone | LeaveZone | None, after: JoinZone | LeaveZone | None
+) -> frozenset[ConfigKey]:
     """Return the keys whose values differ between what was wanted and what is wanted now.
 
     Args:
         before, after: None if not known. When the cluster starts or stops taking part, all keys
             have changed; `ENABLE_IC` changes in no other case.
     """
-    if isinstance(before, Join) and isinstance(after, Join):
+    if isinstance(before, JoinZone) and isinstance(after, JoinZone):
         old, new = before.config, after.config
         return frozenset(key for key, value in _VALUES.items() if value(old) != value(new))
     return frozenset() if type(before) is type(after) else ALL_KEYS
 
 
-def parse_config(manifest: Manifest, default_vpc: str) -> Join | Leave | Invalid:
-    """What a ConfigMap asks for.
+def parse_config(manifest: Manifest, default_vpc: str) -> JoinZone | LeaveZone | InvalidConfig:
+    """Return what a ConfigMap requires.
 
     Args:
         manifest: the ConfigMap, as written.
-        default_vpc: the name of the VPC that takes part without being in `vpcs`.
+        default_vpc: the name of the VPC that takes part without being listed in `vpcs`.
     """
-    reader = _Reader(str(manifest.key), manifest.body.get("data"))
+    reader = _ConfigReader(str(manifest.key), manifest.body.get("data"))
     if reader.read("enable-ic", values.boolean) is False:
-        # Leaving must not depend on the other values being right.
-        return Leave('enable-ic is "false"')
+        # Leaving must be possible even if other values are not valid.
+        return LeaveZone('enable-ic is "false"')
     reader.check_keys()
     config = _config(reader, default_vpc)
     if reader.problems or config is None:
-        return Invalid(tuple(reader.problems + reader.warnings))
-    return Join(config, tuple(reader.warnings))
+        return InvalidConfig(tuple(reader.problems + reader.warnings))
+    return JoinZone(config, tuple(reader.warnings))
 
 
-def _config(reader: "_Reader", default_vpc: str) -> Config | None:
-    """All values; None if one that must be there cannot be read."""
+def _config(reader: "_ConfigReader", default_vpc: str) -> Config | None:
+    """The configuration; None if a required value is missing or not valid."""
     zone = reader.read("az-name", values.zone)
     hosts = reader.read("ic-db-host", values.hosts)
     nb_port = reader.read("ic-nb-port", values.port, DEFAULT_NB_PORT)
@@ -212,8 +214,8 @@ def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))
 
 
-class _Reader:
-    """Reads the keys of one ConfigMap and gathers what is wrong with them."""
+class _ConfigReader:
+    """Reads the keys of one ConfigMap, and collects what is wrong with them."""
 
     def __init__(self, name: str, data: Any) -> None:
         self._name = name
@@ -221,16 +223,21 @@ class _Reader:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         if data is not None and not isinstance(data, dict):
-            self._bad("data", data, "must be a mapping of keys to strings", "write key: value")
+            self._bad(
+                "data",
+                data,
+                "must be a mapping of keys to strings",
+                "write lines of the form key: value",
+            )
 
     def read(self, key: str, parse: Callable[[str], T], default: T | None = None) -> T | None:
-        """The parsed value; the default if the key is missing; None after a problem."""
+        """The parsed value; the default if the key is missing; None if there is a problem."""
         if key not in self._data and default is None:
             self._bad(f"data.{key}", None, "is missing", f"add {key} to the ConfigMap's data")
         return self.read_optional(key, parse, default)
 
     def read_optional(self, key: str, parse: Callable[[str], T], default: D) -> T | D | None:
-        """The same for a key that may be missing, whatever its default is."""
+        """The same for an optional key; the default may be None."""
         if key not in self._data:
             return default
         value = self._data[key]
@@ -241,19 +248,19 @@ class _Reader:
             return None
         try:
             return parse(value)
-        except BadValueError as error:
+        except InvalidValueError as error:
             for fault in error.faults:
                 found = fault.value if fault.path else value
                 self._bad(f"data.{key}{fault.path}", found, fault.message, fault.remedy)
             return None
 
     def cross_check(self, config: Config, default_vpc: str) -> None:
-        """Report what is wrong between values that are right by themselves."""
+        """Report values that contradict each other."""
         if default_vpc in config.vpcs:
             self._bad(
                 "data.vpcs",
                 self._data["vpcs"],
-                f"names the default VPC {default_vpc}, which takes part in any case",
+                f"lists the default VPC {default_vpc}, which always takes part",
                 f"remove {default_vpc} from the list",
             )
         for number, route in enumerate(config.routes):
@@ -261,44 +268,47 @@ class _Reader:
                 self._bad(
                     f"data.routes[{number}].vpc",
                     route.vpc,
-                    "takes no part in the interconnection",
-                    f"add {route.vpc} to vpcs, or name another VPC",
+                    "does not take part in the interconnection",
+                    f"add {route.vpc} to vpcs, or write another VPC",
                 )
             if route.zone == config.zone:
                 self._bad(
                     f"data.routes[{number}].zone",
                     route.zone,
                     "is this cluster's own az-name",
-                    "name the zone that the route leads to",
+                    "write the zone that the route leads to",
                 )
 
     def warn_missing(self, key: str, effect: str, remedy: str) -> None:
-        """Report that a key with a default is missing, where the default may surprise."""
+        """Report a missing key whose default may be unexpected."""
         if key not in self._data:
             self._warn(f"data.{key}", "", f"is missing, so {effect}", remedy)
 
     def check_keys(self) -> None:
-        """Report keys that mean nothing; fatal if one must have been meant for a missing key."""
+        """Report unknown keys; one that resembles a missing key makes the ConfigMap invalid."""
         missing = [key for key in KEYS if key not in self._data]
         for key in self._data:
             if key in KEYS:
                 continue
-            wanted = meant(str(key), missing)
+            wanted = suggestion(str(key), missing)
             if wanted is not None:
-                self._bad(f"data.{key}", None, "is not known", f"write {wanted}")
+                self._bad(f"data.{key}", None, "is not a known key", f"write {wanted}")
             else:
                 self._warn(
                     f"data.{key}",
                     "",
-                    "is not known, so it has no effect",
-                    f"remove it; the keys are {', '.join(KEYS)}",
+                    "is not a known key, so it has no effect",
+                    f"remove it; valid: {', '.join(KEYS)}",
                 )
 
     def once(self, key: str, items: tuple[str, ...]) -> tuple[str, ...]:
-        """The items without repetitions, which are reported."""
+        """The items without duplicates; reports the duplicates."""
         for item in _unique(tuple(item for item in items if items.count(item) > 1)):
             self._warn(
-                f"data.{key}", item, "is listed more than once; the first counts", "list it once"
+                f"data.{key}",
+                item,
+                "is listed more than once; the first entry counts",
+                "list it once",
             )
         return _unique(items)
 
@@ -308,7 +318,7 @@ class _Reader:
         )
 
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
-        text = "" if value is None else shown(value)
+        text = "" if value is None else shortened(value)
         self.problems.append(
             Subject(self._name, key, text).problem(message, remedy, Reason.INVALID_VALUE)
         )
@@ -317,4 +327,4 @@ class _Reader:
 def _quoted(value: Any) -> str:
     if isinstance(value, bool):
         return '"true"' if value else '"false"'
-    return f'"{shown(value)}"' if isinstance(value, int | float) else '"…"'
+    return f'"{shortened(value)}"' if isinstance(value, int | float) else '"…"'

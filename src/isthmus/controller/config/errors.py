@@ -1,17 +1,17 @@
-"""What is wrong with a value of the configuration. Raised by its parsers, read by `config`."""
+"""The error that the parsers of values raise; `configmap` turns it into problems."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with a value.
+class ValueFault:
+    """One fault of a value.
 
     Args:
         message: what is wrong.
-        remedy: what to do about it.
-        path: where within the value, e.g. ".az2.prefixes[0]"; empty for the value itself.
+        remedy: how to correct it.
+        path: the place within the value, e.g. ".az2.prefixes[0]"; empty for the whole value.
         value: what was found there; None to show the whole value if `path` is empty.
     """
 
@@ -21,14 +21,14 @@ class Fault:
     value: Any = None
 
 
-class BadValueError(Exception):
-    """A value that cannot be, with everything that is wrong with it."""
+class InvalidValueError(Exception):
+    """A value of the ConfigMap is not valid; `faults` has everything that is wrong with it."""
 
-    def __init__(self, *faults: Fault) -> None:
+    def __init__(self, *faults: ValueFault) -> None:
         super().__init__("; ".join(fault.message for fault in faults))
         self.faults = faults
 
 
-def bad(message: str, remedy: str) -> BadValueError:
-    """The error of a value with one fault."""
-    return BadValueError(Fault(message, remedy))
+def invalid(message: str, remedy: str) -> InvalidValueError:
+    """The error for a value with one fault."""
+    return InvalidValueError(ValueFault(message, remedy))

@@ -1,20 +1,20 @@
-"""The values of the ConfigMap's keys that are no YAML, each parsed by a function of its own.
+"""Parsers for the ConfigMap's values that are plain strings, one function for each kind.
 
-Used by `isthmus.controller.config.configmap`. All functions take the value as written, and raise
-`BadValueError`.
+`isthmus.controller.config.configmap` calls them with the value as written. They raise
+`InvalidValueError`.
 """
 
 import re
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 
-from isthmus.controller.config.errors import bad
+from isthmus.controller.config.errors import invalid
 
 MOST_GATEWAYS = 100
 """Kube-OVN's gateway priorities count down from 100, and none may be below 1."""
 
 SMALLEST_MTU, LARGEST_MTU = 576, 65535
-"""What every IPv4 host must take (RFC 791, section 3.1), and the largest IP packet."""
+"""What every IPv4 host must accept (RFC 791, section 3.1), and the largest IP packet."""
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -27,15 +27,15 @@ def boolean(text: str) -> bool:
         return text == "true"
     hint = text.strip().lower()
     remedy = f'write "{hint}"' if hint in {"true", "false"} else 'write "true" or "false"'
-    raise bad('must be exactly "true" or "false"', remedy)
+    raise invalid('must be exactly "true" or "false"', remedy)
 
 
 def zone(text: str) -> str:
     """`az-name`."""
     if not text.strip():
-        raise bad("is empty", "give this cluster a name that no other cluster has")
+        raise invalid("is empty", "choose a name that no other cluster uses")
     if not text.isprintable() or any(character.isspace() for character in text):
-        raise bad("holds white space", "write a name without blanks, e.g. az1")
+        raise invalid("contains white space", "write a name without spaces, e.g. az1")
     return text
 
 
@@ -44,15 +44,15 @@ def port(text: str) -> int:
     digits = text.strip()
     if digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) <= 65535:
         return int(digits)
-    raise bad("is no TCP port", "write a number from 1 to 65535")
+    raise invalid("is not a valid TCP port", "write a number from 1 to 65535")
 
 
 def _items(text: str, what: str) -> list[str]:
     items = [item.strip() for item in text.split(",")]
     if not any(items):
-        raise bad("is empty", f"list at least one {what}, with commas in between")
+        raise invalid("is empty", f"list at least one {what}, separated by commas")
     if not all(items):
-        raise bad("has a comma too many", f"separate each {what} by one comma")
+        raise invalid("contains an empty entry", "remove the extra comma")
     return items
 
 
@@ -69,32 +69,32 @@ def _host(text: str) -> str:
         pass
     else:
         if isinstance(address, IPv6Address) and address.scope_id:
-            raise bad(f"{text} has a scope", "write an address that is valid everywhere")
+            raise invalid(f"{text} has a zone index", "write an address that is not link-local")
         return str(address)
     if _HOST_NAME.fullmatch(text) and not text.rstrip(".").rpartition(".")[2].isdigit():
         return text
     if re.search(r":\d+$", text):
-        raise bad(
+        raise invalid(
             f"{text} is neither an IP address nor a host name",
-            "leave the port out and give it as ic-nb-port and ic-sb-port",
+            "remove the port; set it with ic-nb-port and ic-sb-port",
         )
-    raise bad(
+    raise invalid(
         f"{text} is neither an IP address nor a host name",
-        "list IPv4 or IPv6 addresses or host names, with commas in between",
+        "list IPv4 or IPv6 addresses or host names, separated by commas",
     )
 
 
 def gateways(text: str) -> tuple[str, ...]:
-    """`gw-nodes`: node names, repetitions included."""
+    """`gw-nodes`: node names, including duplicates."""
     items = tuple(_items(text, "node name"))
     for item in items:
         if not _NODE_NAME.fullmatch(item):
-            raise bad(
-                f"{item} cannot be the name of a node",
-                "list names as `kubectl get nodes` prints them, with commas in between",
+            raise invalid(
+                f"{item} is not a valid node name",
+                "list names as `kubectl get nodes` prints them, separated by commas",
             )
     if len(set(items)) > MOST_GATEWAYS:
-        raise bad(
+        raise invalid(
             f"lists more than {MOST_GATEWAYS} nodes", f"list at most {MOST_GATEWAYS} gateways"
         )
     return items
@@ -109,34 +109,34 @@ def mtu(text: str) -> int | None:
         number = int(digits)
         if SMALLEST_MTU <= number <= LARGEST_MTU:
             return number
-    remedy = f'write the pods\' MTU, {SMALLEST_MTU} to {LARGEST_MTU}, e.g. "1400", or "off"'
-    raise bad("is no MTU", remedy)
+    remedy = f'write the MTU of pods, {SMALLEST_MTU} to {LARGEST_MTU}, e.g. "1400", or "off"'
+    raise invalid("is not a valid MTU", remedy)
 
 
 def vpcs(text: str) -> Mapping[str, str]:
-    """`vpcs`: the network that each custom VPC takes part in, "vpc1=blue, vpc2=green"."""
+    """`vpcs`: the network of each custom VPC, "vpc1=blue, vpc2=green"."""
     found: dict[str, str] = {}
     for item in _items(text, "VPC"):
         vpc, equals, network = (part.strip() for part in item.partition("="))
         if not equals:
-            raise bad(f"{item} names no network", f"write VPC=NETWORK, e.g. {vpc}=blue")
+            raise invalid(f"{item} has no network", f"write VPC=NETWORK, e.g. {vpc}=blue")
         if not _NODE_NAME.fullmatch(vpc):
-            raise bad(
-                f"{vpc or item} cannot be the name of a VPC",
+            raise invalid(
+                f"{vpc or item} is not a valid VPC name",
                 "write names as `kubectl get vpcs` prints them, each as VPC=NETWORK",
             )
         if not _NETWORK_NAME.fullmatch(network):
-            raise bad(
-                f"{network or item} cannot be the name of a network",
-                "write VPC=NETWORK, with the network's name as it was given to"
+            raise invalid(
+                f"{network or item} is not a valid network name",
+                "write VPC=NETWORK, with the network that was given to"
                 " `isthmus ic-db run --transit-switch NAME=CIDR@NETWORK`",
             )
         if vpc in found:
-            raise bad(f"lists {vpc} more than once", "give each VPC one network")
+            raise invalid(f"lists {vpc} more than once", "give each VPC one network")
         if network in found.values():
-            raise bad(
-                f"puts two VPCs into network {network}",
-                "give each VPC of this cluster a network of its own",
+            raise invalid(
+                f"lists network {network} for two VPCs",
+                "give each VPC of this cluster its own network",
             )
         found[vpc] = network
     return found

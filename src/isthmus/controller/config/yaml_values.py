@@ -1,31 +1,31 @@
-"""The values of the ConfigMap's keys that are YAML: `accept`, `advertise` and `routes`.
+"""Parsers for the ConfigMap's values that are YAML: `accept`, `advertise` and `routes`.
 
-Used by `isthmus.controller.config.configmap`. All functions take the value as written, and raise
-`BadValueError` with everything that is wrong, each fault with its place within the value.
+`isthmus.controller.config.configmap` calls them with the value as written. They raise
+`InvalidValueError` with everything that is wrong, each fault with its place within the value.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_interface
 from typing import Any
 
 import yaml
 
-from isthmus.controller.config.errors import BadValueError, Fault
-from isthmus.controller.config.strict_yaml import StrictLoader, place_and_reason
-from isthmus.controller.config.suggestions import meant
+from isthmus.controller.config.errors import InvalidValueError, ValueFault
+from isthmus.controller.config.strict_yaml import StrictLoader, yaml_error
+from isthmus.controller.config.suggestions import suggestion
 from isthmus.model.prefixes import Network
 from isthmus.model.route_rules import DeclaredRoute, ZoneRule
 
 OTHERS = "*"
-"""In `accept`: every zone that is not named."""
+"""In `accept`: all zones that are not listed."""
 
 _RULE_KEYS = ("prefixes", "max", "default-route")
 _ROUTE_KEYS = ("prefix", "zone", "transit-switch", "vpc")
 
 
 def accept(text: str) -> Mapping[str, ZoneRule]:
-    """`accept`: the rule for each zone; `OTHERS` stands for those that are not named."""
-    reader = _Reader()
+    """`accept`: the rule for each zone; `OTHERS` is the rule for zones that are not listed."""
+    reader = _ValueReader()
     rules: dict[str, ZoneRule] = {}
     value = _loaded(text)
     if not isinstance(value, dict):
@@ -34,7 +34,7 @@ def accept(text: str) -> Mapping[str, ZoneRule]:
     for zone, rule in value.items():
         path = f".{zone}"
         if not isinstance(zone, str) or not zone:
-            reader.wrong("is no zone's name", "put it in quotes", path)
+            reader.wrong("is not a zone name", "put it in quotes", path)
         else:
             rules[zone] = reader.rule(rule, path)
     reader.finish()
@@ -43,7 +43,7 @@ def accept(text: str) -> Mapping[str, ZoneRule]:
 
 def advertise(text: str) -> tuple[Network, ...]:
     """`advertise`: a list of prefixes, also as "10.16.0.0/16, 10.17.0.0/16"."""
-    reader = _Reader()
+    reader = _ValueReader()
     value = _loaded(text)
     if isinstance(value, str):
         value = [item.strip() for item in value.split(",")]
@@ -54,7 +54,7 @@ def advertise(text: str) -> tuple[Network, ...]:
 
 def routes(text: str) -> tuple[DeclaredRoute, ...]:
     """`routes`: a list of declared routes."""
-    reader = _Reader()
+    reader = _ValueReader()
     found: list[DeclaredRoute] = []
     value = _loaded(text)
     if not isinstance(value, list):
@@ -65,7 +65,7 @@ def routes(text: str) -> tuple[DeclaredRoute, ...]:
     for number, item in enumerate(value):
         route = reader.route(item, f"[{number}]")
         if route is not None and route in found:
-            reader.wrong("is given twice", "give each route once", f"[{number}]")
+            reader.wrong("is a duplicate", "list each route once", f"[{number}]")
         elif route is not None:
             found.append(route)
     reader.finish()
@@ -74,35 +74,37 @@ def routes(text: str) -> tuple[DeclaredRoute, ...]:
 
 def _loaded(text: str) -> Any:
     if not text.strip():
-        raise BadValueError(Fault("is empty", "write a value, or remove the key"))
+        raise InvalidValueError(ValueFault("is empty", "write a value, or remove the key"))
     try:
         return yaml.load(text, StrictLoader)  # noqa: S506 - derived from the safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where, reason = place_and_reason(error)
+        where, reason = yaml_error(error)
         remedy = "correct it"
         if "alias" in (getattr(error, "context", None) or ""):
             remedy = 'put "*" in quotes'
         place = f" in {where}" if where else ""
-        raise BadValueError(Fault(f"is no valid YAML{place}: {reason}", remedy)) from error
+        raise InvalidValueError(
+            ValueFault(f"is not valid YAML{place}: {reason}", remedy)
+        ) from error
 
 
-class _Reader:
-    """Reads parts of a value, and gathers what is wrong with them."""
+class _ValueReader:
+    """Reads the parts of a value, and collects what is wrong with them."""
 
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[ValueFault] = []
 
     def wrong(self, message: str, remedy: str, path: str = "", value: Any = None) -> None:
-        """Note a fault."""
-        self._faults.append(Fault(message, remedy, path, value))
+        """Record a fault."""
+        self._faults.append(ValueFault(message, remedy, path, value))
 
     def finish(self) -> None:
-        """Raise what was noted, if anything was."""
+        """Raise an error if any fault was recorded."""
         if self._faults:
-            raise BadValueError(*self._faults)
+            raise InvalidValueError(*self._faults)
 
     def rule(self, value: Any, path: str) -> ZoneRule:
-        """A rule: a list of prefixes, or a mapping."""
+        """A rule, written as a list of prefixes or as a mapping."""
         if isinstance(value, list):
             return ZoneRule(self.prefixes(value, path))
         if not isinstance(value, dict):
@@ -118,7 +120,7 @@ class _Reader:
         )
 
     def route(self, value: Any, path: str) -> DeclaredRoute | None:
-        """A declared route; None if it cannot be one."""
+        """A declared route; None if it is not valid."""
         if not isinstance(value, dict):
             remedy = "write e.g. {prefix: 10.17.0.0/16, zone: az2}"
             self.wrong("must be a mapping", remedy, path, value)
@@ -126,7 +128,7 @@ class _Reader:
         self._check_keys(value, _ROUTE_KEYS, path)
         missing = [key for key in ("prefix", "zone") if key not in value]
         for key in missing:
-            self.wrong("is missing", f"give the route a {key}", f"{path}.{key}")
+            self.wrong("is missing", f"add {key} to the route", f"{path}.{key}")
         if missing:
             return None
         prefix = self._prefix(value["prefix"], f"{path}.prefix")
@@ -137,7 +139,7 @@ class _Reader:
         return None if prefix is None else DeclaredRoute(prefix, zone, switch, vpc)
 
     def prefixes(self, value: Any, path: str) -> tuple[Network, ...]:
-        """A list of prefixes, without repetitions."""
+        """A list of prefixes, without duplicates."""
         if not isinstance(value, list):
             self.wrong("must be a list of prefixes", "write e.g. [10.17.0.0/16]", path, value)
             return ()
@@ -148,19 +150,19 @@ class _Reader:
         try:
             interface = ip_interface(value if isinstance(value, str) else "")
         except ValueError:
-            self.wrong("is no prefix", "write e.g. 10.17.0.0/16", path, value)
+            self.wrong("is not a valid prefix", "write e.g. 10.17.0.0/16", path, value)
             return None
         network = interface.network
         if "/" not in str(value):
-            self.wrong("has no length", f"write {network}", path, value)
+            self.wrong("has no prefix length", f"write {network}", path, value)
         elif interface.ip != network.network_address:
-            self.wrong("has bits set after its length", f"write {network}", path, value)
+            self.wrong("has host bits set", f"write {network}", path, value)
         return network
 
     def _most(self, value: Any, path: str) -> int | None:
         if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
             return value
-        self.wrong("is no number of prefixes", "write a number from 0", path, value)
+        self.wrong("is not a number of prefixes", "write 0 or a larger number", path, value)
         return None
 
     def _flag(self, value: Any, path: str) -> bool:
@@ -172,16 +174,12 @@ class _Reader:
     def _name(self, value: Any, path: str, *, required: bool) -> str:
         if isinstance(value, str) and (value or not required):
             return value
-        message = "is empty" if value in {None, ""} else "must be a string"
-        self.wrong(message, "write a name, in quotes if it looks like a number", path, value)
+        message = "is empty" if value is None or value == "" else "must be a string"
+        self.wrong(message, "write a name; put it in quotes if it is a number", path, value)
         return ""
 
     def _check_keys(self, value: Mapping[Any, Any], known: tuple[str, ...], path: str) -> None:
-        for key in _unknown(value, known):
-            wanted = meant(str(key), known)
-            remedy = f"write {wanted}" if wanted else f"remove it; the keys are {', '.join(known)}"
-            self.wrong("is not known", remedy, f"{path}.{key}")
-
-
-def _unknown(value: Mapping[Any, Any], known: tuple[str, ...]) -> Iterator[Any]:
-    return (key for key in value if key not in known)
+        for key in (key for key in value if key not in known):
+            wanted = suggestion(str(key), known)
+            remedy = f"write {wanted}" if wanted else f"remove it; valid: {', '.join(known)}"
+            self.wrong("is not a known key", remedy, f"{path}.{key}")

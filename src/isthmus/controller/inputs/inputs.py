@@ -1,8 +1,9 @@
-"""The inputs in force: what the reconcilers take as given.
+"""The inputs in force: the valid objects of all snapshots so far.
 
-The daemon feeds `Inputs.update` with every snapshot of its source and has the reconcilers look
-again at what changed. Invariant: a bad or unreadable object changes nothing; what was last read
-well stays in force, and absence counts only in a complete snapshot.
+The daemon passes every snapshot of its source to `Inputs.update`, and marks the keys that the
+reconcilers derive from the returned `Changed`. Invariant: an object that is not valid changes
+nothing, and its last valid form stays in force; an object counts as deleted only if it is missing
+from a complete snapshot.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,13 +15,12 @@ from typing import Generic, TypeAlias, TypeVar
 from isthmus.controller.config.configmap import (
     Config,
     ConfigKey,
-    Invalid,
-    Join,
-    Leave,
+    InvalidConfig,
+    JoinZone,
+    LeaveZone,
     changed_keys,
     parse_config,
 )
-from isthmus.controller.config.suggestions import meant
 from isthmus.controller.inputs.nodes import Node, parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.controller.inputs.subnets import Subnet, parse_subnet, shared_prefixes
@@ -32,7 +32,7 @@ DEFAULT_VPC = "ovn-cluster"
 """Kube-OVN's default VPC, and the name of its logical router."""
 
 JOIN_SUBNET = "join"
-"""The subnet between Kube-OVN's nodes and its router; it is nobody else's business."""
+"""Kube-OVN's subnet between the nodes and the router; never exchanged."""
 
 CONFIG_MAP = ObjectKey("ConfigMap", "kube-system", "ovn-ic-config")
 
@@ -75,11 +75,11 @@ N = TypeVar("N")
 
 @dataclass(frozen=True, slots=True)
 class _Object(Generic[N]):
-    """An object, as written and as read; `item` is None if there is no way to read it."""
+    """An object as written, and its last valid form in `item` (None if there is none)."""
 
     manifest: Manifest
     item: N | None
-    wrong: bool
+    invalid: bool
 
 
 _Read: TypeAlias = dict[str, _Object[N]]
@@ -90,21 +90,21 @@ class Inputs:
     """The inputs in force.
 
     Args:
-        config_map: the ConfigMap to obey.
-        vpc: the default VPC, which takes part without being named in the configuration.
-        tls: whether the IC databases are to be reached by TLS.
-        port_lists: whether the engine heeds deny lists of router ports; `ovn-ic` does from 26.03
-            on.
+        config_map: the identity of the configuration's ConfigMap.
+        vpc: the default VPC, which takes part without being listed in `vpcs`.
+        tls: whether the IC databases are reached by TLS.
+        port_lists: whether the exchange engine applies deny lists of router ports; `ovn-ic` does
+            from 26.03 on.
 
     Attributes:
-        wanted: what the operator asks for; None as long as that is not known (nothing valid has
-            been read yet): then nothing may be changed.
+        wanted: whether to take part, and how; None while no valid ConfigMap has been read: then
+            nothing may be changed.
         manifest: the ConfigMap that `wanted` was read from; None if there is none.
-        refused: whether the ConfigMap has been changed since to one that is not valid.
-        complete: whether everything has been read at least once; if not, there may be private
-            prefixes that are not known.
+        refused: whether the present ConfigMap is not valid.
+        complete: whether everything has been read at least once; if not, there may be unknown
+            private prefixes.
         subnets, nodes: by name.
-        node_prefixes: the nodes' own addresses, as prefixes of one address each, by node.
+        node_prefixes: the addresses of each Node, as prefixes of one address each.
         vpc_objects: the names of the Vpc objects.
     """
 
@@ -120,7 +120,7 @@ class Inputs:
         self.vpc = vpc
         self.port_lists = port_lists
         self._tls = tls
-        self.wanted: Join | Leave | None = None
+        self.wanted: JoinZone | LeaveZone | None = None
         self.manifest: Manifest | None = None
         self.refused = False
         self.complete = False
@@ -130,31 +130,31 @@ class Inputs:
         self._problems: tuple[Problem, ...] = ()
         self._read_subnets: _Read[Subnet] = {}
         self._read_nodes: _Read[Node] = {}
-        # There may be thousands of nodes, and each look at a router port asks for these.
+        # There may be thousands of Nodes, and every reconciled router port needs these.
         self.node_prefixes: Mapping[str, tuple[Network, ...]] = {}
         self._node_addresses: frozenset[Network] = frozenset()
         self._private_prefixes: dict[str, frozenset[Network]] = {}
 
     @property
     def config(self) -> Config | None:
-        """The configuration in force; None unless this cluster is to take part."""
-        return self.wanted.config if isinstance(self.wanted, Join) else None
+        """The configuration in force; None unless this cluster takes part."""
+        return self.wanted.config if isinstance(self.wanted, JoinZone) else None
 
     @property
     def leaving(self) -> bool:
-        """Whether nothing may be left behind."""
-        return isinstance(self.wanted, Leave)
+        """Whether everything of the interconnection must be removed."""
+        return isinstance(self.wanted, LeaveZone)
 
     @property
     def vpcs(self) -> tuple[str, ...]:
-        """The VPCs that are to take part, first the default one."""
+        """The VPCs that take part, the default VPC first."""
         return () if self.config is None else (self.vpc, *self.config.vpcs)
 
     def vpc_in(self, network: str) -> str | None:
         """The VPC that takes part in a network; None if none does.
 
         Args:
-            network: its name; empty for the one of all default VPCs.
+            network: its name; empty for the network of all default VPCs.
         """
         if not network:
             return self.vpc
@@ -166,7 +166,7 @@ class Inputs:
         return (subnet.vpc or self.vpc) == vpc
 
     def problems(self) -> tuple[Problem, ...]:
-        """All that is wrong with the inputs."""
+        """All problems of the inputs."""
         return self._problems
 
     def update(self, snapshot: Snapshot) -> Changed:
@@ -204,16 +204,16 @@ class Inputs:
     def all_nodes_known(self) -> bool:
         """Whether a Node that is not in `nodes` does not exist.
 
-        Without any Node, their names are most likely not among the manifests at all.
+        Without any Node, the source most likely has no Nodes at all (files written by hand).
         """
         return self.complete and bool(self.nodes)
 
     def private_prefixes(self, vpc: str) -> frozenset[Network]:
-        """What a VPC must neither advertise nor learn.
+        """The prefixes that a VPC must neither advertise nor learn.
 
-        The CIDRs of its subnets with `disableInterConnection`; for the default VPC also those of
-        the join subnet, and the nodes' own addresses (Kube-OVN puts host routes for them on its
-        router).
+        These are the CIDRs of its Subnets with `disableInterConnection`. The default VPC also has
+        those of the join subnet, and the addresses of Nodes (Kube-OVN adds host routes for them to
+        its router).
         """
         if vpc not in self._private_prefixes:
             self._private_prefixes[vpc] = self._find_private(vpc)
@@ -230,7 +230,7 @@ class Inputs:
         return subnets | self.node_addresses() if vpc == self.vpc else subnets
 
     def node_addresses(self) -> frozenset[Network]:
-        """The nodes' own addresses, as prefixes of one address each."""
+        """The addresses of all Nodes, as prefixes of one address each."""
         return self._node_addresses
 
     def _take_addresses(self, before: Mapping[str, Node]) -> None:
@@ -244,49 +244,35 @@ class Inputs:
         self._node_addresses = frozenset(chain.from_iterable(self.node_prefixes.values()))
 
     def _private(self) -> tuple[object, ...]:
-        """All that decides on private prefixes."""
+        """Everything that private prefixes depend on, to be compared."""
         vpcs = self.vpcs or (self.vpc,)
         return self.complete, [self.private_prefixes(vpc) for vpc in vpcs]
 
-    def _read_config(self, snapshot: Snapshot, problems: list[Problem]) -> Join | Leave | None:
+    def _read_config(
+        self, snapshot: Snapshot, problems: list[Problem]
+    ) -> JoinZone | LeaveZone | None:
         manifest = snapshot.objects.get(self.config_map)
         if manifest is None:
-            problems += self._misnamed(snapshot)
             if snapshot.complete:
                 self.manifest, self.refused = None, False
-                return Leave(f"there is no {self.config_map}")
+                return LeaveZone(f"there is no {self.config_map}")
             problems.append(
                 Subject(str(self.config_map)).problem(
-                    "is not there, but not everything could be read, so nothing is changed",
-                    "mend what cannot be read, or add it with enable-ic",
+                    "is missing, but not everything could be read, so nothing is changed",
+                    "fix what cannot be read, or create the ConfigMap with enable-ic",
                     Reason.NOT_READ,
                 )
             )
             return self.wanted
         parsed = parse_config(manifest, self.vpc)
         problems += parsed.problems
-        self.refused = isinstance(parsed, Invalid)
-        if isinstance(parsed, Invalid):
+        self.refused = isinstance(parsed, InvalidConfig)
+        if isinstance(parsed, InvalidConfig):
             return self.wanted
         self.manifest = manifest
-        if isinstance(parsed, Join):
+        if isinstance(parsed, JoinZone):
             return replace(parsed, config=replace(parsed.config, tls=self._tls))
         return parsed
-
-    def _misnamed(self, snapshot: Snapshot) -> Iterable[Problem]:
-        wanted = self.config_map
-        for manifest in snapshot.of_kind("ConfigMap"):
-            key = manifest.key
-            if meant(key.name, [wanted.name]) and key.namespace in {wanted.namespace, "default"}:
-                yield Subject(
-                    str(key),
-                    "metadata.name" if key.name != wanted.name else "metadata.namespace",
-                    key.name if key.name != wanted.name else key.namespace,
-                ).problem(
-                    f"is not read, and {wanted} does not exist",
-                    f"name it {wanted.name} in namespace {wanted.namespace}",
-                    Reason.MISNAMED,
-                )
 
 
 def _read(
@@ -295,14 +281,14 @@ def _read(
     parse: Callable[[Manifest, N | None], tuple[N | None, tuple[Problem, ...]]],
     problems: list[Problem],
 ) -> _Read[N]:
-    """All objects of one kind; a broken one keeps its last good form and affects no other.
+    """All objects of one kind; one that is not valid keeps its last valid form.
 
-    What was read well is not read again as long as its manifest is the same value.
+    A valid object is not parsed again while its manifest is the same value.
     """
     found: _Read[N] = {}
     for manifest in manifests:
         known = before.get(manifest.key.name)
-        if known is not None and known.manifest is manifest and not known.wrong:
+        if known is not None and known.manifest is manifest and not known.invalid:
             found[manifest.key.name] = known
             continue
         item, wrong = parse(manifest, known.item if known is not None else None)
@@ -316,7 +302,7 @@ def _changed_names(before: Mapping[str, N], after: Mapping[str, N]) -> frozenset
     return frozenset(
         name
         for name in before.keys() | after.keys()
-        # Most are the same object, which is cheaper to find out than whether they are equal.
+        # Most are the same object, and identity is cheaper to check than equality.
         if (old := before.get(name)) is not (new := after.get(name)) and old != new
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from isthmus.controller.config.suggestions import shown
+from isthmus.controller.config.suggestions import shortened
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.external_ids import IPAddress
 from isthmus.model.problems import Problem, Subject
@@ -15,7 +15,7 @@ class Node:
     """A node.
 
     Args:
-        name: its name; OVN knows its chassis by this as `hostname`.
+        name: its name, which is also the `hostname` of its chassis in OVN.
         addresses: its InternalIPs (`status.addresses`), in the order given.
         ready: whether its condition Ready is "True"; None if it has none, as in manifests
             written by hand.
@@ -31,11 +31,11 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
 
     Args:
         manifest: as written.
-        last: what it was when it could last be read.
+        last: its last valid form, if any.
 
     Returns:
-        The node and what is wrong with it. If anything is, the node is `last`; without one, the
-        addresses that can be read count.
+        The node, and its problems. If there are any, the node is `last`; without `last`, the node
+        has the addresses that are valid.
     """
     name, problems = str(manifest.key), list[Problem]()
     status = manifest.body.get("status")
@@ -49,13 +49,15 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
             addresses.append(ip_address(value if isinstance(value, str) else ""))
         except ValueError:
             problems.append(
-                Subject(name, f"status.addresses[{index}].address", shown(value)).problem(
-                    "is no IP address", "write the node's InternalIP", Reason.INVALID_NODE
+                Subject(name, f"status.addresses[{index}].address", shortened(value)).problem(
+                    "is not a valid IP address",
+                    "write the node's InternalIP",
+                    Reason.INVALID_NODE,
                 )
             )
     if entries is not None and not isinstance(entries, list):
         problems.append(
-            Subject(name, "status.addresses", shown(entries)).problem(
+            Subject(name, "status.addresses", shortened(entries)).problem(
                 "must be a list", "list entries with type and address", Reason.INVALID_NODE
             )
         )
@@ -67,6 +69,6 @@ def _ready(status: object) -> bool | None:
     conditions = status.get("conditions") if isinstance(status, dict) else None
     for condition in conditions if isinstance(conditions, list) else ():
         if isinstance(condition, dict) and condition.get("type") == "Ready":
-            # "Unknown" is what Kubernetes makes of a node that it has lost.
+            # Kubernetes sets "Unknown" when a node stops reporting.
             return condition.get("status") == "True"
     return None

@@ -1,8 +1,8 @@
-"""What a source of manifests hands over: the objects of one moment.
+"""Snapshots: all objects of a source of manifests at one moment.
 
-Every source (a directory, later the Kubernetes API) produces the same `Snapshot`; `Inputs` reads
-it. Invariant: an object that a source cannot read right now is not missing from the snapshot if
-it was readable before; only what is known to be gone is absent.
+Both sources (a directory and the Kubernetes API) make a `Snapshot`; `Inputs` reads it. Invariant:
+an object that could be read before and cannot be read now is still in the snapshot; only deleted
+objects are missing.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,8 @@ class Manifest:
 
     Args:
         key: its identity.
-        body: the whole document; nothing in it has been checked except what makes up `key`.
-        origin: where it comes from, for people, e.g. a file name.
+        body: the whole document; only the parts that make up `key` have been validated.
+        origin: where it comes from, for messages, e.g. a file name.
     """
 
     key: ObjectKey
@@ -55,8 +55,8 @@ class Snapshot:
     Args:
         objects: by identity.
         problems: what could not be read, and why.
-        complete: whether everything has been read at least once. If not, an object that is not
-            here may well exist, and its absence must not be acted upon.
+        complete: whether everything has been read at least once. If not, an object that is missing
+            here may exist, and must not count as deleted.
     """
 
     objects: Mapping[ObjectKey, Manifest]

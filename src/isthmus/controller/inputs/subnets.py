@@ -1,7 +1,6 @@
-"""Kube-OVN Subnets: what `Inputs` needs to know of them.
+"""Kube-OVN Subnets, as far as the interconnection depends on them. Used by `Inputs`.
 
-Invariant: a Subnet whose owner may have meant to keep it out of the interconnection is never
-taken for one that may be advertised.
+Invariant: a Subnet that may have been intended to be private never counts as public.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from isthmus.controller.config.suggestions import meant, shown
+from isthmus.controller.config.suggestions import shortened, suggestion
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.prefixes import Network, is_inside
 from isthmus.model.problems import Problem, Subject
@@ -44,18 +43,18 @@ def parse_subnet(
 
     Args:
         manifest: as written.
-        last: what it was when it could last be read.
+        last: its last valid form, if any.
 
     Returns:
-        The subnet, and what is wrong. If anything is, the subnet is `last`: it is not half
-        applied. Without a `last`, the CIDR is used if at least that can be read, and an
-        unreadable `disableInterConnection` counts as true: whoever wrote the key at all most
-        likely wanted to keep the subnet private, and a connection missing for a moment does
-        less harm than a private network shown to other clusters.
+        The subnet, and its problems. If there are any, the subnet is `last`, so that a manifest is
+        never applied in part. Without `last`, the CIDR counts if it is valid, and a
+        `disableInterConnection` that is not valid counts as true: the key is there to keep the
+        subnet private, and a connection that is missing for a while does less harm than a private
+        network that other clusters can reach.
     """
     spec = manifest.body.get("spec")
     name, problems = manifest.key.name, list[Problem]()
-    reader = _Reader(str(manifest.key), spec if isinstance(spec, dict) else {}, problems)
+    reader = _SubnetReader(str(manifest.key), spec if isinstance(spec, dict) else {}, problems)
     misspelt = reader.check_keys()
     prefixes = reader.prefixes()
     disabled = reader.boolean("disableInterConnection") or misspelt
@@ -68,9 +67,9 @@ def parse_subnet(
 
 
 def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Problem]:
-    """What is wrong between the subnets of each VPC: no address may belong to two of them.
+    """Overlaps between the subnets of each VPC.
 
-    Underlay subnets are in VLANs of their own, and may be as they like.
+    Underlay subnets are in VLANs of their own, and may overlap.
     """
     pairs = [
         (subnet.vpc or default_vpc, prefix, subnet)
@@ -82,14 +81,14 @@ def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Pro
     around: list[tuple[str, Network, Subnet]] = []
     for pair in pairs:
         vpc, prefix, subnet = pair
-        # Sorted like this, a prefix comes right after those that it lies inside.
+        # In this order, a prefix comes directly after the prefixes that contain it.
         while around and not (around[-1][0] == vpc and is_inside(prefix, around[-1][1])):
             around.pop()
         if around:
             _, other, owner = around[-1]
             yield Subject(f"Subnet {subnet.name}", "spec.cidrBlock", str(prefix)).problem(
                 f"overlaps {other} of Subnet {owner.name} in the same VPC {vpc}",
-                "give each subnet of a VPC addresses of its own",
+                "use a different CIDR for each Subnet of a VPC",
                 Reason.OVERLAPPING_SUBNETS,
             )
         around.append(pair)
@@ -100,8 +99,8 @@ def _order(prefix: Network) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads one Subnet's spec."""
+class _SubnetReader:
+    """Reads the spec of one Subnet."""
 
     name: str
     spec: dict[Any, Any]
@@ -116,17 +115,19 @@ class _Reader:
         try:
             prefixes = tuple(ip_network(item.strip(), strict=False) for item in value.split(","))
         except ValueError as error:
-            self._bad("cidrBlock", value, f"is no CIDR: {error}", "write e.g. 10.16.0.0/16")
+            self._bad(
+                "cidrBlock", value, f"is not a valid CIDR: {error}", "write e.g. 10.16.0.0/16"
+            )
             return ()
         if len({prefix.version for prefix in prefixes}) < len(prefixes):
             self._bad(
-                "cidrBlock", value, "has two CIDRs of one family", "write one per family at most"
+                "cidrBlock", value, "has two CIDRs of one family", "write at most one per family"
             )
             return ()
         return prefixes
 
     def boolean(self, key: str) -> bool:
-        """The flag; True (the safe side) if it is there and cannot be read."""
+        """The value of a flag; True, which is the safe value, if it is not valid."""
         value = self.spec.get(key, False)
         if isinstance(value, bool):
             return value
@@ -141,17 +142,17 @@ class _Reader:
         return ""
 
     def check_keys(self) -> bool:
-        """Report misspelt keys; whether `disableInterConnection` was meant by one and set."""
+        """Report misspelt keys; return whether one of them stands for a set privacy flag."""
         disabled = False
         for key, value in self.spec.items():
-            wanted = None if key in _KEYS else meant(str(key), _KEYS)
+            wanted = None if key in _KEYS else suggestion(str(key), _KEYS)
             if wanted is not None and wanted not in self.spec:
-                self._bad(str(key), None, "is not known", f"write {wanted}")
+                self._bad(str(key), None, "is not a known key", f"write {wanted}")
                 disabled |= wanted == "disableInterConnection" and value is not False
         return disabled
 
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
-        text = "" if value is None else shown(value)
+        text = "" if value is None else shortened(value)
         self.problems.append(
             Subject(self.name, f"spec.{key}", text).problem(message, remedy, Reason.INVALID_SUBNET)
         )

@@ -1,4 +1,4 @@
-"""Choosing a router port's address in a transit switch's subnet. Pure; used by `AddressClaims`."""
+"""Choose a router port's address in a transit switch's subnet. Pure; used by `AddressClaims`."""
 
 from collections.abc import Callable
 from hashlib import blake2b
@@ -8,17 +8,17 @@ from isthmus.model.external_ids import IPAddress
 from isthmus.model.prefixes import Network
 
 MOST_TRIED = 65536
-"""Addresses tried before a subnet counts as full: all of an IPv4 /16."""
+"""Addresses that are tried before a subnet counts as full: as many as an IPv4 /16 has."""
 
 
 def parse_subnets(text: str) -> tuple[Network, ...]:
     """The subnets in `Transit_Switch.external_ids:subnet`, at most one per family.
 
     Args:
-        text: "169.254.100.0/24", "fe80:a9fe:64::/112", or both with a comma (Kube-OVN).
+        text: "169.254.100.0/24", "fe80:a9fe:64::/112", or both separated by a comma (Kube-OVN).
 
     Raises:
-        ValueError: if it is anything else.
+        ValueError: the text has another form.
     """
     subnets = tuple(ip_network(item.strip(), strict=False) for item in text.split(","))
     if len({subnet.version for subnet in subnets}) < len(subnets):
@@ -27,7 +27,7 @@ def parse_subnets(text: str) -> tuple[Network, ...]:
 
 
 def usable(address: IPAddress, subnet: Network) -> bool:
-    """Whether a port in that subnet may have the address."""
+    """Whether a port in the subnet may have the address."""
     if address not in subnet:
         return False
     lowest, highest = _bounds(subnet)
@@ -38,11 +38,11 @@ def choose(subnet: Network, seed: str, taken: Callable[[IPAddress], bool]) -> IP
     """A free address; None if there is none among the first `MOST_TRIED` candidates.
 
     Args:
-        subnet: where to choose; the addresses of the network itself and, for IPv4, of broadcast
-            are left out, as is IPv6's subnet-router anycast address (RFC 4291, section 2.6.1).
-        seed: decides where the search starts, so that clusters which choose at the same moment
-            rarely meet, and one that chooses again finds the same address.
-        taken: whether an address is not free.
+        subnet: where to choose. The network address, the IPv4 broadcast address and the IPv6
+            subnet-router anycast address (RFC 4291, section 2.6.1) are never chosen.
+        seed: where the search starts. Clusters with different seeds that choose at the same moment
+            rarely collide, and the same seed finds the same address again.
+        taken: whether an address is in use.
     """
     lowest, highest = _bounds(subnet)
     count = highest - lowest + 1

@@ -1,11 +1,11 @@
 """The addresses of our router ports on transit switches, claimed in IC-NB before they are used.
 
-A claim is a key of the transit switch's `external_ids` (isthmus.model.external_ids). It is inserted
-by a transaction that fails if the column has changed since it was looked at, so two clusters that
-claim at the same moment never get the same address: one of them tries again. Zones that do not
-claim (`ovn-ic`) are respected by what they publish; if one publishes an address of ours, ours is
-given up, as that zone will not yield. Claims are found again by the cluster's UUID, so they survive
-restarts and new zone names.
+A claim is a key of the transit switch's `external_ids` (isthmus.model.external_ids). A transaction
+inserts it, and fails if the column has changed since it was read, so two clusters that claim at
+the same moment never get the same address: one of them tries again. Zones without claims (`ovn-ic`)
+hold the addresses that they publish; if such a zone publishes an address that we have claimed, we
+release it, since the other zone never does. Claims carry the cluster's UUID, so they survive
+restarts and changes of the zone's name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.connections import (
-    Lookup,
+    Connections,
     held_addresses,
     ports_changed,
     transit_switches_of,
@@ -24,7 +24,8 @@ from isthmus.controller.reconcilers.address_allocation import (
     parse_subnets,
     usable,
 )
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.base import ControllerReconciler
+from isthmus.controller.zones import claimant, is_joined, is_registered, zone_name
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
@@ -56,19 +57,19 @@ from isthmus.model.rows import (
 )
 
 
-class AddressClaims(IntentReconciler[str]):
+class AddressClaims(ControllerReconciler[str]):
     """Our claims on one transit switch; the key is its name."""
 
     name: ClassVar[str] = "address claims"
     writes: ClassVar[Database | None] = Database.IC_NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB, Database.IC_SB})
 
-    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
-        super().__init__(view, inputs, lookup)
+    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
+        super().__init__(view, inputs, connections)
         self._published = view.index(IC_PORTS_BY_ADDRESS)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """What claims depend on: who we are, what is taken, and ports to adopt."""
+        """What claims depend on: this cluster's zone, the addresses in use, and ports to adopt."""
         return {
             TransitSwitch: transit_switches_of,
             IcPortBinding: transit_switches_of,
@@ -78,7 +79,7 @@ class AddressClaims(IntentReconciler[str]):
             LogicalRouterPort: self._all,
             LogicalRouter: lambda change: self.keys() if ports_changed(change) else (),
             LogicalSwitch: transit_switches_of,
-            LogicalSwitchPort: self.lookup.transit_switch_of_port,
+            LogicalSwitchPort: self.connections.transit_switch_of_port,
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
@@ -86,13 +87,13 @@ class AddressClaims(IntentReconciler[str]):
         return self.keys() if changed.any_of(ConfigKey.AZ_NAME, ConfigKey.VPCS) else ()
 
     def keys(self) -> Iterable[str]:
-        """All transit switches: on those that are not ours to connect, nothing may be claimed."""
-        return tuple(self.lookup.transit_switches.keys())
+        """All transit switches, also those not to be connected, where claims are released."""
+        return [row.name for row in self.view.table(TransitSwitch)]
 
     def reconcile(self, key: str) -> Iterable[Operation]:
-        """Claim what is wanted and release the rest, in one guarded transaction."""
+        """Claim and release addresses, in a transaction that fails if the row has changed."""
         self.report(key)
-        row, cluster = self.lookup.transit_switches.one(key), self.lookup.nb_global()
+        row, cluster = self.connections.transit_switch(key), self.view.single(NbGlobal)
         if row is None or cluster is None or self.inputs.wanted is None:
             return
         held = held_addresses(row, cluster.uuid)
@@ -110,14 +111,14 @@ class AddressClaims(IntentReconciler[str]):
     def _wanted(
         self, row: TransitSwitch, cluster: RowId, held: Mapping[str, str]
     ) -> Mapping[str, str] | None:
-        """The claims that we should hold; None to leave them as they are."""
+        """The claims that we should hold; None to leave them unchanged."""
         config = self.inputs.config
         if config is None:
-            # The ports go first: until then the address is in use.
-            return None if self.lookup.joined() else {}
-        if self.lookup.vpc_of(row) is None:
-            return None if self.lookup.ports_on(row.name) else {}
-        if not self.lookup.registered(config.zone):
+            # The ports are removed first: until then the addresses are in use.
+            return None if is_joined(self.view) else {}
+        if self.connections.vpc_of(row) is None:
+            return None if self.connections.ports_on(row.name) else {}
+        if not is_registered(self.view, config.zone):
             return None
         try:
             subnets = parse_subnets(row.external_ids[SUBNET])
@@ -129,7 +130,7 @@ class AddressClaims(IntentReconciler[str]):
         for subnet in subnets:
             address = self._choose(row, cluster, subnet, sorted(mine, key=int))
             if address is None:
-                # A port with one family of two would look connected and lose half the traffic.
+                # With one of two families, a port would seem connected and lose half the traffic.
                 self.report(row.name, _full(row, subnet))
                 return None
             chosen.append(address)
@@ -139,7 +140,7 @@ class AddressClaims(IntentReconciler[str]):
     def _choose(
         self, row: TransitSwitch, cluster: RowId, subnet: Network, mine: Iterable[IPAddress]
     ) -> IPAddress | None:
-        """What we hold, else what our port has already, else a free one."""
+        """The address that we hold, else the one that our port has, else a free one."""
         for address in mine:
             if usable(address, subnet) and not self._usurped(row.name, address, cluster):
                 return address
@@ -154,12 +155,12 @@ class AddressClaims(IntentReconciler[str]):
         return choose(subnet, f"{cluster} {row.name}", taken)
 
     def _others(self, row: TransitSwitch, cluster: RowId) -> set[IPAddress]:
-        """Addresses that others claim, or that remote ports in our NB show."""
+        """The addresses that other clusters claim, or that remote ports in our NB have."""
         mine = held_addresses(row, cluster)
         claimed = (_address(key) for key in row.external_ids if key not in mine)
         found = {address for address in claimed if address is not None}
-        for switch in self.lookup.copies.all(row.name):
-            for port in self.lookup.switch_ports(switch):
+        for switch in self.connections.copies(row.name):
+            for port in self.connections.switch_ports(switch):
                 if port.type == "remote":
                     for text in port.addresses:
                         found.update(i.ip for i in parse_port_address(text))
@@ -168,21 +169,21 @@ class AddressClaims(IntentReconciler[str]):
     def _strangers(self, name: str, address: IPAddress, cluster: RowId) -> Iterator[str]:
         """The zones of other clusters that publish a port with this address."""
         for port in self._published.all((name, address)):
-            zone = self.lookup.zone_name(port.availability_zone)
-            if self.lookup.holder_of(zone) != cluster:
+            zone = zone_name(self.view, port.availability_zone)
+            if claimant(self.view, zone) != cluster:
                 yield zone
 
     def _usurped(self, name: str, address: IPAddress, cluster: RowId) -> bool:
-        """Whether a zone that knows nothing of claims publishes an address of ours.
+        """Whether a zone without claims publishes our address.
 
-        A zone that does claim is about to give up what it does not hold; it is not waited for.
+        A zone with claims releases an address that it does not hold, so ours stays.
         """
         zones = self._strangers(name, address, cluster)
-        return any(self.lookup.holder_of(zone) is None for zone in zones)
+        return any(claimant(self.view, zone) is None for zone in zones)
 
     def _in_use(self, name: str) -> Iterator[IPAddress]:
-        """The addresses of our router ports on the transit switch, whoever made them."""
-        for port in self.lookup.ports_on(name):
+        """The addresses of our router ports on the transit switch, also those of Kube-OVN."""
+        for port in self.connections.ports_on(name):
             for text in sorted(port.router_port.networks if port.router_port else ()):
                 interface = parse_interface(text)
                 if interface is not None:
@@ -201,8 +202,8 @@ def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
     return Subject(
         f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", row.external_ids[SUBNET]
     ).problem(
-        f"is no subnet: {error}",
-        "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet with a comma in between",
+        f"is not a valid subnet: {error}",
+        "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet, separated by a comma",
         Reason.INVALID_TRANSIT_SWITCH,
     )
 
@@ -210,6 +211,6 @@ def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
 def _full(row: TransitSwitch, subnet: Network) -> Problem:
     return Subject(f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", str(subnet)).problem(
         "has no free address for this cluster's router port",
-        "give the transit switch a larger subnet, or have a cluster leave",
+        "give the transit switch a larger subnet, or remove a cluster from the interconnection",
         Reason.NO_FREE_ADDRESS,
     )

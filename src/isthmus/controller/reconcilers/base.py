@@ -1,10 +1,10 @@
-"""The base of the controller's reconcilers: they depend on the inputs beside the view."""
+"""The base class of the controller's reconcilers, which depend on the inputs and the view."""
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
 
-from isthmus.controller.connections import Lookup
+from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.engine.reconciler import Reconciler
 from isthmus.engine.view import View
@@ -12,19 +12,19 @@ from isthmus.engine.view import View
 K = TypeVar("K", bound=Hashable)
 
 
-class IntentReconciler(Reconciler[K]):
-    """A reconciler whose wanted state comes from the inputs.
+class ControllerReconciler(Reconciler[K]):
+    """A reconciler whose desired state comes from the inputs.
 
     Args:
-        view: what is there.
-        inputs: what the operator asks for.
-        lookup: shared indexes over the view.
+        view: the contents of the databases.
+        inputs: the inputs in force.
+        connections: shared by all reconcilers.
     """
 
-    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
+    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
         super().__init__()
-        self.view, self.inputs, self.lookup = view, inputs, lookup
+        self.view, self.inputs, self.connections = view, inputs, connections
 
     @abstractmethod
     def affected(self, changed: Changed) -> Iterable[K]:
-        """The keys that a change of the inputs may affect."""
+        """The keys that a change of the inputs may affect; called once after each update."""

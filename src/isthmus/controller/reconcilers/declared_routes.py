@@ -1,10 +1,9 @@
-"""Routes that the configuration declares (`routes`): static routes to other zones, kept in place.
+"""Declared routes: static routes to other zones, which the configuration lists in `routes`.
 
-The next hop is the address of the zone's port on a transit switch, as IC-SB has it now, so a
-route follows the port when its address changes, and is removed when there is no such port.
-Ours are those with `external_ids:isthmus-route`; routes that people added by hand are never
-touched, and one that equals a declared route serves in its place. `vendor` is left out: what
-carries it on a router, Kube-OVN may take for its own and remove.
+The next hop is the present address of the zone's port on a transit switch in IC-SB, so a route
+follows the port when its address changes, and is removed when the port is. Our routes have
+`external_ids:isthmus-route`. Manual routes are never changed, and a manual route that equals a
+declared one takes its place. Our routes have no `vendor`: Kube-OVN may remove routes with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from isthmus.controller.config.configmap import ConfigKey
-from isthmus.controller.connections import Lookup
+from isthmus.controller.connections import Connections
 from isthmus.controller.import_policy import guarded
 from isthmus.controller.inputs.inputs import Changed, Inputs
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
@@ -54,7 +53,7 @@ from isthmus.model.rows import (
 
 
 class DeclaredKey(NamedTuple):
-    """All routes to one prefix on one router; a VPC's router has the VPC's name."""
+    """The routes to one prefix on one router; a VPC's router has the VPC's name."""
 
     vpc: str
     prefix: Network
@@ -86,18 +85,18 @@ class _Declarations:
                 yield key
 
 
-class DeclaredRoutes(IntentReconciler[DeclaredKey]):
+class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
     """The declared routes to one prefix on one router.
 
-    They are removed by `LeaveNorthbound` when leaving, which must not wait for IC-SB.
+    When leaving, `LeaveNorthbound` removes them, because that must not wait for IC-SB.
     """
 
     name: ClassVar[str] = "declared routes"
     writes: ClassVar[Database | None] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_SB})
 
-    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
-        super().__init__(view, inputs, lookup)
+    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
+        super().__init__(view, inputs, connections)
         self._rows = view.table(LogicalRouterStaticRoute)
         self._routers = view.table(LogicalRouter)
         self._zones = view.table(AvailabilityZone)
@@ -106,12 +105,12 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
         self._zone_by_name = view.index(ZONES_BY_NAME)
         self._ports = view.index(IC_PORTS_BY_ZONE_AND_TS)
         self._parents = view.relation(LogicalRouter, "static_routes")
-        # As of the last `affected`; what they are compared with when the inputs change.
+        # As of the last `affected`, to be compared with the next ones.
         self._declared = _Declarations()
         self._local = LocalPrefixes()
 
     def watches(self) -> Mapping[type[Row], Watch[DeclaredKey]]:
-        """Routes and who has them, our ports, and the others' ports and names."""
+        """Routes, their routers, our ports, and the ports and names of other zones."""
         return {
             LogicalRouterStaticRoute: self._of_route,
             LogicalRouter: self._of_router,
@@ -121,7 +120,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
         }
 
     def affected(self, changed: Changed) -> Iterable[DeclaredKey]:
-        """What is declared differently, and what overlaps a changed Subnet or Node."""
+        """The keys with other declarations, and those that overlap a changed Subnet or Node."""
         keys: dict[DeclaredKey, None] = {}
         redeclared = changed.any_of(ConfigKey.ROUTES)
         if redeclared:
@@ -133,16 +132,16 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
         return self.keys() if changed.taking_part else keys
 
     def keys(self) -> Iterable[DeclaredKey]:
-        """What is declared, and what was: what we made, or complained of."""
+        """The keys that are declared, and those with routes of ours or with problems."""
         keys = dict.fromkeys((*self._declared.routes, *self.problems))
         for row in self._marked.all(True):
             keys |= dict.fromkeys(self._key_of(row))
         return tuple(keys)
 
     def reconcile(self, key: DeclaredKey) -> Iterable[Operation]:
-        """Make, mend or remove the routes."""
+        """Create, correct or remove the routes."""
         self.report(key)
-        router = self.lookup.router(key.vpc)
+        router = self.connections.router(key.vpc)
         if self.inputs.config is None:
             return ()
         problems: list[Problem] = []
@@ -160,7 +159,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
     # -- what is wanted ----------------------------------------------------------------------
 
     def _wanted(self, key: DeclaredKey, problems: list[Problem]) -> dict[Address, str]:
-        """The next hops, each with the zone that it leads to."""
+        """The next hops, each with its zone."""
         routes = self._declared.routes.get(key, [])
         if not routes:
             return {}
@@ -178,7 +177,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
     def _next_hops(self, route: DeclaredRoute, key: DeclaredKey) -> Iterator[Address]:
         """The zone's address on each transit switch that the VPC's router is connected to."""
         zone = self._zone_by_name.one(route.zone)
-        for port in self.lookup.router_ports(key.vpc) if zone is not None else ():
+        for port in self.connections.router_ports(key.vpc) if zone is not None else ():
             switch = port.external_ids[TS_MARK]
             if zone is not None and route.transit_switch in {"", switch}:
                 theirs = self._ports.all((zone.uuid, switch))
@@ -186,7 +185,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
                     yield from _reachable(binding, port, key.prefix.version)
 
     def _overlap(self, key: DeclaredKey) -> LocalPrefix | None:
-        """A prefix of this cluster that the routes would cut off."""
+        """A prefix of this cluster that the routes would make unreachable."""
         return None if is_default(key.prefix) else self._local.first(key.vpc, key.prefix)
 
     # -- what is there -----------------------------------------------------------------------
@@ -194,7 +193,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
     def _existing(
         self, key: DeclaredKey, router: LogicalRouter | None
     ) -> tuple[list[LogicalRouterStaticRoute], list[LogicalRouterStaticRoute]]:
-        """The router's routes to the prefix that people made, and ours."""
+        """The router's manual routes to the prefix, and ours."""
         rows = [
             row
             for row in self._by_prefix.all(key.prefix)
@@ -255,7 +254,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
             if isinstance(row, AvailabilityZone):
                 yield from self._declared.by_zone.get(row.name, ())
 
-    # -- what people are told ----------------------------------------------------------------
+    # -- problems ----------------------------------------------------------------------------
 
     def _beside(
         self,
@@ -263,13 +262,13 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
         wanted: Mapping[Address, str],
         by_hand: Iterable[LogicalRouterStaticRoute],
     ) -> Iterator[Problem]:
-        """Routes by hand that share the traffic with the declared ones."""
+        """Manual routes to the same prefix with other next hops."""
         others = sorted(row.nexthop for row in by_hand if parse_address(row.nexthop) not in wanted)
         if others:
             remove = f"ovn-nbctl lr-route-del {key.vpc} {key.prefix}"
             message = (
-                f"router {key.vpc} has a route by hand to the same prefix, with next hop"
-                f" {', '.join(others)}, which shares its traffic"
+                f"router {key.vpc} has a manual route to the same prefix with next hop"
+                f" {', '.join(others)}, which takes a share of the traffic"
             )
             remedy = f"remove it: {remove} {others[0]}"
             yield self._problem(key, "", message, remedy, Reason.MANUAL_ROUTE)
@@ -278,25 +277,25 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
         return self._problem(
             key,
             "",
-            f"overlaps {local.prefix} of {local.owner} in VPC {key.vpc}, which it would cut off,"
-            " so it is not made",
-            "declare another prefix, or give one of the two another CIDR",
+            f"overlaps {local.prefix} of {local.owner} in VPC {key.vpc}, so the route is not"
+            " created",
+            "declare another prefix, or change the CIDR of one of the two",
             Reason.OVERLAPPING_PREFIX,
         )
 
     def _unreachable(self, key: DeclaredKey, route: DeclaredRoute) -> Problem:
         if self._zone_by_name.one(route.zone) is None:
-            message, reason = "no such zone takes part, so there is no route", Reason.UNKNOWN_ZONE
-            remedy = "write the name as `isthmus show` prints it, or have the zone join"
+            message, reason = "no zone has this name, so there is no route", Reason.UNKNOWN_ZONE
+            remedy = "write the name as `isthmus show` prints it, or make the zone join"
         else:
             family = f"IPv{key.prefix.version}"
-            where = f"named {route.transit_switch} " if route.transit_switch else ""
+            switch = route.transit_switch or "any transit switch"
             message = (
-                f"the zone has no {family} address on a transit switch {where}that VPC {key.vpc}"
-                " is connected to, so there is no route"
+                f"the zone has no {family} address on {switch} in reach of VPC {key.vpc},"
+                " so there is no route"
             )
             reason = Reason.NO_NEXT_HOP
-            remedy = "see with `isthmus show` which transit switches the zone is attached to"
+            remedy = "check with `isthmus show` which transit switches the zone is connected to"
         return self._problem(key, route.zone, message, remedy, reason)
 
     def _problem(
@@ -309,7 +308,7 @@ class DeclaredRoutes(IntentReconciler[DeclaredKey]):
 
 
 def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) -> Iterator[Address]:
-    """Another zone's address on a transit switch, if it is in a network of our port there."""
+    """Another zone's address on a transit switch, if it is in a network of our port."""
     networks = [i.network for i in map(parse_interface, sorted(port.networks)) if i is not None]
     for interface in parse_port_address(binding.address):
         if interface.version == version and any(interface.ip in net for net in networks):
@@ -318,7 +317,7 @@ def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) ->
 
 
 def _is_plain(row: LogicalRouterStaticRoute) -> bool:
-    """Whether a route goes by destination alone, in the main table, as ours do."""
+    """Whether a route is by destination, in the main table and without a port, as ours are."""
     return row.policy in {None, "dst-ip"} and not row.route_table and row.output_port is None
 
 
@@ -328,7 +327,7 @@ def _align(
     wanted: Mapping[Address, str],
     ours: Iterable[LogicalRouterStaticRoute],
 ) -> Iterator[Operation]:
-    """Bring our routes to the wanted next hops, those that are right untouched."""
+    """Give our routes the desired next hops; leave correct ones unchanged."""
     missing, surplus = dict(wanted), set[Ref]()
     for row in ours:
         hop = parse_address(row.nexthop)

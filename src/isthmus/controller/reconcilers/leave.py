@@ -10,10 +10,10 @@ since joined by other means under another name.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.controller.connections import Lookup, RouterPort, held_addresses
+from isthmus.controller.connections import Connections, PortPair, held_addresses
 from isthmus.controller.inputs.inputs import Changed, Inputs
-from isthmus.controller.joined_zone import KEYS, remembered
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.joined_zone import KEYS, joined_zone
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.nb_global import KEY, OPTIONS
 from isthmus.controller.reconcilers.port_operations import remove_ports
 from isthmus.engine.reconciler import Watch
@@ -40,7 +40,7 @@ from isthmus.model.rows import (
 )
 
 
-class LeavingReconciler(IntentReconciler[str]):
+class LeavingReconciler(ControllerReconciler[str]):
     """One key, `KEY`, and work to do only while leaving what was joined."""
 
     tables: ClassVar[tuple[type[Row], ...]] = ()
@@ -59,8 +59,8 @@ class LeavingReconciler(IntentReconciler[str]):
 
     def joined(self) -> NbGlobal | None:
         """The zone's row if Isthmus joined, is to leave, and nobody else has joined since."""
-        row = self.lookup.nb_global()
-        memory = remembered(row)
+        row = self.view.single(NbGlobal)
+        memory = joined_zone(row)
         if row is None or memory is None or not self.inputs.leaving:
             return None
         return row if row.name in {"", memory.zone} else None
@@ -90,7 +90,7 @@ class LeaveNorthbound(LeavingReconciler):
         row = self.joined()
         if row is None:
             return
-        for switch in sorted(self.lookup.transit_switch_names()):
+        for switch in sorted(self.connections.transit_switch_names()):
             yield from self._switch(switch)
         learned = self.view.all(LEARNED_ROUTES, True)
         declared = self.view.all(DECLARED_ROUTES, True)
@@ -107,11 +107,11 @@ class LeaveNorthbound(LeavingReconciler):
 
     def _switch(self, name: str) -> Iterator[Operation]:
         """Our ports, the remote ports and the copy, unless it holds a port of somebody else's."""
-        ports = self.lookup.ports_on(name)
+        ports = self.connections.ports_on(name)
         ours = {port.switch_port.uuid for port in ports if port.switch_port is not None}
         deleted: list[LogicalSwitch] = []
-        for switch in self.lookup.copies.all(name):
-            rows = list(self.lookup.switch_ports(switch))
+        for switch in self.connections.copies(name):
+            rows = list(self.connections.switch_ports(switch))
             remote = frozenset(Ref(row.uuid) for row in rows if row.type == "remote")
             if all(row.type == "remote" or row.uuid in ours for row in rows):
                 deleted.append(switch)
@@ -120,10 +120,10 @@ class LeaveNorthbound(LeavingReconciler):
                 yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", remote),))
         # The ports of a deleted switch go with it.
         left = [
-            RouterPort(None, None, port.router_port) if port.switch in deleted else port
+            PortPair(None, None, port.router_port) if port.switch in deleted else port
             for port in ports
         ]
-        yield from remove_ports(self.lookup, left)
+        yield from remove_ports(self.connections, left)
 
     def _from_routers(self, column: str, children: Iterable[RowId]) -> Iterator[Operation]:
         relation = self.view.relation(LogicalRouter, column)
@@ -165,8 +165,8 @@ class AtRest(LeavingReconciler):
 
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal,)
 
-    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
-        super().__init__(view, inputs, lookup)
+    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
+        super().__init__(view, inputs, connections)
         self.reached = False
         self.dependents: tuple[LeavingReconciler, ...] = ()
 
@@ -215,9 +215,9 @@ class ForgetZone(LeavingReconciler):
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis, IcSbGlobal, TransitSwitch)
 
     def __init__(
-        self, view: View, inputs: Inputs, lookup: Lookup, others: tuple[AtRest, ...]
+        self, view: View, inputs: Inputs, connections: Connections, others: tuple[AtRest, ...]
     ) -> None:
-        super().__init__(view, inputs, lookup)
+        super().__init__(view, inputs, connections)
         self._others = others
         for other in others:
             other.dependents = (self,)

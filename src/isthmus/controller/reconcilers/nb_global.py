@@ -1,8 +1,8 @@
-"""`NB_Global`: the zone's name, the route options and what to remember, as the inputs say.
+"""`NB_Global`: the zone's name, the route options and the joined zone, as the inputs require.
 
-Keys of `options` and `external_ids` that are not ours are never touched. The blacklist is
-computed from the inputs alone, never from what it holds, so that an entry goes when its reason
-does. A name that another cluster holds is not taken, and nothing else is changed either.
+Keys of `options` and `external_ids` that are not ours are never changed. The blacklist is computed
+from the inputs, so an entry is removed with its reason. If another cluster has claimed the zone's
+name, nothing is changed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,15 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.inputs.inputs import Changed
-from isthmus.controller.joined_zone import memory_of
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.joined_zone import joined_zone_ids
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.port_options import denied_by
 from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLists
+from isthmus.controller.zones import claimant
 from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import TS_MARK
+from isthmus.model.indexes import ZONES_BY_NAME
 from isthmus.model.operations import Operation, Update, drop_keys, set_keys
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -33,18 +35,18 @@ KEY = "NB_Global"
 ADVERTISE, LEARN = "ic-route-adv", "ic-route-learn"
 DENYLIST = "ic-route-denylist"
 OPTIONS = frozenset({ADVERTISE, LEARN, BLACKLIST})
-"""The options that are ours."""
+"""The options that belong to us."""
 
 
-class NbGlobalOptions(IntentReconciler[str]):
-    """The one row; its key is `KEY`."""
+class NbGlobalOptions(ControllerReconciler[str]):
+    """The only row of the table; its key is `KEY`."""
 
     name: ClassVar[str] = "zone options"
     writes: ClassVar[Database | None] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """The row itself, which zones' names are taken, and what router ports keep private."""
+        """The row, the names of zones, and the deny lists of our router ports."""
         return {
             NbGlobal: _key,
             IcSbGlobal: _key,
@@ -53,7 +55,7 @@ class NbGlobalOptions(IntentReconciler[str]):
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
-        """The zone, its databases, the route options, and where private prefixes are listed."""
+        """The zone, its databases, the route options, and the private prefixes."""
         keys = (
             ConfigKey.AZ_NAME,
             ConfigKey.IC_DB_HOST,
@@ -65,12 +67,12 @@ class NbGlobalOptions(IntentReconciler[str]):
         return (KEY,) if changed.any_of(*keys) or changed.private else ()
 
     def keys(self) -> Iterable[str]:
-        """There is but one."""
+        """The only key."""
         return (KEY,)
 
     def reconcile(self, key: str) -> Iterable[Operation]:
-        """Set what differs."""
-        row, config = self.lookup.nb_global(), self.inputs.config
+        """Write the difference."""
+        row, config = self.view.single(NbGlobal), self.inputs.config
         self.report(key)
         if row is None or config is None:
             return
@@ -81,26 +83,26 @@ class NbGlobalOptions(IntentReconciler[str]):
         if row.name != config.zone:
             yield Update(NbGlobal, row.uuid, {"name": config.zone})
         yield from _align(row, "options", row.options, self._options(config), OPTIONS)
-        memory = memory_of(config)
+        memory = joined_zone_ids(config)
         yield from _align(row, "external_ids", row.external_ids, memory, frozenset(memory))
 
     def _may_take(self, row: NbGlobal, config: Config) -> bool:
         if self._taken(row, config):
             return False
-        # A zone that is registered already goes on under its name until it is known that
-        # nobody has the new one; a new zone is only published by the engine, which checks.
+        # A registered zone keeps its name until IC-SB shows that the new name is free. The name of
+        # a new zone is only written to NB here; `ZoneRegistration` checks before it publishes it.
         renamed = bool(row.name) and row.name != config.zone
         return not renamed or self.view.table(IcSbGlobal).single() is not None
 
     def _taken(self, row: NbGlobal, config: Config) -> bool:
-        holder = self.lookup.holder_of(config.zone)
+        holder = claimant(self.view, config.zone)
         if holder is None and row.name and row.name != config.zone:
-            # A zone that ovn-ic registered has no holder. Nobody renames his zone to its own.
-            return self.lookup.zone_exists(config.zone)
+            # A zone that ovn-ic registered has no claim.
+            return self.view.one(ZONES_BY_NAME, config.zone) is not None
         return holder not in {None, row.uuid}
 
     def _options(self, config: Config) -> Mapping[str, str]:
-        private = PrivateLists(self.inputs, self.lookup).everywhere()
+        private = PrivateLists(self.view, self.inputs, self.connections).everywhere()
         options = {BLACKLIST: ",".join(private)} if private else {}
         return {**options, ADVERTISE: "true", LEARN: "true"} if config.auto_route else options
 
@@ -109,18 +111,16 @@ class NbGlobalOptions(IntentReconciler[str]):
         if self._taken(row, config) and row.name != config.zone:
             problems.append(
                 Subject(str(self.inputs.config_map), "data.az-name", config.zone).problem(
-                    "is the name of another cluster in the same IC databases",
-                    "choose a name that no other cluster has; until then nothing is changed",
+                    "is in use by another cluster in the same IC databases, so nothing is changed",
+                    "choose a name that no other cluster uses",
                     Reason.ZONE_NAME_TAKEN,
                 )
             )
         if row.options.get(DENYLIST):
             problems.append(
                 Subject(KEY, f"options:{DENYLIST}", row.options[DENYLIST]).problem(
-                    (
-                        f"hides {BLACKLIST}, so subnets with disableInterConnection, the join"
-                        " subnet and node addresses may be advertised"
-                    ),
+                    f"overrides {BLACKLIST}, so Subnets with disableInterConnection, the join"
+                    " subnet and node addresses may be advertised",
                     f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
                     Reason.PRIVATE_PREFIXES_EXPOSED,
                 )
@@ -135,7 +135,7 @@ def _align(
     wanted: Mapping[str, str],
     ours: frozenset[str],
 ) -> Iterable[Operation]:
-    """Bring our keys of a map column to the wanted values."""
+    """Set our keys of a map column to the desired values."""
     extra = frozenset(key for key in ours if key in held and key not in wanted)
     changed = {key: value for key, value in wanted.items() if held.get(key) != value}
     if extra:

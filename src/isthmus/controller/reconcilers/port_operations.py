@@ -1,14 +1,14 @@
-"""The operations that make a router's connection to a transit switch as wanted. Pure.
+"""The operations that create, change or remove a router's connection to a transit switch. Pure.
 
-Used by `RouterPorts` and by leaving. Only what differs is written; keys of `options` and
-`external_ids` that others set (`requested-tnl-key`, filters, an MTU) are kept, also when a port is
-replaced because its name changes.
+Used by `RouterPorts` and for leaving. Only differences are written. Keys of `options` and
+`external_ids` that others have set (`requested-tnl-key`, filters, an MTU) are kept, also when a
+port is replaced because its name changes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.controller.connections import Lookup, RouterPort
+from isthmus.controller.connections import Connections, PortPair
 from isthmus.controller.reconcilers.port_options import MARKS, PortSettings
 from isthmus.model.external_ids import TS_MARK
 from isthmus.model.operations import (
@@ -38,17 +38,17 @@ ADDRESSES = frozenset({"router"})
 
 @dataclass(frozen=True, slots=True)
 class WantedPort:
-    """A connection as it should be.
+    """The desired connection.
 
     Args:
         transit_switch: the transit switch's name.
         switch_port, router_port: names of the two ports.
         mac: of the router port.
         networks: of the router port, "address/length".
-        gateways: priority by chassis name; None to leave the candidates as they are.
-        vendor: who makes it, as in `external_ids`.
+        gateways: priority by chassis name; None to leave the candidates unchanged.
+        vendor: the vendor mark for `external_ids`.
         settings: options of the router port.
-        tunnel_key: for a new switch port to ask for; 0 if there is none to propose.
+        tunnel_key: the key that a new switch port requests; 0 for none.
     """
 
     transit_switch: str
@@ -73,33 +73,33 @@ class WantedPort:
 
 
 def align_ports(
-    lookup: Lookup,
+    connections: Connections,
     wanted: WantedPort,
-    existing: Iterable[RouterPort],
+    existing: Iterable[PortPair],
     switch: LogicalSwitch,
     router: LogicalRouter,
 ) -> Iterator[Operation]:
-    """From what exists to what is wanted.
+    """Return the operations from the existing connections to the desired one.
 
     Args:
-        lookup: to find parents and gateway candidates.
-        wanted: the connection as it should be.
-        existing: all connections of ours to that transit switch.
+        connections: to find parents and gateway candidates.
+        wanted: the desired connection.
+        existing: all our connections to the transit switch.
         switch: the transit switch's copy.
         router: the router to connect.
     """
     ports = list(existing)
     switch_port = next((p.switch_port for p in ports if _is_wanted(p, wanted, switch)), None)
-    router_port = lookup.router_port_named(wanted.router_port)
-    if router_port is not None and lookup.router_of(router_port) != router:
+    router_port = connections.router_port_named(wanted.router_port)
+    if router_port is not None and connections.router_of(router_port) != router:
         router_port = None  # of the VPC that was connected before; removed below
-    # Settings made by hand on a port that is replaced belong to the connection, not to the name.
-    donor = next((p for p in ports if p.router_port is not None), RouterPort(None, None, None))
-    yield from remove_ports(lookup, ports, keep=(switch_port, router_port))
+    # Manual settings of a port that is replaced belong to the connection, not to its name.
+    donor = next((p for p in ports if p.router_port is not None), PortPair(None, None, None))
+    yield from remove_ports(connections, ports, keep=(switch_port, router_port))
     if router_port is not None:
-        yield from _update_router_port(lookup, router_port, wanted)
+        yield from _update_router_port(connections, router_port, wanted)
     else:
-        yield from _insert_router_port(lookup, router, wanted, donor.router_port)
+        yield from _insert_router_port(connections, router, wanted, donor.router_port)
     if switch_port is not None:
         yield from _update_switch_port(switch_port, wanted)
     else:
@@ -107,23 +107,23 @@ def align_ports(
 
 
 def remove_ports(
-    lookup: Lookup,
-    ports: Iterable[RouterPort],
+    connections: Connections,
+    ports: Iterable[PortPair],
     keep: tuple[LogicalSwitchPort | None, LogicalRouterPort | None] = (None, None),
 ) -> Iterator[Operation]:
-    """Take ports off their switches and routers, which deletes them, save those to keep."""
+    """Remove ports from their switches and routers, which deletes them, except those to keep."""
     for port in ports:
         if port.switch and port.switch_port and port.switch_port != keep[0]:
             yield _leave(LogicalSwitch, port.switch.uuid, port.switch_port.uuid)
     # Two switch ports may name the same router port.
     rows = {port.router_port.uuid: port.router_port for port in ports if port.router_port}
     for row in rows.values():
-        router = lookup.router_of(row)
+        router = connections.router_of(row)
         if router is not None and (keep[1] is None or row.uuid != keep[1].uuid):
             yield _leave(LogicalRouter, router.uuid, row.uuid)
 
 
-def _is_wanted(port: RouterPort, wanted: WantedPort, switch: LogicalSwitch) -> bool:
+def _is_wanted(port: PortPair, wanted: WantedPort, switch: LogicalSwitch) -> bool:
     row = port.switch_port
     return port.switch == switch and row is not None and row.name == wanted.switch_port
 
@@ -135,7 +135,7 @@ def _leave(table: type[LogicalSwitch | LogicalRouter], parent: RowId, port: RowI
 def _insert_switch_port(
     switch: LogicalSwitch, wanted: WantedPort, donor: LogicalSwitchPort | None
 ) -> Iterator[Operation]:
-    # The key is asked for at once: ovn-controller 23.03 keeps flows of a key that is changed later.
+    # Requested at once: ovn-controller 23.03 keeps the flows of a key that is changed later.
     options = {REQUESTED_TNL_KEY: str(wanted.tunnel_key)} if wanted.tunnel_key else {}
     options |= donor.options if donor is not None else {}
     ref = NewRef()
@@ -161,11 +161,14 @@ def _update_switch_port(have: LogicalSwitchPort, wanted: WantedPort) -> Iterator
 
 
 def _insert_router_port(
-    lookup: Lookup, router: LogicalRouter, wanted: WantedPort, donor: LogicalRouterPort | None
+    connections: Connections,
+    router: LogicalRouter,
+    wanted: WantedPort,
+    donor: LogicalRouterPort | None,
 ) -> Iterator[Operation]:
     gateways = wanted.gateways
     if gateways is None:
-        rows = lookup.gateway_chassis(donor) if donor is not None else []
+        rows = connections.gateway_chassis(donor) if donor is not None else []
         gateways = {row.chassis_name: row.priority for row in rows}
     refs: list[NewRef] = []
     for chassis, priority in gateways.items():
@@ -189,12 +192,12 @@ def _insert_router_port(
 
 
 def _update_router_port(
-    lookup: Lookup, have: LogicalRouterPort, wanted: WantedPort
+    connections: Connections, have: LogicalRouterPort, wanted: WantedPort
 ) -> Iterator[Operation]:
     row: dict[str, Value] = {}
     if have.mac != wanted.mac:
         row["mac"] = wanted.mac
-    # The same address may be written in several ways; only another one is a difference.
+    # The same address may be written in several ways.
     if set(map(parse_interface, have.networks)) != set(map(parse_interface, wanted.networks)):
         row["networks"] = wanted.networks
     if row:
@@ -205,13 +208,16 @@ def _update_router_port(
     ids = {**stale, **wanted.router_port_ids}
     yield from change_map(LogicalRouterPort, have.uuid, "external_ids", have.external_ids, ids)
     if wanted.gateways is not None:
-        yield from _align_gateways(lookup, have, wanted, wanted.gateways)
+        yield from _align_gateways(connections, have, wanted, wanted.gateways)
 
 
 def _align_gateways(
-    lookup: Lookup, have: LogicalRouterPort, wanted: WantedPort, gateways: Mapping[str, int]
+    connections: Connections,
+    have: LogicalRouterPort,
+    wanted: WantedPort,
+    gateways: Mapping[str, int],
 ) -> Iterator[Operation]:
-    rows = {row.name: row for row in lookup.gateway_chassis(have)}
+    rows = {row.name: row for row in connections.gateway_chassis(have)}
     refs: list[NewRef] = []
     for chassis, priority in gateways.items():
         candidate = _candidate(wanted, chassis, priority)

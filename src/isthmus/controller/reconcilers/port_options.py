@@ -1,8 +1,8 @@
-"""Options that our router ports on transit switches have: the MTU, and what they keep private.
+"""Options of our router ports on transit switches: the MTU, and the deny lists of routes.
 
-Pure; used by `port_operations`. People may have set the same options by hand, so what we have set
-is noted on the port, and only that is taken back: entries of a list that somebody else added stay,
-and with `mtu: "off"` an MTU set by hand stays.
+Pure; used by `port_operations`. Operators may set the same options manually. Marks on the port
+record what we have set, and only that is removed: list entries of others stay, and with
+`mtu: "off"` a manual MTU stays.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,20 +15,20 @@ GATEWAY_MTU = "gateway_mtu"
 DENY_ADVERTISE, DENY_LEARN = "ic-route-deny-adv", "ic-route-deny-learn"
 
 MTU_MARK = "isthmus-gateway-mtu"
-"""In `external_ids` of our router ports: the MTU that we have set."""
+"""Key in `external_ids` of our router ports: the MTU that we have set."""
 
 DENY_MARK = "isthmus-route-deny"
-"""In `external_ids` of our router ports: the entries of the deny lists that are ours."""
+"""Key in `external_ids` of our router ports: our entries in the deny lists."""
 
 MARKS = frozenset({MTU_MARK, DENY_MARK})
 
 
 @dataclass(frozen=True, slots=True)
 class PortSettings:
-    """What a router port is to have.
+    """The desired settings of a router port.
 
     Args:
-        mtu: in bytes; None for none of ours.
+        mtu: in bytes; None to set none.
         denied: the prefixes that are neither advertised nor learned through the port.
     """
 
@@ -36,11 +36,11 @@ class PortSettings:
     denied: tuple[str, ...] = ()
 
     def options(self, options: Mapping[str, str], marks: Mapping[str, str]) -> dict[str, str]:
-        """The options that a port should have instead of those that it has.
+        """The desired `options` of a port.
 
         Args:
-            options: of the port.
-            marks: its `external_ids`.
+            options: its present `options`.
+            marks: its present `external_ids`.
         """
         wanted = dict(options)
         if self.mtu is not None:
@@ -57,7 +57,7 @@ class PortSettings:
 
     @property
     def marks(self) -> dict[str, str]:
-        """The `external_ids` that say which of the options are ours."""
+        """The `external_ids` that record what we have set."""
         marks = {} if self.mtu is None else {MTU_MARK: str(self.mtu)}
         return {**marks, DENY_MARK: ",".join(self.denied)} if self.denied else marks
 
@@ -68,18 +68,18 @@ def entries(text: str) -> list[str]:
 
 
 def listed(prefixes: Iterable[Network]) -> tuple[str, ...]:
-    """Prefixes as text in their canonical order."""
+    """Prefixes as text, in canonical order."""
     return _listed(frozenset(prefixes))
 
 
 @lru_cache(maxsize=16)
 def _listed(prefixes: frozenset[Network]) -> tuple[str, ...]:
-    # The nodes' addresses may be thousands, and stay the same from edit to edit.
+    # There may be thousands of node addresses, which most edits do not change.
     return tuple(str(prefix) for prefix in sorted(prefixes, key=_order))
 
 
 def denied_by(options: Mapping[str, str]) -> frozenset[str]:
-    """The entries that are on both deny lists of a port."""
+    """The entries that both deny lists of a port contain."""
     lists = (entries(options.get(key, "")) for key in (DENY_ADVERTISE, DENY_LEARN))
     return frozenset.intersection(*map(frozenset, lists))
 

@@ -1,49 +1,58 @@
-"""Where private prefixes are kept from other clusters: in the global list, or on router ports.
+"""Which deny list has which private prefix: the global list, or the lists of router ports.
 
-The global list, `NB_Global.options:ic-route-blacklist`, is Kube-OVN's, and all versions of
-`ovn-ic` heed it; but it holds for every router. So private prefixes of custom VPCs are on the deny
-lists of those VPCs' router ports; and as soon as there are custom VPCs, which may well use the
-addresses of the default one's private subnets, those go to its router ports as well. A prefix that
-moves is on both for a moment, never on none. An engine that may not heed lists of ports is given
-all in the global list, which then keeps some prefix of another VPC from being exchanged rather
-than show a private one. Used by `NbGlobalOptions` and `RouterPorts`.
+The global list, `NB_Global.options:ic-route-blacklist`, is Kube-OVN's, and all versions of `ovn-ic`
+apply it; but it applies to all routers. Therefore the private prefixes of custom VPCs are in the
+deny lists of their own router ports. When there are custom VPCs, they may use the same addresses as
+private Subnets of the default VPC, so those prefixes move to the default VPC's router ports, too. A
+prefix that moves is in both places for a moment, and never in neither. For an engine that does not
+apply lists of ports, the global list has all prefixes: rather than advertise a private prefix, some
+public prefixes of another VPC are not exchanged. Used by `NbGlobalOptions` and `RouterPorts`.
+
+Privacy goes through NB, although the import policy (`isthmus.controller.import_policy`) passes the
+prefixes of the same Subnets to our exchange engine directly. The lists in NB also work while
+`ovn-ic` exchanges the routes, and they remain in force when Isthmus stops, is replaced by `ovn-ic`,
+or starts before its manifests can be read: a private prefix is never advertised because a process
+is missing. The import policy only protects this cluster from what it learns, and `ovn-ic` has no
+such rule; it has to be known before the first route is added, and needs no copy in a database.
 """
 
 from collections.abc import Iterable
 
-from isthmus.controller.connections import Lookup
+from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.reconcilers.port_options import denied_by, entries, listed
+from isthmus.engine.view import View
 from isthmus.model.prefixes import Network
+from isthmus.model.rows import NbGlobal
 
 BLACKLIST = "ic-route-blacklist"
 """The key of the global list."""
 
 
 class PrivateLists:
-    """Which list holds which private prefix."""
+    """The desired entries of the lists."""
 
-    def __init__(self, inputs: Inputs, lookup: Lookup) -> None:
-        self._inputs, self._lookup = inputs, lookup
+    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
+        self._view, self._inputs, self._connections = view, inputs, connections
 
     def everywhere(self) -> tuple[str, ...]:
-        """The entries that the global list should have."""
+        """The desired entries of the global list."""
         private = self._inputs.private_prefixes(self._inputs.vpc) | self._unlisted()
         moving = self._moved()
         moved = listed(moving)
         held = self._global()
         waiting = [entry for entry in moved if entry in held and not self._on_all_ports(entry)]
         wanted = [*listed(private - moving if moving else private), *waiting]
-        # A subnet whose manifest could not be read since the start may be private: until it
-        # can be, entries are only added.
+        # A Subnet that could not be read since the start may be private: until it is read,
+        # entries are only added.
         return (*wanted, *self._unknown(held, {*wanted, *moved}))
 
     def on_port(self, vpc: str, held: Iterable[str]) -> tuple[str, ...]:
-        """The entries that the deny lists of a VPC's router port should have.
+        """The desired entries of the deny lists of a VPC's router port.
 
         Args:
             vpc: the VPC.
-            held: our entries on the port's lists.
+            held: our present entries in the port's lists.
         """
         held = list(held)
         if vpc != self._inputs.vpc:
@@ -56,9 +65,9 @@ class PrivateLists:
         return (*wanted, *self._unknown(held, {*wanted, *private}))
 
     def _moved(self) -> frozenset[Network]:
-        """What of the default VPC is on its router ports.
+        """The default VPC's prefixes that belong on its router ports.
 
-        Nodes' addresses stay in the global list: no subnet of any VPC lies inside one address.
+        Node addresses stay in the global list: no Subnet of a VPC lies inside a single address.
         """
         config = self._inputs.config
         if config is None or not config.vpcs or not self._inputs.port_lists:
@@ -67,22 +76,22 @@ class PrivateLists:
         return private - self._inputs.node_addresses()
 
     def _unlisted(self) -> frozenset[Network]:
-        """What of custom VPCs an engine would not find on their router ports."""
+        """The prefixes of custom VPCs, if the engine does not apply lists of router ports."""
         config = self._inputs.config
         if config is None or self._inputs.port_lists:
             return frozenset()
         return frozenset().union(*map(self._inputs.private_prefixes, config.vpcs))
 
     def _global(self) -> list[str]:
-        row = self._lookup.nb_global()
+        row = self._view.single(NbGlobal)
         return entries(row.options.get(BLACKLIST, "")) if row is not None else []
 
     def _on_all_ports(self, entry: str) -> bool:
-        ports = self._lookup.router_ports(self._inputs.vpc)
+        ports = self._connections.router_ports(self._inputs.vpc)
         return all(entry in denied_by(port.options) for port in ports)
 
     def _unknown(self, held: Iterable[str], known: Iterable[str]) -> list[str]:
-        """What a list holds for reasons that are not known yet."""
+        """The entries of a list whose reason may not have been read yet."""
         if self._inputs.complete:
             return []
         known = frozenset(known)

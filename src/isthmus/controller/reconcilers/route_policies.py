@@ -1,18 +1,18 @@
-"""Routing policies that let routes to other clusters win over Kube-OVN's policies by source.
+"""Routing policies that make routes to other clusters win over Kube-OVN's policies by source.
 
-Kube-OVN sends what leaves a subnet to its gateway by policies on `ovn-cluster` (priority 29000,
-`ip4.src == …`), before routes are looked at. So each prefix learned from another cluster gets a
-policy `allow` at 29500. Kube-OVN does so for learned routes only; here it is also done for static
-routes that somebody added by hand with a next hop in a transit switch's subnet, since the manual
-route set-up in Kube-OVN's guide does not work for such subnets otherwise.
+Kube-OVN sends packets that leave a subnet to its gateway with policies on `ovn-cluster` (priority
+29000, `ip4.src == …`), which OVN applies before routes. Therefore each prefix learned from another
+cluster gets a policy `allow` at 29500. Kube-OVN does this for learned routes only. We also do it
+for manual static routes with a next hop in a transit switch's subnet, because the manual setup in
+Kube-OVN's guide does not work for such subnets otherwise.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.controller.connections import Lookup
+from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Changed, Inputs
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
@@ -40,15 +40,15 @@ ALLOW = "allow"
 ORIGIN = "origin"
 
 
-class RoutePolicies(IntentReconciler[Network]):
+class RoutePolicies(ControllerReconciler[Network]):
     """The policy of one prefix; a change of one route costs the same however many there are."""
 
     name: ClassVar[str] = "route policies"
     writes: ClassVar[Database | None] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
-    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
-        super().__init__(view, inputs, lookup)
+    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
+        super().__init__(view, inputs, connections)
         self._route_rows = view.table(LogicalRouterStaticRoute)
         self._policy_rows = view.table(LogicalRouterPolicy)
         self._routes = view.index(STATIC_ROUTES_BY_DESTINATION)
@@ -57,7 +57,7 @@ class RoutePolicies(IntentReconciler[Network]):
         self._router_of_policy = view.relation(LogicalRouter, "policies")
 
     def watches(self) -> Mapping[type[Row], Watch[Network]]:
-        """Routes, policies, which router has them, and which next hops lead to other clusters."""
+        """Routes, policies, their routers, and the router ports on transit switches."""
         return {
             LogicalRouterStaticRoute: _prefixes,
             LogicalRouterPolicy: _prefixes,
@@ -71,7 +71,7 @@ class RoutePolicies(IntentReconciler[Network]):
             # When leaving, the policies are removed by `LeaveNorthbound`.
             yield from self.keys() if self.inputs.config is not None else ()
             return
-        for router in filter(None, map(self.lookup.router, changed.vpcs)):
+        for router in filter(None, map(self.connections.router, changed.vpcs)):
             routes = self._router_of_route.children(router.uuid)
             policies = self._router_of_policy.children(router.uuid)
             yield from self._prefixes_of(routes, policies)
@@ -89,10 +89,10 @@ class RoutePolicies(IntentReconciler[Network]):
         return {*self._routes.keys(), *self._policies.keys()}
 
     def reconcile(self, key: Network) -> Iterable[Operation]:
-        """Keep one policy per router and prefix in step with the routes."""
+        """Keep one policy for each router with such a route, and remove all others."""
         if self.inputs.config is None:
             return
-        vpcs = {vpc: self.lookup.router(vpc) for vpc in self.inputs.vpcs}
+        vpcs = {vpc: self.connections.router(vpc) for vpc in self.inputs.vpcs}
         for vpc, router in vpcs.items():
             if router is not None:
                 yield from self._align(key, vpc, router)
@@ -114,12 +114,12 @@ class RoutePolicies(IntentReconciler[Network]):
         if surplus:
             yield Mutate(LogicalRouter, router.uuid, (("policies", "delete", surplus),))
         if kept and origin is not None:
-            yield from _mend(kept[0], origin)
+            yield from _correct(kept[0], origin)
         elif origin is not None:
-            yield from _insert(router, key, {ORIGIN: origin, **self.lookup.vendor(vpc)})
+            yield from _insert(router, key, {ORIGIN: origin, **self.connections.vendor(vpc)})
 
     def _origin(self, key: Network, router: LogicalRouter) -> str | None:
-        """The origin of the route that asks for a policy; None if none does."""
+        """The origin of the route that needs a policy; None if none does."""
         origins = [
             route.options.get(ORIGIN, "connected")
             if IC_LEARNED_ROUTE in route.external_ids
@@ -135,9 +135,7 @@ class RoutePolicies(IntentReconciler[Network]):
         nexthop = parse_address(route.nexthop)
         return nexthop is not None and any(
             nexthop in interface.network
-            for switch in self.lookup.marked.keys()  # noqa: SIM118 - an index, not a mapping
-            for port in self.lookup.marked.all(switch)
-            if self.lookup.router_of(port) == router
+            for port in self.connections.router_ports(router.name)
             for interface in map(parse_interface, port.networks)
             if interface is not None
         )
@@ -202,7 +200,7 @@ def _insert(
     yield Mutate(LogicalRouter, router.uuid, (("policies", "insert", frozenset({ref})),))
 
 
-def _mend(policy: LogicalRouterPolicy, origin: str) -> Iterator[Operation]:
+def _correct(policy: LogicalRouterPolicy, origin: str) -> Iterator[Operation]:
     if policy.action != ALLOW:
         yield Update(LogicalRouterPolicy, policy.uuid, {"action": ALLOW})
     if policy.external_ids.get(ORIGIN) != origin:

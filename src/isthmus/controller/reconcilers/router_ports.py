@@ -1,9 +1,9 @@
-"""The router's ports on transit switches: switch port, router port and gateway candidates.
+"""Connections of VPCs to transit switches: switch port, router port and gateway candidates.
 
-One key is one transit switch, and all that belongs to it changes in one transaction, by the least
-difference, so that a connection is not cut to change a detail. Names, MAC and gateways are
-Kube-OVN's contract; a port that Kube-OVN made is taken over as it is. A zone that is not
-registered (or whose name another cluster holds) changes nothing.
+A key is a transit switch, and everything of it changes in one transaction, by the smallest
+difference, so that no connection is interrupted to change a detail. Names, MAC and gateways follow
+Kube-OVN; ports that Kube-OVN has created are adopted unchanged. Nothing changes while the zone is
+not registered, e.g. because another cluster has claimed its name.
 """
 
 import re
@@ -14,19 +14,20 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import (
-    Lookup,
-    RouterPort,
+    Connections,
+    PortPair,
     held_addresses,
     ports_changed,
     transit_switches_of,
 )
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.address_allocation import parse_subnets
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.gateway_candidates import choose_gateways
 from isthmus.controller.reconcilers.port_operations import WantedPort, align_ports, remove_ports
 from isthmus.controller.reconcilers.port_options import DENY_MARK, PortSettings, entries
 from isthmus.controller.reconcilers.private_prefixes import PrivateLists
+from isthmus.controller.zones import is_registered
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
@@ -62,14 +63,14 @@ _UNICAST_MAC = re.compile(r"[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a connection is to be.
+class _Endpoints:
+    """What a connection connects.
 
     Args:
-        cluster: this cluster, as in claims.
+        cluster: the UUID of this cluster, as in claims.
         transit_switch, switch: the transit switch, and this zone's copy of it.
-        networks: the router port's networks there.
-        vpc, router: what to connect.
+        networks: the router port's networks.
+        vpc, router: the VPC and its router.
     """
 
     cluster: RowId
@@ -80,23 +81,23 @@ class _Place:
     router: LogicalRouter
 
 
-class RouterPorts(IntentReconciler[str]):
+class RouterPorts(ControllerReconciler[str]):
     """The connection to one transit switch; the key is its name."""
 
     name: ClassVar[str] = "router ports"
     writes: ClassVar[Database | None] = Database.NB
 
-    def __init__(self, view: View, inputs: Inputs, lookup: Lookup) -> None:
-        super().__init__(view, inputs, lookup)
-        self._private = PrivateLists(inputs, lookup)
+    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
+        super().__init__(view, inputs, connections)
+        self._private = PrivateLists(view, inputs, connections)
         self._ic_ports = view.index(IC_PORTS_BY_TS)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """What a connection consists of, the claims it uses, and the chassis it may run on."""
+        """The parts of connections, the address claims, and the chassis of this cluster."""
         return {
             TransitSwitch: self._of_transit_switch,
             LogicalSwitch: transit_switches_of,
-            LogicalSwitchPort: self.lookup.transit_switch_of_port,
+            LogicalSwitchPort: self.connections.transit_switch_of_port,
             LogicalRouter: lambda change: self.keys() if ports_changed(change) else (),
             LogicalRouterPort: self._all,
             GatewayChassis: self._all,
@@ -106,9 +107,9 @@ class RouterPorts(IntentReconciler[str]):
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
-        """Names, gateways, MTU and private prefixes concern every transit switch.
+        """All transit switches, if names, gateways, MTU or private prefixes changed.
 
-        Of a Node that is not in `gw-nodes`, nothing is reported.
+        Nothing depends on Nodes that are not in `gw-nodes`.
         """
         config = self.inputs.config
         gateways = config.gateways if config is not None else ()
@@ -122,46 +123,47 @@ class RouterPorts(IntentReconciler[str]):
         return ()
 
     def keys(self) -> Iterable[str]:
-        """The transit switches there are, and those of which something is left in NB."""
-        return self.lookup.transit_switch_names()
+        """The transit switches that exist, and those of which something is left in NB."""
+        return self.connections.transit_switch_names()
 
     def reconcile(self, key: str) -> Iterable[Operation]:
-        """Make, mend or remove the connection."""
+        """Create, correct or remove the connection."""
         self.report(key)
-        config, cluster = self.inputs.config, self.lookup.nb_global()
-        if config is None or cluster is None or not self.lookup.registered(config.zone):
+        config, cluster = self.inputs.config, self.view.single(NbGlobal)
+        if config is None or cluster is None or not is_registered(self.view, config.zone):
             return ()
-        row = self.lookup.transit_switches.one(key)
-        existing = self.lookup.ports_on(key)
-        vpc = self.lookup.vpc_of(row) if row is not None else None
-        router = self.lookup.router(vpc) if vpc is not None else None
+        row = self.connections.transit_switch(key)
+        existing = self.connections.ports_on(key)
+        vpc = self.connections.vpc_of(row) if row is not None else None
+        router = self.connections.router(vpc) if vpc is not None else None
         if row is None or vpc is None or router is None:
-            return remove_ports(self.lookup, existing)  # a missing router is reported elsewhere
+            return remove_ports(self.connections, existing)  # `VpcReports` reports a missing router
         networks = _networks(row, cluster.uuid)
-        switch = self.lookup.copies.one(key)
+        switch = next(self.connections.copies(key), None)
         if not networks or switch is None:
-            # The claims come first, and the engine makes the copy.
-            return remove_ports(self.lookup, self._astray(existing, router))
-        place = _Place(cluster.uuid, row, switch, networks, vpc, router)
-        return self._align(config, place, existing)
+            # `AddressClaims` claims the addresses, and the exchange engine makes the copy.
+            return remove_ports(self.connections, self._astray(existing, router))
+        ends = _Endpoints(cluster.uuid, row, switch, networks, vpc, router)
+        return self._align(config, ends, existing)
 
-    def _astray(self, existing: list[RouterPort], router: LogicalRouter) -> list[RouterPort]:
-        """The connections of other routers: another VPC's traffic must not wait for anything."""
+    def _astray(self, existing: list[PortPair], router: LogicalRouter) -> list[PortPair]:
+        """The connections of other routers, which must not stay connected to this network."""
         return [
             port
             for port in existing
-            if port.router_port is not None and self.lookup.router_of(port.router_port) != router
+            if port.router_port is not None
+            and self.connections.router_of(port.router_port) != router
         ]
 
     def _align(
         self,
         config: Config,
-        place: _Place,
-        existing: list[RouterPort],
+        ends: _Endpoints,
+        existing: list[PortPair],
     ) -> Iterable[Operation]:
-        row, vpc = place.transit_switch, place.vpc
-        switches = self.lookup.connected_names(vpc)
-        gateways = choose_gateways(self.lookup, self.inputs, switches, row.name)
+        row, vpc = ends.transit_switch, ends.vpc
+        switches = self.connections.transit_switches(vpc)
+        gateways = choose_gateways(self.connections, self.inputs, switches, row.name)
         self.report(row.name, *gateways.problems)
         if not gateways.priorities:
             self.report(row.name, self._no_gateway(config), *gateways.problems)
@@ -173,31 +175,31 @@ class RouterPorts(IntentReconciler[str]):
             transit_switch=row.name,
             switch_port=f"{row.name}-{config.zone}",
             router_port=name,
-            mac=_mac(existing, f"{config.zone} {row.name} {place.cluster}"),
-            networks=place.networks,
+            mac=_mac(existing, f"{config.zone} {row.name} {ends.cluster}"),
+            networks=ends.networks,
             gateways=gateways.priorities or None,
-            vendor=self.lookup.vendor(vpc),
+            vendor=self.connections.vendor(vpc),
             settings=PortSettings(config.mtu, self._private.on_port(vpc, _held(existing))),
-            tunnel_key=self._tunnel_key(row, place.networks),
+            tunnel_key=self._tunnel_key(row, ends.networks),
         )
-        taken = self._taken(wanted, place, existing)
+        taken = self._taken(wanted, ends, existing)
         if taken is not None:
             self.report(row.name, taken, *gateways.problems)
-            return remove_ports(self.lookup, self._astray(existing, place.router))
-        return align_ports(self.lookup, wanted, existing, place.switch, place.router)
+            return remove_ports(self.connections, self._astray(existing, ends.router))
+        return align_ports(self.connections, wanted, existing, ends.switch, ends.router)
 
-    def _named_first(self, name: str, existing: list[RouterPort]) -> list[RouterPort]:
-        """The existing connections, first the one whose router port has the right name."""
-        peer = self.lookup.router_port_named(name)
+    def _named_first(self, name: str, existing: list[PortPair]) -> list[PortPair]:
+        """The existing connections; the one whose router port has the right name comes first."""
+        peer = self.connections.router_port_named(name)
         known = any(port.router_port == peer for port in existing)
         if peer is not None and is_ours(peer.external_ids) and not known:
-            return [RouterPort(None, None, peer), *existing]
+            return [PortPair(None, None, peer), *existing]
         return sorted(existing, key=lambda port: port.router_port != peer)
 
     def _tunnel_key(self, row: TransitSwitch, networks: frozenset[str]) -> int:
-        """A key to ask for: our address's place in the subnet, which no other claimant has.
+        """The key to request: our address's offset in the subnet, which no other claimant has.
 
-        A zone without claims (`ovn-ic`) may have it; then the next one that is free.
+        If a zone without claims (`ovn-ic`) uses it, the next free key.
         """
         interfaces = [i for text in networks if (i := parse_interface(text)) is not None]
         first = min(interfaces, key=lambda interface: interface.version, default=None)
@@ -210,18 +212,20 @@ class RouterPorts(IntentReconciler[str]):
     def _taken(
         self,
         wanted: WantedPort,
-        place: _Place,
-        existing: list[RouterPort],
+        ends: _Endpoints,
+        existing: list[PortPair],
     ) -> Problem | None:
-        """A port of one of the names that is not ours to change."""
+        """The problem that another port has one of the names; None if there is no such port."""
         own = {port.switch_port.uuid for port in existing if port.switch_port is not None}
-        for port in self.lookup.switch_ports(place.switch):
+        for port in self.connections.switch_ports(ends.switch):
             if port.name == wanted.switch_port and port.uuid not in own:
                 return _name_taken("Logical_Switch_Port", port.name)
-        peer = self.lookup.router_port_named(wanted.router_port)
+        peer = self.connections.router_port_named(wanted.router_port)
         if peer is not None and (
             not is_ours(peer.external_ids)
-            or (self.lookup.router_of(peer) != place.router and TS_MARK not in peer.external_ids)
+            or (
+                self.connections.router_of(peer) != ends.router and TS_MARK not in peer.external_ids
+            )
         ):
             return _name_taken("Logical_Router_Port", peer.name)
         return None
@@ -230,15 +234,15 @@ class RouterPorts(IntentReconciler[str]):
         return Subject(
             str(self.inputs.config_map), "data.gw-nodes", ",".join(config.gateways)
         ).problem(
-            "none of these nodes can serve as gateway, so the gateways stay as they are",
-            "name at least one node that can, or mend what is reported for each",
+            "none of these nodes can serve as a gateway, so the gateways are not changed",
+            "list at least one node that can, or fix what is reported for each",
             Reason.NO_GATEWAY,
         )
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
         sides = [row for row in change.sides if isinstance(row, TransitSwitch)]
-        if len({self.lookup.vpc_of(row) for row in sides}) > 1 or len(sides) == 1:
-            return self._all(change)  # the place of each among all decides on its gateways
+        if len({self.connections.vpc_of(row) for row in sides}) > 1 or len(sides) == 1:
+            return self._all(change)  # gateways depend on a switch's position among all
         return transit_switches_of(change)
 
     def _of_chassis(self, change: Change) -> Iterable[str]:
@@ -250,11 +254,11 @@ class RouterPorts(IntentReconciler[str]):
 
 
 def _networks(row: TransitSwitch, cluster: RowId) -> frozenset[str]:
-    """Our addresses on a transit switch with their lengths; none unless all are claimed."""
+    """Our addresses on a transit switch with prefix lengths; none unless all are claimed."""
     try:
         subnets = parse_subnets(row.external_ids[SUBNET])
     except ValueError:
-        return frozenset()  # reported with the claims
+        return frozenset()  # `AddressClaims` reports it
     keys = sorted(held_addresses(row, cluster))
     claimed = [parse_address(claimed_address(key) or "") for key in keys]
     networks: set[str] = set()
@@ -266,15 +270,15 @@ def _networks(row: TransitSwitch, cluster: RowId) -> frozenset[str]:
     return frozenset(networks)
 
 
-def _held(existing: Iterable[RouterPort]) -> list[str]:
-    """The entries of deny lists that we have put on the connection."""
+def _held(existing: Iterable[PortPair]) -> list[str]:
+    """Our present entries in the deny lists of the connection."""
     ports = (port.router_port for port in existing)
     ids = (port.external_ids for port in ports if port is not None)
     return [entry for marks in ids for entry in entries(marks.get(DENY_MARK, ""))]
 
 
-def _mac(existing: Iterable[RouterPort], seed: str) -> str:
-    """The MAC that the connection has, so that peers need not learn another; else a new one."""
+def _mac(existing: Iterable[PortPair], seed: str) -> str:
+    """The present MAC of the connection, so that peers need not learn another; else a new one."""
     for port in existing:
         if port.router_port is not None and _UNICAST_MAC.fullmatch(port.router_port.mac):
             return port.router_port.mac
@@ -285,7 +289,7 @@ def _mac(existing: Iterable[RouterPort], seed: str) -> str:
 
 def _name_taken(table: str, name: str) -> Problem:
     return Subject(f"{table} {name}", "name", name).problem(
-        "is not Kube-OVN's or Isthmus's, but has the name of the port to be made",
-        "rename or remove it, or choose another az-name",
+        "has the name of the port to create, but was not created by Kube-OVN or Isthmus",
+        "rename or remove the port, or choose another az-name",
         Reason.NAME_TAKEN,
     )

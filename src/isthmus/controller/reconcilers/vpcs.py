@@ -1,6 +1,6 @@
-"""Whether each VPC that is to take part can: its router, and transit switches of its network.
+"""Reports VPCs that cannot take part, because their router or transit switches are missing.
 
-Writes nothing; `RouterPorts` does what can be done without what is reported here.
+Writes nothing; `RouterPorts` makes the connections that are possible.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.inputs.inputs import Changed
-from isthmus.controller.reconcilers.base import IntentReconciler
+from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
@@ -17,8 +17,8 @@ from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, TransitSwitch
 
 
-class VpcReports(IntentReconciler[str]):
-    """What is wrong with one VPC; the key is its name."""
+class VpcReports(ControllerReconciler[str]):
+    """The problems of one VPC; the key is its name."""
 
     name: ClassVar[str] = "VPCs"
     # It writes nothing, but must not speak before the databases have been seen.
@@ -35,12 +35,12 @@ class VpcReports(IntentReconciler[str]):
         return self.keys() if configured or changed.vpc_objects else ()
 
     def keys(self) -> Iterable[str]:
-        """Those that take part, and those that something is reported of."""
+        """The VPCs that take part, and those with problems."""
         return {*self.inputs.vpcs, *self.problems}
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         """Report what is missing."""
-        config, row = self.inputs.config, self.lookup.nb_global()
+        config, row = self.inputs.config, self.view.single(NbGlobal)
         takes_part = config is not None and key in self.inputs.vpcs
         registered = row is not None and config is not None and row.name == config.zone
         self.report(key, *(self._missing(key) if takes_part and registered else ()))
@@ -48,15 +48,15 @@ class VpcReports(IntentReconciler[str]):
 
     def _missing(self, vpc: str) -> Iterator[Problem]:
         custom = vpc != self.inputs.vpc
-        if self.lookup.router(vpc) is None:
+        if self.connections.router(vpc) is None:
             unknown = custom and vpc not in self.inputs.vpc_objects
             yield self._no_vpc(vpc) if unknown else _no_router(vpc)
-        if custom and not self.lookup.connected_names(vpc):
+        if custom and not self.connections.transit_switches(vpc):
             yield self._no_transit_switch(vpc)
 
     def _no_vpc(self, vpc: str) -> Problem:
         return Subject(str(self.inputs.config_map), "data.vpcs", vpc).problem(
-            "there is no such VPC, and no logical router of that name",
+            "there is no Vpc and no logical router of this name",
             "write the name as `kubectl get vpcs` prints it, or create the Vpc",
             Reason.NO_VPC,
         )
@@ -65,10 +65,8 @@ class VpcReports(IntentReconciler[str]):
         network = self.inputs.config.vpcs[vpc] if self.inputs.config is not None else ""
         return Subject(str(self.inputs.config_map), "data.vpcs", f"{vpc}={network}").problem(
             f"no transit switch serves the network {network}",
-            (
-                "write a network that one serves, or have the IC databases started with"
-                f" --transit-switch NAME=CIDR@{network}"
-            ),
+            "write a network that a transit switch serves, or start the IC databases with"
+            f" --transit-switch NAME=CIDR@{network}",
             Reason.NO_TRANSIT_SWITCH,
         )
 
@@ -84,7 +82,7 @@ class VpcReports(IntentReconciler[str]):
 
 def _no_router(vpc: str) -> Problem:
     return Subject(f"Logical_Router {vpc}").problem(
-        "does not exist, so there is nothing to connect",
-        "see to it that Kube-OVN runs and --ovnnb-db names its northbound database",
+        "does not exist, so the VPC cannot be connected",
+        "check that Kube-OVN runs and that --ovnnb-db is its northbound database",
         Reason.NO_ROUTER,
     )

@@ -1,18 +1,19 @@
-"""What is: zone, transit switches, gateways, other zones, and how many routes, for the status.
+"""The state of this cluster for the status: zone, transit switches, gateways, zones, route counts.
 
-`isthmus.daemon.status_source` asks for it beside the conditions. All of it is read off the view, so
-that it holds with OVN's own `ovn-ic` as engine, too. Its cost does not depend on the number of
-routes.
+`isthmus.daemon.status_source` reads it before it assesses the conditions. Everything is read from
+the view, so it is also correct while OVN's own `ovn-ic` exchanges the routes. The cost does not
+depend on the number of routes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.controller.connections import Lookup
+from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
-from isthmus.controller.joined_zone import remembered
+from isthmus.controller.joined_zone import joined_zone
+from isthmus.controller.zones import claimant
 from isthmus.engine.view import View
-from isthmus.model.external_ids import SUBNET, zone_claim
+from isthmus.model.external_ids import SUBNET
 from isthmus.model.indexes import (
     CHASSIS_BY_NAME,
     GATEWAYS_BY_ZONE,
@@ -24,7 +25,6 @@ from isthmus.model.indexes import (
 from isthmus.model.rows import (
     AvailabilityZone,
     IcPortBinding,
-    IcSbGlobal,
     NbGlobal,
     RowId,
     TransitSwitch,
@@ -34,13 +34,13 @@ from isthmus.model.rows import (
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchFacts:
-    """A transit switch that this cluster is to be connected to.
+class TransitSwitchState:
+    """A transit switch of this cluster's networks.
 
     Args:
-        name: of the transit switch.
-        subnet: of its router ports, as written in `external_ids:subnet`.
-        port: our port there, as published in IC-SB; empty if there is none.
+        name: its name.
+        subnet: the subnet of its router ports, as written in `external_ids:subnet`.
+        port: our port, as published in IC-SB; empty if there is none.
         address: the port's addresses, "MAC IP/length…".
         gateway: the node that serves the port at the moment; empty if none does.
     """
@@ -53,12 +53,12 @@ class SwitchFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayFacts:
+class GatewayState:
     """A node of `gw-nodes`.
 
     Args:
         node: its name.
-        chassis: its chassis' name; empty if it has none.
+        chassis: the name of its chassis; empty if it has none.
         active_on: the transit switches whose ports it serves at the moment.
     """
 
@@ -68,14 +68,14 @@ class GatewayFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ZoneFacts:
+class ZoneState:
     """Another zone.
 
     Args:
-        name: of the zone.
-        gateways: the host names of its gateways.
-        transit_switches: those that it has a port on.
-        routes: how many it advertises.
+        name: its name.
+        gateways: the hostnames of its gateways.
+        transit_switches: those on which it has a port.
+        routes: the number of routes that it advertises.
     """
 
     name: str
@@ -85,121 +85,113 @@ class ZoneFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """All of it.
+class ClusterState:
+    """The whole state.
 
     Args:
-        zone: the zone that is in force; empty if this cluster takes no part.
-        registered: whether the zone is registered in IC-SB, for this cluster.
-        remembers: whether something of a zone that was joined is still to be removed.
-        transit_switches: those to be connected to.
-        gateways: the nodes of `gw-nodes`, in that order.
-        zones: the others, by name.
-        advertised: how many routes this zone advertises.
-        learned: how many routes its routers have learned.
-        on_offer: how many routes other zones advertise on transit switches that we are on.
+        zone: this cluster's zone; empty if the cluster does not take part.
+        registered: whether the zone is registered in IC-SB for this cluster.
+        joined: whether Isthmus has joined, and has not left completely.
+        transit_switches: those of this cluster's networks.
+        gateways: the nodes of `gw-nodes`, in the same order.
+        zones: the other zones, sorted by name.
+        advertised: the number of routes that this zone advertises.
+        learned: the number of routes that its routers have learned.
+        on_offer: the number of routes of other zones on transit switches where we have a port.
     """
 
     zone: str = ""
     registered: bool = False
-    remembers: bool = False
-    transit_switches: tuple[SwitchFacts, ...] = ()
-    gateways: tuple[GatewayFacts, ...] = ()
-    zones: tuple[ZoneFacts, ...] = ()
+    joined: bool = False
+    transit_switches: tuple[TransitSwitchState, ...] = ()
+    gateways: tuple[GatewayState, ...] = ()
+    zones: tuple[ZoneState, ...] = ()
     advertised: int = 0
     learned: int = 0
     on_offer: int = 0
 
 
-class Observer:
-    """Reads the facts off a view.
+class ClusterStateReader:
+    """Reads the state from the view.
 
     Args:
-        view: what is there.
-        inputs: what is asked for.
+        view: the contents of the databases.
+        inputs: the inputs in force.
     """
 
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs = view, inputs
-        self._lookup = Lookup(view, inputs)
-        self._ports = view.index(IC_PORTS_BY_ZONE)
+        self._connections = Connections(view, inputs)
         self._routes = view.tally(IC_ROUTES_BY_ZONE_AND_TS)
         self._learned = view.tally(LEARNED_ROUTES)
 
-    def facts(self) -> Facts:
-        """The facts of this moment."""
-        nb_global = self._view.table(NbGlobal).single()
-        own = self._own(nb_global)
+    def read(self) -> ClusterState:
+        """The state at this moment."""
+        nb_global = self._view.single(NbGlobal)
+        own = self._own_zone(nb_global)
         switches = tuple(self._switches(own))
         ours = {switch.name for switch in switches if switch.port}
-        routes = dict(self._routes.items())
-        return Facts(
+        advertised = on_offer = 0
+        by_zone: dict[RowId, int] = {}
+        for (zone, switch), number in self._routes.items():
+            by_zone[zone] = by_zone.get(zone, 0) + number
+            if own is not None and zone == own.uuid:
+                advertised += number
+            elif own is not None and switch in ours:
+                on_offer += number
+        return ClusterState(
             zone=nb_global.name if nb_global else "",
             registered=own is not None,
-            remembers=remembered(nb_global) is not None,
+            joined=joined_zone(nb_global) is not None,
             transit_switches=switches,
             gateways=tuple(self._gateway_nodes(switches)),
-            zones=tuple(self._others(own, routes)),
-            advertised=sum(n for (zone, _), n in routes.items() if own and zone == own.uuid),
-            learned=sum(n for _, n in self._learned.items()),
-            on_offer=sum(
-                n
-                for (zone, switch), n in routes.items()
-                if own and zone != own.uuid and switch in ours
-            ),
+            zones=tuple(self._other_zones(own, by_zone)),
+            advertised=advertised,
+            learned=sum(number for _, number in self._learned.items()),
+            on_offer=on_offer,
         )
 
-    def _own(self, nb_global: NbGlobal | None) -> AvailabilityZone | None:
-        ic_global = self._view.table(IcSbGlobal).single()
-        if nb_global is None or not nb_global.name or ic_global is None:
+    def _own_zone(self, nb_global: NbGlobal | None) -> AvailabilityZone | None:
+        if nb_global is None or not nb_global.name:
             return None
-        holder = ic_global.external_ids.get(zone_claim(nb_global.name))
-        return self._view.one(ZONES_BY_NAME, nb_global.name) if holder == nb_global.uuid else None
+        if claimant(self._view, nb_global.name) != nb_global.uuid:
+            return None
+        return self._view.one(ZONES_BY_NAME, nb_global.name)
 
-    def _switches(self, own: AvailabilityZone | None) -> Iterable[SwitchFacts]:
-        bindings = {row.transit_switch: row for row in self._ports.all(own.uuid)} if own else {}
+    def _switches(self, own: AvailabilityZone | None) -> Iterator[TransitSwitchState]:
+        ports = self._view.all(IC_PORTS_BY_ZONE, own.uuid) if own is not None else ()
+        bindings = {row.transit_switch: row for row in ports}
         vpcs = self._inputs.vpcs or (self._inputs.vpc,)
-        for name in (name for vpc in vpcs for name in self._lookup.connected_names(vpc)):
-            row = self._lookup.transit_switches.one(name)
+        for name in (name for vpc in vpcs for name in self._connections.transit_switches(vpc)):
+            row = self._connections.transit_switch(name)
             yield self._switch(name, row, bindings.get(name))
 
     def _switch(
         self, name: str, row: TransitSwitch | None, binding: IcPortBinding | None
-    ) -> SwitchFacts:
+    ) -> TransitSwitchState:
         subnet = row.external_ids.get(SUBNET, "") if row is not None else ""
         if binding is None:
-            return SwitchFacts(name, subnet)
+            return TransitSwitchState(name, subnet)
         chassis = self._view.one(CHASSIS_BY_NAME, binding.gateway)
         node = (chassis.hostname or chassis.name) if chassis is not None else ""
-        return SwitchFacts(name, subnet, binding.logical_port, binding.address, node)
+        return TransitSwitchState(name, subnet, binding.logical_port, binding.address, node)
 
-    def _gateway_nodes(self, switches: Iterable[SwitchFacts]) -> Iterable[GatewayFacts]:
+    def _gateway_nodes(self, switches: Iterable[TransitSwitchState]) -> Iterator[GatewayState]:
         serving: dict[str, list[str]] = {}
         for switch in switches:
             serving.setdefault(switch.gateway, []).append(switch.name)
         config = self._inputs.config
         for node in config.gateways if config is not None else ():
-            chassis = next(iter(self._lookup.chassis_of(node)), None)
-            yield GatewayFacts(node, chassis.name if chassis else "", tuple(serving.get(node, ())))
+            chassis = next(iter(self._connections.chassis_of(node)), None)
+            yield GatewayState(node, chassis.name if chassis else "", tuple(serving.get(node, ())))
 
-    def _others(
-        self, own: AvailabilityZone | None, routes: Mapping[tuple[RowId, str], int]
-    ) -> Iterable[ZoneFacts]:
-        count: dict[RowId, int] = {}
-        for (zone, _), number in routes.items():
-            count[zone] = count.get(zone, 0) + number
+    def _other_zones(
+        self, own: AvailabilityZone | None, routes: Mapping[RowId, int]
+    ) -> Iterator[ZoneState]:
         for row in sorted(self._view.table(AvailabilityZone), key=lambda row: row.name):
             if own is None or row.uuid != own.uuid:
-                yield ZoneFacts(
-                    row.name,
-                    tuple(
-                        sorted(
-                            {
-                                gateway.hostname
-                                for gateway in self._view.all(GATEWAYS_BY_ZONE, row.uuid)
-                            }
-                        )
-                    ),
-                    tuple(sorted({port.transit_switch for port in self._ports.all(row.uuid)})),
-                    count.get(row.uuid, 0),
-                )
+                gateways = {port.hostname for port in self._view.all(GATEWAYS_BY_ZONE, row.uuid)}
+                ports = self._view.all(IC_PORTS_BY_ZONE, row.uuid)
+                switches = {port.transit_switch for port in ports}
+                count = routes.get(row.uuid, 0)
+                yield ZoneState(row.name, tuple(sorted(gateways)), tuple(sorted(switches)), count)

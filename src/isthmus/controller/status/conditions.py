@@ -1,13 +1,13 @@
-"""Conditions: what is to be said of this cluster's part in the interconnection, in four answers.
+"""The conditions of this cluster: four statements about its part in the interconnection.
 
-`isthmus.daemon.status_source` assesses them whenever something has happened, for `isthmus status`
-and for the status ConfigMap. They have the form of Kubernetes' conditions (`metav1.Condition`),
-except that `observed` takes the place of the generation, which ConfigMaps have none of.
+`isthmus.daemon.status_source` assesses them after every change, for `isthmus status` and for the
+status ConfigMap. They have the form of Kubernetes' conditions (`metav1.Condition`), with `observed`
+in place of the generation, since ConfigMaps have none.
 
-- Accepted: the configuration is valid, and in force.
-- Joined: this cluster is registered, its ports are served, and routes flow.
+- Accepted: the configuration is valid and in force.
+- Joined: this cluster is registered, a gateway serves its ports, and routes are exchanged.
 - Conflict: prefixes overlap with those of another zone, and are not exchanged.
-- Degraded: something else that people must mend.
+- Degraded: there is another problem that an operator must fix.
 
 Invariant: what is not known yet is Unknown, never False.
 """
@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from isthmus.controller.config.configmap import Config, Join, Leave
-from isthmus.controller.status.cluster_state import Facts, SwitchFacts
+from isthmus.controller.config.configmap import Config, JoinZone, LeaveZone
+from isthmus.controller.status.cluster_state import ClusterState, TransitSwitchState
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import ConditionReason, Reason
 from isthmus.model.rows import Database
@@ -29,21 +29,21 @@ CONFLICTS = frozenset({Reason.OVERLAPPING_PREFIX, Reason.AMBIGUOUS_PREFIX})
 """Reasons of problems that are conflicts of prefixes."""
 
 REFUSALS = CONFLICTS | {Reason.REFUSED_BY_POLICY}
-"""Reasons of problems that explain why routes on offer are not learned."""
+"""Reasons of problems that explain why routes of other zones are not learned."""
 
 _ORDER = {reason: position for position, reason in enumerate(Reason)}
 
-_KEEPS_PORTS_AWAY = tuple(Reason)[_ORDER[Reason.NO_ROUTER] : _ORDER[Reason.WRITE_REFUSED] + 1]
-"""The reasons that most likely keep ports from being made or served."""
+_PREVENTS_PORTS = tuple(Reason)[_ORDER[Reason.NO_ROUTER] : _ORDER[Reason.WRITE_REFUSED] + 1]
+"""The reasons that may explain missing ports and ports without a gateway."""
 
 LONGEST = 1024
-"""Characters of the longest message with its remedy: what an Event's note may have."""
+"""The maximum length of a message with its remedy, in characters: that of an Event's note."""
 
 SHOWN = 5
-"""Most conflicts, and most zones, that a message names."""
+"""The maximum number of conflicts, and of zones, that a message lists."""
 
 
-class Status(StrEnum):
+class ConditionStatus(StrEnum):
     """Whether a condition holds."""
 
     TRUE = "True"
@@ -51,8 +51,8 @@ class Status(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Type(StrEnum):
-    """What a condition is about."""
+class ConditionType(StrEnum):
+    """The conditions, in the order in which they are listed."""
 
     ACCEPTED = "Accepted"
     JOINED = ConditionReason.JOINED
@@ -60,13 +60,13 @@ class Type(StrEnum):
     DEGRADED = "Degraded"
 
 
-GOOD: Mapping[Type, Status] = {
-    Type.ACCEPTED: Status.TRUE,
-    Type.JOINED: Status.TRUE,
-    Type.CONFLICT: Status.FALSE,
-    Type.DEGRADED: Status.FALSE,
+GOOD: Mapping[ConditionType, ConditionStatus] = {
+    ConditionType.ACCEPTED: ConditionStatus.TRUE,
+    ConditionType.JOINED: ConditionStatus.TRUE,
+    ConditionType.CONFLICT: ConditionStatus.FALSE,
+    ConditionType.DEGRADED: ConditionStatus.FALSE,
 }
-"""The status of each that needs nobody's attention."""
+"""The healthy status of each condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +74,18 @@ class Condition:
     """One condition.
 
     Args:
-        type: what it is about.
+        type: which condition.
         status: whether it holds.
         reason: why, for programs: a `Reason` or `ConditionReason`, or what another release wrote.
-        message: why, for people; at most `LONGEST` characters.
-        remedy: what to do about it; empty if there is nothing to do.
-        since: when `status` became what it is: UTC, as RFC 3339 has it; empty if not known yet.
-        observed: the ConfigMap in force when it was assessed (its resourceVersion); empty if
-            there is none, or it has no version, as a file.
+        message: why, for operators; at most `LONGEST` characters.
+        remedy: what to do; empty if there is nothing to do.
+        since: when `status` last changed (UTC, RFC 3339); empty if not known yet.
+        observed: the resourceVersion of the ConfigMap in force; empty if there is no ConfigMap, or
+            it is a file without a version.
     """
 
-    type: Type
-    status: Status
+    type: ConditionType
+    status: ConditionStatus
     reason: str
     message: str
     remedy: str = ""
@@ -94,44 +94,44 @@ class Condition:
 
     @property
     def good(self) -> bool:
-        """Whether it needs nobody's attention."""
+        """Whether the status is the healthy one."""
         return self.status is GOOD[self.type]
 
     @property
     def text(self) -> str:
-        """Message and remedy in one."""
+        """Message and remedy."""
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StatusInput:
     """What conditions are assessed from.
 
     Args:
-        wanted: what the operator asks for; None if that is not known yet.
-        refused: whether the ConfigMap is not valid, and an earlier one, or none, is in force.
+        wanted: whether the configuration in force is to take part; None if it is not known yet.
+        refused: whether the present ConfigMap is not valid.
         observed: the resourceVersion of the ConfigMap in force.
-        synced: the databases that have been seen in full.
-        settled: whether there has been nothing left to do, and no change, for some seconds.
-        facts: what is.
-        problems: all that people must mend.
+        synced: the databases that have been read in full.
+        settled: whether nothing has been left to do, and nothing has changed, for some seconds.
+        cluster: the state of the cluster.
+        problems: all problems.
     """
 
-    wanted: Join | Leave | None
+    wanted: JoinZone | LeaveZone | None
     refused: bool
     observed: str
     synced: Collection[Database]
     settled: bool
-    facts: Facts
+    cluster: ClusterState
     problems: tuple[Problem, ...]
 
     def problem(self, *reasons: Reason) -> Problem | None:
-        """The first problem of one of these kinds."""
+        """The first problem with one of these reasons; earlier reasons come first."""
         return next((p for reason in reasons for p in self.problems if p.reason == reason), None)
 
 
-def assess(state: State) -> tuple[Condition, ...]:
-    """The conditions of this moment, in a fixed order; `since` is left empty."""
+def assess(state: StatusInput) -> tuple[Condition, ...]:
+    """The present conditions, in the order of `ConditionType`; `since` is empty."""
     found = (_accepted(state), _joined(state), _conflict(state), _degraded(state))
     return tuple(replace(_cut(condition), observed=state.observed) for condition in found)
 
@@ -139,19 +139,19 @@ def assess(state: State) -> tuple[Condition, ...]:
 def carry(
     before: Iterable[Condition], now: Iterable[Condition], moment: str
 ) -> tuple[Condition, ...]:
-    """The conditions with `since`: that of before unless the status has changed.
+    """The conditions with `since`: as before, unless the status has changed.
 
     Args:
         before: as last published.
         now: as assessed.
-        moment: the time of `now`, as RFC 3339 has it.
+        moment: the time of `now` (RFC 3339).
     """
     known = {condition.type: condition for condition in before}
     return tuple(replace(one, since=_since(known.get(one.type), one, moment)) for one in now)
 
 
 def changes(before: Iterable[Condition], now: Iterable[Condition]) -> list[Condition]:
-    """Those of `now` that say something else than before: another status, or another reason."""
+    """The conditions of `now` with another status or another reason than before."""
     known = {one.type: (one.status, one.reason) for one in before}
     return [one for one in now if known.get(one.type) != (one.status, one.reason)]
 
@@ -161,208 +161,207 @@ def _since(before: Condition | None, now: Condition, moment: str) -> str:
     return before.since if before is not None and same else moment
 
 
-def _accepted(state: State) -> Condition:
+# -- Accepted --------------------------------------------------------------------------------------
+
+
+def _accepted(state: StatusInput) -> Condition:
+    kind = ConditionType.ACCEPTED
     if state.refused:
-        wrong = _of_config(state)
+        problem = state.problem(Reason.INVALID_VALUE)
         message = "the configuration is not valid, so " + (
-            "nothing is done" if state.wanted is None else "what was in force before stays so"
+            "nothing is done" if state.wanted is None else "the previous one stays in force"
         )
-        if wrong is not None:
-            message += f": {_said(wrong)}"
-        return _condition(Type.ACCEPTED, Status.FALSE, Reason.INVALID_VALUE, message, wrong)
+        if problem is not None:
+            message += f": {_text(problem)}"
+        return _false(kind, Reason.INVALID_VALUE, message, problem)
     if state.wanted is None:
-        message = "the configuration has not been read yet"
-        return _condition(Type.ACCEPTED, Status.UNKNOWN, ConditionReason.STARTING, message)
-    if isinstance(state.wanted, Leave):
-        return _condition(
-            Type.ACCEPTED, Status.TRUE, ConditionReason.NOT_ENABLED, state.wanted.reason
-        )
+        return _unknown(kind, ConditionReason.STARTING, "the configuration has not been read yet")
+    if isinstance(state.wanted, LeaveZone):
+        return _true(kind, ConditionReason.NOT_ENABLED, state.wanted.reason)
     message = f"the configuration of zone {state.wanted.config.zone} is in force"
-    return _condition(Type.ACCEPTED, Status.TRUE, ConditionReason.VALID, message)
+    return _true(kind, ConditionReason.VALID, message)
 
 
-def _of_config(state: State) -> Problem | None:
-    return state.problem(Reason.INVALID_VALUE)
+# -- Joined ----------------------------------------------------------------------------------------
 
 
-def _joined(state: State) -> Condition:
+def _joined(state: StatusInput) -> Condition:
+    kind = ConditionType.JOINED
     if state.wanted is None:
         if state.refused:
-            message = "the configuration is not valid"
-            return _condition(
-                Type.JOINED, Status.FALSE, Reason.INVALID_VALUE, message, _of_config(state)
-            )
-        return _condition(
-            Type.JOINED, Status.UNKNOWN, ConditionReason.STARTING, "nothing has been read yet"
-        )
-    away = state.problem(Reason.DATABASE_UNREACHABLE)
-    if isinstance(state.wanted, Leave):
-        return _left(state, state.wanted, away)
-    if away is not None:
-        message = f"{_said(away)}; what was exchanged before stays, and traffic goes on"
-        return _condition(Type.JOINED, Status.UNKNOWN, Reason.DATABASE_UNREACHABLE, message, away)
+            problem = state.problem(Reason.INVALID_VALUE)
+            return _false(kind, Reason.INVALID_VALUE, "the configuration is not valid", problem)
+        return _unknown(kind, ConditionReason.STARTING, "nothing has been read yet")
+    unreachable = state.problem(Reason.DATABASE_UNREACHABLE)
+    if isinstance(state.wanted, LeaveZone):
+        return _leaving(state, state.wanted, unreachable)
+    if unreachable is not None:
+        message = f"{_text(unreachable)}; exchanged routes stay in place, and traffic continues"
+        return _unknown(kind, Reason.DATABASE_UNREACHABLE, message, unreachable)
     missing = [database for database in Database if database not in state.synced]
     if missing:
         message = f"{missing[0]} has not been read yet"
-        return _condition(Type.JOINED, Status.UNKNOWN, ConditionReason.STARTING, message)
+        return _unknown(kind, ConditionReason.STARTING, message)
     return _joining(state, state.wanted.config)
 
 
-def _left(state: State, wanted: Leave, away: Problem | None) -> Condition:
-    if not state.facts.remembers:
-        message = f"this cluster takes no part: {wanted.reason}"
-        return _condition(Type.JOINED, Status.FALSE, ConditionReason.NOT_ENABLED, message)
+def _leaving(state: StatusInput, wanted: LeaveZone, unreachable: Problem | None) -> Condition:
+    kind = ConditionType.JOINED
+    if not state.cluster.joined:
+        message = f"this cluster does not take part: {wanted.reason}"
+        return _false(kind, ConditionReason.NOT_ENABLED, message)
     message = f"this cluster is leaving: {wanted.reason}"
-    if away is not None:
-        message += f"; the rest is removed when {away.object} can be reached"
-    return _condition(Type.JOINED, Status.FALSE, ConditionReason.LEAVING, message, away)
+    if unreachable is not None:
+        message += f"; the rest is removed when {unreachable.object} can be reached"
+    return _false(kind, ConditionReason.LEAVING, message, unreachable)
 
 
-def _joining(state: State, config: Config) -> Condition:
-    for hindrance in (_unregistered, _no_switch, _no_port, _no_gateway, _no_routes):
-        if (found := hindrance(state, config)) is not None:
+def _joining(state: StatusInput, config: Config) -> Condition:
+    for check in (_unregistered, _no_switch, _no_port, _no_gateway, _no_routes):
+        if (found := check(state, config)) is not None:
             return found
-    facts = state.facts
-    down = [switch.name for switch in facts.transit_switches if not switch.gateway]
+    kind, cluster = ConditionType.JOINED, state.cluster
+    down = [switch.name for switch in cluster.transit_switches if not switch.gateway]
     if down:
-        message = f"zone {facts.zone} is connected, but not over {_names(down)}"
-        problem = _in_the_way(state)
-        return _condition(Type.JOINED, Status.TRUE, ConditionReason.PARTLY_JOINED, message, problem)
-    over = _names([switch.name for switch in facts.transit_switches])
-    if not facts.zones:
-        message = f"zone {facts.zone} is connected to {over}; no other zone has joined yet"
-        return _condition(Type.JOINED, Status.TRUE, ConditionReason.NO_OTHER_ZONE, message)
-    others = _names([zone.name for zone in facts.zones])
-    message = f"zone {facts.zone} is connected with {others} over {over}"
-    return _condition(Type.JOINED, Status.TRUE, ConditionReason.JOINED, message)
+        message = f"zone {cluster.zone} is connected, but not over {_names(down)}"
+        return _true(kind, ConditionReason.PARTLY_JOINED, message, state.problem(*_PREVENTS_PORTS))
+    over = _names([switch.name for switch in cluster.transit_switches])
+    if not cluster.zones:
+        message = f"zone {cluster.zone} is connected to {over}; no other zone has joined yet"
+        return _true(kind, ConditionReason.NO_OTHER_ZONE, message)
+    others = _names([zone.name for zone in cluster.zones])
+    message = f"zone {cluster.zone} is connected with {others} over {over}"
+    return _true(kind, ConditionReason.JOINED, message)
 
 
-def _unregistered(state: State, config: Config) -> Condition | None:
-    if state.facts.registered and state.facts.zone == config.zone:
+def _unregistered(state: StatusInput, config: Config) -> Condition | None:
+    if state.cluster.registered and state.cluster.zone == config.zone:
         return None
     problem = state.problem(Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED, Reason.WRITE_REFUSED)
     if problem is not None:
-        return _not_joined(problem.reason, _said(problem), problem)
-    return _missing(state, ConditionReason.REGISTERING, f"zone {config.zone} is not registered yet")
+        return _false(ConditionType.JOINED, problem.reason, _text(problem), problem)
+    message = f"zone {config.zone} is not registered yet"
+    return _missing(state, ConditionReason.REGISTERING, message)
 
 
-def _no_switch(state: State, _config: Config) -> Condition | None:
-    if state.facts.transit_switches:
+def _no_switch(state: StatusInput, _config: Config) -> Condition | None:
+    if state.cluster.transit_switches:
         return None
     return Condition(
-        Type.JOINED,
-        Status.FALSE,
+        ConditionType.JOINED,
+        ConditionStatus.FALSE,
         Reason.NO_TRANSIT_SWITCH,
         "the IC northbound database has no transit switch for this cluster",
-        "declare one: isthmus ic-db run --transit-switch NAME=CIDR",
+        "create one: isthmus ic-db run --transit-switch NAME=CIDR",
     )
 
 
-def _no_port(state: State, _config: Config) -> Condition | None:
-    if any(switch.port for switch in state.facts.transit_switches):
+def _no_port(state: StatusInput, _config: Config) -> Condition | None:
+    if any(switch.port for switch in state.cluster.transit_switches):
         return None
-    names = _names([switch.name for switch in state.facts.transit_switches])
-    return _hindered(state, ConditionReason.PORT_MISSING, f"there is no port on {names} yet")
+    names = _names([switch.name for switch in state.cluster.transit_switches])
+    return _prevented(state, ConditionReason.PORT_MISSING, f"there is no port on {names} yet")
 
 
-def _no_gateway(state: State, _config: Config) -> Condition | None:
-    if any(switch.gateway for switch in state.facts.transit_switches):
+def _no_gateway(state: StatusInput, _config: Config) -> Condition | None:
+    if any(switch.gateway for switch in state.cluster.transit_switches):
         return None
-    ports = [_port_on(switch) for switch in state.facts.transit_switches if switch.port]
-    return _hindered(state, Reason.NO_GATEWAY, f"no gateway serves {_names(ports)}")
+    ports = [_port_on(switch) for switch in state.cluster.transit_switches if switch.port]
+    return _prevented(state, Reason.NO_GATEWAY, f"no gateway serves {_names(ports)}")
 
 
-def _no_routes(state: State, config: Config) -> Condition | None:
-    facts = state.facts
-    if not config.auto_route or facts.learned or not facts.on_offer or not state.settled:
+def _no_routes(state: StatusInput, config: Config) -> Condition | None:
+    cluster = state.cluster
+    if not config.auto_route or cluster.learned or not cluster.on_offer or not state.settled:
         return None
     if state.problem(*REFUSALS) is not None:
         return None
     return Condition(
-        Type.JOINED,
-        Status.FALSE,
+        ConditionType.JOINED,
+        ConditionStatus.FALSE,
         ConditionReason.NO_ROUTES,
-        f"none of the {facts.on_offer} routes that other zones advertise is learned",
-        "ask why: isthmus engine explain PREFIX",
+        f"none of the {cluster.on_offer} routes that other zones advertise is learned",
+        "find out why: isthmus engine explain PREFIX",
     )
 
 
-def _hindered(state: State, reason: AnyReason, message: str) -> Condition:
-    problem = _in_the_way(state)
+def _prevented(state: StatusInput, reason: AnyReason, message: str) -> Condition:
+    """Something is missing, possibly because of a problem."""
+    problem = state.problem(*_PREVENTS_PORTS)
     if problem is None:
         return _missing(state, reason, message)
-    return _not_joined(problem.reason, f"{message}: {_said(problem)}", problem)
+    return _false(ConditionType.JOINED, problem.reason, f"{message}: {_text(problem)}", problem)
 
 
-def _missing(state: State, reason: AnyReason, message: str) -> Condition:
-    """What is not there, without a problem that would explain it."""
-    return _not_joined(reason if state.settled else ConditionReason.CONVERGING, message)
+def _missing(state: StatusInput, reason: AnyReason, message: str) -> Condition:
+    """Something is missing, and no problem explains why."""
+    reason = reason if state.settled else ConditionReason.CONVERGING
+    return _false(ConditionType.JOINED, reason, message)
 
 
-def _in_the_way(state: State) -> Problem | None:
-    """The problem that most likely keeps ports from being made or served."""
-    return state.problem(*_KEEPS_PORTS_AWAY)
+# -- Conflict and Degraded -------------------------------------------------------------------------
 
 
-def _not_joined(reason: AnyReason, message: str, problem: Problem | None = None) -> Condition:
-    return _condition(Type.JOINED, Status.FALSE, reason, message, problem)
-
-
-def _conflict(state: State) -> Condition:
+def _conflict(state: StatusInput) -> Condition:
+    kind = ConditionType.CONFLICT
     found = [problem for problem in state.problems if problem.reason in CONFLICTS]
     if found:
-        shown = "; ".join(_said(problem) for problem in found[:SHOWN])
+        shown = "; ".join(_text(problem) for problem in found[:SHOWN])
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        first = found[0]
-        return _condition(Type.CONFLICT, Status.TRUE, first.reason, shown + more, first)
-    if state.wanted is None or _unread(state):
-        return _condition(
-            Type.CONFLICT, Status.UNKNOWN, ConditionReason.STARTING, "not everything has been read"
-        )
-    return _condition(
-        Type.CONFLICT, Status.FALSE, ConditionReason.NO_OVERLAP, "no prefixes overlap"
-    )
+        return _true(kind, found[0].reason, shown + more, found[0])
+    if _unread(state):
+        return _unknown(kind, ConditionReason.STARTING, "not everything has been read yet")
+    return _false(kind, ConditionReason.NO_OVERLAP, "no prefixes overlap")
 
 
-def _degraded(state: State) -> Condition:
-    found = sorted(
-        (problem for problem in state.problems if problem.reason not in CONFLICTS), key=_urgency
-    )
+def _degraded(state: StatusInput) -> Condition:
+    kind = ConditionType.DEGRADED
+    others = (problem for problem in state.problems if problem.reason not in CONFLICTS)
+    found = sorted(others, key=lambda problem: (_ORDER[problem.reason], problem))
     if found:
         first, *rest = found
         more = f"; and {len(rest)} more problem{'s' if len(rest) > 1 else ''}" if rest else ""
-        reason = first.reason or Reason.OTHER
-        return _condition(Type.DEGRADED, Status.TRUE, reason, _said(first) + more, first)
-    if state.wanted is None or _unread(state):
-        return _condition(
-            Type.DEGRADED, Status.UNKNOWN, ConditionReason.STARTING, "not everything has been read"
-        )
-    return _condition(
-        Type.DEGRADED, Status.FALSE, ConditionReason.ALL_WELL, "nothing needs to be mended"
-    )
+        return _true(kind, first.reason, _text(first) + more, first)
+    if _unread(state):
+        return _unknown(kind, ConditionReason.STARTING, "not everything has been read yet")
+    return _false(kind, ConditionReason.ALL_WELL, "there are no problems")
 
 
-def _unread(state: State) -> bool:
-    """Whether a database that matters has never been seen; who leaves needs none."""
-    return isinstance(state.wanted, Join) and not set(Database) <= set(state.synced)
+def _unread(state: StatusInput) -> bool:
+    """Whether the inputs or a required database have not been read; leaving requires none."""
+    if isinstance(state.wanted, JoinZone):
+        return not set(Database) <= set(state.synced)
+    return state.wanted is None
 
 
-def _urgency(problem: Problem) -> tuple[int, Problem]:
-    return _ORDER[problem.reason], problem
+# -- their parts -----------------------------------------------------------------------------------
 
 
-def _condition(
-    kind: Type, status: Status, reason: AnyReason, message: str, problem: Problem | None = None
+def _true(
+    kind: ConditionType, reason: AnyReason, message: str, problem: Problem | None = None
 ) -> Condition:
-    return Condition(kind, status, reason, message, problem.remedy if problem is not None else "")
+    remedy = problem.remedy if problem is not None else ""
+    return Condition(kind, ConditionStatus.TRUE, reason, message, remedy)
 
 
-def _said(problem: Problem) -> str:
+def _false(
+    kind: ConditionType, reason: AnyReason, message: str, problem: Problem | None = None
+) -> Condition:
+    return replace(_true(kind, reason, message, problem), status=ConditionStatus.FALSE)
+
+
+def _unknown(
+    kind: ConditionType, reason: AnyReason, message: str, problem: Problem | None = None
+) -> Condition:
+    return replace(_true(kind, reason, message, problem), status=ConditionStatus.UNKNOWN)
+
+
+def _text(problem: Problem) -> str:
     """The problem without its remedy."""
     return str(replace(problem, remedy="")).removesuffix("; ")
 
 
-def _port_on(switch: SwitchFacts) -> str:
+def _port_on(switch: TransitSwitchState) -> str:
     return f"{switch.port} on {switch.name}"
 
 
@@ -372,7 +371,7 @@ def _names(names: list[str]) -> str:
 
 
 def _cut(condition: Condition) -> Condition:
-    """The condition with a message and remedy that fit into an Event's note together."""
+    """The condition, with its message shortened so that message and remedy fit into an Event."""
     room = LONGEST - len(condition.remedy) - len("; ")
     if len(condition.message) <= room:
         return condition

@@ -1,7 +1,7 @@
-"""What this cluster reports of itself: the conditions with all that lies behind them.
+"""The status report: the conditions, the problems and the state of the cluster, as plain values.
 
-Made by `isthmus.daemon.status_source`; shown by `isthmus status` and in the status ConfigMap, with
-the same names in both.
+`isthmus.daemon.status_source` makes it. `isthmus status` and the status ConfigMap show it, with the
+same names in both.
 """
 
 import json
@@ -10,22 +10,23 @@ from hashlib import sha256
 from typing import Any
 
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
-from isthmus.controller.status.cluster_state import Facts
+from isthmus.controller.status.cluster_state import ClusterState
 from isthmus.controller.status.conditions import Condition
 from isthmus.model.problems import Problem, Subject
 
 MOST_PROBLEMS = 200
-"""Most problems that are listed: a ConfigMap holds 1 MiB."""
+"""The maximum number of listed problems: a ConfigMap can hold 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
-    """The ConfigMap in force.
+class ConfigMapVersion:
+    """The version of the ConfigMap in force.
 
     Args:
         key: its identity.
-        resource_version, uid: as its metadata have them; empty if there is none.
-        digest: SHA-256 of its data (keys sorted, as JSON), in hexadecimal; empty if there is none.
+        resource_version, uid: from its metadata; empty if missing there.
+        digest: SHA-256 of its data (JSON with sorted keys), in hexadecimal; empty if there is no
+            ConfigMap.
     """
 
     key: ObjectKey
@@ -35,37 +36,37 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """All that is reported.
+class StatusReport:
+    """Everything that is reported.
 
     Args:
-        active: whether this daemon, of those of the zone, is the one that writes.
-        observed: the ConfigMap in force.
-        conditions: as assessed.
-        facts: what is.
-        problems: all of them, in order.
+        active: whether this daemon is the active one of its zone, which writes.
+        config_map: the ConfigMap in force.
+        conditions: the conditions.
+        cluster: the state of the cluster.
+        problems: all problems, sorted.
     """
 
     active: bool
-    observed: Observed
+    config_map: ConfigMapVersion
     conditions: tuple[Condition, ...]
-    facts: Facts
+    cluster: ClusterState
     problems: tuple[Problem, ...]
 
 
-def observed(key: ObjectKey, manifest: Manifest | None) -> Observed:
-    """What is to be said of the ConfigMap in force.
+def config_map_version(key: ObjectKey, manifest: Manifest | None) -> ConfigMapVersion:
+    """The version of the ConfigMap in force.
 
     Args:
-        key: of the ConfigMap to obey.
-        manifest: the one that was taken over; None if there is none.
+        key: its identity.
+        manifest: the ConfigMap in force; None if there is none.
     """
     if manifest is None:
-        return Observed(key)
+        return ConfigMapVersion(key)
     metadata = manifest.body.get("metadata")
     known = metadata if isinstance(metadata, dict) else {}
     text = json.dumps(manifest.body.get("data"), sort_keys=True, default=str)
-    return Observed(
+    return ConfigMapVersion(
         key,
         str(known.get("resourceVersion") or ""),
         str(known.get("uid") or ""),
@@ -73,9 +74,9 @@ def observed(key: ObjectKey, manifest: Manifest | None) -> Observed:
     )
 
 
-def sections(report: Report) -> dict[str, Any]:
-    """The report as plain values, one entry per section, what matters most first."""
-    facts = report.facts
+def sections(report: StatusReport) -> dict[str, Any]:
+    """The report as plain values, one entry for each section, the most important first."""
+    cluster = report.cluster
     return {
         "conditions": [condition_value(condition) for condition in report.conditions],
         "problems": _problem_values(report.problems),
@@ -87,11 +88,11 @@ def sections(report: Report) -> dict[str, Any]:
                 "address": switch.address,
                 "gateway": switch.gateway,
             }
-            for switch in facts.transit_switches
+            for switch in cluster.transit_switches
         ],
         "gateways": [
             {"node": node.node, "chassis": node.chassis, "activeOn": list(node.active_on)}
-            for node in facts.gateways
+            for node in cluster.gateways
         ],
         "zones": [
             {
@@ -100,22 +101,22 @@ def sections(report: Report) -> dict[str, Any]:
                 "transitSwitches": list(zone.transit_switches),
                 "routes": zone.routes,
             }
-            for zone in facts.zones
+            for zone in cluster.zones
         ],
         "routes": {
-            "advertised": facts.advertised,
-            "onOffer": facts.on_offer,
-            "learned": facts.learned,
+            "advertised": cluster.advertised,
+            "onOffer": cluster.on_offer,
+            "learned": cluster.learned,
         },
         "observed": {
-            "resourceVersion": report.observed.resource_version,
-            "sha256": report.observed.digest,
+            "resourceVersion": report.config_map.resource_version,
+            "sha256": report.config_map.digest,
         },
     }
 
 
 def condition_value(condition: Condition) -> dict[str, str]:
-    """A condition with the field names of `metav1.Condition`."""
+    """A condition with the field names of `metav1.Condition`, and the remedy."""
     return {
         "type": condition.type,
         "status": condition.status,
@@ -130,7 +131,7 @@ def condition_value(condition: Condition) -> dict[str, str]:
 def _problem_values(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
     found = [_problem_value(problem) for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
-        more = Subject("").problem(f"{len(problems) - MOST_PROBLEMS} more", "see the daemon's log")
+        more = Subject("").problem(f"{len(problems) - MOST_PROBLEMS} more", "read the daemon's log")
         found.append(_problem_value(more))
     return found
 

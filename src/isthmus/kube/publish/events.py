@@ -13,10 +13,10 @@ from typing import Any
 from isthmus.controller.status.conditions import (
     LONGEST,
     Condition,
-    Type,
+    ConditionType,
     changes,
 )
-from isthmus.controller.status.report import Observed
+from isthmus.controller.status.report import ConfigMapVersion
 from isthmus.kube.publish.rate_limit import Bucket
 from isthmus.model.reasons import ConditionReason
 
@@ -40,7 +40,7 @@ def worth_telling(before: Iterable[Condition], now: Iterable[Condition]) -> list
         one
         for one in changes(known.values(), now)
         if one.reason not in {ConditionReason.STARTING, ConditionReason.CONVERGING}
-        and (one.type in known or not one.good or one.type is Type.JOINED)
+        and (one.type in known or not one.good or one.type is ConditionType.JOINED)
     ]
 
 
@@ -78,11 +78,11 @@ class Events:
     """
 
     instance: str
-    _waiting: dict[str, tuple[Condition, Observed]] = field(default_factory=dict)
+    _waiting: dict[str, tuple[Condition, ConfigMapVersion]] = field(default_factory=dict)
     _told: dict[tuple[str, str], _Series] = field(default_factory=dict)
     _pace: Bucket = field(default_factory=lambda: Bucket(BURST, INTERVAL))
 
-    def take_in(self, condition: Condition, observed: Observed) -> None:
+    def take_in(self, condition: Condition, observed: ConfigMapVersion) -> None:
         """A condition has changed: tell it."""
         self._waiting.pop(condition.type, None)
         self._waiting[condition.type] = (condition, observed)
@@ -107,7 +107,7 @@ class Events:
         return self._request(condition, observed, now, moment)
 
     def _request(
-        self, condition: Condition, observed: Observed, now: float, moment: str
+        self, condition: Condition, observed: ConfigMapVersion, now: float, moment: str
     ) -> Create | Repeat:
         self._told = {key: one for key, one in self._told.items() if now - one.last < SERIES}
         key = (condition.reason, _note(condition))
@@ -125,7 +125,7 @@ class Events:
 
 
 def _body(
-    name: str, condition: Condition, observed: Observed, instance: str, moment: str
+    name: str, condition: Condition, observed: ConfigMapVersion, instance: str, moment: str
 ) -> dict[str, Any]:
     regarding = {
         "apiVersion": "v1",

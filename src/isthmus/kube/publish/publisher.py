@@ -19,7 +19,7 @@ from typing import Any
 
 from isthmus.controller.gateway_labels import GATEWAY_LABEL
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
-from isthmus.controller.status.report import Report
+from isthmus.controller.status.report import StatusReport
 from isthmus.kube.client import Client
 from isthmus.kube.errors import ApiError, Failure, problem_of
 from isthmus.kube.list_watch import Pace
@@ -71,7 +71,7 @@ class Publisher:
         self._faults: dict[str, tuple[Failure, float]] = {}
         self._retry: Create | Repeat | None = None
         self._retry_at = -inf
-        self._report: Report | None = None
+        self._report: StatusReport | None = None
         self._wanted_labels: Mapping[str, str] = {}
         self._told: tuple[Problem, ...] = ()
         self._wake, self._poke, self._stop = Wake(), threading.Event(), threading.Event()
@@ -81,7 +81,7 @@ class Publisher:
 
     # -- called by the loop --------------------------------------------------------------------
 
-    def offer(self, report: Report, labels: Mapping[str, str]) -> None:
+    def offer(self, report: StatusReport, labels: Mapping[str, str]) -> None:
         """Take over a report, and the gateway labels to set by Node; never blocks."""
         if (report, labels) != (self._report, self._wanted_labels):
             self._report, self._wanted_labels = report, labels
@@ -149,7 +149,7 @@ class Publisher:
         else:
             writing.seen(found.body["data"], str(found.body["metadata"]["resourceVersion"]), now)
 
-    def _write_status(self, writing: Writing, report: Report, now: float) -> float:
+    def _write_status(self, writing: Writing, report: StatusReport, now: float) -> float:
         write, due = writing.next(report, now, _moment("seconds"))
         if write is None:
             if due == inf:
@@ -160,7 +160,7 @@ class Publisher:
             writing.failed(now, failure.retry_after)
             return now
         for condition in worth_telling(write.before, write.conditions):
-            self._events.take_in(condition, report.observed)
+            self._events.take_in(condition, report.config_map)
         return now
 
     def _apply(self, writing: Writing, write: Write) -> None:

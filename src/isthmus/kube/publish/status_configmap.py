@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from isthmus.controller.status.conditions import Condition, Status, Type
-from isthmus.controller.status.report import Report, sections
+from isthmus.controller.status.conditions import Condition, ConditionStatus, ConditionType
+from isthmus.controller.status.report import StatusReport, sections
 
 PLAIN_WIDTH = 2**30
 """Characters per line of YAML: lines are never folded, so that messages can be searched for."""
@@ -23,7 +23,7 @@ def status_name(config_name: str) -> str:
     return f"{config_name.removesuffix('-config')}-status"
 
 
-def status_data(report: Report, conditions: tuple[Condition, ...], by: str) -> dict[str, str]:
+def status_data(report: StatusReport, conditions: tuple[Condition, ...], by: str) -> dict[str, str]:
     """The data of the status ConfigMap.
 
     Args:
@@ -34,7 +34,7 @@ def status_data(report: Report, conditions: tuple[Condition, ...], by: str) -> d
     said = sections(replace(report, conditions=conditions))
     return {
         **{str(one.type).lower(): str(one.status) for one in conditions},
-        "zone": report.facts.zone,
+        "zone": report.cluster.zone,
         "publishedBy": by,
         **{name: _yaml(value) for name, value in said.items()},
     }
@@ -58,8 +58,8 @@ def _condition(value: Mapping[Any, Any]) -> Condition | None:
     text = {str(key): str(item) for key, item in value.items()}
     try:
         return Condition(
-            Type(text.get("type", "")),
-            Status(text.get("status", "")),
+            ConditionType(text.get("type", "")),
+            ConditionStatus(text.get("status", "")),
             text.get("reason", ""),
             text.get("message", ""),
             text.get("remedy", ""),

@@ -13,7 +13,7 @@ from math import inf
 from typing import Any
 
 from isthmus.controller.status.conditions import Condition, carry, changes
-from isthmus.controller.status.report import Report
+from isthmus.controller.status.report import StatusReport
 from isthmus.kube.publish.rate_limit import Bucket, Pause
 from isthmus.kube.publish.status_configmap import published_conditions, status_data
 
@@ -78,7 +78,7 @@ class Writing:
             self._held_until = max(self._held_until, now + self._interference.next(now))
         self._seen = data
 
-    def next(self, report: Report, now: float, moment: str) -> tuple[Write | None, float]:
+    def next(self, report: StatusReport, now: float, moment: str) -> tuple[Write | None, float]:
         """What to write now, and when to ask again.
 
         Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.controller.config.configmap import Config, Invalid, Join, Leave
+from isthmus.controller.config.configmap import Config, InvalidConfig, JoinZone, LeaveZone
 from isthmus.controller.config.configmap import parse_config as parse_any_config
 from isthmus.controller.inputs.inputs import DEFAULT_VPC
 from isthmus.controller.inputs.snapshot import Manifest
@@ -17,7 +17,7 @@ from support.fakes.manifests import config_map, manifest
 EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
 
 
-def parse_config(written: Manifest) -> Join | Leave | Invalid:
+def parse_config(written: Manifest) -> JoinZone | LeaveZone | InvalidConfig:
     """What a ConfigMap of a cluster with Kube-OVN's default VPC asks for."""
     return parse_any_config(written, DEFAULT_VPC)
 
@@ -25,14 +25,14 @@ def parse_config(written: Manifest) -> Join | Leave | Invalid:
 def parsed(**changes: Any) -> Config:
     """The configuration from a ConfigMap that must be good."""
     result = parse_config(config_map(**changes))
-    assert isinstance(result, Join), result
+    assert isinstance(result, JoinZone), result
     return result.config
 
 
 def reported(**changes: Any) -> str:
     """What is wrong with a ConfigMap that must be bad."""
     result = parse_config(config_map(**changes))
-    assert isinstance(result, Invalid), result
+    assert isinstance(result, InvalidConfig), result
     return "\n".join(map(str, result.problems))
 
 
@@ -41,7 +41,7 @@ def test_the_documents_config_map() -> None:
     content = (EXAMPLES / "ovn-ic-config.yaml").read_bytes()
     (written,) = read_documents("ovn-ic-config.yaml", content).manifests.values()
     config = Config("az1", ("192.168.65.3",), 6645, 6646, ("az1-gw",), True)
-    assert parse_config(written) == Join(config)
+    assert parse_config(written) == JoinZone(config)
     assert config.ic_nb_remote == "tcp:192.168.65.3:6645"
     assert config.ic_sb_remote == "tcp:192.168.65.3:6646"
 
@@ -71,7 +71,7 @@ def test_a_zone_name_may_hold_hyphens() -> None:
 def test_disabled_is_leave_whatever_else_is_wrong() -> None:
     """Leaving must always be possible."""
     result = parse_config(config_map(enable_ic="false", az_name="", ic_nb_port="x", zz="1"))
-    assert result == Leave('enable-ic is "false"')
+    assert result == LeaveZone('enable-ic is "false"')
 
 
 @pytest.mark.parametrize(
@@ -85,66 +85,73 @@ def test_disabled_is_leave_whatever_else_is_wrong() -> None:
         ({"enable_ic": None}, "enable-ic: is missing; add enable-ic"),
         ({"az_name": None}, "az-name: is missing"),
         ({"az_name": ""}, "az-name: is empty"),
-        ({"az_name": "az 1"}, "az-name = 'az 1': holds white space"),
+        ({"az_name": "az 1"}, "az-name = 'az 1': contains white space"),
         ({"az_name": 1}, 'put it in quotes: "1"'),
         ({"ic_db_host": None}, "ic-db-host: is missing"),
         ({"ic_db_host": " "}, "ic-db-host = ' ': is empty"),
-        ({"ic_db_host": "10.0.0.1,,10.0.0.2"}, "has a comma too many"),
+        ({"ic_db_host": "10.0.0.1,,10.0.0.2"}, "contains an empty entry"),
         ({"ic_db_host": "10.0.0.300"}, "10.0.0.300 is neither an IP address nor a host name"),
-        ({"ic_db_host": "10.0.0.1:6645"}, "leave the port out"),
-        ({"ic_db_host": "fe80::1%eth0"}, "has a scope"),
+        ({"ic_db_host": "10.0.0.1:6645"}, "remove the port; set it with"),
+        ({"ic_db_host": "fe80::1%eth0"}, "has a zone index"),
         ({"ic_db_host": "tcp:x"}, "neither an IP address nor a host name"),
-        ({"ic_nb_port": "http"}, "ic-nb-port = 'http': is no TCP port; write a number"),
+        ({"ic_nb_port": "http"}, "ic-nb-port = 'http': is not a valid TCP port; write a number"),
         ({"ic_sb_port": "0"}, "ic-sb-port = '0'"),
         ({"ic_sb_port": "65536"}, "ic-sb-port = '65536'"),
-        ({"ic_nb_port": "٦٦"}, "is no TCP port"),
-        ({"ic_nb_port": "9" * 5000}, "is no TCP port"),
+        ({"ic_nb_port": "٦٦"}, "is not a valid TCP port"),
+        ({"ic_nb_port": "9" * 5000}, "is not a valid TCP port"),
         ({"ic_nb_port": 6645}, 'put it in quotes: "6645"'),
         ({"gw_nodes": None}, "gw-nodes: is missing"),
         ({"gw_nodes": ""}, "gw-nodes: is empty"),
-        ({"gw_nodes": "gw1;gw2"}, "gw1;gw2 cannot be the name of a node"),
+        ({"gw_nodes": "gw1;gw2"}, "gw1;gw2 is not a valid node name"),
         ({"gw_nodes": ",".join(f"gw{i}" for i in range(101))}, "more than 100 nodes"),
         ({"gw_nodes": ["gw"]}, "gw-nodes = 'a list of 1': must be a string"),
         ({"auto_route": "on"}, "auto-route = 'on'"),
-        ({"az_name": None, "az_nmae": "az1"}, "az-nmae: is not known; write az-name"),
+        ({"az_name": None, "az_nmae": "az1"}, "az-nmae: is not a known key; write az-name"),
         ({"az_name": None, "AZ_NAME": "az1"}, "write az-name"),
-        ({"mtu": "0"}, "mtu = '0': is no MTU; write the pods' MTU, 576 to 65535"),
+        ({"mtu": "0"}, "mtu = '0': is not a valid MTU; write the MTU of pods, 576 to 65535"),
         ({"mtu": "none"}, 'e.g. "1400", or "off"'),
         ({"mtu": 1400}, 'put it in quotes: "1400"'),
         ({"vpcs": ""}, "vpcs: is empty"),
-        ({"vpcs": "vpc1"}, "vpc1 names no network; write VPC=NETWORK, e.g. vpc1=blue"),
-        ({"vpcs": "VPC1=blue"}, "VPC1 cannot be the name of a VPC"),
-        ({"vpcs": "vpc1=a b"}, "a b cannot be the name of a network"),
+        ({"vpcs": "vpc1"}, "vpc1 has no network; write VPC=NETWORK, e.g. vpc1=blue"),
+        ({"vpcs": "VPC1=blue"}, "VPC1 is not a valid VPC name"),
+        ({"vpcs": "vpc1=a b"}, "a b is not a valid network name"),
         ({"vpcs": "vpc1=blue,vpc1=red"}, "lists vpc1 more than once"),
-        ({"vpcs": "vpc1=blue,vpc2=blue"}, "puts two VPCs into network blue"),
-        ({"vpcs": "ovn-cluster=blue"}, "names the default VPC ovn-cluster"),
+        ({"vpcs": "vpc1=blue,vpc2=blue"}, "lists network blue for two VPCs"),
+        ({"vpcs": "ovn-cluster=blue"}, "lists the default VPC ovn-cluster"),
         ({"accept": " "}, "accept = ' ': is empty; write a value, or remove the key"),
         ({"accept": "az2"}, "must be a mapping of zones"),
-        ({"accept": "{1: []}"}, "accept.1: is no zone's name; put it in quotes"),
-        ({"accept": "*: []"}, "is no valid YAML in line 1: did not find expected alphabetic"),
+        ({"accept": "{1: []}"}, "accept.1: is not a zone name; put it in quotes"),
+        ({"accept": "*: []"}, "is not valid YAML in line 1: did not find expected alphabetic"),
         ({"accept": "*: []"}, 'put "*" in quotes'),
-        ({"accept": "az2: []\naz2: []"}, "line 2: the key 'az2' is given twice"),
+        ({"accept": "az2: []\naz2: []"}, "line 2: duplicate key 'az2'"),
         ({"accept": "az2: all"}, "accept.az2 = 'all': must be a list of prefixes or a mapping"),
-        ({"accept": "az2: [10.0.0.0]"}, "accept.az2[0] = '10.0.0.0': has no length"),
-        ({"accept": "az2: [10.0.0.1/8]"}, "has bits set after its length; write 10.0.0.0/8"),
-        ({"accept": "az2: [x]"}, "accept.az2[0] = 'x': is no prefix"),
-        ({"accept": "az2: {prefix: []}"}, "accept.az2.prefix: is not known; write prefixes"),
+        ({"accept": "az2: [10.0.0.0]"}, "accept.az2[0] = '10.0.0.0': has no prefix length"),
+        ({"accept": "az2: [10.0.0.1/8]"}, "has host bits set; write 10.0.0.0/8"),
+        ({"accept": "az2: [x]"}, "accept.az2[0] = 'x': is not a valid prefix"),
+        ({"accept": "az2: {prefix: []}"}, "accept.az2.prefix: is not a known key; write prefixes"),
         ({"accept": "az2: {prefixes: x}"}, "accept.az2.prefixes = 'x': must be a list"),
-        ({"accept": "az2: {max: -1}"}, "accept.az2.max = '-1': is no number of prefixes"),
-        ({"accept": "az2: {max: true}"}, "accept.az2.max = 'True': is no number"),
+        ({"accept": "az2: {max: -1}"}, "accept.az2.max = '-1': is not a number of prefixes"),
+        ({"accept": "az2: {max: true}"}, "accept.az2.max = 'True': is not a number"),
         ({"accept": "az2: {default-route: 1}"}, "accept.az2.default-route = '1': must be true"),
-        ({"advertise": "10.0.0.0/8, y"}, "advertise[1] = 'y': is no prefix"),
+        ({"advertise": "10.0.0.0/8, y"}, "advertise[1] = 'y': is not a valid prefix"),
         ({"advertise": "{a: 1}"}, "advertise = '{a: 1}': must be a list of prefixes"),
         ({"routes": "az2"}, "routes = 'az2': must be a list of routes"),
         ({"routes": "[az2]"}, "routes[0] = 'az2': must be a mapping"),
         ({"routes": "[{zone: az2}]"}, "routes[0].prefix: is missing"),
         ({"routes": "[{prefix: 10.0.0.0/8}]"}, "routes[0].zone: is missing"),
         ({"routes": "[{prefix: 10.0.0.0/8, zone: 2}]"}, "routes[0].zone = '2': must be a string"),
+        ({"routes": "[{prefix: 10.0.0.0/8, zone: [x]}]"}, "zone = 'a list of 1': must be a string"),
         ({"routes": "[{prefix: 10.0.0.0/8, zone: az1}]"}, "is this cluster's own az-name"),
         ({"routes": "[{prefix: 10.0.0.0/8, zone: az2, vpc: v}]"}, "add v to vpcs"),
-        ({"routes": "[{prefix: 10.0.0.0/8, zone: az2, via: ts}]"}, "routes[0].via: is not known"),
-        ({"routes": "\n- &a {prefix: 10.0.0.0/8, zone: az2}\n- *a"}, "routes[1]: is given twice"),
-        ({"ic_nb_port": None, "ic_nb_prot": "7"}, "ic-nb-prot: is not known; write ic-nb-port"),
+        (
+            {"routes": "[{prefix: 10.0.0.0/8, zone: az2, via: ts}]"},
+            "routes[0].via: is not a known key",
+        ),
+        ({"routes": "\n- &a {prefix: 10.0.0.0/8, zone: az2}\n- *a"}, "routes[1]: is a duplicate"),
+        (
+            {"ic_nb_port": None, "ic_nb_prot": "7"},
+            "ic-nb-prot: is not a known key; write ic-nb-port",
+        ),
     ],
 )
 def test_every_bad_value_is_named(changes: dict[str, Any], expected: str) -> None:
@@ -163,13 +170,13 @@ def test_all_problems_are_told_at_once() -> None:
 def test_data_that_is_no_mapping(data: Any) -> None:
     """A ConfigMap without usable data is invalid, never a reason to leave."""
     result = parse_config(manifest("ConfigMap", "ovn-ic-config", data=data))
-    assert isinstance(result, Invalid)
+    assert isinstance(result, InvalidConfig)
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"comment": "x"}, "data.comment: is not known, so it has no effect; remove it"),
+        ({"comment": "x"}, "data.comment: is not a known key, so it has no effect; remove it"),
         ({"gw_nodes": "gw,gw2,gw"}, "gw-nodes = 'gw': is listed more than once"),
         ({"auto_route": None}, "auto-route: is missing, so no route is advertised or learned"),
     ],
@@ -177,7 +184,7 @@ def test_data_that_is_no_mapping(data: Any) -> None:
 def test_harmless_oddities_are_warnings(changes: dict[str, Any], expected: str) -> None:
     """What cannot be misunderstood is told, and the configuration is used."""
     result = parse_config(config_map(**changes))
-    assert isinstance(result, Join)
+    assert isinstance(result, JoinZone)
     assert [expected in str(problem) for problem in result.problems] == [True]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.controller.config.configmap import ALL_KEYS, ConfigKey, Join, Leave
+from isthmus.controller.config.configmap import ALL_KEYS, ConfigKey, JoinZone, LeaveZone
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.inputs.nodes import parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
@@ -71,7 +71,7 @@ def test_a_dual_stack_subnet() -> None:
     [
         (None, {}, "Subnet a: spec.cidrBlock: is missing"),
         (7, {}, "spec.cidrBlock = '7': must be a string"),
-        ("10.16.0.0/33", {}, "spec.cidrBlock = '10.16.0.0/33': is no CIDR"),
+        ("10.16.0.0/33", {}, "spec.cidrBlock = '10.16.0.0/33': is not a valid CIDR"),
         ("10.16.0.0/16,10.17.0.0/16", {}, "two CIDRs of one family"),
         ("10.16.0.0/16", {"disableInterConnection": "true"}, "must be true or false"),
         ("10.16.0.0/16", {"disableInterconnection": True}, "write disableInterConnection"),
@@ -111,7 +111,9 @@ def test_a_bad_node_address() -> None:
     """It is named by its place; the other addresses of a new node count."""
     found, problems = parse_node(node("n", "10.0.0.1", "10.0.0.x", "fd00::1"), None)
     assert [str(address) for address in found.addresses] == ["10.0.0.1", "fd00::1"]
-    assert "Node n: status.addresses[1].address = '10.0.0.x': is no IP address" in str(problems[0])
+    assert "Node n: status.addresses[1].address = '10.0.0.x': is not a valid IP address" in str(
+        problems[0]
+    )
     last, _ = parse_node(node("n", "10.0.0.9"), None)
     assert parse_node(node("n", "10.0.0.x"), last)[0] == last
     assert "must be a list" in str(parse_node(manifest("Node", "n", status={"addresses": 1}), None))
@@ -128,11 +130,11 @@ def test_nothing_is_known_at_first() -> None:
     assert inputs.wanted is None
     inputs.update(snapshot(complete=False))
     assert inputs.wanted is None
-    assert "is not there, but not everything could be read" in told(inputs)
+    assert "is missing, but not everything could be read" in told(inputs)
     changed = inputs.update(snapshot(config_map()))
     assert changed == Changed(ALL_KEYS, frozenset({inputs.vpc}), private=True)
     assert changed.taking_part
-    assert isinstance(inputs.wanted, Join)
+    assert isinstance(inputs.wanted, JoinZone)
 
 
 def test_an_invalid_config_map_changes_nothing() -> None:
@@ -155,22 +157,9 @@ def test_no_config_map_is_leave() -> None:
     inputs.update(snapshot(config_map()))
     inputs.update(snapshot(complete=False))
     joined = inputs.wanted
-    assert isinstance(joined, Join)
+    assert isinstance(joined, JoinZone)
     inputs.update(snapshot())
-    assert inputs.wanted == Leave("there is no ConfigMap kube-system/ovn-ic-config")
-
-
-def test_a_misnamed_config_map_is_told() -> None:
-    """A name or namespace that is nearly right is reported when the right one is missing."""
-    inputs = Inputs()
-    near = config_map()
-    moved = Manifest(ObjectKey("ConfigMap", "default", near.key.name), near.body, "f")
-    inputs.update(snapshot(moved))
-    assert "metadata.namespace = 'default': is not read" in told(inputs)
-    inputs.update(snapshot(manifest("ConfigMap", "ovn-ic-confg")))
-    assert "metadata.name = 'ovn-ic-confg': is not read" in told(inputs)
-    inputs.update(snapshot(manifest("ConfigMap", "coredns")))
-    assert told(inputs) == ""
+    assert inputs.wanted == LeaveZone("there is no ConfigMap kube-system/ovn-ic-config")
 
 
 def test_private_prefixes() -> None:

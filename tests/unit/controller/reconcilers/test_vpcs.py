@@ -219,11 +219,11 @@ def test_a_vpc_that_does_not_exist(region: ControlledFleet) -> None:
     one.join(vpcs="shop=blue, mall=red")
     add_ts(region, "r", "169.254.201.0/24", "red")
     region.settle()
-    assert "data.vpcs = 'mall': there is no such VPC, and no logical router" in told(one)
+    assert "data.vpcs = 'mall': there is no Vpc and no logical router" in told(one)
     assert routes(one, "shop") == {"10.2.0.0/16", "10.22.0.0/24"}
     one.apply(vpc("mall"))
     region.settle()
-    assert "Logical_Router mall: does not exist, so there is nothing to connect" in told(one)
+    assert "Logical_Router mall: does not exist, so the VPC cannot be connected" in told(one)
     add_vpc(one, "mall", "10.50.0.1/16")
     region.settle()
     assert told(one) == ""
@@ -239,7 +239,7 @@ def test_a_router_that_goes_away(region: ControlledFleet) -> None:
     assert not one.all(LogicalSwitchPort, name="b-az1")
     assert routes(two, "store") == set()
     assert routes(two, "ovn-cluster") == {"10.1.0.0/16"}
-    assert "data.vpcs = 'shop': there is no such VPC" in told(one)
+    assert "data.vpcs = 'shop': there is no Vpc" in told(one)
 
 
 def test_a_network_that_nobody_serves(region: ControlledFleet) -> None:

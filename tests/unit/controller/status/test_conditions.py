@@ -5,20 +5,25 @@ from typing import Any
 
 import pytest
 
-from isthmus.controller.config.configmap import Config, Join, Leave
+from isthmus.controller.config.configmap import Config, JoinZone, LeaveZone
 from isthmus.controller.inputs.inputs import CONFIG_MAP
-from isthmus.controller.status.cluster_state import Facts, Observer, SwitchFacts, ZoneFacts
+from isthmus.controller.status.cluster_state import (
+    ClusterState,
+    ClusterStateReader,
+    TransitSwitchState,
+    ZoneState,
+)
 from isthmus.controller.status.conditions import (
     LONGEST,
     Condition,
-    State,
-    Status,
-    Type,
+    ConditionStatus,
+    ConditionType,
+    StatusInput,
     assess,
     carry,
     changes,
 )
-from isthmus.controller.status.report import observed
+from isthmus.controller.status.report import config_map_version
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
@@ -26,24 +31,28 @@ from support.fakes.fleet import ControlledFleet
 from support.fakes.manifests import config_map, node, subnet
 
 CONFIG = Config("az1", ("192.168.65.3",), 6645, 6646, ("gw",), True)
-UP = SwitchFacts("ts", "169.254.100.0/24", "ts-az1", "0a:00:00:00:00:01 169.254.100.1/24", "gw")
-DOWN = SwitchFacts("ts1", "169.254.101.0/24", "ts1-az1", "0a:00:00:00:00:02 169.254.101.1/24")
-PORTLESS = SwitchFacts("ts", "169.254.100.0/24")
-OTHER = ZoneFacts("az2", ("gw2",), ("ts",), 2)
-WELL = Facts("az1", True, True, (UP,), (), (OTHER,), 1, 2, 2)
+UP = TransitSwitchState(
+    "ts", "169.254.100.0/24", "ts-az1", "0a:00:00:00:00:01 169.254.100.1/24", "gw"
+)
+DOWN = TransitSwitchState(
+    "ts1", "169.254.101.0/24", "ts1-az1", "0a:00:00:00:00:02 169.254.101.1/24"
+)
+PORTLESS = TransitSwitchState("ts", "169.254.100.0/24")
+OTHER = ZoneState("az2", ("gw2",), ("ts",), 2)
+WELL = ClusterState("az1", True, True, (UP,), (), (OTHER,), 1, 2, 2)
 OVERLAP = Problem("Subnet a", "spec.cidrBlock", "10.2.0.0/24", "overlaps", "change it",
                   Reason.OVERLAPPING_PREFIX)  # fmt: skip
 AWAY = Problem("database OVN_IC_Southbound", "remote", "tcp:1:2", "cannot be reached",
                "check the address", Reason.DATABASE_UNREACHABLE)  # fmt: skip
 
 
-def state(**changes: Any) -> State:
+def state(**changes: Any) -> StatusInput:
     """A state in which all is well, except for what is changed."""
-    well = State(Join(CONFIG), False, "7", frozenset(Database), True, WELL, ())
+    well = StatusInput(JoinZone(CONFIG), False, "7", frozenset(Database), True, WELL, ())
     return replace(well, **changes)
 
 
-def said(kind: Type, **changes: Any) -> Condition:
+def said(kind: ConditionType, **changes: Any) -> Condition:
     """The condition of a kind in such a state."""
     return next(one for one in assess(state(**changes)) if one.type is kind)
 
@@ -54,7 +63,7 @@ def test_all_is_well() -> None:
     assert all(condition.good for condition in found)
     assert {condition.observed for condition in found} == {"7"}
     assert {condition.remedy for condition in found} == {""}
-    assert said(Type.JOINED).message == "zone az1 is connected with az2 over ts"
+    assert said(ConditionType.JOINED).message == "zone az1 is connected with az2 over ts"
 
 
 @pytest.mark.parametrize(
@@ -63,29 +72,29 @@ def test_all_is_well() -> None:
         ({"wanted": None}, "Unknown", "Starting"),
         ({"synced": frozenset({Database.NB})}, "Unknown", "Starting"),
         ({"problems": (AWAY,)}, "Unknown", "DatabaseUnreachable"),
-        ({"facts": replace(WELL, registered=False)}, "False", "Registering"),
-        ({"facts": replace(WELL, zone="old")}, "False", "Registering"),
-        ({"facts": replace(WELL, transit_switches=())}, "False", "NoTransitSwitch"),
-        ({"facts": replace(WELL, transit_switches=(PORTLESS,))}, "False", "PortMissing"),
-        ({"facts": replace(WELL, transit_switches=(DOWN,))}, "False", "NoGateway"),
+        ({"cluster": replace(WELL, registered=False)}, "False", "Registering"),
+        ({"cluster": replace(WELL, zone="old")}, "False", "Registering"),
+        ({"cluster": replace(WELL, transit_switches=())}, "False", "NoTransitSwitch"),
+        ({"cluster": replace(WELL, transit_switches=(PORTLESS,))}, "False", "PortMissing"),
+        ({"cluster": replace(WELL, transit_switches=(DOWN,))}, "False", "NoGateway"),
         (
-            {"facts": replace(WELL, transit_switches=(DOWN,)), "settled": False},
+            {"cluster": replace(WELL, transit_switches=(DOWN,)), "settled": False},
             "False",
             "Converging",
         ),
-        ({"facts": replace(WELL, transit_switches=(UP, DOWN))}, "True", "PartlyJoined"),
-        ({"facts": replace(WELL, zones=())}, "True", "NoOtherZone"),
-        ({"facts": replace(WELL, learned=0)}, "False", "NoRoutes"),
-        ({"facts": replace(WELL, learned=0), "settled": False}, "True", "Joined"),
-        ({"facts": replace(WELL, learned=0), "problems": (OVERLAP,)}, "True", "Joined"),
-        ({"wanted": Leave("no")}, "False", "Leaving"),
-        ({"wanted": Leave("no"), "facts": Facts()}, "False", "NotEnabled"),
+        ({"cluster": replace(WELL, transit_switches=(UP, DOWN))}, "True", "PartlyJoined"),
+        ({"cluster": replace(WELL, zones=())}, "True", "NoOtherZone"),
+        ({"cluster": replace(WELL, learned=0)}, "False", "NoRoutes"),
+        ({"cluster": replace(WELL, learned=0), "settled": False}, "True", "Joined"),
+        ({"cluster": replace(WELL, learned=0), "problems": (OVERLAP,)}, "True", "Joined"),
+        ({"wanted": LeaveZone("no")}, "False", "Leaving"),
+        ({"wanted": LeaveZone("no"), "cluster": ClusterState()}, "False", "NotEnabled"),
         ({"wanted": None, "refused": True}, "False", "InvalidValue"),
     ],
 )
 def test_joined(changes: dict[str, Any], status: str, reason: str) -> None:
     """What keeps a cluster from being joined is told by a reason; what is not known is Unknown."""
-    found = said(Type.JOINED, **changes)
+    found = said(ConditionType.JOINED, **changes)
     assert (str(found.status), found.reason) == (status, reason)
 
 
@@ -94,7 +103,7 @@ def test_the_cause_is_told_and_not_the_effect() -> None:
     cause = Problem("ConfigMap kube-system/ovn-ic-config", "data.gw-nodes", "gw", "no chassis",
                     "start ovn-controller", Reason.NO_CHASSIS)  # fmt: skip
     facts = replace(WELL, transit_switches=(DOWN,))
-    found = said(Type.JOINED, facts=facts, problems=(cause,))
+    found = said(ConditionType.JOINED, cluster=facts, problems=(cause,))
     assert found.reason == "NoChassis"
     assert "ts1-az1" in found.message
     assert found.remedy == "start ovn-controller"
@@ -104,24 +113,24 @@ def test_manual_routes_need_not_flow() -> None:
     """Without auto-route nothing is learned, and nothing is wrong about that."""
     config = replace(CONFIG, auto_route=False)
     facts = replace(WELL, learned=0)
-    assert said(Type.JOINED, wanted=Join(config), facts=facts).good
+    assert said(ConditionType.JOINED, wanted=JoinZone(config), cluster=facts).good
 
 
 def test_leaving_tells_what_it_waits_for() -> None:
     """What can only be removed when the IC databases are back is said."""
-    found = said(Type.JOINED, wanted=Leave("enable-ic is false"), problems=(AWAY,))
-    assert (found.status, found.reason) == (Status.FALSE, "Leaving")
+    found = said(ConditionType.JOINED, wanted=LeaveZone("enable-ic is false"), problems=(AWAY,))
+    assert (found.status, found.reason) == (ConditionStatus.FALSE, "Leaving")
     assert "OVN_IC_Southbound" in found.message
 
 
 def test_conflicts_are_apart_from_what_else_is_wrong() -> None:
     """Overlaps are conflicts, all other problems make the cluster degraded."""
-    found = said(Type.CONFLICT, problems=(OVERLAP,))
-    assert (found.status, found.reason) == (Status.TRUE, "OverlappingPrefix")
+    found = said(ConditionType.CONFLICT, problems=(OVERLAP,))
+    assert (found.status, found.reason) == (ConditionStatus.TRUE, "OverlappingPrefix")
     assert found.message.startswith("Subnet a: spec.cidrBlock = '10.2.0.0/24': overlaps")
-    assert said(Type.DEGRADED, problems=(OVERLAP,)).good
-    assert said(Type.CONFLICT, problems=(AWAY,)).good
-    assert said(Type.DEGRADED, problems=(AWAY,)).status is Status.TRUE
+    assert said(ConditionType.DEGRADED, problems=(OVERLAP,)).good
+    assert said(ConditionType.CONFLICT, problems=(AWAY,)).good
+    assert said(ConditionType.DEGRADED, problems=(AWAY,)).status is ConditionStatus.TRUE
 
 
 def test_many_problems_fit_into_a_message() -> None:
@@ -129,37 +138,40 @@ def test_many_problems_fit_into_a_message() -> None:
     minor = [
         Problem(f"Subnet {n}", "k", "v" * 200, "m", "r", Reason.INVALID_SUBNET) for n in range(9)
     ]
-    found = said(Type.DEGRADED, problems=(*minor, AWAY))
+    found = said(ConditionType.DEGRADED, problems=(*minor, AWAY))
     assert found.reason == "DatabaseUnreachable"
     assert found.message.endswith("; and 9 more problems")
     clashes = tuple(replace(OVERLAP, value="x" * 400, object=f"Subnet {n}") for n in range(7))
-    assert len(said(Type.CONFLICT, problems=clashes).text) == LONGEST
+    assert len(said(ConditionType.CONFLICT, problems=clashes).text) == LONGEST
     few = tuple(replace(OVERLAP, object=f"Subnet {n}") for n in range(7))
-    assert said(Type.CONFLICT, problems=few).message.endswith("; and 2 more")
+    assert said(ConditionType.CONFLICT, problems=few).message.endswith("; and 2 more")
 
 
 def test_a_refused_configuration() -> None:
     """A bad value is named; what was in force before stays so, and is still joined."""
     bad = Problem("ConfigMap kube-system/ovn-ic-config", "data.enable-ic", "True", "must be",
                   'write "true"', Reason.INVALID_VALUE)  # fmt: skip
-    found = said(Type.ACCEPTED, refused=True, problems=(bad,))
-    assert (found.status, found.remedy) == (Status.FALSE, 'write "true"')
+    found = said(ConditionType.ACCEPTED, refused=True, problems=(bad,))
+    assert (found.status, found.remedy) == (ConditionStatus.FALSE, 'write "true"')
     assert "data.enable-ic = 'True'" in found.message
-    assert said(Type.JOINED, refused=True, problems=(bad,)).good
+    assert said(ConditionType.JOINED, refused=True, problems=(bad,)).good
 
 
 def test_the_time_is_that_of_the_status() -> None:
     """Another reason or message keeps the time; another status has a new one."""
     first = carry((), assess(state()), "T1")
     assert {one.since for one in first} == {"T1"}
-    partly = assess(state(facts=replace(WELL, transit_switches=(UP, DOWN))))
+    partly = assess(state(cluster=replace(WELL, transit_switches=(UP, DOWN))))
     second = carry(first, partly, "T2")
     assert {one.since for one in second} == {"T1"}
     assert [one.reason for one in changes(first, second)] == ["PartlyJoined"]
     third = carry(second, assess(state(problems=(AWAY,))), "T3")
     assert {one.type: one.since for one in third} == {
-        Type.ACCEPTED: "T1", Type.JOINED: "T3", Type.CONFLICT: "T1", Type.DEGRADED: "T3",
-    }  # fmt: skip
+        ConditionType.ACCEPTED: "T1",
+        ConditionType.JOINED: "T3",
+        ConditionType.CONFLICT: "T1",
+        ConditionType.DEGRADED: "T3",
+    }
 
 
 def test_the_facts_of_two_joined_clusters() -> None:
@@ -169,8 +181,8 @@ def test_the_facts_of_two_joined_clusters() -> None:
         site.apply(config_map(az_name=site.name), node("gw"), subnet("net", f"10.{number}.0.0/16"))
     region.settle()
     site = region.zones[0]
-    facts = Observer(site.engine.view, site.inputs).facts()
-    assert (facts.zone, facts.registered, facts.remembers) == ("az1", True, True)
+    facts = ClusterStateReader(site.engine.view, site.inputs).read()
+    assert (facts.zone, facts.registered, facts.joined) == ("az1", True, True)
     (switch,) = facts.transit_switches
     assert (switch.name, switch.port, switch.gateway) == ("ts", "ts-az1", "gw")
     assert [(one.node, one.chassis, one.active_on) for one in facts.gateways] == [
@@ -183,6 +195,11 @@ def test_the_facts_of_two_joined_clusters() -> None:
 def test_what_is_in_force_is_known_by_version_and_contents() -> None:
     """The digest depends on the data alone; without a ConfigMap nothing is said."""
     one, other = config_map(), config_map(az_name="az9")
-    assert observed(CONFIG_MAP, one).digest == observed(CONFIG_MAP, config_map()).digest
-    assert observed(CONFIG_MAP, one).digest != observed(CONFIG_MAP, other).digest
-    assert observed(CONFIG_MAP, None).digest == ""
+    assert (
+        config_map_version(CONFIG_MAP, one).digest
+        == config_map_version(CONFIG_MAP, config_map()).digest
+    )
+    assert (
+        config_map_version(CONFIG_MAP, one).digest != config_map_version(CONFIG_MAP, other).digest
+    )
+    assert config_map_version(CONFIG_MAP, None).digest == ""

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from isthmus.controller.inputs.inputs import CONFIG_MAP
-from isthmus.controller.status.cluster_state import Facts
-from isthmus.controller.status.conditions import Condition, Status, Type
-from isthmus.controller.status.report import MOST_PROBLEMS, Observed, Report
+from isthmus.controller.status.cluster_state import ClusterState
+from isthmus.controller.status.conditions import Condition, ConditionStatus, ConditionType
+from isthmus.controller.status.report import MOST_PROBLEMS, ConfigMapVersion, StatusReport
 from isthmus.kube.publish.events import BURST, INTERVAL, Create, Events, Repeat, worth_telling
 from isthmus.kube.publish.node_labels import SETTLE, Labels
 from isthmus.kube.publish.rate_limit import Bucket, Pause
@@ -21,14 +21,18 @@ from isthmus.kube.publish.status_writes import INTERVAL as PACE
 from isthmus.kube.publish.status_writes import Write, Writing
 from isthmus.model.problems import Problem
 
-JOINED = Condition(Type.JOINED, Status.TRUE, "Joined", "az1 is connected", "", "T0", "7")
-CUT = replace(JOINED, status=Status.FALSE, reason="NoGateway", message="no gateway serves it")
-SEEN = Observed(CONFIG_MAP, "7", "uid-1", "abc")
+JOINED = Condition(
+    ConditionType.JOINED, ConditionStatus.TRUE, "Joined", "az1 is connected", "", "T0", "7"
+)
+CUT = replace(
+    JOINED, status=ConditionStatus.FALSE, reason="NoGateway", message="no gateway serves it"
+)
+SEEN = ConfigMapVersion(CONFIG_MAP, "7", "uid-1", "abc")
 
 
-def report(*conditions: Condition, **changes: Any) -> Report:
+def report(*conditions: Condition, **changes: Any) -> StatusReport:
     """A report of an active daemon."""
-    plain = Report(True, SEEN, conditions or (JOINED,), Facts("az1"), ())
+    plain = StatusReport(True, SEEN, conditions or (JOINED,), ClusterState("az1"), ())
     return replace(plain, **changes)
 
 
@@ -69,7 +73,7 @@ def test_the_status_is_beside_the_configuration() -> None:
 # -- when it is written --------------------------------------------------------------------------
 
 
-def write(writing: Writing, wanted: Report, now: float, version: str) -> Write:
+def write(writing: Writing, wanted: StatusReport, now: float, version: str) -> Write:
     """Have a write made that must be due."""
     found, _ = writing.next(wanted, now, f"T{now:g}")
     assert found is not None
@@ -99,12 +103,12 @@ def test_what_is_right_is_not_written(writing: Writing) -> None:
 
 def test_facts_are_written_at_a_pace_and_changes_at_once(writing: Writing) -> None:
     """Two writes a second at most, the last one included; a changed condition does not wait."""
-    busy = report(facts=Facts("az1", learned=5))
+    busy = report(cluster=ClusterState("az1", learned=5))
     assert writing.next(busy, 0.1, "T") == (None, PACE)
-    found, _ = writing.next(report(CUT, facts=Facts("az1", learned=5)), 0.1, "T0.1")
+    found, _ = writing.next(report(CUT, cluster=ClusterState("az1", learned=5)), 0.1, "T0.1")
     assert found is not None
     assert found.conditions[0].since == "T0.1"
-    assert found.before[0].status is Status.TRUE
+    assert found.before[0].status is ConditionStatus.TRUE
     assert writing.next(busy, PACE, "T")[0] is not None
 
 
@@ -160,9 +164,9 @@ def test_a_take_over_keeps_the_times(writing: Writing) -> None:
 
 def test_what_is_no_news() -> None:
     """Starting is none, nor that nothing is wrong at first; joining is."""
-    well = Condition(Type.DEGRADED, Status.FALSE, "AllWell", "")
-    bad = Condition(Type.DEGRADED, Status.TRUE, "NoChassis", "")
-    starting = Condition(Type.JOINED, Status.UNKNOWN, "Starting", "")
+    well = Condition(ConditionType.DEGRADED, ConditionStatus.FALSE, "AllWell", "")
+    bad = Condition(ConditionType.DEGRADED, ConditionStatus.TRUE, "NoChassis", "")
+    starting = Condition(ConditionType.JOINED, ConditionStatus.UNKNOWN, "Starting", "")
     assert worth_telling((), (starting, well)) == []
     assert worth_telling((starting, well), (JOINED, bad)) == [JOINED, bad]
     assert worth_telling((JOINED, bad), (JOINED, well)) == [well]
