@@ -93,7 +93,7 @@ class Authorizer:
         return overlaps
 
     def route_written(self, row: JsonRow) -> None:
-        """Take note of a committed route that is new or changed."""
+        """Record a committed route that is new or changed."""
         prefix, zone = parse_network(str(row.get("ip_prefix"))), self._state.zone_of(row)
         try:
             self._require_complete()

@@ -24,7 +24,7 @@ def with_authorization(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
 
     Args:
         plan: how the databases are served without the proxy.
-        policy: flags of `isthmus ic-db authz` that say what zones may announce.
+        policy: flags of `isthmus ic-db authz` that say what zones may advertise.
     """
     if plan.nb.tls is None:
         return Subject("IC databases", "--authorize").problem(

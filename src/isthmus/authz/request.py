@@ -47,7 +47,7 @@ class RefusedError(Exception):
         zone: the sender's.
         operation: e.g. "insert"; empty if it is not about one operation.
         table: the table concerned; may be empty.
-        why: a sentence fragment for people; may be empty.
+        why: a sentence fragment; may be empty.
     """
 
     def __init__(self, zone: str, operation: str, table: str, why: str) -> None:
@@ -62,9 +62,9 @@ class AuthorizationPolicy:
     """What the operator has configured about prefixes.
 
     Args:
-        prefixes: by zone, the only prefixes that it may announce; any other zone may announce what
-            no other zone has announced.
-        shared: prefixes that several zones may announce.
+        prefixes: by zone, the only prefixes that it may advertise; any other zone may advertise
+            what no other zone has advertised.
+        shared: prefixes that several zones may advertise.
     """
 
     prefixes: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)

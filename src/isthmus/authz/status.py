@@ -1,6 +1,6 @@
-"""The state of the authorizing proxy: served on its control socket, and read for people.
+"""The state of the authorizing proxy: served on its control socket, and read by `ic-db status`.
 
-The proxy calls `open_control_socket`; `isthmus ic-db status` calls `proxy_status`.
+The proxy calls `open_control_socket`; the command calls `proxy_status`.
 """
 
 import asyncio

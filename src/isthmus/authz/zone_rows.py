@@ -123,8 +123,8 @@ def route_conflict(
 ) -> str:
     """Whether a zone's route would take packets away from another zone.
 
-    The longest prefix that contains `prefix` decides where the packets go now. A zone may announce
-    parts of its own prefix, whatever wider prefix another zone announces.
+    The longest prefix that contains `prefix` decides where the packets go now. A zone may advertise
+    parts of its own prefix, whatever wider prefix another zone advertises.
 
     Args:
         state: the committed rows.
@@ -133,7 +133,7 @@ def route_conflict(
         itself: the route, if it is committed.
 
     Returns:
-        the conflict, for people; empty if the zone has these packets already, or the policy allows
+        the conflict; empty if the zone has these packets already, or the policy allows
         the route.
     """
     declared = policy.prefixes.get(zone, ())
@@ -148,7 +148,7 @@ def route_conflict(
             break
         longest, owner = over, state.zone_of(route)
         if owner != zone:
-            return f"zone {owner} announces {over}, which contains {prefix}"
+            return f"zone {owner} advertises {over}, which contains {prefix}"
     return ""
 
 

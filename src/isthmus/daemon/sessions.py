@@ -155,7 +155,7 @@ class Databases:
             link.observe(now)
             if link.session.synced and link.generation != link.session.generation:
                 link.generation = link.session.generation
-                for kind, columns in link.session.facts.items():
+                for kind, columns in link.session.columns.items():
                     self._view.schema.learn(kind, columns)
                 self.synced.add(database)
                 changes += self._view.vanish(database)

@@ -1,19 +1,20 @@
-"""Logging as the daemons of OVS and OVN log: destinations, levels per module, patterns.
+"""Log as the daemons of OVS and OVN do: destinations, levels per module, patterns.
 
-`isthmus ovn-ic` installs one `DaemonLog` as the only handler of Python's logging, before anything
-is logged; the control commands `vlog/*` change it while it runs. Options and formats are those of
-ovs-appctl(8) and ovs-vswitchd(8). Invariant: a record that no destination wants costs no more
-than Python's own check of levels.
+`isthmus ovn-ic` installs one `DaemonLog` as the only handler of Python's logging before anything is
+logged; the control commands `vlog/*` change it at run time. Options and formats are those of
+ovs-appctl(8) and ovs-vswitchd(8); `ovs.vlog` differs from them
+(docs/decisions/0016-ovs-python-library.md). Invariant: a record that no destination accepts costs
+no more than Python's own check of levels.
 """
 
 import logging
-import logging.handlers
 import os
 import re
 import socket
 import sys
 import time
 from collections.abc import Iterable
+from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import TextIO
 
@@ -27,10 +28,10 @@ LEVELS = {
     "dbg": logging.DEBUG,
 }
 OWN_MODULE = "ovn_ic"
-"""The module of everything that this package logs itself, as people know it from `ovn-ic`."""
+"""The module of all messages of Isthmus, named like the main module of `ovn-ic`."""
 
 _ACCEPTED = ("inc_proc_eng", "memory", "ovn_util", "ovsdb_cs", "ovsdb_idl", "poll_loop", "timeval")
-"""Modules of `ovn-ic` that say nothing here; scripts may set their levels all the same."""
+"""Modules of `ovn-ic` that log nothing here; scripts may set their levels nevertheless."""
 
 _PATTERNS = {
     "console": "%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m",
@@ -41,11 +42,7 @@ _FIELD = re.compile(r"%-?(0?)(\d*)(?:([dD])(?:\{([^}]*)\})?|([A-Za-z%]))")
 
 
 def module_of(logger: str) -> str:
-    """The module under which a logger's records appear.
-
-    Args:
-        logger: "ovs.NAME" for what the `ovs` package says, anything else is ours.
-    """
+    """The module of a logger: NAME for "ovs.NAME" (the `ovs` package), else `OWN_MODULE`."""
     package, _, name = logger.partition(".")
     return name if package == "ovs" else OWN_MODULE
 
@@ -54,8 +51,8 @@ class DaemonLog(logging.Handler):
     """Console, syslog and file, each with a level per module.
 
     Args:
-        program: the name in syslog and file names.
-        modules: the modules beside `OWN_MODULE` that levels can be given for.
+        program: the name in syslog and in patterns.
+        modules: the modules that have levels, in addition to those of `ovn-ic`.
     """
 
     def __init__(self, program: str, modules: Iterable[str]) -> None:
@@ -66,44 +63,43 @@ class DaemonLog(logging.Handler):
         self._levels = {name: dict.fromkeys(DESTINATIONS, "info") for name in names}
         self._file: TextIO | None = None
         self._path: Path | None = None
-        self._syslog: list[logging.handlers.SysLogHandler] = []
+        self._syslog: list[SysLogHandler] = []
         self._number = 0
 
     def install(self) -> None:
-        """Become the one handler of all that is logged."""
-        root = logging.getLogger()
-        root.handlers[:] = [self]
-        # A syslog server that has gone must not fill the console with tracebacks.
+        """Become the only handler of Python's logging."""
+        logging.getLogger().handlers[:] = [self]
+        # An unreachable syslog server must not fill the console with tracebacks.
         logging.raiseExceptions = False
         self._adjust()
 
     def use_syslog(self, method: str, target: str = "") -> None:
-        """Send messages to syslog, as far as there is one.
+        """Send messages to syslog.
 
         Args:
-            method: "libc", "null", "unix:FILE" or "udp:IP:PORT".
-            target: HOST:PORT of a second syslog server, or empty.
+            method: "libc" (if /dev/log exists), "null", "unix:FILE" or "udp:IP:PORT".
+            target: HOST:PORT of a second syslog server; empty for none.
 
         Raises:
-            ValueError: neither of these.
+            ValueError: the method or the target is malformed.
         """
         if method == "libc":
-            if Path("/dev/log").exists():
-                self._add_syslog("/dev/log")
-        elif method.startswith("unix:"):
-            self._add_syslog(method.removeprefix("unix:"))
-        elif method.startswith("udp:"):
-            self._add_syslog(_host_and_port(method.removeprefix("udp:")))
+            method = "unix:/dev/log" if Path("/dev/log").exists() else "null"
+        kind, _, address = method.partition(":")
+        if kind == "unix":
+            self._add_syslog(address)
+        elif kind == "udp":
+            self._add_syslog(_host_and_port(address))
         elif method != "null":
             raise ValueError(f"{method}: unknown syslog method; use libc, null, unix: or udp:")
         if target:
             self._add_syslog(_host_and_port(target))
 
     def open_file(self, path: Path) -> None:
-        """Log to a file as well; it is appended to.
+        """Log to a file as well, appending to it.
 
         Raises:
-            OSError: it cannot be opened; what is open stays so.
+            OSError: it cannot be opened; the current file stays open.
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self.close_file()
@@ -111,10 +107,10 @@ class DaemonLog(logging.Handler):
         logging.getLogger("ovs.vlog").info("opened log file %s", path)
 
     def reopen_file(self) -> None:
-        """Open the file anew, after it was moved away.
+        """Open the file again, after it was moved away.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no file is configured.
             OSError: it cannot be opened.
         """
         if self._path is None:
@@ -122,26 +118,26 @@ class DaemonLog(logging.Handler):
         self.open_file(self._path)
 
     def close_file(self) -> None:
-        """Stop writing to the file, until it is opened anew."""
+        """Stop writing to the file until it is reopened."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def set(self, spec: str) -> None:
-        """Change levels or a pattern.
+        """Change levels, a pattern or the syslog facility.
 
         Args:
             spec: module, destination and level in any order, separated by blanks, colons or
-                commas, each at most once; or "PATTERN:DESTINATION:PATTERN".
+                commas, each at most once; or "PATTERN:DESTINATION:PATTERN"; or "FACILITY:NAME".
 
         Raises:
-            ValueError: it says what is wrong.
+            ValueError: the specification is malformed; the text is that of ovs-appctl.
         """
         words = [word for word in re.split(r"[\s:,]+", spec) if word]
         match [word.lower() for word in words]:
             case ["pattern", destination, _, *_]:
                 pattern = spec.split(":", 2)[-1]
-                self._patterns.update(dict.fromkeys(_named(destination), pattern))
+                self._patterns.update(dict.fromkeys(_destinations(destination), pattern))
             case ["facility", name]:
                 self._set_facility(name)
             case _:
@@ -149,7 +145,7 @@ class DaemonLog(logging.Handler):
         self._adjust()
 
     def levels(self) -> str:
-        """The table that `vlog/list` prints."""
+        """The output of `vlog/list`."""
         lines = [
             "                 console    syslog    file",
             "                 -------    ------    ------",
@@ -160,38 +156,35 @@ class DaemonLog(logging.Handler):
         return "\n".join(lines) + "\n"
 
     def patterns(self) -> str:
-        """The table that `vlog/list-pattern` prints."""
+        """The output of `vlog/list-pattern`."""
         lines = ["         format", "         ------"]
         lines += [f"{name.upper():<8} {pattern}" for name, pattern in self._patterns.items()]
         return "\n".join(lines) + "\n"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record to every destination that wants it."""
+        """Write a record to every destination that accepts its level."""
         levels = self._levels.get(module_of(record.name), self._levels[OWN_MODULE])
-        wanted = [name for name in DESTINATIONS if record.levelno >= LEVELS[levels[name]]]
-        if not wanted:
+        accepting = [name for name in DESTINATIONS if record.levelno >= LEVELS[levels[name]]]
+        if not accepting:
             return
         self._number += 1
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + logging.Formatter().formatException(record.exc_info)
-        for name in wanted:
+        for name in accepting:
             self._write(name, self._format(self._patterns[name], record, message), record)
 
     def _write(self, destination: str, line: str, record: logging.LogRecord) -> None:
+        stream = sys.stderr if destination == "console" else self._file
         try:
-            if destination == "console":
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
-            elif destination == "file" and self._file is not None:
-                self._file.write(line + "\n")
-                self._file.flush()
-            elif destination == "syslog":
+            if destination == "syslog":
                 for handler in self._syslog:
                     handler.emit(logging.makeLogRecord({"levelno": record.levelno, "msg": line}))
+            elif stream is not None:
+                stream.write(line + "\n")
+                stream.flush()
         except OSError:
-            # A full disk must stop no route; there is nowhere to say it.
-            pass
+            pass  # a full disk must not stop the daemon, and cannot be reported
 
     def _format(self, pattern: str, record: logging.LogRecord, message: str) -> str:
         values = {
@@ -201,11 +194,10 @@ class DaemonLog(logging.Handler):
             "m": message,
             "N": str(self._number),
             "n": "\n",
-            "p": _level_name(record.levelno),
+            "p": next(name.upper() for name, level in LEVELS.items() if record.levelno >= level),
             "P": str(os.getpid()),
             "r": str(int(record.relativeCreated)),
             "t": "main",
-            "T": "",
             "%": "%",
         }
 
@@ -226,13 +218,12 @@ class DaemonLog(logging.Handler):
                 raise ValueError(f"cannot specify multiple {kind}s")
         modules = [found["module"].replace("-", "_")] if "module" in found else [*self._levels]
         level = found.get("level", "dbg").lower()
+        destinations = _destinations(found.get("destination", "any"))
         for module in modules:
-            self._levels[module].update(
-                dict.fromkeys(_named(found.get("destination", "any")), level)
-            )
+            self._levels[module].update(dict.fromkeys(destinations, level))
 
     def _kind(self, word: str) -> str:
-        """What a word of a specification is; empty for "any", which says nothing."""
+        """The kind of a word in a specification; empty for "any"."""
         lower = word.lower()
         if lower == "any":
             return ""
@@ -245,40 +236,34 @@ class DaemonLog(logging.Handler):
         raise ValueError(f'no destination, level, or module "{word}"')
 
     def _set_facility(self, name: str) -> None:
-        facility = logging.handlers.SysLogHandler.facility_names.get(name.lower())
+        facility = SysLogHandler.facility_names.get(name)
         if facility is None:
             raise ValueError(f"invalid facility {name}")
         for handler in self._syslog:
             handler.facility = facility
 
     def _add_syslog(self, address: str | tuple[str, int]) -> None:
-        daemon = logging.handlers.SysLogHandler.LOG_DAEMON
-        handler = logging.handlers.SysLogHandler(address, facility=daemon)
+        handler = SysLogHandler(address, facility=SysLogHandler.LOG_DAEMON)
         handler.ident = f"{self._program}: "
         self._syslog.append(handler)
 
     def _adjust(self) -> None:
-        """Let Python's logging drop at once what no destination wants."""
+        """Let Python's logging discard what no destination accepts."""
         lowest = min(LEVELS[level] for levels in self._levels.values() for level in levels.values())
         logging.getLogger().setLevel(lowest)
 
 
-def _named(destination: str) -> tuple[str, ...]:
-    lower = destination.lower()
-    if lower == "any":
+def _destinations(name: str) -> tuple[str, ...]:
+    """The destinations that a name stands for; "any" stands for all."""
+    if name.lower() == "any":
         return DESTINATIONS
-    if lower not in DESTINATIONS:
-        raise ValueError(f"destination {destination} does not exist")
-    return (lower,)
-
-
-def _level_name(number: int) -> str:
-    return next(name.upper() for name, level in LEVELS.items() if number >= level)
+    if name.lower() not in DESTINATIONS:
+        raise ValueError(f"destination {name} does not exist")
+    return (name.lower(),)
 
 
 def _date(moment: float, date_format: str, *, utc: bool) -> str:
-    parts = time.gmtime(moment) if utc else time.localtime(moment)
-    text = time.strftime(date_format, parts)
+    text = time.strftime(date_format, time.gmtime(moment) if utc else time.localtime(moment))
     fraction = f"{moment % 1:.9f}"[2:]
     return re.sub("#+", lambda match: fraction[: len(match[0])], text)
 

@@ -1,6 +1,6 @@
-"""Between values and OVSDB's JSON (RFC 7047, section 5). Pure; used by replicas and sessions.
+"""Convert between values and OVSDB's JSON (RFC 7047, section 5). Pure; used by replicas, sessions.
 
-Decoding follows the *server's* schema: what a column's JSON looks like depends on its type there.
+Decoding follows the *server's* schema, since the JSON of a column depends on its type there.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,13 +11,14 @@ import ovs.db.types
 
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Operation, Ref, Update, Wait
 from isthmus.model.rows import Row
-from isthmus.ovsdb.coalesce import merge
+from isthmus.ovsdb.coalesce import coalesce
 
-Json: TypeAlias = Any  # JSON as the json module gives and takes it
+Json: TypeAlias = Any
+"""JSON in the form of the json module."""
 
 Decoder: TypeAlias = Callable[[Json], Any]
 Merger: TypeAlias = Callable[[Any, Json], Any]
-"""From the current value and the difference that `update2` reports, to the new value."""
+"""Computes the new value from the current one and the difference that `update2` reports."""
 
 
 class Column:
@@ -44,7 +45,7 @@ class Column:
 
 
 def columns_of(schema: ovs.db.schema.DbSchema, kind: type[Row]) -> dict[str, Column]:
-    """Decoders for those columns of a table that the server's schema has."""
+    """Decoders for the columns that a table has in the server's schema."""
     return {name: Column(column.type) for name, column in schema.tables[kind.TABLE].columns.items()}
 
 
@@ -57,7 +58,7 @@ def _elements(json: Json) -> Iterable[Json]:
 
 
 def decode_set(json: Json) -> frozenset[Any]:
-    """A set: "["set", […]]", or a bare atom for a set of one."""
+    """Decode a set: ["set", […]], or a bare atom for a set of one."""
     return frozenset(_decode_atom(element) for element in _elements(json))
 
 
@@ -78,7 +79,7 @@ def _merge_set(current: frozenset[Any], difference: Json) -> frozenset[Any]:
 
 
 def _merge_map(current: Mapping[Any, Any], difference: Json) -> dict[Any, Any]:
-    # A key in the difference with its present value means "deleted", otherwise "now this value".
+    # A key that comes with its current value was deleted; with another value, it was set.
     merged = dict(current)
     for key, value in _decode_map(difference).items():
         if merged.get(key) == value:
@@ -89,13 +90,13 @@ def _merge_map(current: Mapping[Any, Any], difference: Json) -> dict[Any, Any]:
 
 
 def encode(operations: Iterable[Operation]) -> list[Json]:
-    """The "transact" form of operations that go into one transaction."""
+    """The operations of one transaction in the form of "transact"."""
     names = _Names()
-    return [_encode_operation(operation, names) for operation in merge(operations)]
+    return [_encode_operation(operation, names) for operation in coalesce(operations)]
 
 
 class _Names:
-    """Names for rows inserted by one transaction, made as they are first met."""
+    """Assigns names to the rows that one transaction inserts."""
 
     def __init__(self) -> None:
         self._names: dict[NewRef, str] = {}
@@ -143,13 +144,13 @@ def _encode_row(row: Mapping[str, Any], names: _Names) -> Json:
 
 
 def _encode(value: Any, names: _Names) -> Json:
-    if isinstance(value, str):  # first, since most are
+    if isinstance(value, str):  # first, since most values are strings
         return value
     if isinstance(value, Ref):
         return ["uuid", value.uuid]
     if isinstance(value, NewRef):
         return ["named-uuid", names.of(value)]
-    if isinstance(value, (dict, Mapping)):  # `Mapping` alone is asked much more slowly
+    if isinstance(value, (dict, Mapping)):  # the check for `Mapping` alone is much slower
         return ["map", [[key, element] for key, element in value.items()]]
     if isinstance(value, (frozenset, tuple)):
         return ["set", [_encode(element, names) for element in value]]

@@ -1,7 +1,7 @@
-"""Becoming a daemon as those of OVS do: background, pidfile, monitor, user.
+"""Become a daemon like those of OVS: background, pidfile, monitor, user.
 
-Called by the command line before anything else is opened, since it forks. A thin layer over
-`ovs.daemon`, which keeps its settings in globals of the module: one daemon per process.
+Called by `isthmus ovn-ic` before it opens anything, since it forks. A thin layer over `ovs.daemon`,
+whose settings are module globals: one daemon per process.
 """
 
 import grp
@@ -14,7 +14,7 @@ import ovs.dirs
 import ovs.util
 
 RESTART_STATUS = int(ovs.daemon.RESTART_EXIT_CODE)
-"""The exit status that has the monitor start the daemon again, as after a crash."""
+"""The exit status after which the monitor restarts the daemon, as after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Daemon:
     """How to run (ovs-vswitchd(8), "Daemon Options").
 
     Args:
-        program: gives its name to pidfile, log and monitor.
-        run_dir: where relative names are looked up.
-        pidfile: its name; "" is PROGRAM.pid, None is none.
-        overwrite_pidfile: replace one that is in use.
-        detach: go to the background; the starter returns when `complete` is called.
-        monitor: start again when killed by a signal that means a fault.
-        chdir: when detaching, go to "/" and hold no file system.
-        user: USER[:GROUP] to become, or empty.
+        program: the name for pidfile, log and monitor.
+        run_dir: the directory of relative names.
+        pidfile: its name; "" is PROGRAM.pid, None creates no pidfile.
+        overwrite_pidfile: replace a pidfile that is in use.
+        detach: run in the background; the parent process exits when `complete` is called.
+        monitor: restart the daemon when a signal such as SIGSEGV kills it.
+        chdir: change to "/" when detaching, so that no file system stays in use.
+        user: USER[:GROUP] to run as; empty for the current user.
     """
 
     program: str
@@ -42,20 +42,20 @@ class Daemon:
     user: str = ""
 
     def become_user(self) -> None:
-        """Become the user, for good; before files are made that are to be that user's.
+        """Switch to the user permanently. Call it before creating files that the user must own.
 
         Raises:
             LookupError: the user or group does not exist.
-            PermissionError: only root can become another user.
+            PermissionError: only root can switch to another user.
         """
         if self.user:
-            _become(self.user)
+            _switch_user(self.user)
 
     def start(self) -> None:
-        """Fork as asked; returns in the process that is to work.
+        """Fork as configured; returns in the process that does the work.
 
         Raises:
-            SystemExit: in the starter, when the daemon is ready or has failed; also if the
+            SystemExit: in the parent process, when the daemon is ready or has failed; also if the
                 pidfile is in use.
         """
         ovs.util.PROGRAM_NAME = self.program
@@ -74,11 +74,11 @@ class Daemon:
 
     @staticmethod
     def complete() -> None:
-        """Tell the starter that the daemon is ready, and let go of its terminal."""
+        """Signal the parent process that the daemon is ready, and close the terminal."""
         ovs.daemon.daemonize_complete()
 
 
-def _become(name: str) -> None:
+def _switch_user(name: str) -> None:
     user, _, group = name.partition(":")
     try:
         entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())

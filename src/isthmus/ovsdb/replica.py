@@ -1,10 +1,10 @@
-"""A replica of one database, as frozen rows and changes instead of the IDL's `Row` objects.
+"""A replica of one database, with frozen rows and changes instead of the IDL's `Row` objects.
 
-`ovs.db.idl.Idl` keeps the connection: reconnecting, choosing the Raft leader, `_Server`
-monitoring, `monitor_cond_since`, locks, replies to transactions. Only the hooks through which it
-stores rows are replaced, so that a row costs some hundred bytes instead of some thousand, and
-a change of a column with 100,000 references costs as much as its difference
-(docs/decisions/0003-idl-without-its-rows.md). Used by `isthmus.ovsdb.session` alone.
+`ovs.db.idl.Idl` handles the connection: reconnecting, choosing the Raft leader, monitoring of
+`_Server`, `monitor_cond_since`, locks, replies to transactions. Only the hooks that store rows are
+replaced. A row then takes some hundred bytes instead of some thousand, and a change of a column
+with 100,000 references costs as much as the difference
+(docs/decisions/0003-idl-without-its-rows.md). Used only by `isthmus.ovsdb.session`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,11 +21,11 @@ from isthmus.model.rows import Database, Row, RowId
 from isthmus.ovsdb.codec import Column, Json, columns_of, decode_set
 
 MONITORED_PORT_TYPES = ("patch", "l3gateway", "chassisredirect", "remote")
-"""Types of SB Port_Binding that interconnection needs; a cluster's pods, far more, are not."""
+"""Types of SB Port_Binding that interconnection needs; pods have far more ports of other types."""
 
 
-class _Table:
-    """The rows of one table, and how to decode and extend them."""
+class _ReplicatedTable:
+    """The rows of one table, with the decoders of its columns."""
 
     def __init__(self, kind: type[Row], columns: Mapping[str, Column]) -> None:
         self.kind = kind
@@ -33,11 +33,11 @@ class _Table:
         self.children = [name for name in kind.CHILDREN if name in columns]
         self.rows: dict[RowId, Row] = {}
         self.held: dict[str, dict[RowId, set[RowId]]] = {name: {} for name in self.children}
-        # While the server sends everything anew, the rows that it has not mentioned yet.
+        # While the server sends everything again, the rows that it has not sent yet.
         self.unconfirmed: set[RowId] = set()
 
     def put(self, uuid: RowId, json: Json) -> Change | None:
-        """A complete row: new, or known and sent again after a reconnection."""
+        """Take a complete row: a new one, or one that is sent again after a reconnection."""
         self.unconfirmed.discard(uuid)
         old = self.rows.get(uuid)
         values = {n: c.decode(json[n]) for n, c in self.fields.items() if n in json}
@@ -53,7 +53,7 @@ class _Table:
         return Change(old, new, joined, left) if old != new or joined or left else None
 
     def modify(self, uuid: RowId, json: Json) -> Change | None:
-        """The difference of a known row."""
+        """Take the difference to a known row."""
         old = self.rows[uuid]
         merged = {
             name: column.merge(getattr(old, name), json[name])
@@ -74,7 +74,7 @@ class _Table:
         return Change(old, new, joined, left) if old != new or joined or left else None
 
     def drop(self, uuid: RowId) -> Change | None:
-        """A row that is gone."""
+        """Remove a row."""
         self.unconfirmed.discard(uuid)
         old = self.rows.pop(uuid, None)
         if old is None:
@@ -96,8 +96,10 @@ class _Table:
             left[name] = went
 
 
-def _facts(schema: Json, kinds: Iterable[type[Row]]) -> dict[type[Row], dict[str, frozenset[str]]]:
-    """The tables' columns, and the values that each is limited to, from the server's schema."""
+def _columns(
+    schema: Json, kinds: Iterable[type[Row]]
+) -> dict[type[Row], dict[str, frozenset[str]]]:
+    """The tables' columns in the server's schema, each with the values that it is limited to."""
     columns = {kind: schema["tables"].get(kind.TABLE, {"columns": {}})["columns"] for kind in kinds}
     return {
         kind: {name: _enum(column["type"]) for name, column in found.items()}
@@ -111,11 +113,11 @@ def _enum(type_: Json) -> frozenset[str]:
 
 
 class _SchemaReply:
-    """Waits for the answer to a "get_schema" in the place of a transaction."""
+    """Receives the reply to "get_schema", which the IDL handles like a transaction's."""
 
     def __init__(self) -> None:
         self.schema: Json | None = None
-        self._status = ""  # the IDL marks what a broken connection has cost
+        self._status = ""  # the IDL writes it when the connection breaks
 
     def _process_reply(self, message: ovs.jsonrpc.Message) -> None:
         if message.type == ovs.jsonrpc.Message.T_REPLY:
@@ -123,19 +125,19 @@ class _SchemaReply:
 
 
 class Replica(ovs.db.idl.Idl):
-    """One database's rows, kept current; `take_changes` hands over what happened.
+    """The current rows of one database; `take_changes` returns what changed.
 
     Args:
         database: which of the four.
         remote: OVSDB connection methods, comma-separated, e.g. "tcp:10.0.0.1:6645".
         schema_json: the server's answer to "get_schema".
-        kinds: the tables to replicate; those that the schema lacks are left out.
+        kinds: the tables to replicate; those missing in the schema are skipped.
         probe_interval: milliseconds between keepalive probes; 0 is off, None the library's.
-        leader_only: whether a member of a cluster that does not lead is no good.
+        leader_only: whether to connect only to the leader of a cluster.
 
     Attributes:
-        facts: for each of the tables, the columns of the server's schema and the values that
-            each is limited to; no columns for a table that the server lacks.
+        columns: for each table, the columns in the server's schema and the values that each is
+            limited to; no columns for a table that the schema lacks.
     """
 
     _outstanding_txns: dict[Json, Json]  # the library's; declared, as it has no types
@@ -151,10 +153,10 @@ class Replica(ovs.db.idl.Idl):
         leader_only: bool = True,
     ) -> None:
         kinds = tuple(kinds)
-        self._asked_for = kinds
-        self._has_begun = False
+        self._requested = kinds
+        self._began = False
         self._schema_reply: _SchemaReply | None = None
-        self.facts = _facts(schema_json, kinds)
+        self.columns = _columns(schema_json, kinds)
         helper = ovs.db.idl.SchemaHelper(schema_json=schema_json)
         self.kinds = [kind for kind in kinds if kind.TABLE in schema_json["tables"]]
         for kind in self.kinds:
@@ -162,25 +164,27 @@ class Replica(ovs.db.idl.Idl):
             wanted = [*kind.__dataclass_fields__, *kind.CHILDREN]
             helper.register_columns(kind.TABLE, [name for name in wanted if name in known])
         super().__init__(remote, helper, probe_interval=probe_interval, leader_only=leader_only)
-        self._replicated = {k.TABLE: _Table(k, columns_of(self._db, k)) for k in self.kinds}
+        self._replicated = {
+            k.TABLE: _ReplicatedTable(k, columns_of(self._db, k)) for k in self.kinds
+        }
         self._changes: list[Change] = []
         if database is Database.SB and "Port_Binding" in self.tables:
             self.tables["Port_Binding"].condition = [
                 ["type", "==", type_] for type_ in MONITORED_PORT_TYPES
             ]
-            # Part of the first request, not a change still to be sent: for that the IDL would
-            # keep the poller from waiting until it is connected.
+            # Makes it part of the first request. While a later change is unsent and the connection
+            # down, the IDL would keep the poller from waiting.
             self.sync_conditions()
 
     @property
     def monitoring(self) -> bool:
-        """Whether the replica is complete and follows the server."""
+        """Whether the replica is complete and up to date."""
         return bool(self.state == self.IDL_S_MONITORING)
 
     def take_changes(self) -> list[Change]:
-        """What happened since the last call; complete only while `monitoring`."""
+        """The changes since the last call; complete only while `monitoring`."""
         if self.monitoring:
-            # The rows that a resynchronisation did not mention have vanished meanwhile.
+            # Rows that the server did not send again were deleted meanwhile.
             for table in self._replicated.values():
                 for uuid in list(table.unconfirmed):
                     self._note_change(table.drop(uuid))
@@ -188,32 +192,32 @@ class Replica(ovs.db.idl.Idl):
         return changes
 
     def restart_fsm(self) -> None:
-        """Begin anew after a reconnection, or when the server has dropped our monitors.
+        """Start again after a reconnection, or when the server has cancelled our monitors.
 
-        Either may mean another schema: a database can be converted while it is served
-        (ovsdb-client(1)), and a server can come back with another version's.
+        The schema may have changed in both cases: a database can be converted while it is served
+        (ovsdb-client(1)), and a server can be upgraded.
         """
         super().restart_fsm()
-        if self._has_begun:
+        if self._began:
             request = ovs.jsonrpc.Message.create_request("get_schema", [self._db.name])
             self._session.send(request)
-            # The IDL hands replies that it did not ask for itself to whoever waits under the id.
+            # The IDL passes other replies to the entry with their id.
             self._outstanding_txns[request.id] = self._schema_reply = _SchemaReply()
-        self._has_begun = True
+        self._began = True
 
     def set_lock(self, lock_name: str | None) -> None:
-        """Want a lock, or none; a request for the schema may be under way, a transaction not."""
-        waiting, self._outstanding_txns = self._outstanding_txns, {}
+        """Request a lock, or release it; a schema request may be in flight, a transaction not."""
+        in_flight, self._outstanding_txns = self._outstanding_txns, {}
         super().set_lock(lock_name)
-        self._outstanding_txns = waiting
+        self._outstanding_txns = in_flight
 
-    def other_schema(self) -> Json | None:
-        """The server's schema, told once, if it is no longer the one this replica is made for."""
+    def changed_schema(self) -> Json | None:
+        """The server's schema, returned once, if it has changed since this replica was created."""
         reply, schema = self._schema_reply, None
         if reply is not None and reply.schema is not None:
             self._schema_reply = None
             schema = reply.schema
-        if schema is None or _facts(schema, self._asked_for) == self.facts:
+        if schema is None or _columns(schema, self._requested) == self.columns:
             return None
         return schema
 
@@ -228,8 +232,8 @@ class Replica(ovs.db.idl.Idl):
         if change is not None:
             self._changes.append(change)
 
-    # The private hooks of the IDL, by their mangled names; tests/contract/test_replica.py
-    # fails if a new version of the package has them no longer.
+    # The IDL's private hooks, by their mangled names. tests/contract/test_replica.py fails if a
+    # new version of the package no longer has them.
 
     def _Idl__clear(self) -> None:  # noqa: N802 - overrides the IDL's
         for table in self._replicated.values():
@@ -245,19 +249,19 @@ class Replica(ovs.db.idl.Idl):
         if tables is not self.tables:
             super()._Idl__do_parse_update(table_updates, version, tables)
             return
-        # A server without a _Server database is monitored in the way of RFC 7047.
+        # A server without a _Server database is monitored as in RFC 7047.
         follow = self._follow_rfc if version == ovs.db.idl.OVSDB_UPDATE else self._follow
         for name, updates in table_updates.items():
             table = self._replicated.get(name)
             if table is None:
-                raise ovs.db.error.Error(f"an update of table {name}, which was not asked for")
+                raise ovs.db.error.Error(f"an update of table {name}, which is not monitored")
             for uuid, update in updates.items():
                 self._note_change(follow(table, uuid, update))
         self.change_seqno += 1
 
     @staticmethod
-    def _follow(table: _Table, uuid: RowId, update: Json) -> Change | None:
-        """Take in a row of an "update2" or "update3" (ovsdb-server(7))."""
+    def _follow(table: _ReplicatedTable, uuid: RowId, update: Json) -> Change | None:
+        """Apply a row of an "update2" or "update3" (ovsdb-server(7))."""
         if "delete" in update:
             return table.drop(uuid)
         if "modify" in update and uuid in table.rows:
@@ -265,6 +269,6 @@ class Replica(ovs.db.idl.Idl):
         return table.put(uuid, update.get("insert") or update.get("initial") or {})
 
     @staticmethod
-    def _follow_rfc(table: _Table, uuid: RowId, update: Json) -> Change | None:
-        """Take in a row of an "update" (RFC 7047, section 4.1.6)."""
+    def _follow_rfc(table: _ReplicatedTable, uuid: RowId, update: Json) -> Change | None:
+        """Apply a row of an "update" (RFC 7047, section 4.1.6)."""
         return table.put(uuid, update["new"]) if update.get("new") else table.drop(uuid)

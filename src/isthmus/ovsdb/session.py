@@ -1,7 +1,7 @@
-"""One connection to one database: replica, transactions, lock.
+"""A session with one database: replica, transactions, lock.
 
-It first asks the server for its schema, so that any version's tables and columns serve, then
-replicates. Used by the daemon's loop and, through `snapshot`, by the tools that only look.
+A session first requests the server's schema, so that it works with any version's tables and
+columns, then replicates. Used by the daemon's loop and, through `oneshot`, by the verbs.
 """
 
 from collections import deque
@@ -17,38 +17,36 @@ from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
 from isthmus.ovsdb import tls
 from isthmus.ovsdb.codec import Json, encode
-from isthmus.ovsdb.ovs_patches import json_parser as json_stream
-from isthmus.ovsdb.ovs_patches import utf8 as characters
+from isthmus.ovsdb.ovs_patches import json_parser, utf8
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
 
-json_stream.install()
-characters.install()
+json_parser.install()
+utf8.install()
 
 CONNECTION_METHODS = ("tcp:", "unix:", "ssl:")
-"""What remotes begin with (ovsdb(7)); "ssl:" only if there is a certificate to show."""
+"""Prefixes of remotes (ovsdb(7)); "ssl:" requires a certificate."""
 
 RETRY_INTERVAL = 1000
 """Milliseconds within which every server of a remote is tried once. The library's own backoff grows
-to 8 s, which is then how much longer an outage, or the election of a Raft leader, lasts for us."""
-
+to 8 s, by which an outage, or the election of a Raft leader, would last longer for us."""
 
 DEFAULT_PROBE = 5000
-"""Milliseconds between keepalive probes, except on unix sockets, which need none."""
+"""Milliseconds between keepalive probes; Unix sockets need none."""
 
 CLUSTER_PROBE = 1000
-"""The same for IC databases with several members: one that is cut off or hangs is given up after
-two intervals, and another one can be asked. They are small; a server of NB or SB may well be busy
-for longer, and would be left by all its clients at once."""
+"""The same for IC databases with several members: a member that is cut off or hangs is replaced
+after two intervals. A busy server of NB or SB may take longer to answer, and would lose all its
+clients at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a transaction ended.
+    """The result of a transaction.
 
     Args:
         committed: it took effect.
-        retry: it did not, but only because of the connection, the lock or a lost race.
+        retry: it did not, because of the connection, the lock or a lost race.
         error: otherwise, the error of RFC 7047.
         details: the server's explanation.
     """
@@ -59,30 +57,30 @@ class Reply:
     details: str = ""
 
 
-class _Transaction(ovs.db.idl.Transaction):
-    """Raw operations over the IDL's session; the IDL routes the reply here."""
+class _RawTransaction(ovs.db.idl.Transaction):
+    """Raw operations on the IDL's connection; the IDL passes the reply to this object."""
 
     def __init__(self, idl: Replica, operations: list[Json]) -> None:
         super().__init__(idl)
-        idl.txn = None  # nothing is built row by row, so nothing stays open
+        idl.txn = None  # no rows are built, so no transaction stays open
         self._raw = operations
         self.reply: Reply | None = None
 
     def send(self) -> None:
-        """Send it, or find at once that it cannot be sent."""
+        """Send the transaction; the reply is "retry" if that is impossible."""
         idl = self.idl
         operations = list(self._raw)
         if idl.lock_name:
             operations.insert(0, {"op": "assert", "lock": idl.lock_name})
-        params = [idl._db.name, *operations]  # noqa: SLF001 - as the IDL's own commit() does
+        params = [idl._db.name, *operations]  # noqa: SLF001 - as in the IDL's commit()
         message = ovs.jsonrpc.Message.create_request("transact", params)
-        if idl._session.send(message):  # noqa: SLF001 - as the IDL's own commit() does
+        if idl._session.send(message):  # noqa: SLF001 - as in the IDL's commit()
             self.reply = Reply(retry=True)
         else:
-            idl._outstanding_txns[message.id] = self  # noqa: SLF001 - as commit() does
+            idl._outstanding_txns[message.id] = self  # noqa: SLF001 - as in commit()
 
     def result(self) -> Reply | None:
-        """The reply, once there is one."""
+        """The reply; None while there is none."""
         if self.reply is None and self._status == self.TRY_AGAIN:
             return Reply(retry=True)  # the connection broke
         return self.reply
@@ -91,11 +89,11 @@ class _Transaction(ovs.db.idl.Transaction):
         if message.type == ovs.jsonrpc.Message.T_ERROR:
             self.reply = Reply(error="request refused", details=str(message.error))
         else:
-            self.reply = _judge(message.result)
+            self.reply = _reply_of(message.result)
 
 
-def _judge(results: list[Json]) -> Reply:
-    """RFC 7047, section 4.1.3: one result per operation, and an extra one if commit failed."""
+def _reply_of(results: list[Json]) -> Reply:
+    """One result per operation, and another one if the commit failed (RFC 7047, section 4.1.3)."""
     for result in results:
         error = result.get("error") if isinstance(result, dict) else None
         if error in {"timed out", "not owner", "aborted"}:
@@ -107,18 +105,18 @@ def _judge(results: list[Json]) -> Reply:
 
 @dataclass(slots=True)
 class Session:
-    """A connection that is kept up.
+    """A connection that is re-established whenever it breaks.
 
     Args:
         database: which of the four.
         remote: OVSDB connection methods, comma-separated (ovsdb(7)).
         kinds: the tables to replicate.
-        lock: an OVSDB lock that every transaction asserts, or "".
+        lock: an OVSDB lock that every transaction asserts; empty for none.
         probe_interval, leader_only: see `Replica`.
 
     Attributes:
-        generation: raised whenever the contents start anew from nothing, first by connecting,
-            then by each change of the server's schema: the first changes after that are all rows.
+        generation: increases whenever replication starts from scratch: at first, and after each
+            change of the server's schema. The next changes are then all rows.
     """
 
     database: Database
@@ -130,27 +128,27 @@ class Session:
     generation: int = field(init=False, default=0)
     _schema: "_SchemaRequest | None" = field(init=False, default=None)
     _replica: Replica | None = field(init=False, default=None)
-    _transactions: deque[_Transaction] = field(init=False, default_factory=deque)
+    _transactions: deque[_RawTransaction] = field(init=False, default_factory=deque)
     _lock_wanted: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         if not self.kinds:
             self.kinds = tuple(kind for kind in ROW_TYPES if kind.DATABASE is self.database)
-        tls.assign(self.database, _split(self.remote))
+        tls.register_addresses(self.database, _split(self.remote))
         if not self._bad_remotes():
             interval = self._interval(self.probe_interval)
             self._schema = _SchemaRequest(self.database, self.remote, interval)
 
     @property
     def synced(self) -> bool:
-        """Whether the database's contents are complete and current."""
+        """Whether the database's contents are complete and up to date."""
         return self._replica is not None and self._replica.monitoring and self.connected
 
     @property
     def has_lock(self) -> bool:
-        """Whether the lock is held; True if none is wanted.
+        """Whether the lock is held; True if the session needs none.
 
-        The server gives away the lock of a connection that broke.
+        When a connection breaks, its server passes the lock on.
         """
         return not self.lock or (
             self._replica is not None and self.connected and bool(self._replica.has_lock)
@@ -158,50 +156,47 @@ class Session:
 
     @property
     def connected(self) -> bool:
-        """Whether a server answers at the moment."""
+        """Whether the connection is up."""
         session = self._replica or self._schema
         return session is not None and bool(session._session.is_connected())  # noqa: SLF001 - ours
 
     @property
-    def hopeless(self) -> bool:
-        """Whether the address is of no kind that can be connected to."""
+    def has_invalid_address(self) -> bool:
+        """Whether an address has no supported connection method."""
         return bool(self._bad_remotes())
 
     @property
-    def facts(self) -> Mapping[type[Row], Mapping[str, frozenset[str]]]:
-        """What the server's schema has of the tables, see `Replica`; empty until it is known."""
-        return self._replica.facts if self._replica is not None else {}
+    def columns(self) -> Mapping[type[Row], Mapping[str, frozenset[str]]]:
+        """The tables' columns in the server's schema, see `Replica`; empty before it arrives."""
+        return self._replica.columns if self._replica is not None else {}
 
     @property
     def last_error(self) -> str:
-        """Why the last schema request was turned down or not even made; empty if it was not."""
+        """Why the last schema request failed or was not sent; empty if it was not refused."""
         if bad := self._bad_remotes():
             methods = " or ".join(f"{method}…" for method in CONNECTION_METHODS)
             if bad[0].startswith("ssl:"):
-                return (
-                    f"{bad[0]!r} cannot be connected to: give a private key, a certificate and the"
-                    " CA's certificate"
-                )
-            return f"{', '.join(map(repr, bad))} cannot be connected to: write {methods}"
+                return f"{bad[0]!r} requires a private key, a certificate and the CA's certificate"
+            return f"{', '.join(map(repr, bad))} is not a valid address: write {methods}"
         return self._schema.error if self._schema is not None else ""
 
     @property
     def tls_fault(self) -> tuple[str, str] | None:
-        """Why TLS fails, and what to do about it; None if it does not."""
+        """Why TLS fails, and the remedy; None if it works or is not used."""
         return None if self.synced else tls.fault(_split(self.remote))
 
     @property
     def clear_text_hint(self) -> str:
-        """What to add to a remedy if the server does not answer in clear text; may be empty."""
+        """An addition to the remedy if the server does not answer in clear text; may be empty."""
         return tls.clear_text_hint(_split(self.remote))
 
     @property
     def writable(self) -> bool:
-        """Whether a transaction can be sent now; the server takes them in order."""
+        """Whether a transaction can be sent now; the server executes them in order."""
         return self.synced and self.has_lock
 
     def run(self) -> list[Change]:
-        """Do what can be done without waiting; the changes that came in, if complete."""
+        """Process what has arrived; the changes, once the contents are complete. Never blocks."""
         if self._schema is not None:
             schema = self._schema.run()
             if schema is None:
@@ -212,7 +207,7 @@ class Session:
         if self._replica is None:
             return []
         self._replica.run()
-        if (schema := self._replica.other_schema()) is not None:
+        if (schema := self._replica.changed_schema()) is not None:
             self._replica.close()
             self._start(schema)
             for transaction in self._transactions:
@@ -220,38 +215,38 @@ class Session:
         return self._replica.take_changes() if self._replica.monitoring else []
 
     def wait(self, poller: Poller) -> None:
-        """Have the poller wake when `run` has something to do."""
+        """Make the poller wake when `run` has something to do."""
         if self._schema is not None:
             self._schema.wait(poller)
         elif self._replica is not None:
             self._replica.wait(poller.raw)
 
     def transact(self, operations: Iterable[Operation], comment: str) -> None:
-        """Send a transaction; its end is told by `reply`, in order. Only while `writable`."""
+        """Send a transaction. Only while `writable`; `reply` returns the results in order."""
         assert self._replica is not None  # noqa: S101 - `writable` was true
         encoded = encode(operations)
         encoded.append({"op": "comment", "comment": comment})
-        self._transactions.append(_Transaction(self._replica, encoded))
+        self._transactions.append(_RawTransaction(self._replica, encoded))
         self._transactions[-1].send()
 
     def reply(self) -> Reply | None:
-        """How the first transaction in flight ended, told once; None while it has not."""
+        """The result of the oldest transaction in flight, returned once; None until it arrives."""
         reply = self._transactions[0].result() if self._transactions else None
         if reply is not None:
             self._transactions.popleft()
         return reply
 
     def want_lock(self, wanted: bool) -> None:
-        """Release the lock, or ask for it again. Only while no transaction is in flight."""
+        """Release the lock or request it again. Only while no transaction is in flight."""
         self._lock_wanted = wanted
         if self.lock and self._replica is not None:
             self._replica.set_lock(self.lock if wanted else None)
 
     def set_probe_interval(self, milliseconds: int | None) -> None:
-        """Change the interval of keepalive probes, also of the connection that there is.
+        """Change the interval of keepalive probes, also for the current connection.
 
         Args:
-            milliseconds: 0 is off; None the default, which is off on unix sockets.
+            milliseconds: 0 is off; None is the default, which is off on Unix sockets.
         """
         self.probe_interval = milliseconds
         part = self._replica or self._schema
@@ -260,7 +255,7 @@ class Session:
             part._session.reconnect.set_probe_interval(interval)  # noqa: SLF001 - ours
 
     def close(self) -> None:
-        """Give the connection up; a lock is released by the server."""
+        """Close the connection; the server releases the lock."""
         for part in (self._schema, self._replica):
             if part is not None:
                 part.close()
@@ -268,13 +263,13 @@ class Session:
         self._transactions.clear()
 
     def _bad_remotes(self) -> list[str]:
-        # The library raises whatever comes on what it cannot connect to.
+        # The library raises exceptions of various types for invalid addresses.
         remotes = _split(self.remote)
         methods = CONNECTION_METHODS if tls.configured(self.database) else CONNECTION_METHODS[:2]
         return [remote for remote in remotes if not remote.startswith(methods)]
 
     def _interval(self, milliseconds: int | None) -> int:
-        """Milliseconds between probes: those that are asked for, or the default."""
+        """Milliseconds between probes: as configured, or the default."""
         remotes = _split(self.remote)
         if milliseconds is not None:
             return milliseconds
@@ -295,14 +290,14 @@ class Session:
             leader_only=self.leader_only,
         )
         _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
-        # Given to its constructor, it would not count on unix sockets.
+        # The constructor ignores its argument for Unix sockets.
         self.set_probe_interval(self.probe_interval)
         self.want_lock(self._lock_wanted)
 
 
 def _limit_backoff(session: ovs.jsonrpc.Session) -> None:
     interval = RETRY_INTERVAL // session.get_num_of_remotes()
-    # Its own function for this takes no less than a second.
+    # The library's setter does not accept less than a second.
     session.reconnect.min_backoff = session.reconnect.max_backoff = interval
 
 
@@ -311,7 +306,7 @@ def _split(remote: str) -> list[str]:
 
 
 class _SchemaRequest:
-    """Asks one server after the other for the schema until one gives it."""
+    """Requests the schema from one server after the other until one returns it."""
 
     def __init__(self, database: Database, remote: str, probe_interval: int | None) -> None:
         self._database = database
@@ -324,7 +319,7 @@ class _SchemaRequest:
         self.error = ""
 
     def run(self) -> Json | None:
-        """The schema, once it is there."""
+        """The schema; None before it has arrived."""
         self._session.run()
         if not self._session.is_connected():
             return None
@@ -338,7 +333,7 @@ class _SchemaRequest:
                 continue
             if message.type == ovs.jsonrpc.Message.T_REPLY:
                 return message.result
-            self.error = f"the server has no database {self._database}: {message.error}"
+            self.error = f"the server does not have database {self._database}: {message.error}"
             self._session.force_reconnect()
         return None
 

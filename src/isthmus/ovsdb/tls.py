@@ -1,9 +1,9 @@
 """TLS for connections to databases: the `ssl:` method.
 
-Replaces the `ovs` package's stream of that name, which reads its files without regard for what may
-be wrong with them. The files are read for every new connection, so that rotated certificates
-serve without a restart while existing connections go on. The command line says once what to use,
-for all databases or for some; sessions say which database an address belongs to.
+Replaces the `ovs` package's stream of that name, which does not handle errors in its files. The
+files are read for every new connection, so that rotated certificates are used without a restart
+while existing connections stay open. The command line configures the files once, for all databases
+or for some; sessions register which database an address belongs to.
 """
 
 import datetime
@@ -36,15 +36,15 @@ _VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What to show servers, and whom to believe (ovs-vswitchd(8), "Public Key Infrastructure").
+    """Our certificate and the trusted CA (ovs-vswitchd(8), "Public Key Infrastructure").
 
     Args:
         private_key, certificate: ours, in PEM.
-        ca_cert: the authority that signed the servers' certificates, in PEM.
+        ca_cert: the CA that signed the servers' certificates, in PEM.
         protocols: the versions to offer, e.g. "TLSv1.2,TLSv1.3", or with a "+" after the lowest;
             empty is TLS 1.2 and later.
-        ciphers: for TLS 1.2 and before, as OpenSSL writes them; empty is OpenSSL's default.
-        server_name: to ask for (SNI); empty asks for none.
+        ciphers: for TLS 1.2 and earlier, in OpenSSL's notation; empty is OpenSSL's default.
+        server_name: sent to the server (SNI); empty sends none.
     """
 
     private_key: str
@@ -58,24 +58,24 @@ class Tls:
         _range(self.protocols)
 
     def use(self, databases: Iterable[Database] | None = None) -> None:
-        """Have new `ssl:` connections use this.
+        """Use this for new `ssl:` connections.
 
         Args:
-            databases: to which; None for all that have nothing of their own.
+            databases: for these; None for all databases without their own `Tls`.
         """
         if databases is None:
-            _Stream.tls = self
+            _TlsStream.tls = self
         else:
-            _Stream.own |= dict.fromkeys(databases, self)
+            _TlsStream.own |= dict.fromkeys(databases, self)
 
     def context(self) -> ssl.SSLContext:
         """Read the files.
 
         Raises:
-            OSError: one cannot be read, or they do not fit together (`ssl.SSLError`).
+            OSError: one cannot be read, or they do not belong together (`ssl.SSLError`).
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        # Certificates of OVSDB name systems, not hosts; that the authority signed it is enough.
+        # OVSDB's certificates name systems, not hosts; the CA's signature is sufficient.
         context.check_hostname = False
         context.minimum_version, context.maximum_version = _range(self.protocols)
         if self.ciphers:
@@ -90,8 +90,8 @@ class Tls:
         return context
 
     def faults(self) -> tuple[Problem, ...]:
-        """What is wrong with the files themselves, such as that a certificate has expired."""
-        # Imported when needed: whoever uses no TLS need not load a library for it.
+        """Problems of the files themselves, e.g. an expired certificate."""
+        # Imported when needed: it loads `cryptography`, which is slow to import.
         from isthmus.pki.files import TlsFiles, check_files  # noqa: PLC0415
 
         files = TlsFiles(Path(self.private_key), Path(self.certificate), Path(self.ca_cert))
@@ -99,10 +99,10 @@ class Tls:
 
 
 def _range(protocols: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
-    """The lowest and highest version that a list names.
+    """The lowest and highest version in a list.
 
     Raises:
-        ValueError: it names one that does not exist.
+        ValueError: a version does not exist.
     """
     if not protocols:
         return ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.MAXIMUM_SUPPORTED
@@ -121,18 +121,18 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-class _Stream(ovs.stream.SSLStream):
-    """A TLS connection that fails instead of raising, and wakes for what it has read ahead."""
+class _TlsStream(ovs.stream.SSLStream):
+    """A TLS connection that returns errors, and wakes for data that it has read ahead."""
 
     tls: Tls | None = None
     own: dict[Database, Tls] = {}  # noqa: RUF012 - shared by all connections, as `tls` is
     databases: dict[str, Database] = {}  # noqa: RUF012 - by address, likewise
-    failures: dict[str, str] = {}  # noqa: RUF012 - why an address does not serve, likewise
+    failures: dict[str, str] = {}  # noqa: RUF012 - errors by address, likewise
     _awaits_answer = False
 
     @classmethod
     def tls_for(cls, address: str) -> Tls | None:
-        """What to show the server at "HOST:PORT"."""
+        """The `Tls` for the server at "HOST:PORT"."""
         database = cls.databases.get(address)
         return cls.tls if database is None else cls.own.get(database, cls.tls)
 
@@ -164,11 +164,13 @@ class _Stream(ovs.stream.SSLStream):
         return 0, wrapped
 
     def connect(self) -> int:
-        """Go on with connection and handshake; 0 when done, else an errno."""
+        """Continue with connection and handshake; 0 when done, else an errno."""
         error: int = ovs.stream.Stream.connect(self)
         if error:
             if error != errno.EAGAIN:
-                self.failures.pop(self.name.removeprefix("ssl:"), None)  # it is not TLS now
+                self.failures.pop(
+                    self.name.removeprefix("ssl:"), None
+                )  # the cause is not TLS any more
             return error
         self._awaits_answer = False
         try:
@@ -184,16 +186,16 @@ class _Stream(ovs.stream.SSLStream):
         return 0
 
     def _failed(self, what: str, error: OSError) -> None:
-        said = f"{what}: {_reason(error)}"
-        _log.warning("%s: %s", self.name, said)
+        message = f"{what}: {_reason(error)}"
+        _log.warning("%s: %s", self.name, message)
         address = self.name.removeprefix("ssl:")
-        # A server that refuses our certificate says so only after the handshake (TLS 1.3), and
-        # may drop the connection before we have read why; a reason once known stays.
+        # With TLS 1.3 a server refuses our certificate only after the handshake, and may close the
+        # connection before we have read the alert. The first reason is therefore kept.
         if address not in self.failures or not isinstance(error, ssl.SSLEOFError):
-            self.failures[address] = said
+            self.failures[address] = message
 
     def recv(self, n: int) -> tuple[int, Any]:
-        """Up to n bytes."""
+        """Receive up to n bytes; (error, bytes)."""
         try:
             received: tuple[int, Any] = self._recv(n)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -210,7 +212,7 @@ class _Stream(ovs.stream.SSLStream):
         return received
 
     def send(self, buf: Any) -> int:
-        """Send what fits; the number of bytes, or a negative errno."""
+        """Send as much as possible; the number of bytes, or a negative errno."""
         try:
             return self._send(buf)  # type: ignore[no-any-return]
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -222,78 +224,83 @@ class _Stream(ovs.stream.SSLStream):
             return -(error.errno or errno.EPROTO)
 
     def wait(self, poller: Any, wait: int) -> None:
-        """Wait for the socket, but not while decrypted bytes are there already."""
+        """Wait for the socket, but not while decrypted bytes are available."""
         if wait == self.W_RECV and self.socket.pending():
             poller.immediate_wake()
         elif self._awaits_answer:
-            # The socket can be written to all the while: waiting for that would be spinning.
+            # The socket is always writable here: waiting for that would be a busy loop.
             poller.fd_wait(self.socket, ovs.poller.POLLIN)
         else:
             super().wait(poller, wait)
 
 
-_GONE = re.compile("eof|reset|unexpected end")
-"""What a server that speaks no TLS does with a connection that begins with it."""
+_CLOSED = re.compile("eof|reset|unexpected end")
+"""How a server without TLS ends a connection that begins with TLS."""
 
 
 def configured(database: Database) -> bool:
-    """Whether there is anything to show servers of a database."""
-    return _Stream.tls is not None or database in _Stream.own
+    """Whether a certificate is configured for a database."""
+    return _TlsStream.tls is not None or database in _TlsStream.own
 
 
-def assign(database: Database, remotes: Iterable[str]) -> None:
-    """Say which database is at some addresses ("ssl:HOST:PORT"; others are passed over)."""
+def register_addresses(database: Database, remotes: Iterable[str]) -> None:
+    """Register the addresses of a database ("ssl:HOST:PORT"; others are ignored)."""
     for remote in remotes:
         if remote.startswith("ssl:"):
-            _Stream.databases[remote.removeprefix("ssl:")] = database
+            _TlsStream.databases[remote.removeprefix("ssl:")] = database
 
 
 def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
-    """Why TLS to addresses fails, if it does, and what to do about it.
+    """Why TLS to one of the addresses fails, and the remedy; None if it works.
 
-    What is wrong with our own files is told first: a server tells little of why it refuses them.
+    Problems of our own files come first, since a server gives few details when it refuses them.
     """
     for remote in remotes:
         address = remote.removeprefix("ssl:")
-        tls = _Stream.tls_for(address)
-        said = _Stream.failures.get(address)
-        if not remote.startswith("ssl:") or said is None or tls is None:
+        tls = _TlsStream.tls_for(address)
+        failure = _TlsStream.failures.get(address)
+        if not remote.startswith("ssl:") or failure is None or tls is None:
             continue
         for problem in tls.faults():
             what = f"{problem.key} {problem.value} {problem.message}"
             return f"cannot be reached by TLS: our {what}", problem.remedy
-        return f"cannot be reached by TLS: {said}", _remedy(said)
+        return f"cannot be reached by TLS: {failure}", _remedy(failure)
     return None
 
 
 def clear_text_hint(remotes: Iterable[str]) -> str:
-    """What else may be amiss where a server in clear text is silent, to be put after a remedy.
+    """An addition to the remedy where a server in clear text does not answer; may be empty.
 
-    One that speaks TLS alone takes the connection and closes it without a word.
+    A server that requires TLS accepts the connection and closes it without an error.
     """
     if not any(remote.startswith("tcp:") for remote in remotes):
         return ""
     return (
-        "; if it speaks TLS alone, reach it by ssl: with certificates (`isthmus run --ic-tls-dir`)"
+        "; if the server requires TLS, use an ssl: address and certificates"
+        " (`isthmus run --ic-tls-dir`)"
     )
 
 
-def _remedy(said: str) -> str:
-    """What to do about what OpenSSL says; the words are its own (x509_txt.c, ssl_err.c)."""
-    if "certificate has expired" in said:
-        return "renew the server's certificate (`isthmus pki renew`), or set the clocks right"
-    if "certificate verify failed" in said or "issuer certificate" in said or "self" in said:
+def _remedy(failure: str) -> str:
+    """The remedy for an error of OpenSSL, by its text (x509_txt.c, ssl_err.c)."""
+    if "certificate has expired" in failure:
+        return "renew the server's certificate (`isthmus pki renew`), or correct the clocks"
+    if (
+        "certificate verify failed" in failure
+        or "issuer certificate" in failure
+        or "self" in failure
+    ):
         return (
-            "give the CA certificate that signed the server's; servers and clients must have the"
-            " same, or a bundle with both (`isthmus pki bundle`)"
+            "use the CA certificate that signed the server's certificate; servers and clients need"
+            " the same CA, or a bundle of both (`isthmus pki bundle`)"
         )
-    lower = said.replace("_", " ").lower()
-    if "wrong version number" in lower or ("handshake" in lower and _GONE.search(lower)):
-        return "have the server speak TLS (`isthmus ic-db run --tls-dir`), or do not ask for it"
+    lower = failure.replace("_", " ").lower()
+    if "wrong version number" in lower or ("handshake" in lower and _CLOSED.search(lower)):
+        return "enable TLS on the server (`isthmus ic-db run --tls-dir`), or use a tcp: address"
     return (
-        "see that the server believes the CA of our certificate (`isthmus pki show` tells it),"
-        " and what its log says"
+        "check that the server trusts the CA of our certificate (shown by `isthmus pki show`), and"
+        " read the server's log"
     )
 
 
-ovs.stream.Stream.register_method("ssl", _Stream)
+ovs.stream.Stream.register_method("ssl", _TlsStream)

@@ -1,8 +1,9 @@
-"""The control socket that `ovn-appctl` and `ovs-appctl` talk to (ovs-appctl(8)).
+"""The server of the control socket for `ovn-appctl` and `ovs-appctl` (ovs-appctl(8)).
 
-Takes part in the daemon's loop as a feed. The composition root registers the commands; a reply is
-sent at once, so that a client of `exit` has its answer before the process ends. Invariant: a bad
-request is answered, and never ends the daemon.
+An event source of the daemon's loop. The composition root registers the commands. A reply is sent
+at once, so that a client of `exit` gets it before the process exits. Invariant: a bad request is
+answered and never stops the daemon. `ovs.unixctl.server` parses the requests; its own dispatch has
+faults (docs/decisions/0016-ovs-python-library.md).
 """
 
 import logging
@@ -22,7 +23,7 @@ from isthmus.ovsdb.unixctl_client import CommandFailedError
 _log = logging.getLogger("ovs.unixctl")
 
 _BATCH = 10
-"""Most clients taken in per turn, so that none can keep the daemon from its work."""
+"""Clients accepted per turn of the loop, so that they cannot block the daemon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Command:
         name: as typed, e.g. "is-paused".
         run: takes the arguments and returns the reply; may raise `CommandFailedError`.
         usage: the arguments, for `list-commands`.
-        least, most: how many arguments it takes; `most` None is any number.
+        least, most: the number of arguments; `most` None is any number.
     """
 
     name: str
@@ -44,55 +45,55 @@ class Command:
 
 
 class ControlServer:
-    """Listens on a socket and carries out commands.
+    """Listens on a socket and executes commands.
 
     Args:
-        path: absolute path of the socket; one that is there is replaced.
+        path: absolute path of the socket; an existing one is replaced.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the socket cannot be created.
     """
 
     def __init__(self, path: str) -> None:
         error, self._listener = ovs.stream.PassiveStream.open(f"punix:{path}")
         if error:
             raise OSError(error, os.strerror(error), path)
-        self._connections: list[_Connection] = []
+        self._connections: list[_ControlConnection] = []
         self._commands: dict[str, Command] = {}
         self.register(Command("list-commands", lambda _arguments: self._listing()))
 
     def register(self, *commands: Command) -> None:
-        """Offer commands; a later one of the same name replaces the earlier."""
+        """Add commands; a later one replaces an earlier one of the same name."""
         for command in commands:
             self._commands[command.name] = command
 
-    def run(self, now: float) -> None:  # noqa: ARG002 - a feed's signature
-        """Take in clients and carry out what they ask for."""
+    def run(self, now: float) -> None:  # noqa: ARG002 - an event source's signature
+        """Accept clients and execute their commands."""
         for _ in range(_BATCH):
             error, stream = self._listener.accept()
             if error:
                 break
             rpc = ovs.jsonrpc.Connection(stream)
-            self._connections.append(_Connection(rpc, self._execute))
+            self._connections.append(_ControlConnection(rpc, self._execute))
         for connection in tuple(self._connections):
             if connection.run():
-                connection._close()  # noqa: SLF001 - what the package has its server call
+                connection._close()  # noqa: SLF001 - meant for the package's own server
                 self._connections.remove(connection)
 
     def problems(self) -> Sequence[Problem]:
-        """None: clients are told theirs."""
+        """None: errors are replies to the client."""
         return ()
 
-    def wait(self, poller: Poller, now: float) -> None:  # noqa: ARG002 - a feed's signature
-        """Wake when a client comes or asks."""
+    def wait(self, poller: Poller, now: float) -> None:  # noqa: ARG002 - an event source's signature
+        """Wake when a client connects or sends a request."""
         self._listener.wait(poller.raw)
         for connection in self._connections:
-            connection._wait(poller.raw)  # noqa: SLF001 - what the package has its server call
+            connection._wait(poller.raw)  # noqa: SLF001 - meant for the package's own server
 
     def close(self) -> None:
-        """Let the clients go and remove the socket."""
+        """Close all connections and remove the socket."""
         for connection in self._connections:
-            connection._close()  # noqa: SLF001 - what the package has its server call
+            connection._close()  # noqa: SLF001 - meant for the package's own server
         self._connections.clear()
         self._listener.close()
 
@@ -116,15 +117,15 @@ class ControlServer:
         return "\n".join(["The available commands are:", *lines]) + "\n"
 
 
-class _Connection(ovs.unixctl.server.UnixctlConnection):
-    """The package's connection, but with commands of one server instead of one process."""
+class _ControlConnection(ovs.unixctl.server.UnixctlConnection):
+    """The package's connection, with the commands of one server and not of the whole process."""
 
     def __init__(self, rpc: Any, execute: Callable[[str, Sequence[str]], str]) -> None:
         super().__init__(rpc)
         self._execute = execute
 
     def run(self) -> bool:
-        """Work; whether the client has gone."""
+        """Process requests; True once the client has disconnected."""
         error = super().run()
         return bool(error) and error != ovs.unixctl.server.errno.EAGAIN
 

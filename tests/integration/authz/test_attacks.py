@@ -56,7 +56,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield found, {row["name"]: row["_uuid"] for row in found.rows("sb", "Availability_Zone")}
 
 
-def announced(found: AuthorizedMembers) -> list[tuple[str, str]]:
+def advertised(found: AuthorizedMembers) -> list[tuple[str, str]]:
     """All routes: prefix and next hop."""
     return sorted((row["ip_prefix"], row["nexthop"]) for row in found.rows("sb", "Route"))
 
@@ -72,7 +72,7 @@ def test_a_waiting_write_is_not_carried_out_later(site: Site) -> None:
         [first, *_] = client.transact(wait, route(zones["az2"], 2))
         assert first["error"] == "timed out"
     found.ask("zone", "az1", "sb", route(zones["az1"], 1))
-    assert announced(found) == OF_AZ1
+    assert advertised(found) == OF_AZ1
 
 
 def test_a_write_behind_an_unread_answer_is_authorized_when_the_server_reads_it(
@@ -92,7 +92,7 @@ def test_a_write_behind_an_unread_answer_is_authorized_when_the_server_reads_it(
         client.receive()
         [refused] = client.receive()["result"]
     assert refused["error"] == "permission error"
-    assert announced(found) == OF_AZ1
+    assert advertised(found) == OF_AZ1
     assert found.status()["guard"]["refused"][0]["zone"] == "az2"
 
 

@@ -172,7 +172,7 @@ def test_a_registered_attacker_cannot_announce_another_zones_prefix(fleet: Proxi
     record = fleet.processes.directory / "guard-refusals.json"
     wait_until(record.exists, "it is refused")
     assert (
-        "zone az1 announces 10.1.0.0/16, which contains 10.1.7.0/24"
+        "zone az1 advertises 10.1.0.0/16, which contains 10.1.7.0/24"
         in json.loads(record.read_text())["az3"]["why"]
     )
     assert az1.learned() == {"10.3.0.0/16": {"169.254.100.3"}}

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AuthorizedM
     """The databases behind a proxy, with a zone az1."""
     with authorized_members(tmp_path_factory.mktemp("site")) as found:
         az1 = found.zone("az1", 1)
-        found.until(lambda: routes(found, "az1"), "az1 has announced its prefix")
+        found.until(lambda: routes(found, "az1"), "az1 has advertised its prefix")
         yield found, az1
 
 
@@ -172,7 +172,7 @@ def test_clients_reach_only_the_proxy_and_it_is_restarted(
     os.kill(before, signal.SIGKILL)
     found.until(lambda: found.proxy_pid() not in {0, before}, "there is another proxy")
     az1.add_subnet("after", "10.11.0.1/16")
-    found.until(lambda: "10.11.0.0/16" in routes(found, "az1"), "az1 announces a later subnet")
+    found.until(lambda: "10.11.0.0/16" in routes(found, "az1"), "az1 advertises a later subnet")
     found.first.says("isthmus ic-db authz ended with signal SIGKILL")
     found.until(lambda: found.status()["guard"]["clients"].get("az1") == 2, "az1 is back")
 
@@ -274,7 +274,7 @@ def test_a_renamed_zone_needs_a_new_certificate(site: tuple[AuthorizedMembers, R
     """A renamed zone is refused until it has a certificate for its new name."""
     found, _ = site
     zone = found.zone("az5", 5)
-    found.until(lambda: routes(found, "az5"), "it has announced its prefix")
+    found.until(lambda: routes(found, "az5"), "it has advertised its prefix")
     zone.nbctl("set", "NB_Global", ".", "name=az6")
     found.until(
         lambda: "the certificate does not allow the name az6" in found.proxy_log(), "it is refused"
@@ -288,12 +288,12 @@ def test_a_renamed_zone_needs_a_new_certificate(site: tuple[AuthorizedMembers, R
     )  # fmt: skip
     assert forgotten.returncode == 0, forgotten.stderr
     found.start_engine(zone, "az6")
-    found.until(lambda: routes(found, "az6"), "it announces its prefix under its new name")
+    found.until(lambda: routes(found, "az6"), "it advertises its prefix under its new name")
     assert not routes(found, "az5")
 
 
 def routes(found: AuthorizedMembers, name: str) -> set[str]:
-    """The prefixes that a zone announces."""
+    """The prefixes that a zone advertises."""
     zones = [row["_uuid"] for row in found.rows("sb", "Availability_Zone") if row["name"] == name]
     rows = found.rows("sb", "Route")
     return {row["ip_prefix"] for row in rows if row["availability_zone"] in zones}
@@ -356,7 +356,7 @@ def test_zones_find_the_leader_through_the_proxies(tmp_path: Path) -> None:
     """A zone with three proxies writes to the one whose server leads."""
     with authorized_members(tmp_path, "127.0.0.1", "127.0.0.2", "127.0.0.3") as found:
         zone = found.zone("az1", 1)
-        found.until(lambda: routes(found, "az1"), "it has announced its prefix")
+        found.until(lambda: routes(found, "az1"), "it has advertised its prefix")
         leader = found.members.leader("sb")
         moved = isthmus("ic-db", "move-leader", f"--data-dir={leader.data}",
                         f"--run-dir={leader.run_dir}")  # fmt: skip

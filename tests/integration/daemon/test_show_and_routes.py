@@ -117,7 +117,7 @@ def test_routes(site: Site) -> None:
     ("remote", "message"),
     [
         ("unix:/nonexistent/socket", "did not answer within 0.2 s"),
-        ("ssl:127.0.0.1:6645", "cannot be connected to"),
+        ("ssl:127.0.0.1:6645", "requires a private key"),
     ],
 )
 def test_databases_that_cannot_be_read(site: Site, remote: str, message: str) -> None:
@@ -136,4 +136,4 @@ def test_a_wrong_database_is_named(site: Site) -> None:
     _, ic = site
     failed = show(ic, f"--ic-nb-db={ic.socket(Database.IC_SB)}", "--timeout=1")
     assert failed.returncode == 1
-    assert "has no database OVN_IC_Northbound" in failed.stderr
+    assert "does not have database OVN_IC_Northbound" in failed.stderr

@@ -56,7 +56,7 @@ def test_a_converted_database_is_read_anew(tmp_path: Path) -> None:
             wait_until(holds, what)
 
         until(lambda: session.writable, "connected")
-        assert session.facts[IcRoute] == {}
+        assert session.columns[IcRoute] == {}
         session.transact([Insert(AvailabilityZone, {"name": "az1"})], "test")
         until(lambda: session.reply() is not None, "written")
         until(lambda: len(rows) == 1, "the zone is there")
@@ -64,7 +64,7 @@ def test_a_converted_database_is_read_anew(tmp_path: Path) -> None:
             ["ovsdb-client", "convert", servers.socket(Database.IC_SB), str(full)], check=True
         )
         until(lambda: session.generation == 2 and len(rows) == 1, "read anew")
-        assert "ip_prefix" in session.facts[IcRoute]
+        assert "ip_prefix" in session.columns[IcRoute]
         session.close()
     finally:
         servers.stop_all()

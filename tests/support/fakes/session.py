@@ -35,7 +35,7 @@ class FakeSession:
         self.connected = self._lock_held = self.closed = False
         self.lock_wanted = True
         self.generation = 0
-        self.facts: Mapping[type[Row], Mapping[str, frozenset[str]]] = {}
+        self.columns: Mapping[type[Row], Mapping[str, frozenset[str]]] = {}
         self.last_error = ""
         self.tls_fault: tuple[str, str] | None = None
         self.clear_text_hint = ""

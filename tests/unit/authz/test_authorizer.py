@@ -27,7 +27,7 @@ def route(zone: str, prefix: str) -> dict[str, Any]:
 
 
 def insert(zone: str, prefix: str) -> dict[str, Any]:
-    """The operation that announces it."""
+    """The operation that advertises it."""
     return {"op": "insert", "table": "Route", "row": route(zone, prefix)}
 
 
@@ -88,7 +88,7 @@ MANY = [insert("az2", "10.1.0.0/16"), *({"op": "comment", "comment": "x"} for _ 
 
 def test_routes_committed_during_a_check_count() -> None:
     """A prefix that another zone takes during the check is refused."""
-    with pytest.raises(RefusedError, match=r"zone az1 announces 10\.0\.0\.0/8"):
+    with pytest.raises(RefusedError, match=r"zone az1 advertises 10\.0\.0\.0/8"):
         asyncio.run(checked_while(Checked(), MANY, "az1", "10.0.0.0/8"))
 
 
@@ -139,7 +139,7 @@ def test_routes_written_at_the_same_moment_are_reported() -> None:
     assert [one.zone for one in site.reported] == ["az2", "az2"]
     for prefix, one in zip(("10.1.0.0/16", "10.1.3.0/24"), site.reported, strict=True):
         assert one.why.startswith(
-            f"zone az1 announces 10.1.0.0/16, which contains {prefix}; it was"
+            f"zone az1 advertises 10.1.0.0/16, which contains {prefix}; it was"
         )
 
 

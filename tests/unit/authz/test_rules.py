@@ -279,11 +279,11 @@ def test_a_wider_prefix_of_another_zone_does_not_bind_the_owner() -> None:
     state.apply({"Route": {uuid(79): {"new": wide["row"]}}})
     mine = {"zone": AZ1, "nexthop": "169.254.100.1"}
     assert check([route("10.1.3.0/24", **mine)], "az1", state, NO_POLICY)
-    with pytest.raises(RefusedError, match=r"zone az2 announces 10\.0\.0\.0/8"):
+    with pytest.raises(RefusedError, match=r"zone az2 advertises 10\.0\.0\.0/8"):
         check([route("10.3.0.0/16", **mine)], "az1", state, NO_POLICY)
     both = {"new": {**wide["row"], "ip_prefix": "10.1.0.0/16"}}
     state.apply({"Route": {uuid(80): both}})
-    with pytest.raises(RefusedError, match=r"zone az2 announces 10\.1\.0\.0/16"):
+    with pytest.raises(RefusedError, match=r"zone az2 advertises 10\.1\.0\.0/16"):
         check([route("10.1.3.0/24", **mine)], "az1", state, NO_POLICY)
 
 
@@ -357,7 +357,7 @@ def test_a_new_zone_registers_with_its_rows() -> None:
 
 
 def test_declared_prefixes_are_exclusive() -> None:
-    """With declared prefixes the order of announcements does not matter."""
+    """With declared prefixes the order of advertisements does not matter."""
     policy = AuthorizationPolicy({"az2": (ip_network("10.1.0.0/16"),)})
     check([route("10.1.4.0/24")], "az2", committed(), policy)
     with pytest.raises(RefusedError, match="outside the zone's allowed prefixes"):
@@ -366,7 +366,7 @@ def test_declared_prefixes_are_exclusive() -> None:
         check([route("10.1.9.0/24", "169.254.100.1", AZ1)], "az1", committed(), policy)
 
 
-def test_shared_prefixes_may_be_announced_by_several() -> None:
+def test_shared_prefixes_may_be_advertised_by_several() -> None:
     """Anycast is possible where the operator allows it."""
     policy = AuthorizationPolicy(shared=(ip_network("10.1.0.0/16"),))
     check([route("10.1.0.0/16")], "az2", committed(), policy)

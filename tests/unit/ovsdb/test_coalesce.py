@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Operation, Ref, Update, Wait
 from isthmus.model.rows import LogicalRouter, LogicalRouterStaticRoute, LogicalSwitch, RowId
-from isthmus.ovsdb.coalesce import merge
+from isthmus.ovsdb.coalesce import coalesce
 
 ONE, TWO = RowId("11111111-1111-4111-8111-111111111111"), RowId("2")
 
@@ -21,7 +21,7 @@ def test_many_additions_become_one_operation() -> None:
     operations: list[Operation] = []
     for ref in refs:
         operations += [Insert(LogicalRouterStaticRoute, {}, ref), insert(ONE, ref)]
-    *inserts, mutate = merge(operations)
+    *inserts, mutate = coalesce(operations)
     assert inserts == operations[::2]
     assert mutate == Mutate(LogicalRouter, ONE, (("static_routes", "insert", tuple(refs)),))
 
@@ -30,7 +30,7 @@ def test_rows_and_tables_are_kept_apart() -> None:
     """The same UUID in another table, or another row, is another object."""
     switch = Mutate(LogicalSwitch, ONE, (("ports", "insert", frozenset({Ref(TWO)})),))
     operations = [insert(ONE, Ref(TWO)), switch, insert(TWO, Ref(ONE))]
-    assert merge(operations) == operations
+    assert coalesce(operations) == operations
 
 
 def test_nothing_passes_what_touches_its_row() -> None:
@@ -41,7 +41,7 @@ def test_nothing_passes_what_touches_its_row() -> None:
         Wait(LogicalRouter, ONE, {"name": "r"}),
     ):
         operations = [insert(ONE, Ref(ONE)), barrier, insert(ONE, Ref(TWO))]
-        assert merge(operations) == operations
+        assert coalesce(operations) == operations
 
 
 def test_maps_are_not_joined() -> None:
@@ -49,7 +49,7 @@ def test_maps_are_not_joined() -> None:
     first, second = (
         Mutate(LogicalRouter, ONE, (("options", "insert", {"key": value}),)) for value in "ab"
     )
-    (merged,) = merge([first, second])
+    (merged,) = coalesce([first, second])
     assert merged == Mutate(LogicalRouter, ONE, (*first.mutations, *second.mutations))
 
 
@@ -85,6 +85,6 @@ def effect(operations: list[Operation]) -> dict[object, set[str]]:
 @given(st.lists(OPERATIONS, max_size=12))
 def test_the_effect_is_the_same(operations: list[Operation]) -> None:
     """Whatever is mutated in whatever order, every row ends as it would have."""
-    merged = merge(operations)
+    merged = coalesce(operations)
     assert effect(merged) == effect(operations)
     assert len(merged) <= len(operations)

@@ -21,7 +21,7 @@ def read_databases(remotes: Mapping[Database, str], timeout: float) -> View:
     Raises:
         CommandError: at least one database does not answer.
     """
-    from isthmus.ovsdb.snapshot import UnreachableError, read  # noqa: PLC0415 - see above
+    from isthmus.ovsdb.oneshot import UnreachableError, read  # noqa: PLC0415 - see above
 
     try:
         return read(remotes, timeout)
@@ -42,7 +42,7 @@ def write_database(
     Raises:
         CommandError: the transaction did not take effect.
     """
-    from isthmus.ovsdb.write import NotWrittenError, write  # noqa: PLC0415 - see above
+    from isthmus.ovsdb.oneshot import NotWrittenError, write  # noqa: PLC0415 - see above
 
     if not operations:
         return

@@ -43,13 +43,13 @@ PrefixesOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ZONE=CIDR[,CIDR…]",
-        help="The only prefixes that a zone may announce; no other zone may announce them;"
+        help="The only prefixes that a zone may advertise; no other zone may advertise them;"
         " repeatable.",
-        show_default="any that no other zone has announced",
+        show_default="any that no other zone has advertised",
     ),
 ]
 SharedOption: TypeAlias = Annotated[
-    str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several zones may announce.")
+    str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several zones may advertise.")
 ]
 
 _log = logging.getLogger(__name__)

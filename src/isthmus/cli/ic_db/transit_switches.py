@@ -20,7 +20,7 @@ from isthmus.icdb.transit_switches.changes import addition, removal, shown
 from isthmus.icdb.transit_switches.spec import parse_transit_switches
 from isthmus.model.operations import Operation
 from isthmus.model.rows import Database, TransitSwitch
-from isthmus.ovsdb.write import NotWrittenError, write
+from isthmus.ovsdb.oneshot import NotWrittenError, write
 
 app = group("List, add and remove transit switches.")
 

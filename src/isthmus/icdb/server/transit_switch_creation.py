@@ -13,8 +13,7 @@ from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, decide
 from isthmus.model.operations import Insert
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database, TransitSwitch
-from isthmus.ovsdb.snapshot import UnreachableError, read
-from isthmus.ovsdb.write import NotWrittenError, write
+from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
 
 _ATTEMPTS = 5
 _TIMEOUT = 5.0

@@ -12,8 +12,7 @@ from isthmus.exchange.zones.prune import Forgetting, dead, forget
 from isthmus.icdb.server.plan import Plan
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
-from isthmus.ovsdb.snapshot import UnreachableError, read
-from isthmus.ovsdb.write import NotWrittenError, write
+from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
 
 MOST = 600.0
 """Seconds from one look to the next at most: as often as zones give signs."""

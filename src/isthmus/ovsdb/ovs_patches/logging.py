@@ -1,7 +1,8 @@
-"""What the `ovs` package says about connections, as records of Python's logging.
+"""Forward the `ovs` package's log messages to Python's logging.
 
-The package logs to objects of its own, and to nobody unless its own set-up is used. Called once by
-daemons that log as OVS does; each of its modules becomes the logger "ovs.MODULE".
+The package logs through `ovs.vlog`, which discards messages unless it is initialized, and has
+faults when it is (docs/decisions/0016-ovs-python-library.md). Called once by `isthmus ovn-ic`; each
+module of the package becomes the logger "ovs.MODULE".
 """
 
 import logging
@@ -24,10 +25,10 @@ _LEVELS = {
 
 
 def forward_to_logging() -> list[str]:
-    """Have the package's messages logged.
+    """Start forwarding.
 
     Returns:
-        The names of its modules, and of those with which this package speaks for it.
+        The names of the package's modules, and of those modules whose role Isthmus has taken over.
     """
     vlog = ovs.vlog.Vlog
 

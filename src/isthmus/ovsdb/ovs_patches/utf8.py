@@ -1,8 +1,8 @@
-"""Whole characters from streams that are cut anywhere.
+"""Whole UTF-8 characters from streams that are cut anywhere.
 
-The `ovs` package decodes UTF-8 anew with each reading of a connection: a character whose bytes
-come in two readings breaks the connection, and again after each reconnection, since a server sends
-the same contents in the same order. Contents with names in Chinese meet that soon.
+The `ovs` package decodes each received chunk separately. A character whose bytes arrive in two
+chunks breaks the connection, and breaks it again after each reconnection, since a server sends the
+same contents in the same order. Contents with Chinese names trigger this soon.
 """
 
 import errno
@@ -12,10 +12,10 @@ import ovs.jsonrpc
 
 
 class WholeCharacters:
-    """A stream whose `recv` gives only whole characters; the rest waits for the next call.
+    """A stream whose `recv` returns only whole characters; the rest waits for the next call.
 
     Args:
-        stream: an `ovs.stream.Stream`; whatever else is asked of it is passed on.
+        stream: an `ovs.stream.Stream`; all other attributes are its own.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -26,18 +26,18 @@ class WholeCharacters:
         return getattr(self._stream, name)
 
     def recv(self, size: int) -> tuple[int, bytes]:
-        """Read at most `size` bytes; (error, bytes) as `ovs.stream.Stream.recv` has it."""
+        """Read at most `size` bytes; (error, bytes) as from `ovs.stream.Stream.recv`."""
         error, data = self._stream.recv(size)
         if error or not data:
             return error, data
         data = self._rest + data
-        whole = len(data) - _begun(data)
+        whole = len(data) - _incomplete(data)
         data, self._rest = data[:whole], data[whole:]
         return (0, data) if data else (errno.EAGAIN, b"")
 
 
-def _begun(data: bytes) -> int:
-    """How many bytes at the end belong to a character that is not complete (RFC 3629)."""
+def _incomplete(data: bytes) -> int:
+    """The number of bytes at the end that belong to an incomplete character (RFC 3629)."""
     for back in range(1, min(4, len(data) + 1)):
         byte = data[-back]
         if byte < 0x80:
@@ -48,11 +48,11 @@ def _begun(data: bytes) -> int:
     return 0
 
 
-class _Connection(ovs.jsonrpc.Connection):
+class _WholeCharacterConnection(ovs.jsonrpc.Connection):
     def __init__(self, stream: Any) -> None:
         super().__init__(WholeCharacters(stream))
 
 
 def install() -> None:
-    """Have all connections of the `ovs` package read so; called by `isthmus.ovsdb.session`."""
-    ovs.jsonrpc.Connection = _Connection
+    """Make all connections of the `ovs` package use it; called by `isthmus.ovsdb.session`."""
+    ovs.jsonrpc.Connection = _WholeCharacterConnection

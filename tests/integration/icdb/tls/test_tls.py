@@ -128,14 +128,14 @@ def test_a_zone_says_what_is_wrong(
         said = f"our certificate {good.certificate} of az1 expired on"
     elif fault == "wrong CA":
         install(directory, authorities[1], zone)
-        said = "give the CA certificate that signed the server's"
+        said = "use the CA certificate that signed the server's"
     elif fault == "server expired":
         install(tmp_path / "member", authorities[0], MEMBER, then, days=1)
         said = "renew the server's certificate"
     elif fault == "clear text":
         server.kill_pair()
         server.serve_pair()
-        said = "have the server speak TLS"
+        said = "enable TLS on the server"
     start(cluster, directory)
     wait_until(lambda: said in cluster.servers.log("run"), "it is said")
     assert not cluster.learned()
@@ -150,9 +150,9 @@ def test_a_zone_says_what_is_wrong(
 def test_a_zone_without_certificates_is_told_what_to_give(
     tmp_path: Path, server: IcServers, cluster: Cluster, authorities: tuple[KeyPair, KeyPair]
 ) -> None:
-    """A server that speaks TLS alone closes a connection in clear text without a word."""
+    """A server that requires TLS closes a connection in clear text without an error."""
     cluster.start()
-    hint = "if it speaks TLS alone, reach it by ssl: with certificates (`isthmus run --ic-tls-dir`)"
+    hint = "if the server requires TLS, use an ssl: address and certificates"
     wait_until(lambda: hint in cluster.servers.log("run"), "it is said")
     assert not cluster.learned()
     cluster.servers.stop("run")
