@@ -2,19 +2,24 @@
 
 Used by the lab, which runs one per cluster in a namespace, and by tests, which run one on the
 loopback interface. Starts no process. RBAC authorizes every request, anonymous requests are
-rejected, and certificates identify users.
+rejected, and certificates or tokens identify users.
 """
 
+import datetime
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import yaml
 
 from isthmus_lab.kube.assets import required
 from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import ClusterPlan
+
+if TYPE_CHECKING:
+    from isthmus.pki.certificates import KeyPair, Wish
 
 ADMIN, ADMIN_GROUP = "admin", "system:masters"
 """The administrator; Kubernetes grants all rights to the group."""
@@ -55,14 +60,14 @@ class KubeServer:
 
     def prepare(self) -> None:
         """Create keys, certificates and the kubeconfig of the administrator."""
+        from isthmus.pki.certificates import Kind, Wish, new_authority  # noqa: PLC0415 - slow
+
         self.directory.mkdir(parents=True, exist_ok=True)
-        pki = _pki()
-        authority = pki.new_authority("isthmus-lab")
-        self._write_pair("ca", authority.key, authority.certificate)
-        server = pki.issue_server(authority, [self.host])
-        self._write_pair("server", server.key, server.certificate)
-        _write(self._file("sa.key"), pki.new_key())
-        self.for_user(ADMIN, ADMIN_GROUP)
+        self._write_pair("ca", new_authority("isthmus-lab", _now()))
+        self._issue("server", Wish(Kind.MEMBER, "kube-apiserver", (self.host, "localhost")))
+        token = secrets.token_hex()
+        _write(self._file("tokens.csv"), f"{token},{ADMIN},{ADMIN},{ADMIN_GROUP}\n".encode())
+        self.for_token(ADMIN, token)
 
     def etcd(self) -> list[str]:
         """The command that runs etcd."""
@@ -84,7 +89,6 @@ class KubeServer:
         Args:
             extra: additional flags, which override earlier ones.
         """
-        key = str(self._file("sa.key"))
         return [
             required("kube-apiserver"),
             f"--etcd-servers=http://{_in_url(self.host)}:{self.etcd_port}",
@@ -95,9 +99,10 @@ class KubeServer:
             f"--tls-cert-file={self._file('server.crt')}",
             f"--tls-private-key-file={self._file('server.key')}",
             f"--service-account-issuer={_ISSUER}",
-            f"--service-account-key-file={key}",
-            f"--service-account-signing-key-file={key}",
+            f"--service-account-key-file={self._file('server.crt')}",
+            f"--service-account-signing-key-file={self._file('server.key')}",
             f"--service-cluster-ip-range={_SERVICES}",
+            f"--token-auth-file={self._file('tokens.csv')}",
             "--authorization-mode=RBAC",
             "--anonymous-auth=false",
             # It requires ServiceAccounts that only a controller would create, and none runs here.
@@ -109,25 +114,23 @@ class KubeServer:
             *extra,
         ]
 
-    def for_user(self, user: str, *groups: str) -> Path:
+    def for_user(self, user: str) -> Path:
         """Write a kubeconfig with a client certificate.
 
         Args:
-            user: the user's name as RBAC sees it.
-            groups: the user's groups.
+            user: the name of the user in RBAC. Its only groups are those of Isthmus's certificates.
 
         Returns:
             The file.
         """
-        pki, name = _pki(), user.replace(":", ".")
-        authority = pki.KeyPair(*(self._file(f"ca.{kind}").read_bytes() for kind in ("key", "crt")))
-        client = pki.issue_client(authority, user, groups)
-        self._write_pair(name, client.key, client.certificate)
+        from isthmus.pki.certificates import Kind, Wish  # noqa: PLC0415 - slow
+
+        self._issue(user, Wish(Kind.ZONE, user))
         credentials = {
-            "client-certificate": str(self._file(f"{name}.crt")),
-            "client-key": str(self._file(f"{name}.key")),
+            "client-certificate": str(self._file(f"{user}.crt")),
+            "client-key": str(self._file(f"{user}.key")),
         }
-        return self._write_kubeconfig(name, credentials)
+        return self._write_kubeconfig(user, credentials)
 
     def for_token(self, name: str, token: str) -> Path:
         """Write a kubeconfig with a bearer token.
@@ -156,9 +159,15 @@ class KubeServer:
         _write(file, yaml.safe_dump(config, sort_keys=False).encode())
         return file
 
-    def _write_pair(self, name: str, key: bytes, certificate: bytes) -> None:
-        _write(self._file(f"{name}.key"), key)
-        _write(self._file(f"{name}.crt"), certificate)
+    def _issue(self, name: str, wish: "Wish") -> None:
+        from isthmus.pki.certificates import KeyPair, issue  # noqa: PLC0415 - slow
+
+        authority = KeyPair(*(self._file(f"ca.{kind}").read_bytes() for kind in ("key", "crt")))
+        self._write_pair(name, issue(authority, wish, _now()))
+
+    def _write_pair(self, name: str, pair: "KeyPair") -> None:
+        _write(self._file(f"{name}.key"), pair.key)
+        _write(self._file(f"{name}.crt"), pair.certificate)
 
     def _file(self, name: str) -> Path:
         return self.directory / name
@@ -174,11 +183,8 @@ def crds() -> Sequence[Path]:
     return sorted(Path(__file__).with_name("crds").glob("*.yaml"))
 
 
-def _pki() -> ModuleType:
-    # Labs without API servers skip this slow import.
-    from isthmus_lab.kube import pki as kube_pki  # noqa: PLC0415
-
-    return kube_pki
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 from isthmus_lab.topology.schema import (
     ClusterSpec,
     Family,
+    LabTransitSwitch,
     Network,
     PodSpec,
     SubnetSpec,
     Topology,
-    TransitSwitchSpec,
 )
 
 _UNDERLAY = {4: "192.168.65.0/24", 6: "fd00:65::/64"}
@@ -32,7 +32,7 @@ FIRST_POD = 2
 def complete(topology: Topology) -> Topology:
     """The topology with every default filled in."""
     switches = topology.transit_switches or (
-        TransitSwitchSpec(name="ts", cidr=_pick(_TRANSIT, topology.family)),
+        LabTransitSwitch(name="ts", cidr=_pick(_TRANSIT, topology.family)),
     )
     clusters = tuple(_cluster(topology, i, cluster) for i, cluster in enumerate(topology.clusters))
     return topology.model_copy(

@@ -22,7 +22,6 @@ from isthmus_lab.topology.plan import (
 from isthmus_lab.topology.schema import (
     ClusterSpec,
     Network,
-    NodeSpec,
     PodSpec,
     Role,
     SubnetSpec,
@@ -77,15 +76,19 @@ def _cluster(topology: Topology, cluster: ClusterSpec, nodes_before: int) -> Clu
     subnets = tuple(_subnet(cluster, subnet) for subnet in cluster.subnets)
     pods = tuple(_pods(cluster, {subnet.name: subnet for subnet in subnets}))
     nodes = tuple(
-        _node(
-            cluster,
-            node,
-            underlay=_hosts(topology.underlay or (), _FIRST_NODE + nodes_before + i),
-            join=_hosts(cluster.join or (), 2 + i),
-            fabric_link=f"n{nodes_before + i + 1}",
+        NodePlan(
+            name=node.name,
+            cluster=cluster.name,
+            central=Role.CENTRAL in node.roles,
+            gateway=Role.GATEWAY in node.roles,
+            fabric_link=f"n{number + 1}",
+            system_id=str(uuid.uuid5(_NAMESPACE, f"{cluster.name}/{node.name}")),
+            underlay=_hosts(topology.underlay or (), _FIRST_NODE + number),
+            join_mac=mac_of(cluster.name, "node", node.name),
+            join=_hosts(cluster.join or (), 2 + number - nodes_before),
             pods=tuple(pod for pod in pods if pod.node == node.name),
         )
-        for i, node in enumerate(cluster.nodes)
+        for number, node in enumerate(cluster.nodes, start=nodes_before)
     )
     return ClusterPlan(
         name=cluster.name,
@@ -111,29 +114,6 @@ def _subnet(cluster: ClusterSpec, subnet: SubnetSpec) -> SubnetPlan:
         gateways=_hosts(cidr, 1),
         disable_inter_connection=subnet.disable_inter_connection,
         centralized=subnet.gateway_type == "centralized",
-    )
-
-
-def _node(  # noqa: PLR0913 - one caller; the values come from six layout
-    cluster: ClusterSpec,
-    node: NodeSpec,
-    *,
-    underlay: tuple[Interface, ...],
-    join: tuple[Interface, ...],
-    fabric_link: str,
-    pods: tuple[PodPlan, ...],
-) -> NodePlan:
-    return NodePlan(
-        name=node.name,
-        cluster=cluster.name,
-        central=Role.CENTRAL in node.roles,
-        gateway=Role.GATEWAY in node.roles,
-        fabric_link=fabric_link,
-        system_id=str(uuid.uuid5(_NAMESPACE, f"{cluster.name}/{node.name}")),
-        underlay=underlay,
-        join_mac=mac_of(cluster.name, "node", node.name),
-        join=join,
-        pods=pods,
     )
 
 

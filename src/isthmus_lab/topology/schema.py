@@ -152,7 +152,7 @@ class ClusterSpec(Model):
         return tuple(node.name for node in self.nodes if Role.GATEWAY in node.roles)
 
 
-class TransitSwitchSpec(Model):
+class LabTransitSwitch(Model):
     """A transit switch and its subnet."""
 
     name: Name
@@ -190,7 +190,7 @@ class Topology(Model):
     ic: IcDatabases = IcDatabases()
     kubernetes: bool = False
     underlay: Cidr | None = None
-    transit_switches: tuple[TransitSwitchSpec, ...] = ()
+    transit_switches: tuple[LabTransitSwitch, ...] = ()
     clusters: tuple[ClusterSpec, ...] = Field(min_length=1)
 
     def family_of(self, cluster: ClusterSpec) -> Family:

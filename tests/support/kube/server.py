@@ -62,9 +62,9 @@ class TestServer:
         """Stop both."""
         self._processes.stop_all()
 
-    def for_user(self, user: str, *groups: str) -> Path:
-        """A kubeconfig of a user with these groups; without a role it may do nothing."""
-        return self.server.for_user(user, *groups)
+    def for_user(self, user: str) -> Path:
+        """A kubeconfig with a client certificate of a user, who has no rights without a role."""
+        return self.server.for_user(user)
 
     def for_service_account(self, name: str, namespace: str = NAMESPACE) -> Path:
         """A kubeconfig with a token of a ServiceAccount, which is made if it is missing."""
