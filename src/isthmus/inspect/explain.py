@@ -28,6 +28,8 @@ from isthmus.model.rows import (
 )
 from isthmus.model.text import quoted
 
+_NO_RULE = "no rule refuses the route"
+
 
 class Verdict(StrEnum):
     """What the engine does with a route."""
@@ -104,9 +106,13 @@ class _Explainer:
         zone = exchange.zone.current
         self.zone_name = zone.name if zone else ""
         self._own = zone.uuid if zone else None
-        self._ours_in_ic_sb = {
-            key_of(row) for row in view.table(IcRoute) if row.availability_zone == self._own
-        }
+        routes = view.table(IcRoute)
+        self._in_ic_sb = {key_of(row) for row in routes if row.availability_zone == self._own}
+        self._routes = [
+            (row, network)
+            for row in routes
+            if (network := parse_network(row.ip_prefix)) is not None and self._concerns(network)
+        ]
 
     def advertising(self) -> Iterator[RouteVerdict]:
         """Decisions about our sources of the prefix, at each attachment."""
@@ -117,14 +123,12 @@ class _Explainer:
 
     def learning(self) -> Iterator[RouteVerdict]:
         """Decisions about routes to the prefix in IC-SB, at each attachment to their switch."""
-        for route in self._view.table(IcRoute):
-            network = parse_network(route.ip_prefix)
-            if network is None or not self._concerns(network):
-                continue
-            for attachment in self._attached(route.transit_switch):
+        for route, network in self._routes:
+            attached = self._exchange.attachments.by_ts.get(route.transit_switch, {})
+            for attachment in attached.values():
                 refusal = self._exchange.learned.refuses(route, attachment)
                 if refusal is not Refusal.SAME_ROUTER:
-                    yield self._learned(route, attachment, refusal)
+                    yield self._learned(route, network, attachment, refusal)
 
     def remarks(self, advertising: bool, learning: bool) -> Iterator[str]:
         """What prevents decisions in either direction.
@@ -144,21 +148,16 @@ class _Explainer:
             yield "the configuration has not been read yet; until then no route is learned"
         if not advertising:
             yield "no router port, static route or VIP on an attached router has this prefix"
-        if not learning and not (unseen := tuple(self._unattached())):
-            yield "no other zone advertises this prefix in IC-SB"
-        elif not learning:
-            switches = ", ".join(unseen)
-            yield f"other zones advertise this prefix on {switches}, where we are not attached"
-
-    def _unattached(self) -> Iterator[str]:
-        switches = {
-            row.transit_switch
-            for row in self._view.table(IcRoute)
-            if row.availability_zone != self._own
-            and (network := parse_network(row.ip_prefix)) is not None
-            and self._concerns(network)
-        }
-        yield from sorted(switches - self._exchange.attachments.by_ts.keys())
+        if not learning:
+            others = (row for row, _ in self._routes if row.availability_zone != self._own)
+            unseen = {
+                row.transit_switch for row in others
+            } - self._exchange.attachments.by_ts.keys()
+            switches = ", ".join(sorted(unseen))
+            if unseen:
+                yield f"other zones advertise this prefix on {switches}, where we are not attached"
+            else:
+                yield "no other zone advertises this prefix in IC-SB"
 
     def _concerns(self, network: Network) -> bool:
         """Whether a route to `network` leads to the prefix; a default route only if asked for."""
@@ -166,17 +165,14 @@ class _Explainer:
             is_inside(self._prefix, network) and not is_default(network)
         )
 
-    def _attached(self, transit_switch: str) -> tuple[Attachment, ...]:
-        return tuple(self._exchange.attachments.by_ts.get(transit_switch, {}).values())
-
     def _advertised(self, row: RowId, decision: Decision) -> RouteVerdict:
         outcome, attachment = decision.outcome, decision.attachment
-        verdict, nexthop = Verdict.REFUSED, ""
         if isinstance(outcome, AdvertiseKey):
-            there = outcome in self._ours_in_ic_sb
-            verdict = Verdict.ADVERTISED if there else Verdict.PENDING
-            rule, nexthop = "no rule refuses the route", outcome.nexthop
+            written = outcome in self._in_ic_sb
+            verdict = Verdict.ADVERTISED if written else Verdict.PENDING
+            rule, nexthop = _NO_RULE, outcome.nexthop
         else:
+            verdict, nexthop = Verdict.REFUSED, ""
             rule = self._rule(outcome, None, decision.prefix, attachment)
         return RouteVerdict(
             verdict=verdict,
@@ -193,24 +189,15 @@ class _Explainer:
         )
 
     def _learned(
-        self, route: IcRoute, attachment: Attachment, refusal: Refusal | None
+        self, route: IcRoute, prefix: Network, attachment: Attachment, refusal: Refusal | None
     ) -> RouteVerdict:
-        prefix = parse_network(route.ip_prefix)
         if refusal is not None:
             verdict, rule = Verdict.REFUSED, self._rule(refusal, route, prefix, attachment)
         else:
-            key = LearnKey(
-                attachment.router,
-                canonical(route.ip_prefix),
-                route.nexthop,
-                route.origin,
-                route.route_table,
-            )
-            there = key in self._exchange.static_routes.learned
-            verdict, rule = (
-                (Verdict.LEARNED if there else Verdict.PENDING),
-                "no rule refuses the route",
-            )
+            identity = (canonical(route.ip_prefix), route.nexthop, route.origin, route.route_table)
+            key = LearnKey(attachment.router, *identity)
+            written = key in self._exchange.static_routes.learned
+            verdict, rule = Verdict.LEARNED if written else Verdict.PENDING, _NO_RULE
             if self._exchange.learned_routes.waits(key):
                 rule += "; another path is in use until packets arrive by this one"
         zone = self._view.table(AvailabilityZone).get(route.availability_zone)
@@ -229,15 +216,9 @@ class _Explainer:
         )
 
     def _rule(
-        self,
-        refusal: Refusal,
-        route: IcRoute | None,
-        prefix: Network | None,
-        attachment: Attachment,
+        self, refusal: Refusal, route: IcRoute | None, prefix: Network, attachment: Attachment
     ) -> str:
         """The rule that refuses the route, with its text if the configuration contains it."""
-        if prefix is None:
-            return str(refusal)
         detail = self._exchange.guard.detail(refusal, route, prefix, attachment.router)
         return f"{refusal} ({detail})" if detail else str(refusal)
 
