@@ -8,6 +8,7 @@ entry points of the group `isthmus.commands`.
 """
 
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,12 @@ def _extensions() -> Any:
     return entry_points(group=EXTENSIONS)
 
 
+def _own(name: str) -> Verb | None:
+    return next((verb for verb in VERBS if verb.name == name), None)
+
+
 def _find(name: str) -> Verb | None:
-    own = (verb for verb in VERBS if verb.name == name)
-    return next(own, None) or known_verbs().get(name)
+    return _own(name) or known_verbs().get(name)
 
 
 def load(verb: Verb) -> Any:
@@ -177,7 +181,9 @@ def _tls_option(flag: str, short: str, variable: str, description: str) -> Any:
     return typer.Option(flag, short, metavar="FILE", envvar=variable, help=description)
 
 
-app = group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+app = group(cls=Verbs, context_settings=_SETTINGS)
 
 
 @app.callback()
@@ -218,9 +224,12 @@ def main() -> None:
     wrong usage; 130, interrupted. Any other exception is a bug and is not caught.
     """
     try:
-        if Path(sys.argv[0]).name == STAND_IN:
-            stand_in = next(verb for verb in VERBS if verb.name == STAND_IN)
+        if Path(sys.argv[0]).name == STAND_IN and (stand_in := _own(STAND_IN)):
             load(stand_in).main(sys.argv[1:], prog_name=STAND_IN)
+        verb = _own(sys.argv[1]) if len(sys.argv) > 1 else None
+        if verb and not os.environ.keys() & {PRIVATE_KEY, CERTIFICATE, CA_CERT}:
+            # Without options before the verb, skip the group: parsing even absent ones is slow.
+            load(verb).main(sys.argv[2:], prog_name=f"isthmus {verb.name}", **_SETTINGS)
         typer.main.get_command(app).main(prog_name="isthmus")
     except CommandError as error:
         print_problems(error.problems)

@@ -1,8 +1,10 @@
 """The command `isthmus`: help, versions, extensions and errors."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints, version
+from pathlib import Path
 
 import pytest
 import typer
@@ -150,16 +152,32 @@ def test_help_imports_no_verb() -> None:
 
 
 def test_help_of_a_light_verb_imports_no_library() -> None:
-    """`isthmus status --help` starts quickly: it imports neither rich nor the ovs package."""
+    """`isthmus status --help` starts quickly: it imports no library but typer."""
     code = (
         "import sys; from isthmus.cli.main import main\n"
         "sys.argv = ['isthmus', 'status', '--help']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "bad = {'rich', 'ovs', 'isthmus.model.rows'} & set(sys.modules)\n"
+        "bad = {'rich', 'ovs', 'pydantic', 'isthmus.model.rows'} & set(sys.modules)\n"
         "sys.exit(f'imported: {bad}' if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("variables", [{}, {"ISTHMUS_CA_CERT": ""}], ids=["direct", "group"])
+def test_help_is_the_same_with_tls_options(variables: dict[str, str]) -> None:
+    """A verb called without options before it has the help that it has below the group."""
+    program = str(Path(sys.executable).with_name("isthmus"))
+    for arguments in (["zone", "prune", "-h"], ["zone", "--help"]):
+        done = subprocess.run(
+            [program, *arguments],
+            env={**os.environ, **variables},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.stdout.startswith(f"Usage: isthmus {' '.join(arguments[:-1])} [OPTIONS]")
 
 
 def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
