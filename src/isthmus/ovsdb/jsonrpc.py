@@ -7,13 +7,13 @@ Invariant: imports only light modules, see `json_stream`.
 
 import socket
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 from isthmus.ovsdb.json_stream import MessageDecoder, encode
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
+    from pathlib import PurePath
     from ssl import SSLContext
 
 TIMEOUT = 5.0
@@ -92,7 +92,7 @@ class JsonRpcClient:
         self._received: list[dict[str, Any]] = []
 
     @classmethod
-    def over_unix(cls, path: PurePath, timeout: float = TIMEOUT) -> Self:
+    def over_unix(cls, path: "PurePath | str", timeout: float = TIMEOUT) -> Self:
         """Connect to a Unix socket; the timeout, in seconds, holds for each operation."""
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(timeout)

@@ -4,8 +4,6 @@ Called by the verbs that ask a daemon, by `isthmus-health`, and for the servers 
 Invariant: imports only light modules, so that health probes and short commands start quickly.
 """
 
-from pathlib import PurePath
-
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 
 TIMEOUT = 60.0
@@ -29,7 +27,7 @@ def ask(path: str, command: str, *arguments: str, timeout: float = TIMEOUT) -> s
         CommandFailedError: the daemon refuses the command.
     """
     try:
-        with JsonRpcClient.over_unix(PurePath(path), timeout) as client:
+        with JsonRpcClient.over_unix(path, timeout) as client:
             return str(client.call(command, *arguments))
     except RpcError as error:
         raise CommandFailedError(str(error)) from error

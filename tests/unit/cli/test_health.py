@@ -75,4 +75,4 @@ def test_it_is_light() -> None:
     command = [sys.executable, "-c", code]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert "isthmus.cli.health" in loaded
-    assert not {"typer", "ovs", "rich", "yaml", "kubernetes"} & set(loaded)
+    assert not {"typer", "ovs", "rich", "yaml", "kubernetes", "pathlib"} & set(loaded)
