@@ -33,8 +33,8 @@ from isthmus.icdb.admin import backup as backups
 from isthmus.icdb.admin import membership_changes as maintenance
 from isthmus.icdb.admin.file_check import Checked
 from isthmus.icdb.admin.file_check import check as check_file
-from isthmus.icdb.admin.local_servers import Place
-from isthmus.icdb.admin.ovsdb_tools import ClientTool
+from isthmus.icdb.admin.server_control import Place
+from isthmus.icdb.local.ovsdb_tools import ClientTool
 from isthmus.icdb.server.plan import NB_PORT, SB_PORT
 
 

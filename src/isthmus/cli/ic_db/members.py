@@ -22,10 +22,10 @@ from isthmus.cli.ic_db import transit_switches as ic_db_transit
 from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.cli.options.tls import tls_in, tls_of
 from isthmus.icdb.admin import membership_changes as maintenance
-from isthmus.icdb.admin.local_servers import Place
-from isthmus.icdb.admin.ovsdb_tools import ClientTool, Credentials
+from isthmus.icdb.admin.server_control import Place
 from isthmus.icdb.admin.status import DatabaseStatus, Member, database_status
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.ovsdb_tools import ClientTool, Credentials
 from isthmus.icdb.raft.membership import bracketed, normal_host
 from isthmus.icdb.server.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT, default_dirs
 from isthmus.model.problems import Problem, Subject

@@ -20,11 +20,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from isthmus.icdb.admin.local_servers import Place
 from isthmus.icdb.admin.membership_changes import older
-from isthmus.icdb.admin.ovsdb_tools import ClientTool, ToolError, tool
+from isthmus.icdb.admin.server_control import Place
 from isthmus.icdb.admin.status import database_status, schema_in_use, server_row
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.ovsdb_tools import ClientTool, ToolError, tool
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, Database, Row, TransitSwitch
 

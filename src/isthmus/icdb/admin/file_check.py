@@ -13,11 +13,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from isthmus.icdb.admin.local_servers import Place
 from isthmus.icdb.admin.membership_changes import older
-from isthmus.icdb.admin.ovsdb_tools import ToolError, tool
+from isthmus.icdb.admin.server_control import Place
 from isthmus.icdb.admin.status import STANDALONE
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.ovsdb_tools import ToolError, tool
 from isthmus.icdb.raft.cluster_files import was_never_admitted
 from isthmus.icdb.server.plan import Files, Server
 from isthmus.icdb.server.preflight import judge_damage

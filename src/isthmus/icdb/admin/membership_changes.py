@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.icdb.admin.local_servers import Place, refused
-from isthmus.icdb.admin.ovsdb_tools import ClientTool, ToolError, tool
+from isthmus.icdb.admin.server_control import Place, refused
 from isthmus.icdb.admin.status import client_remotes, host_of, schema_in_use
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.ovsdb_tools import ClientTool, ToolError, tool
 from isthmus.icdb.raft.reachability import listens, responds
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
 from isthmus.model.problems import Problem, Subject

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from isthmus.icdb.admin.ovsdb_tools import Credentials
+from isthmus.icdb.local.ovsdb_tools import Credentials
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.certificate_info import Look, looks
 from isthmus.pki.certificates import UnusableError

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from isthmus.icdb.admin.local_servers import Place, not_running
-from isthmus.icdb.admin.ovsdb_tools import ClientTool, ToolError
 from isthmus.icdb.admin.security_warnings import clear_text, ending
 from isthmus.icdb.admin.served_certificate import Shown, shown_by
+from isthmus.icdb.admin.server_control import Place, not_running
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.ovsdb_tools import ClientTool, ToolError
 from isthmus.icdb.raft.reachability import listens
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
 from isthmus.icdb.server.preflight import SPACE, free_space

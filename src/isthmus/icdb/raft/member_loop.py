@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from isthmus.icdb.admin.membership_changes import older
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.blocker_log import Reasons
 from isthmus.icdb.raft import bootstrap as founding
 from isthmus.icdb.raft.bootstrap import Answer, Found, Has, Join
 from isthmus.icdb.raft.cluster_files import (
@@ -30,7 +31,6 @@ from isthmus.icdb.raft.membership import Membership, host_of
 from isthmus.icdb.raft.peer_probe import ask_all, read_rows
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus, parse_raft_status
 from isthmus.icdb.raft.tls_migration import Crossing, GoOver
-from isthmus.icdb.server.blocker_log import Reasons
 from isthmus.icdb.server.plan import Server
 from isthmus.icdb.server.preflight import SPACE, free_space
 from isthmus.model.problems import Problem, Subject

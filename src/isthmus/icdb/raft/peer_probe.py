@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, Answer, Has
-from isthmus.icdb.server.name_resolution import addresses_of
+from isthmus.icdb.raft.name_resolution import addresses_of
 from isthmus.model.rows import Database
 from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import call

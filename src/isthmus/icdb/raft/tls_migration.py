@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.icdb.admin import backup
-from isthmus.icdb.admin.local_servers import Place
-from isthmus.icdb.admin.ovsdb_tools import ClientTool, Credentials
+from isthmus.icdb.admin.server_control import Place
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.ovsdb_tools import ClientTool, Credentials
 from isthmus.icdb.raft.bootstrap import Answer, Has
 from isthmus.icdb.raft.cluster_files import (
     CLEAR_TEXT,

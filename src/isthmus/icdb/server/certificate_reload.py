@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from isthmus.icdb.server.blocker_log import GRACE, Reasons
+from isthmus.icdb.local.blocker_log import GRACE, Reasons
 from isthmus.model.problems import Problem
 from isthmus.pki.files import TlsFiles, check_files, check_member_files, expiring
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from isthmus.icdb.errors import IcDbError
+from isthmus.icdb.local.blocker_log import Reasons
 from isthmus.icdb.raft.cluster_files import prepare_member
 from isthmus.icdb.raft.member_loop import Tender, nearly_full, server_context
-from isthmus.icdb.server.blocker_log import Reasons
 from isthmus.icdb.server.certificate_reload import Renewal
 from isthmus.icdb.server.child_process import Child, Slot, StopSignals, stop, wait
 from isthmus.icdb.server.directory_lock import DirectoryLock

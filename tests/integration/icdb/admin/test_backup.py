@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.icdb.admin.ovsdb_tools import ClientTool, ToolError
+from isthmus.icdb.local.ovsdb_tools import ClientTool, ToolError
 from isthmus.model.rows import Database
 from support.icdb.cluster import DATABASES, ISTHMUS, ClusterMember, cluster_in
 from support.ovn.servers import SCHEMAS, RealZone, Servers, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.icdb.admin.file_check import check, whole
-from isthmus.icdb.admin.local_servers import Place
+from isthmus.icdb.admin.server_control import Place
 
 RECORDS = b'OVSDB CLUSTER 11 0123\n{"term":1}\nOVSDB CLUSTER 11 4567\n{"term":2}\n'
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.icdb.admin.local_servers import Place
 from isthmus.icdb.admin.membership_changes import Removal, majority_lost, settled_member
+from isthmus.icdb.admin.server_control import Place
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus, parse_raft_status
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.icdb.server import blocker_log as reasons
+from isthmus.icdb.local import blocker_log as reasons
 from isthmus.icdb.server.certificate_reload import Renewal
 from isthmus.pki.certificates import MEMBERS_UNIT, KeyPair, Kind, Wish, bundle, new_authority
 from isthmus.pki.files import write_file

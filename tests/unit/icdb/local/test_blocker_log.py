@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from isthmus.icdb.server.blocker_log import GRACE, JOINING_GRACE, Reasons
+from isthmus.icdb.local.blocker_log import GRACE, JOINING_GRACE, Reasons
 from isthmus.model.problems import Problem
 
 
