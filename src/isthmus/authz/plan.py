@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from isthmus.authz.status import SOCKET
-from isthmus.icdb.server.plan import Plan, Program
+from isthmus.icdb.local.database_server import Program
+from isthmus.icdb.server.plan import Plan
 from isthmus.model.problems import Problem, Subject
 
 NAME = "isthmus ic-db authz"
@@ -32,8 +33,9 @@ def with_authorization(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
             "add --tls-dir, and issue a certificate to each zone (`isthmus pki issue zone`)",
         )
     members_ca = None if plan.membership is None else plan.nb.tls.members_ca
-    nb, sb = (replace(server, guarded=True, members_ca=members_ca) for server in plan.servers)
-    return replace(plan, nb=nb, sb=sb, guard=_program(plan, plan.nb.tls.certificate.parent, policy))
+    nb, sb = (replace(server, behind_proxy=True, members_ca=members_ca) for server in plan.servers)
+    proxy = _program(plan, plan.nb.tls.certificate.parent, policy)
+    return replace(plan, nb=nb, sb=sb, proxy=proxy)
 
 
 def _program(plan: Plan, tls_dir: PurePath, policy: Sequence[str]) -> Program:

@@ -10,7 +10,7 @@ import typer
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, console, print_json, print_problems
-from isthmus.icdb.raft.membership import normal_host
+from isthmus.icdb.local.hosts import normal_host
 from isthmus.model.problems import Problem, Subject
 from isthmus.pki import ca_pair as authorities
 from isthmus.pki.certificate_info import RENEW, Look, looks

@@ -1,6 +1,6 @@
-"""The IC databases' servers: what to run (pure), and running it.
+"""The IC databases: running their servers, Raft membership, administration, transit switches.
 
-`plan`, `transit`, `members`, `environment` and `founding` are values and functions of values;
-`rpc`, `peers`, `process`, `storage`, `cluster_files`, `tending` and `supervisor` touch the system.
-`isthmus ic-db run` calls `supervisor.serve`.
+Entry points: `server.supervisor.serve` (`isthmus ic-db run`), the functions of `admin` (the other
+verbs of `isthmus ic-db`) and of `transit_switches`. Layers, from the top: `server` and `admin`;
+`raft` and `transit_switches`; `local`; `errors`. Imported by `isthmus.authz` and the command line.
 """

@@ -1,13 +1,13 @@
-"""What is raised when the IC databases cannot be served until people mend something."""
+"""The error that the IC databases cannot be served or changed until an operator fixes something."""
 
 from isthmus.model.problems import Problem
 
 
 class IcDbError(Exception):
-    """The databases cannot be served.
+    """Something cannot be done.
 
     Args:
-        problems: at least one.
+        problems: why, and what to do; at least one.
     """
 
     def __init__(self, *problems: Problem) -> None:

@@ -19,7 +19,7 @@ from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
-from isthmus.icdb.server.plan import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
+from isthmus.icdb.local.database_server import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
 from isthmus.ovsdb.jsonrpc import JsonRpcClient
 from isthmus_lab.build import network
 from isthmus_lab.build.network import ip_batch

@@ -5,7 +5,7 @@ Lower layers have errors of their own, which the verb that calls them turns into
 
 from collections.abc import Iterable
 
-from isthmus.model.problems import Problem, Subject
+from isthmus.model.problems import Problem
 
 
 class CommandError(Exception):
@@ -28,8 +28,3 @@ def raise_if_any(problems: Iterable[Problem]) -> None:
     found = tuple(problems)
     if found:
         raise CommandError(*found)
-
-
-def unconfirmed(what: str, message: str) -> Problem:
-    """What to say if --yes is missing."""
-    return Subject(what, "--yes").problem(f"{message}; nothing was changed", "give --yes to do it")

@@ -23,12 +23,13 @@ from isthmus.authz.status import SOCKET
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
-from isthmus.icdb.server.plan import NB_PORT, SB_PORT, default_dirs, parse_listen
+from isthmus.icdb.local.database_server import NB_PORT, SB_PORT, default_dirs
+from isthmus.icdb.server.plan import parse_listen
 from isthmus.model.prefixes import Network, parse_list
 from isthmus.model.problems import Problem, Subject
 from isthmus.pki.files import TlsFiles, check_files
 
-_, RUN_DIR = map(Path, default_dirs(os.environ))
+_, RUN_DIR = default_dirs(os.environ)
 _PROXY = "authorizing proxy of the IC databases"
 
 OperatorOption: TypeAlias = Annotated[

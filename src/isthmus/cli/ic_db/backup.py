@@ -1,180 +1,182 @@
-"""`isthmus ic-db backup|restore|upgrade|check`: the data, against loss and age.
+"""`isthmus ic-db backup|restore|upgrade|check`: protecting, converting and checking the data.
 
-Registered with the app of `isthmus.cli.ic_db.run`. Backups are taken online, from the local
-servers.
+Registered by `isthmus.cli.ic_db.run`. Backups are made online, from the local servers.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from isthmus.cli.common.errors import CommandError, raise_if_any, unconfirmed
-from isthmus.cli.common.output import Output, OutputOption, console, print_json
-from isthmus.cli.ic_db.members import (
-    DATA_DIR,
+from isthmus.cli.common.confirm import DryRunOption, YesOption, confirmed
+from isthmus.cli.common.errors import raise_if_any
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
+from isthmus.cli.ic_db.options import (
     RUN_DIR,
     SCHEMA_DIR,
-    DataDirOption,
-    LimitOption,
-    NbPortOption,
-    RunDirOption,
-    SbPortOption,
+    DataOptions,
+    MemberOptions,
     SchemaDirOption,
-    TlsDirOption,
-    client_tool,
-    places,
-    telling,
+    SchemaOptions,
+    directories,
+    verb,
 )
 from isthmus.icdb.admin import backup as backups
-from isthmus.icdb.admin import membership_changes as maintenance
-from isthmus.icdb.admin.file_check import Checked
-from isthmus.icdb.admin.file_check import check as check_file
-from isthmus.icdb.admin.server_control import Place
-from isthmus.icdb.local.ovsdb_tools import ClientTool
-from isthmus.icdb.server.plan import NB_PORT, SB_PORT
+from isthmus.icdb.admin import file_check, schema_upgrade
+from isthmus.icdb.admin.ovsdb_client import OvsdbClient
+from isthmus.icdb.local.database_server import LocalServer, local_servers
+from isthmus.icdb.local.ovsdb_tools import is_older
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupOptions(MemberOptions):
+    """Options of `backup`."""
+
+    file: Annotated[Path, typer.Argument(help="The file to write, usually a .tar.gz.")]
+    yes: Annotated[bool, typer.Option("--yes", help="Replace the file if it exists.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOptions(SchemaOptions):
+    """Options of `restore`."""
+
+    file: Annotated[Path, typer.Argument(help="A file that `isthmus ic-db backup` created.")]
+    yes: YesOption = False
+    dry_run: DryRunOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeOptions(SchemaOptions):
+    """Options of `upgrade`."""
+
+    dry_run: DryRunOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(DataOptions):
+    """Options of `check`."""
+
+    others: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Directories with copies of other members' files (ovn_ic_nb_db.db and"
+            " ovn_ic_sb_db.db), to be compared with this member's."
+        ),
+    ] = None
+    schema_dir: SchemaDirOption = SCHEMA_DIR
+    output: OutputOption = Output.TEXT
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
-    for verb in (backup, restore, upgrade, check):
-        app.command()(telling(verb))
+    app.command()(verb(BackupOptions, backup))
+    app.command()(verb(RestoreOptions, restore))
+    app.command()(verb(UpgradeOptions, upgrade))
+    app.command()(verb(CheckOptions, check))
 
 
-def backup(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    file: Annotated[Path, typer.Argument(help="The file to write; .tar.gz suits it.")],
-    data_dir: DataDirOption = DATA_DIR,
-    run_dir: RunDirOption = RUN_DIR,
-    nb_port: NbPortOption = NB_PORT,
-    sb_port: SbPortOption = SB_PORT,
-    tls_dir: TlsDirOption = None,
-    timeout: LimitOption = 30.0,
-    yes: Annotated[bool, typer.Option("--yes", help="Replace the file if it exists.")] = False,
-) -> None:
-    """Write both databases, while they run, into one file with checksums."""
-    both = places(data_dir, run_dir, nb_port, sb_port)
-    taken = backups.take(both, client_tool(tls_dir, timeout), file.absolute(), _now(), replace=yes)
+def backup(options: BackupOptions) -> None:
+    """Write both databases into one file with checksums, while they run."""
+    servers, file = options.servers(), options.file.absolute()
+    taken = backups.take(servers, options.client(), file, _now(), replace=options.yes)
     for snapshot in taken:
-        console().print(
-            f"{snapshot.database}: {snapshot.size} bytes, schema {snapshot.schema}, in {file}"
-        )
+        size, schema = snapshot.size, snapshot.schema
+        print_lines(f"{snapshot.database}: {size} bytes, schema {schema}, in {options.file}")
 
 
-def restore(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    file: Annotated[Path, typer.Argument(help="A file that `ic-db backup` made.")],
-    data_dir: DataDirOption = DATA_DIR,
-    run_dir: RunDirOption = RUN_DIR,
-    nb_port: NbPortOption = NB_PORT,
-    sb_port: SbPortOption = SB_PORT,
-    tls_dir: TlsDirOption = None,
-    schema_dir: SchemaDirOption = SCHEMA_DIR,
-    timeout: LimitOption = 30.0,
-    yes: Annotated[bool, typer.Option("--yes", help="Overwrite what is there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
-) -> None:
-    """Bring the rows of a backup back into running databases, stand-alone or clustered.
+def restore(options: RestoreOptions) -> None:
+    """Restore the rows of a backup into running databases, stand-alone or clustered.
 
-    Refuses to overwrite zones and transit switches without --yes; with it, what is there is first
-    backed up into the data directory.
+    Without --yes it does not overwrite zones or transit switches. What exists is backed up into the
+    data directory first.
     """
-    both = places(data_dir, run_dir, nb_port, sb_port, schema_dir)
-    client = client_tool(tls_dir, timeout)
-    found, out = backups.read(file), console()
-    touched = [place for place in both if place.database in found.snapshots]
-    raise_if_any(backups.schema_problems(touched, client, found))
-    lost = backups.in_use(touched, client, found)
-    for place in both:
-        if place not in touched:
-            out.print(f"{place.database}: is not in this backup, and stays as it is")
+    servers, client = options.servers(), options.client()
+    found = backups.read(options.file)
+    restored = [server for server in servers if server.database in found.snapshots]
+    raise_if_any(backups.schema_problems(restored, client, found))
+    lost = backups.in_use(restored, client, found)
+    for server in servers:
+        if server not in restored:
+            print_lines(f"{server.database}: is not in this backup, and stays as it is")
     for sentence in lost:
-        out.print(f"would be overwritten: {sentence}" if dry_run else f"overwrites: {sentence}")
-    if dry_run:
-        out.print(f"nothing was changed: --dry-run (backup of {found.taken}, checksums are right)")
+        prefix = "would be overwritten" if options.dry_run else "overwrites"
+        print_lines(f"{prefix}: {sentence}")
+    if options.dry_run:
+        print_lines(
+            f"nothing was changed: --dry-run (backup of {found.taken}, checksums are right)"
+        )
         return
-    if lost and not yes:
-        raise CommandError(unconfirmed("IC databases", "they are not empty"))
-    _keep(both, client, data_dir, "restore")
-    for place in touched:
-        backups.restore(place, client, found)
-        out.print(f"{place.database}: restored as of {found.taken}")
+    if lost:
+        consequence = "restoring overwrites their contents, after a backup"
+        remedy = "check what is overwritten"
+        confirmed("IC databases", consequence, remedy, yes=options.yes, dry_run=False)
+    _back_up_first(servers, client, options.data_dir, "restore")
+    for server in restored:
+        backups.restore(server, client, found)
+        print_lines(f"{server.database}: restored as of {found.taken}")
 
 
-def upgrade(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    data_dir: DataDirOption = DATA_DIR,
-    run_dir: RunDirOption = RUN_DIR,
-    nb_port: NbPortOption = NB_PORT,
-    sb_port: SbPortOption = SB_PORT,
-    tls_dir: TlsDirOption = None,
-    schema_dir: SchemaDirOption = SCHEMA_DIR,
-    timeout: LimitOption = 30.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
-) -> None:
+def upgrade(options: UpgradeOptions) -> None:
     """Convert the running databases to the installed schemas, after a backup.
 
-    Do it once, when all members run the new OVN: a cluster's members share the schema.
+    Run it once, when all members have the new OVN: the members of a cluster share the schema.
     """
-    both = places(data_dir, run_dir, nb_port, sb_port, schema_dir)
-    client, out, due = client_tool(tls_dir, timeout), console(), []
-    for place in both:
-        has, installed = maintenance.versions(place, client)
-        if maintenance.older(has, installed):
-            due.append(place)
-            out.print(f"{place.database}: schema {has}, to become {installed}")
+    servers, client, due = options.servers(), options.client(), []
+    for server in servers:
+        has = schema_upgrade.schema_in_use(server, client)
+        installed = schema_upgrade.installed_schema(server)
+        if is_older(has, installed):
+            due.append(server)
+            print_lines(f"{server.database}: schema {has}, to become {installed}")
         else:
-            out.print(f"{place.database}: schema {has} stays, installed is {installed}")
-    if dry_run:
-        out.print("nothing was changed: --dry-run")
+            print_lines(f"{server.database}: schema {has} stays, installed is {installed}")
+    if options.dry_run:
+        print_lines("nothing was changed: --dry-run")
         return
     if due:
-        _keep(both, client, data_dir, "upgrade")
-    for place in due:
-        maintenance.upgrade(place, client)
-        out.print(f"{place.database}: converted")
+        _back_up_first(servers, client, options.data_dir, "upgrade")
+    for server in due:
+        schema_upgrade.upgrade(server, client)
+        print_lines(f"{server.database}: converted")
 
 
-def check(
-    others: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Files of other members, copied here: ovn_ic_nb_db.db and ovn_ic_sb_db.db in"
-            " these directories are checked together with this member's."
-        ),
-    ] = None,
-    data_dir: DataDirOption = DATA_DIR,
-    schema_dir: SchemaDirOption = SCHEMA_DIR,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Check the database files of this member, whether its servers run or not."""
-    both = places(data_dir, RUN_DIR, schema_dir=schema_dir)
-    found = [
-        check_file(place, [directory.absolute() for directory in others or []]) for place in both
-    ]
-    if output is Output.JSON:
+def check(options: CheckOptions) -> None:
+    """Check the database files of this member, whether or not its servers run."""
+    servers = local_servers(directories(options.data_dir, RUN_DIR, options.schema_dir))
+    copies = [directory.absolute() for directory in options.others or []]
+    found = [file_check.check(server, copies) for server in servers]
+    if options.output is Output.JSON:
         print_json([asdict(checked) for checked in found])
     else:
         for checked in found:
-            console().print(_described(checked))
+            print_lines(_described(checked))
     raise_if_any(problem for checked in found for problem in (*checked.problems, *checked.copies))
 
 
-def _described(checked: Checked) -> str:
-    said = "NOT SOUND" if checked.problems else "sound"
+def _described(checked: file_check.CheckedFile) -> str:
+    verdict = "INVALID" if checked.problems else "valid"
     if checked.copies:
-        said += ", but NOT with the copies"
-    facts = [fact for fact in (checked.model, checked.cid and f"cluster {checked.cid}") if fact]
-    version = f"schema {checked.schema}" if checked.schema else ""
-    return ", ".join(filter(None, [f"{checked.database}: {said}", *facts, version, checked.file]))
+        verdict += ", but NOT with the copies"
+    details = (
+        checked.model,
+        checked.cid and f"cluster {checked.cid}",
+        checked.schema and f"schema {checked.schema}",
+        checked.file,
+    )
+    return ", ".join(filter(None, [f"{checked.database}: {verdict}", *details]))
 
 
-def _keep(both: Sequence[Place], client: ClientTool, data_dir: Path, before: str) -> None:
-    """Back up what is there now."""
+def _back_up_first(
+    servers: Sequence[LocalServer], client: OvsdbClient, data_dir: Path, before: str
+) -> None:
+    """Back up the present contents into the data directory."""
     stamp = _now().replace(":", "").replace("-", "")
     file = data_dir.absolute() / f"before-{before}-{stamp}.tar.gz"
-    backups.take(both, client, file, _now())
-    console().print(f"what was there is in {file}")
+    backups.take(servers, client, file, _now())
+    print_lines(f"previous contents saved in {file}")
 
 
 def _now() -> str:

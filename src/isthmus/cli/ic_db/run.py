@@ -1,9 +1,9 @@
-"""`isthmus ic-db`: the shared databases that clusters meet in."""
+"""`isthmus ic-db`: its verbs, and `run`, which serves the databases that clusters share."""
 
 import datetime
 import logging
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated
@@ -15,106 +15,92 @@ from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
-from isthmus.cli.ic_db import authz
-from isthmus.cli.ic_db import backup as ic_db_backup
-from isthmus.cli.ic_db import members as ic_db_members
-from isthmus.icdb.errors import IcDbError
-from isthmus.icdb.raft.member_file import load_member_file
-from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
-from isthmus.icdb.server.kube_ovn_env import ssl_disabled
-from isthmus.icdb.server.kube_ovn_env import transit_switches as switches_of_environment
-from isthmus.icdb.server.plan import (
+from isthmus.cli.ic_db import authz, backup, members, status, transit_switches
+from isthmus.cli.ic_db.options import (
+    SCHEMA_DIR,
+    NbPortOption,
+    SbPortOption,
+    SchemaDirOption,
+    ServerOptions,
+    directories,
+    verb,
+)
+from isthmus.icdb.local.database_server import (
     NB_PORT,
     NB_RAFT_PORT,
     SB_PORT,
     SB_RAFT_PORT,
-    Files,
-    Plan,
-    Ports,
-    default_dirs,
-    go_over,
-    listen_of_member,
-    make_plan,
-    parse_listen,
 )
+from isthmus.icdb.raft.member_file import load_member_file
+from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
+from isthmus.icdb.server import kube_ovn_env
+from isthmus.icdb.server.plan import Plan, Ports, database_servers, listen_of_member, parse_listen
 from isthmus.icdb.server.preflight import has_ipv6
 from isthmus.icdb.server.supervisor import serve
 from isthmus.icdb.transit_switches.spec import DEFAULT, TransitSwitchSpec, parse_transit_switches
 from isthmus.model.problems import Problem, Subject
 from isthmus.pki.files import TlsFiles, check_files, check_member_files, expiring
 
-SCHEMA_DIR = Path("/usr/share/ovn")
-
 KUBE_OVN_TLS = Path("/var/run/tls")
-"""Where Kube-OVN's own containers have their Secret."""
+"""Where Kube-OVN's own containers mount their Secret."""
 
 _log = logging.getLogger(__name__)
-_DATA_DIR, _RUN_DIR = default_dirs(os.environ)
 
 app = group()
-ic_db_members.register(app)
-ic_db_backup.register(app)
-authz.register(app)
 
 
 @app.callback()
 def ic_db() -> None:
-    """Serve the interconnection databases."""
+    """Operate the interconnection databases."""
 
 
-@app.command()
-def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    data_dir: Annotated[
-        Path,
-        typer.Option(
-            help="Directory of the database files.", show_default="$OVN_DBDIR, or /var/lib/ovn"
-        ),
-    ] = Path(_DATA_DIR),
-    run_dir: Annotated[
-        Path,
-        typer.Option(
-            help="Directory of sockets, logs and pid files.",
-            show_default="$OVN_RUNDIR, or /var/run/ovn",
-        ),
-    ] = Path(_RUN_DIR),
-    log_dir: Annotated[
-        Path | None,
-        typer.Option(help="Directory of logs.", show_default="that of --run-dir"),
-    ] = None,
+@dataclass(frozen=True, kw_only=True)
+class MembershipOptions:
+    """Who the members are."""
+
     members: Annotated[
         list[str] | None,
         typer.Option(
             metavar="HOST,…",
             envvar="NODE_IPS",
-            help="All members of the cluster, this one too: IP addresses or host names. Without,"
-            " the databases stand alone.",
+            help="All members of the cluster, including this one: IP addresses or host names."
+            " Without it, the databases stand alone.",
         ),
-    ] = None,
+    ] = None
     address: Annotated[
         str,
-        typer.Option(metavar="HOST", envvar="LOCAL_IP", help="This member, as in --members."),
-    ] = "",
+        typer.Option(
+            metavar="HOST", envvar="LOCAL_IP", help="This member's host, as in --members."
+        ),
+    ] = ""
     founder: Annotated[
         str,
         typer.Option(
             metavar="HOST",
             envvar="LEADER_IP",
-            help="The member that makes the cluster, if there is none; the same for all.",
+            help="The bootstrap member: it creates the cluster if there is none. The same on all"
+            " members.",
             show_default="the first of --members",
         ),
-    ] = "",
+    ] = ""
     found_without: Annotated[
         list[str] | None,
         typer.Option(
             metavar="HOST,…",
-            help="Members that never held anything and will not come: the founder does not wait"
-            " for their answer.",
+            help="Members that never held data and are gone for good: the bootstrap member does not"
+            " wait for them.",
         ),
-    ] = None,
+    ] = None
     member_file: Annotated[
         Path | None,
-        typer.Option(help="YAML file with `members`, `address`, `founder`; flags have precedence."),
-    ] = None,
+        typer.Option(help="YAML file with `members`, `address`, `founder`; flags take precedence."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """Where the servers listen, and how clients connect."""
+
     listen: Annotated[
         str,
         typer.Option(
@@ -122,57 +108,39 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
             help="IP address to listen on for clients.",
             show_default="--address, or 127.0.0.1",
         ),
-    ] = "",
+    ] = ""
     tls_dir: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             envvar="ISTHMUS_TLS_DIR",
-            help="Speak TLS alone, with tls.crt, tls.key and ca.crt in DIR (`isthmus pki issue"
+            help="Use only TLS, with tls.crt, tls.key and ca.crt in DIR (`isthmus pki issue"
             " member`), or Kube-OVN's cert, key and cacert.",
             show_default=f"{KUBE_OVN_TLS} with ENABLE_SSL=true",
         ),
-    ] = None,
-    from_clear_text: Annotated[
-        bool,
-        typer.Option(
-            "--from-clear-text",
-            help="Have members of a running cluster that talk in clear text go over to TLS, one"
-            " after the other, once all have been started with this and --tls-dir.",
-        ),
-    ] = False,
+    ] = None
     insecure: Annotated[
         bool,
         typer.Option(
             "--insecure",
-            help="Listen in plain TCP, without certificates, beyond this machine too"
+            help="Allow plain TCP, without certificates, on addresses that other machines reach"
             " (also ENABLE_SSL=false).",
         ),
-    ] = False,
-    nb_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="TCP port of the northbound database.")
-    ] = NB_PORT,
-    sb_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="TCP port of the southbound database.")
-    ] = SB_PORT,
+    ] = False
+    nb_port: NbPortOption = NB_PORT
+    sb_port: SbPortOption = SB_PORT
     nb_raft_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="TCP port of the northbound cluster.")
-    ] = NB_RAFT_PORT,
+        int, typer.Option(min=1, max=65535, help="Northbound members' TCP port.")
+    ] = NB_RAFT_PORT
     sb_raft_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="TCP port of the southbound cluster.")
-    ] = SB_RAFT_PORT,
-    transit_switch: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=CIDR[,CIDR6][@NETWORK]",
-            help="Transit switch to create, with its subnet, and with the network of custom VPCs"
-            " that it serves instead of the default VPCs; repeatable.",
-            show_default=f"{DEFAULT.name}={DEFAULT.subnet} if there is none yet",
-        ),
-    ] = None,
-    schema_dir: Annotated[
-        Path, typer.Option(help="Directory of OVN's database schemas.")
-    ] = SCHEMA_DIR,
+        int, typer.Option(min=1, max=65535, help="Southbound members' TCP port.")
+    ] = SB_RAFT_PORT
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizationOptions:
+    """Who may write what."""
+
     authorize: Annotated[
         bool,
         typer.Option(
@@ -182,90 +150,126 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
             " (isthmus ic-db authz) on the same ports. Needs --tls-dir, and with --members also"
             " members-ca.crt there.",
         ),
-    ] = False,
+    ] = False
     guard: Annotated[
         bool, typer.Option("--guard", envvar="ISTHMUS_GUARD", hidden=True, help="Is --authorize.")
-    ] = False,
-    operator: authz.OperatorOption = None,
-    prefixes: authz.PrefixesOption = None,
-    shared: authz.SharedOption = "",
+    ] = False
+    operator: authz.OperatorOption = None
+    prefixes: authz.PrefixesOption = None
+    shared: authz.SharedOption = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(AuthorizationOptions, NetworkOptions, MembershipOptions, ServerOptions):
+    """Options of `run`."""
+
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(help="Directory of logs.", show_default="that of --run-dir"),
+    ] = None
+    transit_switch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=CIDR[,CIDR6][@NETWORK]",
+            help="Transit switch to create, with its subnet and, if it serves custom VPCs instead"
+            " of the default VPCs, with their network; repeatable.",
+            show_default=f"{DEFAULT.name}={DEFAULT.subnet} if there is none yet",
+        ),
+    ] = None
+    schema_dir: SchemaDirOption = SCHEMA_DIR
     forget_zones_after: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="Forget zones that gave no sign of life for so long (see isthmus zone prune).",
+            help="Prune zones whose last heartbeat is older than this (see isthmus zone prune).",
             show_default="never",
         ),
-    ] = None,
-) -> None:
+    ] = None
+
+
+def run(options: RunOptions) -> None:
     """Serve the IC-NB and IC-SB databases in the foreground, until SIGTERM or Ctrl-C.
 
-    Started again on the same data directory, it comes back with its data. With --members, which
-    may start in any order, it is one of a cluster. When both databases can be written to, it prints
-    their addresses, and tells systemd (NOTIFY_SOCKET).
+    Started again on the same data directory, it serves the same data. With --members it is a member
+    of a cluster, whose members may start in any order. When both databases can be written, it
+    prints their addresses and notifies systemd (NOTIFY_SOCKET).
     """
     log_to_stderr()
-    membership = _membership(
-        MemberInput(tuple(members or ()), address, founder, tuple(found_without or ())), member_file
-    )
-    listen_on, switches = _parsed(listen, membership, transit_switch or [])
-    plain = ssl_disabled(os.environ)
-    if isinstance(plain, Problem):
-        raise CommandError(plain)
-    files = Files(
-        data_dir.absolute(),
-        run_dir.absolute(),
-        schema_dir.absolute(),
-        log_dir.absolute() if log_dir else None,
-    )
-    ports = Ports(nb_port, sb_port, nb_raft_port, sb_raft_port)
-    tls = _tls(tls_dir)
-    plan = make_plan(files, listen_on, ports, switches or None, membership, insecure or plain, tls)
-    plan = replace(plan, forget_after=forget_zones_after)
-    if from_clear_text:
-        plan = go_over(plan)
-    policy = authz.policy_flags(operator, prefixes, shared)
-    plan = _with_authorization(plan, policy, wanted=authorize or guard)
+    plan = _with_authorization(_plan(options), options)
 
     def on_ready(problems: tuple[Problem, ...]) -> None:
         for problem in problems:
             _log.warning("%s", problem)
-        _announce(plan)
+        addresses = ", ".join(f"{server.database} {server.address}" for server in plan.servers)
+        typer.echo(f"ready: {addresses}")
+        notify_ready()
 
-    try:
-        serve(plan, on_ready)
-    except IcDbError as error:
-        raise CommandError(*error.problems) from error
+    serve(plan, on_ready)
 
 
-def _membership(given: MemberInput, file: Path | None) -> Membership | None:
+app.command()(verb(RunOptions, run))
+status.register(app)
+members.register(app)
+backup.register(app)
+app.add_typer(transit_switches.app, name="transit-switch")
+authz.register(app)
+
+
+def _plan(options: RunOptions) -> Plan:
+    """What to run, without the authorizing proxy.
+
+    Raises:
+        CommandError: an option is invalid.
+    """
+    membership = _membership(options)
+    listen, switches = _listen_and_switches(options, membership)
+    plain = kube_ovn_env.ssl_disabled(os.environ)
+    if isinstance(plain, Problem):
+        raise CommandError(plain)
+    log_dir = options.log_dir and options.log_dir.absolute()
+    files = directories(options.data_dir, options.run_dir, options.schema_dir)
+    ports = Ports(options.nb_port, options.sb_port, options.nb_raft_port, options.sb_raft_port)
+    tls = _tls_files(options.tls_dir)
+    nb, sb = database_servers(replace(files, log_dir=log_dir), listen, ports, tls)
+    return Plan(
+        nb,
+        sb,
+        transit_switches=switches or None,
+        membership=membership,
+        insecure=options.insecure or plain,
+        prune_after=options.forget_zones_after,
+    )
+
+
+def _membership(options: MembershipOptions) -> Membership | None:
+    given = MemberInput(
+        tuple(options.members or ()),
+        options.address,
+        options.founder,
+        tuple(options.found_without or ()),
+    )
     problems: list[Problem] = []
-    if file is not None:
-        in_file, problems = load_member_file(file)
-        given = MemberInput(
-            given.members or in_file.members,
-            given.address or in_file.address,
-            given.founder or in_file.founder,
-            given.found_without,
-        )
+    if options.member_file is not None:
+        in_file, problems = load_member_file(options.member_file)
+        given = given.or_else(in_file)
     membership, more = parse_membership(given)
     raise_if_any([*problems, *more])
     return membership
 
 
-def _parsed(
-    listen: str, membership: Membership | None, transit_switches: list[str]
+def _listen_and_switches(
+    options: RunOptions, membership: Membership | None
 ) -> tuple[IPv4Address | IPv6Address, tuple[TransitSwitchSpec, ...]]:
-    """Where to listen, and the transit switches; flags go before the environment."""
-    if listen or membership is None:
-        address = parse_listen(listen or "127.0.0.1")
+    """Where to listen, and the transit switches; flags take precedence over the environment."""
+    if options.listen or membership is None:
+        address = parse_listen(options.listen or "127.0.0.1")
     else:
         address = listen_of_member(membership.own, has_ipv6())
     switches, problems = (
-        parse_transit_switches(transit_switches)
-        if transit_switches
-        else switches_of_environment(os.environ)
+        parse_transit_switches(options.transit_switch)
+        if options.transit_switch
+        else kube_ovn_env.transit_switches(os.environ)
     )
     if isinstance(address, Problem):
         raise CommandError(address, *problems)
@@ -273,29 +277,11 @@ def _parsed(
     return address, switches
 
 
-def _with_authorization(plan: Plan, policy: tuple[str, ...], *, wanted: bool) -> Plan:
-    if not wanted:
-        raise_if_any([_policy_without_authorize(policy[0])] if policy else [])
-        return plan
-    guarded = with_authorization(plan, policy)
-    if isinstance(guarded, Problem):
-        raise CommandError(guarded)
-    if guarded.nb.tls is not None and guarded.nb.members_ca is not None:
-        raise_if_any(check_member_files(guarded.nb.tls, datetime.datetime.now(datetime.UTC)))
-    return guarded
-
-
-def _policy_without_authorize(flag: str) -> Problem:
-    key, _, value = flag.partition("=")
-    message = "has no effect without --authorize"
-    return Subject("IC databases", key, value).problem(message, "add --authorize")
-
-
-def _tls(directory: Path | None) -> TlsFiles | None:
+def _tls_files(directory: Path | None) -> TlsFiles | None:
     """The files to serve with; None for plain TCP.
 
     Raises:
-        CommandError: nobody could be talked to with them.
+        CommandError: no client could connect with them.
     """
     if directory is None and os.environ.get("ENABLE_SSL", "").strip().lower() == "true":
         directory = KUBE_OVN_TLS
@@ -309,6 +295,20 @@ def _tls(directory: Path | None) -> TlsFiles | None:
     return files
 
 
-def _announce(plan: Plan) -> None:
-    typer.echo(f"ready: {plan.nb.database} {plan.nb.address}, {plan.sb.database} {plan.sb.address}")
-    notify_ready()
+def _with_authorization(plan: Plan, options: AuthorizationOptions) -> Plan:
+    policy = authz.policy_flags(options.operator, options.prefixes, options.shared)
+    if not (options.authorize or options.guard):
+        raise_if_any([_policy_without_authorize(policy[0])] if policy else [])
+        return plan
+    authorizing = with_authorization(plan, policy)
+    if isinstance(authorizing, Problem):
+        raise CommandError(authorizing)
+    if authorizing.nb.tls is not None and authorizing.nb.members_ca is not None:
+        raise_if_any(check_member_files(authorizing.nb.tls, datetime.datetime.now(datetime.UTC)))
+    return authorizing
+
+
+def _policy_without_authorize(flag: str) -> Problem:
+    key, _, value = flag.partition("=")
+    message = "has no effect without --authorize"
+    return Subject("IC databases", key, value).problem(message, "add --authorize")

@@ -1,30 +1,27 @@
 """`isthmus ic-db transit-switch list|add|remove`: transit switches of running databases.
 
-Registered with the app of `isthmus.cli.ic_db.run`. Runs wherever the IC databases can be reached.
+Registered by `isthmus.cli.ic_db.run`. Runs wherever the IC databases can be reached.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from isthmus.cli.common.databases import read_databases
-from isthmus.cli.common.errors import CommandError, raise_if_any, unconfirmed
+from isthmus.cli.common.confirm import DryRunOption, confirmed
+from isthmus.cli.common.databases import read_databases, write_database
+from isthmus.cli.common.errors import raise_if_any
 from isthmus.cli.common.groups import group
-from isthmus.cli.common.output import Output, OutputOption, console, print_json
+from isthmus.cli.common.output import Output, OutputOption, console, print_json, print_lines
+from isthmus.cli.ic_db.options import verb
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, TimeoutOption
 from isthmus.engine.view import View
-from isthmus.icdb.transit_switches.changes import addition, removal, shown
+from isthmus.icdb.transit_switches.changes import addition, list_transit_switches, removal
 from isthmus.icdb.transit_switches.spec import parse_transit_switches
-from isthmus.model.operations import Operation
-from isthmus.model.rows import Database, TransitSwitch
-from isthmus.ovsdb.oneshot import NotWrittenError, write
+from isthmus.model.rows import Database
 
 app = group("List, add and remove transit switches.")
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")]
 
 
 @app.callback()
@@ -32,16 +29,53 @@ def transit_switch() -> None:
     """List, add and remove transit switches."""
 
 
-@app.command("list")
-def list_switches(
-    ic_nb_db: IcNbRemote,
-    ic_sb_db: IcSbRemote,
-    timeout: TimeoutOption = 5.0,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Show the transit switches, also other vendors', and who is on them."""
-    found = shown(_view(ic_nb_db, ic_sb_db, timeout))
-    if output is Output.JSON:
+@dataclass(frozen=True, kw_only=True)
+class RemoteOptions:
+    """Where the IC databases are."""
+
+    ic_nb_db: IcNbRemote
+    ic_sb_db: IcSbRemote
+    timeout: TimeoutOption = 5.0
+
+    def view(self) -> View:
+        """The contents of both databases."""
+        remotes = {Database.IC_NB: self.ic_nb_db, Database.IC_SB: self.ic_sb_db}
+        return read_databases(remotes, self.timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions(RemoteOptions):
+    """Options of `list`."""
+
+    output: OutputOption = Output.TEXT
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddOptions(RemoteOptions):
+    """Options of `add`."""
+
+    switches: Annotated[list[str], typer.Argument(metavar="NAME=CIDR[,CIDR6][@NETWORK]...")]
+    zones: Annotated[
+        int, typer.Option(min=2, help="Number of zones that the subnet must have room for.")
+    ] = 2
+    dry_run: DryRunOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveOptions(RemoteOptions):
+    """Options of `remove`."""
+
+    name: Annotated[str, typer.Argument(help="The transit switch.")]
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Skip the confirmation, also if zones are attached.")
+    ] = False
+    dry_run: DryRunOption = False
+
+
+def list_switches(options: ListOptions) -> None:
+    """List the transit switches, including other vendors', and the zones on them."""
+    found = list_transit_switches(options.view())
+    if options.output is Output.JSON:
         print_json([asdict(switch) for switch in found])
         return
     table = Table(box=None, pad_edge=False)
@@ -54,55 +88,35 @@ def list_switches(
     console().print(table)
 
 
-@app.command()
-def add(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    switches: Annotated[list[str], typer.Argument(metavar="NAME=CIDR[,CIDR6][@NETWORK]...")],
-    ic_nb_db: IcNbRemote,
-    ic_sb_db: IcSbRemote,
-    zones: Annotated[int, typer.Option(min=2, help="How many zones there must be room for.")] = 2,
-    timeout: TimeoutOption = 5.0,
-    dry_run: DryRun = False,
-) -> None:
-    """Add transit switches while zones are running; those that are there as given stay."""
-    specs, problems = parse_transit_switches(switches)
+def add(options: AddOptions) -> None:
+    """Add transit switches while zones run; those that exist as given stay."""
+    specs, problems = parse_transit_switches(options.switches)
     raise_if_any(problems)
-    view = _view(ic_nb_db, ic_sb_db, timeout)
-    planned = [addition(view, spec, zones) for spec in specs]
+    view = options.view()
+    planned = [addition(view, spec, options.zones) for spec in specs]
     raise_if_any(problem for _, found in planned for problem in found)
     for spec, (operations, _) in zip(specs, planned, strict=True):
-        console().print(f"{spec}: {'to be added' if operations else 'is there'}")
-    _write(ic_nb_db, [each for operations, _ in planned for each in operations], timeout, dry_run)
-
-
-@app.command()
-def remove(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
-    name: Annotated[str, typer.Argument(help="The transit switch.")],
-    ic_nb_db: IcNbRemote,
-    ic_sb_db: IcSbRemote,
-    timeout: TimeoutOption = 5.0,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it, also under attached zones.")] = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Remove a transit switch; zones drop their ports on it and the routes over it."""
-    view = _view(ic_nb_db, ic_sb_db, timeout)
-    operations, problems = removal(view, name, attached_too=yes)
-    raise_if_any(problems)
-    console().print(f"{name}: to be removed")
-    if not (yes or dry_run):
-        raise CommandError(unconfirmed(f"transit switch {name}", "removing it is for good"))
-    _write(ic_nb_db, operations, timeout, dry_run)
-
-
-def _view(ic_nb_db: str, ic_sb_db: str, timeout: float) -> View:
-    return read_databases({Database.IC_NB: ic_nb_db, Database.IC_SB: ic_sb_db}, timeout)
-
-
-def _write(remote: str, operations: Sequence[Operation], timeout: float, dry_run: bool) -> None:
-    if dry_run or not operations:
-        console().print("nothing was changed" + (": --dry-run" if dry_run else ""))
+        print_lines(f"{spec}: {'will be added' if operations else 'exists'}")
+    inserts = [each for operations, _ in planned for each in operations]
+    if options.dry_run or not inserts:
+        print_lines("nothing was changed" + (": --dry-run" if options.dry_run else ""))
         return
-    try:
-        write(Database.IC_NB, remote, (TransitSwitch,), operations, timeout)
-    except NotWrittenError as error:
-        raise CommandError(error.problem) from error
-    console().print("done; the zones follow")
+    write_database(Database.IC_NB, options.ic_nb_db, inserts, options.timeout)
+    print_lines("done; the zones will follow")
+
+
+def remove(options: RemoveOptions) -> None:
+    """Remove a transit switch; zones remove their ports on it and their routes over it."""
+    operations, problems = removal(options.view(), options.name, attached_too=options.yes)
+    raise_if_any(problems)
+    print_lines(f"{options.name}: will be removed")
+    subject, remedy = f"transit switch {options.name}", "check that no zone needs it"
+    consequence = "the removal is final"
+    if confirmed(subject, consequence, remedy, yes=options.yes, dry_run=options.dry_run):
+        write_database(Database.IC_NB, options.ic_nb_db, operations, options.timeout)
+        print_lines("done; the zones will follow")
+
+
+app.command("list")(verb(ListOptions, list_switches))
+app.command()(verb(AddOptions, add))
+app.command()(verb(RemoveOptions, remove))

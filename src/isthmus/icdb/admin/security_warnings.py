@@ -1,38 +1,38 @@
-"""What is no fault of the IC databases, but not safe, or not for long: sentences for people. Pure.
+"""What is not a fault of the IC databases, but not safe, or not for long. Pure.
 
-Called by `cluster_status`.
+Called by `status`.
 """
 
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from isthmus.icdb.server.plan import is_loopback
+from isthmus.icdb.local.hosts import is_loopback, unbracketed
 from isthmus.pki.certificate_info import SOON
 
 
 def clear_text(remotes: Sequence[str]) -> tuple[str, ...]:
-    """Of a server's remotes, active or passive, those in clear text beyond this machine."""
+    """A sentence for each remote, active or passive, in clear text beyond this machine."""
     found = []
     for remote in remotes:
         method, _, rest = remote.partition(":")
         if method == "ptcp":
-            who, host = "clients", rest.partition(":")[2] or "0.0.0.0"  # noqa: S104 - what ovsdb-server takes
+            who, host = "clients", rest.partition(":")[2] or "0.0.0.0"  # noqa: S104 - the default
         elif method == "tcp":
             who, host = "members", rest.rpartition(":")[0]
         else:
             continue
-        if not is_loopback(host.strip("[]")):
+        if not is_loopback(unbracketed(host)):
             found.append(f"{who} connect in clear text, without certificates: {remote}")
     return tuple(found)
 
 
-def ending(address: str, expires: str, now: datetime) -> tuple[str, ...]:
-    """Whether a member's certificate ends soon.
+def expiring_soon(address: str, expires: str, now: datetime) -> tuple[str, ...]:
+    """A sentence if a member's certificate expires soon.
 
     Args:
         address: the member.
-        expires: the end of its certificate, as OpenSSL writes it; may be empty.
+        expires: the end of its certificate, in OpenSSL's format; may be empty.
         now: with a time zone.
     """
     if not expires:
@@ -40,4 +40,4 @@ def ending(address: str, expires: str, now: datetime) -> tuple[str, ...]:
     end = datetime.fromtimestamp(ssl.cert_time_to_seconds(expires), UTC)
     if not now < end < now + SOON:
         return ()
-    return (f"the certificate of member {address} ends on {expires}; renew it in time",)
+    return (f"the certificate of member {address} expires on {expires}; renew it before that",)

@@ -1,6 +1,6 @@
-"""The certificate that a server shows, and what a client would have against it.
+"""The certificate that a server presents, and why a client would reject it.
 
-Called by `cluster_status`. OVS's own programs say no more than that a connection failed.
+Called by `status`. OVS's own programs report only that a connection failed.
 """
 
 import socket
@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from isthmus.icdb.local.ovsdb_tools import Credentials
+from isthmus.icdb.admin.ovsdb_client import Credentials
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.certificate_info import Look, looks
 from isthmus.pki.certificates import UnusableError
@@ -18,34 +18,34 @@ _OPENSSL_DATE = "%b %d %H:%M:%S %Y GMT"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What a server shows.
+class ServedCertificate:
+    """The certificate that a server presents.
 
     Args:
-        expires: the end of its certificate, as OpenSSL writes it; empty if it shows none.
-        fault: why it is not accepted, with the remedy, for people; empty if it is.
+        expires: its end, in OpenSSL's format; empty if there is none.
+        fault: why it is rejected, with the remedy, for people; empty if it is accepted.
     """
 
     expires: str = ""
     fault: str = ""
 
 
-def shown_by(remote: str, credentials: Credentials, timeout: float) -> Shown:
-    """Connect to a server by TLS, and look at its certificate.
+def served_certificate(remote: str, credentials: Credentials, timeout: float) -> ServedCertificate:
+    """Connect to a server with TLS, and check its certificate.
 
     Args:
-        remote: such as "ssl:192.0.2.1:6645"; nothing is shown at others.
-        credentials: ours; without, nothing can be asked.
-        timeout: seconds for the whole.
+        remote: such as "ssl:192.0.2.1:6645"; other methods have no certificate.
+        credentials: ours; without them nothing is checked.
+        timeout: seconds for each connection.
     """
     if not remote.startswith("ssl:") or not credentials.certificate:
-        return Shown()
+        return ServedCertificate()
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
-    trusting.verify_mode = ssl.CERT_NONE  # only to look: nothing is believed that it says
+    trusting.verify_mode = ssl.CERT_NONE  # nothing else that it sends is used
     certificate = _certificate(remote, trusting, timeout)
     if certificate is None:
-        return Shown()
+        return ServedCertificate()
     files = (credentials.private_key, credentials.certificate, credentials.ca_cert)
     fault = ""
     try:
@@ -53,8 +53,8 @@ def shown_by(remote: str, credentials: Credentials, timeout: float) -> Shown:
     except ssl.SSLCertVerificationError as error:
         fault = _fault(certificate, error.verify_message, credentials)
     except OSError:
-        pass  # it shows it all the same
-    return Shown(certificate.not_after.strftime(_OPENSSL_DATE), fault)
+        pass  # it has presented a certificate all the same
+    return ServedCertificate(certificate.not_after.strftime(_OPENSSL_DATE), fault)
 
 
 def _certificate(remote: str, context: ssl.SSLContext, timeout: float) -> Look | None:
@@ -66,10 +66,10 @@ def _certificate(remote: str, context: ssl.SSLContext, timeout: float) -> Look |
 
 
 def _handshake(remote: str, context: ssl.SSLContext, timeout: float) -> bytes | None:
-    """The certificate that the server shows, in DER.
+    """The certificate that the server presents, in DER.
 
     Raises:
-        OSError: nobody answers by TLS, or the certificate is not accepted.
+        OSError: no server answers with TLS, or the certificate is rejected.
     """
     host, _, port = remote.removeprefix("ssl:").rpartition(":")
     with (
@@ -87,6 +87,6 @@ def _fault(certificate: Look, reason: str, credentials: Credentials) -> str:
             " (`isthmus pki renew`)"
         )
     return (
-        f"its certificate, of {certificate.issuer}, is not accepted: {reason}; give both sides the"
-        f" CA that signed the other's ({credentials.ca_cert} here), or a bundle"
+        f"its certificate, issued by {certificate.issuer}, is rejected: {reason}; give each side"
+        f" the CA that signed the other's ({credentials.ca_cert} here), or a bundle"
     )

@@ -1,11 +1,10 @@
-"""How the IC databases fare: every member, as its own server and as the local one see it.
+"""The health of an IC database: every member, as its own server and as the local server see it.
 
-Called by `isthmus ic-db status`. Details of the local servers come from their control sockets,
-those of the others over OVSDB, from the database `_Server` that every server has
-(ovsdb-server(5)). Looks only.
+Called by `isthmus ic-db status` and `backup`. Details of the local servers come from their control
+sockets, those of the others over OVSDB, from the database `_Server` that every server has
+(ovsdb-server(5)). Reads only.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,41 +12,47 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from isthmus.icdb.admin.security_warnings import clear_text, ending
-from isthmus.icdb.admin.served_certificate import Shown, shown_by
-from isthmus.icdb.admin.server_control import Place, not_running
-from isthmus.icdb.errors import IcDbError
-from isthmus.icdb.local.ovsdb_tools import ClientTool, ToolError
+from isthmus.icdb.admin.ovsdb_client import OvsdbClient
+from isthmus.icdb.admin.schema_upgrade import row_at, schema_in_use, server_row
+from isthmus.icdb.admin.security_warnings import clear_text, expiring_soon
+from isthmus.icdb.admin.served_certificate import ServedCertificate, served_certificate
+from isthmus.icdb.admin.server_control import raft_status, run_command
+from isthmus.icdb.local.database_file import MIN_FREE_SPACE, Model, free_space
+from isthmus.icdb.local.database_server import LocalServer
+from isthmus.icdb.local.hosts import bracketed, host_of
+from isthmus.icdb.local.ovsdb_tools import ToolError
+from isthmus.icdb.raft.local_status import version_of
+from isthmus.icdb.raft.peer_probe import optional_uuid
 from isthmus.icdb.raft.reachability import listens
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
-from isthmus.icdb.server.preflight import SPACE, free_space
-from isthmus.model.problems import Subject
-from isthmus.model.rows import Database
 
 UNREACHABLE = "unreachable"
-STANDALONE = "standalone"
-_BLIND = "cannot be asked without certificates: give --tls-dir"
+_NO_MAJORITY = (
+    "no majority of the members is in contact, so writes fail; start the others, or, if they are"
+    " gone for good, make a backup here and restore it into a new cluster"
+)
+_NO_CERTIFICATES = "cannot be asked without certificates: give --tls-dir"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A member as it is now; None is what cannot be known.
+class MemberStatus:
+    """A member; None is what is not known.
 
     Args:
-        address: host name or IP address.
+        address: host name or IP address, the latter in brackets if it is IPv6.
         sid: the server's id, as much of it as is known.
         role: "leader", "follower", "candidate", "joining", "standalone" or "unreachable".
-        local: whether it is on this machine.
-        cid: the cluster that it says it is in.
+        local: whether it is on this host.
+        cid: the cluster that it reports.
         connected: whether it is in contact with a majority.
         term, index, lag: of its log; `lag` in entries behind the member that has most.
-        clients: connections of clients and servers' control.
+        clients: connections of clients and control commands.
         size: of the database's file, in bytes.
         schema: its version.
-        certificate_expires: as OpenSSL writes it.
-        certificate_fault: why its certificate is not accepted; empty if it is.
+        certificate_expires: in OpenSSL's format.
+        certificate_fault: why its certificate is rejected; empty if it is accepted.
         message: why it cannot be asked; empty if it can.
-        there: whether its server is there; it may be, though our certificates let us ask nothing.
+        there: whether its server runs, although it may reject our certificate.
     """
 
     address: str
@@ -70,14 +75,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """A database, over all of its members.
+    """A database and all of its members.
 
     Args:
         database: its name.
         model: "clustered" or "standalone".
         cid: the cluster's id; empty if it stands alone.
         members: the local one first.
-        problems: what keeps it from being well; it is healthy if there are none.
+        problems: why it is unhealthy; none if it is healthy.
         weaknesses: what is not a fault, but not safe.
         remotes: what the local server listens on (ovsdb(7)).
     """
@@ -85,265 +90,187 @@ class DatabaseStatus:
     database: str
     model: str
     cid: str
-    members: tuple[Member, ...]
+    members: tuple[MemberStatus, ...]
     problems: tuple[str, ...]
     weaknesses: tuple[str, ...]
     remotes: tuple[str, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
 
-def database_status(place: Place, client: ClientTool) -> DatabaseStatus:
-    """Ask the local server, and all members that it knows.
+def database_status(server: LocalServer, client: OvsdbClient) -> DatabaseStatus:
+    """Ask the local server and all members that it knows.
 
     Raises:
         IcDbError: the local server does not run, or does not serve the database.
     """
-    row = server_row(place, client)
-    remotes = tuple(place.command("ovsdb-server/list-remotes").split())
-    if row["model"] != "clustered":
-        member = _standalone(place, client, row)
-        problems = [] if row["connected"] else ["the database is not connected to its storage"]
-        problems += _nearly_full(place)
-        weak = clear_text(remotes)
+    row = server_row(server, client)
+    remotes = tuple(run_command(server, "ovsdb-server/list-remotes").split())
+    full = _nearly_full(server)
+    if row["model"] != Model.CLUSTERED:
+        member = _standalone_member(server, client, row)
+        problems = [] if row["connected"] else ["the database has lost its storage"]
         return DatabaseStatus(
-            place.database, STANDALONE, "", (member,), tuple(problems), weak, remotes
+            database=server.database,
+            model=Model.STANDALONE,
+            cid="",
+            members=(member,),
+            problems=(*problems, *full),
+            weaknesses=clear_text(remotes),
+            remotes=remotes,
         )
-    raft = place.raft()
-    members = _members(place, client, raft)
+    raft = raft_status(server)
+    members = _members(server, client, raft)
     return DatabaseStatus(
-        database=place.database,
-        model="clustered",
+        database=server.database,
+        model=Model.CLUSTERED,
         cid=raft.cid,
         members=members,
-        problems=(*_problems(raft, members), *_nearly_full(place)),
-        weaknesses=(*clear_text([*remotes, raft.address]), *_ending(members)),
+        problems=(*_cluster_problems(raft, members), *_member_problems(members), *full),
+        weaknesses=(*clear_text([*remotes, raft.address]), *_expiring_soon(members)),
         remotes=remotes,
     )
 
 
-def server_row(place: Place, client: ClientTool) -> dict[str, Any]:
-    """The local server's row about the database.
-
-    Raises:
-        IcDbError: it does not run, or does not serve the database.
-    """
-    try:
-        row = _server_row(client, place.remote, place.database)
-    except ToolError as error:
-        raise IcDbError(not_running(place, error)) from error
-    if row is None:
-        raise IcDbError(
-            Subject(f"database {place.database}", value=place.remote).problem(
-                ("is not served: this member waits to found or join a cluster, or has left it"),
-                "look at what `isthmus ic-db run` logs",
-            )
-        )
-    return row
+def client_remote(server: LocalServer, member: RaftServer) -> str:
+    """Where clients reach a member: the same host and method as Raft's, the clients' port."""
+    method = member.address.partition(":")[0]
+    return f"{method}:{bracketed(host_of(member.address))}:{server.port}"
 
 
-def schema_in_use(place: Place, client: ClientTool) -> str:
-    """The version of the schema that the local server has the database by.
-
-    Raises:
-        IcDbError: it does not run, or does not serve the database.
-    """
-    server_row(place, client)
-    try:
-        # Not from that row: where the database stands alone, it keeps the schema that the server
-        # started with (ovsdb-server 3.1).
-        return client.schema_version(place.remote, place.database)
-    except ToolError as error:
-        raise IcDbError(not_running(place, error)) from error
-
-
-def host_of(address: str) -> str:
-    """The host of "tcp:HOST:PORT", with its brackets if it is an IPv6 address."""
-    return address.partition(":")[2].rpartition(":")[0]
-
-
-def client_remotes(place: Place, server: RaftServer, client: ClientTool) -> tuple[str, ...]:
-    """Where clients may reach a member: the same host as Raft, the clients' port.
-
-    By the same method, too; but one that goes over to TLS serves clients by it already while
-    members reach it in clear text.
-    """
-    method = server.address.partition(":")[0]
-    methods = ("tcp", "ssl") if method == "tcp" and client.credentials.certificate else (method,)
-    return tuple(f"{way}:{host_of(server.address)}:{place.port}" for way in methods)
-
-
-def _server_row(client: ClientTool, remote: str, database: Database) -> dict[str, Any] | None:
-    where = [["name", "==", database]]
-    columns = ["model", "connected", "leader", "cid", "sid", "index", "schema"]
-    select = {"op": "select", "table": "Database", "where": where, "columns": columns}
-    [result] = client.query(remote, "_Server", select)
-    return result["rows"][0] if result["rows"] else None
-
-
-def _first_row(place: Place, client: ClientTool, remotes: Sequence[str]) -> dict[str, Any] | None:
-    """A server's row about the database, from the first remote that answers."""
-    *others, last = remotes
-    for remote in others:
-        with suppress(ToolError):
-            return _server_row(client, remote, place.database)
-    return _server_row(client, last, place.database)
-
-
-def _members(place: Place, client: ClientTool, raft: RaftStatus) -> tuple[Member, ...]:
-    servers = sorted(raft.servers, key=lambda server: (not server.itself, server.address))
-    if not servers:
-        return (_joining(raft),)
-    with ThreadPoolExecutor(len(servers)) as pool:
-        found = list(pool.map(lambda server: _member(place, client, raft, server), servers))
+def _members(
+    server: LocalServer, client: OvsdbClient, raft: RaftStatus
+) -> tuple[MemberStatus, ...]:
+    members = sorted(raft.servers, key=lambda member: (not member.itself, member.address))
+    if not members:
+        host = bracketed(host_of(raft.address))
+        return (MemberStatus(host, raft.sid, "joining", local=True, message=raft.status),)
+    with ThreadPoolExecutor(len(members)) as pool:
+        found = list(pool.map(lambda member: _member(server, client, raft, member), members))
     most = max((member.index or 0 for member in found), default=0)
-    return tuple(_with_lag(member, most) for member in found)
-
-
-def _joining(raft: RaftStatus) -> Member:
-    return Member(host_of(raft.address), raft.sid, "joining", local=True, message=raft.status)
-
-
-def _member(place: Place, client: ClientTool, raft: RaftStatus, server: RaftServer) -> Member:
-    remotes = client_remotes(place, server, client)
-    host = host_of(server.address)
-    shown = shown_by(remotes[-1], client.credentials, client.timeout)
-    try:
-        row = _first_row(place, client, (place.remote,) if server.itself else remotes)
-    except ToolError as error:
-        member = _unreachable(server, shown, shown.fault or str(error))
-        return _perhaps_there(member, remotes[-1], client)
-    if row is None:
-        return _unreachable(server, shown, "its server does not have the database")
-    role = "leader" if row["leader"] else "follower"
-    return Member(
-        address=host,
-        sid=_optional(row["sid"]) or server.sid,
-        role=raft.role if server.itself else role,
-        local=server.itself,
-        cid=_optional(row["cid"]),
-        connected=row["connected"],
-        term=raft.term if server.itself else None,
-        index=row["index"] if isinstance(row["index"], int) else None,
-        clients=_sessions(place) if server.itself else None,
-        size=_size(place) if server.itself else None,
-        schema=schema_version(row["schema"]),
-        certificate_expires=shown.expires,
-        certificate_fault=shown.fault,
+    return tuple(
+        member if member.index is None else replace(member, lag=most - member.index)
+        for member in found
     )
 
 
-def _unreachable(server: RaftServer, shown: Shown, message: str) -> Member:
-    return Member(
-        address=host_of(server.address),
-        sid=server.sid,
+def _member(
+    server: LocalServer, client: OvsdbClient, raft: RaftStatus, member: RaftServer
+) -> MemberStatus:
+    remote = client_remote(server, member)
+    certificate = served_certificate(remote, client.credentials, client.timeout)
+    unreachable = MemberStatus(
+        address=bracketed(host_of(member.address)),
+        sid=member.sid,
         role=UNREACHABLE,
-        local=server.itself,
-        certificate_expires=shown.expires,
-        certificate_fault=shown.fault,
-        message=message,
+        local=member.itself,
+        certificate_expires=certificate.expires,
+        certificate_fault=certificate.fault,
         there=False,
     )
+    try:
+        row = row_at(server, client, server.remote if member.itself else remote)
+    except ToolError as error:
+        message = certificate.fault or str(error)
+        return _unreachable(replace(unreachable, message=message), remote, client, certificate)
+    if row is None:
+        return replace(unreachable, message="its server does not have the database")
+    role = "leader" if row["leader"] else "follower"
+    return replace(
+        unreachable,
+        there=True,
+        sid=optional_uuid(row["sid"]) or member.sid,
+        role=raft.role if member.itself else role,
+        cid=optional_uuid(row["cid"]),
+        connected=row["connected"],
+        term=raft.term if member.itself else None,
+        index=row["index"] if isinstance(row["index"], int) else None,
+        clients=_sessions(server) if member.itself else None,
+        size=_size(server) if member.itself else None,
+        schema=version_of(row["schema"] if isinstance(row["schema"], str) else ""),
+    )
 
 
-def _perhaps_there(member: Member, remote: str, client: ClientTool) -> Member:
-    """One that does not answer; where TLS is spoken, that may be for want of certificates."""
+def _unreachable(
+    member: MemberStatus, remote: str, client: OvsdbClient, certificate: ServedCertificate
+) -> MemberStatus:
+    """A member that does not answer; with TLS, it may only lack or reject certificates."""
     if not remote.startswith("ssl:"):
         return member
     ours = client.credentials.certificate
-    if ours and member.certificate_expires:
-        refused_us = f"; it may not accept {ours}: its CA must be among those that it has"
-        message = member.message + ("" if member.certificate_fault else refused_us)
-        return replace(member, there=True, message=message)
+    if ours and certificate.expires:
+        rejected = f"; it may reject {ours}: its ca.crt must contain the CA that signed that"
+        return replace(
+            member, there=True, message=member.message + ("" if certificate.fault else rejected)
+        )
     if not ours and listens(remote, client.timeout):
-        return replace(member, there=True, message=_BLIND)
+        return replace(member, there=True, message=_NO_CERTIFICATES)
     return member
 
 
-def _standalone(place: Place, client: ClientTool, row: dict[str, Any]) -> Member:
-    return Member(
+def _standalone_member(
+    server: LocalServer, client: OvsdbClient, row: dict[str, Any]
+) -> MemberStatus:
+    return MemberStatus(
         address="",
         sid="",
-        role=STANDALONE,
+        role=Model.STANDALONE,
         local=True,
         connected=row["connected"],
-        clients=_sessions(place),
-        size=_size(place),
-        schema=schema_in_use(place, client),
+        clients=_sessions(server),
+        size=_size(server),
+        schema=schema_in_use(server, client),
     )
 
 
-def _with_lag(member: Member, most: int) -> Member:
-    return member if member.index is None else replace(member, lag=most - member.index)
+def _nearly_full(server: LocalServer) -> list[str]:
+    free = free_space(server)
+    message = f"the disk of {server.files.data_dir} is nearly full: {free // 1024} KiB are free"
+    return [message] if free < MIN_FREE_SPACE else []
 
 
-def _nearly_full(place: Place) -> list[str]:
-    free = free_space(place.data_dir)
-    told = f"the disk of {place.data_dir} is nearly full: {free // 1024} KiB are free"
-    return [told] if free < SPACE else []
-
-
-def _problems(raft: RaftStatus, members: Sequence[Member]) -> list[str]:
-    local = members[0]
-    found = []
-    # A server takes up to two elections to notice that it is alone, and then says so.
+def _cluster_problems(raft: RaftStatus, members: Sequence[MemberStatus]) -> list[str]:
+    # A server takes up to two elections to notice that it is alone, and then reports this status.
     alone = raft.status.startswith("disconnected from the cluster")
     if raft.status != "cluster member" and not alone:
-        found.append(f"this member is not part of the cluster: {raft.status}")
-    elif alone or not local.connected or not _is_majority(members):
-        found.append(
-            "no majority of the members is in contact: nothing can be written; start the others,"
-            " or, if they are gone for good, make a backup here and restore it into a new cluster"
-        )
-    elif raft.leader == "unknown":
-        found.append("the cluster has no leader at the moment")
+        return [f"this member is not part of the cluster: {raft.status}"]
+    majority = 2 * sum(member.there for member in members) > len(members)
+    if alone or not members[0].connected or not majority:
+        return [_NO_MAJORITY]
+    return ["the cluster has no leader at the moment"] if raft.leader == "unknown" else []
+
+
+def _member_problems(members: Sequence[MemberStatus]) -> Iterable[str]:
+    cid = members[0].cid
     for member in members:
         if member.role == UNREACHABLE:
-            silent = "" if member.message == _BLIND else "does not answer: "
-            found.append(f"member {member.address} {silent}{member.message}")
-        elif member.cid != local.cid:
-            found.append(f"member {member.address} is in another cluster, {member.cid}")
+            silent = "" if member.message == _NO_CERTIFICATES else "does not answer: "
+            yield f"member {member.address} {silent}{member.message}"
+        elif member.cid != cid:
+            yield f"member {member.address} is in another cluster, {member.cid}"
         elif not member.connected and not member.local:
-            found.append(f"member {member.address} is cut off from the majority")
+            yield f"member {member.address} is cut off from the majority"
         elif member.certificate_fault:
-            found.append(f"member {member.address}: {member.certificate_fault}")
-    return found
+            yield f"member {member.address}: {member.certificate_fault}"
 
 
-def _ending(members: Sequence[Member]) -> Iterable[str]:
+def _expiring_soon(members: Sequence[MemberStatus]) -> Iterable[str]:
     now = datetime.now(UTC)
     for member in members:
-        yield from ending(member.address, member.certificate_expires, now)
+        yield from expiring_soon(member.address, member.certificate_expires, now)
 
 
-def _is_majority(members: Sequence[Member]) -> bool:
-    return 2 * sum(member.there for member in members) > len(members)
-
-
-def _sessions(place: Place) -> int:
-    """Connections to the local server, less the one that asks."""
-    counts = dict(
-        part.split(":", 1) for part in place.command("memory/show").split() if ":" in part
-    )
+def _sessions(server: LocalServer) -> int:
+    """Connections to the local server."""
+    parts = run_command(server, "memory/show").split()
+    counts = dict(part.split(":", 1) for part in parts if ":" in part)
     return int(counts.get("sessions", 0))
 
 
-def _size(place: Place) -> int | None:
-    with suppress(OSError):  # another --data-dir is no reason to say nothing
-        return place.file.stat().st_size
+def _size(server: LocalServer) -> int | None:
+    with suppress(OSError):  # --data-dir may be another directory
+        return server.database_file.stat().st_size
     return None
-
-
-def schema_version(schema: Any) -> str:
-    """The version in the text of a schema; empty if there is none yet."""
-    if not isinstance(schema, str):
-        return ""
-    return str(json.loads(schema).get("version", ""))
-
-
-def _optional(value: Any) -> str:
-    """An optional UUID: ["uuid", X], or ["set", []]."""
-    return value[1] if value[0] == "uuid" else ""

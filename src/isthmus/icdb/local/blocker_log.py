@@ -1,6 +1,6 @@
-"""Tells people what is in the way, in the log, once and only if it does not pass by itself.
+"""Logs what prevents the databases from working: once, and only if it does not pass by itself.
 
-Called by `tending`, `supervisor` and `renewal`.
+Called by `raft.member_loop`, `server.supervisor` and `server.certificate_reload`.
 """
 
 import logging
@@ -9,45 +9,45 @@ from collections.abc import Iterable
 from isthmus.model.problems import Problem
 
 GRACE = 3.0
-"""Seconds for what is not as it should be to pass by itself before people are told."""
+"""Seconds that a problem must last before it is logged."""
 
 JOINING_GRACE = 10.0
-"""The same for a member that joins: its server asks for admission every 8 s at most."""
+"""The same for a member that joins: its server asks for admission at most every 8 s."""
 
 _log = logging.getLogger(__name__)
 
 
-class Reasons:
-    """Tells people of each reason to wait once, and when there is none any more.
+class BlockerLog:
+    """Logs each problem once, and once that all of them are resolved.
 
     Args:
-        what: what waits, e.g. "OVN_IC_Northbound".
+        subject: named when all problems are resolved, e.g. "OVN_IC_Northbound".
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
         self._since: dict[Problem, float] = {}
-        self._told: set[Problem] = set()
-        self._in_the_way = False
-        """Whether people were told of a reason since they were last told that there is none."""
+        self._logged: set[Problem] = set()
+        self._unresolved = False
+        """Whether a problem was logged since "all problems resolved" was."""
 
     def update(self, problems: Iterable[Problem], now: float, joining: bool = False) -> None:
-        """Take note of the reasons of this moment.
+        """Log what is new among the problems of this moment.
 
         Args:
             problems: all there are.
             now: seconds.
-            joining: whether it is a member that joins, which takes its time.
+            joining: whether they are those of a member that joins.
         """
         grace = JOINING_GRACE if joining else GRACE
         current = dict.fromkeys(problems)
         self._since = {problem: self._since.get(problem, now) for problem in current}
         for problem, since in self._since.items():
-            if problem not in self._told and now - since >= grace:
+            if problem not in self._logged and now - since >= grace:
                 _log.warning("%s", problem)
-                self._told.add(problem)
-                self._in_the_way = True
-        self._told &= current.keys()
-        if self._in_the_way and not self._since:
-            _log.info("%s: nothing is in the way any more", self._what)
-            self._in_the_way = False
+                self._logged.add(problem)
+                self._unresolved = True
+        self._logged &= current.keys()
+        if self._unresolved and not self._since:
+            _log.info("%s: all problems resolved", self._subject)
+            self._unresolved = False

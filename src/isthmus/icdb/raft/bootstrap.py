@@ -1,48 +1,48 @@
-"""Whether the founding member makes the cluster, joins one, or waits: pure.
+"""Whether the bootstrap member creates the cluster, joins one, or waits. Pure.
 
-Called by `supervisor` with what `peers` was told. Invariant, tested over all histories of starts,
-losses and wipes: of one list of members never two clusters arise. A wiped founder remembers
-nothing, so only the others can tell that there has been a cluster; one that has joined knows, and
-one that cannot be asked may know. Hence all must answer, or people must vouch for those that
-cannot (docs/decisions/0015-bootstrap-and-rejoin.md).
+Called by `member_loop` with the answers that `peer_probe` collected. Invariant, tested over all
+histories of starts, lost disks and joins: one list of members never has two clusters. A bootstrap
+member that lost its disk remembers nothing, so only the others can report that a cluster exists.
+One that has joined reports it; one that does not answer may have joined. So all must answer, or an
+operator must vouch for those that cannot (docs/decisions/0015-founding-and-joining.md).
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
 
 WAITING_DATABASE = "Isthmus_Founder"
-"""The (empty) database that a founder serves while it waits, for others to see that it does."""
+"""The empty database that a bootstrap member serves while it waits, so others see that it does."""
 
 
-class Has(Enum):
-    """What a member has."""
+class PeerState(StrEnum):
+    """What a member reports about one database; the values complete "member X …"."""
 
     CLUSTER = "is a member of a cluster"
-    NOTHING = "has nothing, and joins whoever founds"
-    WAITS = "waits to found a cluster itself"
+    NOTHING = "has no data; will join the cluster"
+    WAITS = "waits to create a cluster itself"
     STANDALONE = "has a stand-alone database"
     OTHER = "does not have the database"
     SILENT = "does not answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a member said of one database.
+class PeerAnswer:
+    """A member's answer about one database.
 
     Args:
-        has: what it has.
-        cid: the cluster's id, if it is a member of one.
-        sid: its own id, if its database is clustered.
+        state: what it reports.
+        cid: its cluster's id, if it is a member of one.
+        sid: its own server id, if its database is clustered.
         detail: for people: why there is no answer, or what it has instead.
         connected: whether it is in contact with a majority of its cluster.
-        untrusted: whether there is no answer since one does not believe the other's certificate.
+        untrusted: whether there is no answer because one side rejects the other's certificate.
     """
 
-    has: Has
+    state: PeerState
     cid: str = ""
     sid: str = ""
     detail: str = ""
@@ -50,16 +50,16 @@ class Answer:
     untrusted: bool = False
 
 
-SILENCE = Answer(Has.SILENT)
+NO_ANSWER = PeerAnswer(PeerState.SILENT)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Make the cluster."""
+class CreateCluster:
+    """Create the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class JoinCluster:
     """Join the cluster.
 
     Args:
@@ -72,78 +72,85 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """Ask again.
+class Blocked:
+    """Ask again later.
 
     Args:
-        reasons: what it waits for.
+        problems: why neither is possible yet.
     """
 
-    reasons: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
 
 
-def decide(
+def decide_bootstrap(
     database: Database,
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, PeerAnswer],
     has_data: bool = False,
     vouched: Collection[str] = (),
-) -> Found | Join | Wait:
-    """Decide for a founder without a clustered database.
+) -> CreateCluster | JoinCluster | Blocked:
+    """Decide for a bootstrap member without a clustered database.
 
     Args:
         database: which one.
         answers: of all other members.
-        has_data: whether the founder has a stand-alone database, which founding converts.
-        vouched: members of which people say that they are gone and hold nothing.
+        has_data: whether it has a stand-alone database, which would be converted.
+        vouched: members that an operator declares to be gone and to hold no data.
     """
-    clusters = {answer.cid for answer in answers.values() if answer.has is Has.CLUSTER}
+    clusters = {answer.cid for answer in answers.values() if answer.state is PeerState.CLUSTER}
     if len(clusters) > 1:
-        return Wait(tuple(_two_clusters(database, answers)))
+        return Blocked(tuple(_two_clusters(database, answers)))
     if clusters:
         [cid] = clusters
         hosts = tuple(host for host, answer in answers.items() if answer.cid == cid)
-        return Wait((_not_in_it(database, cid, hosts),)) if has_data else Join(cid, hosts)
-    reasons = tuple(
-        _blocks(database, host, answer)
+        if has_data:
+            return Blocked((_has_other_data(database, cid, hosts),))
+        return JoinCluster(cid, hosts)
+    problems = tuple(
+        _blocker(database, host, answer)
         for host, answer in answers.items()
-        if answer.has is not Has.NOTHING and not (answer.has is Has.SILENT and host in vouched)
+        if answer.state is not PeerState.NOTHING
+        and not (answer.state is PeerState.SILENT and host in vouched)
     )
-    return Wait(reasons) if reasons else Found()
+    return Blocked(problems) if problems else CreateCluster()
 
 
-def joining(database: Database, answers: Mapping[str, Answer], founder: str) -> list[Problem]:
-    """Why a member that has nothing, and is not the founder, has not been admitted yet."""
-    if any(answer.has is Has.CLUSTER for answer in answers.values()):
-        message = f"the cluster has not admitted this member yet{silence(answers)}"
-        return [_problem(database, "", "", message, "have a majority of its members run")]
-    answer = answers.get(founder, SILENCE)
-    if answer.has is Has.WAITS:
+def joining_problems(
+    database: Database, answers: Mapping[str, PeerAnswer], bootstrap_member: str
+) -> list[Problem]:
+    """Why a member without data, other than the bootstrap member, has not been admitted yet."""
+    if any(answer.state is PeerState.CLUSTER for answer in answers.values()):
+        message = f"the cluster has not admitted this member yet{unanswered(answers)}"
+        remedy = "start a majority of the cluster's members"
+        return [_problem(database, "", "", message, remedy)]
+    answer = answers.get(bootstrap_member, NO_ANSWER)
+    if answer.state is PeerState.WAITS:
         return [
-            _blocks(database, host, other)
+            _blocker(database, host, other)
             for host, other in answers.items()
-            if other.has not in {Has.NOTHING, Has.WAITS}
+            if other.state not in {PeerState.NOTHING, PeerState.WAITS}
         ]
-    if answer.has is Has.NOTHING:
-        message = "has been given another founder: nobody founds the cluster"
-        remedy = "give all members the same --founder (or LEADER_IP), or none"
-        return [_problem(database, "--founder", founder, message, remedy)]
-    problem = _blocks(database, founder, answer)
-    # Nothing is founded without the founder, whatever is vouched for.
-    gone = answer.has is Has.SILENT and not answer.untrusted
-    return [replace(problem, remedy=_NO_FOUNDER) if gone else problem]
+    if answer.state is PeerState.NOTHING:
+        message = "was started with another --founder, so no member creates the cluster"
+        return [_problem(database, "--founder", bootstrap_member, message, _SAME_FOUNDER)]
+    problem = _blocker(database, bootstrap_member, answer)
+    # Only the bootstrap member creates the cluster, so --found-without does not help.
+    gone = answer.state is PeerState.SILENT and not answer.untrusted
+    return [replace(problem, remedy=_START_BOOTSTRAP_MEMBER) if gone else problem]
 
 
-def silence(answers: Mapping[str, Answer]) -> str:
-    """Who does not answer and why, to be put after a sentence; empty if all do."""
+def unanswered(answers: Mapping[str, PeerAnswer]) -> str:
+    """A clause that names the members without an answer and why; empty if all answered."""
     silent = [
         f"{host} ({answer.detail})" if answer.detail else host
         for host, answer in answers.items()
-        if answer.has is Has.SILENT
+        if answer.state is PeerState.SILENT
     ]
-    return f"; silent: {', '.join(silent)}" if silent else ""
+    return f"; no answer from {', '.join(silent)}" if silent else ""
 
 
-def strangers(database: Database, cid: str, answers: Mapping[str, Answer]) -> list[Problem]:
+def foreign_members(
+    database: Database, cid: str, answers: Mapping[str, PeerAnswer]
+) -> list[Problem]:
     """Members that are in another cluster than this one, or serve something else.
 
     Args:
@@ -151,18 +158,18 @@ def strangers(database: Database, cid: str, answers: Mapping[str, Answer]) -> li
         cid: this member's cluster.
         answers: of other members.
     """
-    return [
-        _other_cluster(database, host, answer.cid, cid)
-        if answer.has is Has.CLUSTER
-        else _blocks(database, host, answer)
-        for host, answer in answers.items()
-        if (answer.has is Has.CLUSTER and answer.cid != cid)
-        or answer.has in {Has.STANDALONE, Has.OTHER}
-    ]
+    found = []
+    for host, answer in answers.items():
+        if answer.state is PeerState.CLUSTER and answer.cid != cid:
+            message = f"is in cluster {answer.cid}, this member is in {cid}"
+            found.append(_problem(database, "member", host, message, _KEEP_ONE))
+        elif answer.state in {PeerState.STANDALONE, PeerState.OTHER}:
+            found.append(_blocker(database, host, answer))
+    return found
 
 
 def out_of_contact(
-    database: Database, cid: str, file: str, answers: Mapping[str, Answer]
+    database: Database, cid: str, file: str, answers: Mapping[str, PeerAnswer]
 ) -> Problem:
     """Why a member of a cluster is not in contact with a majority of it.
 
@@ -172,96 +179,92 @@ def out_of_contact(
         file: this member's, of the database.
         answers: of all other members.
     """
-    together = [
+    connected = [
         host
         for host, answer in answers.items()
-        if answer.has is Has.CLUSTER and answer.cid == cid and answer.connected
+        if answer.state is PeerState.CLUSTER and answer.cid == cid and answer.connected
     ]
-    if together:
-        # They see a majority, and this member does not.
-        message = f"{', '.join(together)} and a majority are in contact, but not with this member"
+    if connected:
+        message = f"{', '.join(connected)} and a majority are in contact, but not with this member"
         remedy = (
-            "if it was put out of the cluster, which the `isthmus ic-db status` of those shows:"
-            " stop it, move the file away, and start it again to join anew; otherwise open the"
-            " members' Raft ports to each other"
+            "check with `isthmus ic-db status` on those members whether this one was removed from"
+            " the cluster: if so, stop it, move the file away, and start it again to rejoin;"
+            " otherwise open the members' Raft ports to each other"
         )
         return _problem(database, "file", file, message, remedy)
-    message = f"no majority of the members is in contact: nothing can be written{silence(answers)}"
-    remedy = "have a majority of the members run and reach each other's Raft ports"
+    message = f"no majority of the members is in contact, so writes fail{unanswered(answers)}"
+    remedy = "start a majority of the members, and let them reach each other's Raft ports"
     if any(answer.untrusted for answer in answers.values()):
         remedy = TRUST
     return _problem(database, "", "", message, remedy)
 
 
-def list_differs(
+def unlisted_members(
     database: Database, own_list: Collection[str], cluster: Iterable[str]
 ) -> list[Problem]:
-    """Members of the cluster that the local list does not have."""
-    extra = sorted(set(cluster) - set(own_list))
+    """Members of the cluster that are not in the local list."""
     return [
         _problem(
             database,
             "--members",
             host,
             "is a member of the cluster, but not in this member's list",
-            "give all members the same list; if that one is gone for good: `isthmus ic-db kick`",
+            "give all members the same list; remove a member that is gone for good with"
+            " `isthmus ic-db kick`",
         )
-        for host in extra
+        for host in sorted(set(cluster) - set(own_list))
     ]
 
 
-def _blocks(database: Database, host: str, answer: Answer) -> Problem:
-    said = answer.has.value + (f": {answer.detail}" if answer.detail else "")
+def _blocker(database: Database, host: str, answer: PeerAnswer) -> Problem:
+    message = answer.state.value + (f": {answer.detail}" if answer.detail else "")
     remedies = {
-        Has.SILENT: "start it; if it is gone for good and never held anything, restart the founder"
-        f" with --found-without {host}",
-        Has.WAITS: "give all members the same --founder (or LEADER_IP), or none",
-        Has.STANDALONE: "if its data is wanted make it the founder, which converts it; otherwise"
-        " stop it and move its database file away",
-        Has.OTHER: "give all members the same --nb-port and --sb-port, and see what runs there; one"
-        " that has left its cluster joins anew without its database file",
+        PeerState.SILENT: "start it; if it is gone for good and never held data, restart the"
+        f" bootstrap member with --found-without {host}",
+        PeerState.WAITS: _SAME_FOUNDER,
+        PeerState.STANDALONE: "to keep its data, make it the bootstrap member (--founder), which"
+        " converts it; otherwise stop it and move its database file away",
+        PeerState.OTHER: "give all members the same --nb-port and --sb-port, and check what runs"
+        " there; a member that left its cluster rejoins once its database file is moved away",
     }
-    remedy = TRUST if answer.untrusted else remedies.get(answer.has, "look at its log")
-    return _problem(database, "member", host, said, remedy)
+    remedy = TRUST if answer.untrusted else remedies.get(answer.state, "check its log")
+    return _problem(database, "member", host, message, remedy)
 
 
-def _two_clusters(database: Database, answers: Mapping[str, Answer]) -> Iterable[Problem]:
+def _two_clusters(database: Database, answers: Mapping[str, PeerAnswer]) -> Iterable[Problem]:
     for host, answer in answers.items():
-        if answer.has is Has.CLUSTER:
-            message = f"is in cluster {answer.cid}, others are in another one"
+        if answer.state is PeerState.CLUSTER:
+            message = f"is in cluster {answer.cid}, but others are in another cluster"
             yield _problem(database, "member", host, message, _KEEP_ONE)
 
 
-def _other_cluster(database: Database, host: str, cid: str, own: str) -> Problem:
-    message = f"is in cluster {cid}, this member is in {own}"
-    return _problem(database, "member", host, message, _KEEP_ONE)
-
-
-def _not_in_it(database: Database, cid: str, hosts: Iterable[str]) -> Problem:
+def _has_other_data(database: Database, cid: str, hosts: Iterable[str]) -> Problem:
     message = (
-        f"this member has a stand-alone database, but a cluster exists: {cid}, of"
+        f"this member has a stand-alone database, but a cluster exists: {cid}, with members"
         f" {', '.join(hosts)}"
     )
     remedy = (
-        "move the stand-alone file away and start again to join the cluster; put its data there by"
-        " `isthmus ic-db restore` if it is wanted"
+        "move the stand-alone file away and restart to join the cluster; to keep its data, restore"
+        " it there with `isthmus ic-db restore`"
     )
     return _problem(database, "file", "", message, remedy)
 
 
 TRUST = (
-    "give both sides the certificate of the CA that signed the other's (`isthmus pki show` of both"
-    " directories tells which; `isthmus pki bundle` joins two)"
+    "give each side the certificate of the CA that signed the other's (`isthmus pki show` shows"
+    " both; `isthmus pki bundle` combines them)"
 )
 
-_NO_FOUNDER = (
-    "start it, for it founds the cluster; if it is gone for good, restart all others with another"
-    " --founder (or LEADER_IP)"
+_SAME_FOUNDER = "give all members the same --founder (or LEADER_IP), or none"
+
+_START_BOOTSTRAP_MEMBER = (
+    "start it, since it creates the cluster; if it is gone for good, restart all others with"
+    " another --founder (or LEADER_IP)"
 )
 
 _KEEP_ONE = (
-    "decide which cluster to keep; on each member of the other, `isthmus ic-db backup`, stop it,"
-    " move its database files away and start it again"
+    "decide which cluster to keep; on each member of the other, run `isthmus ic-db backup`, stop"
+    " it, move its database files away and start it again"
 )
 
 

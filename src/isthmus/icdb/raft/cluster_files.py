@@ -1,344 +1,309 @@
-"""Files of clustered databases: what is on the disk, and making what founds or joins a cluster.
+"""Files of clustered databases: what a member's file holds, and making one that starts a cluster.
 
-Called by `supervisor`. Invariant: what holds data is never removed or overwritten; a file appears
-complete or not at all.
+Called by `server.supervisor`, `member_loop` and `admin.file_check`. The state of a file is read
+from its records (raft.c of OVS; ovsdb(5)). Invariant: what holds data is never removed or
+overwritten; a file appears complete or not at all.
 """
 
-import json
 import logging
 import os
-import shutil
-import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from enum import Enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import chain, count
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path
 
 from isthmus.icdb.errors import IcDbError
-from isthmus.icdb.raft.bootstrap import WAITING_DATABASE
-from isthmus.icdb.raft.membership import Membership, host_of
-from isthmus.icdb.server.plan import Server
-from isthmus.icdb.server.preflight import (
-    bad_file,
+from isthmus.icdb.local.database_file import (
+    Model,
+    Records,
     check_access,
+    check_name,
     check_standalone,
-    judge_damage,
-    said,
-    tool,
+    checked_records,
+    create_file,
+    is_empty,
+    unusable,
 )
+from isthmus.icdb.local.database_server import DatabaseServer, LocalServer
+from isthmus.icdb.local.hosts import host_of
+from isthmus.icdb.local.ovsdb_tools import ToolError, ovsdb_tool
+from isthmus.icdb.raft.bootstrap import WAITING_DATABASE
+from isthmus.icdb.raft.membership import Membership
 from isthmus.model.problems import Problem
 
-CLEAR_TEXT = "clear-text"
-"""In the names of kept files: from before the server went over to TLS."""
+RECREATE = (
+    "move it away and start again: this member gets the data from the others, if a majority of them"
+    " runs; otherwise restore a backup (`isthmus ic-db restore`)"
+)
+
+_TO_TLS = "convert the cluster to TLS (docs/how-to/tls.md, Convert a clear-text cluster)"
+_TO_CLEAR_TEXT = (
+    "give --tls-dir (or ISTHMUS_TLS_DIR); to return to clear text, make a backup, stop all members,"
+    " move their files away, start all, and restore the backup there"
+)
 
 _log = logging.getLogger(__name__)
 
 
-class Holds(Enum):
+class FileState(Enum):
     """What a database file holds."""
 
-    NOTHING = "no file"
-    STANDALONE = "a stand-alone database"
-    JOINING = "a member that has not been admitted"
-    MEMBER = "a member of a cluster"
+    NOTHING = auto()
+    """No file."""
+    STANDALONE = auto()
+    """A stand-alone database."""
+    JOINING = auto()
+    """A member that has not been admitted and asks for it."""
+    NOT_ADMITTED = auto()
+    """A member that was interrupted while it was admitted, of which `ovsdb-server` would say that
+    it "does not belong to cluster": it has the data, but no record that it is a member."""
+    MEMBER = auto()
+    """A member of a cluster."""
+    LEFT = auto()
+    """A member that left its cluster or was removed from it."""
 
 
-def prepare_member(server: Server, membership: Membership) -> Holds:
-    """See what there is, and make what a member without a database starts with.
+@dataclass(frozen=True, slots=True)
+class MemberRecords:
+    """The records of a member's file.
 
-    A member that has nothing gets a file that joins; the founder stays without one, or with its
-    stand-alone database, until it is decided what becomes of it.
+    Args:
+        records: all; the first is the header.
+    """
+
+    records: Records
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return str(self.records.contents[0]["name"])
+
+    @property
+    def address(self) -> str:
+        """The member's address for Raft, e.g. "tcp:192.0.2.1:6647"."""
+        return str(self.records.contents[0]["local_address"])
+
+    @property
+    def sid(self) -> str:
+        """The member's server id."""
+        return str(self.records.contents[0]["server_id"])
+
+    @property
+    def cid(self) -> str:
+        """The cluster's id; empty if the member has not joined."""
+        return str(self.records.contents[0].get("cluster_id", ""))
+
+    @property
+    def contacts(self) -> tuple[str, ...]:
+        """The addresses that a member which has not been admitted asks."""
+        return tuple(self.records.contents[0].get("remote_addresses", ()))
+
+    @property
+    def state(self) -> FileState:
+        """What the file holds.
+
+        A member that joins is sent the data first, and then the record that makes it a member.
+        """
+        if any(record.get("note") == "left" for record in self.records.contents):
+            return FileState.LEFT
+        if self.contacts:
+            return FileState.JOINING
+        lists = ("servers", "prev_servers")
+        members = (record.get(key, {}) for record in self.records.contents for key in lists)
+        return FileState.MEMBER if any(map(self._is_in, members)) else FileState.NOT_ADMITTED
+
+    def _is_in(self, servers: Iterable[str]) -> bool:
+        return self.sid in servers
+
+
+def prepare_member(server: DatabaseServer, membership: Membership) -> FileState:
+    """Check a member's file, and create the one that a member without data starts with.
+
+    A member without data gets a file that joins. The bootstrap member stays without one, or with
+    its stand-alone database, until `bootstrap` has decided.
 
     Returns:
-        what the file holds afterwards.
+        what the file holds afterwards: NOTHING, STANDALONE, JOINING or MEMBER.
 
     Raises:
-        IcDbError: the file is damaged, of another database or member, or stand-alone though this
-            member is not the founder.
+        IcDbError: the file is damaged, of another database or member, has left its cluster, or is
+            stand-alone although this member is not the bootstrap member.
     """
-    file = Path(server.database_file)
     try:
-        holds = _inspect(server, membership)
-        if holds is Holds.MEMBER:
-            return holds
-        if membership.is_founder:
-            _make_waiting(server)
-            if holds is Holds.JOINING:
-                # One that was made to join and has not been admitted holds nothing.
-                file.unlink()
-            return Holds.STANDALONE if holds is Holds.STANDALONE else Holds.NOTHING
-        if holds is Holds.NOTHING or _asks(file) != set(_remotes(server, membership)):
-            join(server, membership, None, membership.others)
+        state = _inspect(server, membership)
+        if state is FileState.MEMBER:
+            return state
+        if membership.is_bootstrap_member:
+            _create_waiting_database(server)
+            if state is FileState.JOINING:
+                server.database_file.unlink()  # it holds no data
+                return FileState.NOTHING
+            return state
+        if state is FileState.NOTHING:
+            create_joining_file(server, membership, None, membership.others)
     except OSError as error:
-        message = f"cannot be used: {error.strerror}"
-        remedy = "give --data-dir a directory that this user may read and write, with free space"
-        raise IcDbError(bad_file(server, message, remedy)) from error
-    return Holds.JOINING
+        raise IcDbError(unusable(server, error)) from error
+    return FileState.JOINING
 
 
-def join(server: Server, membership: Membership, cid: str | None, hosts: Sequence[str]) -> None:
-    """Make the file of a member that asks `hosts` to be admitted.
+def create_joining_file(
+    server: DatabaseServer, membership: Membership, cid: str | None, hosts: Sequence[str]
+) -> None:
+    """Create the file of a member that asks to be admitted.
 
     Args:
         server: whose file.
         membership: names the local member.
-        cid: the cluster to join; None for any that these hosts are in.
+        cid: the cluster to join; None for any that the members are in.
         hosts: those to ask first; all others are asked too.
 
     Raises:
-        IcDbError: it cannot be made.
+        IcDbError: it cannot be created.
     """
-    _make(
-        server,
-        *([f"--cid={cid}"] if cid else []),
-        "join-cluster",
-        server.database,
-        server.raft_address(membership.own),
-        *dict.fromkeys((*_addresses(server, hosts), *_remotes(server, membership))),
-    )
+    own, contacts = server.raft_address(membership.own), _contacts(server, hosts)
+    contacts = tuple(dict.fromkeys((*contacts, *_contacts(server, membership.others))))
+    options = () if cid is None else (f"--cid={cid}",)
+    create_file(server, "join-cluster", server.database, own, *contacts, *options)
 
 
-def found(server: Server, membership: Membership) -> Path | None:
-    """Make the file of a cluster's first member, from the stand-alone database if there is one.
+def create_cluster_file(server: DatabaseServer, membership: Membership) -> Path | None:
+    """Create the file of a cluster's first member, from the stand-alone database if there is one.
 
     Returns:
         where the stand-alone database is kept.
 
     Raises:
-        IcDbError: it cannot be made; the stand-alone database is as it was.
+        IcDbError: it cannot be created; the stand-alone database is unchanged.
     """
-    file = Path(server.database_file)
-    source: PurePath = server.schema
-    kept = None
-    if file.exists() and file.stat().st_size:
-        source = file
-        kept = _kept_name(file, "standalone")
-        os.link(file, kept)
-    _make(server, "create-cluster", source, server.raft_address(membership.own))
+    source, kept = server.schema, None
+    if not is_empty(server):
+        source, kept = server.database_file, _unused_name(server.database_file, "standalone")
+        os.link(source, kept)
+    create_file(server, "create-cluster", source, server.raft_address(membership.own))
     return kept
 
 
-def in_clear_text(server: Server) -> bool:
-    """Whether the server's file, of a member, says that members reach it without TLS."""
-    return tool("db-local-address", server.database_file).stdout.startswith(b"tcp:")
-
-
-def has_left(server: Server) -> bool:
-    """Whether the server's file says that it has left its cluster."""
-    return _LEFT in tool("check-cluster", server.database_file).stdout
-
-
-def was_never_admitted(server: Server) -> bool:
-    """Whether a member's file ends between what its cluster holds and its own admission.
-
-    A member that joins is sent the contents first, and then the record that makes it a member. One
-    that ends in between has counted for nothing yet, and `ovsdb-server` does not serve such a file:
-    "server does not belong to cluster".
-    """
-    file = Path(server.database_file)
-    checked = tool("check-cluster", file)
-    # The last two: the record of its admission may be the one that was being written.
-    early = (_NO_RECORDS, "not found in server list", "(End of file)", "in header line")
-    if _NOT_JOINED in checked.stdout or not any(sign in said(checked) for sign in early):
-        return False
-    sid = tool("db-sid", file).stdout.decode().strip()
-    return not any(sid in servers for servers in _server_lists(file))
-
-
-def set_aside(server: Server, why: str) -> None:
-    """Keep the file of a server that is to join anew under another name, which says why."""
-    file = Path(server.database_file)
-    kept = file.rename(_kept_name(file, why))
-    _log.info("%s: the file from before is kept as %s", server.database, kept)
-
-
-def stand_alone(server: Server) -> None:
-    """Make a stand-alone database of that of a cluster's only member, which is kept beside it.
+def interrupted_admission(server: LocalServer) -> bool:
+    """Whether the server's file, of a member, is one that was interrupted while it was admitted.
 
     Raises:
-        IcDbError: it cannot be made; the member's file is as it was.
+        IcDbError: the file cannot be read, or is damaged.
     """
-    file = Path(server.database_file)
-    kept = _kept_name(file, CLEAR_TEXT)
-    os.link(file, kept)
-    _make(server, "cluster-to-standalone", kept)
+    try:
+        member = MemberRecords(checked_records(server, RECREATE))
+    except OSError as error:
+        raise IcDbError(unusable(server, error)) from error
+    return member.state is FileState.NOT_ADMITTED
 
 
-def _kept_name(file: Path, why: str) -> Path:
+def check_member(server: LocalServer, member: MemberRecords) -> None:
+    """Check that a member's file is of the server's database, and consistent in itself.
+
+    A file whose last record is incomplete cannot be checked for consistency.
+
+    Raises:
+        IcDbError: it is not.
+    """
+    check_name(server, member.name)
+    # Of a file that holds nothing but its header, check-cluster says that "all logs are empty".
+    if member.records.torn or len(member.records.contents) == 1:
+        return
+    try:
+        ovsdb_tool("check-cluster", server.database_file)
+    except ToolError as error:
+        raise IcDbError(
+            server.file_subject.problem(f"is inconsistent: {error}", RECREATE)
+        ) from error
+
+
+def _inspect(server: DatabaseServer, membership: Membership) -> FileState:
+    """The state of a member's file; what it cannot start with is kept under another name.
+
+    Raises:
+        IcDbError: see `prepare_member`.
+    """
+    if is_empty(server):
+        return FileState.NOTHING
+    check_access(server)
+    records = checked_records(server, RECREATE)
+    if records.model is Model.STANDALONE:
+        check_standalone(server)
+        if not membership.is_bootstrap_member:
+            raise IcDbError(_not_the_bootstrap_member(server, membership))
+        return FileState.STANDALONE
+    member = MemberRecords(records)
+    check_name(server, member.name)
+    _check_address(server, membership, member.address)
+    match member.state:
+        case FileState.LEFT:
+            message = "has left its cluster, or was removed from it"
+            raise IcDbError(server.file_subject.problem(message, RECREATE))
+        case FileState.JOINING if not membership.is_bootstrap_member:
+            # The id in the file may have been admitted already, so the file is kept unless the
+            # list of members has changed.
+            same = set(member.contacts) == set(_contacts(server, membership.others))
+            return FileState.JOINING if same else FileState.NOTHING
+        case FileState.NOT_ADMITTED:
+            _log.info("%s: was interrupted while being admitted; joining again", server.database)
+            kept = server.database_file.rename(_unused_name(server.database_file, "not-admitted"))
+            _log.info("%s: the previous file is kept as %s", server.database, kept)
+            return FileState.NOTHING
+        case FileState.MEMBER:
+            check_member(server, member)
+    return member.state
+
+
+def _contacts(server: DatabaseServer, hosts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(map(server.raft_address, hosts))
+
+
+def _unused_name(file: Path, why: str) -> Path:
+    """A name for a file that is kept: with the reason, the time and, if need be, a number."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    # A second one of the same second has a number.
     suffixes = chain([""], (f"-{number}" for number in count(2)))
-    names = (f"{file.stem}.{why}-{stamp}{more}{file.suffix}" for more in suffixes)
+    names = (f"{file.stem}.{why}-{stamp}{suffix}{file.suffix}" for suffix in suffixes)
     return next(kept for kept in map(file.with_name, names) if not kept.exists())
 
 
-def _inspect(server: Server, membership: Membership) -> Holds:
-    file = Path(server.database_file)
-    if not file.exists() or not file.stat().st_size:
-        return Holds.NOTHING
-    check_access(server)
-    if tool("db-is-clustered", file).returncode:
-        alone = tool("db-is-standalone", file)
-        if alone.returncode:
-            raise IcDbError(bad_file(server, f"is damaged: {said(alone)}", _READMITTED))
-        check_standalone(server)
-        if not membership.is_founder:
-            raise IcDbError(_not_the_founder(server, membership))
-        return Holds.STANDALONE
-    _check_name(server)
-    _check_address(server, membership)
-    checked = tool("check-cluster", file)
-    if _LEFT in checked.stdout:
-        if server.from_clear_text and in_clear_text(server):
-            # It was interrupted on its way from clear text to TLS.
-            _log.info("%s: joining again by TLS", server.database)
-            set_aside(server, CLEAR_TEXT)
-            return Holds.NOTHING
-        raise IcDbError(bad_file(server, "has left its cluster, or was put out of it", _READMITTED))
-    if _NOT_JOINED in checked.stdout:
-        return Holds.JOINING
-    if was_never_admitted(server):
-        _log.info("%s: ended while it was being admitted; joining anew", server.database)
-        set_aside(server, "not-admitted")
-        return Holds.NOTHING
-    # Right after founding, or after making it small, all there is may be the first record.
-    if checked.returncode and not said(checked).endswith(_NO_RECORDS):
-        judge_damage(server, said(checked), _READMITTED)
-    return Holds.MEMBER
-
-
-def _remotes(server: Server, membership: Membership) -> tuple[str, ...]:
-    return _addresses(server, membership.others)
-
-
-def _addresses(server: Server, hosts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(address for host in hosts for address in server.raft_addresses(host))
-
-
-def _asks(file: Path) -> set[str]:
-    """Whom a file that has not joined asks: they are in its first record, of one line.
-
-    A file is kept as long as they are the same, for the id in it may have been admitted already.
-    """
-    return set(next(_records(file))["remote_addresses"])
-
-
-def _server_lists(file: Path) -> Iterator[Mapping[str, str]]:
-    """The members, by id, of each moment that a file tells of."""
-    for record in _records(file):
-        yield record.get("prev_servers", {})
-        yield record.get("servers", {})
-
-
-def _records(file: Path) -> Iterator[dict[str, Any]]:
-    """What is in a file: lines with a length and a checksum, each before one of JSON.
-
-    The last may not be whole; it does not count then, nor what comes after damage.
-    """
-    with file.open("rb") as lines, suppress(ValueError):
-        for _ in lines:
-            yield json.loads(next(lines, b""))
-
-
-def _check_name(server: Server) -> None:
-    name = tool("db-name", server.database_file)
-    found_name = name.stdout.decode().strip()
-    if name.returncode:
-        raise IcDbError(bad_file(server, f"is damaged: {said(name)}", _READMITTED))
-    if found_name != server.database:
-        message = f"holds the database {found_name}, not {server.database}"
-        raise IcDbError(bad_file(server, message, "give --data-dir the right directory"))
-
-
-def _check_address(server: Server, membership: Membership) -> None:
-    """A member's address for Raft is part of its identity, and written in its file."""
-    address = tool("db-local-address", server.database_file).stdout.decode().strip()
-    port = address.rpartition(":")[2]
-    if (host_of(address), port) == (membership.own, str(server.raft_port)):
-        if address not in server.raft_addresses(membership.own):
-            raise IcDbError(_other_method(server, address))
-        return
-    message = (
-        f"is that of the member {address}, but this one is {server.raft_address(membership.own)}"
-    )
-    remedy = (
-        "start it with the address and Raft port that it had; for a new address leave first"
-        " (`isthmus ic-db leave`, or `kick` from another member), then move the file away"
-    )
-    raise IcDbError(bad_file(server, message, remedy))
-
-
-def _make(server: Server, *command: str | PurePath) -> None:
-    """Run `ovsdb-tool COMMAND FILE …`, the file being made aside and put in place when complete."""
-    file = Path(server.database_file)
-    workshop = file.with_suffix(".new")
-    shutil.rmtree(workshop, ignore_errors=True)
-    workshop.mkdir(mode=0o750)
-    made = workshop / file.name
-    at = 2 if str(command[0]).startswith("--") else 1
-    result = tool(*command[:at], made, *command[at:])
-    if result.returncode:
-        shutil.rmtree(workshop, ignore_errors=True)
-        remedy = "free space, or mend the installation"
-        raise IcDbError(bad_file(server, f"cannot be made: {said(result)}", remedy))
-    made.rename(file)
-    shutil.rmtree(workshop)
-    _sync(file.parent)
-
-
-def _make_waiting(server: Server) -> None:
-    """The empty database that tells others that the founder waits."""
-    file, schema = Path(server.waiting_file), Path(server.waiting_file).with_suffix(".ovsschema")
+def _create_waiting_database(server: LocalServer) -> None:
+    """Create the empty database that shows the others that the bootstrap member waits."""
+    file, schema = server.waiting_file, server.waiting_file.with_suffix(".ovsschema")
     file.unlink(missing_ok=True)
     schema.write_text(f'{{"name": "{WAITING_DATABASE}", "version": "1.0.0", "tables": {{}}}}')
-    result: subprocess.CompletedProcess[bytes] = tool("create", file, schema)
-    schema.unlink()
-    if result.returncode:
-        raise OSError(0, said(result))
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        ovsdb_tool("create", file, schema)
+    except ToolError as error:
+        raise OSError(0, str(error)) from error
     finally:
-        os.close(descriptor)
+        schema.unlink()
 
 
-def _other_method(server: Server, address: str) -> Problem:
-    message = (
-        f"is that of the member {address}, but members are to talk by {server.method}: their"
-        " addresses are part of what they are"
+def _check_address(server: DatabaseServer, membership: Membership, address: str) -> None:
+    """Check that a file is this member's: the address for Raft in it is part of its identity."""
+    port = address.rpartition(":")[2]
+    own = server.raft_address(membership.own)
+    if address == own:
+        return
+    message = f"is that of the member {address}, but this one is {own}"
+    remedy = (
+        "start it with the address and Raft port that it had; to change them, leave first"
+        " (`isthmus ic-db leave`, or `kick` from another member), then move the file away"
     )
-    anew = (
-        "make a backup, stop all members, move their files away, start all, and restore it there"
-        " (`isthmus ic-db backup`, `isthmus ic-db restore`)"
+    if (host_of(address), port) == (membership.own, str(server.raft_port)):
+        message = (
+            f"is that of the member {address}, but members are to connect by {server.method}, and"
+            " the address is part of a member's identity"
+        )
+        remedy = _TO_TLS if server.method == "ssl" else _TO_CLEAR_TEXT
+    raise IcDbError(server.file_subject.problem(message, remedy))
+
+
+def _not_the_bootstrap_member(server: LocalServer, membership: Membership) -> Problem:
+    return server.file_subject.problem(
+        "is a stand-alone database, and only the bootstrap member's is converted to a cluster: that"
+        f" of {membership.bootstrap_member}",
+        f"to keep its data, give all members --founder {membership.own}; otherwise move the file to"
+        " a safe place, and start again",
     )
-    while_it_runs = "start all members with --tls-dir and --from-clear-text: they go over to TLS"
-    forgotten = f"give --tls-dir (or ISTHMUS_TLS_DIR); to go back to clear text instead, {anew}"
-    return bad_file(server, message, while_it_runs if server.method == "ssl" else forgotten)
-
-
-def _not_the_founder(server: Server, membership: Membership) -> Problem:
-    return bad_file(
-        server,
-        "is a stand-alone database; only the founder's is converted to a cluster, and the founder"
-        f" is {membership.founder}",
-        f"if its data is wanted, give all members --founder {membership.own}; otherwise move it"
-        " away, and keep it, and start again",
-    )
-
-
-_NOT_JOINED = b"has not joined the cluster"
-
-_NO_RECORDS = "all logs are empty"
-
-_LEFT = b"shows that the server left the cluster"
-
-_READMITTED = (
-    "move it away and start again: this member is admitted anew by the others, if a majority of"
-    " them runs; otherwise restore a backup (`isthmus ic-db restore`)"
-)

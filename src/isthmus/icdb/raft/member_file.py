@@ -12,14 +12,13 @@ def load_member_file(file: Path) -> tuple[MemberInput, list[Problem]]:
     """Read a YAML file with `members`, `address` and `founder`.
 
     Returns:
-        what it says, and what is wrong with it.
+        its contents, and what is wrong with them.
     """
     try:
         contents = yaml.safe_load(file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).replace("\n", " ")
-        message, remedy = f"cannot be read: {reason}", "give a YAML file that this user may read"
-        return MemberInput(), [
-            Subject("IC databases", "--member-file", str(file)).problem(message, remedy)
-        ]
+        subject = Subject("IC databases", "--member-file", str(file))
+        remedy = "give a YAML file that this user may read"
+        return MemberInput(), [subject.problem(f"cannot be read: {reason}", remedy)]
     return read_member_file(str(file), contents)

@@ -1,22 +1,18 @@
-"""Who is a member of the cluster of IC databases, as given by flags, environment or a file.
+"""The members of the cluster of IC databases, as given by flags, environment or a file. Pure.
 
-Pure. Called by the command line, and by `plan`, `founding` and `supervisor` with what it makes.
-A member is named by one host: an IPv4 or IPv6 address, or a host name; its ports are those of
-all. Invariant: of a `Membership`, the local member and the founder are in the list.
+Called by the command line; `bootstrap`, `cluster_files` and `member_loop` use the result. A member
+is named by one host: an IPv4 or IPv6 address, or a host name; all members use the same ports.
+Invariant: the local member and the bootstrap member of a `Membership` are in its list.
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
+from isthmus.icdb.local.hosts import normal_host
 from isthmus.model.problems import Problem, Subject
 
-_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
-_NUMBERS = re.compile(r"[0-9.]+")
-_KEYS = ("members", "address", "founder")
+_EXAMPLE = "write `members: [192.0.2.1, 192.0.2.2, 192.0.2.3]`, `address: 192.0.2.1`, `founder: …`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +22,15 @@ class Membership:
     Args:
         own: the local member.
         members: all, `own` too, in the order given.
-        founder: the one that makes the cluster, if there is none.
-        found_without: members that are declared to be gone and to hold nothing; the founder does
-            not wait for their answer.
+        bootstrap_member: the one that creates the cluster, if there is none.
+        bootstrap_without: members that an operator declares to be gone and to hold no data; the
+            bootstrap member does not wait for their answer.
     """
 
     own: str
     members: tuple[str, ...]
-    founder: str
-    found_without: frozenset[str] = frozenset()
+    bootstrap_member: str
+    bootstrap_without: frozenset[str] = frozenset()
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -42,19 +38,19 @@ class Membership:
         return tuple(member for member in self.members if member != self.own)
 
     @property
-    def is_founder(self) -> bool:
-        """Whether the local member makes the cluster, if there is none."""
-        return self.own == self.founder
+    def is_bootstrap_member(self) -> bool:
+        """Whether the local member creates the cluster, if there is none."""
+        return self.own == self.bootstrap_member
 
 
 @dataclass(frozen=True, slots=True)
 class MemberInput:
-    """What people gave, unchecked; empty for what they did not.
+    """The members as an operator gave them, unchecked; empty where nothing was given.
 
     Args:
-        members: hosts; each text may hold several with commas or spaces between.
+        members: hosts; each text may hold several, separated by commas or spaces.
         address: the local member's host.
-        founder: the founding member's host.
+        founder: the bootstrap member's host.
         found_without: hosts, as in `members`.
     """
 
@@ -63,54 +59,50 @@ class MemberInput:
     founder: str = ""
     found_without: tuple[str, ...] = ()
 
+    def or_else(self, other: "MemberInput") -> "MemberInput":
+        """The same, with the values of `other` where nothing was given."""
+        names = [field.name for field in fields(self)]
+        return MemberInput(*(getattr(self, name) or getattr(other, name) for name in names))
+
 
 def parse_membership(given: MemberInput) -> tuple[Membership | None, list[Problem]]:
-    """Check what people gave.
+    """Check the members as given.
 
     Returns:
-        the membership (None without a list of members: the databases stand alone), and all that is
-        wrong with it; if anything is, it is not to be used.
+        the membership (None without a list of members: the databases stand alone), and everything
+        that is wrong with it; it must not be used if there are problems.
     """
-    problems: list[Problem] = []
-    members = _hosts("--members", given.members, problems)
+    members, problems = _hosts("--members", given.members)
     if not members:
-        # Alone it has no use for an address, but one that is none was meant for something.
-        if given.address:
-            _host("--address", given.address, problems)
-        if given.founder:
-            problems.append(_without_list("--founder", given.founder))
-        if "".join(given.members).strip() and not problems:
-            problems.append(_no_hosts("--members", ",".join(given.members)))
-        return None, problems
-    own = _host("--address", given.address, problems) if given.address else ""
-    founder = _host("--founder", given.founder, problems) if given.founder else members[0]
-    without = _hosts("--found-without", given.found_without, problems)
+        return None, [*problems, *_without_members(given, problems)]
+    own, own_problems = _hosts("--address", [given.address])
+    bootstrap, bootstrap_problems = _hosts("--founder", [given.founder])
+    without, without_problems = _hosts("--found-without", given.found_without)
+    problems += [*own_problems, *bootstrap_problems, *without_problems, *_duplicates(members)]
     listed = ", ".join(members)
-    problems += _duplicates(members)
     if not given.address:
         problems.append(
             _problem(
                 "--address",
                 "",
-                f"is missing: which of the members {listed} is this one?",
-                "give this machine's own address, as it is in the list (--address or LOCAL_IP)",
+                f"is missing, so it is unknown which of the members {listed} this one is",
+                "give this machine's own address as it is in the list (--address or LOCAL_IP)",
             )
         )
+    named = {"--address": own, "--founder": bootstrap, "--found-without": without}
     problems += [
         _problem(
             flag,
             host,
             f"is not in the list of members: {listed}",
-            "give every member the same list, and its own address as it is in there",
+            "give every member the same list, and its own address as it is in that list",
         )
-        for flag, host in [
-            ("--address", own),
-            ("--founder", founder),
-            *(("--found-without", host) for host in without),
-        ]
-        if host and host not in members
+        for flag, hosts in named.items()
+        for host in hosts
+        if host not in members
     ]
-    return Membership(own, members, founder, frozenset(without)), problems
+    local, first = (*own, "")[0], (*bootstrap, members[0])[0]
+    return Membership(local, members, first, frozenset(without)), problems
 
 
 def read_member_file(name: str, contents: Any) -> tuple[MemberInput, list[Problem]]:
@@ -118,65 +110,59 @@ def read_member_file(name: str, contents: Any) -> tuple[MemberInput, list[Proble
 
     Args:
         name: the file's, for messages.
-        contents: the document as YAML has it.
+        contents: the parsed YAML document.
     """
+
+    def problem(message: str) -> Problem:
+        return _problem("--member-file", name, message, _EXAMPLE)
+
     if not isinstance(contents, Mapping):
-        message = "is not a YAML mapping"
-        return MemberInput(), [_problem("--member-file", name, message, _example())]
-    problems = [
-        _problem("--member-file", name, f"has an unknown key {key!r}", _example())
-        for key in contents
-        if key not in _KEYS
-    ]
+        return MemberInput(), [problem("is not a YAML mapping")]
+    known = ("members", "address", "founder")
+    problems = [problem(f"has an unknown key {key!r}") for key in contents if key not in known]
     members = contents.get("members", [])
     if isinstance(members, str):
         members = [members]
     if not isinstance(members, Sequence) or not all(isinstance(host, str) for host in members):
-        message = "has `members` that are not a list of hosts"
-        problems.append(_problem("--member-file", name, message, _example()))
+        problems.append(problem("has `members` that are not a list of hosts"))
         members = []
     texts = {key: contents.get(key) or "" for key in ("address", "founder")}
-    for key, text in texts.items():
-        if not isinstance(text, str):
-            message = f"has an `{key}` that is not a host"
-            problems.append(_problem("--member-file", name, message, _example()))
+    problems += [
+        problem(f"has an `{key}` that is not a host")
+        for key, text in texts.items()
+        if not isinstance(text, str)
+    ]
     return MemberInput(tuple(members), str(texts["address"]), str(texts["founder"])), problems
 
 
-def bracketed(host: str) -> str:
-    """A host as it is written before a port: IPv6 addresses in brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
-def host_of(address: str) -> str:
-    """The host of an OVSDB address such as "tcp:[fd00::1]:6647", as `Membership` writes it."""
-    inner = address.partition(":")[2].rpartition(":")[0]
-    return normal_host(inner) or inner
-
-
-def normal_host(text: str) -> str:
-    """A host in its one form: no brackets, addresses as short as can be; empty if it is none."""
-    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    try:
-        return str(ip_address(inner))
-    except ValueError:
-        is_name = _HOST_NAME.fullmatch(inner) and not _NUMBERS.fullmatch(inner)
-        return inner.lower().removesuffix(".") if is_name and len(inner) <= 253 else ""
-
-
-def _hosts(flag: str, texts: Sequence[str], problems: list[Problem]) -> tuple[str, ...]:
+def _hosts(flag: str, texts: Iterable[str]) -> tuple[tuple[str, ...], list[Problem]]:
+    """The hosts in an option's values, and the problems with the others."""
     words = [word for text in texts for word in text.replace(",", " ").split()]
-    hosts = [_host(flag, word, problems) for word in words]
-    return tuple(host for host in hosts if host)
+    problems = [
+        _problem(
+            flag,
+            word,
+            "is neither an IP address nor a host name",
+            "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port",
+        )
+        for word in words
+        if not normal_host(word)
+    ]
+    return tuple(host for host in map(normal_host, words) if host), problems
 
 
-def _host(flag: str, text: str, problems: list[Problem]) -> str:
-    host = normal_host(text.strip())
-    if not host:
-        message = "is neither an IP address nor a host name"
-        remedy = "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port"
-        problems.append(_problem(flag, text, message, remedy))
-    return host
+def _without_members(given: MemberInput, problems: Sequence[Problem]) -> list[Problem]:
+    """What is wrong with the other options if there is no list of members."""
+    found = _hosts("--address", [given.address])[1]
+    if given.founder:
+        message = "is given without a list of members"
+        remedy = "give --members (or NODE_IPS) too"
+        found.append(_problem("--founder", given.founder, message, remedy))
+    text = ",".join(given.members)
+    if text.strip() and not found and not problems:
+        remedy = "name all members, e.g. 192.0.2.1,192.0.2.2,192.0.2.3, or omit the option"
+        found.append(_problem("--members", text, "contains no host", remedy))
+    return found
 
 
 def _duplicates(members: Sequence[str]) -> list[Problem]:
@@ -184,20 +170,6 @@ def _duplicates(members: Sequence[str]) -> list[Problem]:
     return [
         _problem("--members", member, "is given twice", "name each member once") for member in twice
     ]
-
-
-def _without_list(flag: str, value: str) -> Problem:
-    message = "is given without a list of members"
-    return _problem(flag, value, message, "give --members (or NODE_IPS) too")
-
-
-def _no_hosts(flag: str, value: str) -> Problem:
-    remedy = "name all members, e.g. 192.0.2.1,192.0.2.2,192.0.2.3; or leave it out to stand alone"
-    return _problem(flag, value, "has no host in it", remedy)
-
-
-def _example() -> str:
-    return "write `members: [192.0.2.1, 192.0.2.2, 192.0.2.3]`, `address: 192.0.2.1`, `founder: …`"
 
 
 def _problem(key: str, value: str, message: str, remedy: str) -> Problem:

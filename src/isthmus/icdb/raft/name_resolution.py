@@ -1,8 +1,8 @@
-"""Host names to addresses, for an event loop that must not wait for a name server.
+"""Resolves host names for an event loop that must not wait for a name server.
 
-Called by `peers`. Resolvers take tens of seconds to give up, and cannot be cancelled: asyncio's own
-way has the loop wait for them at its end, and Python wait for them at its own. Each name is looked
-up by one thread at a time, however often it is asked for meanwhile.
+Called by `peer_probe`. A resolver takes tens of seconds to give up and cannot be cancelled. With
+asyncio's own means the loop would wait for it when it ends, and Python would when it exits. So each
+name is resolved by one daemon thread at a time, however often it is asked for meanwhile.
 """
 
 import asyncio
@@ -15,41 +15,41 @@ from ipaddress import ip_address
 _Addresses = tuple[str, ...]
 
 _lock = threading.Lock()
-_looking_up: "dict[str, Future[_Addresses]]" = {}
+_pending: "dict[str, Future[_Addresses]]" = {}
 
 
 async def addresses_of(host: str) -> _Addresses:
-    """The addresses that a host stands for, in the order in which they are to be tried.
+    """The addresses of a host, in the order in which to try them.
 
     Args:
-        host: an IP address, which stands for itself, or a name.
+        host: an IP address or a name.
 
     Raises:
-        OSError: the name stands for nothing (`socket.gaierror`).
+        OSError: the name cannot be resolved (`socket.gaierror`).
     """
     with suppress(ValueError):
         return (str(ip_address(host)),)
-    return await asyncio.wrap_future(_look_up(host))
+    return await asyncio.wrap_future(_resolution(host))
 
 
-def _look_up(host: str) -> "Future[_Addresses]":
+def _resolution(host: str) -> "Future[_Addresses]":
     with _lock:
-        if host not in _looking_up:
+        if host not in _pending:
             found: Future[_Addresses] = Future()
-            _looking_up[host] = found
-            # From now on nobody who stops waiting can cancel it for others.
+            _pending[host] = found
+            # One caller that stops waiting must not cancel it for the others.
             found.set_running_or_notify_cancel()
             threading.Thread(
                 target=_resolve, args=(host, found), daemon=True, name=f"resolve {host}"
             ).start()
-        return _looking_up[host]
+        return _pending[host]
 
 
 def _resolve(host: str, found: "Future[_Addresses]") -> None:
     try:
         infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         addresses = tuple(dict.fromkeys(str(info[4][0]) for info in infos))
-    except (OSError, UnicodeError) as error:  # A name that is none of DNS fails to be encoded.
+    except (OSError, UnicodeError) as error:  # A name that DNS cannot have fails to be encoded.
         _done(host)
         found.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
     else:
@@ -59,4 +59,4 @@ def _resolve(host: str, found: "Future[_Addresses]") -> None:
 
 def _done(host: str) -> None:
     with _lock:
-        del _looking_up[host]
+        del _pending[host]

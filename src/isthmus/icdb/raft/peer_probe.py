@@ -1,7 +1,7 @@
-"""Asks the other members what they have, all at once, each within the same short time.
+"""Asks the other members which databases they have, all at once, with one short time limit.
 
-Called by `supervisor`. Members talk to each other by nothing but OVSDB: the database `_Server`
-(ovsdb-server(5)), which every server has and everyone may read, says what else it has.
+Called by `member_loop`. Members need nothing but OVSDB for that: the database `_Server`
+(ovsdb-server(5)), which every server has and any client can read, lists the server's databases.
 """
 
 import asyncio
@@ -12,19 +12,21 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, Answer, Has
+from isthmus.icdb.local.database_server import DatabaseServer
+from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, PeerAnswer, PeerState
 from isthmus.icdb.raft.name_resolution import addresses_of
 from isthmus.model.rows import Database
 from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import call
+from isthmus.ovsdb.tls import Tls
 
 TIMEOUT = 1.0
-"""Seconds for a member to answer. Rows of `_Server` are few; one that is slower is asked again."""
+"""Seconds for a member to answer. `_Server` has few rows; a slower member is asked again later."""
 
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 
-_NOT_BELIEVED = frozenset({"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED"})
-"""What OpenSSL calls the other side's refusal, beside those with CERT in their names."""
+_REJECTED = frozenset({"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED"})
+"""OpenSSL's names for a certificate that the other side rejects, besides those with CERT."""
 
 
 def ask_all(
@@ -32,17 +34,17 @@ def ask_all(
     port: int,
     database: Database,
     wake: Iterable[int] = (),
-    context: Callable[[], ssl.SSLContext] | None = None,
-) -> dict[str, Answer]:
-    """Ask members what they have.
+    context: Callable[[], ssl.SSLContext | None] = lambda: None,
+) -> dict[str, PeerAnswer]:
+    """Ask members about a database.
 
     Args:
-        hosts: whom.
+        hosts: the members.
         port: for clients, the same for all.
         database: which one.
-        wake: descriptors; if one becomes readable, those that have not answered yet count as
+        wake: descriptors; when one becomes readable, members that have not answered yet count as
             silent.
-        context: makes what TLS takes; None for plain TCP.
+        context: makes the context for TLS, or None for plain TCP.
 
     Returns:
         an answer for each host.
@@ -55,8 +57,8 @@ async def _ask_all(
     port: int,
     database: Database,
     wake: tuple[int, ...],
-    context: Callable[[], ssl.SSLContext] | None,
-) -> dict[str, Answer]:
+    context: Callable[[], ssl.SSLContext | None],
+) -> dict[str, PeerAnswer]:
     woken = asyncio.Event()
     loop = asyncio.get_running_loop()
     for descriptor in wake:
@@ -76,28 +78,30 @@ async def _ask_all(
         await asyncio.gather(waking, everyone, *asking.values(), return_exceptions=True)
 
 
-def _answer(task: "asyncio.Task[Answer]", port: int) -> Answer:
+def _answer(task: "asyncio.Task[PeerAnswer]", port: int) -> PeerAnswer:
     if not task.done():
-        return Answer(Has.SILENT, detail=f"nothing within {TIMEOUT:g} s")
+        return PeerAnswer(PeerState.SILENT, detail=f"no answer within {TIMEOUT:g} s")
     error = task.exception()
     if error is None:
         return task.result()
     if not isinstance(error, (OSError, ValueError, EOFError)):
         raise error
     untrusted = isinstance(error, ssl.SSLError) and "CERT" in (error.reason or "")
-    untrusted |= isinstance(error, ssl.SSLError) and error.reason in _NOT_BELIEVED
-    return Answer(Has.SILENT, detail=_why(error, port), untrusted=untrusted)
+    untrusted |= isinstance(error, ssl.SSLError) and error.reason in _REJECTED
+    return PeerAnswer(PeerState.SILENT, detail=_why(error, port), untrusted=untrusted)
 
 
 async def _ask(
-    host: str, port: int, database: Database, context: Callable[[], ssl.SSLContext] | None
-) -> Answer:
+    host: str, port: int, database: Database, context: Callable[[], ssl.SSLContext | None]
+) -> PeerAnswer:
     reader, writer = await _connect(host, port, context)
     try:
         [result] = await call(reader, writer, "transact", "_Server", SERVER_DATABASES)
         return read_rows(database, result["rows"])
     except (RpcError, LookupError, TypeError):
-        return Answer(Has.OTHER, detail="it is not an OVSDB server that lists its databases")
+        return PeerAnswer(
+            PeerState.OTHER, detail="it is not an OVSDB server that lists its databases"
+        )
     finally:
         writer.close()
         with suppress(OSError):
@@ -105,9 +109,9 @@ async def _ask(
 
 
 async def _connect(
-    host: str, port: int, context: Callable[[], ssl.SSLContext] | None
+    host: str, port: int, context: Callable[[], ssl.SSLContext | None]
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    made = context() if context else None
+    made = context()
     name = host if made else None
     *others, last = await addresses_of(host)
     for address in others:
@@ -116,25 +120,25 @@ async def _connect(
     return await asyncio.open_connection(last, port, ssl=made, server_hostname=name)
 
 
-def read_rows(database: Database, rows: Iterable[Mapping[str, Any]]) -> Answer:
-    """What rows of `_Server`'s `Database` say of one database."""
+def read_rows(database: Database, rows: Iterable[Mapping[str, Any]]) -> PeerAnswer:
+    """The state of one database according to the rows of `_Server`'s `Database`."""
     by_name = {row["name"]: row for row in rows}
     row = by_name.get(database)
     if WAITING_DATABASE in by_name:
-        return Answer(Has.WAITS)
+        return PeerAnswer(PeerState.WAITS)
     if row is None:
         names = sorted(set(by_name) - {"_Server"})
-        return Answer(Has.OTHER, detail=f"it has {', '.join(names) or 'none'}")
+        return PeerAnswer(PeerState.OTHER, detail=f"it has {', '.join(names) or 'none'}")
     if row["model"] != "clustered":
-        return Answer(Has.STANDALONE)
-    cid, sid = _optional(row["cid"]), _optional(row["sid"])
+        return PeerAnswer(PeerState.STANDALONE)
+    cid, sid = optional_uuid(row["cid"]), optional_uuid(row["sid"])
     if row["schema"] == ["set", []] or cid in {"", _NO_ID}:
-        return Answer(Has.NOTHING, sid=sid)
-    return Answer(Has.CLUSTER, cid, sid, connected=bool(row["connected"]))
+        return PeerAnswer(PeerState.NOTHING, sid=sid)
+    return PeerAnswer(PeerState.CLUSTER, cid, sid, connected=bool(row["connected"]))
 
 
-def _optional(value: Any) -> str:
-    """An optional UUID: ["uuid", X], or ["set", []]."""
+def optional_uuid(value: Any) -> str:
+    """The value of an optional UUID: ["uuid", X], or empty for ["set", []]."""
     return str(value[1]) if value[0] == "uuid" else ""
 
 
@@ -144,8 +148,22 @@ def _why(error: BaseException, port: int) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
-        # In place of the system's own words asyncio has a Python tuple.
+        # asyncio's text has a Python tuple in it.
         return f"port {port}: {os.strerror(error.errno)}"
-    said = error.strerror if isinstance(error, OSError) else ""
-    # Who is spoken to by TLS and speaks none closes the connection without a word.
-    return said or str(error) or "the connection was closed, as by one without TLS"
+    text = error.strerror if isinstance(error, OSError) else ""
+    # A server without TLS closes the connection without a message.
+    return text or str(error) or "the connection was closed; the server may not use TLS"
+
+
+def tls_context(server: DatabaseServer) -> ssl.SSLContext | None:
+    """The context for a connection to one of the members; None for plain TCP.
+
+    The files are read again every time, since they may have been replaced.
+
+    Raises:
+        OSError: a file cannot be read, or the files do not match.
+    """
+    files = server.tls
+    if files is None:
+        return None
+    return Tls(str(files.private_key), str(files.certificate), str(files.ca_cert)).context()

@@ -1,23 +1,23 @@
-"""Whether somebody is there at an address of OVSDB's, as far as that takes no certificate.
+"""Whether a server is there at an OVSDB address, as far as that takes no certificate.
 
-Called by `cluster_status` and `maintenance`, which also have to do with members that do not let
-them ask anything.
+Called by `admin.status` and `admin.membership_changes`, also for members that reject our
+certificate.
 """
 
 import socket
 import ssl
 from contextlib import suppress
 
-from isthmus.icdb.raft.membership import host_of
+from isthmus.icdb.local.hosts import host_of
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import request
 
 LIMIT = 3.0
-"""Seconds for a member to say something."""
+"""Seconds for a server to respond."""
 
 
 def listens(address: str, limit: float) -> bool:
-    """Whether anybody takes connections.
+    """Whether a connection is accepted.
 
     Args:
         address: such as "ssl:192.0.2.1:6647".
@@ -29,16 +29,16 @@ def listens(address: str, limit: float) -> bool:
 
 
 def responds(address: str) -> bool:
-    """Whether a server says anything to whoever connects.
+    """Whether a server sends anything after a connection.
 
-    The kernel takes connections for one that hangs, too.
+    The kernel accepts connections for a server that hangs, too.
 
     Args:
         address: such as "ssl:192.0.2.1:6647".
     """
     with suppress(OSError), _connect(address, LIMIT) as connection:
         if address.startswith("ssl:"):
-            return _shakes_hands(connection)
+            return _handshake_ends(connection)
         connection.sendall(encode(request("echo")))
         return bool(connection.recv(1))
     return False
@@ -49,10 +49,10 @@ def _connect(address: str, limit: float) -> socket.socket:
     return socket.create_connection((host_of(address), port), limit)
 
 
-def _shakes_hands(connection: socket.socket) -> bool:
+def _handshake_ends(connection: socket.socket) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is believed that it says
-    with suppress(ssl.SSLError):  # to be refused is to be told something
+    context.verify_mode = ssl.CERT_NONE  # nothing it sends is used
+    with suppress(ssl.SSLError):  # a refusal is a response
         context.wrap_socket(connection).close()
     return True

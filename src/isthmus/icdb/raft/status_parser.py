@@ -1,7 +1,7 @@
 """The text of `cluster/status` (ovsdb-server(1)) as values. Pure.
 
-Called by `cluster_status` and `maintenance`. The text is made for people and has no promised
-form; whatever is not understood is left out, so that a newer server is still shown.
+Called by `local_status` and by `icdb.admin`. The text is made for people and its form is not
+guaranteed. What cannot be parsed is left out, so a newer server is still shown.
 """
 
 import re
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 _ID = re.compile(r"\(([0-9a-f-]{36})\)")
 _LOG = re.compile(r"\[(\d+), (\d+)\]")
 _SERVER = re.compile(r"\s+(\w{4}) \(\w{4} at (\S+?)\)(?P<rest>.*)")
-_MATCH = re.compile(r"match_index=(\d+)")
 _LAST = re.compile(r"last msg (\d+) ms ago")
 
 
@@ -22,21 +21,19 @@ class RaftServer:
     Args:
         sid: the first four digits of its id.
         address: for Raft, such as "tcp:192.0.2.1:6647".
-        itself: whether it is the one that was asked.
-        match_index: the last log entry that it is known to have; the leader alone knows.
+        itself: whether it is the server that was asked.
         last_heard: milliseconds since its last message; None if there was none.
     """
 
     sid: str
     address: str
     itself: bool
-    match_index: int | None
     last_heard: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class RaftStatus:
-    """What a server says of its cluster.
+    """A server's status in its cluster.
 
     Args:
         cid, sid: the ids of cluster and server; empty if not known yet.
@@ -45,9 +42,8 @@ class RaftStatus:
         role: "leader", "follower", "candidate".
         term: Raft's.
         leader: four digits of the leader's id, "self" or "unknown".
-        log: the first entry kept and the one that comes next.
-        uncommitted, unapplied: entries.
-        connections: those between servers, such as "<-a90e".
+        log: the indexes of the first entry kept and of the next entry.
+        uncommitted: entries that no majority is known to have.
         servers: all of the cluster.
     """
 
@@ -60,18 +56,16 @@ class RaftStatus:
     leader: str
     log: tuple[int, int]
     uncommitted: int
-    unapplied: int
-    connections: tuple[str, ...]
     servers: tuple[RaftServer, ...]
 
     @property
     def committed(self) -> int:
-        """The log's length as far as a majority is known to have it: the entry that comes next."""
+        """The index of the first entry that no majority is known to have."""
         return self.log[1] - self.uncommitted
 
 
 def parse_raft_status(text: str) -> RaftStatus:
-    """Read the reply of `cluster/status`."""
+    """Parse the reply of `cluster/status`."""
     head, _, tail = text.partition("\nServers:\n")
     fields = dict(_fields(head.splitlines()))
     log = _LOG.search(fields.get("Log", ""))
@@ -85,8 +79,6 @@ def parse_raft_status(text: str) -> RaftStatus:
         leader=fields.get("Leader", "unknown"),
         log=(int(log[1]), int(log[2])) if log else (0, 0),
         uncommitted=_number(fields, "Entries not yet committed"),
-        unapplied=_number(fields, "Entries not yet applied"),
-        connections=tuple(fields.get("Connections", "").split()),
         servers=tuple(_servers(tail.splitlines())),
     )
 
@@ -104,12 +96,11 @@ def _servers(lines: Iterable[str]) -> Iterable[RaftServer]:
         if found is None:
             continue
         rest = found["rest"]
-        match, last = _MATCH.search(rest), _LAST.search(rest)
+        last = _LAST.search(rest)
         yield RaftServer(
             sid=found[1],
             address=found[2],
             itself="(self)" in rest,
-            match_index=int(match[1]) if match else None,
             last_heard=int(last[1]) if last else None,
         )
 

@@ -1,9 +1,8 @@
-"""Has running servers take up renewed certificates, and tells when theirs are about to end.
+"""Makes running servers use renewed certificates, and logs certificates that expire soon.
 
-Called by `supervisor` every second or so. Files may be copied in whatever order: ovsdb-server
-reads a new pair when it sees that the key has changed and then that the certificate has. If the
-key came first, or stayed the same, it goes on with the old pair, until the key's time stamp changes
-again: that is what is done here.
+Called by `supervisor` about once a second. `ovsdb-server` loads a new pair when it sees that the
+key's and then the certificate's file has changed. If the key was copied first or stays the same,
+the server keeps the old pair until the key's time stamp changes, so `check` changes it.
 """
 
 import datetime
@@ -12,76 +11,69 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from isthmus.icdb.local.blocker_log import GRACE, Reasons
-from isthmus.model.problems import Problem
+from isthmus.icdb.local.blocker_log import GRACE, BlockerLog
 from isthmus.pki.files import TlsFiles, check_files, check_member_files, expiring
 
 
-class Renewal:
-    """Follows one pair of files.
+class CertificateReload:
+    """Watches one pair of files.
 
     Args:
-        files: what servers were started with; what is wrong with them has been told.
-        apart: whether members believe a CA of their own, which servers read again by themselves.
-        every: seconds between looks at files that do not change: time passes for them, too.
+        files: those that the servers were started with, after they were checked.
+        separate_members_ca: whether members have a CA of their own, which servers reload by
+            themselves.
+        interval: seconds between checks of files that do not change, since they expire.
     """
 
-    def __init__(self, files: TlsFiles, every: float = 3600.0, *, apart: bool = False) -> None:
+    def __init__(
+        self, files: TlsFiles, interval: float = 3600.0, *, separate_members_ca: bool = False
+    ) -> None:
         self._files = files
-        self._apart = apart
-        self._seen, self._trusted = self._stamp(), self._trust()
-        self._reasons = Reasons(files.object)
-        self._every = every
-        self._due = time.monotonic() + every
+        self._separate_members_ca = separate_members_ca
+        self._loaded, self._members_ca = self._pair_time(), self._members_ca_time()
+        self._blockers = BlockerLog(files.object)
+        self._interval = interval
+        self._due = time.monotonic() + interval
 
-    def look(self) -> bool:
-        """Look whether the certificate is another one, and have the servers look at it.
+    def check(self) -> bool:
+        """Check whether the pair has changed, and if so make the servers load it.
 
-        Waits for a pair that fits together: of a new certificate with an old key, the server would
-        keep the half.
+        A pair that does not match is not loaded: the server would keep half of it.
 
         Returns:
             whether there is a new pair.
         """
-        stamp = self._stamp()
-        changed = stamp not in {self._seen, None}
-        trusted, self._trusted = self._trusted, self._trust()
-        if not changed and trusted == self._trusted and time.monotonic() < self._due:
+        pair = self._pair_time()
+        changed = pair not in {self._loaded, None}
+        previous, self._members_ca = self._members_ca, self._members_ca_time()
+        if not changed and previous == self._members_ca and time.monotonic() < self._due:
             return False
-        faults = check_files(self._files, _now(), serves=True)
-        apart = () if faults else self._apart_faults()
-        self._tell((*faults, *apart, *expiring(self._files, _now())))
+        now = datetime.datetime.now(datetime.UTC)
+        faults = check_files(self._files, now, serves=True)
+        problems = [*faults, *expiring(self._files, now)]
+        if not faults and self._separate_members_ca:
+            problems += check_member_files(self._files, now)
+        self._blockers.update(problems, time.monotonic())
+        # A pair that is just being copied has faults only for a moment.
+        self._due = time.monotonic() + (GRACE if problems else self._interval)
         if not changed or faults:
             return False
-        self._seen = stamp
-        # A mounted Secret cannot be written to; all its files change at once, which serves as well.
+        self._loaded = pair
+        # A mounted Secret cannot be written to, but all its files change at once.
         with suppress(OSError):
             os.utime(self._files.private_key)
         return True
 
-    def _tell(self, problems: tuple[Problem, ...]) -> None:
-        """Have people know; a pair that is being copied is no fault for a moment."""
-        now = time.monotonic()
-        self._reasons.update(problems, now)
-        self._due = now + (GRACE if problems else self._every)
+    def _pair_time(self) -> int | None:
+        return _modified(self._files.certificate)
 
-    def _apart_faults(self) -> tuple[Problem, ...]:
-        return check_member_files(self._files, _now()) if self._apart else ()
-
-    def _stamp(self) -> int | None:
-        return _changed(self._files.certificate)
-
-    def _trust(self) -> int | None:
-        return _changed(self._files.members_ca) if self._apart else None
+    def _members_ca_time(self) -> int | None:
+        return _modified(self._files.members_ca) if self._separate_members_ca else None
 
 
-def _changed(path: Path) -> int | None:
-    """When a file was last changed; None if it cannot be seen."""
+def _modified(path: Path) -> int | None:
+    """When a file was last modified, in nanoseconds; None if it cannot be read."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
         return None
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their parent, and the signals that end the parent.
+"""Child processes that cannot outlive their parent, and the signals that stop the parent.
 
 Called by `supervisor`. Only from the main thread: the kernel ties a child's death to the thread
 that started it.
@@ -17,14 +17,15 @@ from pathlib import Path
 from select import select
 from types import FrameType
 
-from isthmus.icdb.server.plan import STABLE_AFTER, Program, restart_delay
+from isthmus.icdb.local.database_server import Program
+from isthmus.icdb.server.plan import STABLE_AFTER, restart_delay
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 
 STOP_LIMIT = 10.0
 """Seconds that a server has to end after SIGTERM before it is killed."""
 
 LOG_LINES = 3
-"""Lines of a dead server's log that are shown to people."""
+"""Lines of a dead server's log that messages quote."""
 
 _NOTIFY = "NOTIFY_SOCKET"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -32,11 +33,11 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Child:
+class ChildProcess:
     """A running (or just ended) process.
 
     Args:
-        program: what it runs.
+        program: the program that it runs.
         keep_open: file descriptors that it inherits.
     """
 
@@ -50,10 +51,11 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Whoever is told that we are ready is told by us.
+                # Only the supervisor reports readiness.
                 env={name: value for name, value in os.environ.items() if name != _NOTIFY},
                 pass_fds=keep_open,
-                # Ctrl-C in a terminal reaches the whole group; servers are to end in order.
+                # Ctrl-C in a terminal signals the whole process group, but the supervisor stops
+                # the servers in order.
                 start_new_session=True,
                 preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
             )
@@ -73,22 +75,26 @@ class Child:
         return self._process.poll() is not None
 
     def was_killed(self) -> bool:
-        """Whether a signal ended it, as a crash does too, rather than its own decision."""
+        """Whether a signal ended it (a crash is one, too); it must have ended."""
         return self._process.wait() < 0
 
     def how_it_ended(self) -> str:
-        """The exit status or signal, and the last lines that it logged, for people."""
+        """The exit status or signal, and its last log lines, for messages."""
         status = self._process.wait()
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        said = self.log_tail()
-        return f"ended with {how}: {said}" if said else f"ended with {how}"
+        tail = self.log_tail()
+        return f"ended with {how}: {tail}" if tail else f"ended with {how}"
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
         self._process.send_signal(number)
 
-    def leave(self) -> bool:
-        """Ask it to end in good order; whether it has said that it does."""
+    def exit_by_control_socket(self) -> bool:
+        """Send it the command `exit`.
+
+        Returns:
+            whether it accepted the command.
+        """
         if self.program.control_socket is None:
             return False
         try:
@@ -99,12 +105,12 @@ class Child:
         return True
 
     def close(self) -> None:
-        """Forget an ended process."""
+        """Release an ended process."""
         self._process.wait()
         os.close(self._descriptor)
 
     def log_tail(self) -> str:
-        """The last lines that it logged, for people; may be empty."""
+        """Its last log lines, for messages; may be empty."""
         with self._log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
@@ -112,42 +118,50 @@ class Child:
 
 
 @dataclass(slots=True)
-class Slot:
-    """The place of a process: which runs there, or when to start it again (monotonic seconds)."""
+class ProcessSlot:
+    """A program to keep running: its process, or when to start it again (monotonic seconds)."""
 
-    child: Child | None = None
+    child: ChildProcess | None = None
     started: float = 0.0
     due: float = 0.0
-    deaths: int = 0
+    ends: int = 0
 
-    def launch(self, program: Program, keep_open: Sequence[int]) -> Child:
-        """Start it."""
+    def launch(self, program: Program, keep_open: Sequence[int]) -> None:
+        """Start a process."""
         self.started = time.monotonic()
-        self.child = Child(program, keep_open)
-        return self.child
+        self.child = ChildProcess(program, keep_open)
 
-    def bury(self) -> str:
-        """Forget the process, which has ended; how it did, for people."""
-        assert self.child is not None  # noqa: S101 - it was waited for
+    def release(self) -> str:
+        """Release the process, which has ended, and schedule its restart.
+
+        Returns:
+            how it ended, for messages.
+        """
+        assert self.child is not None  # noqa: S101 - its end was waited for
         child, self.child = self.child, None
         now = time.monotonic()
-        self.deaths = 1 if now - self.started > STABLE_AFTER else self.deaths + 1
-        delay = restart_delay(self.deaths)
+        self.ends = 1 if now - self.started > STABLE_AFTER else self.ends + 1
+        delay = restart_delay(self.ends)
         self.due = now + delay
         how = f"{child.program.name} {child.how_it_ended()}; restarting in {delay:.1f} s"
         child.close()
         return how
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to start a process."""
+        return self.child is None and self.due <= time.monotonic()
 
-def stop(children: Iterable[Child]) -> None:
-    """End processes, all at once; kill those that do not end within `STOP_LIMIT`.
 
-    Servers are asked over their control sockets: at a signal, one that leads its cluster would
-    be gone without handing over, and nothing could be written until the others miss it.
+def stop(children: Iterable[ChildProcess]) -> None:
+    """Stop processes, all at once; kill those that do not end within `STOP_LIMIT`.
+
+    Servers are stopped over their control sockets. At a signal, the leader of a cluster would end
+    without handing over, and writes would fail until the others elect a new one.
     """
     running = list(children)
     for child in running:
-        if not child.leave():
+        if not child.exit_by_control_socket():
             child.send(signal.SIGTERM)
     deadline = time.monotonic() + STOP_LIMIT
     for child in running:
@@ -166,7 +180,7 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 
 class StopSignals(AbstractContextManager["StopSignals"]):
-    """Turns SIGTERM and SIGINT into something that `select` sees, while the context lasts."""
+    """Makes SIGTERM and SIGINT visible to `select`, within the context."""
 
     def __enter__(self) -> "StopSignals":
         self._reader, self._writer = socket.socketpair()
@@ -185,16 +199,16 @@ class StopSignals(AbstractContextManager["StopSignals"]):
         self._writer.close()
 
     def fileno(self) -> int:
-        """A descriptor that becomes readable when a signal has come, and stays so."""
+        """A descriptor that becomes readable with the first signal, and stays so."""
         return self._reader.fileno()
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Nothing: Python has written to the wake-up descriptor already."""
+    """Do nothing: Python has written to the wake-up descriptor already."""
 
 
 def wait(
-    readable: Iterable[Child | StopSignals], seconds: float | None
-) -> list[Child | StopSignals]:
-    """Those of `readable` that have ended or been signalled, within `seconds` (None: no limit)."""
+    readable: Iterable[ChildProcess | StopSignals], seconds: float | None
+) -> list[ChildProcess | StopSignals]:
+    """Those of `readable` that ended or were signalled within `seconds` (None: no limit)."""
     return select(list(readable), [], [], seconds)[0]

@@ -1,4 +1,4 @@
-"""A lock on a directory that lasts as long as anything that was started under it.
+"""A lock on a directory that lasts as long as any process that was started under it.
 
 Called by `supervisor`.
 """
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePath
 
 from isthmus.icdb.errors import IcDbError
-from isthmus.model.problems import Problem, Subject
+from isthmus.model.problems import Subject
 
 LEFTOVER_LIMIT = 2.0
 """Seconds for the servers of a killed supervisor to be gone; the kernel kills them with it."""
@@ -19,19 +19,22 @@ _POLL = 0.02
 
 
 class DirectoryLock(AbstractContextManager["DirectoryLock"]):
-    """Keeps two supervisors from using one directory.
+    """Prevents two supervisors from using one directory.
 
     The servers inherit the descriptor, so the lock is free only when the last of them is gone.
 
     Args:
-        directory: to lock; made if it does not exist.
+        directory: to lock; created if it does not exist.
         flag: the option that named it, for messages.
         use: "data" or "run"; both may lock the same directory.
+
+    Raises:
+        IcDbError: the directory cannot be written to or is in use; from `__enter__`.
     """
 
     def __init__(self, directory: PurePath, flag: str, use: str) -> None:
         self._directory = Path(directory)
-        self._flag = flag
+        self._subject = Subject("IC databases", flag, str(directory))
         self._file = self._directory / f".isthmus-ic-db.{use}.lock"
 
     def __enter__(self) -> "DirectoryLock":
@@ -39,13 +42,19 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
             self._directory.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o640)
         except OSError as error:
-            raise IcDbError(self._unusable(error)) from error
-        try:
-            self._take()
-        except IcDbError:
-            os.close(self._descriptor)
-            raise
-        with suppress(OSError):  # For messages alone; the disk may be full.
+            message = f"cannot be written to: {error.strerror}"
+            remedy = "give a directory that this user may write to"
+            raise IcDbError(self._subject.problem(message, remedy)) from error
+        deadline = time.monotonic() + LEFTOVER_LIMIT
+        while not self._try():
+            if time.monotonic() > deadline:
+                holder = os.pread(self._descriptor, 20, 0).decode() or "unknown"
+                os.close(self._descriptor)
+                message = f"is in use by another `isthmus ic-db run` (process {holder})"
+                remedy = "stop that process first, or give another directory"
+                raise IcDbError(self._subject.problem(message, remedy))
+            time.sleep(_POLL)  # flock(2) has no time limit
+        with suppress(OSError):  # Only for the message; the disk may be full.
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
         return self
@@ -57,27 +66,8 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
         """The descriptor that holds the lock."""
         return self._descriptor
 
-    def _take(self) -> None:
-        deadline = time.monotonic() + LEFTOVER_LIMIT
-        while not self._try():
-            if time.monotonic() > deadline:
-                raise IcDbError(self._held(os.pread(self._descriptor, 20, 0).decode()))
-            time.sleep(_POLL)  # a lock has nothing to wait for with a time limit
-
     def _try(self) -> bool:
         with suppress(BlockingIOError):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         return False
-
-    def _unusable(self, error: OSError) -> Problem:
-        return Subject("IC databases", self._flag, str(self._directory)).problem(
-            f"cannot be written to: {error.strerror}",
-            "give a directory that this user may write to",
-        )
-
-    def _held(self, holder: str) -> Problem:
-        return Subject("IC databases", self._flag, str(self._directory)).problem(
-            f"is in use by another `isthmus ic-db run` (process {holder or 'unknown'})",
-            "stop that one first, or give another directory",
-        )

@@ -1,11 +1,11 @@
-"""What Kube-OVN's `start-ic-db.sh` takes from the environment, for a change of the image alone.
+"""The environment of Kube-OVN's `start-ic-db.sh`, so that only the image has to be replaced.
 
-Called by the command line. Pure. `LOCAL_IP`, `NODE_IPS` and `LEADER_IP` are the environment's
-names of flags; what needs more than that is here.
+Called by the command line. Pure. `LOCAL_IP`, `NODE_IPS` and `LEADER_IP` are read as flags; the
+other variables are parsed here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, parse_transit_switches
@@ -13,7 +13,7 @@ from isthmus.model.problems import Problem, Subject
 
 TS_KEYS = ("TS_NAME", "TS_CIDR", "TS_NUM", "PROTOCOL")
 MOST = 100
-"""Transit switches that can be asked for by a number; each serves as one more gateway per zone."""
+"""Most transit switches that a number can ask for; each allows one more gateway per zone."""
 
 _PROTOCOLS = {"ipv4": (4,), "ipv6": (6,), "dual": (4, 6)}
 _FIRST = 100
@@ -21,7 +21,7 @@ _FIRST = 100
 
 
 def ssl_disabled(environment: Mapping[str, str]) -> bool | Problem:
-    """Whether `ENABLE_SSL` says that plain TCP is wanted; without it, nothing is said."""
+    """Whether `ENABLE_SSL` asks for plain TCP; it does not if it is unset."""
     text = environment.get("ENABLE_SSL", "").strip().lower()
     if text in {"", "true", "false"}:
         return text == "false"
@@ -33,11 +33,11 @@ def transit_switches(
 ) -> tuple[tuple[TransitSwitchSpec, ...], list[Problem]]:
     """The transit switches that `TS_NAME`, `TS_CIDR`, `TS_NUM` and `PROTOCOL` ask for.
 
-    The first has the name itself, the others have a number after it: ts, ts1, ts2. Without a
-    subnet they have those of Kube-OVN; with one, those that follow it, of the same size.
+    The first has the given name, the others have a number appended: ts, ts1, ts2. Without a subnet
+    they get Kube-OVN's; with one, the subnets of the same size that follow it.
 
     Returns:
-        none if no variable is set; and what is wrong.
+        the transit switches, none if no variable is set; and what is wrong.
     """
     given = {key: environment.get(key, "").strip() for key in TS_KEYS}
     if not any(given.values()):
@@ -46,7 +46,7 @@ def transit_switches(
     problems = []
     if protocol not in _PROTOCOLS:
         remedy = f"write one of {', '.join(_PROTOCOLS)}"
-        problems.append(_problem("PROTOCOL", protocol, "is no protocol", remedy))
+        problems.append(_problem("PROTOCOL", protocol, "is not a protocol", remedy))
     number = given["TS_NUM"] or "1"
     if not number.isdecimal() or not 1 <= int(number) <= MOST:
         message = "is not a number of transit switches"
@@ -57,28 +57,12 @@ def transit_switches(
     elif (
         firsts and not problems and _families(firsts) != _PROTOCOLS[protocol] and given["PROTOCOL"]
     ):
-        message = f"has not the address families of PROTOCOL={protocol}"
+        message = f"does not have the address families of PROTOCOL={protocol}"
         remedy = "give one subnet for each family, such as 169.254.100.0/24,fe80:a9fe:64::/112"
         problems.append(_problem("TS_CIDR", given["TS_CIDR"], message, remedy))
     if problems or isinstance(firsts, Problem):
         return (), problems
     return _specs(name, int(number), firsts, _PROTOCOLS[protocol])
-
-
-@dataclass(frozen=True, slots=True)
-class _Subnets:
-    """Makes the i-th transit switch's subnets."""
-
-    firsts: tuple[IPv4Network | IPv6Network, ...]
-    families: tuple[int, ...]
-
-    def text(self, index: int) -> str:
-        if not self.firsts:
-            return ",".join(_default(family, index) for family in self.families)
-        return ",".join(
-            f"{first.network_address + index * first.num_addresses}/{first.prefixlen}"
-            for first in self.firsts
-        )
 
 
 def _specs(
@@ -87,15 +71,28 @@ def _specs(
     firsts: tuple[IPv4Network | IPv6Network, ...],
     families: tuple[int, ...],
 ) -> tuple[tuple[TransitSwitchSpec, ...], list[Problem]]:
-    subnets = _Subnets(firsts, families)
     try:
-        texts = [f"{name}{index or ''}={subnets.text(index)}" for index in range(number)]
-    except ValueError:  # The address space ends.
-        message = f"has no room for {number} subnets of its size after it"
+        texts = [
+            f"{name}{index or ''}={_subnets(firsts, families, index)}" for index in range(number)
+        ]
+    except ValueError:  # There are no more addresses.
+        message = f"is not followed by room for {number} subnets of its size"
         cidr = ",".join(map(str, firsts))
         return (), [_problem("TS_CIDR", cidr, message, "give another subnet, or a smaller TS_NUM")]
     specs, problems = parse_transit_switches(texts)
     return specs, [replace(problem, key="TS_NAME, TS_CIDR") for problem in problems]
+
+
+def _subnets(
+    firsts: tuple[IPv4Network | IPv6Network, ...], families: tuple[int, ...], index: int
+) -> str:
+    """The subnets of a transit switch, by its number."""
+    if not firsts:
+        return ",".join(_default(family, index) for family in families)
+    return ",".join(
+        f"{first.network_address + index * first.num_addresses}/{first.prefixlen}"
+        for first in firsts
+    )
 
 
 def _default(family: int, index: int) -> str:

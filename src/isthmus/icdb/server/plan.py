@@ -1,232 +1,36 @@
-"""What serving the IC databases takes: files, addresses and command lines, as values.
+"""What `isthmus ic-db run` must run, as values, and what can be wrong with that. Pure.
 
-Called by `supervisor` and `storage`, which carry it out. File names are those of OVN's own
-scripts (ovn-ctl(8)), so that its tools find the sockets, and a data directory that they made can
-be taken over as it is.
+Called by the command line; `supervisor` carries it out.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import Path, PurePath
 
-from isthmus.icdb.raft.membership import Membership, bracketed
+from isthmus.icdb.local.database_server import (
+    NB_PORT,
+    NB_RAFT_PORT,
+    SB_PORT,
+    SB_RAFT_PORT,
+    DatabaseServer,
+    Directories,
+    Program,
+)
+from isthmus.icdb.local.hosts import is_loopback, unbracketed
+from isthmus.icdb.raft.membership import Membership
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
 from isthmus.model.problems import Problem, Subject
-from isthmus.model.rows import Database
 from isthmus.pki.files import TlsFiles
-
-IPV4 = 4
-
-NB_PORT = 6645
-SB_PORT = 6646
-NB_RAFT_PORT = 6647
-SB_RAFT_PORT = 6648
 
 SOCKET_PATH_LIMIT = 107
 """Bytes in the path of a Unix socket (`sun_path` in unix(7), less its final zero)."""
 
 RESTART_FIRST = 0.1
 RESTART_MOST = 10.0
-"""Seconds between the death of a server and its restart: doubled from the first to the most."""
+"""Seconds between the end of a server and its restart: doubled from the first to the most."""
 
 STABLE_AFTER = 30.0
-"""Seconds that a server must have lived for its next death to count as the first again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where things are.
-
-    Args:
-        data_dir: the database files.
-        run_dir: sockets and pid files.
-        schema_dir: OVN's schemas.
-        log_dir: logs, if they are not in `run_dir`.
-    """
-
-    data_dir: PurePath
-    run_dir: PurePath
-    schema_dir: PurePath
-    log_dir: PurePath | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A process to keep running.
-
-    Args:
-        name: for people and logs.
-        command: its command line, which stays in the foreground.
-        log_file: its log.
-        control_socket: where it can be told to end (`ovs-appctl exit`); None to signal it.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    log_file: PurePath
-    control_socket: PurePath | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """One ovsdb-server with one database.
-
-    Args:
-        database: its schema's name.
-        short: "nb" or "sb", as in OVN's file names.
-        port: TCP port.
-        listen: the address that the port is on.
-        files: where its files are.
-        raft_port: TCP port for the other members of its cluster.
-        tls: what it shows clients and members, who must show the same; None for plain TCP.
-        from_clear_text: whether members that still talk in clear text are to talk by TLS.
-        guarded: whether the guard listens for clients instead.
-        members_ca: whom it believes in place of `tls.ca_cert`, if only members connect to it.
-    """
-
-    database: Database
-    short: str
-    port: int
-    listen: IPv4Address | IPv6Address
-    files: Files
-    raft_port: int
-    tls: TlsFiles | None = None
-    from_clear_text: bool = False
-    guarded: bool = False
-    members_ca: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """For people, logs and the log file's name, e.g. "ovsdb-server-ic-nb"."""
-        return f"ovsdb-server-ic-{self.short}"
-
-    @property
-    def schema(self) -> PurePath:
-        """The schema's file."""
-        return self.files.schema_dir / f"ovn-ic-{self.short}.ovsschema"
-
-    @property
-    def database_file(self) -> PurePath:
-        """The database's file."""
-        return self.files.data_dir / f"ovn_ic_{self.short}_db.db"
-
-    @property
-    def waiting_file(self) -> PurePath:
-        """The empty database that a founder serves while it waits."""
-        return self._run_file("waiting")
-
-    @property
-    def socket(self) -> PurePath:
-        """The Unix socket for clients on this machine."""
-        return self._run_file("sock")
-
-    @property
-    def control_socket(self) -> PurePath:
-        """The socket for `ovs-appctl -t`."""
-        return self._run_file("ctl")
-
-    @property
-    def pid_file(self) -> PurePath:
-        """The server's pid file."""
-        return self._run_file("pid")
-
-    @property
-    def log_file(self) -> PurePath:
-        """The server's log."""
-        return (self.files.log_dir or self.files.run_dir) / f"{self.name}.log"
-
-    @property
-    def address(self) -> str:
-        """How clients reach it, e.g. "tcp:127.0.0.1:6645" or "tcp:[::1]:6645"."""
-        return f"{self.method}:{bracketed(str(self.listen))}:{self.port}"
-
-    @property
-    def method(self) -> str:
-        """How connections to it are made: "ssl" or "tcp" (ovsdb(7))."""
-        return "tcp" if self.tls is None else "ssl"
-
-    def raft_address(self, host: str) -> str:
-        """A member's address for Raft, e.g. "tcp:192.0.2.1:6647": part of its identity."""
-        return f"{self.method}:{bracketed(host)}:{self.raft_port}"
-
-    def raft_addresses(self, host: str) -> tuple[str, ...]:
-        """Those at which a member may be: its own, and the one in clear text that it had before."""
-        address = self.raft_address(host)
-        before = (f"tcp:{bracketed(host)}:{self.raft_port}",) if self.from_clear_text else ()
-        return (address, *before)
-
-    @property
-    def connect_to(self) -> IPv4Address | IPv6Address:
-        """An address that reaches the server from this machine, also if it listens on all."""
-        if not self.listen.is_unspecified:
-            return self.listen
-        return ip_address("127.0.0.1" if self.listen.version == IPV4 else "::1")
-
-    def program(self, *databases: PurePath) -> Program:
-        """The process that serves databases."""
-        return Program(self.name, self.command(*databases), self.log_file, self.control_socket)
-
-    def command(self, *databases: PurePath) -> tuple[str, ...]:
-        """The command line that serves databases, in the foreground.
-
-        There is no `db:` remote: the addresses in the database's `connections` column, which
-        may be every address of the machine, must not widen what `--listen` says.
-        """
-        clients = f"--remote=p{self.method}:{self.port}:{bracketed(str(self.listen))}"
-        return (
-            "ovsdb-server",
-            f"--remote=punix:{self.socket}",
-            *(() if self.guarded else (clients,)),
-            *self._tls_options,
-            f"--unixctl={self.control_socket}",
-            f"--pidfile={self.pid_file}",
-            f"--log-file={self.log_file}",
-            "-vconsole:off",
-            *map(str, databases),
-        )
-
-    @property
-    def _tls_options(self) -> tuple[str, ...]:
-        if self.tls is None:
-            return ()
-        return replace(self.tls, ca_cert=self.members_ca or self.tls.ca_cert).options
-
-    def _run_file(self, suffix: str) -> PurePath:
-        return self.files.run_dir / f"ovn_ic_{self.short}_db.{suffix}"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that `supervisor.serve` needs to know.
-
-    Args:
-        nb: the server of IC-NB.
-        sb: the server of IC-SB.
-        transit_switches: to exist in IC-NB; None for `transit.DEFAULT` if there is none of ours.
-        membership: the cluster's members; None if the databases stand alone.
-        insecure: whether plain TCP was asked for.
-        forget_after: seconds of silence after which a zone is forgotten; None for never.
-        guard: the process that listens for clients in the servers' place; None if they do.
-    """
-
-    nb: Server
-    sb: Server
-    transit_switches: tuple[TransitSwitchSpec, ...] | None
-    membership: Membership | None = None
-    insecure: bool = False
-    forget_after: int | None = None
-    guard: Program | None = None
-
-    @property
-    def servers(self) -> tuple[Server, Server]:
-        """Both servers."""
-        return self.nb, self.sb
-
-    @property
-    def files(self) -> Files:
-        """Where things are."""
-        return self.nb.files
+"""Seconds that a server must have run for its next end to count as the first again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,69 +43,83 @@ class Ports:
     sb_raft: int = SB_RAFT_PORT
 
 
-def make_plan(  # noqa: PLR0913, PLR0917 - as many as a plan has parts
-    files: Files,
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run.
+
+    Args:
+        nb: the server of IC-NB.
+        sb: the server of IC-SB.
+        transit_switches: to exist in IC-NB; None for `spec.DEFAULT` if there is none of ours.
+        membership: the cluster's members; None if the databases stand alone.
+        insecure: whether plain TCP was asked for.
+        prune_after: heartbeat age in seconds after which a zone is pruned; None for never.
+        proxy: the authorizing proxy that listens for clients; None if the servers do.
+    """
+
+    nb: DatabaseServer
+    sb: DatabaseServer
+    transit_switches: tuple[TransitSwitchSpec, ...] | None = None
+    membership: Membership | None = None
+    insecure: bool = False
+    prune_after: int | None = None
+    proxy: Program | None = None
+
+    @property
+    def servers(self) -> tuple[DatabaseServer, DatabaseServer]:
+        """Both servers."""
+        return self.nb, self.sb
+
+    @property
+    def files(self) -> Directories:
+        """Where files are."""
+        return self.nb.files
+
+
+def database_servers(
+    files: Directories,
     listen: IPv4Address | IPv6Address,
     ports: Ports,
-    transit_switches: tuple[TransitSwitchSpec, ...] | None,
-    membership: Membership | None = None,
-    insecure: bool = False,
     tls: TlsFiles | None = None,
-) -> Plan:
-    """Plan both servers on one address; ports are 1 to 65535."""
-    return Plan(
-        nb=Server(Database.IC_NB, "nb", ports.nb, listen, files, ports.nb_raft, tls),
-        sb=Server(Database.IC_SB, "sb", ports.sb, listen, files, ports.sb_raft, tls),
-        transit_switches=transit_switches,
-        membership=membership,
-        insecure=insecure,
+) -> tuple[DatabaseServer, DatabaseServer]:
+    """Both servers on one address."""
+    return (
+        DatabaseServer("nb", ports.nb, files, listen=listen, raft_port=ports.nb_raft, tls=tls),
+        DatabaseServer("sb", ports.sb, files, listen=listen, raft_port=ports.sb_raft, tls=tls),
     )
 
 
-def go_over(plan: Plan) -> Plan:
-    """The same plan, but members that still talk in clear text go over to TLS."""
-    nb, sb = (replace(server, from_clear_text=True) for server in plan.servers)
-    return replace(plan, nb=nb, sb=sb)
-
-
 def plan_problems(plan: Plan) -> list[Problem]:
-    """What can be seen to be wrong with a plan before anything is touched."""
-    problems = [*_port_problems(plan), *_clear_text(plan), *_no_certificates(plan)]
-    longest = max(len(bytes_of(server.socket)) for server in plan.servers)
+    """What is wrong with a plan, as far as it can be seen before anything is touched."""
+    problems = [*_port_problems(plan), *_clear_text_problems(plan)]
+    longest = max(
+        len(str(server.socket).encode(errors="surrogateescape")) for server in plan.servers
+    )
     if longest > SOCKET_PATH_LIMIT:
-        problems.append(
-            Subject("IC databases", "--run-dir", str(plan.files.run_dir)).problem(
-                (
-                    f"a socket's path would be {longest} bytes long,"
-                    f" more than the {SOCKET_PATH_LIMIT} that Linux allows"
-                ),
-                "give a shorter directory",
-            )
+        message = (
+            f"makes the path of a socket {longest} bytes long, and Linux allows {SOCKET_PATH_LIMIT}"
         )
+        subject = Subject("IC databases", "--run-dir", str(plan.files.run_dir))
+        problems.append(subject.problem(message, "give a directory with a shorter path"))
     return problems
 
 
 def _port_problems(plan: Plan) -> Iterable[Problem]:
     named = [("--nb-port", plan.nb.port), ("--sb-port", plan.sb.port)]
     if plan.membership is not None:
-        named += [
-            ("--nb-raft-port", plan.nb.raft_port),
-            ("--sb-raft-port", plan.sb.raft_port),
-        ]
+        named += [("--nb-raft-port", plan.nb.raft_port), ("--sb-raft-port", plan.sb.raft_port)]
     taken: dict[int, str] = {}
     for flag, port in named:
         if port in taken:
             yield Subject("IC databases", flag, str(port)).problem(
-                f"is the port of {taken[port]} too",
-                (
-                    "give different ports, such as"
-                    f" {NB_PORT}, {SB_PORT}, {NB_RAFT_PORT} and {SB_RAFT_PORT}"
-                ),
+                f"is also the port of {taken[port]}",
+                "give different ports, such as"
+                f" {NB_PORT}, {SB_PORT}, {NB_RAFT_PORT} and {SB_RAFT_PORT}",
             )
         taken.setdefault(port, flag)
 
 
-def _clear_text(plan: Plan) -> Iterable[Problem]:
+def _clear_text_problems(plan: Plan) -> Iterable[Problem]:
     """Plain TCP beyond this machine must be asked for."""
     if plan.insecure or plan.nb.tls is not None:
         return
@@ -309,41 +127,18 @@ def _clear_text(plan: Plan) -> Iterable[Problem]:
     for key, host in (("--listen", str(plan.nb.listen)), ("--address", own)):
         if host and not is_loopback(host):
             yield Subject("IC databases", key, host).problem(
-                ("is reached from other machines, and plain TCP lets anyone there read and write"),
-                (
-                    "give --tls-dir (`isthmus pki` makes the files), or accept it: --insecure"
-                    " (or ENABLE_SSL=false)"
-                ),
+                "can be reached from other machines, and over plain TCP any of them can read and"
+                " write the databases",
+                "give --tls-dir (`isthmus pki` creates the files), or accept the risk with"
+                " --insecure (or ENABLE_SSL=false)",
             )
             return
 
 
-def _no_certificates(plan: Plan) -> Iterable[Problem]:
-    if plan.nb.from_clear_text and plan.nb.tls is None:
-        yield Subject("IC databases", "--from-clear-text").problem(
-            "says that members are to talk by TLS, and there are no certificates",
-            "give --tls-dir too (`isthmus pki` makes the files)",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, as `members` writes it, is this machine and no other can reach it."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def bytes_of(path: PurePath) -> bytes:
-    """A path as the kernel sees it."""
-    return str(path).encode(errors="surrogateescape")
-
-
 def parse_listen(text: str) -> IPv4Address | IPv6Address | Problem:
     """The address of `--listen`; IPv6 with or without brackets."""
-    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
-        return ip_address(inner)
+        return ip_address(unbracketed(text))
     except ValueError:
         return Subject("IC databases", "--listen", text).problem(
             "is not an IP address",
@@ -352,31 +147,27 @@ def parse_listen(text: str) -> IPv4Address | IPv6Address | Problem:
 
 
 def listen_of_member(own: str, ipv6: bool) -> IPv4Address | IPv6Address:
-    """Where a member listens for clients if nothing else is said.
+    """The address on which a member listens for clients by default.
 
-    One that is named by a host name listens on all addresses: which of them the name stands for
-    may change, and is different for others.
+    A member that is named by a host name listens on all addresses: the name may resolve to
+    different addresses on other hosts and at other times.
 
     Args:
-        own: the member, as `members` writes it.
+        own: the member, as in `Membership`.
         ipv6: whether this machine has IPv6; "::" means both families.
     """
     try:
         return ip_address(own)
     except ValueError:
-        every = "::" if ipv6 else "0.0.0.0"  # noqa: S104 - whoever gives a name asks for it
+        every = "::" if ipv6 else "0.0.0.0"  # noqa: S104 - a host name asks for all addresses
         return ip_address("127.0.0.1" if own == "localhost" else every)
 
 
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait before a restart; `deaths` in a row, at least 1."""
-    # The exponent is bounded: a server may die on every start for weeks.
-    return min(RESTART_FIRST * 2.0 ** min(deaths - 1, 30), RESTART_MOST)
+def restart_delay(ends: int) -> float:
+    """Seconds to wait before a restart.
 
-
-def default_dirs(environment: Mapping[str, str]) -> tuple[PurePath, PurePath]:
-    """Data and run directory where OVN's tools look for them (`OVN_DBDIR`, `OVN_RUNDIR`)."""
-    return (
-        PurePath(environment.get("OVN_DBDIR") or "/var/lib/ovn"),
-        PurePath(environment.get("OVN_RUNDIR") or "/var/run/ovn"),
-    )
+    Args:
+        ends: how often the server ended in a row, at least 1.
+    """
+    # The exponent is bounded: a server may end at every start for weeks.
+    return min(RESTART_FIRST * 2.0 ** min(ends - 1, 30), RESTART_MOST)

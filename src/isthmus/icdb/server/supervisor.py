@@ -12,35 +12,32 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from isthmus.icdb.errors import IcDbError
-from isthmus.icdb.local.blocker_log import Reasons
+from isthmus.icdb.local.blocker_log import BlockerLog
+from isthmus.icdb.local.database_file import nearly_full, prepare_database
+from isthmus.icdb.local.database_server import DatabaseServer, Program
 from isthmus.icdb.raft.cluster_files import prepare_member
-from isthmus.icdb.raft.member_loop import Tender, nearly_full, server_context
-from isthmus.icdb.server.certificate_reload import Renewal
-from isthmus.icdb.server.child_process import Child, Slot, StopSignals, stop, wait
+from isthmus.icdb.raft.member_loop import MemberLoop
+from isthmus.icdb.raft.peer_probe import tls_context
+from isthmus.icdb.server.certificate_reload import CertificateReload
+from isthmus.icdb.server.child_process import ChildProcess, ProcessSlot, StopSignals, stop, wait
 from isthmus.icdb.server.directory_lock import DirectoryLock
-from isthmus.icdb.server.plan import Plan, Program, Server, plan_problems
-from isthmus.icdb.server.preflight import (
-    check_logs,
-    check_port,
-    check_programs,
-    check_raft_port,
-    make_log_dir,
-    prepare_database,
-)
+from isthmus.icdb.server.plan import Plan, plan_problems
+from isthmus.icdb.server.preflight import check_environment
 from isthmus.icdb.server.transit_switch_creation import NotYetError, create_transit_switches
-from isthmus.icdb.server.zone_pruning import Forgetter
+from isthmus.icdb.server.zone_pruning import ZonePruning
 from isthmus.model.problems import Problem, Subject
 from isthmus.ovsdb.jsonrpc import JsonRpcClient
 
 READY_LIMIT = 30.0
 """Seconds for a server to answer; one that reads a very large database takes a few."""
 
-_LOOK_CLOSELY = 0.25
-_LOOK = 1.0
-_LOOK_RARELY = 10.0
-"""Seconds between looks at a cluster: until it is complete, and then; and at the disk."""
+_INTERVAL_STARTING = 0.25
+_INTERVAL = 1.0
+_INTERVAL_STANDALONE = 10.0
+"""Seconds between checks: until the databases can be written, then, and of the disk alone."""
 
 _POLL = 0.02
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,8 +46,8 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
 
     Args:
         plan: what to serve.
-        on_ready: called once, when both databases can be written to and the transit switches
-            exist, with those that exist otherwise than planned.
+        on_ready: called once, when both databases can be written and the transit switches exist;
+            with the problems of `create_transit_switches`.
 
     Raises:
         IcDbError: the databases cannot be served; nothing is left running.
@@ -64,14 +61,7 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
             stack.enter_context(DirectoryLock(plan.files.data_dir, "--data-dir", "data")),
             stack.enter_context(DirectoryLock(plan.files.run_dir, "--run-dir", "run")),
         )
-        make_log_dir(plan.files)
-        guard = () if plan.guard is None else (plan.guard,)
-        check_logs(plan.files, [*(server.program() for server in plan.servers), *guard])
-        for server in plan.servers:
-            check_programs(server)
-            check_port(server)
-            if plan.membership is not None:
-                check_raft_port(server, plan.membership.own)
+        check_environment(plan)
         keep_open = tuple(lock.fileno() for lock in locks)
         supervisor = stack.enter_context(Supervisor(plan, signals, keep_open))
         if supervisor.start():
@@ -79,30 +69,31 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
 
 
 @dataclass(slots=True, kw_only=True)
-class _ServerSlot(Slot):
-    """The place of one server."""
+class _ServerSlot(ProcessSlot):
+    """The process of one server; without a member loop if the database stands alone."""
 
-    server: Server
-    tender: Tender | None = None
+    server: DatabaseServer
+    member: MemberLoop | None = None
 
     @property
-    def databases(self) -> tuple[PurePath, ...]:
-        """The files to serve."""
-        return (self.server.database_file,) if self.tender is None else self.tender.databases
+    def program(self) -> Program:
+        """The process to start."""
+        alone: tuple[PurePath, ...] = (self.server.database_file,)
+        return self.server.program(*(alone if self.member is None else self.member.databases))
 
     @property
     def ready(self) -> bool:
-        """Whether the database can be written to."""
-        return self.child is not None and (self.tender is None or self.tender.ready)
+        """Whether the database can be written."""
+        return self.child is not None and (self.member is None or self.member.ready)
 
 
 class Supervisor(AbstractContextManager["Supervisor"]):
-    """Both servers' processes; leaving the context ends them.
+    """The processes of both servers and the authorizing proxy; leaving the context stops them.
 
     Args:
         plan: what to serve.
-        signals: readable when it is time to end.
-        keep_open: descriptors that servers inherit (the locks).
+        signals: readable when it is time to stop.
+        keep_open: descriptors that the processes inherit (the locks).
 
     Raises:
         IcDbError: a database file cannot be served.
@@ -112,162 +103,162 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         self._plan = plan
         self._signals = signals
         self._keep_open = keep_open
-        tls, apart = plan.nb.tls, plan.nb.members_ca is not None
-        self._renewal = None if tls is None else Renewal(tls, apart=apart)
-        after = plan.forget_after
-        self._forgetter = None if after is None else Forgetter(plan, after)
-        self._slots = tuple(
-            _ServerSlot(server=server, tender=self._prepare(server)) for server in plan.servers
+        self._certificates = None
+        if plan.nb.tls is not None:
+            separate = plan.nb.members_ca is not None
+            self._certificates = CertificateReload(plan.nb.tls, separate_members_ca=separate)
+        after = plan.prune_after
+        self._pruning = None if after is None else ZonePruning(plan, after)
+        self._servers = tuple(
+            _ServerSlot(server=server, member=self._prepare(server)) for server in plan.servers
         )
-        self._guard = Slot()
-        self._space = Reasons("the disk")
+        self._proxy = ProcessSlot()
+        self._disk_blockers = BlockerLog("the disk")
 
     def __exit__(self, *_: object) -> None:
         stop(self._children())
 
     def start(self) -> bool:
-        """Start both servers, and the guard, and wait until they answer.
+        """Start both servers and the proxy, and wait until they answer.
 
         Returns:
             False if a signal came first.
 
         Raises:
-            IcDbError: one ended, or does not answer.
+            IcDbError: a process ended, or does not answer.
         """
-        for slot in self._slots:
-            self._launch(slot)
-        self._launch_guard()
-        return all(map(self._answers, self._slots)) and self._guard_answers()
+        for slot in self._servers:
+            slot.launch(slot.program, self._keep_open)
+        if self._plan.proxy is not None:
+            self._proxy.launch(self._plan.proxy, self._keep_open)
+        return all(map(self._server_answers, self._servers)) and self._proxy_answers()
 
     def run(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
-        """Restart servers that end, and tend the cluster, until a signal comes.
+        """Restart processes that end, and run the members, until a signal comes.
 
         Raises:
             IcDbError: see `serve`.
         """
-        announced = False
+        ready = False
         while True:
             self._relaunch()
-            if not self._tend():
+            if not self._run_members():
                 return
-            if self._renewal is not None and self._renewal.look():
-                _log.info("new connections get the renewed certificate")
-            if not announced and all(slot.ready for slot in self._slots):
-                announced = self._announce(on_ready)
-            if announced and self._forgetter is not None:
-                self._forgetter.look()
-            self._look_at_space()
-            for ready in wait((self._signals, *self._children()), self._pause(announced)):
-                if isinstance(ready, StopSignals):
+            if self._certificates is not None and self._certificates.check():
+                _log.info("new connections use the renewed certificate")
+            if not ready and all(slot.ready for slot in self._servers):
+                ready = self._complete(on_ready)
+            if ready and self._pruning is not None:
+                self._pruning.check()
+            self._check_disk()
+            for woken in wait((self._signals, *self._children()), self._pause(ready)):
+                if isinstance(woken, StopSignals):
                     return
-                self._bury(ready)
+                self._release(woken)
 
-    def _prepare(self, server: Server) -> Tender | None:
+    def _prepare(self, server: DatabaseServer) -> MemberLoop | None:
         membership = self._plan.membership
         if membership is None:
             prepare_database(server)
             return None
-        holds = prepare_member(server, membership)
-        return Tender(server, membership, holds, (self._signals.fileno(),))
+        state = prepare_member(server, membership)
+        return MemberLoop(server, membership, state, (self._signals.fileno(),))
 
     def _relaunch(self) -> None:
-        """Start again what has ended, when it is time."""
-        for slot in self._slots:
-            if slot.child is None and slot.due <= time.monotonic():
-                if slot.tender is not None:
-                    slot.tender.before_restart()
-                self._launch(slot)
-                _log.info("%s started again", slot.server.name)
-        guard = self._plan.guard
-        if guard is not None and self._guard.child is None and self._guard.due <= time.monotonic():
-            self._launch_guard()
-            _log.info("%s started again", guard.name)
+        """Restart processes that have ended, when it is time."""
+        for slot in self._servers:
+            if slot.is_due:
+                if slot.member is not None:
+                    slot.member.before_restart()
+                slot.launch(slot.program, self._keep_open)
+                _log.info("%s restarted", slot.server.name)
+        if self._plan.proxy is not None and self._proxy.is_due:
+            self._proxy.launch(self._plan.proxy, self._keep_open)
+            _log.info("%s restarted", self._plan.proxy.name)
 
-    def _tend(self) -> bool:
-        """Do what membership asks for; False if a signal came meanwhile."""
-        for slot in self._slots:
-            if slot.child is None or slot.tender is None:
+    def _run_members(self) -> bool:
+        """Run each member's loop once; False if a signal came meanwhile."""
+        for slot in self._servers:
+            if slot.child is None or slot.member is None:
                 continue
-            decision = slot.tender.step()
-            if decision is None:
+            action = slot.member.step()
+            if action is None:
                 continue
             child, slot.child = slot.child, None
             stop((child,))
-            slot.tender.carry_out(decision)
-            self._launch(slot)
+            slot.member.carry_out(action)
+            slot.launch(slot.program, self._keep_open)
             try:
-                if not self._answers(slot):
+                if not self._server_answers(slot):
                     return False
             except IcDbError as error:
-                # The other database is to be served all the same.
+                # The other database is served anyway.
                 _log.error("%s", error)
         return True
 
-    def _announce(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> bool:
-        """Create the transit switches and tell that all is ready; False to try again."""
+    def _complete(self, on_ready: Callable[[tuple[Problem, ...]], None]) -> bool:
+        """Create the transit switches and report readiness; False to try again."""
         try:
             problems = create_transit_switches(self._plan)
         except NotYetError as error:
-            _log.info("%s; trying again", error)
+            _log.info("%s; retrying", error)
             return False
         on_ready(problems)
         return True
 
-    def _look_at_space(self) -> None:
-        """Tell of a disk that is nearly full; of a cluster's database its `Tender` tells."""
-        alone = [slot.server for slot in self._slots if slot.tender is None]
+    def _check_disk(self) -> None:
+        """Log a disk that is nearly full; for a cluster's database, `MemberLoop` does so."""
+        alone = [slot.server for slot in self._servers if slot.member is None]
         problems = [problem for server in alone for problem in nearly_full(server)]
-        self._space.update(problems, time.monotonic())
+        self._disk_blockers.update(problems, time.monotonic())
 
-    def _pause(self, announced: bool) -> float:
-        """Seconds until there is something to look at, if nothing happens."""
-        tending = self._plan.membership is not None or self._renewal is not None
-        dues = [_LOOK_RARELY]
-        dues += [slot.due - time.monotonic() for slot in self._slots if slot.child is None]
-        if self._plan.guard is not None and self._guard.child is None:
-            dues.append(self._guard.due - time.monotonic())
-        if tending or not announced:
-            dues.append(_LOOK if announced else _LOOK_CLOSELY)
-        if announced and self._forgetter is not None:
-            dues.append(self._forgetter.pause())
+    def _pause(self, ready: bool) -> float:
+        """Seconds until the next check, if nothing happens."""
+        now = time.monotonic()
+        dues = [_INTERVAL_STANDALONE]
+        dues += [slot.due - now for slot in self._servers if slot.child is None]
+        if self._plan.proxy is not None and self._proxy.child is None:
+            dues.append(self._proxy.due - now)
+        if not ready:
+            dues.append(_INTERVAL_STARTING)
+        elif self._plan.membership is not None or self._certificates is not None:
+            dues.append(_INTERVAL)
+        if ready and self._pruning is not None:
+            dues.append(self._pruning.pause())
         return max(0.0, min(dues))
 
-    def _launch(self, slot: _ServerSlot) -> None:
-        slot.launch(slot.server.program(*slot.databases), self._keep_open)
+    @property
+    def _slots(self) -> tuple[ProcessSlot, ...]:
+        return (self._proxy, *self._servers)
 
-    def _launch_guard(self) -> None:
-        if self._plan.guard is not None:
-            self._guard.launch(self._plan.guard, self._keep_open)
+    def _children(self) -> list[ChildProcess]:
+        return [slot.child for slot in self._slots if slot.child is not None]
 
-    def _children(self) -> list[Child]:
-        slots: tuple[Slot, ...] = (self._guard, *self._slots)
-        return [slot.child for slot in slots if slot.child is not None]
+    def _release(self, child: ChildProcess) -> None:
+        [slot] = [slot for slot in self._slots if slot.child is child]
+        _log.error("%s", slot.release())
 
-    def _bury(self, child: Child) -> None:
-        slots: tuple[Slot, ...] = (self._guard, *self._slots)
-        [slot] = [slot for slot in slots if slot.child is child]
-        _log.error("%s", slot.bury())
-
-    def _answers(self, slot: _ServerSlot) -> bool:
+    def _server_answers(self, slot: _ServerSlot) -> bool:
         server = slot.server
-        where = server.socket if server.guarded else server.address
-        what, program = f"database {server.database}", server.program(*slot.databases)
-        return self._waits(slot, program, where, lambda: _is_there(server), what)
+        where = server.socket if server.behind_proxy else server.address
+        return self._wait_until(
+            slot, slot.program, where, lambda: _answers(server), server.subject.object
+        )
 
-    def _guard_answers(self) -> bool:
-        """See that clients reach the right servers through the guard."""
-        guard, address = self._plan.guard, self._plan.nb.address
-        return guard is None or self._waits(
-            self._guard,
-            guard,
-            address,
-            lambda: all(map(_same_server, self._plan.servers)),
+    def _proxy_answers(self) -> bool:
+        """Wait until clients reach the right servers through the proxy."""
+        plan = self._plan
+        return plan.proxy is None or self._wait_until(
+            self._proxy,
+            plan.proxy,
+            plan.nb.address,
+            lambda: all(map(_same_server, plan.servers)),
             "IC databases' guard",
         )
 
-    def _waits(
+    def _wait_until(
         self,
-        slot: Slot,
+        slot: ProcessSlot,
         program: Program,
         where: object,
         answers: Callable[[], bool],
@@ -275,15 +266,15 @@ class Supervisor(AbstractContextManager["Supervisor"]):
     ) -> bool:
         """Wait until a process answers; False if a signal came first.
 
-        What is killed meanwhile is started again; a process that ends by itself, before it has
-        answered, has been told what cannot be.
+        A process that a signal killed meanwhile is restarted. One that exits before it has
+        answered has logged what is wrong.
         """
         deadline = time.monotonic() + READY_LIMIT
         while not answers():
             for ended in [child for child in self._children() if child.ended()]:
                 if ended is slot.child and not ended.was_killed():
                     raise IcDbError(_not_served(program, what, ended.how_it_ended()))
-                self._bury(ended)
+                self._release(ended)
             if time.monotonic() > deadline:
                 tail = slot.child.log_tail() if slot.child is not None else "it was killed"
                 message = f"does not answer on {where}: {tail}"
@@ -294,12 +285,10 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         return True
 
 
-def _is_there(server: Server) -> bool:
-    """Whether a server answers where clients, or the guard, reach it."""
-    return _answers_locally(server) if server.guarded else _same_server(server)
-
-
-def _answers_locally(server: Server) -> bool:
+def _answers(server: DatabaseServer) -> bool:
+    """Whether a server answers where clients, or the proxy, reach it."""
+    if not server.behind_proxy:
+        return _same_server(server)
     try:
         with JsonRpcClient.over_unix(server.socket) as local:
             return bool(local.server_id())
@@ -307,14 +296,13 @@ def _answers_locally(server: Server) -> bool:
         return False
 
 
-def _same_server(server: Server) -> bool:
+def _same_server(server: DatabaseServer) -> bool:
     """Whether the server behind the Unix socket is the one that clients reach on the port."""
     try:
+        context = tls_context(server)
         with (
             JsonRpcClient.over_unix(server.socket) as local,
-            JsonRpcClient.over_tcp(
-                server.connect_to, server.port, server_context(server)
-            ) as remote,
+            JsonRpcClient.over_tcp(server.connect_to, server.port, context) as remote,
         ):
             return local.server_id() == remote.server_id()
     except OSError:
@@ -322,4 +310,4 @@ def _same_server(server: Server) -> bool:
 
 
 def _not_served(program: Program, what: str, message: str) -> Problem:
-    return Subject(what).problem(message, f"mend what {program.log_file} tells, and start again")
+    return Subject(what).problem(message, f"fix what {program.log_file} reports, and start again")

@@ -8,10 +8,10 @@ import logging
 
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.server.plan import Plan
-from isthmus.icdb.transit_switches.changes import in_the_way
-from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, decide
+from isthmus.icdb.transit_switches.changes import overlaps
+from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, plan_creation
 from isthmus.model.operations import Insert
-from isthmus.model.problems import Problem, Subject
+from isthmus.model.problems import Problem
 from isthmus.model.rows import Database, TransitSwitch
 from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
 
@@ -48,23 +48,23 @@ def create_transit_switches(plan: Plan) -> tuple[Problem, ...]:
 
 
 def _create(plan: Plan) -> tuple[Problem, ...]:
-    remotes = {server.database: f"unix:{server.socket}" for server in plan.servers}
+    remotes = {server.database: server.remote for server in plan.servers}
     nb = {Database.IC_NB: remotes[Database.IC_NB]}
     existing = read(nb, _TIMEOUT, leader_only=False).table(TransitSwitch)
-    decision = decide(plan.transit_switches, existing)
-    if decision.clashes:
-        raise IcDbError(*decision.clashes)
-    if not decision.create:
-        return decision.differences
+    creation = plan_creation(plan.transit_switches, existing)
+    if creation.clashes:
+        raise IcDbError(*creation.clashes)
+    if not creation.create:
+        return creation.differences
     view = read(remotes, _TIMEOUT, leader_only=False)
-    overlaps = {spec: in_the_way(view, spec) for spec in decision.create}
-    create = [spec for spec in decision.create if not overlaps[spec]]
+    refused = {spec: overlaps(view, spec) for spec in creation.create}
+    create = [spec for spec in creation.create if not refused[spec]]
     if create:
         inserts = [_insertion(spec) for spec in create]
         remote = remotes[Database.IC_NB]
         write(Database.IC_NB, remote, (TransitSwitch,), inserts, _TIMEOUT, leader_only=False)
         _log.info("created transit switches: %s", ", ".join(spec.name for spec in create))
-    return (*decision.differences, *(problem for found in overlaps.values() for problem in found))
+    return (*creation.differences, *(problem for found in refused.values() for problem in found))
 
 
 def _insertion(spec: TransitSwitchSpec) -> Insert:
@@ -76,4 +76,4 @@ def _failure(plan: Plan, error: Exception) -> Exception:
     if plan.membership is not None:
         return NotYetError(message)
     remedy = f"check {plan.nb.log_file}, and start `isthmus ic-db run` again"
-    return IcDbError(Subject(f"database {plan.nb.database}").problem(message, remedy))
+    return IcDbError(plan.nb.subject.problem(message, remedy))

@@ -1,8 +1,8 @@
-"""Transit switches of running databases: what there are, and whether one can be added or removed.
+"""Transit switches of running databases: the list, and whether one can be added or removed. Pure.
 
-Called by `isthmus ic-db transit-switch` and by `supervisor`. Pure. A switch of another vendor is
-shown and never changed; what a row of ours says is never changed either: clusters have addresses in
-its subnet.
+Called by `isthmus ic-db transit-switch` and by `server.transit_switch_creation`. Another vendor's
+switch is listed and never changed. Neither are the values of an existing row: clusters have
+addresses in its subnet.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,19 +19,19 @@ from isthmus.model.rows import AvailabilityZone, IcPortBinding, IcRoute, Transit
 
 IPV4 = 4
 _RESERVED = {4: 2, 6: 1}
-"""Addresses of a subnet that no port can have: its own and, for IPv4, the broadcast address."""
+"""Addresses of a subnet that ports cannot have: its own and, for IPv4, the broadcast address."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A transit switch as it is.
+class TransitSwitchInfo:
+    """A transit switch and its use.
 
     Args:
         name, subnet: as in IC-NB; the subnet may be empty.
-        network: of custom VPCs; empty for that of the default VPCs.
-        ours: whether Kube-OVN or Isthmus made it.
-        zones: the names of those that have a port on it.
-        room: the most ports that the smallest of its subnets can have; None without a subnet.
+        network: of custom VPCs; empty for the default VPCs.
+        ours: whether Kube-OVN or Isthmus created it.
+        zones: the names of the zones that have a port on it.
+        room: the most ports that its smallest subnet can have; None without a subnet.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Shown:
     room: int | None
 
 
-def shown(view: View) -> tuple[Shown, ...]:
+def list_transit_switches(view: View) -> tuple[TransitSwitchInfo, ...]:
     """All transit switches by name, from IC-NB and IC-SB."""
     rows = sorted(view.table(TransitSwitch), key=lambda row: row.name)
     return tuple(
-        Shown(
+        TransitSwitchInfo(
             name=row.name,
             subnet=row.external_ids.get(SUBNET, ""),
             network=row.external_ids.get(NETWORK, ""),
@@ -59,52 +59,52 @@ def shown(view: View) -> tuple[Shown, ...]:
 
 
 def room(subnet: Network) -> int:
-    """How many router ports a subnet has addresses for."""
+    """The number of router ports that a subnet has addresses for."""
     return max(0, subnet.num_addresses - _RESERVED[subnet.version])
 
 
 def longest_prefix(ports: int, version: int) -> int:
-    """The length of the smallest subnet with room for so many ports."""
+    """The prefix length of the smallest subnet with room for `ports` router ports."""
     return (32 if version == IPV4 else 128) - ceil(log2(ports + _RESERVED[version]))
 
 
 def addition(
     view: View, spec: TransitSwitchSpec, zones: int
 ) -> tuple[tuple[Operation, ...], tuple[Problem, ...]]:
-    """What adding a transit switch takes.
+    """Plan the addition of a transit switch.
 
     Args:
         view: IC-NB and IC-SB.
         spec: the switch.
-        zones: how many are to have a port on it.
+        zones: the number of zones that need a port on it.
 
     Returns:
-        the write to IC-NB, and why it must not be; no write and no problem if it is there.
+        the write to IC-NB, and why it must not be made; neither if the switch exists as given.
     """
     same = next((row for row in view.table(TransitSwitch) if row.name == spec.name), None)
     if same is not None:
         return (), tuple(_existing(spec, same))
-    problems = (*_too_small(spec, zones), *in_the_way(view, spec))
+    problems = (*_too_small(spec, zones), *overlaps(view, spec))
     if problems:
         return (), problems
     row: Mapping[str, Value] = {"name": spec.name, "external_ids": dict(spec.external_ids)}
     return (Insert(TransitSwitch, row),), ()
 
 
-def in_the_way(view: View, spec: TransitSwitchSpec) -> tuple[Problem, ...]:
-    """Why a transit switch that does not exist must not: who uses its addresses already.
+def overlaps(view: View, spec: TransitSwitchSpec) -> tuple[Problem, ...]:
+    """Why a transit switch must not be created: others that use its addresses.
 
     Args:
         view: IC-NB and IC-SB.
         spec: the switch.
     """
-    return (*_overlaps(view, spec), *_routed(view, spec))
+    return (*_overlapping_switches(view, spec), *_overlapping_routes(view, spec))
 
 
 def removal(
     view: View, name: str, *, attached_too: bool
 ) -> tuple[tuple[Operation, ...], tuple[Problem, ...]]:
-    """What removing a transit switch takes.
+    """Plan the removal of a transit switch.
 
     Args:
         view: IC-NB and IC-SB.
@@ -112,19 +112,21 @@ def removal(
         attached_too: whether to remove it although zones have ports on it.
 
     Returns:
-        the write to IC-NB, and why it must not be.
+        the write to IC-NB, and why it must not be made.
     """
     row = next((row for row in view.table(TransitSwitch) if row.name == name), None)
     if row is None:
         known = ", ".join(sorted(row.name for row in view.table(TransitSwitch))) or "none"
-        return (), (_problem(name, "", f"does not exist; there are: {known}", "give one of them"),)
+        return (), (
+            _problem(name, "", f"does not exist; existing ones: {known}", "give one of these"),
+        )
     if not is_ours(row.external_ids):
-        message = "another vendor's, and is left alone"
-        return (), (_problem(name, "", f"is {message}", "remove it with the vendor's tools"),)
+        message = "is another vendor's, and is left alone"
+        return (), (_problem(name, "", message, "remove it with the vendor's tools"),)
     zones = _attached(view, name)
     if zones and not attached_too:
-        message = f"zones have ports on it, and lose the ways over it: {', '.join(zones)}"
-        remedy = "have them leave first, or give --yes to remove it under them"
+        message = f"zones have ports on it and would lose their routes over it: {', '.join(zones)}"
+        remedy = "let the zones leave it first, or give --yes to remove it anyway"
         return (), (_problem(name, "", message, remedy),)
     unchanged = Wait(TransitSwitch, row.uuid, {"name": row.name})
     return (unchanged, Delete(TransitSwitch, row.uuid)), ()
@@ -136,7 +138,7 @@ def _existing(spec: TransitSwitchSpec, row: TransitSwitch) -> Iterator[Problem]:
         yield _problem(spec.name, "", "is another vendor's", "give another name")
     elif frozenset(_subnets(row)) != frozenset(spec.subnets) or network != spec.network:
         found = f"{subnet}@{network}" if network else subnet
-        message = f"exists as {found}, and clusters may have addresses in that"
+        message = f"exists as {found}, and clusters may have addresses in that subnet"
         yield _problem(spec.name, str(spec), message, "give another name, or remove it first")
 
 
@@ -152,17 +154,19 @@ def _too_small(spec: TransitSwitchSpec, zones: int) -> Iterator[Problem]:
             )
 
 
-def _overlaps(view: View, spec: TransitSwitchSpec) -> Iterator[Problem]:
+def _overlapping_switches(view: View, spec: TransitSwitchSpec) -> Iterator[Problem]:
     for row in view.table(TransitSwitch):
         if is_ours(row.external_ids) and row.external_ids.get(NETWORK, "") != spec.network:
-            continue  # networks of custom VPCs may use the same addresses
+            continue  # networks of custom VPCs may have the same addresses
         for one, other in _overlapping(spec.subnets, _subnets(row)):
             message = f"overlaps {other} of transit switch {row.name}"
-            yield _problem(spec.name, str(one), message, "give a subnet of its own")
+            yield _problem(
+                spec.name, str(one), message, "give a subnet that no other transit switch has"
+            )
 
 
-def _routed(view: View, spec: TransitSwitchSpec) -> Iterator[Problem]:
-    """Zones' subnets that lie in ours, or hold ours; default routes hold everything."""
+def _overlapping_routes(view: View, spec: TransitSwitchSpec) -> Iterator[Problem]:
+    """Prefixes of zones that overlap the switch's subnets; default routes overlap everything."""
     names = {zone.uuid: zone.name for zone in view.table(AvailabilityZone)}
     networks = {row.name: row.external_ids.get(NETWORK, "") for row in view.table(TransitSwitch)}
     for route in view.table(IcRoute):

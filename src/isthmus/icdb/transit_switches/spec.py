@@ -1,9 +1,9 @@
-"""Transit switches as asked for on the command line, and what creating them takes.
+"""Transit switches as given on the command line, and which of them have to be created. Pure.
 
-Called by the command line (parsing) and by `supervisor` (deciding). The rows' shape is
-Kube-OVN's: `external_ids:subnet` holds "v4", "v6" or "v4,v6", `external_ids:vendor` is
-"kube-ovn"; one that serves a network of custom VPCs says which, and is marked as Isthmus's, so
-that Kube-OVN's controllers leave it alone. Invariant: a row that exists is never changed here.
+Called by the command line and by `server.transit_switch_creation`. Rows have Kube-OVN's form:
+`external_ids:subnet` holds "v4", "v6" or "v4,v6", and `external_ids:vendor` is "kube-ovn". The row
+of a transit switch for custom VPCs names their network and has Isthmus as vendor, so Kube-OVN's
+controllers leave it alone. Invariant: an existing row is never changed.
 """
 
 import re
@@ -19,20 +19,19 @@ from isthmus.model.rows import TransitSwitch
 _FORM = "NAME=CIDR[,CIDR6][@NETWORK]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FEWEST_ADDRESSES = 4
-"""Two router ports, the network's own address and, for IPv4, the broadcast address."""
+"""Two router ports, the network address and, for IPv4, the broadcast address."""
 
 Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class TransitSwitchSpec:
-    """A transit switch that is to exist.
+    """A transit switch that must exist.
 
     Args:
         name: as in IC-NB.
-        subnets: one or two networks, at most one per family, that router ports take addresses
-            from.
-        network: the network of custom VPCs that it serves; empty for that of the default VPCs.
+        subnets: one or two networks, at most one per family; router ports have addresses in them.
+        network: the network of custom VPCs that it serves; empty for the default VPCs.
     """
 
     name: str
@@ -65,7 +64,7 @@ def parse_transit_switches(
     """Parse values of `--transit-switch`, each NAME=CIDR[,CIDR6][@NETWORK].
 
     Returns:
-        the switches that are well-formed, and all that is wrong with the others or between them.
+        the valid ones, and everything that is wrong with the others or between them.
     """
     specs: list[TransitSwitchSpec] = []
     problems: list[Problem] = []
@@ -80,13 +79,13 @@ def parse_transit_switches(
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do about transit switches.
+class CreationPlan:
+    """How to bring about the transit switches that must exist.
 
     Args:
         create: those that do not exist.
-        clashes: those that cannot exist, since others hold their names.
-        differences: those that exist and stay as they are, though not as wanted.
+        clashes: those whose names another vendor's transit switches have.
+        differences: those that exist with other subnets or another network, and stay as they are.
     """
 
     create: tuple[TransitSwitchSpec, ...] = ()
@@ -94,22 +93,22 @@ class Decision:
     differences: tuple[Problem, ...] = ()
 
 
-def decide(
+def plan_creation(
     wanted: Sequence[TransitSwitchSpec] | None, existing: Iterable[TransitSwitch]
-) -> Decision:
-    """Compare what is wanted with what is there.
+) -> CreationPlan:
+    """Compare the transit switches that must exist with those that do.
 
     Args:
-        wanted: None asks for `DEFAULT`, unless there is a switch of ours already.
+        wanted: None for `DEFAULT`, unless there is one of Kube-OVN's or Isthmus's already.
         existing: all rows of IC-NB's `Transit_Switch`.
     """
     rows = {row.name: row for row in existing}
     if wanted is None:
         if any(is_ours(row.external_ids) for row in rows.values()):
-            return Decision()
+            return CreationPlan()
         wanted = (DEFAULT,)
     known = [(spec, rows[spec.name]) for spec in wanted if spec.name in rows]
-    return Decision(
+    return CreationPlan(
         create=tuple(spec for spec in wanted if spec.name not in rows),
         clashes=tuple(_taken(spec) for spec, row in known if not is_ours(row.external_ids)),
         differences=tuple(
@@ -127,7 +126,7 @@ def _parse(text: str) -> TransitSwitchSpec | Problem:
         return _problem(text, f"is not {_FORM}", f"write e.g. {DEFAULT}")
     if at and not _NAME.fullmatch(network):
         return _problem(
-            text, f"{network!r} cannot be the name of a network", f"write e.g. {DEFAULT}@blue"
+            text, f"{network!r} is not a valid network name", f"write e.g. {DEFAULT}@blue"
         )
     subnets: list[Network] = []
     for cidr in cidrs.split(","):
@@ -162,7 +161,7 @@ def _clashes(specs: Sequence[TransitSwitchSpec]) -> Iterable[Problem]:
     for one, other in combinations(specs, 2):
         value = str(other)
         if one.name == other.name:
-            yield _problem(value, "the name is given twice", "give each transit switch once")
+            yield _problem(value, "has a name that is given twice", "give each transit switch once")
         elif one.network == other.network and any(
             a.version == b.version and a.overlaps(b) for a in one.subnets for b in other.subnets
         ):
@@ -183,7 +182,7 @@ def _text(name: str, subnet: str, network: str) -> str:
 
 
 def _subnets(row: TransitSwitch) -> frozenset[Network]:
-    """The row's subnets; what does not parse counts as none, and so as different."""
+    """The row's subnets; none if they cannot be parsed, which counts as different."""
     found = row.external_ids.get("subnet", "").split(",")
     try:
         return frozenset(ip_network(cidr.strip()) for cidr in found)
@@ -194,7 +193,7 @@ def _subnets(row: TransitSwitch) -> frozenset[Network]:
 def _taken(spec: TransitSwitchSpec) -> Problem:
     return _problem(
         str(spec),
-        "another vendor's transit switch has that name",
+        "is the name of another vendor's transit switch",
         "give another name",
     )
 
@@ -209,11 +208,9 @@ def _different(spec: TransitSwitchSpec, row: TransitSwitch) -> Problem:
         f"external_ids:{NETWORK if moved else SUBNET}",
         ids.get(NETWORK, "") if moved else ids.get(SUBNET, ""),
     ).problem(
-        f"the transit switch exists as {found}; it is kept, not made {wanted}",
-        (
-            f"start with --transit-switch {spec.name}={found}, or have every cluster leave and"
-            " delete the transit switch first"
-        ),
+        f"the transit switch exists as {found} and is not changed to {wanted}",
+        f"start with --transit-switch {spec.name}={found}, or let every cluster leave and delete"
+        " the transit switch first",
     )
 
 

@@ -60,8 +60,8 @@ def test_a_switch_comes_and_goes_while_zones_run(fleet: RealFleet) -> None:
         wait_until(lambda n=number: "more" in known(fleet, n), "the zone has it")  # type: ignore[misc]
     rows = json.loads(switches(fleet, "list", "-ojson").stdout)
     assert [(row["name"], row["zones"]) for row in rows] == [("more", []), ("ts", ["az1", "az2"])]
-    assert "is there" in switches(fleet, "add", "more=169.254.101.0/24").stdout
-    assert "give --yes" in switches(fleet, "remove", "more").stderr
+    assert ": exists" in switches(fleet, "add", "more=169.254.101.0/24").stdout
+    assert "then give --yes" in switches(fleet, "remove", "more").stderr
     assert switches(fleet, "remove", "more", "--dry-run").returncode == 0
     assert "more" in switches(fleet, "list").stdout
     assert switches(fleet, "remove", "more", "--yes").returncode == 0
@@ -78,7 +78,7 @@ def test_what_must_not_be_is_named(fleet: RealFleet) -> None:
         (("add", "new=10.1.0.0/24"), "overlaps 10.1.0.0/16, which zone az1 advertises"),
         (("add", "theirs=10.9.0.0/24"), "is another vendor's"),
         (("remove", "theirs", "--yes"), "is another vendor's"),
-        (("remove", "ts"), "zones have ports on it, and lose the ways over it: az1, az2"),
+        (("remove", "ts"), "zones have ports on it and would lose their routes over it: az1, az2"),
         (("add", "new"), "is not NAME=CIDR"),
     ):
         done = switches(fleet, *arguments)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.icdb.raft.membership import bracketed
+from isthmus.icdb.local.hosts import bracketed
 from isthmus.model.rows import Database
 from isthmus.pki.certificates import KeyPair, Kind, Wish, new_authority
 from isthmus.pki.files import TlsFiles
@@ -133,6 +133,6 @@ def test_a_name_that_stands_for_nothing_is_named(tmp_path: Path) -> None:
             member.wrapper, member.flags = inside, ("--listen=127.0.0.71", "--insecure")
         said = other.refused()
         assert "--address = 'ic9.example.org': cannot be resolved: " in said
-        assert "mend the name in DNS or /etc/hosts, or give an IP address" in said
+        assert "fix the name in DNS or /etc/hosts, or give an IP address" in said
         one.start()
         one.says("member = 'ic9.example.org': does not answer: its name cannot be resolved: ")

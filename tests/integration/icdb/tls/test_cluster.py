@@ -135,7 +135,7 @@ def test_an_expired_certificate_is_named_and_mended(three: Members, old: KeyPair
     wait_until(lambda: status(first, *flags)["healthy"] is True, "all is well", LIMIT)
     wait_until(lambda: "meanwhile" in last.switches(), "it has caught up", LIMIT)
     [weakness, *_] = status(first, *flags)["databases"][0]["weaknesses"]
-    assert weakness.startswith(f"the certificate of member {last.address} ends on")
+    assert weakness.startswith(f"the certificate of member {last.address} expires on")
 
 
 def status(member: Member, *flags: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What archives are taken for backups, and what is said of those that are not."""
+"""Which archives are accepted as backups, and how others are reported."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ NB, SB = Database.IC_NB.value, Database.IC_SB.value
 
 
 def entry(database: str, content: bytes) -> dict[str, Any]:
-    """What a manifest has of a database."""
+    """A database's entry in a manifest."""
     return {
         "database": database,
         "file": f"{database}.db",
@@ -29,7 +29,7 @@ def entry(database: str, content: bytes) -> dict[str, Any]:
 
 
 def refusal(directory: Path, contents: dict[str, bytes], **manifest: Any) -> str:
-    """What is said of an archive; `manifest` is what is odd in its manifest, None what it lacks."""
+    """The error for an archive; `manifest` replaces keys of its manifest, None removes one."""
     whole = {
         "format": 1,
         "taken": "2026-11-27T10:00:00.000Z",
@@ -49,19 +49,23 @@ def refusal(directory: Path, contents: dict[str, bytes], **manifest: Any) -> str
 
 
 def test_what_a_manifest_lacks_is_named(tmp_path: Path) -> None:
-    """Without a time, without databases, with others, or not made of what it should be."""
+    """No time, no databases, other databases, or values of the wrong type."""
     both = {NB: b"nb", SB: b"sb"}
-    assert "can be read: it has no taken; give a file" in refusal(tmp_path, both, taken=None)
+    assert "is not a readable backup: it has no taken; give a file" in refusal(
+        tmp_path, both, taken=None
+    )
     assert "it has no databases" in refusal(tmp_path, both, databases=None)
     assert "its databases are none" in refusal(tmp_path, both, databases=[])
     other = refusal(tmp_path, {"Open_vSwitch": b""})
-    assert "its databases are Open_vSwitch; give a file that `ic-db backup` made" in other
+    assert (
+        "its databases are Open_vSwitch; give a file that `isthmus ic-db backup` created" in other
+    )
     for odd in (["x"], [{"database": NB}], {"database": NB}, [entry(NB, b"nb") | {"file": []}], 1):
-        assert "is not a backup that can be read" in refusal(tmp_path, both, databases=odd)
+        assert "is not a readable backup" in refusal(tmp_path, both, databases=odd)
 
 
 def test_another_format_is_named(tmp_path: Path) -> None:
-    """One of a later Isthmus may mean other things by the same names."""
+    """A later version may give the same keys another meaning."""
     said = refusal(tmp_path, {NB: b"nb", SB: b"sb"}, format=99)
-    assert "has format 99; this Isthmus reads 1; restore it by the Isthmus that made it" in said
+    assert "has format 99, and this version of Isthmus reads 1; restore it with the" in said
     assert "it has no format" in refusal(tmp_path, {NB: b"nb"}, format=None)

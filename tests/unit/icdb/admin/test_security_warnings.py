@@ -1,14 +1,14 @@
-"""What `status` calls a weakness."""
+"""What `status` lists as a weakness."""
 
 from datetime import UTC, datetime
 
-from isthmus.icdb.admin.security_warnings import clear_text, ending
+from isthmus.icdb.admin.security_warnings import clear_text, expiring_soon
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def test_clear_text_beyond_this_machine() -> None:
-    """For clients and between members, of both families and by name; not on loopback."""
+    """Of clients and members, for both families and for names; not on loopback."""
     weak = [
         "ptcp:6645:0.0.0.0",
         "ptcp:6645",
@@ -23,10 +23,10 @@ def test_clear_text_beyond_this_machine() -> None:
     assert found[-1].startswith("members connect in clear text")
 
 
-def test_a_certificate_that_ends_soon() -> None:
-    """Within 30 days; one that has ended is a fault, and told elsewhere."""
-    [soon] = ending("ic1", "Dec 20 10:00:00 2026 GMT", NOW)
-    assert soon.startswith("the certificate of member ic1 ends on Dec 20 10:00:00 2026 GMT")
-    assert ending("ic1", "Dec 30 10:00:00 2026 GMT", NOW) == ()
-    assert ending("ic1", "Nov 20 10:00:00 2026 GMT", NOW) == ()
-    assert ending("ic1", "", NOW) == ()
+def test_a_certificate_that_expires_soon() -> None:
+    """Within 30 days; an expired certificate is a fault, which is reported elsewhere."""
+    [soon] = expiring_soon("ic1", "Dec 20 10:00:00 2026 GMT", NOW)
+    assert soon.startswith("the certificate of member ic1 expires on Dec 20 10:00:00 2026 GMT")
+    assert expiring_soon("ic1", "Dec 30 10:00:00 2026 GMT", NOW) == ()
+    assert expiring_soon("ic1", "Nov 20 10:00:00 2026 GMT", NOW) == ()
+    assert expiring_soon("ic1", "", NOW) == ()

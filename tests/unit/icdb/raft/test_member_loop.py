@@ -1,9 +1,9 @@
-"""Which servers are old selves, what rows of `_Server` mean, and telling people once."""
+"""Which servers are replaced, and what rows of `_Server` mean."""
 
 import pytest
 
-from isthmus.icdb.raft.bootstrap import SILENCE, Answer, Has
-from isthmus.icdb.raft.member_loop import old_selves
+from isthmus.icdb.raft.bootstrap import NO_ANSWER, PeerAnswer, PeerState
+from isthmus.icdb.raft.member_loop import replaced_servers
 from isthmus.icdb.raft.peer_probe import read_rows
 from isthmus.icdb.raft.status_parser import RaftServer
 from isthmus.model.rows import Database
@@ -15,21 +15,21 @@ NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 def server(sid: str, host: str) -> RaftServer:
-    """A server as `cluster/status` tells of it."""
-    return RaftServer(sid, f"tcp:{host}:6647", itself=False, match_index=None, last_heard=None)
+    """A server of `cluster/status`."""
+    return RaftServer(sid, f"tcp:{host}:6647", itself=False, last_heard=None)
 
 
 def test_the_one_that_answers_is_alive() -> None:
-    """Others at its address are old selves; one that is alone, or silent, is left alone."""
+    """Other servers at its address are replaced; one that is alone or silent is kept."""
     servers = [server("9630", "b"), server("10c0", "b"), server("aaaa", "a"), server("cccc", "c")]
-    alive = Answer(Has.CLUSTER, CID, SID)
-    assert old_selves(servers, {"b": alive}) == ["10c0"]
-    assert old_selves(servers, {"b": SILENCE}) == []
-    assert old_selves(servers, {"c": alive}) == []
+    alive = PeerAnswer(PeerState.CLUSTER, CID, SID)
+    assert replaced_servers(servers, {"b": alive}) == ["10c0"]
+    assert replaced_servers(servers, {"b": NO_ANSWER}) == []
+    assert replaced_servers(servers, {"c": alive}) == []
 
 
 def row(name: str, **columns: object) -> dict[str, object]:
-    """A row of `_Server`'s `Database`, as one that joins has it."""
+    """A row of `_Server`'s `Database`, by default that of a member that joins."""
     ids: dict[str, object] = {"cid": NONE, "sid": ["uuid", SID]}
     joins = {"model": "clustered", **ids, "schema": NONE, "connected": True}
     return {"name": name, **joins, **columns}
@@ -38,16 +38,18 @@ def row(name: str, **columns: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([row(NB, cid=["uuid", CID], schema="{}")], Answer(Has.CLUSTER, CID, SID)),
-        ([row(NB)], Answer(Has.NOTHING, sid=SID)),
-        ([row(NB, cid=["uuid", NO_ID])], Answer(Has.NOTHING, sid=SID)),
-        ([row(NB, model="standalone", schema="{}")], Answer(Has.STANDALONE)),
-        ([row("_Server"), row("Isthmus_Founder")], Answer(Has.WAITS)),
-        ([row(NB, model="standalone"), row("Isthmus_Founder")], Answer(Has.WAITS)),
-        ([row("_Server"), row("X")], Answer(Has.OTHER, detail="it has X")),
-        ([], Answer(Has.OTHER, detail="it has none")),
+        ([row(NB, cid=["uuid", CID], schema="{}")], PeerAnswer(PeerState.CLUSTER, CID, SID)),
+        ([row(NB)], PeerAnswer(PeerState.NOTHING, sid=SID)),
+        ([row(NB, cid=["uuid", NO_ID])], PeerAnswer(PeerState.NOTHING, sid=SID)),
+        ([row(NB, model="standalone", schema="{}")], PeerAnswer(PeerState.STANDALONE)),
+        ([row("_Server"), row("Isthmus_Founder")], PeerAnswer(PeerState.WAITS)),
+        ([row(NB, model="standalone"), row("Isthmus_Founder")], PeerAnswer(PeerState.WAITS)),
+        ([row("_Server"), row("X")], PeerAnswer(PeerState.OTHER, detail="it has X")),
+        ([], PeerAnswer(PeerState.OTHER, detail="it has none")),
     ],
 )  # fmt: skip
-def test_rows_say_what_a_member_has(rows: list[dict[str, object]], expected: Answer) -> None:
-    """Every state that a server can be in is told from the others."""
+def test_rows_give_the_state_of_a_member(
+    rows: list[dict[str, object]], expected: PeerAnswer
+) -> None:
+    """Each state of a server is distinguished from the others."""
     assert read_rows(NB, rows) == expected

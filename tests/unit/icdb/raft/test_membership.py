@@ -1,45 +1,48 @@
-"""The list of members as people give it."""
+"""The list of members as operators give it."""
 
 import pytest
 
+from isthmus.icdb.local.hosts import bracketed, host_of
 from isthmus.icdb.raft.membership import (
     MemberInput,
     Membership,
-    bracketed,
-    host_of,
     parse_membership,
     read_member_file,
 )
 
 
 def test_a_list_and_an_address() -> None:
-    """The first of the list is the founder; texts may hold several hosts."""
+    """The first of the list is the bootstrap member; a text may hold several hosts."""
     membership, problems = parse_membership(
         MemberInput(("192.0.2.1, 192.0.2.2", "[FD00::0:3]"), "fd00::3")
     )
     assert problems == []
     assert membership == Membership("fd00::3", ("192.0.2.1", "192.0.2.2", "fd00::3"), "192.0.2.1")
     assert membership.others == ("192.0.2.1", "192.0.2.2")
-    assert not membership.is_founder
+    assert not membership.is_bootstrap_member
 
 
 def test_host_names() -> None:
-    """Names are members too, in one way of writing."""
+    """Names are brought into one form."""
     membership, problems = parse_membership(MemberInput(("IC-1.example.org.",), "ic-1.example.org"))
     assert problems == []
     assert membership is not None
-    assert membership.is_founder
+    assert membership.is_bootstrap_member
 
 
 def test_without_a_list_the_databases_stand_alone() -> None:
-    """An address alone says nothing: Kube-OVN's command lines may have it."""
+    """An address alone is accepted, since Kube-OVN's command lines may have it."""
     assert parse_membership(MemberInput(address="192.0.2.1")) == (None, [])
 
 
 @pytest.mark.parametrize(
     ("given", "key", "said"),
     [
-        (MemberInput(("a", "b")), "--address", "is missing: which of the members a, b"),
+        (
+            MemberInput(("a", "b")),
+            "--address",
+            "is missing, so it is unknown which of the members a, b",
+        ),
         (MemberInput(("a", "b"), "c"), "--address", "is not in the list of members: a, b"),
         (MemberInput(("a", "b"), "a", "c"), "--founder", "is not in the list of members: a, b"),
         (MemberInput(("a", "a"), "a"), "--members", "is given twice"),
@@ -49,11 +52,11 @@ def test_without_a_list_the_databases_stand_alone() -> None:
         (MemberInput((), "a", "b"), "--founder", "is given without a list of members"),
         (MemberInput((), "", "b"), "--founder", "is given without a list of members"),
         (MemberInput((), "a@@"), "--address", "is neither an IP address nor a host"),
-        (MemberInput((",",), "a"), "--members", "has no host in it"),
+        (MemberInput((",",), "a"), "--members", "contains no host"),
     ],
 )
 def test_bad_input_is_named(given: MemberInput, key: str, said: str) -> None:
-    """The flag, the value, what is wrong and what to do."""
+    """The problem has the flag, the fault and a remedy."""
     _, [problem] = parse_membership(given)
     assert problem.key == key
     assert said in problem.message
@@ -61,7 +64,7 @@ def test_bad_input_is_named(given: MemberInput, key: str, said: str) -> None:
 
 
 def test_a_member_file() -> None:
-    """A YAML document has the same three."""
+    """A YAML document has the same three values."""
     contents = {"members": ["a", "b"], "address": "a", "founder": "b"}
     assert read_member_file("f", contents) == (MemberInput(("a", "b"), "a", "b"), [])
     assert read_member_file("f", {"members": "a,b"})[0] == MemberInput(("a,b",))
@@ -77,14 +80,14 @@ def test_a_member_file() -> None:
     ],
 )
 def test_bad_member_files_are_named(contents: object, said: str) -> None:
-    """The file and what is wrong with it."""
+    """The problem has the file and the fault."""
     _, [problem] = read_member_file("f", contents)
     assert (problem.key, problem.value) == ("--member-file", "f")
     assert said in problem.message
 
 
 def test_hosts_in_addresses() -> None:
-    """Raft's addresses are compared with members, however brackets were put."""
+    """Hosts in Raft addresses are comparable with members, with and without brackets."""
     assert host_of("tcp:[fd00::1]:6647") == "fd00::1"
     assert host_of("tcp:[192.0.2.1]:6647") == "192.0.2.1"
     assert host_of("ssl:ic-1.example.org:6648") == "ic-1.example.org"

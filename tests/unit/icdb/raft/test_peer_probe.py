@@ -1,4 +1,4 @@
-"""What is told of members that do not answer."""
+"""What is reported about members that do not answer."""
 
 import socket
 import threading
@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from isthmus.icdb.raft.bootstrap import Has
+from isthmus.icdb.raft.bootstrap import PeerState
 from isthmus.icdb.raft.peer_probe import TIMEOUT, ask_all
 from isthmus.model.rows import Database
 
 PATIENCE = 60.0
-"""Seconds that a name server takes in these tests; nobody waits for it."""
+"""Seconds that a name server takes in these tests."""
 
 
 def _closed_port() -> int:
@@ -19,16 +19,16 @@ def _closed_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def test_a_refused_connection_is_told_in_the_systems_words() -> None:
-    """People are told what every other tool tells them, and the port."""
+def test_a_refused_connection_has_the_systems_error() -> None:
+    """The text is that of every other tool, with the port."""
     port = _closed_port()
     answer = ask_all(["127.0.0.1"], port, Database.IC_NB)["127.0.0.1"]
-    assert answer.has is Has.SILENT
+    assert answer.state is PeerState.SILENT
     assert answer.detail == f"port {port}: Connection refused"
 
 
-def test_a_name_that_stands_for_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The resolver's own words; another name is not held up by it, nor by its other addresses."""
+def test_a_name_that_cannot_be_resolved_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the resolver's text; other names, and further addresses of a name, are still tried."""
 
     def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
         if host == "gone.example":
@@ -39,15 +39,15 @@ def test_a_name_that_stands_for_nothing_is_told(monkeypatch: pytest.MonkeyPatch)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = int(server.getsockname()[1])
         answers = ask_all(["gone.example", "two.example"], port, Database.IC_NB)
-        # Whoever connected is in the backlog: the second address was tried after the first.
+        # The connection in the backlog shows that the second address was tried.
         server.settimeout(0)
         server.accept()[0].close()
     assert "cannot be resolved: Name or service not known" in answers["gone.example"].detail
-    assert answers["two.example"].detail == f"nothing within {TIMEOUT:g} s"
+    assert answers["two.example"].detail == f"no answer within {TIMEOUT:g} s"
 
 
-def test_nobody_waits_for_a_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that hangs costs its own member's answer, and one thread however often asked."""
+def test_a_name_server_delays_no_other_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hanging resolver costs one member's answer, and one thread for all attempts."""
     over = threading.Event()
     in_time: list[bool] = []
 
@@ -59,7 +59,7 @@ def test_nobody_waits_for_a_name_server(monkeypatch: pytest.MonkeyPatch) -> None
     port = _closed_port()
     for _ in range(2):
         answers = ask_all(["slow.example", "127.0.0.1"], port, Database.IC_NB)
-        assert answers["slow.example"].detail == f"nothing within {TIMEOUT:g} s"
+        assert answers["slow.example"].detail == f"no answer within {TIMEOUT:g} s"
         assert "Connection refused" in answers["127.0.0.1"].detail
     waiting = [t for t in threading.enumerate() if t.name == "resolve slow.example"]
     assert len(waiting) == 1

@@ -7,14 +7,14 @@ from isthmus.model.problems import Problem
 
 
 def texts(**environment: str) -> list[str]:
-    """The transit switches asked for, as a flag would have them."""
+    """The transit switches asked for, in the form of the flag."""
     specs, problems = transit_switches(environment)
     assert problems == []
     return [str(spec) for spec in specs]
 
 
 def test_nothing_is_asked_for_without_variables() -> None:
-    """Empty variables are as good as none."""
+    """Empty variables count as unset."""
     assert texts() == texts(TS_NUM="", TS_NAME="") == []
 
 
@@ -50,7 +50,7 @@ def test_a_subnet_is_followed_by_others_of_its_size() -> None:
     ],
 )
 def test_bad_values_are_named(environment: dict[str, str], key: str) -> None:
-    """The variable is named, with a remedy."""
+    """The problem names the variable, with a remedy."""
     _, [problem] = transit_switches(environment)
     assert problem.key == key
     assert problem.remedy

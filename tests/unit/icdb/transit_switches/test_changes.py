@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from isthmus.engine.view import View
-from isthmus.icdb.transit_switches.changes import addition, longest_prefix, removal, shown
+from isthmus.icdb.transit_switches.changes import (
+    addition,
+    list_transit_switches,
+    longest_prefix,
+    removal,
+)
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, parse_transit_switches
 from isthmus.model.changes import Change
 from isthmus.model.operations import Delete, Insert
@@ -45,7 +50,7 @@ def route(prefix: str) -> IcRoute:
 
 
 def spec(text: str) -> TransitSwitchSpec:
-    """A switch as on the command line."""
+    """A switch as given on the command line."""
     (found,), problems = parse_transit_switches([text])
     assert not problems
     return found
@@ -55,7 +60,7 @@ BEFORE = view_of(switch("ts", **OURS), switch("theirs"), ZONE, PORT, route("10.1
 
 
 def test_a_new_switch_is_inserted() -> None:
-    """With a subnet of its own, and Kube-OVN's marks."""
+    """With its subnet, and Kube-OVN as vendor."""
     [insert], problems = addition(BEFORE, spec("ts1=169.254.101.0/24"), 254)
     assert problems == ()
     assert isinstance(insert, Insert)
@@ -74,14 +79,14 @@ def test_a_new_switch_is_inserted() -> None:
     ],
 )
 def test_what_cannot_be_added_is_named(text: str, zones: int, said: str) -> None:
-    """Too small, in the way of others, or taken."""
+    """Too small, overlapping, or existing."""
     operations, [problem] = addition(BEFORE, spec(text), zones)
     assert operations == ()
     assert said in problem.message
 
 
 def test_what_may_be_added() -> None:
-    """The same again is nothing to do; default routes and other networks are not in the way."""
+    """An existing switch as given is accepted; default routes and other networks do not overlap."""
     assert addition(BEFORE, spec("ts=169.254.100.0/24"), 2) == ((), ())
     view = view_of(switch("ts", **OURS), ZONE, route("0.0.0.0/0"))
     assert addition(view, spec("new=10.0.0.0/24"), 2)[0]
@@ -94,26 +99,26 @@ def test_what_may_be_added() -> None:
     [(2, 4, 30), (3, 4, 29), (254, 4, 24), (255, 4, 23), (256, 4, 23), (255, 6, 120)],
 )
 def test_the_size_that_zones_need(ports: int, version: int, length: int) -> None:
-    """At the borders too."""
+    """Also at the limits."""
     assert longest_prefix(ports, version) == length
 
 
 def test_a_switch_is_removed() -> None:
-    """Ours alone; under zones only if that is asked for; a missing one is named."""
+    """Only ours; with zones attached only if asked for; a missing one is named."""
     operations, [attached] = removal(BEFORE, "ts", attached_too=False)
     assert operations == ()
     assert attached.message.endswith(": az1")
     operations, problems = removal(BEFORE, "ts", attached_too=True)
     assert problems == ()
     assert operations[-1] == Delete(TransitSwitch, RowId("ts"))
-    for name, said in (("theirs", "is another vendor's"), ("gone", "there are: theirs, ts")):
+    for name, said in (("theirs", "is another vendor's"), ("gone", "existing ones: theirs, ts")):
         operations, [problem] = removal(BEFORE, name, attached_too=True)
         assert operations == ()
         assert said in problem.message
 
 
-def test_switches_are_shown() -> None:
-    """With who is on them and how many could be, other vendors' too."""
-    theirs, ours = shown(BEFORE)
+def test_switches_are_listed() -> None:
+    """With attached zones and room for more; other vendors' too."""
+    theirs, ours = list_transit_switches(BEFORE)
     assert (theirs.ours, theirs.room, theirs.zones) == (False, None, ())
     assert (ours.ours, ours.room, ours.zones) == (True, 254, ("az1",))

@@ -1,4 +1,4 @@
-"""Transit switches on the command line and against existing rows."""
+"""Transit switches on the command line, compared with existing rows."""
 
 from ipaddress import ip_network
 
@@ -6,10 +6,10 @@ import pytest
 
 from isthmus.icdb.transit_switches.spec import (
     DEFAULT,
-    Decision,
+    CreationPlan,
     TransitSwitchSpec,
-    decide,
     parse_transit_switches,
+    plan_creation,
 )
 from isthmus.model.rows import RowId, TransitSwitch
 
@@ -33,7 +33,7 @@ def row(name: str, subnet: str | None, vendor: str | None = "kube-ovn") -> Trans
     ],
 )
 def test_well_formed(text: str, subnet: str) -> None:
-    """One or two subnets are taken, and written with IPv4 first, as Kube-OVN does."""
+    """One or two subnets are accepted; IPv4 comes first in the value, as in Kube-OVN."""
     (spec,), problems = parse_transit_switches([text])
     assert (spec.subnet, problems) == (subnet, [])
 
@@ -49,8 +49,8 @@ def test_well_formed(text: str, subnet: str) -> None:
         ("ts=169.254.100.1/24", "'169.254.100.1/24' has host bits set"),
         ("ts=169.254.100.0", "'169.254.100.0' has no room for two router ports"),
         ("ts=169.254.100.0/31", "'169.254.100.0/31' has no room for two router ports"),
-        ("ts=169.254.100.0/24@", "'' cannot be the name of a network"),
-        ("ts=169.254.100.0/24@a@b", "'a@b' cannot be the name of a network"),
+        ("ts=169.254.100.0/24@", "'' is not a valid network name"),
+        ("ts=169.254.100.0/24@a@b", "'a@b' is not a valid network name"),
         ("ts=169.254.100.0/24,169.254.101.0/24", "has two subnets of one address family"),
     ],
 )
@@ -65,37 +65,37 @@ def test_ill_formed(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        ("ts=169.254.101.0/24", "the name is given twice"),
+        ("ts=169.254.101.0/24", "has a name that is given twice"),
         ("ts1=169.254.100.128/25", "overlaps the subnet 169.254.100.0/24 of ts"),
     ],
 )
 def test_clashes(second: str, message: str) -> None:
-    """Two transit switches share neither name nor addresses."""
+    """Two transit switches cannot share a name or addresses."""
     _, [problem] = parse_transit_switches(["ts=169.254.100.0/24", second])
     assert (problem.value, problem.message) == (second, message)
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
-    """A second mistake is not hidden by the first."""
+    """The first mistake does not hide the second."""
     _, problems = parse_transit_switches(["a", "b=x", "ts=169.254.100.0/24"])
     assert [problem.value for problem in problems] == ["a", "b=x"]
 
 
 def test_what_is_missing_is_created() -> None:
-    """Switches that exist as wanted are left alone, the others are created."""
-    assert decide((DEFAULT, TS1), [row("ts", DEFAULT.subnet)]) == Decision(create=(TS1,))
+    """Switches that exist as given are left alone, the others are created."""
+    assert plan_creation((DEFAULT, TS1), [row("ts", DEFAULT.subnet)]) == CreationPlan(create=(TS1,))
 
 
 def test_the_default_is_for_empty_databases() -> None:
-    """Without a wish, one switch is made if none of ours exists; a foreign one does not count."""
-    assert decide(None, []) == Decision(create=(DEFAULT,))
-    assert decide(None, [row("other", None, vendor=None)]) == Decision(create=(DEFAULT,))
-    assert decide(None, [row("ts7", "169.254.107.0/24")]) == Decision()
+    """By default one switch is created if none of ours exists; other vendors' do not count."""
+    assert plan_creation(None, []) == CreationPlan(create=(DEFAULT,))
+    assert plan_creation(None, [row("other", None, vendor=None)]) == CreationPlan(create=(DEFAULT,))
+    assert plan_creation(None, [row("ts7", "169.254.107.0/24")]) == CreationPlan()
 
 
 def test_an_existing_subnet_is_kept() -> None:
-    """A switch with another subnet is not created again but reported, with a way out."""
-    decision = decide((DEFAULT,), [row("ts", "169.254.200.0/24")])
+    """A switch with another subnet is reported, not created again."""
+    decision = plan_creation((DEFAULT,), [row("ts", "169.254.200.0/24")])
     assert (decision.create, decision.clashes) == ((), ())
     [problem] = decision.differences
     assert (problem.object, problem.value) == ("transit switch ts", "169.254.200.0/24")
@@ -103,7 +103,7 @@ def test_an_existing_subnet_is_kept() -> None:
 
 
 def test_a_switch_of_a_network() -> None:
-    """It says which network it serves, and may have the addresses of one of another network."""
+    """The row names its network; switches of different networks may share addresses."""
     specs, problems = parse_transit_switches([str(DEFAULT), "b1=169.254.100.0/24@blue"])
     assert problems == []
     assert [str(spec) for spec in specs] == ["ts=169.254.100.0/24", "b1=169.254.100.0/24@blue"]
@@ -114,22 +114,22 @@ def test_a_switch_of_a_network() -> None:
     }
     ids = dict(specs[1].external_ids)
     existing = TransitSwitch(uuid=RowId("b1"), name="b1", external_ids=ids)
-    assert decide(specs, [existing]) == Decision(create=(DEFAULT,))
+    assert plan_creation(specs, [existing]) == CreationPlan(create=(DEFAULT,))
     ids["isthmus-network"] = "red"
-    [problem] = decide(specs, [existing]).differences
+    [problem] = plan_creation(specs, [existing]).differences
     assert (problem.key, problem.value) == ("external_ids:isthmus-network", "red")
     assert "--transit-switch b1=169.254.100.0/24@red" in problem.remedy
 
 
 def test_order_and_spelling_of_subnets_do_not_matter() -> None:
-    """A subnet that others wrote in another way is no difference."""
+    """Another notation of the same subnets is not a difference."""
     both = TransitSwitchSpec("ts", (ip_network("10.0.0.0/24"), ip_network("fd00::/112")))
-    assert decide((both,), [row("ts", "fd00:0::/112, 10.0.0.0/24")]) == Decision()
+    assert plan_creation((both,), [row("ts", "fd00:0::/112, 10.0.0.0/24")]) == CreationPlan()
 
 
 def test_a_foreign_switch_keeps_its_name() -> None:
-    """A name that another vendor's switch has cannot be had."""
-    decision = decide((DEFAULT,), [row("ts", DEFAULT.subnet, vendor="acme")])
+    """The name of another vendor's switch cannot be used."""
+    decision = plan_creation((DEFAULT,), [row("ts", DEFAULT.subnet, vendor="acme")])
     assert (decision.create, decision.differences) == ((), ())
     [problem] = decision.clashes
-    assert problem.message == "another vendor's transit switch has that name"
+    assert problem.message == "is the name of another vendor's transit switch"

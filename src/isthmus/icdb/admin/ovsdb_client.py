@@ -1,0 +1,91 @@
+"""`ovsdb-client` as functions. Called by the other modules of `admin`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from isthmus.icdb.local.ovsdb_tools import ToolError, last_error, run_program
+from isthmus.model.rows import Database
+
+_MAX_ERROR = 300
+"""Characters of a server's error that are shown; after its reason, a server quotes the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Files for ssl: remotes, in PEM; all empty without TLS.
+
+    Args:
+        private_key, certificate: ours.
+        ca_cert: the CA that signed the servers' certificates.
+    """
+
+    private_key: str = ""
+    certificate: str = ""
+    ca_cert: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The options of OVS's programs."""
+        if not self.certificate:
+            return ()
+        return (
+            f"--private-key={self.private_key}",
+            f"--certificate={self.certificate}",
+            f"--ca-cert={self.ca_cert}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OvsdbClient:
+    """Requests with `ovsdb-client`; all methods raise `ToolError` if the request fails.
+
+    Args:
+        timeout: whole seconds for each request.
+        credentials: for ssl: remotes.
+    """
+
+    timeout: int = 5
+    credentials: Credentials = Credentials()
+
+    def query(self, remote: str, database: str, *operations: Mapping[str, Any]) -> list[Any]:
+        """The results of a read-only transaction on one server, whether it leads or not."""
+        reply = self._run("query", remote, json.dumps([database, *operations]))
+        results: list[Any] = json.loads(reply)
+        for result in results:
+            if result is not None and "error" in result:
+                raise ToolError(f"{result['error']}: {result.get('details', '')}")
+        return results
+
+    def backup(self, remote: str, database: Database) -> bytes:
+        """A snapshot of a database, as a stand-alone database file."""
+        return self._run("backup", remote, database)
+
+    def restore(self, remote: str, database: Database, snapshot: bytes) -> None:
+        """Replace all rows by those of a snapshot, in one transaction.
+
+        A stand-alone database's schema has ephemeral columns and a cluster's has not, so schemas
+        may differ where data do not. The caller compares versions.
+        """
+        self._run("--force", "restore", remote, database, stdin=snapshot)
+
+    def convert(self, remote: str, schema: PurePath) -> None:
+        """Make the server convert its database to a schema."""
+        self._run("convert", remote, str(schema))
+
+    def schema_version(self, remote: str, database: Database) -> str:
+        """The version of the schema in use, such as "1.1.1"."""
+        return self._run("get-schema-version", remote, database).decode().strip()
+
+    def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        flags: Sequence[str] = self.credentials.flags
+        flags = (f"--timeout={self.timeout}", "--no-leader-only", *flags)
+        done = run_program("ovsdb-client", "-vconsole:warn", *flags, *arguments, stdin=stdin)
+        if done.returncode < 0:
+            raise ToolError(f"no answer within {self.timeout} s")
+        if done.returncode:
+            error = last_error(done)
+            raise ToolError(error if len(error) <= _MAX_ERROR else f"{error[:_MAX_ERROR]} …")
+        return done.stdout
