@@ -6,8 +6,7 @@ from pathlib import Path
 import yaml
 
 from isthmus.controller.config.configmap import KEYS, JoinZone, parse_config
-from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC
-from isthmus.controller.inputs.snapshot import Manifest
+from isthmus.controller.inputs.inputs import DEFAULT_VPC
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
 
@@ -16,7 +15,7 @@ def test_the_example_is_valid() -> None:
     """It contains every key and causes no problem."""
     (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     body = yaml.safe_load(block)
-    parsed = parse_config(Manifest(CONFIG_MAP, body, "example"), DEFAULT_VPC)
+    parsed = parse_config("ConfigMap", body["data"], DEFAULT_VPC)
     assert isinstance(parsed, JoinZone), parsed
     assert parsed.problems == ()
     assert body["data"].keys() == set(KEYS)

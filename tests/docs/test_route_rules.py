@@ -16,7 +16,7 @@ def test_the_examples_are_valid() -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     data = {key: text for block in blocks for key, text in yaml.safe_load(block).items()}
     assert data.keys() == {"accept", "advertise", "routes"}
-    parsed = parse_config(config_map(**data), "ovn-cluster")
+    parsed = parse_config("ConfigMap", config_map(**data).body["data"], "ovn-cluster")
     assert isinstance(parsed, JoinZone)
     assert parsed.problems == ()
     assert parsed.config.rules.of_zone("az2").most == 20

@@ -16,7 +16,6 @@ from isthmus.controller.config import scalar_values as values
 from isthmus.controller.config import yaml_values as rule_values
 from isthmus.controller.config.errors import InvalidValueError
 from isthmus.controller.config.suggestions import shortened, suggestion
-from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -149,14 +148,15 @@ def changed_keys(
     return frozenset() if type(before) is type(after) else ALL_KEYS
 
 
-def parse_config(manifest: Manifest, default_vpc: str) -> JoinZone | LeaveZone | InvalidConfig:
+def parse_config(name: str, data: Any, default_vpc: str) -> JoinZone | LeaveZone | InvalidConfig:
     """Return what a ConfigMap requires.
 
     Args:
-        manifest: the ConfigMap, as written.
+        name: the ConfigMap, for problems.
+        data: its `data`, as written; not validated yet.
         default_vpc: the name of the VPC that takes part without being listed in `vpcs`.
     """
-    reader = _ConfigReader(str(manifest.key), manifest.body.get("data"))
+    reader = _ConfigReader(name, data)
     if reader.read("enable-ic", values.boolean) is False:
         # Leaving must be possible even if other values are not valid.
         return LeaveZone('enable-ic is "false"')

@@ -264,7 +264,7 @@ class Inputs:
                 )
             )
             return self.wanted
-        parsed = parse_config(manifest, self.vpc)
+        parsed = parse_config(str(manifest.key), manifest.body.get("data"), self.vpc)
         problems += parsed.problems
         self.refused = isinstance(parsed, InvalidConfig)
         if isinstance(parsed, InvalidConfig):

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from isthmus.controller.config.configmap import Config, InvalidConfig, JoinZone, LeaveZone
-from isthmus.controller.config.configmap import parse_config as parse_any_config
+from isthmus.controller.config.configmap import (
+    Config,
+    InvalidConfig,
+    JoinZone,
+    LeaveZone,
+    parse_config,
+)
 from isthmus.controller.inputs.inputs import DEFAULT_VPC
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.manifests.documents import read_documents
@@ -17,21 +22,21 @@ from support.fakes.manifests import config_map, manifest
 EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
 
 
-def parse_config(written: Manifest) -> JoinZone | LeaveZone | InvalidConfig:
-    """What a ConfigMap of a cluster with Kube-OVN's default VPC asks for."""
-    return parse_any_config(written, DEFAULT_VPC)
+def parse(written: Manifest) -> JoinZone | LeaveZone | InvalidConfig:
+    """Parse a ConfigMap, with Kube-OVN's default VPC."""
+    return parse_config(str(written.key), written.body.get("data"), DEFAULT_VPC)
 
 
 def parsed(**changes: Any) -> Config:
     """The configuration from a ConfigMap that must be good."""
-    result = parse_config(config_map(**changes))
+    result = parse(config_map(**changes))
     assert isinstance(result, JoinZone), result
     return result.config
 
 
 def reported(**changes: Any) -> str:
     """What is wrong with a ConfigMap that must be bad."""
-    result = parse_config(config_map(**changes))
+    result = parse(config_map(**changes))
     assert isinstance(result, InvalidConfig), result
     return "\n".join(map(str, result.problems))
 
@@ -41,7 +46,7 @@ def test_the_documents_config_map() -> None:
     content = (EXAMPLES / "ovn-ic-config.yaml").read_bytes()
     (written,) = read_documents("ovn-ic-config.yaml", content).manifests.values()
     config = Config("az1", ("192.168.65.3",), 6645, 6646, ("az1-gw",), True)
-    assert parse_config(written) == JoinZone(config)
+    assert parse(written) == JoinZone(config)
     assert config.ic_nb_remote == "tcp:192.168.65.3:6645"
     assert config.ic_sb_remote == "tcp:192.168.65.3:6646"
 
@@ -70,7 +75,7 @@ def test_a_zone_name_may_hold_hyphens() -> None:
 
 def test_disabled_is_leave_whatever_else_is_wrong() -> None:
     """Leaving must always be possible."""
-    result = parse_config(config_map(enable_ic="false", az_name="", ic_nb_port="x", zz="1"))
+    result = parse(config_map(enable_ic="false", az_name="", ic_nb_port="x", zz="1"))
     assert result == LeaveZone('enable-ic is "false"')
 
 
@@ -169,7 +174,7 @@ def test_all_problems_are_told_at_once() -> None:
 @pytest.mark.parametrize("data", [None, "text", ["az-name"]])
 def test_data_that_is_no_mapping(data: Any) -> None:
     """A ConfigMap without usable data is invalid, never a reason to leave."""
-    result = parse_config(manifest("ConfigMap", "ovn-ic-config", data=data))
+    result = parse(manifest("ConfigMap", "ovn-ic-config", data=data))
     assert isinstance(result, InvalidConfig)
 
 
@@ -183,7 +188,7 @@ def test_data_that_is_no_mapping(data: Any) -> None:
 )
 def test_harmless_oddities_are_warnings(changes: dict[str, Any], expected: str) -> None:
     """What cannot be misunderstood is told, and the configuration is used."""
-    result = parse_config(config_map(**changes))
+    result = parse(config_map(**changes))
     assert isinstance(result, JoinZone)
     assert [expected in str(problem) for problem in result.problems] == [True]
 
