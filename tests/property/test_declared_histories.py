@@ -161,7 +161,9 @@ def _check_routes(site: ControlledZone) -> None:
     if site.inputs.config is None:
         return
     declared = {(str(r.prefix), r.zone) for r in site.inputs.config.routes}
-    local = list(chain.from_iterable(site.exchange.guard.told.local["ovn-cluster"].values()))
+    local = list(
+        chain.from_iterable(site.exchange.routes.policy.current.local["ovn-cluster"].values())
+    )
     router = site.find(LogicalRouter, name="ovn-cluster")
     for row in site.all(LogicalRouterStaticRoute):
         zone = row["external_ids"].get("isthmus-route")

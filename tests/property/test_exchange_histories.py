@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.engine.transactions import Result, Transaction
-from isthmus.model.import_policy import Guarded
+from isthmus.model.import_policy import ImportRules
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, set_keys
 from isthmus.model.prefixes import Network, is_default, is_inside
 from isthmus.model.route_rules import RouteRules, ZoneRule
@@ -176,7 +176,7 @@ def _local(zone: Zone, value: int) -> None:
     node = {"Node n": (ip_network("10.2.0.7"),)} if value % 3 else {}
     assert isinstance(zone, AuditedZone)
     routers = {"ovn-cluster": local | node, "other": local}
-    zone.tell(Guarded(routers, zone.told.rules))
+    zone.set_rules(ImportRules(routers, zone.rules.rules))
 
 
 def _rules(zone: Zone, value: int) -> None:
@@ -185,7 +185,7 @@ def _rules(zone: Zone, value: int) -> None:
     advertise = (ip_network("10.1.0.0/16"), ip_network("::/0")) if value == 4 else None
     zones = {other: RULES[value]} if value % 2 else {}
     rules = RouteRules({**zones, "a": RULES[1]}, RULES[value // 2], advertise)
-    zone.tell(Guarded(zone.told.local, rules))
+    zone.set_rules(ImportRules(zone.rules.local, rules))
 
 
 def _router_name(zone: Zone, value: int) -> None:
@@ -209,21 +209,21 @@ class AuditedZone(Zone):
     """A zone whose every transaction on the IC databases is checked for trespassing.
 
     Attributes:
-        told: what its guard was told, and is told again after a restart.
+        rules: the last rules, which a restarted engine gets, too.
     """
 
-    told = Guarded()
+    rules = ImportRules()
 
-    def start(self, *, guarded: bool = False, alone: bool = False, settle: float = 0.0) -> None:
-        """Start an engine from nothing, and tell its guard what the last one was told."""
-        super().start(guarded=guarded, alone=alone, settle=settle)
-        if self.told != Guarded():
-            self.exchange.guard.tell(self.told)
+    def start(self, *, policy_follows: bool = False, settle: float = 0.0) -> None:
+        """Start an engine from nothing, with the rules that the last one had."""
+        super().start(policy_follows=policy_follows, settle=settle)
+        if self.rules != ImportRules():
+            self.exchange.routes.policy.set_rules(self.rules)
 
-    def tell(self, values: Guarded) -> None:
-        """Tell the guard."""
-        self.told = values
-        self.exchange.guard.tell(values)
+    def set_rules(self, values: ImportRules) -> None:
+        """Set the rules of the import policy."""
+        self.rules = values
+        self.exchange.routes.policy.set_rules(values)
 
     @property
     def router(self) -> RowId:
@@ -234,7 +234,7 @@ class AuditedZone(Zone):
         """Check, then commit."""
         ic_sb = self.databases[Database.IC_SB]
         if transaction.database in {Database.IC_NB, Database.IC_SB}:
-            own = self.exchange.zone.current
+            own = self.exchange.routes.zone.current
             old = {r["name"]: RowId(r["_uuid"]) for r in self.all(AvailabilityZone)}
             mine = {own.uuid if own else None, *(old.get(n) for n in self.names)}
             for operation in transaction.operations:
@@ -277,29 +277,29 @@ def test_incremental_equals_recompute(
     before = [len(zone.databases[d].committed) for zone in fleet.zones for d in Database]
     for zone in fleet.zones:
         learned, attached = (
-            dict(zone.exchange.learned.wanted),
-            dict(zone.exchange.attachments.by_port),
+            dict(zone.exchange.routes.learned.wanted),
+            dict(zone.exchange.routes.attachments.by_port),
         )
         problems = zone.engine.problems()
-        check_guard(zone)
+        check_policy(zone)
         zone.start()
         zone.settle()
         assert zone.engine.problems() == problems
-        assert zone.exchange.learned.wanted == learned
-        assert zone.exchange.attachments.by_port == attached
+        assert zone.exchange.routes.learned.wanted == learned
+        assert zone.exchange.routes.attachments.by_port == attached
     fleet.settle()
     assert [len(z.databases[d].committed) for z in fleet.zones for d in Database] == before
 
 
-def check_guard(zone: Zone) -> None:
+def check_policy(zone: Zone) -> None:
     """Nothing that a router has learned overlaps its own, or is more than was asked for."""
-    guard = zone.exchange.guard
-    if not guard.active or zone.exchange.zone.current is None:
+    policy = zone.exchange.routes.policy
+    if not policy.active or zone.exchange.routes.zone.current is None:
         return  # a zone that has left removes nothing by itself
     by_zone: dict[str, set[Network]] = {}
-    for key, rows in zone.exchange.static_routes.learned.items():
+    for key, rows in zone.exchange.routes.static_routes.learned.items():
         prefix = ip_network(key.ip_prefix)
-        local = guard.told.local.get(guard.router_name(key.router), {}).values()
+        local = policy.current.local.get(policy.router_name(key.router), {}).values()
         for own in chain.from_iterable(local):
             assert is_default(prefix) or not own.overlaps(prefix)
         for uuid in rows:
@@ -308,10 +308,10 @@ def check_guard(zone: Zone) -> None:
                 RowId(source.external_ids["ic-learned-route"])
             )
             assert route is not None
-            by_zone.setdefault(guard.zone_of(route), set()).add(prefix)
-            rule = guard.rule_of(route)
+            by_zone.setdefault(policy.zone_of(route), set()).add(prefix)
+            rule = policy.rule_of(route)
             allowed = rule.prefixes is None or any(is_inside(prefix, p) for p in rule.prefixes)
             assert allowed or (is_default(prefix) and rule.default_route)
     for name, prefixes in by_zone.items():
-        most = guard.told.rules.of_zone(name).most
+        most = policy.current.rules.of_zone(name).most
         assert most is None or len(prefixes) <= most

@@ -15,8 +15,8 @@ from isthmus.authz.request import (
     row_of,
     target,
 )
-from isthmus.exchange.topology.transit_switches import TRANSIT_ROUTER, TRANSIT_SWITCH
 from isthmus.model.external_ids import alive_key, claimed_address, zone_claim
+from isthmus.model.ovn_keys import TRANSIT_ROUTER, TRANSIT_SWITCH
 
 _NETWORKS = {TRANSIT_SWITCH: "Transit_Switch", TRANSIT_ROUTER: "Transit_Router"}
 _DATAPATH_COLUMNS = {"transit_switch", "tunnel_key", "type", "nb_ic_uuid", "external_ids"}

@@ -81,7 +81,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     }
     view = read_databases(remotes, timeout)
     parts = exchange(view)
-    engine = Engine(view, parts.reconcilers)
+    engine = Engine(view, parts.reconcilers, parts.edges)
     engine.recompute("explain")
     # No database is writable, so this only updates derived state.
     engine.plan(0.0, writable=(), synced=remotes)

@@ -1,15 +1,15 @@
-"""What the engine must keep from harm, read off the inputs. The daemon hands it over.
+"""The rules of the import policy, made from the inputs. The daemon passes them to the engine.
 
 Invariant: prefixes belong to the router of their VPC, so that VPCs may use the same addresses.
 """
 
 from isthmus.controller.inputs.inputs import JOIN_SUBNET, Inputs
-from isthmus.model.import_policy import Guarded
+from isthmus.model.import_policy import ImportRules
 from isthmus.model.prefixes import Network
 from isthmus.model.route_rules import RouteRules
 
 
-def guarded(inputs: Inputs) -> Guarded:
+def import_rules(inputs: Inputs) -> ImportRules:
     """The cluster's own prefixes by VPC, and the rules on routes.
 
     The prefixes are those of all Subnets, whether or not they take part in the interconnection
@@ -24,9 +24,9 @@ def guarded(inputs: Inputs) -> Guarded:
     nodes = {f"Node {name}": prefixes for name, prefixes in inputs.node_prefixes.items()}
     local.setdefault(inputs.vpc, {}).update(nodes)
     config = inputs.config
-    return Guarded(
+    return ImportRules(
         local=local,
         rules=config.rules if config is not None else RouteRules(),
         source=str(inputs.config_map),
-        known=inputs.wanted is not None,
+        complete=inputs.wanted is not None,
     )

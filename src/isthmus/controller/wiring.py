@@ -9,15 +9,12 @@ from typing import Any, TypeAlias
 from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.reconcilers.address_claims import AddressClaims
-from isthmus.controller.reconcilers.base import ControllerReconciler
+from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.controller.reconcilers.declared_routes import DeclaredRoutes
 from isthmus.controller.reconcilers.leave import (
     ForgetZone,
-    IcNorthboundAtRest,
-    IcSouthboundAtRest,
     LeaveNorthbound,
     LeaveSouthbound,
-    SouthboundAtRest,
 )
 from isthmus.controller.reconcilers.nb_global import NbGlobalOptions
 from isthmus.controller.reconcilers.route_policies import RoutePolicies
@@ -25,7 +22,7 @@ from isthmus.controller.reconcilers.router_ports import RouterPorts
 from isthmus.controller.reconcilers.vpcs import VpcReports
 from isthmus.engine.view import View
 
-AnyControllerReconciler: TypeAlias = ControllerReconciler[Any]
+AnyControllerReconciler: TypeAlias = ControllerKeyed[Any]
 
 
 def reconcilers(view: View, inputs: Inputs) -> list[AnyControllerReconciler]:
@@ -39,11 +36,6 @@ def reconcilers(view: View, inputs: Inputs) -> list[AnyControllerReconciler]:
         The reconcilers in the order in which a joining zone needs them; only speed depends on it.
     """
     connections = Connections(view, inputs)
-    at_rest = (
-        SouthboundAtRest(view, inputs, connections),
-        IcNorthboundAtRest(view, inputs, connections),
-        IcSouthboundAtRest(view, inputs, connections),
-    )
     return [
         NbGlobalOptions(view, inputs, connections),
         AddressClaims(view, inputs, connections),
@@ -53,6 +45,5 @@ def reconcilers(view: View, inputs: Inputs) -> list[AnyControllerReconciler]:
         RoutePolicies(view, inputs, connections),
         LeaveNorthbound(view, inputs, connections),
         LeaveSouthbound(view, inputs, connections),
-        *at_rest,
-        ForgetZone(view, inputs, connections, at_rest),
+        ForgetZone(view, inputs, connections),
     ]

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from isthmus.controller.import_policy import guarded
+from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
 from isthmus.controller.joined_zone import joined_zone
-from isthmus.controller.reconcilers.base import ControllerReconciler
+from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.daemon.sessions import Databases
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
-from isthmus.exchange.routes.import_policy import Guard
+from isthmus.exchange.routes.import_policy import ImportPolicy
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.route_rules import RouteRules
@@ -43,8 +43,8 @@ class Controller:
         inputs: shared with the reconcilers.
         intents: the controller's reconcilers, part of the engine.
         engine, databases, view: of the loop.
-        guard: of the interconnection engine, told what may not be exchanged; None if `ovn-ic` is
-            the engine, which knows no such rules.
+        policy: the import policy of the interconnection engine; None if `ovn-ic` is the engine,
+            which has no such rules.
 
     Attributes:
         snapshot: the last one that was taken over; None if there has been none.
@@ -54,15 +54,15 @@ class Controller:
         self,
         source: Source,
         inputs: Inputs,
-        intents: "Sequence[ControllerReconciler[object]]",
+        intents: "Sequence[ControllerKeyed[object]]",
         engine: Engine,
         databases: Databases,
         view: View,
-        guard: Guard | None,
+        policy: ImportPolicy | None,
     ) -> None:
         self._source, self._inputs, self._intents = source, inputs, intents
         self._engine, self._databases, self._view = engine, databases, view
-        self._guard = guard
+        self._policy = policy
         self.snapshot: Snapshot | None = None
 
     def run(self, now: float) -> None:
@@ -71,8 +71,8 @@ class Controller:
         if snapshot is not None:
             self.snapshot = snapshot
             changed = self._inputs.update(snapshot)
-            if self._guard is not None:
-                self._guard.tell(guarded(self._inputs))
+            if self._policy is not None:
+                self._policy.set_rules(import_rules(self._inputs))
             for intent in self._intents:
                 intent.mark(intent.affected(changed))
         for database, remote in zip((Database.IC_NB, Database.IC_SB), self._remotes(), strict=True):
@@ -82,7 +82,7 @@ class Controller:
         """What is wrong with the manifests, or cannot be done."""
         problems = [*self._inputs.problems()]
         config = self._inputs.config
-        if self._guard is None and config is not None and config.rules != RouteRules():
+        if self._policy is None and config is not None and config.rules != RouteRules():
             problems.append(_not_enforced(str(self._inputs.config_map)))
         return problems
 

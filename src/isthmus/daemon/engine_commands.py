@@ -37,7 +37,7 @@ def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) ->
         return _formatted(found, explanation_text, arguments[1:])
 
     def refused(_arguments: Sequence[str]) -> str:
-        return json.dumps([asdict(entry) for entry in exchange.announced.refused()])
+        return json.dumps([asdict(entry) for entry in exchange.routes.refused.refused()])
 
     def recompute(_arguments: Sequence[str]) -> str:
         engine.recompute("control command engine/recompute")

@@ -1,30 +1,30 @@
-"""Tells the engine the time of day now and then, for its sign of life; a feed of the loop."""
+"""Supplies the engine with the time of day for its heartbeat; a feed of the loop."""
 
 import time
 from collections.abc import Callable, Sequence
 
-from isthmus.exchange.zones.heartbeat import INTERVAL, SignOfLife
+from isthmus.exchange.zones.heartbeat import INTERVAL, Heartbeat
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
 
 
-class Heartbeat:
+class HeartbeatTimer:
     """Wakes the loop once in `INTERVAL`.
 
     Args:
-        sign: of the engine.
+        heartbeat: of the engine.
         clock: seconds since 1970.
     """
 
-    def __init__(self, sign: SignOfLife, clock: Callable[[], float] = time.time) -> None:
-        self._sign, self._clock = sign, clock
+    def __init__(self, heartbeat: Heartbeat, clock: Callable[[], float] = time.time) -> None:
+        self._heartbeat, self._clock = heartbeat, clock
         self._due = float("-inf")
 
     def run(self, now: float) -> None:
-        """Tell the time if it is due."""
+        """Supply the time if it is due."""
         if now >= self._due:
             self._due = now + INTERVAL
-            self._sign.tell(int(self._clock()))
+            self._heartbeat.set_time(int(self._clock()))
 
     def problems(self) -> Sequence[Problem]:
         """None."""

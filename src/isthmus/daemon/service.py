@@ -9,7 +9,7 @@ from isthmus.controller.wiring import reconcilers
 from isthmus.daemon.controller_source import Controller, Source
 from isthmus.daemon.engine_commands import engine_commands
 from isthmus.daemon.garbage_collector import collect_rarely
-from isthmus.daemon.heartbeat import Heartbeat
+from isthmus.daemon.heartbeat import HeartbeatTimer
 from isthmus.daemon.loop import Feed, Loop
 from isthmus.daemon.probes import Probes
 from isthmus.daemon.readiness import ready_command, remotes_command
@@ -20,7 +20,7 @@ from isthmus.daemon.unixctl_commands import process_commands
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.routes.path_readiness import SETTLE
-from isthmus.exchange.wiring import Exchange, exchange
+from isthmus.exchange.wiring import Exchange, exchange, observer
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl import ControlServer
 
@@ -48,7 +48,7 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
     """
     view = View()
     parts = exchange(view)
-    engine = Engine(view, parts.reconcilers, time.perf_counter)
+    engine = Engine(view, parts.reconcilers, parts.edges, clock=time.perf_counter)
     databases = _databases(settings, view, engine)
     _offer_engine(control, engine, parts, databases)
     return _loop(engine, databases, (Probes(view, databases, settings.probe_interval),), control)
@@ -69,12 +69,13 @@ def controller_and_engine(
     """
     view = View()
     intents = reconcilers(view, inputs)
-    parts = exchange(view, guarded=True, alone=settings.alone, settle=SETTLE)
-    engine = Engine(view, (*parts.reconcilers, *intents), time.perf_counter)
+    parts = observer(view) if settings.alone else exchange(view, policy_follows=True, settle=SETTLE)
+    everything = (*parts.reconcilers, *intents)
+    engine = Engine(view, everything, parts.edges, clock=time.perf_counter)
     databases = _databases(settings, view, engine)
     _offer_engine(control, engine, parts, databases)
-    guard = None if settings.alone else parts.guard
-    controller = Controller(source, inputs, intents, engine, databases, view, guard)
+    policy = None if settings.alone else parts.routes.policy
+    controller = Controller(source, inputs, intents, engine, databases, view, policy)
     probes = Probes(view, databases, settings.probe_interval)
     others = (lambda _now: probes.problems(),)
     publishing = Publishing(view, inputs, engine, databases, controller, others, sink)
@@ -87,7 +88,10 @@ def controller_and_engine(
     feeds: list[Feed] = [controller, probes]
     if parts.paths is not None:
         feeds.append(Settling(parts.paths))
-    feeds.append(Settling(parts.registration) if settings.alone else Heartbeat(parts.alive))
+    if parts.heartbeat is not None:
+        feeds.append(HeartbeatTimer(parts.heartbeat))
+    if settings.alone:
+        feeds.append(Settling(parts.registration))
     feeds.append(publishing)
     return _loop(engine, databases, feeds, control)
 

@@ -1,13 +1,15 @@
-"""The base of all reconcilers: one kind of object each, worked on key by key.
+"""What the engine runs: reconcilers, derived state, and the edges between them.
 
-A reconciler says which keys a database change may affect, and, for one key, which operations
-lead from what is to what is wanted. Those that write nothing (`writes` is None) keep derived
-state and mark the keys of reconcilers after them. `reconcile` must depend on the view and on
-derived state alone, never on having seen an event: a full recompute is "all keys".
+Both kinds work key by key, a key being the name of one object. A `Reconciler` returns the
+operations that make an object as wanted. A `DerivedState` keeps values that reconcilers read, and
+returns what changed in them. An `Edge` says which keys that change affects; the wiring declares
+all edges. What a key leads to must depend on the view and on derived state alone, never on having
+seen an event: a full recompute is "all keys".
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from isthmus.model.changes import Change
@@ -16,32 +18,28 @@ from isthmus.model.problems import Problem
 from isthmus.model.rows import Database, Row
 
 K = TypeVar("K", bound=Hashable)
+C = TypeVar("C")
 
 Watch: TypeAlias = Callable[[Change], Iterable[K]]
-"""Names the keys that a change of one table may affect; called when the view has followed the
-change, with all other changes of the same update."""
+"""Names the keys that a change of one table may affect; called after the view has followed the
+change and all other changes of the same update."""
 
 
-class Reconciler(ABC, Generic[K]):
-    """One kind of object.
+class Keyed(ABC, Generic[K]):
+    """What reconcilers and derived state have in common.
 
     Attributes:
         name: as shown to people and used in transaction comments, e.g. "learned routes".
-        writes: the one database that its operations are for, or None.
-        needs: the databases that must have been seen in full before it may write: what is not
-            known yet must not be taken for what is gone.
-        independent: what a key needs depends on nothing that another of its keys writes, so that
-            the next transaction may be planned and sent before the last has ended.
-        when_settled: it runs only when no other reconciler has anything to do or in flight.
+        needs: the databases that must have been read in full before a key is handled, so that
+            what is not known yet is not mistaken for what does not exist.
+        dirty: the keys to handle.
+        problems: by key.
         handled, operations, seconds, last_reason: kept by the engine, see
             `isthmus.engine.report.ReconcilerReport`.
     """
 
     name: ClassVar[str]
-    writes: ClassVar[Database | None] = None
     needs: ClassVar[frozenset[Database]] = frozenset(Database)
-    independent: ClassVar[bool] = False
-    when_settled: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.dirty: dict[K, None] = {}
@@ -59,24 +57,100 @@ class Reconciler(ABC, Generic[K]):
     def keys(self) -> Iterable[K]:
         """All keys: those of wanted objects and those of existing ones."""
 
-    @abstractmethod
-    def reconcile(self, key: K) -> Iterable[Operation]:
-        """The operations that make the object of `key` as wanted; none if it is."""
-
-    def batch_done(self) -> None:
-        """Forget what was handed out within one transaction (e.g. tunnel keys in flight)."""
-
     def mark(self, keys: Iterable[K]) -> None:
-        """Have these keys reconciled."""
+        """Have these keys handled."""
         for key in keys:
             self.dirty[key] = None
 
     def report(self, key: K, *problems: Problem) -> None:
-        """State the problems of a key; none clears them."""
+        """Set the problems of a key; none clears them."""
         if problems:
             self.problems[key] = problems
         else:
             self.problems.pop(key, None)
 
 
+Only: TypeAlias = tuple[()]
+"""The key of what has just one object."""
+
+
+class SingleKey(Keyed[Only]):
+    """For what has just one object: any change of `tables` affects it."""
+
+    tables: ClassVar[tuple[type[Row], ...]] = ()
+
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
+        """Every change of `tables` names the only key."""
+        return dict.fromkeys(self.tables, lambda _: ((),))
+
+    def keys(self) -> Iterable[Only]:
+        """The only key."""
+        return ((),)
+
+
+class Reconciler(Keyed[K]):
+    """Keeps one kind of object in a database as wanted.
+
+    Attributes:
+        writes: the one database that its operations are for.
+        independent: what a key needs depends on nothing that another of its keys writes, so the
+            next transaction may be planned and sent before the last has ended.
+        after: the databases to which this daemon must have nothing left to write, and nothing in
+            flight, before a key is handled. Reconcilers with an `after` do not wait for each
+            other.
+    """
+
+    writes: ClassVar[Database]
+    independent: ClassVar[bool] = False
+    after: ClassVar[frozenset[Database]] = frozenset()
+
+    @abstractmethod
+    def reconcile(self, key: K) -> Iterable[Operation]:
+        """The operations that make the object of `key` as wanted; none if it is."""
+
+    def batch_done(self) -> None:
+        """Release what was reserved within one transaction (e.g. tunnel keys)."""
+
+
+class DerivedState(Keyed[K], Generic[K, C]):
+    """Values that are derived from the view, by key; nothing is written.
+
+    By default it needs no database to have been read in full: its values follow whatever rows
+    there are, and the reconcilers that use them wait.
+    """
+
+    needs: ClassVar[frozenset[Database]] = frozenset()
+
+    @abstractmethod
+    def derive(self, key: K) -> Iterable[C]:
+        """Derive the values of `key` again; return what changed in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[C, K]):
+    """Says that keys depend on derived state.
+
+    Args:
+        source: the state; it must come before the target in the engine's order.
+        target: whose keys depend on it.
+        affected: the keys of the target that a change of the state affects.
+    """
+
+    source: DerivedState[Any, C]
+    target: Keyed[K]
+    affected: Callable[[C], Iterable[K]]
+
+
+AnyKeyed: TypeAlias = Keyed[Any]
 AnyReconciler: TypeAlias = Reconciler[Any]
+AnyDerivedState: TypeAlias = DerivedState[Any, Any]
+AnyEdge: TypeAlias = Edge[Any, Any]
+
+
+def edges_to_all_keys(source: AnyDerivedState, *targets: AnyKeyed) -> list[AnyEdge]:
+    """Edges by which any change of a state affects all keys of the targets."""
+
+    def edge(target: AnyKeyed) -> AnyEdge:
+        return Edge(source, target, lambda _: target.keys())
+
+    return [edge(target) for target in targets]

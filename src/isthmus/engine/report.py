@@ -1,4 +1,7 @@
-"""What an engine has done and is waiting for, as values to be shown. Made by `Engine.report`."""
+"""What the engine has done and what it waits for, as values for display. Made by `Engine.report`.
+
+`engine/show` prints these fields as JSON, so their names are public.
+"""
 
 from dataclasses import dataclass
 
@@ -7,20 +10,20 @@ from isthmus.model.rows import Database
 
 @dataclass(frozen=True, slots=True)
 class ReconcilerReport:
-    """One kind of object.
+    """One reconciler or derived state.
 
     Args:
-        name: of the reconciler, e.g. "learned routes".
-        writes: the database that it writes, or None if it keeps derived state.
-        handled: how many times a key was looked at.
+        name: e.g. "learned routes".
+        writes: the database that it writes; None for derived state.
+        handled: how many times a key was handled.
         operations: how many operations that led to.
-        seconds: of the engine's clock, spent looking.
+        seconds: of the engine's clock, spent on it.
         last_reason: why keys were last marked: a change of a table, another reconciler, a
-            recompute, a transaction that ended.
-        dirty: keys that are still to be looked at.
+            recompute, or a transaction that ended.
+        dirty: keys that are still to be handled.
         alone: keys that will be tried in a transaction of their own.
-        put_off: keys that the server refused and that are tried again later.
-        waits_for: what keeps dirty keys from being looked at, e.g. "OVN_Southbound: not read yet".
+        put_off: keys that the server refused, to be retried later.
+        waits_for: what keeps dirty keys from being handled, e.g. "OVN_Southbound: not read yet".
     """
 
     name: str
@@ -36,11 +39,12 @@ class ReconcilerReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FlightReport:
-    """The transaction that a database has not yet answered.
+class TransactionReport:
+    """A transaction that its database has not answered yet.
 
     Args:
-        comment: what it is about.
+        database: where it was sent.
+        comment: the names of the reconcilers that it is from.
         operations: how many it has.
     """
 
@@ -56,11 +60,13 @@ class EngineReport:
     Args:
         settled: nothing is dirty, in flight or put off.
         recomputes: how many times everything was marked.
-        last_recompute: why it last was.
+        last_recompute: the reason for the last one.
+        in_flight: the transactions without an answer.
+        reconcilers: all, in the engine's order.
     """
 
     settled: bool
     recomputes: int
     last_recompute: str
-    in_flight: tuple[FlightReport, ...]
+    in_flight: tuple[TransactionReport, ...]
     reconcilers: tuple[ReconcilerReport, ...]

@@ -1,7 +1,7 @@
-"""Transactions, how they end, and those that have not ended yet, which the engine keeps.
+"""Transactions, their results, and those that are in flight.
 
-Invariant: one per database, but for those of a single reconciler whose keys do not depend on each
-other: of them, `AHEAD` may follow each other without waiting, and none holds a key twice.
+Invariant: one per database, except those of a single reconciler whose keys do not depend on each
+other: `AHEAD` of them may be in flight at a time, and no two of them have a key in common.
 """
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
@@ -15,7 +15,7 @@ from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 
 AHEAD = 2
-"""Transactions under way to one database: the server works on one while the next is planned."""
+"""Transactions in flight to one database: the server works on one while the next is planned."""
 
 Work: TypeAlias = tuple[AnyReconciler, Any]
 """A reconciler and one of its keys."""
@@ -37,12 +37,13 @@ class Transaction:
 
     @property
     def reconcilers(self) -> tuple[AnyReconciler, ...]:
-        """Whose work it is."""
+        """The reconcilers that the work belongs to."""
         return tuple(dict.fromkeys(reconciler for reconciler, _ in self.work))
 
 
 NOT_PERMITTED = "permission error"
-"""What a server, or `isthmus ic-db guard`, says of what a client may not do (RFC 7047, 4.1.3)."""
+"""The error for what a client may not do, of a server or of the authorizing proxy (RFC 7047,
+4.1.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """It did not take effect through no fault of its own (connection, lock, lost race)."""
+    """It did not take effect, for a passing reason: connection, lock, or a lost race."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,69 +73,70 @@ Result = Committed | TryAgain | Failed
 
 
 def problem_of(failed: Failed, database: str, what: str, key: str) -> Problem:
-    """What to tell people of a change that was refused when it was asked for alone.
+    """The problem of a key that was refused in a transaction of its own.
 
     Args:
-        failed: how.
-        database: where.
-        what, key: the reconciler that asked for it, and of what.
+        failed: the server's answer.
+        database: the name of the database.
+        what, key: the name of the reconciler, and the key.
     """
-    said = f"{failed.error} ({failed.details})"
+    subject = Subject(f"database {database}", what, key)
+    answer = f"{failed.error} ({failed.details})"
     if failed.error == NOT_PERMITTED:
-        message = f"its guard refused the change: {said}"
-        remedy = (
-            "see that this zone's certificate has the name of the zone (az-name), and that nobody"
-            " else has what it wants; the guard's operator sees more by `isthmus ic-db status`; it"
-            " is retried"
+        return subject.problem(
+            f"the authorizing proxy refused the change: {answer}; it will be retried",
+            "check that the certificate of this zone carries the zone's name (az-name) and that"
+            " no other zone uses the same object; `isthmus ic-db status` on the proxy's host"
+            " lists what was refused",
+            Reason.NOT_PERMITTED,
         )
-        return Subject(f"database {database}", what, key).problem(
-            message, remedy, Reason.NOT_PERMITTED
-        )
-    message = f"the server refused the change: {said}"
-    remedy = "look for another client that writes the same rows; it is retried"
-    return Subject(f"database {database}", what, key).problem(message, remedy, Reason.WRITE_REFUSED)
+    return subject.problem(
+        f"the server refused the change: {answer}; it will be retried",
+        "look for another client that writes the same rows",
+        Reason.WRITE_REFUSED,
+    )
 
 
 @dataclass(slots=True)
-class Flights:
-    """What is under way, by database."""
+class InFlight:
+    """The transactions whose results are not known yet, by database."""
 
-    _under_way: dict[Database, list[Transaction]] = field(default_factory=dict)
+    _sent: dict[Database, list[Transaction]] = field(default_factory=dict)
 
     def __contains__(self, database: Database) -> bool:
-        return database in self._under_way
+        return database in self._sent
 
     def __len__(self) -> int:
-        return sum(map(len, self._under_way.values()))
+        return sum(map(len, self._sent.values()))
 
     def __iter__(self) -> Iterator[Transaction]:
-        for transactions in self._under_way.values():
+        for transactions in self._sent.values():
             yield from transactions
 
     @property
     def databases(self) -> Collection[Database]:
-        """Those with a transaction under way."""
-        return self._under_way.keys()
+        """The databases with a transaction in flight."""
+        return self._sent.keys()
 
     def add(self, transactions: Iterable[Transaction]) -> None:
-        """Note what is being sent."""
+        """Record what is being sent."""
         for transaction in transactions:
-            self._under_way.setdefault(transaction.database, []).append(transaction)
+            self._sent.setdefault(transaction.database, []).append(transaction)
 
-    def end(self, transaction: Transaction) -> None:
-        """Note that one has ended."""
-        others = self._under_way[transaction.database]
+    def remove(self, transaction: Transaction) -> None:
+        """Record that a transaction has ended."""
+        others = self._sent[transaction.database]
         others.remove(transaction)
         if not others:
-            del self._under_way[transaction.database]
+            del self._sent[transaction.database]
 
-    def give_up(self, database: Database) -> list[Transaction]:
-        """Forget those of a database; which they were."""
-        return self._under_way.pop(database, [])
+    def drop(self, database: Database) -> list[Transaction]:
+        """Remove and return all transactions of a database."""
+        return self._sent.pop(database, [])
 
     def may_follow(self, database: Database) -> AnyReconciler | None:
-        """Whose transaction may be sent after those that are under way; None if nobody's may."""
-        transactions = self._under_way.get(database, [])
+        """The reconciler that may send its next transaction already; None if there is none."""
+        transactions = self._sent.get(database, [])
         owners = {owner for transaction in transactions for owner in transaction.reconcilers}
         if not 0 < len(transactions) < AHEAD or len(owners) != 1:
             return None
@@ -142,5 +144,5 @@ class Flights:
         return owner if owner.independent else None
 
     def keys(self, database: Database) -> set[Hashable]:
-        """The keys that are under way to a database."""
-        return {key for transaction in self._under_way[database] for _, key in transaction.work}
+        """The keys that are in flight to a database."""
+        return {key for transaction in self._sent[database] for _, key in transaction.work}

@@ -1,21 +1,33 @@
-"""How the interconnection engine is put together: all of its reconcilers, in one place.
+"""How the interconnection engine is put together: all of its parts and edges, in one place.
 
-Derived state comes first, in the order in which it depends on each other; what is written follows
-in the order in which a joining zone needs it. Nothing but speed depends on the latter.
+Derived state comes first, each before what depends on it; reconcilers follow in the order in which
+a joining zone needs them. Only speed depends on the latter.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from isthmus.engine.reconciler import AnyReconciler
+from isthmus.engine.reconciler import (
+    AnyDerivedState,
+    AnyEdge,
+    AnyKeyed,
+    AnyReconciler,
+    Edge,
+    edges_to_all_keys,
+)
 from isthmus.engine.view import View
 from isthmus.exchange.routes.advertise import AdvertisedRoutes, AdvertisedSources
-from isthmus.exchange.routes.attachments import Attachments, GlobalPolicy
-from isthmus.exchange.routes.import_policy import Guard
-from isthmus.exchange.routes.learn import LearnedRoutes, LearnedSources
+from isthmus.exchange.routes.ambiguous_prefixes import AmbiguousPrefixes
+from isthmus.exchange.routes.attachments import Attachments
+from isthmus.exchange.routes.import_policy import ImportPolicy
+from isthmus.exchange.routes.learn import LearnedSources
+from isthmus.exchange.routes.learned_routes import LearnedRoutes
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
-from isthmus.exchange.routes.path_readiness import Paths
-from isthmus.exchange.routes.refused_routes import Announcements
-from isthmus.exchange.routes.static_routes import StaticRoutes
+from isthmus.exchange.routes.options import GlobalRouteOptions
+from isthmus.exchange.routes.path_readiness import PathReadiness
+from isthmus.exchange.routes.prefix_groups import GroupChange, PrefixGroups
+from isthmus.exchange.routes.refused_routes import RefusedRoutes, problem_key
+from isthmus.exchange.routes.static_routes import Destination, LearnKey, StaticRoutes
 from isthmus.exchange.topology.gateways import GatewayPublication, RemoteChassis
 from isthmus.exchange.topology.published_ports import PortPublication
 from isthmus.exchange.topology.remote_ports import PortCopies, RemoteBindings
@@ -26,127 +38,184 @@ from isthmus.exchange.topology.transit_routers import (
     TransitRouterPortCopies,
     TransitRouterPortPublication,
 )
-from isthmus.exchange.topology.transit_switches import (
-    DatapathKeys,
-    TransitSwitchCopies,
-    TransitSwitchKeys,
-    VxlanMode,
-)
-from isthmus.exchange.zones.heartbeat import SignOfLife
-from isthmus.exchange.zones.registration import LINGER, OwnZone, ZoneRegistration
+from isthmus.exchange.topology.transit_switches import TransitSwitchCopies, TransitSwitchKeys
+from isthmus.exchange.topology.tunnel_keys import DatapathKeys, VxlanMode
+from isthmus.exchange.zones.heartbeat import Heartbeat
+from isthmus.exchange.zones.own_zone import OwnZone
+from isthmus.exchange.zones.registration import LINGER, ZoneRegistration
 from isthmus.exchange.zones.sequence_numbers import FleetSequence, ZoneSequence
+
+
+class RouteState:
+    """What is known and decided about routes: all derived state, and nothing that writes.
+
+    Args:
+        view: shared with the engine.
+        policy_follows: whether `policy.set_rules` will be called; until then it is incomplete.
+    """
+
+    def __init__(self, view: View, *, policy_follows: bool) -> None:
+        self.policy = ImportPolicy(view, complete=not policy_follows)
+        self.zone = OwnZone(view)
+        self.options = GlobalRouteOptions(view)
+        self.static_routes = StaticRoutes(view)
+        self.vips = RouterVips(view)
+        self.attachments = Attachments(view, self.zone)
+        rules = self.options, self.attachments, self.static_routes, self.vips, self.policy
+        self.advertised = AdvertisedSources(view, *rules)
+        self.learned = LearnedSources(view, self.zone, *rules)
+        self.groups = PrefixGroups(self.policy, self.learned)
+        self.refused = RefusedRoutes(self.policy, self.groups)
+        self.ambiguous = AmbiguousPrefixes(view, self.policy, self.learned, self.groups)
+
+    @property
+    def states(self) -> tuple[AnyDerivedState, ...]:
+        """All of it, in order."""
+        return (
+            self.policy,
+            self.zone,
+            self.options,
+            self.static_routes,
+            self.vips,
+            self.attachments,
+            self.advertised,
+            self.learned,
+            self.groups,
+            self.refused,
+            self.ambiguous,
+        )
+
+    def edges(self) -> list[AnyEdge]:
+        """Which of it depends on which."""
+        policy, options, vips = self.policy, self.options, self.vips
+        attachments, advertised, learned = self.attachments, self.advertised, self.learned
+        groups, refused, ambiguous = self.groups, self.refused, self.ambiguous
+        return [
+            *edges_to_all_keys(self.zone, attachments, advertised, learned),
+            Edge(policy, advertised, lambda change: advertised.of_prefixes(change.advertised)),
+            Edge(policy, learned, lambda change: change.routes),
+            Edge(policy, groups, lambda change: groups.of_zones(change.limited)),
+            Edge(options, advertised, advertised.of_prefixes),
+            Edge(options, learned, learned.of_prefixes),
+            Edge(self.static_routes, advertised, lambda route: (route.uuid,)),
+            Edge(self.static_routes, learned, learned.of_static_route),
+            Edge(vips, advertised, lambda change: change.load_balancers),
+            Edge(vips, learned, lambda change: learned.of_router(change.router)),
+            Edge(attachments, advertised, advertised.of_attachment),
+            Edge(attachments, learned, learned.of_attachment),
+            Edge(learned, groups, lambda change: (change.route,) if policy.active else ()),
+            Edge(learned, ambiguous, lambda change: self._destinations(change.keys)),
+            Edge(groups, refused, lambda change: (problem_key(change.group),)),
+            Edge(groups, ambiguous, lambda change: self._destinations(self.moved(change))),
+        ]
+
+    def _destinations(self, keys: Iterable[LearnKey]) -> Iterable[Destination]:
+        return [key.destination for key in keys] if self.policy.active else ()
+
+    def moved(self, change: GroupChange) -> Iterable[LearnKey]:
+        """The learned routes of prefixes that moved across the limit of a zone."""
+        return self.learned.keys_at(change.group.router, change.moved)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The engine's parts: all of them for `isthmus.engine.engine`, some to be asked."""
+    """The engine's parts: all of them for `isthmus.engine.engine`, some for direct access.
 
-    reconcilers: tuple[AnyReconciler, ...]
-    zone: OwnZone
+    Args:
+        reconcilers, edges: for the engine.
+        routes: what is known and decided about routes.
+        registration: of our zone.
+        learned_routes, heartbeat, paths: None where they are not wired.
+    """
+
+    reconcilers: tuple[AnyKeyed, ...]
+    edges: tuple[AnyEdge, ...]
+    routes: RouteState
     registration: ZoneRegistration
-    attachments: Attachments
-    static_routes: StaticRoutes
-    advertised: AdvertisedSources
-    learned: LearnedSources
-    learned_routes: LearnedRoutes
-    guard: Guard
-    announced: Announcements
-    paths: Paths | None
-    alive: SignOfLife
+    learned_routes: LearnedRoutes | None = None
+    heartbeat: Heartbeat | None = None
+    paths: PathReadiness | None = None
 
 
-def exchange(
-    view: View, *, guarded: bool = False, alone: bool = False, settle: float = 0.0
-) -> Exchange:
+def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -> Exchange:
     """Wire the interconnection engine over a view.
 
     Args:
-        alone: whether there is a controller without the engine: `ovn-ic` exchanges, and of the
-            engine there is just what looks, and what claims, renames and removes the zone.
-        guarded: whether somebody will tell `Exchange.guard` what may not be exchanged; until
-            then no route is added anywhere. And another way to a prefix is added only when
-            packets will arrive by it.
-        settle: seconds that nodes are given before they do; see `Exchange.paths`.
+        view: shared with the engine.
+        policy_follows: whether there is a controller, which will set the import policy. Until then
+            no route is added. Another route to a prefix is then added only when packets will
+            arrive by it; `ovn-ic` does not wait for gateways, so neither does the engine in its
+            place.
+        settle: see `PathReadiness`.
     """
-    guard = Guard(view, known=not guarded)
-    announced = Announcements(view, guard)
-    zone = OwnZone(view)
-    policy = GlobalPolicy(view)
-    vxlan_mode = VxlanMode(view)
-    static_routes = StaticRoutes(view)
-    vips = RouterVips(view)
-    attachments = Attachments(view, zone)
-    advertised = AdvertisedSources(view, policy, attachments, static_routes, vips, guard)
-    learned = LearnedSources(view, zone, policy, attachments, static_routes, vips, guard, announced)
-    advertised_routes = AdvertisedRoutes(view, zone, advertised, guard)
-    # `ovn-ic` does not wait for gateways, so neither does the engine in its place.
-    paths = Paths(view, attachments, settle) if guarded else None
-    learned_routes = LearnedRoutes(view, zone, static_routes, learned, guard, paths)
-
-    registration = ZoneRegistration(view, LINGER if alone else 0.0)
-    alive = SignOfLife(view, zone)
-    tunnel_keys = DatapathKeys(view, vxlan_mode)
-    switch_keys = TransitSwitchKeys(view, zone, tunnel_keys)
-    router_keys = TransitRouterKeys(view, zone, tunnel_keys)
-    switch_copies = TransitSwitchCopies(view, zone, vxlan_mode)
-
-    derived: tuple[AnyReconciler, ...] = (
-        zone,
-        policy,
-        vxlan_mode,
-        static_routes,
-        vips,
-        attachments,
-        advertised,
+    routes = RouteState(view, policy_follows=policy_follows)
+    zone, policy = routes.zone, routes.policy
+    paths = PathReadiness(view, routes.attachments, settle) if policy_follows else None
+    vxlan = VxlanMode(view)
+    registration, heartbeat = ZoneRegistration(view), Heartbeat(view, zone)
+    switches, others = _topology(view, zone, vxlan)
+    advertised = AdvertisedRoutes(view, zone, routes.advertised, policy)
+    learned = LearnedRoutes(view, zone, routes.static_routes, routes.groups, policy, paths)
+    sequences = ZoneSequence(view, zone), FleetSequence(view, zone)
+    in_zone = (*switches, *others, advertised, learned, *sequences, heartbeat)
+    edges = [
+        *routes.edges(),
+        *edges_to_all_keys(zone, *in_zone),
+        *edges_to_all_keys(vxlan, *switches),
+        Edge(routes.advertised, advertised, lambda key: (key,)),
+        Edge(routes.learned, learned, lambda change: change.keys),
+        Edge(routes.groups, learned, routes.moved),
+        Edge(routes.static_routes, learned, learned.of_static_route),
+        Edge(policy, advertised, lambda change: advertised.keys() if change.completed else ()),
+        Edge(policy, learned, lambda change: learned.keys() if change.completed else ()),
+    ]
+    waiting: tuple[PathReadiness, ...] = ()
+    if paths is not None:
+        waiting = (paths,)
+        edges.append(Edge(paths, learned, lambda _: learned.waiting()))
+    states = (*routes.states, vxlan, *waiting)
+    return Exchange(
+        (*states, registration, *in_zone),
+        tuple(edges),
+        routes,
+        registration,
         learned,
-        announced,
+        heartbeat,
+        paths,
     )
-    written: tuple[AnyReconciler, ...] = (
-        registration,  # the first: the only one of a controller alone
+
+
+def observer(view: View) -> Exchange:
+    """Wire what a controller needs beside an `ovn-ic` that exchanges the routes.
+
+    That is the derived state about routes, and the registration of our zone.
+
+    Args:
+        view: shared with the engine.
+    """
+    routes = RouteState(view, policy_follows=True)
+    registration = ZoneRegistration(view, LINGER)
+    return Exchange((*routes.states, registration), tuple(routes.edges()), routes, registration)
+
+
+def _topology(
+    view: View, zone: OwnZone, vxlan: VxlanMode
+) -> tuple[tuple[AnyReconciler, ...], tuple[AnyReconciler, ...]]:
+    """What depends on the VXLAN mode (the keys and copies of switches), and all other topology."""
+    tunnel_keys = DatapathKeys(view, vxlan)
+    return (
+        TransitSwitchKeys(view, zone, tunnel_keys),
+        TransitSwitchCopies(view, zone, vxlan),
+        TransitRouterKeys(view, zone, tunnel_keys),
+    ), (
         GatewayPublication(view, zone),
-        switch_keys,
-        switch_copies,
         PortPublication(view, zone),
         PortCopies(view, zone),
         RemoteChassis(view, zone),
         RemoteBindings(view, zone),
-        router_keys,
         TransitRouterCopies(view, zone),
         TransitRouterPortPublication(view, zone),
         TransitRouterPortCopies(view, zone),
         MonitorRequests(view, zone),
         MonitorCopies(view, zone),
-        advertised_routes,
-        learned_routes,
-        ZoneSequence(view, zone),
-        FleetSequence(view, zone),
-        alive,
-    )
-    zone.dependents = (attachments, advertised, learned, *written[1:])
-    vxlan_mode.dependents = (switch_keys, switch_copies, router_keys)
-    policy.dependents = (advertised, learned)
-    attachments.dependents = (advertised, learned)
-    vips.dependents = (advertised, learned)
-    static_routes.dependents = (advertised, learned, learned_routes)
-    guard.outputs = (advertised_routes, learned_routes)
-    if alone:
-        # Those that are never asked must not gather what they would have to do, either.
-        advertised.output = learned.output = None
-        zone.dependents = (attachments, advertised, learned)
-        static_routes.dependents = (advertised, learned)
-        vxlan_mode.dependents = guard.outputs = ()
-        written = written[:1]
-    return Exchange(
-        (*derived, *written),
-        zone,
-        registration,
-        attachments,
-        static_routes,
-        advertised,
-        learned,
-        learned_routes,
-        guard,
-        announced,
-        paths,
-        alive,
     )

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from isthmus.engine.view import View
-from isthmus.exchange.routes.advertise import AdvertiseKey, Decision, key_of
+from isthmus.exchange.routes.advertise import AdvertiseDecision, AdvertiseKey, key_of
 from isthmus.exchange.routes.attachments import Attachment
+from isthmus.exchange.routes.learn import learn_key
 from isthmus.exchange.routes.options import Refusal
-from isthmus.exchange.routes.static_routes import LearnKey
 from isthmus.exchange.wiring import Exchange
-from isthmus.model.prefixes import Network, canonical, is_default, is_inside, parse_network
+from isthmus.model.prefixes import Network, is_default, is_inside, parse_network
 from isthmus.model.rows import (
     AvailabilityZone,
     IcRoute,
@@ -103,7 +103,8 @@ class _Explainer:
 
     def __init__(self, view: View, exchange: Exchange, prefix: Network) -> None:
         self._view, self._exchange, self._prefix = view, exchange, prefix
-        zone = exchange.zone.current
+        self._state = exchange.routes
+        zone = exchange.routes.zone.current
         self.zone_name = zone.name if zone else ""
         self._own = zone.uuid if zone else None
         routes = view.table(IcRoute)
@@ -116,17 +117,17 @@ class _Explainer:
 
     def advertising(self) -> Iterator[RouteVerdict]:
         """Decisions about our sources of the prefix, at each attachment."""
-        for source in dict.fromkeys(self._exchange.advertised.keys()):
-            for decision in self._exchange.advertised.decide(source):
+        for source in dict.fromkeys(self._state.advertised.keys()):
+            for decision in self._state.advertised.decide(source):
                 if self._concerns(decision.prefix):
                     yield self._advertised(source, decision)
 
     def learning(self) -> Iterator[RouteVerdict]:
         """Decisions about routes to the prefix in IC-SB, at each attachment to their switch."""
         for route, network in self._routes:
-            attached = self._exchange.attachments.by_ts.get(route.transit_switch, {})
+            attached = self._state.attachments.by_ts.get(route.transit_switch, {})
             for attachment in attached.values():
-                refusal = self._exchange.learned.refuses(route, attachment)
+                refusal = self._state.groups.refuses(route, attachment)
                 if refusal is not Refusal.SAME_ROUTER:
                     yield self._learned(route, network, attachment, refusal)
 
@@ -142,17 +143,15 @@ class _Explainer:
             unregistered = f"is {quoted(name)}, which is not registered for this cluster"
             state = unregistered if name else "is empty"
             yield f"this cluster does not take part: NB_Global.name {state}"
-        elif not self._exchange.attachments.by_port:
+        elif not self._state.attachments.by_port:
             yield "no router of this cluster is attached to a transit switch"
-        if not self._exchange.guard.known:
+        if not self._state.policy.complete:
             yield "the configuration has not been read yet; until then no route is learned"
         if not advertising:
             yield "no router port, static route or VIP on an attached router has this prefix"
         if not learning:
             others = (row for row, _ in self._routes if row.availability_zone != self._own)
-            unseen = {
-                row.transit_switch for row in others
-            } - self._exchange.attachments.by_ts.keys()
+            unseen = {row.transit_switch for row in others} - self._state.attachments.by_ts.keys()
             switches = ", ".join(sorted(unseen))
             if unseen:
                 yield f"other zones advertise this prefix on {switches}, where we are not attached"
@@ -165,7 +164,7 @@ class _Explainer:
             is_inside(self._prefix, network) and not is_default(network)
         )
 
-    def _advertised(self, row: RowId, decision: Decision) -> RouteVerdict:
+    def _advertised(self, row: RowId, decision: AdvertiseDecision) -> RouteVerdict:
         outcome, attachment = decision.outcome, decision.attachment
         if isinstance(outcome, AdvertiseKey):
             written = outcome in self._in_ic_sb
@@ -194,11 +193,11 @@ class _Explainer:
         if refusal is not None:
             verdict, rule = Verdict.REFUSED, self._rule(refusal, route, prefix, attachment)
         else:
-            identity = (canonical(route.ip_prefix), route.nexthop, route.origin, route.route_table)
-            key = LearnKey(attachment.router, *identity)
-            written = key in self._exchange.static_routes.learned
+            key = learn_key(route, attachment.router)
+            written = key in self._state.static_routes.learned
             verdict, rule = Verdict.LEARNED if written else Verdict.PENDING, _NO_RULE
-            if self._exchange.learned_routes.waits(key):
+            writer = self._exchange.learned_routes
+            if writer is not None and writer.waits(key):
                 rule += "; another path is in use until packets arrive by this one"
         zone = self._view.table(AvailabilityZone).get(route.availability_zone)
         return RouteVerdict(
@@ -219,7 +218,7 @@ class _Explainer:
         self, refusal: Refusal, route: IcRoute | None, prefix: Network, attachment: Attachment
     ) -> str:
         """The rule that refuses the route, with its text if the configuration contains it."""
-        detail = self._exchange.guard.detail(refusal, route, prefix, attachment.router)
+        detail = self._state.policy.detail(refusal, route, prefix, attachment.router)
         return f"{refusal} ({detail})" if detail else str(refusal)
 
     def _router(self, uuid: RowId) -> str:

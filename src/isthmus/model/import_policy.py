@@ -1,7 +1,7 @@
-"""What the controller tells the engine to keep from harm, as values.
+"""The rules of the import policy, as values.
 
-`isthmus.controller.import_policy` makes them of the inputs, the daemon hands them over, and
-`isthmus.exchange.routes.import_policy` heeds them; the two packages do not know each other.
+`isthmus.controller.import_policy` makes them from the inputs, the daemon passes them on, and
+`isthmus.exchange.routes.import_policy` applies them; the two packages do not import each other.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,48 +19,50 @@ class LocalPrefix:
     """A prefix that is this cluster's own.
 
     Args:
-        owner: the object that says so, e.g. "Subnet apps" or "Node node-1".
+        prefix: the prefix.
+        owner: the object that has it, e.g. "Subnet apps" or "Node node-1".
     """
 
     prefix: Network
     owner: str
 
 
-Local: TypeAlias = Mapping[str, Mapping[str, tuple[Network, ...]]]
-"""By the name of a logical router, for each object (`LocalPrefix.owner`) its prefixes."""
+PrefixesByOwner: TypeAlias = Mapping[str, Mapping[str, tuple[Network, ...]]]
+"""By the name of a logical router, then by object (`LocalPrefix.owner`): its prefixes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
-    """All that the engine is told.
+class ImportRules:
+    """All rules.
 
     Args:
-        local: what must not be learned into each router. There may be thousands of objects: a
-            tuple of prefixes that did not change should be the same one as before.
+        local: the prefixes that no route learned into each router may overlap. There may be
+            thousands of objects: an unchanged tuple of prefixes should be the same object as
+            before.
         rules: what may be learned and advertised.
-        source: where the rules come from, for people, e.g. "ConfigMap kube-system/ovn-ic-config".
-        known: whether the rules are known; if not, no route may be added yet.
+        source: where the rules come from, e.g. "ConfigMap kube-system/ovn-ic-config".
+        complete: whether these are all rules; if not, no route may be added yet.
     """
 
-    local: Local = field(default_factory=dict)
+    local: PrefixesByOwner = field(default_factory=dict)
     rules: RouteRules = field(default_factory=RouteRules)
     source: str = "the configuration"
-    known: bool = True
+    complete: bool = True
 
 
 class LocalPrefixes:
-    """The cluster's own prefixes, to be asked for overlaps.
+    """The cluster's own prefixes, to find overlaps.
 
-    A change of one object costs a comparison of all, and otherwise what it touches.
+    An update compares the identity of all objects' prefixes; beyond that it costs what it changes.
     """
 
     def __init__(self) -> None:
-        self._told: Local = {}
+        self._current: PrefixesByOwner = {}
         self._indexes: dict[str, PrefixIndex[LocalPrefix]] = {}
 
-    def take(self, local: Local) -> list[Network]:
-        """Follow a change of the prefixes; those that came or went, at any router."""
-        before, self._told = self._told, local
+    def update(self, local: PrefixesByOwner) -> list[Network]:
+        """Replace the prefixes; return those that came or went, at any router."""
+        before, self._current = self._current, local
         changed: list[Network] = []
         for router in {*before, *local}:
             index = self._indexes.setdefault(router, PrefixIndex())
@@ -77,7 +79,7 @@ class LocalPrefixes:
         return changed
 
     def overlapping(self, router: str, prefix: Network) -> Iterator[LocalPrefix]:
-        """All that a prefix overlaps: what is around it, the closest first, then what is in it."""
+        """All that a prefix overlaps: those around it, the closest first, then those inside it."""
         index = self._indexes.get(router)
         if index is not None:
             yield from index.overlapping(prefix)
@@ -88,6 +90,6 @@ class LocalPrefixes:
         first = next(found, None)
         if first is None:
             return None
-        # Several objects may have one prefix: take the same one every time.
+        # Several objects may have one prefix: choose the same one every time.
         equal = takewhile(lambda local: local.prefix == first.prefix, found)
         return min((first, *equal), key=lambda local: local.owner)

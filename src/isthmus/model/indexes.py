@@ -23,6 +23,7 @@ from isthmus.model.prefixes import (
     Address,
     Network,
     canonical,
+    parse_interface,
     parse_network,
     parse_port_address,
 )
@@ -152,6 +153,10 @@ ROUTERS_BY_TR = IndexOf(LogicalRouter, lambda row: _value(row.options, INTERCONN
 """Copies of transit routers, by the name of the transit router."""
 
 LRPS_BY_NAME = IndexOf(LogicalRouterPort, lambda row: (row.name,))
+LRPS_BY_NETWORK = IndexOf(
+    LogicalRouterPort,
+    lambda row: {i.network for text in row.networks if (i := parse_interface(text)) is not None},
+)
 MARKED_LRPS_BY_TS = IndexOf(LogicalRouterPort, _mark)
 """Router ports that the controller made, by the transit switch that they connect."""
 
@@ -186,9 +191,10 @@ SB_DATAPATHS_BY_ROUTER = IndexOf(
     SbDatapathBinding, lambda row: _value(row.external_ids, "logical-router")
 )
 DYNAMIC_ROUTES_BY_DATAPATH = IndexOf(SbLearnedRoute, lambda row: (row.datapath,))
-DYNAMIC_ROUTES_BY_PREFIX = IndexOf(
+DYNAMIC_ROUTES_BY_DESTINATION = IndexOf(
     SbLearnedRoute, lambda row: [(row.datapath, prefix) for prefix in _prefix(row.ip_prefix)]
 )
+DYNAMIC_ROUTES_BY_PREFIX = IndexOf(SbLearnedRoute, lambda row: _prefix(row.ip_prefix))
 SB_MONITORS_BY_ENDPOINT = IndexOf(SbServiceMonitor, lambda row: (monitor_endpoint(row),))
 
 # --- IC Northbound --------------------------------------------------------------------------

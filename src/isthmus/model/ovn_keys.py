@@ -21,6 +21,16 @@ IC_LEARNED_ROUTE = "ic-learned-route"
 ROUTER_PORT = "router-port"
 """In `Logical_Switch_Port.options`: the router port that the switch port connects to."""
 
+ROUTER_ID = "router-id"
+"""In `external_ids` of an IC-SB `Port_Binding`: the UUID in NB of the router (or, for a port that
+connects to another switch, of that switch) behind the port."""
+
+TRANSIT_SWITCH, TRANSIT_ROUTER = "transit-switch", "transit-router"
+"""In `type` of an IC-SB `Datapath_Binding`, in newer schemas."""
+
+TRANSIT_SWITCH_PORT, TRANSIT_ROUTER_PORT = "transit-switch-port", "transit-router-port"
+"""In `type` of an IC-SB `Port_Binding`, in newer schemas."""
+
 IS_REMOTE = "is-remote"
 """In `Chassis.other_config`: "true" if the chassis belongs to another zone."""
 

@@ -25,6 +25,8 @@ Interface = IPv4Interface | IPv6Interface
 # RFC 3927 and RFC 4291: never exchanged, since they mean something else on each link.
 LINK_LOCAL: dict[int, Network] = {4: IPv4Network("169.254.0.0/16"), 6: IPv6Network("fe80::/10")}
 
+DEFAULT_ROUTES: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
 _LINK_LOCAL_NEXTHOPS = IPv6Network("fe80::/64")
 
 _CACHE = 1 << 16
@@ -120,6 +122,20 @@ class PrefixSet:
             and address >> (longest - length) << (longest - length) in addresses
             for (version, length), addresses in self._addresses.items()
         )
+
+
+def changed_entries(
+    before: tuple[Network, ...] | None, after: tuple[Network, ...] | None
+) -> frozenset[Network] | None:
+    """The entries by which two lists differ; None if one list is None, which matches anything.
+
+    Whether a prefix lies inside a list can differ only for prefixes inside one of these entries.
+    """
+    if before == after:
+        return frozenset()
+    if before is None or after is None:
+        return None
+    return frozenset(before).symmetric_difference(after)
 
 
 def is_default(prefix: Network) -> bool:

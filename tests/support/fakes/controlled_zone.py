@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from isthmus.controller.import_policy import guarded
+from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.controller.wiring import reconcilers
@@ -51,8 +51,9 @@ class ControlledZone(Zone):
         view = View()
         self.inputs = Inputs()
         self.intents = reconcilers(view, self.inputs)
-        self.exchange = exchange(view, guarded=True)
-        self.run(Engine(view, [*self.exchange.reconcilers, *self.intents]))
+        self.exchange = exchange(view, policy_follows=True)
+        everything = [*self.exchange.reconcilers, *self.intents]
+        self.run(Engine(view, everything, self.exchange.edges))
         if self.manifests:
             self.apply()
 
@@ -76,7 +77,7 @@ class ControlledZone(Zone):
     def hand_over(self, snapshot: Snapshot) -> None:
         """Pass a snapshot to the controller, as the daemon does."""
         changed = self.inputs.update(snapshot)
-        self.exchange.guard.tell(guarded(self.inputs))
+        self.exchange.routes.policy.set_rules(import_rules(self.inputs))
         for intent in self.intents:
             intent.mark(intent.affected(changed))
 

@@ -6,7 +6,7 @@ from typing import Any
 from isthmus.engine.engine import Engine
 from isthmus.engine.transactions import Committed, Result, Transaction
 from isthmus.engine.view import View
-from isthmus.exchange.wiring import exchange
+from isthmus.exchange.wiring import exchange, observer
 from isthmus.model.operations import (
     Insert,
     Mutate,
@@ -73,11 +73,17 @@ class Zone:
 
     # -- the daemon ----------------------------------------------------------------------------
 
-    def start(self, *, guarded: bool = False, alone: bool = False, settle: float = 0.0) -> None:
-        """Start an engine from nothing, as a restarted daemon does."""
+    def start(self, *, policy_follows: bool = False, settle: float = 0.0) -> None:
+        """Start an engine from nothing, as a restarted daemon does; see `exchange`."""
         view = View()
-        self.exchange = exchange(view, guarded=guarded, alone=alone, settle=settle)
-        self.run(Engine(view, self.exchange.reconcilers))
+        self.exchange = exchange(view, policy_follows=policy_follows, settle=settle)
+        self.run(Engine(view, self.exchange.reconcilers, self.exchange.edges))
+
+    def observe(self) -> None:
+        """Start what a controller without the engine has, from nothing."""
+        view = View()
+        self.exchange = observer(view)
+        self.run(Engine(view, self.exchange.reconcilers, self.exchange.edges))
 
     def run(self, engine: Engine) -> None:
         """Give an engine the contents of all databases, and all later changes."""

@@ -12,7 +12,7 @@ from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.output import print_lines, print_problems
 from isthmus.cli.main import app
 from isthmus.daemon.problem_log import ProblemLog
-from isthmus.engine.report import EngineReport, FlightReport, ReconcilerReport
+from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
 from isthmus.engine.view import View
 from isthmus.inspect.clear_text import weakness_lines
 from isthmus.inspect.engine_text import explanation_text, report_text
@@ -83,7 +83,7 @@ def report() -> EngineReport:
         settled=False,
         recomputes=1,
         last_recompute=EVIL,
-        in_flight=(FlightReport(Database.NB, EVIL, 1),),
+        in_flight=(TransactionReport(Database.NB, EVIL, 1),),
         reconcilers=(reconciler,),
     )
 

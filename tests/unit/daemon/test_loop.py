@@ -24,7 +24,7 @@ class Handled(Reconciler[int]):
     """Counts the keys that it is given, and asks for one row once if it is to write."""
 
     name: ClassVar[str] = "handled"
-    writes: ClassVar[Database | None] = Database.IC_NB
+    writes: ClassVar[Database] = Database.IC_NB
     needs: ClassVar[frozenset[Database]] = frozenset()
 
     def __init__(self, view: View) -> None:

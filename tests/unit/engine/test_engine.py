@@ -1,4 +1,4 @@
-"""The engine's promises, one test each, with reconcilers that do what they are told."""
+"""What the engine guarantees, one test each, with reconcilers that the test controls."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -7,7 +7,13 @@ from typing import ClassVar
 import pytest
 
 from isthmus.engine.engine import BACKOFF_MOST, BATCH, Engine
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import (
+    DerivedState,
+    Edge,
+    Reconciler,
+    Watch,
+    edges_to_all_keys,
+)
 from isthmus.engine.transactions import Committed, Failed, Transaction, TryAgain
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
@@ -20,10 +26,10 @@ REFUSED = Failed("constraint violation", "too bad")
 
 
 class Writer(Reconciler[str]):
-    """Wants one zone of IC-SB per key in `wanted`, until told otherwise."""
+    """Wants one zone of IC-SB per key in `wanted`."""
 
     name: ClassVar[str] = "zones"
-    writes: ClassVar[Database | None] = Database.IC_SB
+    writes: ClassVar[Database] = Database.IC_SB
 
     def __init__(self, *wanted: str) -> None:
         super().__init__()
@@ -54,7 +60,7 @@ class NbWriter(Writer):
     """The same for another database, whose contents it needs alone."""
 
     name: ClassVar[str] = "globals"
-    writes: ClassVar[Database | None] = Database.NB
+    writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
@@ -67,20 +73,38 @@ class IndependentWriter(Writer):
     independent: ClassVar[bool] = True
 
 
-class Deriver(Writer):
-    """Writes nothing; marks the keys of another reconciler."""
+class Deriver(DerivedState[str, str]):
+    """Reports each zone whose row changed as changed."""
 
     name: ClassVar[str] = "derived"
-    writes: ClassVar[Database | None] = None
 
-    def __init__(self, target: Writer) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.target = target
+        self.asked: list[str] = []
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        self.asked.append(key)
-        self.target.mark((key,))
+    def watches(self) -> Mapping[type[Row], Watch[str]]:
+        return {AvailabilityZone: Writer._named}
+
+    def keys(self) -> Iterable[str]:
         return ()
+
+    def derive(self, key: str) -> Iterable[str]:
+        self.asked.append(key)
+        return (key,)
+
+
+class PatientDeriver(Deriver):
+    """The same, once a database has been read in full."""
+
+    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
+
+
+class LastWriter(Writer):
+    """Writes to NB after everything for IC-SB is written."""
+
+    name: ClassVar[str] = "last"
+    writes: ClassVar[Database] = Database.NB
+    after: ClassVar[frozenset[Database]] = frozenset({Database.IC_SB})
 
 
 def engine_of(*reconcilers: Writer) -> Engine:
@@ -119,28 +143,83 @@ def fail_alone(engine: Engine, writer: Writer, now: float = 0.0) -> Transaction:
 
 
 def zone_added(name: str) -> Change:
-    """A zone's row that somebody inserted."""
+    """A zone's row that another client inserted."""
     return Change(None, AvailabilityZone(uuid=RowId(f"row of {name}"), name=name))
 
 
+def derived_engine(state: Deriver, writer: Writer) -> Engine:
+    """An engine in which changes of a state mark the same keys of a writer."""
+    return Engine(View(), [state, writer], [Edge(state, writer, lambda key: (key,))])
+
+
 def test_derived_state_is_followed_in_the_same_plan() -> None:
-    """Keys that a deriving reconciler marks are written by the plan that derived them."""
+    """Keys that a derived state affects are written by the plan that derived it."""
     writer = Writer()
-    engine = engine_of(Deriver(writer), writer)
+    engine = derived_engine(Deriver(), writer)
     writer.wanted["a"] = None
     engine.apply([zone_added("a")])
     (transaction,) = plan(engine)
     assert keys_of(transaction) == ["a"]
 
 
-def test_a_reconciler_that_writes_nothing_must_not_ask_for_writing() -> None:
-    """Operations of a deriving reconciler are a bug, said at once."""
+def test_derived_state_waits_for_the_databases_that_it_needs() -> None:
+    """It is not derived from rows of a database that has not been read in full."""
+    state, writer = PatientDeriver(), Writer()
+    engine = derived_engine(state, writer)
+    engine.apply([zone_added("a")])
+    engine.plan(0.0, EVERY, EVERY - {Database.NB})
+    assert state.asked == []
+    assert not engine.settled()
+    engine.plan(0.0, (), EVERY)
+    assert state.asked == ["a"]
 
-    class Liar(Writer):
-        writes: ClassVar[Database | None] = None
 
-    with pytest.raises(AssertionError, match="writes nothing"):
-        plan(engine_of(Liar("a")))
+def test_edges_go_forward() -> None:
+    """A state that comes after what depends on it is refused, since its changes would be late."""
+    one, two = Deriver(), Deriver()
+    Engine(View(), [one, two], [Edge(one, two, lambda key: (key,))])
+    with pytest.raises(ValueError, match="comes after"):
+        Engine(View(), [two, one], [Edge(one, two, lambda key: (key,))])
+
+
+def test_all_keys_may_depend_on_a_state() -> None:
+    """Any change of a state marks all keys of the targets that depend on all of it."""
+    state, one, two = Deriver(), Writer("a"), NbWriter("b", "c")
+    engine = Engine(View(), [state, one, two], edges_to_all_keys(state, one, two))
+    state.mark(["x"])
+    assert [keys_of(transaction) for transaction in plan(engine)] == [["a"], ["b", "c"]]
+
+
+def test_what_comes_last_waits_for_other_databases_to_be_quiet() -> None:
+    """It waits while anything is dirty, in flight or put off there, and no longer."""
+    first, last = Writer("a"), LastWriter("z")
+    engine = engine_of(first, last)
+    (transaction,) = plan(engine)
+    assert keys_of(transaction) == ["a"]
+    assert not engine.quiet(Database.IC_SB)
+    assert plan(engine) == []
+    engine.completed(transaction, REFUSED, 0.0)
+    assert plan(engine, -1.0) == []
+    (transaction,) = plan(engine)
+    commit(engine, first, transaction)
+    (transaction,) = plan(engine)
+    assert keys_of(transaction) == ["z"]
+    assert engine.quiet(Database.IC_SB)
+
+
+def test_those_that_come_last_do_not_wait_for_each_other() -> None:
+    """Two that each write where the other waits both get their turn."""
+
+    class OtherLast(Writer):
+        after: ClassVar[frozenset[Database]] = EVERY
+
+    last, other = LastWriter("a"), OtherLast("b")
+    engine = engine_of(last, other)
+    (transaction,) = plan(engine)
+    assert keys_of(transaction) == ["a"]
+    commit(engine, last, transaction)
+    (transaction,) = plan(engine)
+    assert keys_of(transaction) == ["b"]
 
 
 def test_writers_share_a_transaction_in_their_order() -> None:
@@ -186,7 +265,7 @@ def test_keys_that_do_not_depend_on_each_other_do_not_wait() -> None:
 
 
 def test_others_get_their_turn_before_independent_keys_go_on() -> None:
-    """A reconciler that has something to do is not kept waiting by one that may run ahead."""
+    """A reconciler with dirty keys does not wait for one that may run ahead."""
     writer, other = IndependentWriter("a"), Writer()
     engine = engine_of(writer, other)
     (first,) = plan(engine)
@@ -217,7 +296,7 @@ def test_what_ran_ahead_is_tried_again_with_what_was_refused() -> None:
 
 
 def test_other_databases_do_not_wait() -> None:
-    """A slow database holds up its own writers only."""
+    """A slow database delays only its own writers."""
     slow, quick = Writer("a"), NbWriter("b")
     engine = engine_of(slow, quick)
     first = plan(engine)
@@ -251,7 +330,7 @@ def test_a_committed_key_is_looked_at_once_more() -> None:
     assert engine.settled()
 
 
-def test_one_bad_key_does_not_hold_up_the_others() -> None:
+def test_one_bad_key_does_not_delay_the_others() -> None:
     """A refused batch is tried key by key: the good ones commit, the bad one is reported."""
     writer = Writer("a", "bad", "c")
     engine = engine_of(writer)
@@ -276,8 +355,8 @@ def test_one_bad_key_does_not_hold_up_the_others() -> None:
     assert "constraint violation (too bad)" in problem.message
 
 
-def test_what_one_may_not_write_is_reported_as_such() -> None:
-    """A guard's refusal names itself and its reason, and whom to ask."""
+def test_a_refusal_for_lack_of_permission_is_reported_as_such() -> None:
+    """A refusal by the authorizing proxy is a problem of its own, with the answer and a remedy."""
     engine = engine_of(Writer("other's"))
     refused = Failed("permission error", "zone az3 may not: insert Availability_Zone")
     for _ in range(2):
@@ -290,7 +369,7 @@ def test_what_one_may_not_write_is_reported_as_such() -> None:
 
 
 def test_backoff_starts_at_once_and_grows_to_a_bound() -> None:
-    """A key that stays bad is tried again at once, then more and more rarely, never seldom."""
+    """A key that stays bad is tried again at once, then less often, down to a bound."""
     writer = Writer("bad")
     engine = engine_of(writer)
     now, waits = 0.0, []
@@ -334,7 +413,7 @@ def test_a_change_has_a_bad_key_tried_at_once() -> None:
     assert engine.settled()
 
 
-def test_a_bad_key_that_is_no_longer_wanted_is_forgotten() -> None:
+def test_a_bad_key_that_is_no_longer_wanted_is_dropped() -> None:
     """When nothing is left to do for it, problem and timer go."""
     writer = Writer("bad")
     engine = engine_of(writer)
@@ -362,8 +441,8 @@ def test_a_bad_key_and_good_keys_go_out_one_after_the_other() -> None:
     assert keys_of(second) == ["good"]
 
 
-def test_a_bad_key_that_needs_nothing_holds_up_nobody() -> None:
-    """When the retry of a refused key turns out to be needless, the same plan has the others."""
+def test_a_bad_key_that_needs_nothing_delays_no_others() -> None:
+    """If the retry of a refused key turns out to be unnecessary, the same plan has the others."""
     writer = Writer("bad")
     engine = engine_of(writer)
     fail_alone(engine, writer)
@@ -411,8 +490,8 @@ def test_an_abandoned_transaction_is_run_again() -> None:
 
 
 @pytest.mark.parametrize("result", [Committed(), TryAgain(), REFUSED])
-def test_the_end_of_a_batch_is_told(result: Committed | TryAgain | Failed) -> None:
-    """However a transaction ends, each of its reconcilers hears of it once."""
+def test_the_end_of_a_batch_is_reported(result: Committed | TryAgain | Failed) -> None:
+    """However a transaction ends, `batch_done` is called once for each of its reconcilers."""
     writer = Writer("a", "b")
     engine = engine_of(writer)
     (transaction,) = plan(engine)

@@ -23,7 +23,7 @@ class Zones(Reconciler[str]):
     """Wants exactly one IC-SB zone per name in `wanted`, among the names that it is given."""
 
     name: ClassVar[str] = "zones"
-    writes: ClassVar[Database | None] = IC_SB
+    writes: ClassVar[Database] = IC_SB
     needs: ClassVar[frozenset[Database]] = frozenset(HERE)
 
     def __init__(self, view: View, names: str, wanted: set[str]) -> None:

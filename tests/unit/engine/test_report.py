@@ -1,11 +1,11 @@
-"""What an engine tells of itself."""
+"""What an engine reports about itself."""
 
 from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import ClassVar
 
 from isthmus.engine.engine import BATCH, Engine
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import DerivedState, Edge, Reconciler, Watch
 from isthmus.engine.report import ReconcilerReport
 from isthmus.engine.transactions import Committed, Failed
 from isthmus.engine.view import View
@@ -21,7 +21,7 @@ class Remover(Reconciler[str]):
     """Deletes the zones of its wanted names, once each."""
 
     name: ClassVar[str] = "zones"
-    writes: ClassVar[Database | None] = Database.IC_SB
+    writes: ClassVar[Database] = Database.IC_SB
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,14 +38,10 @@ class Remover(Reconciler[str]):
             yield Delete(AvailabilityZone, RowId(key))
 
 
-class Deriver(Reconciler[str]):
-    """Marks a key of the remover for each of its own."""
+class Deriver(DerivedState[str, str]):
+    """Reports each of its keys as changed."""
 
     name: ClassVar[str] = "names"
-
-    def __init__(self, target: Remover) -> None:
-        super().__init__()
-        self.target = target
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {}
@@ -53,17 +49,16 @@ class Deriver(Reconciler[str]):
     def keys(self) -> Iterable[str]:
         return ()
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        self.target.mark((key,))
-        return ()
+    def derive(self, key: str) -> Iterable[str]:
+        return (key,)
 
 
 def engine_of() -> tuple[Engine, Deriver, Remover]:
-    """An engine whose clock moves a second whenever it is looked at."""
-    remover = Remover()
-    deriver = Deriver(remover)
-    ticks = count()
-    return Engine(View(), [deriver, remover], lambda: float(next(ticks))), deriver, remover
+    """An engine whose clock advances a second at each reading."""
+    deriver, remover = Deriver(), Remover()
+    edge, ticks = Edge(deriver, remover, lambda key: (key,)), count()
+    engine = Engine(View(), [deriver, remover], [edge], clock=lambda: float(next(ticks)))
+    return engine, deriver, remover
 
 
 def of(engine: Engine, writable: frozenset[Database] = EVERY) -> ReconcilerReport:
@@ -93,7 +88,7 @@ def test_the_last_reason_is_named() -> None:
     deriver.mark(["b"])
     remover.wanted = {"b"}
     (transaction,) = engine.plan(0.0, EVERY, EVERY)
-    assert of(engine).last_reason == "another reconciler: names"
+    assert of(engine).last_reason == "derived: names"
     engine.completed(transaction, Committed(), 0.0)
     assert of(engine).last_reason == "its transaction took effect"
 
@@ -104,7 +99,7 @@ def test_what_waits_says_for_what() -> None:
     remover.wanted = {"a", "b"}
     remover.mark(["a"])
     assert of(engine, frozenset()).waits_for == (
-        "OVN_IC_Southbound: cannot be written, for want of a connection or the lock",
+        "OVN_IC_Southbound: not connected, or without the lock",
     )
     engine.plan(0.0, EVERY, EVERY)
     remover.mark(["b"])
@@ -126,7 +121,7 @@ def test_refused_keys_are_counted() -> None:
 
 
 def test_what_was_found_is_not_kept_waiting() -> None:
-    """Behind a batch of keys, many settled keys more are not looked at before it goes out."""
+    """After a batch of keys, operations go out before further settled keys are handled."""
     engine, _, remover = engine_of()
     remover.wanted = {"first"}
     remover.mark(["first", *map(str, range(5 * BATCH))])

@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from isthmus.exchange.topology.transit_switches import GLOBAL_KEYS, VXLAN_KEYS
+from isthmus.exchange.topology.tunnel_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.exchange.zones.registration import LINGER
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update
 from isthmus.model.rows import (
@@ -247,7 +247,7 @@ def test_an_emptied_name_removes_all_rows_of_the_zone(fleet: Fleet) -> None:
 def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) -> None:
     """ovn-ic beside us may see our removal before it sees that the name was emptied."""
     one, _ = fleet.zones
-    one.start(alone=True)
+    one.observe()
     one.rename("")
     fleet.settle()
     assert not one.all(AvailabilityZone, name="az1")
@@ -271,7 +271,7 @@ def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) ->
 def test_a_zone_that_comes_back_before_its_claim_has_gone_keeps_it(fleet: Fleet) -> None:
     """Leaving and joining again in one breath: nothing that waits takes the claim away later."""
     one, _ = fleet.zones
-    one.start(alone=True)
+    one.observe()
     one.rename("")
     fleet.settle()
     one.exchange.registration.tick(100.0)

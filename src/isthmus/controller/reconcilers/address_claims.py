@@ -61,7 +61,7 @@ class AddressClaims(ControllerReconciler[str]):
     """Our claims on one transit switch; the key is its name."""
 
     name: ClassVar[str] = "address claims"
-    writes: ClassVar[Database | None] = Database.IC_NB
+    writes: ClassVar[Database] = Database.IC_NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB, Database.IC_SB})
 
     def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:

@@ -6,14 +6,14 @@ from typing import TypeVar
 
 from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Changed, Inputs
-from isthmus.engine.reconciler import Reconciler
+from isthmus.engine.reconciler import Keyed, Reconciler
 from isthmus.engine.view import View
 
 K = TypeVar("K", bound=Hashable)
 
 
-class ControllerReconciler(Reconciler[K]):
-    """A reconciler whose desired state comes from the inputs.
+class ControllerKeyed(Keyed[K]):
+    """What depends on the inputs.
 
     Args:
         view: the contents of the databases.
@@ -28,3 +28,7 @@ class ControllerReconciler(Reconciler[K]):
     @abstractmethod
     def affected(self, changed: Changed) -> Iterable[K]:
         """The keys that a change of the inputs may affect; called once after each update."""
+
+
+class ControllerReconciler(ControllerKeyed[K], Reconciler[K]):
+    """A reconciler whose desired state comes from the inputs."""

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.connections import Connections
-from isthmus.controller.import_policy import guarded
+from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.engine.reconciler import Watch
@@ -92,7 +92,7 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
     """
 
     name: ClassVar[str] = "declared routes"
-    writes: ClassVar[Database | None] = Database.NB
+    writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_SB})
 
     def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
@@ -127,7 +127,7 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
             before, self._declared = self._declared, _Declarations.of(self.inputs)
             keys |= dict.fromkeys(self._declared.differing(before))
         if self._declared.routes and (redeclared or changed.local):
-            for prefix in self._local.take(guarded(self.inputs).local):
+            for prefix in self._local.update(import_rules(self.inputs).local):
                 keys |= dict.fromkeys(self._declared.by_prefix.overlapping(prefix))
         return self.keys() if changed.taking_part else keys
 

@@ -10,14 +10,13 @@ since joined by other means under another name.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.controller.connections import Connections, PortPair, held_addresses
-from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.connections import PortPair, held_addresses
+from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.joined_zone import KEYS, joined_zone
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.nb_global import KEY, OPTIONS
 from isthmus.controller.reconcilers.port_operations import remove_ports
 from isthmus.engine.reconciler import Watch
-from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import claimed_zone
 from isthmus.model.indexes import DECLARED_ROUTES, LEARNED_ROUTES, policy_prefix
@@ -73,7 +72,7 @@ class LeaveNorthbound(LeavingReconciler):
     """The northbound database: zone name, options, ports, policies, routes, transit switches."""
 
     name: ClassVar[str] = "leaving (NB)"
-    writes: ClassVar[Database | None] = Database.NB
+    writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
     tables: ClassVar[tuple[type[Row], ...]] = (
         NbGlobal,
@@ -140,7 +139,7 @@ class LeaveSouthbound(LeavingReconciler):
     """The southbound database: the other zones' chassis."""
 
     name: ClassVar[str] = "leaving (SB)"
-    writes: ClassVar[Database | None] = Database.SB
+    writes: ClassVar[Database] = Database.SB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.SB})
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis)
 
@@ -154,56 +153,6 @@ class LeaveSouthbound(LeavingReconciler):
                 yield Delete(Chassis, chassis.uuid)
 
 
-class AtRest(LeavingReconciler):
-    """Writes nothing, but is asked only when nothing of ours is under way to its database.
-
-    Attributes:
-        reached: whether that was so after `NB_Global.name` had been emptied. What the view then
-            shows of the database is the last that this cluster wrote to it.
-        dependents: marked when it is reached.
-    """
-
-    tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal,)
-
-    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
-        super().__init__(view, inputs, connections)
-        self.reached = False
-        self.dependents: tuple[LeavingReconciler, ...] = ()
-
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        """Take note."""
-        row = self.joined()
-        self.reached = row is not None and not row.name
-        if self.reached:
-            for dependent in self.dependents:
-                dependent.mark((KEY,))
-        return ()
-
-
-class SouthboundAtRest(AtRest):
-    """For the remote chassis."""
-
-    name: ClassVar[str] = "leaving (SB at rest)"
-    writes: ClassVar[Database | None] = Database.SB
-    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.SB})
-
-
-class IcNorthboundAtRest(AtRest):
-    """For the address claims."""
-
-    name: ClassVar[str] = "leaving (IC-NB at rest)"
-    writes: ClassVar[Database | None] = Database.IC_NB
-    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB})
-
-
-class IcSouthboundAtRest(AtRest):
-    """For the zone's registration."""
-
-    name: ClassVar[str] = "leaving (IC-SB at rest)"
-    writes: ClassVar[Database | None] = Database.IC_SB
-    needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_SB})
-
-
 class ForgetZone(LeavingReconciler):
     """The memory of the zone, once nothing of this cluster is left in any database.
 
@@ -211,23 +160,15 @@ class ForgetZone(LeavingReconciler):
     """
 
     name: ClassVar[str] = "leaving (memory)"
-    writes: ClassVar[Database | None] = Database.NB
+    writes: ClassVar[Database] = Database.NB
+    # Only then does the view show the last that this cluster wrote to them.
+    after: ClassVar[frozenset[Database]] = frozenset({Database.SB, Database.IC_NB, Database.IC_SB})
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis, IcSbGlobal, TransitSwitch)
-
-    def __init__(
-        self, view: View, inputs: Inputs, connections: Connections, others: tuple[AtRest, ...]
-    ) -> None:
-        super().__init__(view, inputs, connections)
-        self._others = others
-        for other in others:
-            other.dependents = (self,)
 
     def reconcile(self, key: str) -> Iterable[Operation]:
         """Forget what only the removal still needed."""
         row = self.joined()
-        if row is None or row.name or self._left_over(row):
-            return
-        if all(other.reached for other in self._others):
+        if row is not None and not row.name and not self._left_over(row):
             keys = KEYS.intersection(row.external_ids)
             yield drop_keys(NbGlobal, row.uuid, "external_ids", keys)
 

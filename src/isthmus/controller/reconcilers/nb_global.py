@@ -42,7 +42,7 @@ class NbGlobalOptions(ControllerReconciler[str]):
     """The only row of the table; its key is `KEY`."""
 
     name: ClassVar[str] = "zone options"
-    writes: ClassVar[Database | None] = Database.NB
+    writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:

@@ -44,7 +44,7 @@ class RoutePolicies(ControllerReconciler[Network]):
     """The policy of one prefix; a change of one route costs the same however many there are."""
 
     name: ClassVar[str] = "route policies"
-    writes: ClassVar[Database | None] = Database.NB
+    writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
     def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:

@@ -85,7 +85,7 @@ class RouterPorts(ControllerReconciler[str]):
     """The connection to one transit switch; the key is its name."""
 
     name: ClassVar[str] = "router ports"
-    writes: ClassVar[Database | None] = Database.NB
+    writes: ClassVar[Database] = Database.NB
 
     def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
         super().__init__(view, inputs, connections)

@@ -8,21 +8,18 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.inputs.inputs import Changed
-from isthmus.controller.reconcilers.base import ControllerReconciler
-from isthmus.engine.reconciler import Watch
+from isthmus.controller.reconcilers.base import ControllerKeyed
+from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.model.changes import Change
-from isthmus.model.operations import Operation
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, TransitSwitch
 
 
-class VpcReports(ControllerReconciler[str]):
+class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
     """The problems of one VPC; the key is its name."""
 
     name: ClassVar[str] = "VPCs"
-    # It writes nothing, but must not speak before the databases have been seen.
-    writes: ClassVar[Database | None] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB})
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
@@ -38,7 +35,7 @@ class VpcReports(ControllerReconciler[str]):
         """The VPCs that take part, and those with problems."""
         return {*self.inputs.vpcs, *self.problems}
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
+    def derive(self, key: str) -> Iterable[None]:
         """Report what is missing."""
         config, row = self.inputs.config, self.view.single(NbGlobal)
         takes_part = config is not None and key in self.inputs.vpcs

@@ -1,39 +1,45 @@
 """Advertised routes: from our routers' networks and static routes to IC-SB routes.
 
-Two steps. `AdvertisedSources` (derived) says, for one source row, which IC-SB routes it asks for
-through each attachment of its router. `AdvertisedRoutes` makes IC-SB hold each of those once.
+Two steps. `AdvertisedSources` (derived state) decides, for one source row, which IC-SB routes it
+asks for through each attachment of its router. `AdvertisedRoutes` makes IC-SB hold each of those
+once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from itertools import chain
 from typing import ClassVar, NamedTuple
 
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
-from isthmus.exchange.routes.attachments import Attachment, Attachments, GlobalPolicy
-from isthmus.exchange.routes.import_policy import Guard
+from isthmus.exchange.routes.attachments import Attachment, Attachments
+from isthmus.exchange.routes.import_policy import ImportPolicy
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
 from isthmus.exchange.routes.options import (
     CONNECTED,
     CONNECTED_DYNAMIC,
     LOADBALANCER,
     STATIC,
+    GlobalRouteOptions,
     Refusal,
 )
-from isthmus.exchange.routes.static_routes import LearnKey, OwnKey, StaticRoutes
+from isthmus.exchange.routes.static_routes import StaticRoutes
 from isthmus.exchange.topology.transit_switches import transit_switch_of
-from isthmus.exchange.zones.registration import OwnZone
+from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import DECLARED
 from isthmus.model.indexes import (
     DYNAMIC_ROUTES_BY_DATAPATH,
+    DYNAMIC_ROUTES_BY_PREFIX,
     IC_ROUTES_BY_CONTENT,
     IC_ROUTES_BY_ZONE,
     LRPS_BY_NAME,
+    LRPS_BY_NETWORK,
     LSPS_BY_ROUTER_PORT,
     ROUTER_PORTS,
     SB_DATAPATHS_BY_ROUTER,
+    UNLEARNED_ROUTES_BY_PREFIX,
 )
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
 from isthmus.model.ovn_keys import ROUTER_PORT
@@ -41,6 +47,7 @@ from isthmus.model.prefixes import (
     Address,
     Network,
     canonical,
+    is_inside,
     is_link_local_nexthop,
     parse_address,
     parse_interface,
@@ -66,9 +73,9 @@ DISCARD = "discard"
 
 
 class AdvertiseKey(NamedTuple):
-    """What makes one of our IC-SB routes unique; the prefix in canonical form.
+    """What identifies one of our IC-SB routes; the prefix is in canonical form.
 
-    Rows that `ovn-ic` wrote in another form count as the same, so that taking over from it
+    Rows that `ovn-ic` wrote in another form count as the same, so that a take-over from it
     withdraws nothing.
     """
 
@@ -79,14 +86,17 @@ class AdvertiseKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Source:
+class AdvertisedSource:
     """One reason to advertise a route. The least one wins: static before connected before load
     balancers, as in `ovn-ic`, and then by UUID so that every daemon decides alike.
 
     Args:
         rank: 0 static, 1 connected, 2 load balancer, 3 from a routing daemon.
         row: the UUID of the static route, router port, load balancer or (rank 3) router.
-        written: the prefix as it is to be published; empty if in canonical form.
+        origin: of the IC-SB route.
+        router: the UUID of the router.
+        tag: the value of `ic-route-tag`; empty for none.
+        written: the prefix as it is to be published; empty for the canonical form.
     """
 
     rank: int
@@ -98,20 +108,20 @@ class Source:
 
     @property
     def external_ids(self) -> dict[str, str]:
-        """What the IC-SB route says about its origin."""
+        """The `external_ids` of the IC-SB route."""
         ids = {"nb-id": str(self.row), "lr-id": str(self.router)}
         return {**ids, "ic-route-tag": self.tag} if self.tag else ids
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class AdvertiseDecision:
     """What becomes of one prefix of one source at one attachment.
 
     Args:
         outcome: the route to advertise, or why there is none.
     """
 
-    source: Source
+    source: AdvertisedSource
     attachment: Attachment
     prefix: Network
     route_table: str
@@ -130,33 +140,32 @@ def link_local_of(mac: str) -> Address | None:
     return IPv6Address(bytes([0xFE, 0x80, 0, 0, 0, 0, 0, 0, *eui]))
 
 
-class AdvertisedSources(Reconciler[RowId]):
+class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
     """What each source asks for; the key is the UUID of a router port, static route, load balancer
-    or route of SB's `Learned_Route`.
+    or row of SB's `Learned_Route`.
+
+    A change is a route that some source asks for now, no longer, or with other details.
 
     Attributes:
-        wanted: for each IC-SB route that is asked for, who asks.
+        wanted: for each IC-SB route that is asked for, the sources that ask for it.
     """
 
     name: ClassVar[str] = "advertised sources"
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what decides on advertising, each once
+    def __init__(  # noqa: PLR0913, PLR0917 - everything that decides about advertising
         self,
         view: View,
-        policy: GlobalPolicy,
+        options: GlobalRouteOptions,
         attachments: Attachments,
         routes: StaticRoutes,
         vips: RouterVips,
-        guard: Guard,
+        policy: ImportPolicy,
     ) -> None:
         super().__init__()
-        self._view, self._policy = view, policy
+        self._view, self._options, self._policy = view, options, policy
         self._attachments, self._routes, self._vips = attachments, routes, vips
-        self._guard = guard
-        guard.advertising = self
         self._asked: dict[RowId, tuple[AdvertiseKey, ...]] = {}
-        self.wanted: dict[AdvertiseKey, dict[RowId, Source]] = {}
-        self.output: Reconciler[AdvertiseKey] | None = None
+        self.wanted: dict[AdvertiseKey, dict[RowId, AdvertisedSource]] = {}
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -170,37 +179,36 @@ class AdvertisedSources(Reconciler[RowId]):
         }
 
     def _of_switch_port(self, change: Change) -> Iterator[RowId]:
-        """A router port starts or ceases to face a transit switch."""
+        """The router port, which may connect to a transit switch now, or not any more."""
         for side in change.sides:
             if isinstance(side, LogicalSwitchPort) and ROUTER_PORT in side.options:
                 lrp = self._view.one(LRPS_BY_NAME, side.options[ROUTER_PORT])
                 if lrp is not None:
                     yield lrp.uuid
 
-    def attachment_changed(self, attachment: Attachment) -> None:
-        """All sources of its router may be advertised through it."""
-        self.mark(lrp.uuid for lrp in self._view.children(ROUTER_PORTS, attachment.router))
-        self.mark(self._routes.own_by_router.get(attachment.router, ()))
-        self.mark(self._vips.of(attachment.router).by_lb)
-        datapath = self._view.one(SB_DATAPATHS_BY_ROUTER, attachment.router)
+    def of_attachment(self, attachment: Attachment) -> Iterator[RowId]:
+        """All sources of a router may be advertised through its attachment."""
+        router = attachment.router
+        yield from (lrp.uuid for lrp in self._view.children(ROUTER_PORTS, router))
+        yield from self._routes.own_by_router.get(router, ())
+        yield from self._vips.of(router).by_lb
+        datapath = self._view.one(SB_DATAPATHS_BY_ROUTER, router)
         if datapath is not None:
             dynamic = self._view.all(DYNAMIC_ROUTES_BY_DATAPATH, datapath.uuid)
-            self.mark(row.uuid for row in dynamic)
+            yield from (row.uuid for row in dynamic)
 
-    def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
-        """A load balancer is a source."""
-        self.mark(load_balancers)
+    def of_prefixes(self, prefixes: frozenset[Network] | None) -> Iterable[RowId]:
+        """The sources with a prefix inside one of some prefixes; all for None."""
+        return self.keys() if prefixes is None else chain.from_iterable(map(self._inside, prefixes))
 
-    def own_route_changed(self, uuid: RowId, key: OwnKey | None) -> None:
-        """A static route is a source."""
-        self.mark((uuid,))
-
-    def learned_route_changed(self, key: LearnKey) -> None:
-        """Learned routes are never advertised."""
-
-    def guard_changed(self) -> None:
-        """Another list of what may be advertised."""
-        self.mark(self.keys())
+    def _inside(self, entry: Network) -> Iterator[RowId]:
+        yield from self._view.prefixes(LRPS_BY_NETWORK).inside(entry)
+        yield from self._view.prefixes(UNLEARNED_ROUTES_BY_PREFIX).inside(entry)
+        yield from self._view.prefixes(DYNAMIC_ROUTES_BY_PREFIX).inside(entry)
+        for vips in self._vips.by_router.values():
+            for balancer, prefixes in vips.by_lb.items():
+                if any(is_inside(prefix, entry) for prefix in prefixes):
+                    yield balancer
 
     def keys(self) -> Iterable[RowId]:
         yield from tuple(self._asked)
@@ -211,37 +219,32 @@ class AdvertisedSources(Reconciler[RowId]):
             yield from vips.by_lb
         yield from self._view.table(SbLearnedRoute).rows
 
-    def reconcile(self, key: RowId) -> Iterable[Operation]:
+    def derive(self, key: RowId) -> Iterator[AdvertiseKey]:
         asked = dict(self._ask(key))
         for gone in self._asked.pop(key, ()):
             if gone not in asked:
                 del self.wanted[gone][key]
                 if not self.wanted[gone]:
                     del self.wanted[gone]
-                self._mark_output(gone)
+                yield gone
         for route, source in asked.items():
             sources = self.wanted.setdefault(route, {})
             if sources.get(key) != source:
                 sources[key] = source
-                self._mark_output(route)
+                yield route
         if asked:
             self._asked[key] = tuple(asked)
-        return ()
 
-    def _mark_output(self, route: AdvertiseKey) -> None:
-        if self.output is not None:
-            self.output.mark((route,))
-
-    def _ask(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, Source]]:
+    def _ask(self, uuid: RowId) -> Iterator[tuple[AdvertiseKey, AdvertisedSource]]:
         for decision in self.decide(uuid):
             if isinstance(decision.outcome, AdvertiseKey):
                 yield decision.outcome, decision.source
 
-    def decide(self, uuid: RowId) -> Iterator[Decision]:
+    def decide(self, uuid: RowId) -> Iterator[AdvertiseDecision]:
         """What becomes of a source's prefixes at each attachment of its router.
 
-        Sources that are none of anybody's business (what does not parse, router ports that face a
-        transit switch) yield nothing.
+        Rows that are no sources yield nothing: invalid ones, and router ports that connect to a
+        transit switch.
         """
         lrp = self._view.get(LogicalRouterPort, uuid)
         if lrp is not None:
@@ -253,21 +256,23 @@ class AdvertisedSources(Reconciler[RowId]):
         else:
             yield from self._decide_load_balancer(uuid)
 
-    def _decide_connected(self, lrp: LogicalRouterPort) -> Iterator[Decision]:
+    def _decide_connected(self, lrp: LogicalRouterPort) -> Iterator[AdvertiseDecision]:
         router = self._view.parent(ROUTER_PORTS, lrp.uuid)
-        if router is None or self._faces_transit_switch(lrp):
-            return  # the networks between the zones are not theirs to exchange
+        if router is None or self._connects_to_transit_switch(lrp):
+            return  # the networks between the zones are not exchanged
         for attachment in self._attached(router.uuid):
             for text in sorted(lrp.networks):
                 interface = parse_interface(text)
                 if interface is None:
                     continue
-                written = str(interface) if self._policy.current.host_bits else ""
-                source = Source(1, lrp.uuid, CONNECTED, router.uuid, attachment.tag, written)
+                written = str(interface) if self._options.current.host_bits else ""
+                source = AdvertisedSource(
+                    1, lrp.uuid, CONNECTED, router.uuid, attachment.tag, written
+                )
                 for table in self._tables_of(attachment):
                     yield self._decision(source, attachment, interface.network, table)
 
-    def _faces_transit_switch(self, lrp: LogicalRouterPort) -> bool:
+    def _connects_to_transit_switch(self, lrp: LogicalRouterPort) -> bool:
         lsps = self._view.all(LSPS_BY_ROUTER_PORT, lrp.name)
         return any(transit_switch_of(self._view, lsp) is not None for lsp in lsps)
 
@@ -281,7 +286,7 @@ class AdvertisedSources(Reconciler[RowId]):
     def _knows_dynamic(self) -> bool:
         return self._view.schema.allows(IcRoute, "origin", CONNECTED_DYNAMIC)
 
-    def _decide_dynamic(self, row: SbLearnedRoute) -> Iterator[Decision]:
+    def _decide_dynamic(self, row: SbLearnedRoute) -> Iterator[AdvertiseDecision]:
         datapath = self._view.get(SbDatapathBinding, row.datapath)
         prefix = parse_network(row.ip_prefix)
         if datapath is None or prefix is None:
@@ -289,11 +294,11 @@ class AdvertisedSources(Reconciler[RowId]):
         router = RowId(datapath.external_ids.get("logical-router", ""))
         origin = CONNECTED_DYNAMIC if self._knows_dynamic else CONNECTED
         for attachment in self._attached(router):
-            source = Source(3, router, origin, router, attachment.tag)
+            source = AdvertisedSource(3, router, origin, router, attachment.tag)
             refusal = Refusal.ROUTE_TABLE if attachment.route_table else None
             yield self._decision(source, attachment, prefix, "", refusal)
 
-    def _decide_static(self, uuid: RowId) -> Iterator[Decision]:
+    def _decide_static(self, uuid: RowId) -> Iterator[AdvertiseDecision]:
         row = self._view.table(LogicalRouterStaticRoute).rows[uuid]
         router = self._view.relation(LogicalRouter, "static_routes").parent(uuid)
         prefix = parse_network(row.ip_prefix)
@@ -303,7 +308,7 @@ class AdvertisedSources(Reconciler[RowId]):
             return
         refusal = self._refuses_static(row)
         for attachment in self._attached(router):
-            source = Source(0, uuid, STATIC, router, attachment.tag)
+            source = AdvertisedSource(0, uuid, STATIC, router, attachment.tag)
             other = Refusal.ROUTE_TABLE if row.route_table != attachment.route_table else None
             yield self._decision(source, attachment, prefix, row.route_table, refusal or other)
 
@@ -313,7 +318,7 @@ class AdvertisedSources(Reconciler[RowId]):
         if DECLARED in row.external_ids:
             return Refusal.DECLARED
         if row.nexthop == DISCARD:
-            # Versions without sequence numbers in IC-NB (before 24.03) keep these to themselves.
+            # Versions without sequence numbers in IC-NB (before 24.03) do not advertise these.
             known = self._view.schema.has(IcNbGlobal, "nb_ic_cfg")
             return None if known else Refusal.DISCARDS
         nexthop = parse_address(row.nexthop)
@@ -321,35 +326,35 @@ class AdvertisedSources(Reconciler[RowId]):
             return Refusal.UNPARSABLE
         return Refusal.NEXTHOP_LINK_LOCAL if is_link_local_nexthop(nexthop) else None
 
-    def _decide_load_balancer(self, uuid: RowId) -> Iterator[Decision]:
+    def _decide_load_balancer(self, uuid: RowId) -> Iterator[AdvertiseDecision]:
         if not self._view.schema.allows(IcRoute, "origin", LOADBALANCER):
             return
-        refusal = None if self._policy.current.advertise_lb else Refusal.LOAD_BALANCER
+        refusal = None if self._options.current.advertise_lb else Refusal.LOAD_BALANCER
         for router, vips in self._vips.by_router.items():
             for attachment in self._attached(router) if uuid in vips.by_lb else ():
-                source = Source(2, uuid, LOADBALANCER, router, attachment.tag)
+                source = AdvertisedSource(2, uuid, LOADBALANCER, router, attachment.tag)
                 for vip in vips.by_lb[uuid]:
                     yield self._decision(source, attachment, vip, "", refusal)
 
     def _decision(
         self,
-        source: Source,
+        source: AdvertisedSource,
         attachment: Attachment,
         prefix: Network,
         table: str,
         refusal: Refusal | None = None,
-    ) -> Decision:
+    ) -> AdvertiseDecision:
         outcome = refusal or self._key(attachment, prefix, table)
-        return Decision(source, attachment, prefix, table, outcome)
+        return AdvertiseDecision(source, attachment, prefix, table, outcome)
 
     def _attached(self, router: RowId) -> Iterable[Attachment]:
         return self._attachments.by_router.get(router, {}).values()
 
     def _key(self, attachment: Attachment, prefix: Network, table: str) -> AdvertiseKey | Refusal:
         """The route through one attachment, or why it is not advertised."""
-        refusal = self._policy.current.refuses_advertising(prefix)
+        refusal = self._options.current.refuses_advertising(prefix)
         refusal = refusal or attachment.advertise.refuses(prefix)
-        refusal = refusal or self._guard.refuses_advertising(prefix)
+        refusal = refusal or self._policy.refuses_advertising(prefix)
         if refusal is not None:
             return refusal
         nexthop = self._nexthop(attachment, prefix)
@@ -365,21 +370,17 @@ class AdvertisedSources(Reconciler[RowId]):
         return link_local_of(attachment.mac) if prefix.version == 6 else None
 
 
-class AdvertisedRoutes(Reconciler[AdvertiseKey]):
-    """Our routes in IC-SB; whatever of ours nobody asks for, orphans included, is deleted."""
+class AdvertisedRoutes(ZoneReconciler[AdvertiseKey]):
+    """Our routes in IC-SB; those of ours that no source asks for, orphans included, are deleted."""
 
     name: ClassVar[str] = "advertised routes"
-    writes: ClassVar[Database | None] = Database.IC_SB
+    writes: ClassVar[Database] = Database.IC_SB
 
-    def __init__(self, view: View, zone: OwnZone, sources: AdvertisedSources, guard: Guard) -> None:
-        super().__init__()
-        self._view, self._zone, self._sources = view, zone, sources
-        self._guard = guard
-        sources.output = self
-
-    def guard_known(self) -> None:
-        """What was held back may go."""
-        self.mark(self.keys())
+    def __init__(
+        self, view: View, zone: OwnZone, sources: AdvertisedSources, policy: ImportPolicy
+    ) -> None:
+        super().__init__(view, zone)
+        self._sources, self._policy = sources, policy
 
     def watches(self) -> Mapping[type[Row], Watch[AdvertiseKey]]:
         return {IcRoute: self._of_route}
@@ -398,22 +399,19 @@ class AdvertisedRoutes(Reconciler[AdvertiseKey]):
         if zone is not None:
             yield from map(key_of, self._view.all(IC_ROUTES_BY_ZONE, zone.uuid))
 
-    def reconcile(self, key: AdvertiseKey) -> Iterator[Operation]:
-        zone = self._zone.current
-        if zone is None:
-            return
+    def align(self, key: AdvertiseKey, zone: AvailabilityZone) -> Iterator[Operation]:
         have = sorted(
             self._view.all(IC_ROUTES_BY_CONTENT, (zone.uuid, *key)), key=lambda row: row.uuid
         )
         source = min(self._sources.wanted.get(key, {}).values(), default=None)
         for route in have if source is None else have[1:]:
             yield Delete(IcRoute, route.uuid)
-        if source is not None and (have or self._guard.known):
+        if source is not None and (have or self._policy.complete):
             yield from self._write(key, zone, source, have[0] if have else None)
 
     @staticmethod
     def _write(
-        key: AdvertiseKey, zone: AvailabilityZone, source: Source, route: IcRoute | None
+        key: AdvertiseKey, zone: AvailabilityZone, source: AdvertisedSource, route: IcRoute | None
     ) -> Iterator[Operation]:
         if route is None:
             yield Insert(

@@ -1,14 +1,13 @@
 """Where our routers attach to transit switches; derived state for the route reconcilers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from isthmus.engine.reconciler import AnyReconciler, Reconciler, Watch
+from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
-from isthmus.exchange.routes.options import IPV4_BY_IPV6, Filter, RoutePolicy, is_true
-from isthmus.exchange.topology.published_ports import ROUTER_ID
-from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
+from isthmus.exchange.routes.options import IPV4_BY_IPV6, Filter, invalid_entries, is_true
+from isthmus.exchange.zones.own_zone import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     IC_PORTS_BY_NAME,
@@ -17,18 +16,15 @@ from isthmus.model.indexes import (
     LSPS_BY_ROUTER_PORT,
     ROUTER_PORTS,
 )
-from isthmus.model.operations import Operation
-from isthmus.model.ovn_keys import ROUTER_PORT
+from isthmus.model.ovn_keys import ROUTER_ID, ROUTER_PORT
 from isthmus.model.prefixes import Address, Interface, Network, parse_interface, parse_port_address
-from isthmus.model.problems import Problem, Subject
-from isthmus.model.reasons import Reason
+from isthmus.model.problems import Problem
 from isthmus.model.rows import (
     IcPortBinding,
     LogicalRouter,
     LogicalRouterPort,
     LogicalSwitch,
     LogicalSwitchPort,
-    NbGlobal,
     Row,
     RowId,
 )
@@ -39,9 +35,15 @@ class Attachment:
     """A router port on a transit switch, as far as routes depend on it.
 
     Args:
+        port, ts: the names of the logical switch port and of the transit switch.
+        router, lrp: the UUIDs of the router and of its port.
         mac: of the *published* port address: a link-local next hop comes from it.
-        addresses: of the published port address, in its order: the next hops we advertise.
+        addresses: of the published port address, in its order: the next hops that we advertise.
         networks: of the router port: the next hops that we can reach through it.
+        route_table, tag, filter_tag: options `route_table`, `ic-route-tag` and
+            `ic-route-filter-tag` of the router port.
+        advertise, learn: the filters for the two directions.
+        router_enabled: whether the router forwards.
         ipv4_by_ipv6: IPv4 prefixes may have IPv6 next hops (`ic-route-ipv4-next-hop-ipv6`).
     """
 
@@ -68,23 +70,17 @@ class Attachment:
         return own
 
     def takes_nexthop(self, prefix: Network, nexthop: Address) -> bool:
-        """Whether a next hop's family is one that a prefix may have here."""
+        """Whether a prefix may have a next hop of that IP version here."""
         return prefix.version == nexthop.version or (prefix.version == 4 and self.ipv4_by_ipv6)
 
 
-class AttachmentUser(Protocol):
-    """A reconciler whose keys depend on attachments."""
-
-    def attachment_changed(self, attachment: Attachment) -> None:
-        """Mark what depends on an attachment that came, went, or is one side of a change."""
-
-
-class Attachments(Reconciler[str]):
+class Attachments(DerivedState[str, Attachment]):
     """All attachments; the key is the logical switch port's name.
+
+    A change is an attachment that came or went; a changed one came and went.
 
     Attributes:
         by_port, by_router, by_ts: the current attachments.
-        dependents: told of the routers and transit switches whose attachments changed.
     """
 
     name: ClassVar[str] = "attachments"
@@ -95,7 +91,6 @@ class Attachments(Reconciler[str]):
         self.by_port: dict[str, Attachment] = {}
         self.by_router: dict[RowId, dict[str, Attachment]] = {}
         self.by_ts: dict[str, dict[str, Attachment]] = {}
-        self.dependents: Sequence[AttachmentUser] = ()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -129,10 +124,9 @@ class Attachments(Reconciler[str]):
         yield from tuple(self.by_port)
         yield from (port.logical_port for port in self._view.table(IcPortBinding))
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
+    def derive(self, key: str) -> Iterable[Attachment]:
         before, after = self.by_port.get(key), self._attachment(key)
-        bad = (*after.advertise.bad_entries, *after.learn.bad_entries) if after else ()
-        self.report(key, *(_bad_filter(key, entry) for entry in dict.fromkeys(bad)))
+        self.report(key, *(_problems(after) if after is not None else ()))
         if before == after:
             return ()
         if before is not None:
@@ -143,10 +137,7 @@ class Attachments(Reconciler[str]):
             self.by_port[key] = after
             self.by_router.setdefault(after.router, {})[key] = after
             self.by_ts.setdefault(after.ts, {})[key] = after
-        for side in filter(None, (before, after)):
-            for dependent in self.dependents:
-                dependent.attachment_changed(side)
-        return ()
+        return filter(None, (before, after))
 
     def _attachment(self, name: str) -> Attachment | None:
         zone = self._zone.current
@@ -178,48 +169,11 @@ class Attachments(Reconciler[str]):
         )
 
 
-class GlobalPolicy(Reconciler[Only]):
-    """The `ic-route-*` options; when they change, every route is looked at anew."""
-
-    name: ClassVar[str] = "route policy"
-
-    def __init__(self, view: View) -> None:
-        super().__init__()
-        self._view = view
-        self.current = RoutePolicy()
-        self.dependents: Sequence[AnyReconciler] = ()
-
-    def watches(self) -> Mapping[type[Row], Watch[Only]]:
-        return watch_only((NbGlobal,))
-
-    def keys(self) -> Iterable[Only]:
-        return [()]
-
-    def reconcile(self, key: Only) -> Iterable[Operation]:
-        nb_global = self._view.single(NbGlobal)
-        policy = RoutePolicy.of(nb_global.options if nb_global else {})
-        self.report(key, *(_bad_entry(entry) for entry in policy.bad_entries))
-        if policy != self.current:
-            self.current = policy
-            for dependent in self.dependents:
-                dependent.mark(dependent.keys())
-        return ()
-
-
-def _bad_filter(port: str, entry: str) -> Problem:
-    return Subject(
-        f"Logical_Switch_Port {port}",
-        "options:ic-route-filter-* or ic-route-deny-* of its router port or router",
-        entry,
-    ).problem(
-        "the entry is no prefix and is skipped", "write it as ADDRESS/LENGTH", Reason.INVALID_OPTION
-    )
-
-
-def _bad_entry(entry: str) -> Problem:
-    return Subject("NB_Global", "options:ic-route-denylist", entry).problem(
-        "the entry is no prefix and is skipped", "write it as ADDRESS/LENGTH", Reason.INVALID_OPTION
-    )
+def _problems(attachment: Attachment) -> Iterator[Problem]:
+    row = f"Logical_Switch_Port {attachment.port}"
+    for direction, read in (("adv", attachment.advertise), ("learn", attachment.learn)):
+        options = f"ic-route-filter-{direction} or ic-route-deny-{direction}"
+        yield from invalid_entries(row, f"{options} of its router port or router", read)
 
 
 def _port_names(change: Change) -> Iterator[str]:

@@ -1,98 +1,135 @@
-"""The guard: what the controller keeps from being learned or advertised.
+"""The import policy: what the controller keeps from being learned or advertised.
 
-`LearnedSources` and `AdvertisedSources` ask it for each route, after OVN's own rules. Without a
-controller (`isthmus ovn-ic`) it is told nothing and lets everything pass, so that the engine
-decides as `ovn-ic` does. Invariant: its answers depend on the view and on what it was last told,
-so nothing is refused for longer than its reason lasts.
+`LearnedSources` and `AdvertisedSources` ask it about each route, after OVN's own rules. Without a
+controller (`isthmus ovn-ic`) it has no rules and refuses nothing, so that the engine decides as
+`ovn-ic` does. Invariant: its answers depend on the view and the current rules alone, so nothing is
+refused for longer than its reason lasts.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar
 
+from isthmus.engine.reconciler import DerivedState, Only, SingleKey
 from isthmus.engine.view import View
-from isthmus.exchange.routes.attachments import Attachment
 from isthmus.exchange.routes.options import Refusal
-from isthmus.model.import_policy import Guarded, LocalPrefix, LocalPrefixes
+from isthmus.model.import_policy import ImportRules, LocalPrefix, LocalPrefixes
 from isthmus.model.indexes import IC_ROUTES_BY_PREFIX, IC_ROUTES_BY_ZONE
-from isthmus.model.prefixes import Network, is_default, is_inside
-from isthmus.model.route_rules import ZoneRule
+from isthmus.model.prefixes import DEFAULT_ROUTES, Network, changed_entries, is_default, is_inside
+from isthmus.model.route_rules import RouteRules, ZoneRule
 from isthmus.model.rows import AvailabilityZone, IcRoute, LogicalRouter, RowId
 
 
-class LearningUser(Protocol):
-    """Who learns, as far as the guard must tell it of changes."""
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """What a change of the rules affects.
 
-    def guard_changed(self, routes: Iterable[RowId]) -> None:
-        """Mark these IC-SB routes, and all that they now mean."""
+    Args:
+        routes: IC-SB routes that may now be learned, or not any more.
+        limited: names of zones from which another number of prefixes may be learned.
+        advertised: our prefixes inside one of these may now be advertised, or not any more; None
+            for any prefix.
+        completed: the rules have just become complete.
+    """
 
-
-class Output(Protocol):
-    """Who writes, and adds nothing before the guard is known."""
-
-    def guard_known(self) -> None:
-        """Mark everything."""
-
-
-class AdvertisingUser(Protocol):
-    """Who advertises."""
-
-    def guard_changed(self) -> None:
-        """Mark everything: another list of what may be advertised."""
+    routes: tuple[RowId, ...]
+    limited: frozenset[str]
+    advertised: frozenset[Network] | None
+    completed: bool
 
 
-class Guard:
-    """What may not pass.
+class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
+    """The rules in force.
+
+    State in memory: the rules, which the controller supplies again after a restart; until then
+    they are incomplete.
 
     Args:
         view: shared with the engine.
-        known: whether it is complete as it is. If not, no route is added to the databases until
-            it is told the rules: what it does not know yet might forbid it. What is there stays.
+        complete: whether it is complete without any rules. If not, no route is added to the
+            databases until `set_rules` is called, because a rule might forbid it. Existing routes
+            stay.
 
     Attributes:
-        told: what it was told last.
-        learning, advertising, outputs: told of changes.
+        complete: whether routes may be added.
+        active: whether there are rules.
+        current: the rules.
     """
 
-    def __init__(self, view: View, *, known: bool = True) -> None:
+    name: ClassVar[str] = "import policy"
+
+    def __init__(self, view: View, *, complete: bool = True) -> None:
+        super().__init__()
         self._view = view
-        self.known = known
-        self.told = Guarded()
+        self.complete = complete
         self.active = False
+        self.current = ImportRules()
+        self._next: ImportRules | None = None
         self._local = LocalPrefixes()
-        self.learning: LearningUser | None = None
-        self.advertising: AdvertisingUser | None = None
-        self.outputs: tuple[Output, ...] = ()
 
-    # -- being told --------------------------------------------------------------------------
+    def set_rules(self, rules: ImportRules) -> None:
+        """Replace the rules; this takes effect with the engine's next plan."""
+        self._next = rules
+        self.mark(self.keys())
 
-    def tell(self, values: Guarded) -> None:
-        """Take over what is to be kept from harm, and have looked at again what that affects."""
-        before, self.told = self.told, values
-        was_active, self.active = self.active, True
-        affected = dict.fromkeys(self._take_local())
-        affected |= dict.fromkeys(self._of_changed_rules(before, every=not was_active))
-        if self.learning is not None and affected:
-            self.learning.guard_changed(affected)
-        if self.advertising is not None and before.rules.advertise != values.rules.advertise:
-            self.advertising.guard_changed()
-        if values.known and not self.known:
-            self.known = True
-            for output in self.outputs:
-                output.guard_known()
+    def derive(self, key: Only) -> Iterator[PolicyChange]:
+        rules, self._next = self._next, None
+        if rules is None:
+            return
+        before, self.current = self.current, rules
+        first, self.active = not self.active, True
+        completed = rules.complete and not self.complete
+        self.complete |= rules.complete
+        routes = dict.fromkeys(self._overlapping_changed(rules))
+        if first:
+            routes |= dict.fromkeys(self._view.table(IcRoute).rows)
+        else:
+            routes |= dict.fromkeys(self._accepted_differently(before.rules, rules.rules))
+        yield PolicyChange(
+            routes=tuple(routes),
+            limited=frozenset(self._limited_differently(before.rules, rules.rules)),
+            advertised=changed_entries(before.rules.advertise, rules.rules.advertise),
+            completed=completed,
+        )
 
-    def _take_local(self) -> Iterator[RowId]:
-        """Enter the local prefixes; the routes that overlap those that came or went."""
+    def _overlapping_changed(self, rules: ImportRules) -> Iterator[RowId]:
+        """The routes that overlap a local prefix that came or went."""
         routes = self._view.prefixes(IC_ROUTES_BY_PREFIX)
-        for prefix in self._local.take(self.told.local):
+        for prefix in self._local.update(rules.local):
             yield from routes.overlapping(prefix)
 
-    def _of_changed_rules(self, before: Guarded, *, every: bool) -> Iterator[RowId]:
+    def _accepted_differently(self, before: RouteRules, after: RouteRules) -> Iterator[RowId]:
+        """The routes that the rules for their zones may treat in another way."""
+        zones: dict[tuple[ZoneRule, ZoneRule], set[RowId]] = {}
         for zone in self._view.table(AvailabilityZone):
-            old, new = before.rules.of_zone(zone.name), self.told.rules.of_zone(zone.name)
-            if every or old != new:
-                yield from (row.uuid for row in self._view.all(IC_ROUTES_BY_ZONE, zone.uuid))
+            pair = before.of_zone(zone.name), after.of_zone(zone.name)
+            if pair[0] != pair[1]:
+                zones.setdefault(pair, set()).add(zone.uuid)
+        for (old, new), uuids in zones.items():
+            entries = changed_entries(old.prefixes, new.prefixes)
+            if entries is None or (old.most is None) is not (new.most is None):
+                for uuid in uuids:
+                    yield from (row.uuid for row in self._view.all(IC_ROUTES_BY_ZONE, uuid))
+                continue
+            yield from self._routes_in(uuids, entries)
+            if old.default_route is not new.default_route:
+                for default in DEFAULT_ROUTES:
+                    yield from self._view.prefixes(IC_ROUTES_BY_PREFIX).equal(default)
 
-    # -- being asked -------------------------------------------------------------------------
+    def _routes_in(self, zones: set[RowId], entries: Iterable[Network]) -> Iterator[RowId]:
+        """The routes of some zones inside some prefixes."""
+        rows = self._view.table(IcRoute).rows
+        for entry in entries:
+            for uuid in self._view.prefixes(IC_ROUTES_BY_PREFIX).inside(entry):
+                if rows[uuid].availability_zone in zones:
+                    yield uuid
+
+    def _limited_differently(self, before: RouteRules, after: RouteRules) -> Iterator[str]:
+        for zone in self._view.table(AvailabilityZone):
+            if before.of_zone(zone.name).most != after.of_zone(zone.name).most:
+                yield zone.name
+
+    # -- decisions ---------------------------------------------------------------------------
 
     def zone_of(self, route: IcRoute) -> str:
         """The name of the zone that advertises a route; "?" if its row is gone."""
@@ -100,19 +137,21 @@ class Guard:
         return zone.name if zone is not None else "?"
 
     def rule_of(self, route: IcRoute) -> ZoneRule:
-        """What may be learned from the zone that advertises a route."""
-        return self.told.rules.of_zone(self.zone_of(route))
+        """The rule for the zone that advertises a route."""
+        return self.current.rules.of_zone(self.zone_of(route))
 
-    def refuses_learning(
-        self, route: IcRoute, prefix: Network, attachment: Attachment
-    ) -> Refusal | None:
-        """Why a route may not be learned through an attachment, or None.
+    def limit_of(self, zone: str) -> int | None:
+        """How many prefixes may be learned from a zone; None for any number."""
+        return self.current.rules.of_zone(zone).most
 
-        A default route contains everything; it counts as no overlap, but has a rule of its own.
+    def refuses_learning(self, route: IcRoute, prefix: Network, router: RowId) -> Refusal | None:
+        """Why a route may not be learned into a router, or None.
+
+        A default route contains everything. It counts as no overlap, but has a rule of its own.
         """
         if not self.active:
             return None
-        if not is_default(prefix) and self.local_at(attachment.router, prefix) is not None:
+        if not is_default(prefix) and self.local_at(router, prefix) is not None:
             return Refusal.OVERLAP
         rule = self.rule_of(route)
         if rule.prefixes is None or (is_default(prefix) and rule.default_route):
@@ -122,26 +161,32 @@ class Guard:
 
     def refuses_advertising(self, prefix: Network) -> Refusal | None:
         """Why a prefix may not be advertised, or None."""
-        allowed = self.told.rules.advertise
+        allowed = self.current.rules.advertise
         if allowed is None or any(is_inside(prefix, entry) for entry in allowed):
             return None
         return Refusal.NOT_ADVERTISED
 
     def allows_default(self, route: IcRoute) -> bool:
-        """Whether its zone may announce default routes."""
+        """Whether default routes may be learned from the route's zone."""
         return self.active and self.rule_of(route).default_route
 
-    def detail(self, refusal: Refusal, route: IcRoute | None, prefix: Network, at: RowId) -> str:
-        """What people want to know of a refusal of the guard's; "" for others.
+    # -- explanations ------------------------------------------------------------------------
+
+    def detail(
+        self, refusal: Refusal, route: IcRoute | None, prefix: Network, router: RowId
+    ) -> str:
+        """What the rule behind a refusal says; empty if the refusal is not by this policy.
 
         Args:
-            route: whose zone the rule is for; None for a prefix of our own.
-            at: the router.
+            refusal: why the route is refused.
+            route: an IC-SB route; None for a prefix of our own.
+            prefix: the route's.
+            router: the UUID of the router that does not get or advertise it.
         """
-        if refusal is Refusal.OVERLAP and (local := self.local_at(at, prefix)) is not None:
+        if refusal is Refusal.OVERLAP and (local := self.local_at(router, prefix)) is not None:
             return f"{local.prefix} of {local.owner}"
         if refusal is Refusal.NOT_ADVERTISED:
-            return f"advertise: {_listed(self.told.rules.advertise)}"
+            return f"advertise: {_listed(self.current.rules.advertise)}"
         if refusal is Refusal.NOT_ACCEPTED and route is not None:
             return f"accept from {self.zone_of(route)}: {_listed(self.rule_of(route).prefixes)}"
         if refusal is Refusal.TOO_MANY and route is not None:
@@ -157,7 +202,7 @@ class Guard:
         return self._local.overlapping(self.router_name(router), prefix)
 
     def router_name(self, router: RowId) -> str:
-        """The name of a router, which is its VPC's; "" if there is none of that UUID."""
+        """The name of a router, which is its VPC's; empty if there is no such router."""
         row = self._view.get(LogicalRouter, router)
         return row.name if row is not None else ""
 

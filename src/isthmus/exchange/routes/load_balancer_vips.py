@@ -1,16 +1,15 @@
-"""The routers' load balancers: which router has which VIPs; derived state for the routes."""
+"""Which router has which load balancer VIPs; derived state for the route reconcilers."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.indexes import LB_GROUPS_BY_LB, ROUTERS_BY_LB, ROUTERS_BY_LB_GROUP
-from isthmus.model.operations import Operation
 from isthmus.model.prefixes import Address, Network, parse_address
 from isthmus.model.rows import LoadBalancer, LoadBalancerGroup, LogicalRouter, Row, RowId
 
@@ -37,19 +36,19 @@ class Vips:
 NONE = Vips({}, {})
 
 
-class VipUser(Protocol):
-    """A reconciler whose keys depend on a router's VIPs."""
+@dataclass(frozen=True, slots=True)
+class VipsChange:
+    """Load balancers of a router that came, went, or have other VIPs."""
 
-    def vips_changed(self, router: RowId, load_balancers: Iterable[RowId]) -> None:
-        """Some of a router's load balancers came, went, or have other VIPs."""
+    router: RowId
+    load_balancers: tuple[RowId, ...]
 
 
-class RouterVips(Reconciler[RowId]):
+class RouterVips(DerivedState[RowId, VipsChange]):
     """The VIPs of each router's load balancers and groups; the key is the router's UUID.
 
     Attributes:
         by_router: only routers that have a VIP.
-        dependents: told of what changed.
     """
 
     name: ClassVar[str] = "load balancer VIPs"
@@ -58,7 +57,6 @@ class RouterVips(Reconciler[RowId]):
         super().__init__()
         self._view = view
         self.by_router: dict[RowId, Vips] = {}
-        self.dependents: Sequence[VipUser] = ()
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -84,15 +82,13 @@ class RouterVips(Reconciler[RowId]):
     def keys(self) -> Iterable[RowId]:
         return (*self.by_router, *self._view.table(LogicalRouter).rows)
 
-    def reconcile(self, key: RowId) -> Iterable[Operation]:
+    def derive(self, key: RowId) -> Iterable[VipsChange]:
         before, after = self.by_router.pop(key, NONE), self._vips(key)
         if after.by_lb:
             self.by_router[key] = after
-        everyone = before.by_lb.keys() | after.by_lb.keys()
-        changed = [lb for lb in everyone if before.by_lb.get(lb) != after.by_lb.get(lb)]
-        for dependent in self.dependents if changed else ():
-            dependent.vips_changed(key, sorted(changed))
-        return ()
+        both = before.by_lb.keys() | after.by_lb.keys()
+        changed = sorted(lb for lb in both if before.by_lb.get(lb) != after.by_lb.get(lb))
+        return (VipsChange(key, tuple(changed)),) if changed else ()
 
     def _vips(self, uuid: RowId) -> Vips:
         router = self._view.get(LogicalRouter, uuid)

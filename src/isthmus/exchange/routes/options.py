@@ -1,21 +1,28 @@
-"""Which routes may be exchanged: the switches of `NB_Global.options`, and filters.
+"""Which routes may be exchanged by OVN's own options: those of `NB_Global`, and filters.
 
-Values and functions only; `isthmus.exchange.routes.advertise` and `.learn` ask them for each route.
-Facts: ovn-nb(5), NB_Global and Logical_Router_Port options.
+`isthmus.exchange.routes.advertise` and `.learn` apply them to each route.
+Source of facts: ovn-nb(5), options of NB_Global and Logical_Router_Port.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import ClassVar
 
+from isthmus.engine.reconciler import DerivedState, Only, SingleKey
+from isthmus.engine.view import View
 from isthmus.model.prefixes import (
     Network,
     PrefixSet,
+    changed_entries,
     is_default,
     is_inside,
     is_link_local,
     parse_list,
 )
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
+from isthmus.model.rows import NbGlobal, Row
 
 CONNECTED, STATIC, LOADBALANCER = "connected", "static", "loadbalancer"
 CONNECTED_DYNAMIC = "connected-dynamic"
@@ -23,51 +30,51 @@ CONNECTED_DYNAMIC = "connected-dynamic"
 
 
 HOST_BITS = "isthmus-route-host-bits"
-"""The key of `NB_Global.options` that sets `RoutePolicy.host_bits`."""
+"""The key of `NB_Global.options` that sets `RouteOptions.host_bits`."""
 
 IPV4_BY_IPV6 = "ic-route-ipv4-next-hop-ipv6"
-"""In `options` of a router port on a transit switch, or of its router: IPv4 prefixes go by an IPv6
-next hop where there is no IPv4 one. `ovn-ic` has it after 26.03."""
+"""In `options` of a router port on a transit switch, or of its router: IPv4 prefixes may have an
+IPv6 next hop if there is no IPv4 one. `ovn-ic` has this option after 26.03."""
 
 
 class Refusal(StrEnum):
-    """Why a route is not advertised or not learned; the text is shown to people."""
+    """Why a route is not advertised or not learned; the text is shown to operators."""
 
     OFF = "ic-route-adv or ic-route-learn is not true"
     LINK_LOCAL = "the prefix is link-local"
-    DEFAULT = "it is a default route and ic-route-adv-default or ic-route-learn-default is not true"
-    DENYLIST = "the prefix lies inside ic-route-denylist (or ic-route-blacklist)"
-    NOT_IN_FILTER = "the prefix lies inside no entry of the port's or router's filter list"
-    DENIED = "the prefix lies inside the port's or router's deny list"
-    UNPARSABLE = "the prefix or the next hop does not parse"
+    DEFAULT = "default route, and ic-route-adv-default or ic-route-learn-default is not true"
+    DENYLIST = "the prefix is inside an entry of ic-route-denylist (or ic-route-blacklist)"
+    NOT_IN_FILTER = "the prefix is outside the filter list of the port or router"
+    DENIED = "the prefix is inside an entry of the deny list of the port or router"
+    UNPARSABLE = "the prefix or the next hop is invalid"
     NEXTHOP_LINK_LOCAL = "the next hop is link-local"
     SAME_ROUTER = "the same router advertises it"
-    SAME_ZONE = "our own zone advertises it, from a daemon that names no router"
-    TAG = "its tag is the port's ic-route-filter-tag"
-    ROUTE_TABLE = "its route table is not the port's"
+    SAME_ZONE = "this zone advertises it, without naming the router"
+    TAG = "its tag equals the port's ic-route-filter-tag"
+    ROUTE_TABLE = "its route table differs from the port's"
     DISABLED = "the router is disabled"
-    OWN_ROUTE = "the router has a static route of its own with this prefix"
-    UNREACHABLE = "the next hop lies in no network of the router port"
-    LOAD_BALANCER = "it is of a load balancer and ic-route-adv-lb or ic-route-learn-lb is not true"
-    DYNAMIC = "a routing daemon has taught the router this prefix (SB Learned_Route)"
+    OWN_ROUTE = "the router has its own static route with this prefix"
+    UNREACHABLE = "the next hop is outside all networks of the router port"
+    LOAD_BALANCER = "load balancer VIP, and ic-route-adv-lb or ic-route-learn-lb is not true"
+    DYNAMIC = "the router learned this prefix from a routing daemon (SB Learned_Route)"
     LOCAL_VIP = "a load balancer of the router has a VIP inside the prefix"
-    BY_SOURCE = "the static route goes by source address (policy src-ip)"
-    DISCARDS = "the static route discards, which OVN before 24.03 does not tell other zones"
-    NO_NEXTHOP = "the port has no address of the prefix's family"
+    BY_SOURCE = "the static route matches the source address (policy src-ip)"
+    DISCARDS = "the static route discards packets; OVN before 24.03 does not advertise such routes"
+    NO_NEXTHOP = "the port has no address of the same IP version as the prefix"
     OVERLAP = "the prefix overlaps one of this cluster's own"
-    NOT_ACCEPTED = "the configuration accepts no such prefix from the zone"
-    TOO_MANY = "the zone announces more prefixes than the configuration accepts from it"
-    NOT_ADVERTISED = "the configuration lists what is advertised, and not this"
-    DECLARED = "it is a declared route to another zone"
+    NOT_ACCEPTED = "the prefix is outside what the configuration accepts from the zone"
+    TOO_MANY = "the zone advertises more prefixes than the configuration accepts from it"
+    NOT_ADVERTISED = "the prefix is outside what the configuration advertises"
+    DECLARED = "declared route to another zone"
 
 
 @dataclass(frozen=True, slots=True)
-class RoutePolicy:
+class RouteOptions:
     """The `ic-route-*` options of `NB_Global`.
 
     Args:
         host_bits: publish connected networks with the port's host bits ("10.0.0.1/16"), as
-            `ovn-ic` does up to 26.03 at least: then it finds its own when it takes over from us.
+            `ovn-ic` does up to 26.03 at least, so that it recognises them when it takes over.
     """
 
     advertise: bool = False
@@ -79,15 +86,24 @@ class RoutePolicy:
     denylist: tuple[Network, ...] = ()
     bad_entries: tuple[str, ...] = ()
     host_bits: bool = False
-    # The list has an entry for each node, and each route is held against it.
+    # The list has an entry for each node, and every route is checked against it.
     _denied: PrefixSet = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_denied", PrefixSet(self.denylist))
 
+    def affected(self, before: "RouteOptions") -> frozenset[Network] | None:
+        """Which routes a change from other options may affect.
+
+        Returns:
+            Prefixes: routes inside one of them; None for any route.
+        """
+        same_list = replace(self, denylist=before.denylist, bad_entries=before.bad_entries)
+        return changed_entries(before.denylist, self.denylist) if same_list == before else None
+
     @classmethod
-    def of(cls, options: Mapping[str, str]) -> "RoutePolicy":
-        """Read the options; entries of the list that do not parse are skipped, and kept."""
+    def of(cls, options: Mapping[str, str]) -> "RouteOptions":
+        """Read the options; invalid entries of the list go to `bad_entries`."""
         denied = options.get("ic-route-denylist") or options.get("ic-route-blacklist") or ""
         networks, bad = parse_list(denied)
         return cls(
@@ -110,7 +126,7 @@ class RoutePolicy:
         """Why a prefix may not be learned, or None.
 
         Args:
-            default: whether default routes may be learned whatever the options say.
+            default: allow default routes even if the options do not.
         """
         return self._refuses(prefix, switch=self.learn, default=self.learn_default or default)
 
@@ -131,9 +147,9 @@ class Filter:
     """A filter list and a deny list, merged from a router port and its router.
 
     Args:
-        allowed: prefixes that may pass, or None if no list was given.
-        denied: prefixes that may not.
-        bad_entries: what did not parse.
+        allowed: only prefixes inside one of these pass; None if there is no list.
+        denied: prefixes inside one of these do not pass.
+        bad_entries: invalid entries.
     """
 
     allowed: tuple[Network, ...] | None = None
@@ -165,5 +181,46 @@ class Filter:
 
 
 def is_true(options: Mapping[str, str], key: str) -> bool:
-    """A boolean option as OVN reads it: anything but "true", in any case, is false."""
+    """A boolean option as OVN reads it: anything but "true", in any letter case, is false."""
     return options.get(key, "").lower() == "true"
+
+
+class GlobalRouteOptions(SingleKey, DerivedState[Only, frozenset[Network] | None]):
+    """The options of our `NB_Global`.
+
+    A change is what `RouteOptions.affected` returns.
+
+    Attributes:
+        current: the options.
+    """
+
+    name: ClassVar[str] = "route options"
+    tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal,)
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+        self.current = RouteOptions()
+
+    def derive(self, key: Only) -> Iterable[frozenset[Network] | None]:
+        nb_global = self._view.single(NbGlobal)
+        before = self.current
+        self.current = RouteOptions.of(nb_global.options if nb_global else {})
+        self.report(key, *invalid_entries("NB_Global", "ic-route-denylist", self.current))
+        return () if self.current == before else (self.current.affected(before),)
+
+
+def invalid_entries(row: str, options: str, read: RouteOptions | Filter) -> Iterator[Problem]:
+    """The problems of invalid entries in the options of a row.
+
+    Args:
+        row: as shown, e.g. "NB_Global".
+        options: the names of the options.
+        read: what was read from them.
+    """
+    for entry in dict.fromkeys(read.bad_entries):
+        yield Subject(row, f"options:{options}", entry).problem(
+            "is not a valid prefix, so this entry is skipped",
+            "write it as ADDRESS/LENGTH",
+            Reason.INVALID_OPTION,
+        )

@@ -1,13 +1,12 @@
-"""Our routers' static routes, told apart: learned ones and the routers' own; derived state."""
+"""Our routers' static routes, learned ones and the routers' own ones apart; derived state."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.operations import Operation
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import Network, canonical, parse_network
 from isthmus.model.rows import LogicalRouter, LogicalRouterStaticRoute, Row, RowId
@@ -17,7 +16,7 @@ V = TypeVar("V")
 
 
 class LearnKey(NamedTuple):
-    """What tells one learned route from another; the prefix in canonical form."""
+    """What identifies a learned route; the prefix is in canonical form."""
 
     router: RowId
     ip_prefix: str
@@ -27,7 +26,7 @@ class LearnKey(NamedTuple):
 
     @property
     def destination(self) -> "Destination":
-        """What it leads to, whichever way."""
+        """The destination, without the next hop."""
         return Destination(self.router, self.ip_prefix, self.route_table)
 
 
@@ -48,33 +47,32 @@ class OwnKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a static route was filed, so that it is found again when it has changed."""
+class FiledRoute:
+    """A static route by what it means.
 
+    Args:
+        uuid: the row's.
+        router: the router that has it.
+        learned: set if it was learned.
+        own: set if it was not learned and its prefix is valid.
+    """
+
+    uuid: RowId
     router: RowId
     learned: LearnKey | None
     own: OwnKey | None
 
 
-class StaticRouteUser(Protocol):
-    """A reconciler whose keys depend on the routers' static routes."""
+class StaticRoutes(DerivedState[RowId, FiledRoute]):
+    """All static routes of all routers; the key is the row's UUID.
 
-    def own_route_changed(self, uuid: RowId, key: OwnKey | None) -> None:
-        """A static route that was not learned came, went or changed."""
-
-    def learned_route_changed(self, key: LearnKey) -> None:
-        """A learned route came, went or changed."""
-
-
-class StaticRoutes(Reconciler[RowId]):
-    """All static routes of all routers, filed; the key is the row's UUID.
+    A change is a route that came or went, or either side of a changed one.
 
     Attributes:
         learned: the rows by what they were learned as; more than one is one too many.
-        ways: what was learned, by destination.
+        learned_to: what was learned, by destination.
         own: the rows that were not learned, by prefix and table.
         own_by_router: the same by router.
-        dependents: told of what came, went or changed.
     """
 
     name: ClassVar[str] = "static routes"
@@ -82,12 +80,11 @@ class StaticRoutes(Reconciler[RowId]):
     def __init__(self, view: View) -> None:
         super().__init__()
         self._view = view
-        self._places: dict[RowId, _Place] = {}
+        self._filed: dict[RowId, FiledRoute] = {}
         self.learned: dict[LearnKey, dict[RowId, None]] = {}
-        self.ways: dict[Destination, dict[LearnKey, None]] = {}
+        self.learned_to: dict[Destination, dict[LearnKey, None]] = {}
         self.own: dict[OwnKey, dict[RowId, None]] = {}
         self.own_by_router: dict[RowId, dict[RowId, None]] = {}
-        self.dependents: tuple[StaticRouteUser, ...] = ()
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -96,56 +93,48 @@ class StaticRoutes(Reconciler[RowId]):
         }
 
     def keys(self) -> Iterable[RowId]:
-        return (*self._places, *self._view.table(LogicalRouterStaticRoute).rows)
+        return (*self._filed, *self._view.table(LogicalRouterStaticRoute).rows)
 
-    def reconcile(self, key: RowId) -> Iterable[Operation]:
-        place = self._places.pop(key, None)
-        if place is not None:
-            self._take_out(key, place)
-            self._tell(key, place)
+    def derive(self, key: RowId) -> Iterable[FiledRoute]:
+        before = self._filed.pop(key, None)
+        if before is not None:
+            self._remove(before)
+            yield before
         row = self._view.get(LogicalRouterStaticRoute, key)
         router = self._view.relation(LogicalRouter, "static_routes").parent(key)
         if row is not None and router is not None:
-            place = self._places[key] = _place(row, router)
-            self._file(key, place)
-            self._tell(key, place)
-        return ()
+            after = self._filed[key] = _filed(row, router)
+            self._add(after)
+            yield after
 
-    def _file(self, uuid: RowId, place: _Place) -> None:
-        if place.learned is not None:
-            self.learned.setdefault(place.learned, {})[uuid] = None
-            self.ways.setdefault(place.learned.destination, {})[place.learned] = None
+    def _add(self, route: FiledRoute) -> None:
+        if route.learned is not None:
+            self.learned.setdefault(route.learned, {})[route.uuid] = None
+            self.learned_to.setdefault(route.learned.destination, {})[route.learned] = None
             return
-        self.own_by_router.setdefault(place.router, {})[uuid] = None
-        if place.own is not None:
-            self.own.setdefault(place.own, {})[uuid] = None
+        self.own_by_router.setdefault(route.router, {})[route.uuid] = None
+        if route.own is not None:
+            self.own.setdefault(route.own, {})[route.uuid] = None
 
-    def _take_out(self, uuid: RowId, place: _Place) -> None:
-        if place.learned is not None:
-            _remove(self.learned, place.learned, uuid)
-            if place.learned not in self.learned:
-                _remove(self.ways, place.learned.destination, place.learned)
+    def _remove(self, route: FiledRoute) -> None:
+        if route.learned is not None:
+            _remove(self.learned, route.learned, route.uuid)
+            if route.learned not in self.learned:
+                _remove(self.learned_to, route.learned.destination, route.learned)
             return
-        _remove(self.own_by_router, place.router, uuid)
-        if place.own is not None:
-            _remove(self.own, place.own, uuid)
-
-    def _tell(self, uuid: RowId, place: _Place) -> None:
-        for dependent in self.dependents:
-            if place.learned is not None:
-                dependent.learned_route_changed(place.learned)
-            else:
-                dependent.own_route_changed(uuid, place.own)
+        _remove(self.own_by_router, route.router, route.uuid)
+        if route.own is not None:
+            _remove(self.own, route.own, route.uuid)
 
 
-def _place(row: LogicalRouterStaticRoute, router: RowId) -> _Place:
+def _filed(row: LogicalRouterStaticRoute, router: RowId) -> FiledRoute:
     if IC_LEARNED_ROUTE in row.external_ids:
         origin = row.options.get("origin", "")
         key = LearnKey(router, canonical(row.ip_prefix), row.nexthop, origin, row.route_table)
-        return _Place(router, key, None)
+        return FiledRoute(row.uuid, router, key, None)
     network = parse_network(row.ip_prefix)
     own = None if network is None else OwnKey(router, network, row.route_table)
-    return _Place(router, None, own)
+    return FiledRoute(row.uuid, router, None, own)
 
 
 def _remove(index: dict[K, dict[V, None]], key: K, value: V) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.engine.view import Table, View
-from isthmus.exchange.zones.registration import OwnZone
+from isthmus.engine.reconciler import Watch
+from isthmus.engine.view import Table
+from isthmus.exchange.zones.own_zone import ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     CHASSIS_BY_ENCAP,
@@ -81,15 +81,11 @@ def _sync_tunnels(
     return inserts, None if set(wanted) == set(have) else refs
 
 
-class GatewayPublication(Reconciler[str]):
+class GatewayPublication(ZoneReconciler[str]):
     """Local interconnection chassis as IC-SB gateways; the key is the chassis name."""
 
     name: ClassVar[str] = "gateways"
-    writes: ClassVar[Database | None] = Database.IC_SB
-
-    def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
+    writes: ClassVar[Database] = Database.IC_SB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -111,11 +107,7 @@ class GatewayPublication(Reconciler[str]):
         yield from (chassis.name for chassis in self._view.table(Chassis))
         yield from (gateway.name for gateway in self._view.table(Gateway))
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        self.report(key)
-        zone = self._zone.current
-        if zone is None:
-            return ()
+    def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         chassis = self._view.one(CHASSIS_BY_NAME, key)
         gateway = self._view.one(GATEWAYS_BY_NAME, key)
         if chassis is not None and is_interconn(chassis):
@@ -168,15 +160,11 @@ class GatewayPublication(Reconciler[str]):
         )
 
 
-class RemoteChassis(Reconciler[str]):
+class RemoteChassis(ZoneReconciler[str]):
     """Other zones' gateways as remote chassis in SB; the key is the gateway's name."""
 
     name: ClassVar[str] = "remote chassis"
-    writes: ClassVar[Database | None] = Database.SB
-
-    def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
+    writes: ClassVar[Database] = Database.SB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {Chassis: _names, Gateway: _names, IcEncap: self._of_encap, SbEncap: self._of_sb}
@@ -193,10 +181,7 @@ class RemoteChassis(Reconciler[str]):
         yield from (gateway.name for gateway in self._view.table(Gateway))
         yield from (chassis.name for chassis in self._view.table(Chassis) if is_remote(chassis))
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        zone = self._zone.current
-        if zone is None:
-            return ()
+    def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         gateway = self._view.one(GATEWAYS_BY_NAME, key)
         chassis = self._view.one(CHASSIS_BY_NAME, key)
         remote = gateway is not None and gateway.availability_zone != zone.uuid

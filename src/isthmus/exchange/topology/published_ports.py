@@ -3,13 +3,14 @@
 The key is the logical port's name, which is unique in NB and in IC-SB.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.exchange.topology.transit_switches import ports_on_copies, transit_switch_of
-from isthmus.exchange.zones.registration import OwnZone
+from isthmus.exchange.topology.tunnel_keys import PortKeys
+from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_CHASSIS,
@@ -35,7 +36,14 @@ from isthmus.model.operations import (
     Value,
     set_keys,
 )
-from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, ROUTER_PORT
+from isthmus.model.ovn_keys import (
+    INTERCONN_TS,
+    REQUESTED_TNL_KEY,
+    ROUTER_ID,
+    ROUTER_PORT,
+    TRANSIT_ROUTER_PORT,
+    TRANSIT_SWITCH_PORT,
+)
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -53,23 +61,19 @@ from isthmus.model.rows import (
     TransitSwitch,
 )
 
-PORT_KEYS = range(1, 1 << 15)
 PUBLISHED_TYPES = ("router", "switch")
-ROUTER_ID = "router-id"
-TRANSIT_SWITCH_PORT, TRANSIT_ROUTER_PORT = "transit-switch-port", "transit-router-port"
 _REDIRECT = "cr-"
 
 
-class PortPublication(Reconciler[str]):
+class PortPublication(ZoneReconciler[str]):
     """Our router ports on transit switches as IC-SB port bindings."""
 
     name: ClassVar[str] = "ports"
-    writes: ClassVar[Database | None] = Database.IC_SB
+    writes: ClassVar[Database] = Database.IC_SB
 
     def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
-        self._handed_out: set[tuple[str, int]] = set()
+        super().__init__(view, zone)
+        self._keys = PortKeys()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -144,17 +148,13 @@ class PortPublication(Reconciler[str]):
         yield from (port.logical_port for port in self._view.table(IcPortBinding))
 
     def batch_done(self) -> None:
-        self._handed_out.clear()
+        self._keys.release()
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        self.report(key)
-        zone = self._zone.current
-        if zone is None:
-            return ()
+    def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         lsp = self._published(key)
         have = self._view.one(IC_PORTS_BY_NAME, key)
         if have is not None and have.type == TRANSIT_ROUTER_PORT:
-            return ()  # `isthmus.exchange.topology.transit_routers` sees to those
+            return ()  # `isthmus.exchange.topology.transit_routers` handles those
         return self._delete(have, zone) if lsp is None else self._align(key, lsp, have, zone)
 
     def _align(
@@ -218,12 +218,12 @@ class PortPublication(Reconciler[str]):
             "address": address,
             "gateway": gateway,
             "external_ids": external_ids,
-            **self._marks(ts),
+            **self._type_and_uuid(ts),
         }
         yield Insert(IcPortBinding, row)
 
-    def _marks(self, ts: str) -> dict[str, Value]:
-        """What newer schemas say beside the transit switch's name."""
+    def _type_and_uuid(self, ts: str) -> dict[str, Value]:
+        """The columns that newer schemas have beside the transit switch's name."""
         row = self._view.one(TRANSIT_SWITCHES_BY_NAME, ts)
         if row is None or not self._view.schema.has(IcPortBinding, "nb_ic_uuid"):
             return {}
@@ -236,9 +236,9 @@ class PortPublication(Reconciler[str]):
             row["address"] = address
         if have.gateway != gateway:
             row["gateway"] = gateway
-        marks = self._marks(have.transit_switch)
-        if marks and (have.type, Ref(have.nb_ic_uuid or RowId(""))) != tuple(marks.values()):
-            row |= marks
+        columns = self._type_and_uuid(have.transit_switch)
+        if columns and (have.type, Ref(have.nb_ic_uuid or RowId(""))) != tuple(columns.values()):
+            row |= columns
         if row:
             yield Update(IcPortBinding, have.uuid, row)
         router = external_ids.get(ROUTER_ID)
@@ -255,19 +255,15 @@ class PortPublication(Reconciler[str]):
             yield Delete(IcPortBinding, have.uuid)
 
     def _choose_key(self, ts: str, lsp: LogicalSwitchPort) -> int:
-        """The key that the port asks for already, if it is free; else the first that is.
+        """The key that the port already requests, if it is free; otherwise the first free one.
 
-        A changed key is not followed by every ovn-controller (23.03 keeps flows of the old one),
-        so a port keeps its key when IC-SB has lost its row, and the controller asks for one at
-        once.
+        Not every ovn-controller follows a changed key (23.03 keeps flows of the old one). So a
+        port keeps its key when IC-SB has lost its row, and the controller requests one at once.
         """
         ports = self._view.all(IC_PORTS_BY_TS, ts)
         taken = {port.tunnel_key for port in ports if not self._is_going(port)}
-        taken |= {key for switch, key in self._handed_out if switch == ts}
-        asked = lsp.options.get(REQUESTED_TNL_KEY, "")
-        key = choose_port_key(taken, int(asked) if asked.isdecimal() else 0)
-        self._handed_out.add((ts, key))
-        return key
+        requested = lsp.options.get(REQUESTED_TNL_KEY, "")
+        return self._keys.choose(ts, taken, int(requested) if requested.isdecimal() else 0)
 
     def _is_going(self, port: IcPortBinding) -> bool:
         """Whether a binding of ours is about to be deleted (its port was renamed, say)."""
@@ -282,13 +278,6 @@ class PortPublication(Reconciler[str]):
             "rename the logical switch port in one of the two clusters",
             Reason.NAME_TAKEN,
         )
-
-
-def choose_port_key(taken: Set[int], asked: int = 0) -> int:
-    """A tunnel key for a port: the one asked for if it may be had, else the first free one."""
-    if asked in PORT_KEYS and asked not in taken:
-        return asked
-    return next(key for key in PORT_KEYS if key not in taken)
 
 
 def port_names(change: Change) -> Iterator[str]:

@@ -6,11 +6,10 @@ Both reconcilers are keyed by the logical port's name, which is unique in NB and
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.engine.reconciler import Reconciler, Watch
-from isthmus.engine.view import View
-from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, port_names
+from isthmus.engine.reconciler import Watch
+from isthmus.exchange.topology.published_ports import port_names
 from isthmus.exchange.topology.transit_switches import ports_on_copies, transit_switch_of
-from isthmus.exchange.zones.registration import OwnZone
+from isthmus.exchange.zones.own_zone import ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_PORT,
@@ -23,7 +22,7 @@ from isthmus.model.indexes import (
     SWITCHES_BY_TS,
 )
 from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Value, set_keys
-from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY
+from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER_PORT
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -40,15 +39,11 @@ from isthmus.model.rows import (
 _REMOTE = "remote"
 
 
-class PortCopies(Reconciler[str]):
+class PortCopies(ZoneReconciler[str]):
     """The others' ports as `remote` ports in NB, and our own ports' tunnel keys."""
 
     name: ClassVar[str] = "remote ports"
-    writes: ClassVar[Database | None] = Database.NB
-
-    def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
+    writes: ClassVar[Database] = Database.NB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -74,15 +69,11 @@ class PortCopies(Reconciler[str]):
         for ts in tuple(self._view.index(SWITCHES_BY_TS).keys()):
             yield from (lsp.name for lsp in ports_on_copies(self._view, ts))
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        self.report(key)
-        zone = self._zone.current
-        if zone is None:
-            return ()
+    def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         lsp = self._view.one(LSPS_BY_NAME, key)
         port = self._view.one(IC_PORTS_BY_NAME, key)
         if port is not None and port.type == TRANSIT_ROUTER_PORT:
-            return ()  # `isthmus.exchange.topology.transit_routers` sees to those
+            return ()  # `isthmus.exchange.topology.transit_routers` handles those
         if port is not None and port.availability_zone == zone.uuid:
             return self._local(lsp, port)
         return self._remote(key, lsp, port)
@@ -161,15 +152,11 @@ class PortCopies(Reconciler[str]):
         )
 
 
-class RemoteBindings(Reconciler[str]):
+class RemoteBindings(ZoneReconciler[str]):
     """Where the others' ports are: the chassis of remote SB port bindings."""
 
     name: ClassVar[str] = "remote port bindings"
-    writes: ClassVar[Database | None] = Database.SB
-
-    def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
+    writes: ClassVar[Database] = Database.SB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -188,11 +175,10 @@ class RemoteBindings(Reconciler[str]):
     def keys(self) -> Iterable[str]:
         return (port.logical_port for port in self._view.table(IcPortBinding))
 
-    def reconcile(self, key: str) -> Iterator[Operation]:
-        zone = self._zone.current
+    def align(self, key: str, zone: AvailabilityZone) -> Iterator[Operation]:
         port = self._view.one(IC_PORTS_BY_NAME, key)
         binding = self._view.one(BINDINGS_BY_PORT, key)
-        if zone is None or port is None or binding is None or binding.type != _REMOTE:
+        if port is None or binding is None or binding.type != _REMOTE:
             return
         lsp = self._view.one(LSPS_BY_NAME, key)
         if port.availability_zone == zone.uuid or lsp is None:

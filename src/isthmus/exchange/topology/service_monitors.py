@@ -9,9 +9,9 @@ keys here.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, TypeAlias
 
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.zones.registration import OwnZone
+from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     IC_MONITORS_BY_ENDPOINT,
@@ -38,12 +38,11 @@ MonitorKey: TypeAlias = tuple[str, str, int, str | None]
 """Logical port, address, port and protocol: see `monitor_endpoint`."""
 
 
-class _Monitors(Reconciler[MonitorKey]):
+class _Monitors(ZoneReconciler[MonitorKey]):
     """Both tables by the same key."""
 
     def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
+        super().__init__(view, zone)
         self._sb = view.index(SB_MONITORS_BY_ENDPOINT)
         self._ic = view.index(IC_MONITORS_BY_ENDPOINT)
 
@@ -68,12 +67,9 @@ class MonitorRequests(_Monitors):
     """In IC-SB: the checks that we ask for, and the status of those that are asked of us."""
 
     name: ClassVar[str] = "service monitor requests"
-    writes: ClassVar[Database | None] = Database.IC_SB
+    writes: ClassVar[Database] = Database.IC_SB
 
-    def reconcile(self, key: MonitorKey) -> Iterator[Operation]:
-        zone = self._zone.current
-        if zone is None:
-            return
+    def align(self, key: MonitorKey, zone: AvailabilityZone) -> Iterator[Operation]:
         sb = self._sb.one(key)
         wanted = sb if sb is not None and sb.remote and not sb.ic_learned else None
         yield from self._request(zone, wanted, self._asked_by(zone, key))
@@ -109,11 +105,10 @@ class MonitorCopies(_Monitors):
     """In SB: the checks that are asked of us, and the status of those that we ask for."""
 
     name: ClassVar[str] = "service monitors"
-    writes: ClassVar[Database | None] = Database.SB
+    writes: ClassVar[Database] = Database.SB
 
-    def reconcile(self, key: MonitorKey) -> Iterator[Operation]:
-        zone = self._zone.current
-        if zone is None or not self._view.schema.has(SbServiceMonitor, "ic_learned"):
+    def align(self, key: MonitorKey, zone: AvailabilityZone) -> Iterator[Operation]:
+        if not self._view.schema.has(SbServiceMonitor, "ic_learned"):
             return
         sb, asked = self._sb.one(key), self._asked_of(zone, key)
         if sb is None and asked is not None:

@@ -8,11 +8,10 @@ these tables have no keys here.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.topology.published_ports import TRANSIT_ROUTER_PORT, choose_port_key
-from isthmus.exchange.topology.transit_switches import TRANSIT_ROUTER, DatapathKeys
-from isthmus.exchange.zones.registration import OwnZone
+from isthmus.exchange.topology.tunnel_keys import DatapathKeys, PortKeys
+from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     CHASSIS_BY_NAME,
@@ -38,7 +37,13 @@ from isthmus.model.operations import (
     Value,
     set_keys,
 )
-from isthmus.model.ovn_keys import INTERCONN_TR, REQUESTED_TNL_KEY, is_remote
+from isthmus.model.ovn_keys import (
+    INTERCONN_TR,
+    REQUESTED_TNL_KEY,
+    TRANSIT_ROUTER,
+    TRANSIT_ROUTER_PORT,
+    is_remote,
+)
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -54,15 +59,15 @@ from isthmus.model.rows import (
 )
 
 
-class TransitRouterKeys(Reconciler[RowId]):
+class TransitRouterKeys(ZoneReconciler[RowId]):
     """One IC-SB datapath binding per transit router; the key is the router's UUID in IC-NB."""
 
     name: ClassVar[str] = "transit router keys"
-    writes: ClassVar[Database | None] = Database.IC_SB
+    writes: ClassVar[Database] = Database.IC_SB
 
     def __init__(self, view: View, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
-        super().__init__()
-        self._view, self._zone, self._tunnel_keys = view, zone, tunnel_keys
+        super().__init__(view, zone)
+        self._tunnel_keys = tunnel_keys
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -83,11 +88,9 @@ class TransitRouterKeys(Reconciler[RowId]):
                 yield row.nb_ic_uuid
 
     def batch_done(self) -> None:
-        self._tunnel_keys.forget()
+        self._tunnel_keys.release()
 
-    def reconcile(self, key: RowId) -> Iterator[Operation]:
-        if self._zone.current is None:
-            return
+    def align(self, key: RowId, zone: AvailabilityZone) -> Iterator[Operation]:
         rows = (r for r in self._view.all(DATAPATHS_BY_IC_NB, key) if r.type == TRANSIT_ROUTER)
         have = sorted(rows, key=lambda row: (row.tunnel_key, row.uuid))
         wanted = self._view.get(TransitRouter, key) is not None
@@ -102,15 +105,11 @@ class TransitRouterKeys(Reconciler[RowId]):
             yield Update(IcDatapathBinding, have[0].uuid, moved)
 
 
-class TransitRouterCopies(Reconciler[str]):
+class TransitRouterCopies(ZoneReconciler[str]):
     """A logical router in NB per transit router; the key is the router's name."""
 
     name: ClassVar[str] = "transit routers"
-    writes: ClassVar[Database | None] = Database.NB
-
-    def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
+    writes: ClassVar[Database] = Database.NB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -130,9 +129,7 @@ class TransitRouterCopies(Reconciler[str]):
         yield from (router.name for router in self._view.table(TransitRouter))
         yield from tuple(self._view.index(ROUTERS_BY_TR).keys())
 
-    def reconcile(self, key: str) -> Iterator[Operation]:
-        if self._zone.current is None:
-            return
+    def align(self, key: str, zone: AvailabilityZone) -> Iterator[Operation]:
         copies = sorted(self._view.all(ROUTERS_BY_TR, key), key=lambda row: row.uuid)
         router = self._view.one(TRANSIT_ROUTERS_BY_NAME, key)
         for copy in copies if router is None else copies[1:]:
@@ -149,16 +146,15 @@ class TransitRouterCopies(Reconciler[str]):
             yield set_keys(LogicalRouter, copies[0].uuid, "options", options)
 
 
-class TransitRouterPortPublication(Reconciler[str]):
+class TransitRouterPortPublication(ZoneReconciler[str]):
     """The ports whose chassis are ours, as IC-SB port bindings; the key is the port's name."""
 
     name: ClassVar[str] = "transit router ports"
-    writes: ClassVar[Database | None] = Database.IC_SB
+    writes: ClassVar[Database] = Database.IC_SB
 
     def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
-        self._handed_out: set[tuple[str, int]] = set()
+        super().__init__(view, zone)
+        self._keys = PortKeys()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -185,12 +181,11 @@ class TransitRouterPortPublication(Reconciler[str]):
                 yield port.logical_port
 
     def batch_done(self) -> None:
-        self._handed_out.clear()
+        self._keys.release()
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        zone = self._zone.current
+    def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         have = self._view.one(IC_PORTS_BY_NAME, key)
-        if zone is None or (have is not None and have.availability_zone != zone.uuid):
+        if have is not None and have.availability_zone != zone.uuid:
             return ()
         if have is not None and have.type != TRANSIT_ROUTER_PORT:
             return ()
@@ -232,22 +227,15 @@ class TransitRouterPortPublication(Reconciler[str]):
             yield Update(IcPortBinding, have.uuid, row)
 
     def _choose_key(self, router: str) -> int:
-        taken = {port.tunnel_key for port in self._view.all(IC_PORTS_BY_TS, router)}
-        taken |= {key for name, key in self._handed_out if name == router}
-        key = choose_port_key(taken)
-        self._handed_out.add((router, key))
-        return key
+        ports = self._view.all(IC_PORTS_BY_TS, router)
+        return self._keys.choose(router, {port.tunnel_key for port in ports})
 
 
-class TransitRouterPortCopies(Reconciler[str]):
+class TransitRouterPortCopies(ZoneReconciler[str]):
     """All ports of all transit routers on their copies in NB; the key is the port's name."""
 
     name: ClassVar[str] = "transit router port copies"
-    writes: ClassVar[Database | None] = Database.NB
-
-    def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
+    writes: ClassVar[Database] = Database.NB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -268,9 +256,7 @@ class TransitRouterPortCopies(Reconciler[str]):
             lrp.name for lrp in self._view.table(LogicalRouterPort) if INTERCONN_TR in lrp.options
         )
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
-        if self._zone.current is None:
-            return ()
+    def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         lrp = self._view.one(LRPS_BY_NAME, key)
         port = self._view.one(TRANSIT_ROUTER_PORTS_BY_NAME, key)
         binding = self._view.one(IC_PORTS_BY_NAME, key)

@@ -1,78 +1,64 @@
 """Sequence numbers, by which `ovn-ic-nbctl --wait=sb sync` knows that all zones have followed.
 
-A client raises `IC_NB_Global.nb_ic_cfg`. Each zone copies it to its own row when all that it had
-to write for that state is committed; when all zones carry it, it is copied to the global rows.
-Schemas before 24.03 have none of this.
+A client raises `IC_NB_Global.nb_ic_cfg`. Each zone copies it to its own row when everything that
+it had to write for that state is committed. When all zones carry it, it is copied to the global
+rows. Schemas before 24.03 have none of this.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
-from isthmus.engine.reconciler import Reconciler, Watch
+from isthmus.engine.reconciler import Only, SingleKey
 from isthmus.engine.view import View
-from isthmus.exchange.zones.registration import Only, OwnZone, watch_only
+from isthmus.exchange.zones.own_zone import ZoneReconciler
 from isthmus.model.operations import Insert, Operation, Update
 from isthmus.model.rows import AvailabilityZone, Database, IcNbGlobal, IcSbGlobal, Row
 
-
-class _Sequence(Reconciler[Only]):
-    """One key, and the same tables to watch."""
-
-    def __init__(self, view: View, zone: OwnZone) -> None:
-        super().__init__()
-        self._view, self._zone = view, zone
-
-    def watches(self) -> Mapping[type[Row], Watch[Only]]:
-        return watch_only((IcNbGlobal, IcSbGlobal, AvailabilityZone))
-
-    def keys(self) -> Iterable[Only]:
-        return [()]
-
-    def _asked(self) -> IcNbGlobal | None:
-        """The row with the number asked for, where the schema has one and we take part."""
-        if self._zone.current is None or not self._view.schema.has(IcNbGlobal, "nb_ic_cfg"):
-            return None
-        return self._view.single(IcNbGlobal)
-
-    def _reached(self) -> int | None:
-        """The number that all zones carry, or None."""
-        numbers = {zone.nb_ic_cfg for zone in self._view.table(AvailabilityZone)}
-        return numbers.pop() if len(numbers) == 1 else None
+_TABLES = (IcNbGlobal, IcSbGlobal, AvailabilityZone)
 
 
-class ZoneSequence(_Sequence):
-    """Our own zone's number, and the southbound one of all; once everything else is written."""
+class ZoneSequence(SingleKey, ZoneReconciler[Only]):
+    """Our own zone's number, and the southbound one of all, after everything else is written."""
 
     name: ClassVar[str] = "sequence number (IC-SB)"
-    writes: ClassVar[Database | None] = Database.IC_SB
-    when_settled: ClassVar[bool] = True
+    writes: ClassVar[Database] = Database.IC_SB
+    after: ClassVar[frozenset[Database]] = frozenset(Database)
+    tables: ClassVar[tuple[type[Row], ...]] = _TABLES
 
-    def reconcile(self, key: Only) -> Iterator[Operation]:
-        asked, zone = self._asked(), self._zone.current
-        if asked is None or zone is None:
+    def align(self, key: Only, zone: AvailabilityZone) -> Iterator[Operation]:
+        requested = self._view.single(IcNbGlobal)
+        if requested is None or not _has_sequence_numbers(self._view):
             return
-        if zone.nb_ic_cfg != asked.nb_ic_cfg:
-            yield Update(AvailabilityZone, zone.uuid, {"nb_ic_cfg": asked.nb_ic_cfg})
+        if zone.nb_ic_cfg != requested.nb_ic_cfg:
+            yield Update(AvailabilityZone, zone.uuid, {"nb_ic_cfg": requested.nb_ic_cfg})
             return
-        ic_global = self._view.single(IcSbGlobal)
-        reached = self._reached()
+        ic_global, reached = self._view.single(IcSbGlobal), _reached(self._view)
         if ic_global is not None and reached is not None and ic_global.nb_ic_cfg != reached:
             yield Update(IcSbGlobal, ic_global.uuid, {"nb_ic_cfg": reached})
 
 
-class FleetSequence(_Sequence):
-    """The northbound answer: what all zones have reached. Makes the global row if need be."""
+class FleetSequence(SingleKey, ZoneReconciler[Only]):
+    """The northbound answer: what all zones have reached. Creates the global row if needed."""
 
     name: ClassVar[str] = "sequence number (IC-NB)"
-    writes: ClassVar[Database | None] = Database.IC_NB
+    writes: ClassVar[Database] = Database.IC_NB
+    tables: ClassVar[tuple[type[Row], ...]] = _TABLES
 
-    def reconcile(self, key: Only) -> Iterator[Operation]:
-        if self._zone.current is None or not self._view.schema.has(IcNbGlobal, "nb_ic_cfg"):
+    def align(self, key: Only, zone: AvailabilityZone) -> Iterator[Operation]:
+        if not _has_sequence_numbers(self._view):
             return
-        asked = self._view.single(IcNbGlobal)
-        if asked is None:
+        row, reached = self._view.single(IcNbGlobal), _reached(self._view)
+        if row is None:
             yield Insert(IcNbGlobal, {})
-            return
-        reached = self._reached()
-        if reached is not None and asked.sb_ic_cfg != reached:
-            yield Update(IcNbGlobal, asked.uuid, {"sb_ic_cfg": reached})
+        elif reached is not None and row.sb_ic_cfg != reached:
+            yield Update(IcNbGlobal, row.uuid, {"sb_ic_cfg": reached})
+
+
+def _has_sequence_numbers(view: View) -> bool:
+    return view.schema.has(IcNbGlobal, "nb_ic_cfg")
+
+
+def _reached(view: View) -> int | None:
+    """The number that all zones carry, or None."""
+    numbers = {zone.nb_ic_cfg for zone in view.table(AvailabilityZone)}
+    return numbers.pop() if len(numbers) == 1 else None

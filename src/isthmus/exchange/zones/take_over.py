@@ -5,23 +5,14 @@ Called by `isthmus zone take-over`. The write moves the claim in IC-SB to this c
 ours replaces the zone's gateways, ports and routes with its own.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isthmus.engine.view import View
+from isthmus.exchange.zones.zone_rows import ZoneRows
 from isthmus.model.external_ids import zone_claim
 from isthmus.model.operations import Insert, Operation, Wait, set_keys
 from isthmus.model.problems import Problem, Subject
-from isthmus.model.rows import (
-    AvailabilityZone,
-    Gateway,
-    IcPortBinding,
-    IcRoute,
-    IcSbGlobal,
-    NbGlobal,
-    Row,
-    RowId,
-)
+from isthmus.model.rows import IcSbGlobal, NbGlobal, RowId
 from isthmus.model.text import quoted
 
 
@@ -75,15 +66,14 @@ def take_over(view: View, name: str) -> TakeOver:
     ic_global = view.table(IcSbGlobal).single()
     claims = {} if ic_global is None else ic_global.external_ids
     holder = claims.get(zone_claim(name), "")
-    zone = next((row for row in view.table(AvailabilityZone) if row.name == name), None)
-    gateways = [row for row in view.table(Gateway) if zone and row.availability_zone == zone.uuid]
+    rows = ZoneRows.of(view, name)
     return TakeOver(
         zone=name,
         cluster=nb_global.uuid,
         holder=holder,
-        gateways=tuple(sorted(gateway.hostname or gateway.name for gateway in gateways)),
-        ports=_count(view, IcPortBinding, zone),
-        routes=_count(view, IcRoute, zone),
+        gateways=tuple(sorted(gateway.hostname or gateway.name for gateway in rows.gateways)),
+        ports=len(rows.ports),
+        routes=len(rows.routes),
         operations=() if holder == nb_global.uuid else _claim(ic_global, name, nb_global.uuid),
     )
 
@@ -95,15 +85,6 @@ def _claim(ic_global: IcSbGlobal | None, name: str, cluster: RowId) -> tuple[Ope
     # What was shown to the operator must still be true.
     unchanged = Wait(IcSbGlobal, ic_global.uuid, {"external_ids": dict(ic_global.external_ids)})
     return unchanged, set_keys(IcSbGlobal, ic_global.uuid, "external_ids", claim)
-
-
-def _count(
-    view: View, kind: type[IcPortBinding] | type[IcRoute], zone: AvailabilityZone | None
-) -> int:
-    rows: Sequence[Row] = tuple(view.table(kind))
-    return sum(
-        zone is not None and getattr(row, "availability_zone", "") == zone.uuid for row in rows
-    )
 
 
 def _other_name(own: str, name: str) -> Problem:

@@ -1,4 +1,4 @@
-"""What the guard keeps from being exchanged: overlaps, rules on zones, what is advertised."""
+"""What the import policy refuses: overlaps, by the rules for zones, and what is advertised."""
 
 from ipaddress import ip_network
 
@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.exchange.routes.options import Refusal
 from isthmus.inspect.explain import explain
-from isthmus.model.import_policy import Guarded
+from isthmus.model.import_policy import ImportRules
 from isthmus.model.operations import Delete, Update
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem
@@ -43,28 +43,28 @@ def nets(*prefixes: str) -> tuple[Network, ...]:
     return tuple(ip_network(prefix) for prefix in prefixes)
 
 
-def local(**prefixes: str) -> Guarded:
-    """What is told of Subnets of the VPC `r`, by name."""
-    return Guarded(
+def local(**prefixes: str) -> ImportRules:
+    """Rules with Subnets of the default VPC, by name."""
+    return ImportRules(
         {"ovn-cluster": {f"Subnet {name}": nets(prefix) for name, prefix in prefixes.items()}}
     )
 
 
-def accept(rule: ZoneRule, others: ZoneRule | None = None) -> Guarded:
+def accept(rule: ZoneRule, others: ZoneRule | None = None) -> ImportRules:
     """A rule for zone az2."""
-    return Guarded(rules=RouteRules({"az2": rule}, others or ZoneRule()))
+    return ImportRules(rules=RouteRules({"az2": rule}, others or ZoneRule()))
 
 
-def tell(fleet: Fleet, values: Guarded) -> Zone:
-    """Tell the first zone's guard, and let all settle."""
+def set_rules(fleet: Fleet, values: ImportRules) -> Zone:
+    """Set the rules of the first zone's import policy, and let all settle."""
     zone = fleet.zones[0]
-    zone.exchange.guard.tell(values)
+    zone.exchange.routes.policy.set_rules(values)
     fleet.settle()
     return zone
 
 
-def announce(fleet: Fleet, *prefixes: str) -> None:
-    """Let the second zone advertise these, too."""
+def advertise(fleet: Fleet, *prefixes: str) -> None:
+    """Have the second zone advertise more prefixes."""
     zone = fleet.zones[1]
     for prefix in prefixes:
         zone.add_route(prefix, "fd00::9" if ":" in prefix else "10.2.0.9")
@@ -80,8 +80,8 @@ def only(zone: Zone) -> Problem:
 @pytest.mark.parametrize("subnet", ["10.2.0.0/16", "10.2.3.0/24", "10.0.0.0/8"])
 def test_what_overlaps_a_subnet_is_not_learned(fleet: Fleet, subnet: str) -> None:
     """Equal, inside or around: refused, reported with both prefixes, zone and subnet."""
-    announce(fleet, "172.16.0.0/24")
-    zone = tell(fleet, local(apps=subnet))
+    advertise(fleet, "172.16.0.0/24")
+    zone = set_rules(fleet, local(apps=subnet))
     assert zone.learned() == {"172.16.0.0/24": {NEXTHOP}}
     problem = only(zone)
     assert (problem.object, problem.value) == ("Subnet apps", subnet)
@@ -91,21 +91,21 @@ def test_what_overlaps_a_subnet_is_not_learned(fleet: Fleet, subnet: str) -> Non
 
 
 def test_a_conflict_ends_when_either_side_changes(fleet: Fleet) -> None:
-    """Nothing is remembered: a local subnet that goes, or a remote one, ends the conflict."""
-    zone = tell(fleet, local(apps="10.2.0.0/16"))
+    """A conflict ends when the local or the remote subnet goes."""
+    zone = set_rules(fleet, local(apps="10.2.0.0/16"))
     assert zone.learned() == {}
-    tell(fleet, local(apps="10.3.0.0/16"))
+    set_rules(fleet, local(apps="10.3.0.0/16"))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}}
     assert zone.engine.problems() == []
-    tell(fleet, local(apps="10.2.0.0/16"))
+    set_rules(fleet, local(apps="10.2.0.0/16"))
     fleet.zones[1].drop_router_port("net")
     fleet.settle()
     assert zone.engine.problems() == []
 
 
-def test_vpcs_are_told_apart_by_their_routers(fleet: Fleet) -> None:
+def test_vpcs_are_distinguished_by_their_routers(fleet: Fleet) -> None:
     """Another VPC's subnet may have the same CIDR."""
-    zone = tell(fleet, Guarded({"blue": {"Subnet blue": nets("10.2.0.0/16")}}))
+    zone = set_rules(fleet, ImportRules({"blue": {"Subnet blue": nets("10.2.0.0/16")}}))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}}
     router = zone.uuid(LogicalRouter, name="ovn-cluster")
     zone.write(Update(LogicalRouter, router, {"name": "blue"}))
@@ -115,44 +115,44 @@ def test_vpcs_are_told_apart_by_their_routers(fleet: Fleet) -> None:
 
 
 def test_a_default_route_is_no_overlap(fleet: Fleet) -> None:
-    """It contains everything, and has a rule of its own."""
-    announce(fleet, "0.0.0.0/0")
+    """A default route contains every prefix, and has a rule of its own."""
+    advertise(fleet, "0.0.0.0/0")
     fleet.zones[1].set_options(ic_route_adv_default="true")
-    zone = tell(fleet, local(apps="10.9.0.0/16"))
+    zone = set_rules(fleet, local(apps="10.9.0.0/16"))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}}
-    assert "1 by default routes, which are not asked for, e.g. 0.0.0.0/0" in only(zone).message
+    assert "1 default routes, which are not accepted, e.g. 0.0.0.0/0" in only(zone).message
     asked = accept(ZoneRule(nets("10.2.0.0/16"), default_route=True))
-    tell(fleet, Guarded(local(apps="10.9.0.0/16").local, asked.rules))
+    set_rules(fleet, ImportRules(local(apps="10.9.0.0/16").local, asked.rules))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}, "0.0.0.0/0": {NEXTHOP}}
     assert zone.engine.problems() == []
 
 
 def test_many_overlaps_with_one_subnet_are_one_problem(fleet: Fleet) -> None:
     """The first is named, the others are counted."""
-    announce(fleet, *(f"10.9.{i}.0/24" for i in range(5)))
-    zone = tell(fleet, local(apps="10.9.0.0/16"))
+    advertise(fleet, *(f"10.9.{i}.0/24" for i in range(5)))
+    zone = set_rules(fleet, local(apps="10.9.0.0/16"))
     assert "10.9.0.0/24 (and 4 more) of zone az2" in only(zone).message
 
 
 def test_one_overlap_with_many_subnets_is_one_problem(fleet: Fleet) -> None:
-    """An announced /8 is named once, with the number of subnets that it concerns."""
-    announce(fleet, "172.16.0.0/12")
-    zone = tell(fleet, local(a="172.16.1.0/24", b="172.16.2.0/24", c="172.16.3.0/24"))
+    """An advertised /12 is named once, with the number of subnets that it concerns."""
+    advertise(fleet, "172.16.0.0/12")
+    zone = set_rules(fleet, local(a="172.16.1.0/24", b="172.16.2.0/24", c="172.16.3.0/24"))
     problem = only(zone)
     assert problem.object == "Subnet a"
-    assert "as well as 2 more here" in problem.message
+    assert "of zone az2 and 2 more objects here" in problem.message
 
 
 def test_only_what_is_accepted_from_a_zone_is_learned(fleet: Fleet) -> None:
     """One problem for the zone counts the rest and names the first."""
-    announce(fleet, "10.8.0.0/16", "10.9.0.0/16", "10.2.7.0/24")
-    zone = tell(fleet, accept(ZoneRule(nets("10.2.0.0/16"))))
+    advertise(fleet, "10.8.0.0/16", "10.9.0.0/16", "10.2.7.0/24")
+    zone = set_rules(fleet, accept(ZoneRule(nets("10.2.0.0/16"))))
     assert zone.learned().keys() == {"10.2.0.0/16", "10.2.7.0/24"}
     problem = only(zone)
     assert problem.object == "zone az2"
     assert "2 outside the prefixes that are accepted from it, e.g. 10.8.0.0/16" in problem.message
     assert problem.reason == "RefusedByPolicy"
-    tell(fleet, accept(ZoneRule(nets("10.0.0.0/8"))))
+    set_rules(fleet, accept(ZoneRule(nets("10.0.0.0/8"))))
     assert len(zone.learned()) == 4
     assert zone.engine.problems() == []
 
@@ -160,15 +160,15 @@ def test_only_what_is_accepted_from_a_zone_is_learned(fleet: Fleet) -> None:
 def test_zones_that_are_not_named_have_a_rule_of_their_own(fleet: Fleet) -> None:
     """The rule for all others refuses what no zone's own rule accepts."""
     none = ZoneRule(prefixes=())
-    zone = tell(fleet, Guarded(rules=RouteRules({"az9": ZoneRule()}, none)))
+    zone = set_rules(fleet, ImportRules(rules=RouteRules({"az9": ZoneRule()}, none)))
     assert zone.learned() == {}
-    tell(fleet, Guarded(rules=RouteRules({"az2": ZoneRule()}, none)))
+    set_rules(fleet, ImportRules(rules=RouteRules({"az2": ZoneRule()}, none)))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}}
 
 
 def test_a_rule_follows_the_zones_name(fleet: Fleet) -> None:
     """A zone that is renamed is treated by its new name at once."""
-    zone = tell(fleet, accept(ZoneRule(prefixes=())))
+    zone = set_rules(fleet, accept(ZoneRule(prefixes=())))
     assert zone.learned() == {}
     fleet.zones[1].rename("az3")
     fleet.settle()
@@ -178,55 +178,55 @@ def test_a_rule_follows_the_zones_name(fleet: Fleet) -> None:
     assert zone.learned() == {}
 
 
-def test_the_first_so_many_of_a_zone_are_learned(fleet: Fleet) -> None:
+def test_only_the_first_prefixes_of_a_zone_are_learned(fleet: Fleet) -> None:
     """The maximum counts prefixes in canonical order, whichever came first."""
-    announce(fleet, "10.9.0.0/16", "10.8.0.0/16")
-    zone = tell(fleet, accept(ZoneRule(most=2)))
+    advertise(fleet, "10.9.0.0/16", "10.8.0.0/16")
+    zone = set_rules(fleet, accept(ZoneRule(most=2)))
     assert zone.learned().keys() == {"10.2.0.0/16", "10.8.0.0/16"}
     assert "1 beyond its maximum of 2, e.g. 10.9.0.0/16" in only(zone).message
-    announce(fleet, "10.7.0.0/16")
+    advertise(fleet, "10.7.0.0/16")
     assert zone.learned().keys() == {"10.2.0.0/16", "10.7.0.0/16"}
     fleet.zones[1].drop_router_port("net")
     fleet.settle()
     assert zone.learned().keys() == {"10.7.0.0/16", "10.8.0.0/16"}
-    tell(fleet, accept(ZoneRule(most=3)))
+    set_rules(fleet, accept(ZoneRule(most=3)))
     assert len(zone.learned()) == 3
     assert zone.engine.problems() == []
-    tell(fleet, accept(ZoneRule(most=0)))
+    set_rules(fleet, accept(ZoneRule(most=0)))
     assert zone.learned() == {}
 
 
 def test_what_is_refused_does_not_count(fleet: Fleet) -> None:
-    """A zone cannot use up its maximum by what is not accepted from it anyway."""
-    announce(fleet, "10.1.9.0/24", "10.9.0.0/16")
+    """Prefixes that are refused anyway do not count towards the maximum of the zone."""
+    advertise(fleet, "10.1.9.0/24", "10.9.0.0/16")
     rule = accept(ZoneRule(nets("10.2.0.0/16", "10.9.0.0/16", "10.1.9.0/24"), most=2)).rules
-    zone = tell(fleet, Guarded(local(mine="10.1.0.0/16").local, rule))
+    zone = set_rules(fleet, ImportRules(local(mine="10.1.0.0/16").local, rule))
     assert zone.learned().keys() == {"10.2.0.0/16", "10.9.0.0/16"}
 
 
 def test_a_prefix_through_two_switches_counts_once(fleet: Fleet) -> None:
-    """Transit switches are ways to a prefix, not prefixes."""
+    """Routes to one prefix over two transit switches are one prefix."""
     fleet.add_ts("ts1")
     fleet.settle()
     for number, zone in enumerate(fleet.zones, start=1):
         zone.attach("ts1", f"169.254.101.{number}/24")
-    zone = tell(fleet, accept(ZoneRule(most=1)))
+    zone = set_rules(fleet, accept(ZoneRule(most=1)))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP, "169.254.101.2"}}
     assert zone.engine.problems() == []
 
 
 def test_only_what_is_listed_is_advertised(fleet: Fleet) -> None:
-    """The list acts at the sender; the others see nothing of the rest."""
+    """The list applies at the sender; other zones get only what is inside it."""
     one, two = fleet.zones
     one.add_router_port("more", "10.11.0.1/24")
-    tell(fleet, Guarded(rules=RouteRules(advertise=nets("10.11.0.0/16"))))
+    set_rules(fleet, ImportRules(rules=RouteRules(advertise=nets("10.11.0.0/16"))))
     assert two.learned().keys() == {"10.11.0.0/24"}
-    tell(fleet, Guarded())
+    set_rules(fleet, ImportRules())
     assert two.learned().keys() == {"10.1.0.0/16", "10.11.0.0/24"}
 
 
 def test_declared_routes_are_not_advertised(fleet: Fleet) -> None:
-    """They lead to other zones, which would see their own prefixes come back."""
+    """They lead to other zones, which would get their own prefixes back."""
     one, two = fleet.zones
     one.add_route("10.77.0.0/16", "169.254.100.2", external_ids={"isthmus-route": "az2"})
     fleet.settle()
@@ -236,13 +236,13 @@ def test_declared_routes_are_not_advertised(fleet: Fleet) -> None:
 
 
 def test_one_prefix_from_two_zones_is_learned_and_reported(fleet: Fleet) -> None:
-    """It may be meant so; but rarely is, and packets go now here, now there."""
+    """Traffic goes to either zone, which is rarely intended."""
     three = Zone("az3", fleet.ic_nb, fleet.ic_sb)
     fleet.zones.append(three)
     fleet.settle()
     three.add_router_port("net", "10.2.0.1/16")
     three.attach("ts", "169.254.100.3/24")
-    zone = tell(fleet, Guarded())
+    zone = set_rules(fleet, ImportRules())
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP, "169.254.100.3"}}
     assert only(zone).reason == "AmbiguousPrefix"
     assert only(zone).object == "zones az2, az3"
@@ -255,41 +255,41 @@ def test_one_prefix_from_two_zones_is_learned_and_reported(fleet: Fleet) -> None
 
 
 def test_nothing_is_added_before_the_rules_are_known(fleet: Fleet) -> None:
-    """A restarted daemon keeps what is there, removes what has gone, and adds nothing yet."""
+    """A restarted daemon keeps routes, removes withdrawn ones, and adds none yet."""
     one, two = fleet.zones
     two.add_router_port("later", "10.5.0.1/16")
     one.add_router_port("later", "10.6.0.1/16")
-    one.start(guarded=True)
+    one.start(policy_follows=True)
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {NEXTHOP}}
     assert two.learned() == {"10.1.0.0/16": {"169.254.100.1"}}
     two.drop_router_port("net")
-    one.exchange.guard.tell(Guarded(known=False))
+    one.exchange.routes.policy.set_rules(ImportRules(complete=False))
     fleet.settle()
     assert one.learned() == {}
-    tell(fleet, Guarded())
+    set_rules(fleet, ImportRules())
     assert one.learned() == {"10.5.0.0/16": {NEXTHOP}}
     assert two.learned().keys() == {"10.1.0.0/16", "10.6.0.0/16"}
 
 
 def test_a_change_costs_what_it_touches(fleet: Fleet) -> None:
     """Beside 200 routes of a zone with a maximum, one more route is a handful of keys."""
-    announce(fleet, *(f"10.{100 + i // 100}.{i % 100}.0/24" for i in range(200)))
-    zone = tell(fleet, accept(ZoneRule(most=100)))
+    advertise(fleet, *(f"10.{100 + i // 100}.{i % 100}.0/24" for i in range(200)))
+    zone = set_rules(fleet, accept(ZoneRule(most=100)))
     assert len(zone.learned()) == 100
     before = sum(reconciler.handled for reconciler in zone.engine.reconcilers)
-    announce(fleet, "10.5.0.0/16")
+    advertise(fleet, "10.5.0.0/16")
     assert sum(r.handled for r in zone.engine.reconcilers) - before < 30
     before = sum(reconciler.handled for reconciler in zone.engine.reconcilers)
-    told = Guarded(local(apps="10.101.7.0/25").local, zone.exchange.guard.told.rules)
-    zone.exchange.guard.tell(told)
+    policy = zone.exchange.routes.policy
+    policy.set_rules(ImportRules(local(apps="10.101.7.0/25").local, policy.current.rules))
     fleet.settle()
     assert sum(r.handled for r in zone.engine.reconcilers) - before < 10
 
 
 def test_a_zone_that_is_gone_leaves_no_problem(fleet: Fleet) -> None:
     """Its problems go with its routes."""
-    zone = tell(fleet, accept(ZoneRule(prefixes=())))
+    zone = set_rules(fleet, accept(ZoneRule(prefixes=())))
     assert zone.engine.problems()
     fleet.zones.pop()
     gone = [Delete(IcRoute, RowId(r["_uuid"])) for r in zone.all(IcRoute)]
@@ -301,31 +301,31 @@ def test_a_zone_that_is_gone_leaves_no_problem(fleet: Fleet) -> None:
 
 
 def rule(zone: Zone, prefix: str) -> str:
-    """Why a prefix that the other zone announces is not learned."""
+    """Why a prefix that the other zone advertises is not learned."""
     (reason,) = explain(zone.engine.view, zone.exchange, ip_network(prefix)).learning
     return reason.rule
 
 
-def test_a_refusal_is_explained_with_what_it_is_about(fleet: Fleet) -> None:
-    """The subnet, the zone and its rule are named, beside the sentence for the refusal."""
-    announce(fleet, "10.8.0.0/16", "10.9.0.0/16", "10.10.0.0/16")
+def test_a_refusal_is_explained_with_its_rule(fleet: Fleet) -> None:
+    """The explanation names the subnet, the zone and its rule."""
+    advertise(fleet, "10.8.0.0/16", "10.9.0.0/16", "10.10.0.0/16")
     rules = accept(ZoneRule(nets("10.2.0.0/16", "10.9.0.0/16", "10.10.0.0/16"), most=1)).rules
-    zone = tell(fleet, Guarded(local(apps="10.10.3.0/24").local, rules))
+    zone = set_rules(fleet, ImportRules(local(apps="10.10.3.0/24").local, rules))
     assert rule(zone, "10.2.0.0/16") == "no rule refuses the route"
     assert rule(zone, "10.10.0.0/16") == f"{Refusal.OVERLAP} (10.10.3.0/24 of Subnet apps)"
     assert rule(zone, "10.9.0.0/16") == f"{Refusal.TOO_MANY} (accept from az2: max 1)"
     accepted = "accept from az2: 10.2.0.0/16, 10.9.0.0/16, 10.10.0.0/16"
     assert rule(zone, "10.8.0.0/16") == f"{Refusal.NOT_ACCEPTED} ({accepted})"
-    tell(fleet, Guarded(rules=RouteRules(advertise=nets("10.11.0.0/16"))))
+    set_rules(fleet, ImportRules(rules=RouteRules(advertise=nets("10.11.0.0/16"))))
     (given,) = explain(zone.engine.view, zone.exchange, ip_network("10.1.0.0/16")).advertising
     assert given.rule == f"{Refusal.NOT_ADVERTISED} (advertise: 10.11.0.0/16)"
 
 
 def test_all_refusals_are_listed_by_zone_and_rule(fleet: Fleet) -> None:
     """One line per rule, with a count and examples."""
-    announce(fleet, *(f"10.9.{i}.0/24" for i in range(5)), "10.8.0.0/16")
-    values = Guarded(local(apps="10.9.0.0/16").local, accept(ZoneRule(prefixes=())).rules)
-    refused = tell(fleet, values).exchange.announced.refused()
+    advertise(fleet, *(f"10.9.{i}.0/24" for i in range(5)), "10.8.0.0/16")
+    values = ImportRules(local(apps="10.9.0.0/16").local, accept(ZoneRule(prefixes=())).rules)
+    refused = set_rules(fleet, values).exchange.routes.refused.refused()
     assert [(r.zone, r.rule, r.count, len(r.examples)) for r in refused] == [
         ("az2", "outside the prefixes that are accepted from it", 2, 2),
         ("az2", "overlaps 10.9.0.0/16 of Subnet apps", 5, 3),

@@ -1,10 +1,10 @@
-"""Further ways to a prefix: added when packets arrive by them, beside a controller."""
+"""Further routes to a prefix are added when packets arrive by them, beside a controller."""
 
 from ipaddress import ip_network
 from math import inf
 
 from isthmus.inspect.explain import explain
-from isthmus.model.import_policy import Guarded
+from isthmus.model.import_policy import ImportRules
 from isthmus.model.operations import Delete
 from isthmus.model.rows import Chassis, TransitSwitch
 from support.fakes.fleet import Fleet
@@ -13,13 +13,13 @@ from support.fakes.zone import Zone
 OVER_TS, OVER_TS1 = "169.254.100.2", "169.254.101.2"
 
 
-def fleet_of(*, guarded: bool, settle: float = 0.0) -> tuple[Fleet, Zone, Zone]:
+def fleet_of(*, policy_follows: bool, settle: float = 0.0) -> tuple[Fleet, Zone, Zone]:
     """Two zones joined over `ts`, of which the first has a controller beside its engine or not."""
     fleet = Fleet("az1", "az2")
     one, two = fleet.zones
-    one.start(guarded=guarded, settle=settle)
-    if guarded:
-        one.exchange.guard.tell(Guarded())
+    one.start(policy_follows=policy_follows, settle=settle)
+    if policy_follows:
+        one.exchange.routes.policy.set_rules(ImportRules())
     fleet.add_ts("ts")
     fleet.add_ts("ts1")
     fleet.settle()
@@ -36,25 +36,24 @@ def attach(zone: Zone, number: int, *, gateway: bool = True) -> None:
     zone.attach_router("ts1", f"169.254.101.{number}/24", chassis=chassis)
 
 
-def test_a_second_way_waits_for_our_gateway() -> None:
-    """Packets that find their way over one switch are not sent over another without a gateway."""
-    fleet, one, two = fleet_of(guarded=True)
+def test_a_second_path_waits_for_our_gateway() -> None:
+    """Packets that arrive over one switch are not sent over another that has no gateway."""
+    fleet, one, two = fleet_of(policy_follows=True)
     attach(one, 1, gateway=False)
     attach(two, 2)
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {OVER_TS}}
-    told = explain(one.engine.view, one.exchange, ip_network("10.2.0.0/16"))
-    assert {reason.transit_switch for reason in told.learning if "another path" in reason.rule} == {
-        "ts1"
-    }
+    explained = explain(one.engine.view, one.exchange, ip_network("10.2.0.0/16"))
+    waiting = [reason for reason in explained.learning if "another path" in reason.rule]
+    assert [reason.transit_switch for reason in waiting] == ["ts1"]
     one.add_chassis("not there yet", "192.0.2.77")
     fleet.settle()
     assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
 
 
-def test_a_second_way_waits_for_the_other_zones_gateway() -> None:
-    """It is open when the other zone's port there has been found on a chassis."""
-    fleet, one, two = fleet_of(guarded=True)
+def test_a_second_path_waits_for_the_other_zones_gateway() -> None:
+    """The path is ready when the other zone's port is bound to a chassis."""
+    fleet, one, two = fleet_of(policy_follows=True)
     attach(one, 1)
     attach(two, 2, gateway=False)
     fleet.settle()
@@ -64,9 +63,9 @@ def test_a_second_way_waits_for_the_other_zones_gateway() -> None:
     assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
 
 
-def test_the_only_way_does_not_wait() -> None:
-    """When the way that works goes, the other one is taken as it is."""
-    fleet, one, two = fleet_of(guarded=True)
+def test_the_only_path_does_not_wait() -> None:
+    """When the working path goes, the other one is used as it is."""
+    fleet, one, two = fleet_of(policy_follows=True)
     attach(one, 1, gateway=False)
     attach(two, 2)
     fleet.settle()
@@ -75,9 +74,9 @@ def test_the_only_way_does_not_wait() -> None:
     assert one.learned() == {"10.2.0.0/16": {OVER_TS1}}
 
 
-def test_a_way_that_is_known_stays_when_its_gateway_goes() -> None:
-    """A gateway that fails withdraws nothing: that is for OVN's failover to mend."""
-    fleet, one, _ = fleet_of(guarded=True)
+def test_a_path_in_use_stays_when_its_gateway_goes() -> None:
+    """A failed gateway withdraws nothing; OVN fails over."""
+    fleet, one, _ = fleet_of(policy_follows=True)
     for number, zone in enumerate(fleet.zones, start=1):
         attach(zone, number)
     fleet.settle()
@@ -86,9 +85,9 @@ def test_a_way_that_is_known_stays_when_its_gateway_goes() -> None:
     assert one.learned() == {"10.2.0.0/16": {OVER_TS, OVER_TS1}}
 
 
-def test_a_way_that_waited_is_forgotten_with_its_route() -> None:
-    """A route that is withdrawn while it waits does not come when the gateway does."""
-    fleet, one, two = fleet_of(guarded=True)
+def test_a_waiting_path_goes_with_its_route() -> None:
+    """A route that is withdrawn while it waits is not added when the gateway appears."""
+    fleet, one, two = fleet_of(policy_follows=True)
     attach(one, 1, gateway=False)
     attach(two, 2)
     fleet.settle()
@@ -100,8 +99,8 @@ def test_a_way_that_waited_is_forgotten_with_its_route() -> None:
 
 
 def test_the_engine_in_place_of_ovn_ic_does_not_wait() -> None:
-    """Alone it does what `ovn-ic` does, at once."""
-    fleet, one, two = fleet_of(guarded=False)
+    """Without a controller the engine adds routes at once, as `ovn-ic` does."""
+    fleet, one, two = fleet_of(policy_follows=False)
     attach(one, 1, gateway=False)
     attach(two, 2)
     fleet.settle()
@@ -109,8 +108,8 @@ def test_the_engine_in_place_of_ovn_ic_does_not_wait() -> None:
 
 
 def test_nodes_are_given_time() -> None:
-    """Both gateways must have been known for a while; a path that closes starts anew."""
-    fleet, one, _ = fleet_of(guarded=True, settle=1.0)
+    """Both gateways must have been known for a while; a path that was cut waits again."""
+    fleet, one, _ = fleet_of(policy_follows=True, settle=1.0)
     paths = one.exchange.paths
     assert paths is not None
     for number, zone in enumerate(fleet.zones, start=1):

@@ -1,4 +1,4 @@
-"""Signs of life, and forgetting a zone, on fake databases."""
+"""Heartbeats, and pruning a zone, on fake databases."""
 
 from typing import cast
 
@@ -39,9 +39,15 @@ def fleet() -> Fleet:
     for number, zone in enumerate(fleet.zones, start=1):
         zone.add_router_port("net", f"10.{number}.0.1/16")
         zone.attach("ts", f"169.254.100.{number}/24")
-        zone.exchange.alive.tell(NOW)
+        set_time(zone, NOW)
     fleet.settle()
     return fleet
+
+
+def set_time(zone: Zone, now: int) -> None:
+    """Supply a zone's engine with the time of day."""
+    assert zone.exchange.heartbeat is not None
+    zone.exchange.heartbeat.set_time(now)
 
 
 def view_of(zone: Zone) -> View:
@@ -52,7 +58,7 @@ def view_of(zone: Zone) -> View:
 
 
 def keys_of(zone: Zone) -> dict[str, str]:
-    """The claims and signs of life in IC-SB."""
+    """The claims and heartbeats in IC-SB."""
     return cast("dict[str, str]", zone.find(IcSbGlobal)["external_ids"])
 
 
@@ -68,16 +74,16 @@ def commit(fleet: Fleet, operations: tuple[Operation, ...]) -> str:
     return type(fleet.ic_sb.transact(operations)).__name__
 
 
-def test_zones_leave_signs_of_life(fleet: Fleet) -> None:
+def test_zones_write_heartbeats(fleet: Fleet) -> None:
     """Each writes the time under its own name, again only when half an interval has passed."""
     one, two = fleet.zones
     ids = keys_of(one)
     assert {ids[alive_key(name)] for name in ("az1", "az2")} == {str(NOW)}
     written = len(fleet.ic_sb.committed)
-    two.exchange.alive.tell(NOW + INTERVAL // 3)
+    set_time(two, NOW + INTERVAL // 3)
     fleet.settle()
     assert len(fleet.ic_sb.committed) == written
-    two.exchange.alive.tell(NOW + INTERVAL)
+    set_time(two, NOW + INTERVAL)
     fleet.settle()
     assert len(fleet.ic_sb.committed) == written + 1
     states = {zone.name: zone.silent_for for zone in zones(view_of(one), NOW + INTERVAL)}
@@ -85,7 +91,7 @@ def test_zones_leave_signs_of_life(fleet: Fleet) -> None:
 
 
 def test_nothing_is_written_while_the_time_is_unknown() -> None:
-    """An engine that is told no time, as in place of ovn-ic, leaves no sign: it is unknown."""
+    """An engine without the time of day, as in place of ovn-ic, writes no heartbeat."""
     fleet = Fleet("az1")
     fleet.settle()
     [zone] = zones(view_of(fleet.zones[0]), NOW)
@@ -93,8 +99,8 @@ def test_nothing_is_written_while_the_time_is_unknown() -> None:
     assert not dead(view_of(fleet.zones[0]), NOW, 0)
 
 
-def test_a_zone_that_leaves_takes_its_sign_of_life_along(fleet: Fleet) -> None:
-    """Neither a claim nor a time stays of a zone that left or has another name."""
+def test_a_zone_that_leaves_removes_its_heartbeat(fleet: Fleet) -> None:
+    """No claim and no heartbeat stays of a zone that left or was renamed."""
     one, two = fleet.zones
     one.rename("other")
     two.rename("")
@@ -140,7 +146,7 @@ def test_a_sleeping_zone_is_not_touched(fleet: Fleet) -> None:
     one, _ = fleet.zones
     found = forget(view_of(one), "az2", NOW + DAY - 1, DAY, alive_too=False)
     assert isinstance(found, Problem)
-    assert "gave a sign of life 86399 s ago" in found.message
+    assert "sent a heartbeat 86399 s ago" in found.message
     assert planned(one, "az2", NOW + DAY - 1, alive_too=True).ic_sb
 
 
@@ -148,7 +154,7 @@ def test_a_zone_that_wakes_meanwhile_is_not_forgotten(fleet: Fleet) -> None:
     """Between looking and writing it gave a sign of life: the transaction has no effect."""
     one, two = fleet.zones
     plan = planned(one, "az2", NOW + DAY)
-    two.exchange.alive.tell(NOW + DAY)
+    set_time(two, NOW + DAY)
     fleet.settle()
     assert commit(fleet, plan.ic_sb) != "Committed"
     assert len(one.all(AvailabilityZone)) == 2
@@ -198,4 +204,4 @@ def test_an_unknown_name_is_named(fleet: Fleet) -> None:
     """A zone that does not exist is not forgotten silently."""
     found = forget(view_of(fleet.zones[0]), "az9", NOW, DAY, alive_too=False)
     assert isinstance(found, Problem)
-    assert "no such zone" in found.message
+    assert "does not exist" in found.message

@@ -1,0 +1,113 @@
+"""Tunnel keys: which are allowed, and which is free.
+
+All zones allocate keys in IC-SB at the same time. Two that choose at the same moment choose the
+same free key. Where a unique index refuses the second row, that zone chooses again after it has
+seen the first. A key that was chosen stays reserved until its transaction has ended.
+"""
+
+from collections.abc import Container, Iterable, Iterator
+from itertools import chain
+from typing import ClassVar
+
+from isthmus.engine.reconciler import DerivedState, Only, SingleKey
+from isthmus.engine.view import View
+from isthmus.model.changes import Change
+from isthmus.model.indexes import DATAPATHS_BY_TUNNEL_KEY, IC_ENCAPS_BY_TYPE
+from isthmus.model.rows import IcDatapathBinding, IcEncap, IcNbGlobal, Row
+
+GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
+"""The part of the 24-bit key space that OVN keeps for interconnection."""
+
+VXLAN_KEYS = range(1 << 10, 1 << 12)
+"""The keys of datapaths where tunnels are VXLAN, which leaves them 12 bits."""
+
+PORT_KEYS = range(1, 1 << 15)
+"""The keys of ports on one transit switch or router."""
+
+
+class VxlanMode(SingleKey, DerivedState[Only, bool]):
+    """Whether tunnel keys must fit into VXLAN.
+
+    Attributes:
+        on: `IC_NB_Global.options:vxlan_mode` is true and some gateway has a VXLAN encap.
+    """
+
+    name: ClassVar[str] = "VXLAN mode"
+    tables: ClassVar[tuple[type[Row], ...]] = (IcNbGlobal, IcEncap)
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+        self.on = False
+
+    def derive(self, key: Only) -> Iterable[bool]:
+        ic_global = self._view.single(IcNbGlobal)
+        requested = ic_global is not None and ic_global.options.get("vxlan_mode") == "true"
+        has_vxlan = self._view.one(IC_ENCAPS_BY_TYPE, "vxlan") is not None
+        before, self.on = self.on, requested and has_vxlan
+        return () if before == self.on else (self.on,)
+
+
+class DatapathKeys:
+    """Chooses the keys of IC-SB datapaths, of transit switches and transit routers alike.
+
+    Newer schemas let two datapaths have one key. Then those whose rows have the greater UUIDs get
+    another one.
+    """
+
+    def __init__(self, view: View, mode: VxlanMode) -> None:
+        self._view, self._mode = view, mode
+        self._reserved: set[int] = set()
+
+    @property
+    def _allowed(self) -> range:
+        return VXLAN_KEYS if self._mode.on else GLOBAL_KEYS
+
+    def fits(self, have: IcDatapathBinding) -> bool:
+        """Whether a row may keep its key."""
+        same = self._view.all(DATAPATHS_BY_TUNNEL_KEY, have.tunnel_key)
+        return have.tunnel_key in self._allowed and min(row.uuid for row in same) == have.uuid
+
+    def choose(self) -> int:
+        """A free key, which stays reserved until `release`."""
+        taken = self._view.index(DATAPATHS_BY_TUNNEL_KEY)
+        free = (k for k in self._allowed if k not in self._reserved and taken.one(k) is None)
+        key = next(free)
+        self._reserved.add(key)
+        return key
+
+    def release(self) -> None:
+        """End the reservations: the keys are in the view by now, or were not used."""
+        self._reserved.clear()
+
+    def neighbours(self, change: Change) -> Iterator[IcDatapathBinding]:
+        """The rows whose keys a change of another row affects."""
+        for side in change.sides:
+            if isinstance(side, IcDatapathBinding):
+                yield from self._view.all(DATAPATHS_BY_TUNNEL_KEY, side.tunnel_key)
+
+
+class PortKeys:
+    """Chooses the keys of ports within transit switches or routers."""
+
+    def __init__(self) -> None:
+        self._reserved: dict[str, set[int]] = {}
+
+    def choose(self, datapath: str, taken: Container[int], preferred: int = 0) -> int:
+        """A free key, which stays reserved until `release`.
+
+        Args:
+            datapath: the name of the transit switch or router.
+            taken: the keys in use there.
+            preferred: chosen if it is free; 0 for none.
+        """
+        reserved = self._reserved.setdefault(datapath, set())
+        first = (preferred,) if preferred in PORT_KEYS else ()
+        keys = chain(first, PORT_KEYS)
+        key = next(key for key in keys if key not in taken and key not in reserved)
+        reserved.add(key)
+        return key
+
+    def release(self) -> None:
+        """End the reservations: the keys are in the view by now, or were not used."""
+        self._reserved.clear()
