@@ -65,8 +65,8 @@ def _direction(title: str, decisions: Iterable[RouteVerdict]) -> Iterator[str]:
     for decision in found:
         via = f" via {decision.nexthop}" if decision.nexthop else ""
         table = f" in route table {decision.route_table}" if decision.route_table else ""
-        who = f"{decision.origin} route of {decision.zone}, {decision.source}"
-        yield f"  {decision.prefix}{via}{table} on {decision.transit_switch} ({who})"
+        origin = f"{decision.origin} route of {decision.zone}, {decision.source}"
+        yield f"  {decision.prefix}{via}{table} on {decision.transit_switch} ({origin})"
         yield f"    router {decision.router}, port {decision.port}: {_verdict(decision)}"
 
 

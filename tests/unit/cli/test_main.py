@@ -180,6 +180,15 @@ def test_help_is_the_same_with_tls_options(variables: dict[str, str]) -> None:
         assert done.stdout.startswith(f"Usage: isthmus {' '.join(arguments[:-1])} [OPTIONS]")
 
 
+def test_former_names_are_accepted() -> None:
+    """Verbs and flags that were renamed still have their former names; help hides the verbs."""
+    zone, ic_db_run = (frame.load(verb) for verb in frame.VERBS if verb.name in {"zone", "ic-db"})
+    assert zone.commands["forget"].hidden
+    assert not zone.commands["prune"].hidden
+    flags = {flag for parameter in ic_db_run.commands["run"].params for flag in parameter.opts}
+    assert {"--prune-zones-after", "--forget-zones-after"} <= flags
+
+
 def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints the version of the installed package."""
     assert run(monkeypatch, "--version") == 0

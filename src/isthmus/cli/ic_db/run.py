@@ -180,6 +180,8 @@ class RunOptions(AuthorizationOptions, NetworkOptions, MembershipOptions, Server
     forget_zones_after: Annotated[
         int | None,
         typer.Option(
+            "--prune-zones-after",
+            "--forget-zones-after",  # the former name
             min=1,
             metavar="SECONDS",
             help="Prune zones whose last heartbeat is older than this (see isthmus zone prune).",

@@ -186,7 +186,7 @@ def test_forgets_zones_when_told_to(ic_db: IcDb) -> None:
     ]
     with ic_db.running():
         ic_db.transact(json.dumps(["OVN_IC_Southbound", *operations]), sb)
-    with ic_db.running("--forget-zones-after=4000"):
+    with ic_db.running("--prune-zones-after=4000"):
         wait_for(lambda: zones() == {"asleep", "unknown"}, "the dead one is gone")
     assert "zone pruned: dead" in ic_db.log.read_text()
 
