@@ -8,15 +8,15 @@ import json
 import os
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.model.problems import Problem
 from isthmus.model.text import printable, printable_lines
 
-_UNLIMITED = 100_000
-"""Columns; more than any row has."""
+if TYPE_CHECKING:
+    from isthmus.cli.common.safe_console import SafeConsole
 
 
 class Output(StrEnum):
@@ -32,23 +32,18 @@ OutputOption = Annotated[
 """The annotation of a verb's parameter `output: OutputOption = Output.TEXT`."""
 
 
-def console() -> Any:
-    """Standard output of rich, for tables."""
-    from rich.console import Console  # noqa: PLC0415 - slow
+def console() -> "SafeConsole":
+    """Standard output of rich, for tables and styles."""
+    from isthmus.cli.common.safe_console import SafeConsole  # noqa: PLC0415 - rich is slow
 
-    # Tables are laid out in the console's width, and cut to it. A dumb terminal's is taken for
-    # 80 unless the height is given as well; it serves for nothing else.
-    width, height = _UNLIMITED, 25
-    return Console(
-        width=width, height=height, highlight=False, markup=False, emoji=False, soft_wrap=True
-    )
+    return SafeConsole()
 
 
-def error_console() -> Any:
-    """Standard error, in the same way."""
-    from rich.console import Console  # noqa: PLC0415 - slow
+def error_console() -> "SafeConsole":
+    """Standard error of rich."""
+    from isthmus.cli.common.safe_console import SafeConsole  # noqa: PLC0415 - rich is slow
 
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return SafeConsole(stderr=True)
 
 
 def print_lines(*lines: str) -> None:

@@ -1,4 +1,4 @@
-"""What verbs print, in narrow terminals and through pipes."""
+"""The console of verbs, on narrow terminals and through pipes."""
 
 import pytest
 from rich.table import Table
@@ -27,7 +27,7 @@ def test_a_table_is_never_cut(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Whatever the terminal's width, each row is one line with all of its cells."""
+    """At any width of the terminal, each row is one line with all of its cells."""
     for name in ("COLUMNS", "TERM", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -41,3 +41,9 @@ def test_a_table_is_never_cut(
     console().print(table)
     _, _, row = capsys.readouterr().out.rstrip().splitlines()
     assert all(cell in row for cell in (*CELLS, rule.strip()))
+
+
+def test_text_is_printed_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets stay, line feeds stay, and all other control characters become escapes."""
+    console().print("[bold]a\x1b[2J\nb\r")
+    assert capsys.readouterr().out == "[bold]a\\x1b[2J\nb\\r\n"
