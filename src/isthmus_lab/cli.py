@@ -1,4 +1,4 @@
-"""The verbs `isthmus lab …`; found by way of `isthmus_lab.verb`."""
+"""The commands `isthmus lab …`, which `isthmus_lab.verb` registers."""
 
 import os
 import time
@@ -101,7 +101,7 @@ def down(
     ] = False,
     state: StateOption = None,
 ) -> None:
-    """Remove a lab, even a partly built one: processes, namespaces, links and files."""
+    """Remove a lab, even a partly built one."""
     base = state or state_base()
     names = removal.known(base) if every else [name]
     if not names:
@@ -127,7 +127,7 @@ def down(
 def status(
     name: NameOption = DEFAULT, output: OutputOption = Output.TEXT, state: StateOption = None
 ) -> None:
-    """Show clusters, nodes, daemons, tunnels and pods; exit 1 if anything is down."""
+    """Show the state of a lab; exit 1 if anything is down."""
     require_root()
     found = status_of(Lab.attach(name, state))
     if output is Output.JSON:
@@ -150,7 +150,10 @@ def execute(
     name: NameOption = DEFAULT,
     state: StateOption = None,
 ) -> None:
-    """Run a command on a node or in a pod; OVN's tools use the databases of its cluster."""
+    """Run a command on a node or in a pod.
+
+    OVN's tools use the databases of its cluster.
+    """
     require_root()
     # click keeps the separator if it follows the first argument.
     words = command[1:] if command and command[0] == "--" else command or []
@@ -166,7 +169,7 @@ def kubectl(
     name: NameOption = DEFAULT,
     state: StateOption = None,
 ) -> None:
-    """Run kubectl as administrator of a cluster, in a lab built with --kube."""
+    """Run kubectl as administrator of a cluster built with --kube."""
     require_root()
     lab = Lab.attach(name, state)
     words = arguments[1:] if arguments and arguments[0] == "--" else arguments or []
@@ -227,7 +230,10 @@ def demo(
     ] = LIMIT_S,
     kube: KubeOption = False,
 ) -> None:
-    """Build a lab, join its clusters, check traffic between pods; exit 1 if a check fails."""
+    """Build a lab, join its clusters and check traffic between pods.
+
+    The lab keeps running. The exit status is 1 if a check fails.
+    """
     shown = Demo(console(), limit)
     lab = shown.run(_load(file, name, kube=kube))
     out = console()

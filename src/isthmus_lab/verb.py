@@ -5,6 +5,6 @@ from isthmus.cli.main import Verb
 VERB = Verb(
     "lab",
     "isthmus_lab.cli:app",
-    "Run real clusters on this machine, to try Isthmus on.",
+    "Run test clusters with real daemons on this machine.",
     extra="lab",
 )
