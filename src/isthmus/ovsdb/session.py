@@ -333,7 +333,8 @@ class _SchemaRequest:
                 continue
             if message.type == ovs.jsonrpc.Message.T_REPLY:
                 return message.result
-            self.error = f"the server does not have database {self._database}: {message.error}"
+            reason = message.error.get("error", "") if isinstance(message.error, dict) else ""
+            self.error = f"the server does not serve database {self._database}: {reason}"
             self._session.force_reconnect()
         return None
 

@@ -1,4 +1,6 @@
-"""Certificates of the IC databases: made, looked at, and kept in files.
+"""Certificates of the IC databases: issuing, parsing, checking, and files.
 
-Called by `isthmus.cli.pki`, by what serves the IC databases and by what connects to them.
+Entry points: `ca_pair.new_ca_pair`, `certificates.issue` and `renew` (for `isthmus pki` and the
+lab), `certificate_info.parse_pem`, and `files.check_files` (for everything that is given a
+directory with TLS files). Imported by `ovsdb` and the layers above.
 """

@@ -1,9 +1,9 @@
-"""The authorities of a site: which one signs whom, and who believes which.
+"""The two CAs of a site: which certificates each of them signs, and who trusts it.
 
-Called by `isthmus pki` and by labs. Members have an authority of their own. To ovsdb-server whoever
-has a certificate that it believes is a member, so between members no other one is believed: a zone
-could speak Raft, and write any row. Clients believe it alone, too. A directory of before has one
-authority for all.
+Called by `isthmus pki` and by the lab. Members of the IC databases have a separate CA. On the Raft
+ports ovsdb-server accepts any client whose certificate it trusts, and such a client can write any
+row, so members trust only the members' CA there. Clients trust only the members' CA as well.
+Directories of earlier versions have one CA for all.
 """
 
 import datetime
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.pki.certificate_info import Look
+from isthmus.pki.certificate_info import CertificateInfo
 from isthmus.pki.certificates import (
-    MEMBERS_UNIT,
+    MEMBERS_CA_UNIT,
     KeyPair,
     Kind,
     bundle,
-    new_authority,
+    new_ca,
 )
 from isthmus.pki.files import TlsFiles, write_file
 
@@ -25,12 +25,12 @@ CERTIFICATE, KEY = "ca.crt", "ca.key"
 MEMBERS_CERTIFICATE, MEMBERS_KEY = "members.crt", "members.key"
 
 FILES = (CERTIFICATE, KEY, MEMBERS_CERTIFICATE, MEMBERS_KEY)
-"""What `write` makes in a directory."""
+"""The files that `write` creates in a directory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Authorities:
-    """Those of a site.
+class CaPair:
+    """The CAs of a site.
 
     Args:
         others: signs zones and operators.
@@ -42,45 +42,45 @@ class Authorities:
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """The certificates of authorities, in PEM, that one side of a connection believes.
+class TrustedCas:
+    """The CA certificates, in PEM, that one side of a connection trusts.
 
     Args:
-        all: to connect to servers, and as a server to let clients in: `ca.crt`.
-        members: between members: `members-ca.crt`; empty if there is no such file.
+        all: for connections to servers, and from clients: `ca.crt`.
+        members: for connections between members: `members-ca.crt`; empty if there is no such file.
     """
 
     all: bytes
     members: bytes = b""
 
 
-def new_authorities(name: str, now: datetime.datetime, days: int) -> Authorities:
-    """Both authorities, the members' with the same name and a word more.
+def new_ca_pair(name: str, now: datetime.datetime, days: int) -> CaPair:
+    """Create both CAs; the members' CA has "members" after the name.
 
     Raises:
-        UnusableError: the name does not fit.
+        UnusableError: the name is too long.
     """
-    # Authorities of one name would be taken for each other where certificates are verified.
-    members = new_authority(f"{name} members", now, days, MEMBERS_UNIT)
-    return Authorities(new_authority(name, now, days), members)
+    # Two CAs with the same name cannot be distinguished when a certificate is verified.
+    members = new_ca(f"{name} members", now, days, MEMBERS_CA_UNIT)
+    return CaPair(new_ca(name, now, days), members)
 
 
-def write(directory: Path, authorities: Authorities) -> None:
-    """Put authorities into a directory, which is made if need be."""
+def write(directory: Path, cas: CaPair) -> None:
+    """Write both CAs to a directory, which is created if necessary."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(directory / CERTIFICATE, authorities.others.certificate)
-    write_file(directory / KEY, authorities.others.key, secret=True)
-    write_file(directory / MEMBERS_CERTIFICATE, authorities.members.certificate)
-    write_file(directory / MEMBERS_KEY, authorities.members.key, secret=True)
+    write_file(directory / CERTIFICATE, cas.others.certificate)
+    write_file(directory / KEY, cas.others.key, secret=True)
+    write_file(directory / MEMBERS_CERTIFICATE, cas.members.certificate)
+    write_file(directory / MEMBERS_KEY, cas.members.key, secret=True)
 
 
-def is_member(seen: Look) -> bool:
-    """Whether a certificate is a member's; one from elsewhere is, if it is good for a server."""
-    return seen.kind is Kind.MEMBER or (seen.kind is None and "server" in seen.purposes)
+def is_member(info: CertificateInfo) -> bool:
+    """Whether it is a member's certificate; one of another issuer is, if it is for servers."""
+    return info.kind is Kind.MEMBER or (info.kind is None and "server" in info.purposes)
 
 
-def signer_in(directory: Path, *, member: bool) -> KeyPair:
-    """The authority in a directory that signs members, or all others.
+def load_signer(directory: Path, *, member: bool) -> KeyPair:
+    """The CA in a directory that signs members, or all others.
 
     Raises:
         OSError: one of its files cannot be read.
@@ -90,44 +90,46 @@ def signer_in(directory: Path, *, member: bool) -> KeyPair:
     return KeyPair((directory / key).read_bytes(), (directory / certificate).read_bytes())
 
 
-def trust_in(directory: Path, *, member: bool) -> Trust:
-    """Whom a member, or anyone else, is to believe.
+def trusted_cas(directory: Path, *, member: bool) -> TrustedCas:
+    """The CAs that a member, or any other client, must trust.
 
     Args:
-        directory: with authorities; or with what one side has, who goes on to believe the same.
-        member: whether it is one.
+        directory: with CAs; or with the files of one side, for the CAs that it trusts now.
+        member: whether it is a member.
 
     Raises:
         OSError: a certificate cannot be read.
-        UnusableError: one is no authority's.
+        UnusableError: a certificate is not a CA's.
     """
     files = TlsFiles.in_directory(directory)
     if files.certificate.exists():
-        return Trust(files.ca_cert.read_bytes(), _if_there(files.members_ca) if member else b"")
+        return TrustedCas(
+            files.ca_cert.read_bytes(), _read_if_exists(files.members_ca) if member else b""
+        )
     others = (directory / CERTIFICATE).read_bytes()
-    members = _if_there(directory / MEMBERS_CERTIFICATE)
+    members = _read_if_exists(directory / MEMBERS_CERTIFICATE)
     if not members:
-        return Trust(others)
-    # Clients speak to members alone.
-    return Trust(bundle([members, others]), members) if member else Trust(members)
+        return TrustedCas(others)
+    # Clients connect only to members.
+    return TrustedCas(bundle([members, others]), members) if member else TrustedCas(members)
 
 
-def together(trusts: Sequence[Trust]) -> Trust:
-    """What believes all that others believe.
+def combined(trusted: Sequence[TrustedCas]) -> TrustedCas:
+    """All CAs of several.
 
     Raises:
-        UnusableError: something is no authority's certificate.
+        UnusableError: a certificate is not a CA's.
     """
-    members = [trust.members for trust in trusts if trust.members]
-    return Trust(bundle([trust.all for trust in trusts]), bundle(members))
+    members = [one.members for one in trusted if one.members]
+    return TrustedCas(bundle([one.all for one in trusted]), bundle(members))
 
 
-def write_trust(files: TlsFiles, trust: Trust) -> None:
-    """Have one side believe it."""
-    write_file(files.ca_cert, trust.all)
-    if trust.members:
-        write_file(files.members_ca, trust.members)
+def write_trusted_cas(files: TlsFiles, trusted: TrustedCas) -> None:
+    """Write them to the files of one side."""
+    write_file(files.ca_cert, trusted.all)
+    if trusted.members:
+        write_file(files.members_ca, trusted.members)
 
 
-def _if_there(path: Path) -> bytes:
+def _read_if_exists(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""

@@ -1,7 +1,7 @@
-"""What certificates say, and what is wrong with them, as values.
+"""Parse certificates, and report the problems of a set of TLS files. Pure.
 
-Called by `isthmus pki show`, by `isthmus ic-db` and by the sessions to databases. Any
-certificates serve: those of `isthmus pki`, of cert-manager, of Kube-OVN.
+Called by `isthmus pki`, `isthmus ic-db` and the sessions with databases. Works with the
+certificates of `isthmus pki`, cert-manager, Kube-OVN and other issuers.
 """
 
 import datetime
@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from isthmus.model.problems import Problem, Subject
-from isthmus.pki.certificates import Kind, UnusableError, is_authority, load_certificates
+from isthmus.pki.certificates import Kind, UnusableError, is_ca, load_certificates
 
 SOON = datetime.timedelta(days=30)
-"""How long before its end a certificate is reported."""
+"""How long before its expiry a certificate is reported."""
 
-RENEW = "renew it (`isthmus pki renew`), or have renewed what issues it"
+RENEW = "renew it (`isthmus pki renew`, or with the tool that issued it)"
 
 _PURPOSES = {
     ExtendedKeyUsageOID.SERVER_AUTH: "server",
@@ -27,8 +27,8 @@ _PURPOSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one certificate says.
+class CertificateInfo:
+    """The contents of one certificate.
 
     Args:
         subject, issuer: distinguished names (RFC 4514).
@@ -36,8 +36,8 @@ class Look:
         serial: hexadecimal.
         not_before, not_after: in UTC.
         names: IP addresses and host names.
-        purposes: "server", "client"; empty if it does not say.
-        authority: whether it may sign others.
+        purposes: "server", "client"; empty for any.
+        authority: whether it is a CA.
         sha256: the fingerprint, hexadecimal.
     """
 
@@ -55,22 +55,22 @@ class Look:
 
     @property
     def kind(self) -> Kind | None:
-        """Whom it is for, if `isthmus pki` issued it."""
+        """The kind of a certificate of `isthmus pki`; None for certificates of other issuers."""
         return Kind(self.unit) if self.unit in set(Kind) else None
 
     def days_left(self, now: datetime.datetime) -> int:
-        """Full days until its end; negative if that is past."""
+        """Full days until it expires; negative after that."""
         return (self.not_after - now).days
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """The contents of the three files that one side of a connection has, in PEM.
+class TlsMaterial:
+    """The contents of the three files of one side of a connection, in PEM.
 
     Args:
-        object: what they are, for messages, e.g. "TLS of /etc/isthmus/tls".
+        object: their description in messages, e.g. "TLS files in /etc/isthmus/tls".
         certificate, private_key, ca_cert: file names, for messages.
-        certificate_pem, key_pem, ca_pem: what is in them.
+        certificate_pem, key_pem, ca_pem: the contents.
     """
 
     object: str
@@ -82,9 +82,9 @@ class Material:
     ca_pem: bytes
 
 
-def look(certificate: x509.Certificate) -> Look:
-    """Read one certificate."""
-    return Look(
+def describe(certificate: x509.Certificate) -> CertificateInfo:
+    """Extract the contents of one certificate."""
+    return CertificateInfo(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
         common_name=_attribute(certificate, NameOID.COMMON_NAME),
@@ -94,129 +94,131 @@ def look(certificate: x509.Certificate) -> Look:
         not_after=certificate.not_valid_after_utc,
         names=_names(certificate),
         purposes=_purposes(certificate),
-        authority=is_authority(certificate),
+        authority=is_ca(certificate),
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
     )
 
 
-def looks(pem: bytes) -> tuple[Look, ...]:
-    """Read all certificates of a PEM text.
+def parse_pem(pem: bytes) -> tuple[CertificateInfo, ...]:
+    """Extract the contents of all certificates in a PEM text.
 
     Raises:
         UnusableError: there is none, or one is damaged.
     """
-    return tuple(look(certificate) for certificate in load_certificates(pem))
+    return tuple(describe(certificate) for certificate in load_certificates(pem))
 
 
-def faults(
-    material: Material, now: datetime.datetime, *, serves: bool = False
+def material_problems(
+    material: TlsMaterial, now: datetime.datetime, *, serves: bool = False
 ) -> tuple[Problem, ...]:
-    """Why nobody could be talked to with these files; empty if all is well.
+    """Why connections with these files would fail; empty if they are suitable.
 
     Args:
         material: the files' contents.
         now: with a time zone.
-        serves: whether they are a server's, which is a client of its fellow members as well.
+        serves: whether they are a member's, which is a server and a client of the other members.
     """
     try:
         file, value = "certificate", material.certificate
         own = load_certificates(material.certificate_pem)
         file, value = "CA certificate", material.ca_cert
-        authorities = load_certificates(material.ca_pem)
+        cas = load_certificates(material.ca_pem)
     except UnusableError as error:
-        remedy = "put a certificate in PEM there"
+        remedy = "put a PEM certificate there"
         return (Subject(material.object, file, value).problem(str(error), remedy),)
     found = [
-        *_validity(material, "certificate", material.certificate, look(own[0]), now),
-        *_key_faults(material, own[0]),
+        *_validity(material, "certificate", material.certificate, describe(own[0]), now),
+        *_key_problems(material, own[0]),
     ]
     if serves:
-        # A client's certificate may be of a CA that servers believe, and clients need not.
-        found += _trust_faults(material, own, authorities, now)
-        found += _purpose_faults(material, look(own[0]))
+        # A client's certificate may be signed by a CA that only servers trust.
+        found += _ca_problems(material, own, cas, now)
+        found += _purpose_problems(material, describe(own[0]))
     return tuple(found)
 
 
-def warnings(material: Material, now: datetime.datetime) -> tuple[Problem, ...]:
-    """The certificates of readable files that end within `SOON`."""
+def expiry_warnings(material: TlsMaterial, now: datetime.datetime) -> tuple[Problem, ...]:
+    """A problem for each certificate that expires within `SOON`."""
     found = []
     files = (
         ("certificate", material.certificate, material.certificate_pem),
         ("CA certificate", material.ca_cert, material.ca_pem),
     )
     for key, value, pem in files:
-        for seen in looks(pem):
-            left = seen.not_after - now
+        for info in parse_pem(pem):
+            left = info.not_after - now
             if datetime.timedelta(0) < left < SOON:
-                message = f"of {seen.common_name} expires on {_date(seen.not_after)}"
+                message = f"of {info.common_name} expires on {_date(info.not_after)}"
                 found.append(Subject(material.object, key, value).problem(message, RENEW))
     return tuple(found)
 
 
 def _validity(
-    material: Material, key: str, file: str, seen: Look, now: datetime.datetime
+    material: TlsMaterial, key: str, file: str, info: CertificateInfo, now: datetime.datetime
 ) -> list[Problem]:
-    if seen.not_after <= now:
-        message = f"of {seen.common_name} expired on {_date(seen.not_after)}"
+    if info.not_after <= now:
+        message = f"of {info.common_name} expired on {_date(info.not_after)}"
         return [Subject(material.object, key, file).problem(message, RENEW)]
-    if seen.not_before > now:
-        message = f"of {seen.common_name} is good only from {_date(seen.not_before)} on"
-        remedy = "set this machine's clock right, or that of the one that issued it"
+    if info.not_before > now:
+        message = f"of {info.common_name} is valid only from {_date(info.not_before)}"
+        remedy = "correct the clock of this host, or of the host that issued it"
         return [Subject(material.object, key, file).problem(message, remedy)]
     return []
 
 
-def _key_faults(material: Material, own: x509.Certificate) -> list[Problem]:
+def _key_problems(material: TlsMaterial, own: x509.Certificate) -> list[Problem]:
     try:
         key = serialization.load_pem_private_key(material.key_pem, None)
     except (ValueError, TypeError):
-        message = "holds no private key in PEM, or one with a passphrase"
+        message = "does not contain a PEM private key without a passphrase"
         remedy = "put the certificate's private key there, without a passphrase"
         return [
             Subject(material.object, "private key", material.private_key).problem(message, remedy)
         ]
     if key.public_key() == own.public_key():
         return []
-    message = f"is not that of the certificate {material.certificate}"
-    remedy = "give the private key and the certificate that were made together"
+    message = f"does not match the certificate {material.certificate}"
+    remedy = "use the private key and the certificate that were issued together"
     return [Subject(material.object, "private key", material.private_key).problem(message, remedy)]
 
 
-def _trust_faults(
-    material: Material,
+def _ca_problems(
+    material: TlsMaterial,
     own: list[x509.Certificate],
-    authorities: list[x509.Certificate],
+    cas: list[x509.Certificate],
     now: datetime.datetime,
 ) -> list[Problem]:
-    """Whether one of our authorities signed our certificate, as fellow members will ask."""
-    signers = [a for a in authorities if is_signed_by(own[-1], a)]
+    """Other members trust our certificate only if one of the CAs signed it."""
+    signers = [ca for ca in cas if is_signed_by(own[-1], ca)]
     if not signers:
         issuer = own[-1].issuer.rfc4514_string()
-        message = f"did not sign the certificate {material.certificate}, which {issuer} did"
-        remedy = "give the certificate of the CA that signs all members and zones, or a bundle"
+        message = f"did not sign the certificate {material.certificate}, whose issuer is {issuer}"
+        remedy = "use the certificate of the CA that signed it, or a bundle (`isthmus pki bundle`)"
         return [
             Subject(material.object, "CA certificate", material.ca_cert).problem(message, remedy)
         ]
-    judged = [
-        _validity(material, "CA certificate", material.ca_cert, look(signer), now)
+    checks = [
+        _validity(material, "CA certificate", material.ca_cert, describe(signer), now)
         for signer in signers
     ]
-    return [] if any(not found for found in judged) else judged[0]
+    return [] if any(not found for found in checks) else checks[0]
 
 
-def _purpose_faults(material: Material, seen: Look) -> list[Problem]:
-    missing = [p for p in ("server", "client") if seen.purposes and p not in seen.purposes]
+def _purpose_problems(material: TlsMaterial, info: CertificateInfo) -> list[Problem]:
+    missing = [p for p in ("server", "client") if info.purposes and p not in info.purposes]
     if not missing:
         return []
-    message = f"of {seen.common_name} is not for use as a {missing[0]}; a member is both"
+    message = (
+        f"of {info.common_name} is not valid for a {missing[0]}; a member is server and client"
+    )
     remedy = "issue one with the usages server auth and client auth (`isthmus pki issue member`)"
     return [Subject(material.object, "certificate", material.certificate).problem(message, remedy)]
 
 
-def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Whether the one signed the other."""
+def is_signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    """Whether a CA signed a certificate."""
     try:
-        certificate.verify_directly_issued_by(authority)
+        certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True

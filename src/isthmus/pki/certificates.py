@@ -1,9 +1,8 @@
-"""Makes certificates: an authority's own, and those that it signs for members and zones.
+"""Issue certificates: those of CAs, and those that CAs sign for members, zones and operators.
 
-Called by `isthmus pki`. Nothing here touches files. A certificate's organizational unit says what
-it is for and its common name for whom, so that what a server lets a client do can depend on them.
-OVSDB itself looks at neither: to ovsdb-server, whoever has a certificate of the authority is in;
-`isthmus ic-db guard` looks at both.
+Called by `isthmus pki`. Does not access files. The organizational unit of a certificate is its
+kind, and the common name is its owner. ovsdb-server ignores both and accepts every client with a
+certificate of its CA; the authorizing proxy checks both.
 """
 
 import datetime
@@ -18,26 +17,26 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-AUTHORITY_DAYS = 3650
+CA_DAYS = 3650
 LEAF_DAYS = 365
 
 ORGANIZATION = "isthmus"
 
-AUTHORITY_UNIT = "authority"
-"""The unit of an authority that signs zones and operators, and members too if there is no other."""
+CA_UNIT = "authority"
+"""The unit of a CA that signs zones and operators; without a members' CA, members as well."""
 
-MEMBERS_UNIT = "authority of members"
-"""The unit of one that signs members alone."""
+MEMBERS_CA_UNIT = "authority of members"
+"""The unit of a CA that signs only members."""
 
-LONGEST_NAME = 64
+MAX_NAME = 64
 """Characters in a common name (RFC 5280, `ub-common-name`)."""
 
 _SKEW = datetime.timedelta(minutes=5)
-"""How far clocks may be apart: a new certificate is to be good everywhere at once."""
+"""Tolerated clock skew: a new certificate must be valid on all hosts immediately."""
 
 
 class Kind(StrEnum):
-    """Whom a certificate is for, as its organizational unit has it."""
+    """The kinds of certificates; the value is the organizational unit."""
 
     MEMBER = "member"
     ZONE = "zone"
@@ -45,7 +44,7 @@ class Kind(StrEnum):
 
 
 _PURPOSES = {
-    # Members of a Raft cluster connect to each other with the certificate that they serve with.
+    # Members of a Raft cluster use the same certificate as servers and as clients.
     Kind.MEMBER: (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
     Kind.ZONE: (ExtendedKeyUsageOID.CLIENT_AUTH,),
     Kind.OPERATOR: (ExtendedKeyUsageOID.CLIENT_AUTH,),
@@ -53,7 +52,7 @@ _PURPOSES = {
 
 
 class UnusableError(Exception):
-    """A key or certificate cannot be used for what is asked; the text says why."""
+    """A key or certificate is not suitable; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,13 @@ class KeyPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What to issue.
+class IssueSpec:
+    """The contents of a certificate to issue.
 
     Args:
-        kind: whom it is for.
-        name: the member's or zone's name, 1 to 64 characters.
-        addresses: IP addresses and host names under which a member is reached.
+        kind: of the owner.
+        name: of the member, zone or operator; 1 to 64 characters.
+        addresses: IP addresses and host names of a member.
     """
 
     kind: Kind
@@ -79,22 +78,22 @@ class Wish:
     addresses: tuple[str, ...] = ()
 
 
-def new_authority(
+def new_ca(
     name: str,
     now: datetime.datetime,
-    days: int = AUTHORITY_DAYS,
-    unit: str = AUTHORITY_UNIT,
+    days: int = CA_DAYS,
+    unit: str = CA_UNIT,
 ) -> KeyPair:
-    """A self-signed authority with a key on P-256.
+    """Create a self-signed CA with a P-256 key.
 
     Args:
         name: its common name.
         now: with a time zone.
-        days: how long it is good.
-        unit: whom it signs.
+        days: its validity.
+        unit: `CA_UNIT` or `MEMBERS_CA_UNIT`.
 
     Raises:
-        UnusableError: the name does not fit.
+        UnusableError: the name is empty or too long.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(name, unit)
@@ -107,41 +106,38 @@ def new_authority(
     return _pair(key, builder.sign(key, hashes.SHA256()))
 
 
-def issue(authority: KeyPair, wish: Wish, now: datetime.datetime, days: int = LEAF_DAYS) -> KeyPair:
-    """A new key on P-256 with a certificate that an authority signs.
-
-    Its life ends with the authority's at the latest.
+def issue(ca: KeyPair, spec: IssueSpec, now: datetime.datetime, days: int = LEAF_DAYS) -> KeyPair:
+    """Create a P-256 key with a certificate signed by a CA, whose validity it does not exceed.
 
     Raises:
-        UnusableError: the authority cannot sign, or the name does not fit.
+        UnusableError: the CA cannot sign, or a name is malformed.
     """
-    extension = x509.SubjectAlternativeName([_general_name(name) for name in _names(wish)])
-    subject = _subject(wish.name, wish.kind)
-    return _signed(authority, subject, extension, _PURPOSES[wish.kind], now, days)
+    extension = x509.SubjectAlternativeName([_general_name(name) for name in _names(spec)])
+    subject = _subject(spec.name, spec.kind)
+    return _signed(ca, subject, extension, _PURPOSES[spec.kind], now, days)
 
 
 def renew(
-    authority: KeyPair, certificate: bytes, now: datetime.datetime, days: int = LEAF_DAYS
+    ca: KeyPair, certificate: bytes, now: datetime.datetime, days: int = LEAF_DAYS
 ) -> KeyPair:
-    """A new key, with a certificate for the same subject, names and purposes as another one.
+    """Create a key with a certificate for the same subject, names and purposes as another one.
 
     Raises:
-        UnusableError: the authority cannot sign, or the certificate says too little or is itself
-            an authority's.
+        UnusableError: the CA cannot sign; or the certificate is a CA's, or lacks names or purposes.
     """
     old = load_certificate(certificate)
-    if is_authority(old):
-        raise UnusableError("is an authority's certificate; make a new authority instead")
+    if is_ca(old):
+        raise UnusableError("is a CA certificate; create a new CA instead (`isthmus pki init`)")
     try:
         names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         purposes = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound as error:
-        raise UnusableError(f"says nothing of its {error.oid._name}; issue a new one") from error  # noqa: SLF001 - the library's only name for people
-    return _signed(authority, old.subject, names, tuple(purposes), now, days)
+        raise UnusableError(f"has no {error.oid._name}; issue a new one") from error  # noqa: SLF001 - the library's only readable name
+    return _signed(ca, old.subject, names, tuple(purposes), now, days)
 
 
 def load_certificate(pem: bytes) -> x509.Certificate:
-    """The first certificate of a PEM text.
+    """The first certificate in a PEM text.
 
     Raises:
         UnusableError: there is none.
@@ -150,7 +146,7 @@ def load_certificate(pem: bytes) -> x509.Certificate:
 
 
 def load_certificates(pem: bytes) -> list[x509.Certificate]:
-    """All certificates of a PEM text, at least one.
+    """All certificates in a PEM text, at least one.
 
     Raises:
         UnusableError: there is none, or one is damaged.
@@ -158,11 +154,11 @@ def load_certificates(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise UnusableError("holds no certificate in PEM, or a damaged one") from error
+        raise UnusableError("does not contain a valid PEM certificate") from error
 
 
-def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether a certificate may sign others."""
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether a certificate is a CA's."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
@@ -170,29 +166,29 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def bundle(texts: Sequence[bytes]) -> bytes:
-    """All authorities of several PEM texts as one, each once, in the order given.
+    """Combine the CAs of several PEM texts, each once, in their order.
 
     Raises:
-        UnusableError: one is no authority's certificate.
+        UnusableError: a certificate is not a CA's.
     """
     found: dict[bytes, x509.Certificate] = {}
     for certificate in (c for text in texts for c in load_certificates(text)):
-        if not is_authority(certificate):
+        if not is_ca(certificate):
             subject = certificate.subject.rfc4514_string()
-            raise UnusableError(f"holds the certificate of {subject}, which is no authority")
+            raise UnusableError(f"contains the certificate of {subject}, which is not a CA")
         found.setdefault(certificate.fingerprint(hashes.SHA256()), certificate)
     return b"".join(_pem(certificate) for certificate in found.values())
 
 
 def _signed(  # noqa: PLR0913, PLR0917 - a certificate is what it says
-    authority: KeyPair,
+    ca: KeyPair,
     subject: x509.Name,
     names: x509.SubjectAlternativeName,
     purposes: Sequence[x509.ObjectIdentifier],
     now: datetime.datetime,
     days: int,
 ) -> KeyPair:
-    issuer, signer = _signer(authority, now)
+    issuer, signer = _signer(ca, now)
     key = ec.generate_private_key(ec.SECP256R1())
     until = min(now + datetime.timedelta(days=days), issuer.not_valid_after_utc)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
@@ -209,25 +205,25 @@ def _signed(  # noqa: PLR0913, PLR0917 - a certificate is what it says
 
 
 def _signer(
-    authority: KeyPair, now: datetime.datetime
+    ca: KeyPair, now: datetime.datetime
 ) -> tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]:
-    certificate = load_certificate(authority.certificate)
-    if not is_authority(certificate):
-        raise UnusableError("is no authority's certificate, and cannot sign others")
+    certificate = load_certificate(ca.certificate)
+    if not is_ca(certificate):
+        raise UnusableError("is not a CA certificate, so it cannot sign others")
     if certificate.not_valid_after_utc <= now:
-        raise UnusableError(f"has expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        raise UnusableError(f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
     try:
-        key = serialization.load_pem_private_key(authority.key, None)
+        key = serialization.load_pem_private_key(ca.key, None)
     except (ValueError, TypeError) as error:
-        raise UnusableError("has no private key in PEM, or one with a passphrase") from error
+        raise UnusableError("has no PEM private key, or one with a passphrase") from error
     if key.public_key() != certificate.public_key():
-        raise UnusableError("has a private key that is not the certificate's")
-    return certificate, key  # type: ignore[return-value] # the certificate's key signs
+        raise UnusableError("has a private key that does not match the certificate")
+    return certificate, key  # type: ignore[return-value] # the certificate's key can sign
 
 
 def _subject(name: str, unit: str) -> x509.Name:
-    if not 1 <= len(name) <= LONGEST_NAME:
-        raise UnusableError(f"the name {name!r} is not 1 to {LONGEST_NAME} characters long")
+    if not 1 <= len(name) <= MAX_NAME:
+        raise UnusableError(f"the name {name!r} is not 1 to {MAX_NAME} characters long")
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
@@ -237,9 +233,9 @@ def _subject(name: str, unit: str) -> x509.Name:
     )
 
 
-def _names(wish: Wish) -> tuple[str, ...]:
-    # A certificate without any alternative name is refused by modern clients.
-    return wish.addresses or (wish.name,)
+def _names(spec: IssueSpec) -> tuple[str, ...]:
+    # Modern clients refuse certificates without a subject alternative name.
+    return spec.addresses or (spec.name,)
 
 
 def _general_name(text: str) -> x509.GeneralName:

@@ -1,9 +1,9 @@
-"""Where keys and certificates are kept, and how they are replaced under a running server.
+"""The files with keys and certificates, and their replacement while servers use them.
 
-Called by `isthmus pki` and by whatever is given `--tls-dir`. Invariant: a private key is never
-readable to others, not even while it is written, and a pair is replaced certificate first, key
-last. ovsdb-server reads a new pair when it sees that both files have changed, and forgets that
-the key has if the certificate has not yet: the other way round, it would go on with the old pair.
+Called by `isthmus pki` and by everything with `--tls-dir`. Invariants: a private key is never
+readable by other users, not even while it is written; and the certificate is replaced before the
+key. ovsdb-server reloads the pair once both files have changed. If only the key had changed, it
+would not notice the certificate later and would keep the old pair.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.model.problems import Problem, Subject
-from isthmus.pki.certificate_info import Material, faults, warnings
+from isthmus.pki.certificate_info import TlsMaterial, expiry_warnings, material_problems
 from isthmus.pki.certificates import KeyPair
-from isthmus.pki.raft_ca import KEY, REMEDY, members_faults
+from isthmus.pki.raft_ca import KEY, REMEDY, members_ca_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class TlsFiles:
 
     Args:
         private_key, certificate: its own.
-        ca_cert: the authority, or a bundle of them, that signed the others'.
+        ca_cert: the CA that signed the other side's certificate, or a bundle of CAs.
     """
 
     private_key: Path
@@ -34,9 +34,9 @@ class TlsFiles:
 
     @classmethod
     def in_directory(cls, directory: Path) -> "TlsFiles":
-        """The files of a directory laid out as cert-manager's Secrets are, or Kube-OVN's.
+        """The files in a directory with the layout of cert-manager's Secrets, or of Kube-OVN's.
 
-        A directory with neither counts as the former.
+        An empty directory has the former.
         """
         for key, certificate, ca_cert in LAYOUTS:
             if (directory / certificate).exists():
@@ -45,17 +45,17 @@ class TlsFiles:
 
     @property
     def members_ca(self) -> Path:
-        """The authority that signs members of a cluster and nobody else; it may be missing."""
+        """The CA that signs only the members of a cluster; the file may be missing."""
         return self.ca_cert.with_name("members-ca.crt")
 
     @property
     def object(self) -> str:
-        """What they are, for messages."""
+        """Their description in messages."""
         return f"TLS files in {self.certificate.parent}"
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options of OVS's programs for them (ovs-vswitchd(8))."""
+        """The options of OVS's programs for these files (ovs-vswitchd(8))."""
         return (
             f"--private-key={self.private_key}",
             f"--certificate={self.certificate}",
@@ -71,8 +71,8 @@ LAYOUTS = (
 in Kube-OVN's `kube-ovn-tls`."""
 
 
-def read_material(files: TlsFiles) -> Material | Problem:
-    """The files' contents, or which one cannot be read."""
+def read_files(files: TlsFiles) -> TlsMaterial | Problem:
+    """Read the files; a problem if one cannot be read."""
     read: list[bytes] = []
     named = (
         ("certificate", files.certificate),
@@ -84,26 +84,30 @@ def read_material(files: TlsFiles) -> Material | Problem:
             read.append(path.read_bytes())
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
-            remedy = "make it readable to this user, or name another directory"
+            remedy = "make it readable for this user, or use another directory"
             return Subject(files.object, key, str(path)).problem(message, remedy)
     names = (str(files.certificate), str(files.private_key), str(files.ca_cert))
-    return Material(files.object, *names, *read)
+    return TlsMaterial(files.object, *names, *read)
 
 
 def check_files(
     files: TlsFiles, now: datetime.datetime, *, serves: bool = False
 ) -> tuple[Problem, ...]:
-    """Why nobody could be talked to with these files; empty if all is well. See `faults`."""
-    material = read_material(files)
-    return (material,) if isinstance(material, Problem) else faults(material, now, serves=serves)
+    """Why connections with these files would fail; see `material_problems`."""
+    material = read_files(files)
+    return (
+        (material,)
+        if isinstance(material, Problem)
+        else material_problems(material, now, serves=serves)
+    )
 
 
 def check_member_files(files: TlsFiles, now: datetime.datetime) -> tuple[Problem, ...]:
-    """Why these files do not serve a member of a guarded cluster; see `members_faults`."""
-    material = read_material(files)
+    """Why a member of a cluster with authorizing proxies cannot use these files."""
+    material = read_files(files)
     if isinstance(material, Problem):
         return (material,)
-    found = faults(material, now, serves=True)
+    found = material_problems(material, now, serves=True)
     if found:
         return found
     path = files.members_ca
@@ -111,33 +115,33 @@ def check_member_files(files: TlsFiles, now: datetime.datetime) -> tuple[Problem
         pem = path.read_bytes()
     except OSError as error:
         message = (
-            f"cannot be read: {error.strerror}; without, a zone could join the cluster past the"
-            " guard, and write any row"
+            f"cannot be read: {error.strerror}; without it a zone could join the Raft cluster and"
+            " write any row"
         )
         return (Subject(files.object, KEY, str(path)).problem(message, REMEDY),)
-    return members_faults(material, str(path), pem, now)
+    return members_ca_problems(material, str(path), pem, now)
 
 
 def expiring(files: TlsFiles, now: datetime.datetime) -> tuple[Problem, ...]:
-    """What will be wrong with good files within 30 days; see `looks.warnings`."""
-    material = read_material(files)
-    return () if isinstance(material, Problem) else warnings(material, now)
+    """What will expire within 30 days; see `certificate_info.expiry_warnings`."""
+    material = read_files(files)
+    return () if isinstance(material, Problem) else expiry_warnings(material, now)
 
 
 def write_pair(files: TlsFiles, pair: KeyPair) -> None:
-    """Put a pair in place of another, such that running programs take it up."""
+    """Replace a pair so that running programs reload it."""
     files.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_file(files.certificate, pair.certificate)
     write_file(files.private_key, pair.key, secret=True)
 
 
 def write_file(path: Path, contents: bytes, *, secret: bool = False) -> None:
-    """Replace a file by another one of the same owner, at once or not at all.
+    """Replace a file atomically, keeping its owner.
 
     Args:
-        path: in a directory that exists.
-        contents: all of it.
-        secret: whether only its owner may read it; others keep an existing file's mode.
+        path: in an existing directory.
+        contents: the new contents.
+        secret: whether only its owner may read it; otherwise an existing file keeps its mode.
     """
     before = path.stat() if path.exists() else None
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -1,7 +1,7 @@
-"""Judges the CA that members of a guarded cluster believe between each other: pure.
+"""Check the CA that members of a cluster with authorizing proxies trust on Raft ports. Pure.
 
-Called by `files`. ovsdb-server compares no names, so that whoever has a certificate that it
-believes may speak Raft to it, join the cluster and write any row: no zone may have one.
+Called by `files`. ovsdb-server does not compare names. Any client with a certificate that it trusts
+can join the Raft cluster and write any row, so this CA must not sign zones.
 """
 
 import datetime
@@ -10,31 +10,31 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from isthmus.model.problems import Problem, Subject
-from isthmus.pki.certificate_info import Material, is_signed_by, look
+from isthmus.pki.certificate_info import TlsMaterial, describe, is_signed_by
 from isthmus.pki.certificates import (
-    AUTHORITY_UNIT,
+    CA_UNIT,
     ORGANIZATION,
     UnusableError,
-    is_authority,
+    is_ca,
     load_certificates,
 )
 
 KEY = "CA of members"
-"""What it is, for messages."""
+"""Its description in messages."""
 
 REMEDY = (
-    "give members a CA that signs nobody else, self-signed, and put its certificate there:"
-    " `isthmus pki init` makes one, and `isthmus pki bundle` and `renew` change to it"
+    "put the certificate of a self-signed CA there that signs only members: `isthmus pki init`"
+    " creates one; `isthmus pki bundle` and `isthmus pki renew` switch to it"
 )
 
 
-def members_faults(
-    material: Material, file: str, pem: bytes, now: datetime.datetime
+def members_ca_problems(
+    material: TlsMaterial, file: str, pem: bytes, now: datetime.datetime
 ) -> tuple[Problem, ...]:
-    """Why zones could speak Raft, or members could not; empty if all is well.
+    """Why zones could join the Raft cluster, or members could not; empty if the CA is suitable.
 
     Args:
-        material: a member's files, without faults of their own.
+        material: a member's files, which have no other problems.
         file, pem: the name of the file with the members' CA, and its contents.
         now: with a time zone.
     """
@@ -52,46 +52,50 @@ def members_faults(
 
 
 def _no_anchor(trusted: list[x509.Certificate]) -> str:
-    """OpenSSL, as ovsdb-server uses it, takes neither leaves nor intermediates as a chain's end."""
+    """OpenSSL, as ovsdb-server uses it, accepts only self-signed CAs as trust anchors."""
     for certificate in trusted:
-        if not is_authority(certificate) or not is_signed_by(certificate, certificate):
+        if not is_ca(certificate) or not is_signed_by(certificate, certificate):
             return (
-                f"holds {_name(certificate)}, which is no self-signed CA: nobody is believed by it"
+                f"contains {_name(certificate)}, which is not a self-signed CA, so no certificate"
+                " would be accepted"
             )
     return ""
 
 
 def _signs_zones(
-    trusted: list[x509.Certificate], everyone: list[x509.Certificate], file: str
+    trusted: list[x509.Certificate], all_cas: list[x509.Certificate], file: str
 ) -> str:
-    """As far as can be known: a CA does not tell whom it signs, unless it is ours."""
-    for authority in trusted:
-        seen = look(authority)
-        if seen.unit == AUTHORITY_UNIT and f"O={ORGANIZATION}" in seen.subject.split(","):
-            return f"holds {_name(authority)}, which signs zones too: they could speak Raft"
+    """Whether a CA evidently signs zones; only those of `isthmus pki` say what they sign."""
+    for ca in trusted:
+        info = describe(ca)
+        if info.unit == CA_UNIT and f"O={ORGANIZATION}" in info.subject.split(","):
+            return (
+                f"contains {_name(ca)}, which also signs zones, so they could join the Raft cluster"
+            )
     keys = set(map(_key, trusted))
-    others = [authority for authority in everyone if _key(authority) not in keys]
+    others = [ca for ca in all_cas if _key(ca) not in keys]
     if not others:
-        return f"holds every CA of {file}, so that zones that it lets in could speak Raft"
+        return f"contains every CA of {file}, so zones could join the Raft cluster"
     for other in others:
-        if any(is_signed_by(other, authority) for authority in trusted):
-            return f"signed {_name(other)} of {file}, so that zones of that could speak Raft"
+        if any(is_signed_by(other, ca) for ca in trusted):
+            return f"signed {_name(other)} of {file}, whose zones could join the Raft cluster"
     return ""
 
 
 def _does_not_sign(
     trusted: list[x509.Certificate], own: x509.Certificate, file: str, now: datetime.datetime
 ) -> str:
-    signers = [authority for authority in trusted if is_signed_by(own, authority)]
+    signers = [ca for ca in trusted if is_signed_by(own, ca)]
     if not signers:
-        return f"did not sign the certificate {file}: other members would not believe it"
+        return f"did not sign the certificate {file}, so other members would refuse it"
     if all(signer.not_valid_after_utc <= now for signer in signers):
-        return f"holds {_name(signers[0])}, which expired on {look(signers[0]).not_after:%Y-%m-%d}"
+        expiry = signers[0].not_valid_after_utc
+        return f"contains {_name(signers[0])}, which expired on {expiry:%Y-%m-%d}"
     return ""
 
 
 def _key(certificate: x509.Certificate) -> bytes:
-    """What signs: an authority whose certificate was renewed is the same one."""
+    """A CA's identity, which a renewed certificate keeps."""
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

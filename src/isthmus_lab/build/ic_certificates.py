@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Sequence
 
 from isthmus.pki import ca_pair
-from isthmus.pki.certificates import AUTHORITY_DAYS, LEAF_DAYS, Kind, Wish, issue
+from isthmus.pki.certificates import CA_DAYS, LEAF_DAYS, IssueSpec, Kind, issue
 from isthmus.pki.files import TlsFiles, write_pair
 from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import ClusterPlan
@@ -15,7 +15,7 @@ from isthmus_lab.topology.plan import ClusterPlan
 
 def make_authorities(layout: Layout) -> None:
     """Create the certificate authorities of the lab."""
-    made = ca_pair.new_authorities(f"lab {layout.lab}", _now(), AUTHORITY_DAYS)
+    made = ca_pair.new_ca_pair(f"lab {layout.lab}", _now(), CA_DAYS)
     ca_pair.write(layout.authority, made)
 
 
@@ -27,20 +27,20 @@ def issue_member(layout: Layout, name: str, addresses: Sequence[str]) -> None:
         name: the machine of the member.
         addresses: IP addresses of the member.
     """
-    _issue(layout, name, Wish(Kind.MEMBER, name, tuple(addresses)))
+    _issue(layout, name, IssueSpec(Kind.MEMBER, name, tuple(addresses)))
 
 
 def issue_zone(layout: Layout, cluster: ClusterPlan) -> None:
     """Issue a certificate to Isthmus in a cluster."""
-    _issue(layout, cluster.name, Wish(Kind.ZONE, cluster.az_name))
+    _issue(layout, cluster.name, IssueSpec(Kind.ZONE, cluster.az_name))
 
 
-def _issue(layout: Layout, owner: str, wish: Wish) -> None:
-    member = wish.kind is Kind.MEMBER
-    signer = ca_pair.signer_in(layout.authority, member=member)
+def _issue(layout: Layout, owner: str, spec: IssueSpec) -> None:
+    member = spec.kind is Kind.MEMBER
+    signer = ca_pair.load_signer(layout.authority, member=member)
     files = TlsFiles.in_directory(layout.tls(owner))
-    write_pair(files, issue(signer, wish, _now(), LEAF_DAYS))
-    ca_pair.write_trust(files, ca_pair.trust_in(layout.authority, member=member))
+    write_pair(files, issue(signer, spec, _now(), LEAF_DAYS))
+    ca_pair.write_trusted_cas(files, ca_pair.trusted_cas(layout.authority, member=member))
 
 
 def _now() -> datetime.datetime:

@@ -19,7 +19,7 @@ from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import ClusterPlan
 
 if TYPE_CHECKING:
-    from isthmus.pki.certificates import KeyPair, Wish
+    from isthmus.pki.certificates import IssueSpec, KeyPair
 
 ADMIN, ADMIN_GROUP = "admin", "system:masters"
 """The administrator; Kubernetes grants all rights to the group."""
@@ -60,11 +60,11 @@ class KubeServer:
 
     def prepare(self) -> None:
         """Create keys, certificates and the kubeconfig of the administrator."""
-        from isthmus.pki.certificates import Kind, Wish, new_authority  # noqa: PLC0415 - slow
+        from isthmus.pki.certificates import IssueSpec, Kind, new_ca  # noqa: PLC0415 - slow
 
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._write_pair("ca", new_authority("isthmus-lab", _now()))
-        self._issue("server", Wish(Kind.MEMBER, "kube-apiserver", (self.host, "localhost")))
+        self._write_pair("ca", new_ca("isthmus-lab", _now()))
+        self._issue("server", IssueSpec(Kind.MEMBER, "kube-apiserver", (self.host, "localhost")))
         token = secrets.token_hex()
         _write(self._file("tokens.csv"), f"{token},{ADMIN},{ADMIN},{ADMIN_GROUP}\n".encode())
         self.for_token(ADMIN, token)
@@ -123,9 +123,9 @@ class KubeServer:
         Returns:
             The file.
         """
-        from isthmus.pki.certificates import Kind, Wish  # noqa: PLC0415 - slow
+        from isthmus.pki.certificates import IssueSpec, Kind  # noqa: PLC0415 - slow
 
-        self._issue(user, Wish(Kind.ZONE, user))
+        self._issue(user, IssueSpec(Kind.ZONE, user))
         credentials = {
             "client-certificate": str(self._file(f"{user}.crt")),
             "client-key": str(self._file(f"{user}.key")),
@@ -159,11 +159,11 @@ class KubeServer:
         _write(file, yaml.safe_dump(config, sort_keys=False).encode())
         return file
 
-    def _issue(self, name: str, wish: "Wish") -> None:
+    def _issue(self, name: str, spec: "IssueSpec") -> None:
         from isthmus.pki.certificates import KeyPair, issue  # noqa: PLC0415 - slow
 
         authority = KeyPair(*(self._file(f"ca.{kind}").read_bytes() for kind in ("key", "crt")))
-        self._write_pair(name, issue(authority, wish, _now()))
+        self._write_pair(name, issue(authority, spec, _now()))
 
     def _write_pair(self, name: str, pair: "KeyPair") -> None:
         _write(self._file(f"{name}.key"), pair.key)

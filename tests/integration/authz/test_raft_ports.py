@@ -106,7 +106,10 @@ def start_with(directory: Path, tls: Path) -> str:
     )  # fmt: skip
     assert done.returncode == 1
     assert not data.exists()
-    assert "remedy: give members a CA that signs nobody else" in done.stderr
+    assert (
+        "remedy: put the certificate of a self-signed CA there that signs only members"
+        in done.stderr
+    )
     return done.stderr
 
 
@@ -118,13 +121,13 @@ def test_an_unsuitable_members_ca_is_an_error(cluster: AuthorizedMembers, tmp_pa
     apart.unlink()
     assert "cannot be read: No such file" in start_with(tmp_path, tls)
     shutil.copy(tls / "ca.crt", apart)
-    assert "signs zones too" in start_with(tmp_path, tls)
+    assert "also signs zones" in start_with(tmp_path, tls)
     cluster.pki("init", str(ca), "--name=other")
     shutil.copy(ca / "members.crt", apart)
     assert "did not sign the certificate" in start_with(tmp_path, tls)
     (tls / "ca.crt").write_bytes(good)
     apart.write_bytes(good)
-    assert "holds every CA of" in start_with(tmp_path, tls)
+    assert "contains every CA of" in start_with(tmp_path, tls)
 
 
 def test_an_unsuitable_members_ca_is_reported_at_run_time(cluster: AuthorizedMembers) -> None:
@@ -133,7 +136,7 @@ def test_an_unsuitable_members_ca_is_reported_at_run_time(cluster: AuthorizedMem
     good, last = apart.read_bytes(), cluster.members.all[2]
     try:
         shutil.copy(apart.with_name("ca.crt"), apart)
-        last.says("signs zones too: they could speak Raft")
+        last.says("also signs zones, so they could join")
     finally:
         apart.write_bytes(good)
     last.says("nothing is in the way any more")

@@ -18,7 +18,7 @@ import pytest
 from isthmus.authz.audit_log import FILE_NAME, ZoneRefusals, read
 from isthmus.authz.proxy import MAX_CONNECTIONS
 from isthmus.authz.status import SOCKET
-from isthmus.pki.certificate_info import looks
+from isthmus.pki.certificate_info import parse_pem
 from support.icdb.authz import AuthorizedMembers, RawClient, authorized_members, isthmus
 from support.icdb.run import LIMIT
 from support.ovn.servers import RealZone
@@ -205,7 +205,7 @@ def test_renewed_certificates_break_no_connection(site: tuple[AuthorizedMembers,
 def serial(found: AuthorizedMembers) -> str:
     """The serial number of the certificate that clients see."""
     pem = ssl.get_server_certificate((found.first.address, found.ports["sb"]))
-    return looks(pem.encode())[0].serial
+    return parse_pem(pem.encode())[0].serial
 
 
 def test_many_slow_clients_do_not_delay_others_or_fill_the_memory(

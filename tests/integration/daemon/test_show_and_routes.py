@@ -136,4 +136,4 @@ def test_a_wrong_database_is_named(site: Site) -> None:
     _, ic = site
     failed = show(ic, f"--ic-nb-db={ic.socket(Database.IC_SB)}", "--timeout=1")
     assert failed.returncode == 1
-    assert "does not have database OVN_IC_Northbound" in failed.stderr
+    assert "does not serve database OVN_IC_Northbound" in failed.stderr

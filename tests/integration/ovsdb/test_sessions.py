@@ -258,7 +258,7 @@ def test_a_wrong_database_is_named(servers: Servers, connect: Connect) -> None:
     servers.serve(Database.SB)
     client = connect(servers.socket(Database.SB))
     client.until(lambda: client.session.last_error, "an error")
-    assert "has no database OVN_Northbound" in client.session.last_error
+    assert "does not serve database OVN_Northbound" in client.session.last_error
     assert not client.session.synced
 
 
@@ -429,7 +429,7 @@ def test_reading_once(servers: Servers) -> None:
     assert problem.object == "database OVN_Southbound"
     assert problem.value == remotes[Database.SB]
     assert problem.message == "did not answer within 0.2 s"
-    with pytest.raises(UnreachableError, match="has no database OVN_IC_Northbound"):
+    with pytest.raises(UnreachableError, match="does not serve database OVN_IC_Northbound"):
         read({Database.IC_NB: remotes[NB]}, 1.0)
 
 

@@ -212,7 +212,7 @@ def test_verbs_look_over_tls(
 
 def test_a_remote_with_tls_needs_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without certificates, an `ssl:` address is refused with what is missing."""
-    monkeypatch.setattr("isthmus.ovsdb.tls._Stream.tls", None)
+    monkeypatch.setattr("isthmus.ovsdb.tls._TlsStream.tls", None)
     session = Session(Database.NB, "ssl:127.0.0.1:6641")
     assert session.run() == []
     assert "private key" in session.last_error

@@ -3,7 +3,7 @@
 import datetime
 from pathlib import Path
 
-from isthmus.pki.certificates import KeyPair, Wish, issue
+from isthmus.pki.certificates import IssueSpec, KeyPair, issue
 from isthmus.pki.files import TlsFiles, write_file, write_pair
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -12,7 +12,7 @@ NOW = datetime.datetime.now(datetime.UTC)
 def install(
     directory: Path,
     authority: KeyPair,
-    wish: Wish,
+    spec: IssueSpec,
     now: datetime.datetime = NOW,
     days: int = 365,
     trusted: KeyPair | None = None,
@@ -22,12 +22,12 @@ def install(
     Args:
         directory: for it; made if need be.
         authority: signs it.
-        wish: what to issue.
+        spec: what to issue.
         now, days: when it is good.
         trusted: whom the side believes, if not the authority.
     """
     files = TlsFiles.in_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_file(files.ca_cert, (trusted or authority).certificate)
-    write_pair(files, issue(authority, wish, now, days))
+    write_pair(files, issue(authority, spec, now, days))
     return files

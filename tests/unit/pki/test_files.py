@@ -1,4 +1,4 @@
-"""Where `isthmus pki` puts things, and what it does not touch."""
+"""The files that `isthmus pki` writes, and those that it leaves alone."""
 
 import datetime
 import json
@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.pki import app
 from isthmus.model.problems import Problem
-from isthmus.pki.certificate_info import looks
-from isthmus.pki.certificates import Kind, Wish, issue, new_authority
-from isthmus.pki.files import TlsFiles, read_material, write_file, write_pair
+from isthmus.pki.certificate_info import parse_pem
+from isthmus.pki.certificates import IssueSpec, Kind, issue, new_ca
+from isthmus.pki.files import TlsFiles, read_files, write_file, write_pair
 
 ISTHMUS = Path(sys.executable).with_name("isthmus")
 
@@ -30,7 +30,7 @@ def mode(path: Path) -> int:
 
 
 def test_from_nothing_to_a_member(tmp_path: Path) -> None:
-    """Three commands make what a member needs; keys are their owner's alone; show agrees."""
+    """`init` and `issue` create a member's files with private keys; `show` finds no problem."""
     assert pki(tmp_path, "init").returncode == 0
     assert pki(tmp_path, "issue", "member", "one", "--address=192.0.2.1,ic.example").returncode == 0
     keys = ("ca/ca.key", "ca/members.key", "one/tls.key")
@@ -46,8 +46,8 @@ def test_from_nothing_to_a_member(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """What a command says, run in this process; it is known whether it did what it was told."""
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command in this process and returns its output; checks the exit status."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
@@ -62,38 +62,41 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("command", ["init new", "issue zone az1", "renew az1"])
-def test_a_life_beyond_all_calendars_is_refused(told: Callable[..., str], command: str) -> None:
-    """A number of days with which no date can be computed is refused as an option's value."""
-    assert "--days" in told(*command.split(), "--days=99999999", status=2)
+def test_too_many_days_are_refused(output: Callable[..., str], command: str) -> None:
+    """A number of days beyond the calendar is an invalid option."""
+    assert "--days" in output(*command.split(), "--days=99999999", status=2)
 
 
 @pytest.mark.parametrize("address", ["foo bar", "10.0.0.300", "1.2.3.4:6645", "a..b", "*.b"])
-def test_addresses_of_members_are_hosts(told: Callable[..., str], address: str) -> None:
-    """What nobody can be reached under gets into no certificate."""
-    said = told("issue", "member", "one", "--address", f"192.0.2.1,{address}", status=1)
-    assert f"--address = '{address}': is neither an IP address nor a host name" in said
+def test_addresses_of_members_are_hosts(output: Callable[..., str], address: str) -> None:
+    """Text that is not a host is refused."""
+    message = output("issue", "member", "one", "--address", f"192.0.2.1,{address}", status=1)
+    assert f"--address = '{address}': is neither an IP address nor a host name" in message
     assert not Path("one").exists()
 
 
-def test_addresses_of_members_are_written_in_one_form(told: Callable[..., str]) -> None:
-    """Brackets, spaces and final dots are left out."""
-    told("issue", "member", "one", "--address", "[2001:db8::01], IC.example.", status=0)
-    assert looks(Path("one/tls.crt").read_bytes())[0].names == ("2001:db8::1", "ic.example")
+def test_addresses_of_members_are_normalized(output: Callable[..., str]) -> None:
+    """Brackets, spaces and final dots are removed."""
+    output("issue", "member", "one", "--address", "[2001:db8::01], IC.example.", status=0)
+    assert parse_pem(Path("one/tls.crt").read_bytes())[0].names == (
+        "2001:db8::1",
+        "ic.example",
+    )
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/"])
-def test_a_name_that_is_no_directory_name_needs_a_place(
-    told: Callable[..., str], tmp_path: Path, name: str
+def test_a_name_that_is_not_a_directory_name_needs_out(
+    output: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
-    """A key is written into ./NAME, not beside it; where the place is given, any name goes."""
-    assert "give --out" in told("issue", "zone", name, status=1)
+    """The default is ./NAME and nothing else; with --out any name is valid."""
+    assert "add --out" in output("issue", "zone", name, status=1)
     assert list(tmp_path.rglob("tls.*")) == []
     if name:
-        told("issue", "zone", name, "--out=out", status=0)
+        output("issue", "zone", name, "--out=out", status=0)
 
 
 def test_nothing_is_replaced_without_yes(tmp_path: Path) -> None:
-    """All that would overwrite a file is refused, naming it, and leaves everything as it was."""
+    """Commands that would overwrite a file are refused and change nothing."""
     pki(tmp_path, "init")
     pki(tmp_path, "issue", "zone", "az1")
     names = ("ca/ca.key", "ca/members.key", "az1/tls.key", "az1/ca.crt")
@@ -114,17 +117,17 @@ def test_nothing_is_replaced_without_yes(tmp_path: Path) -> None:
 
 
 def names_in(file: Path) -> list[str]:
-    """Whom a file has one believe."""
-    return [seen.common_name for seen in looks(file.read_bytes())]
+    """The CAs in a file."""
+    return [seen.common_name for seen in parse_pem(file.read_bytes())]
 
 
 def issuer(directory: Path) -> str:
-    """Who signed somebody's certificate."""
-    return looks((directory / "tls.crt").read_bytes())[0].issuer.partition(",")[0]
+    """The issuer of a certificate."""
+    return parse_pem((directory / "tls.crt").read_bytes())[0].issuer.partition(",")[0]
 
 
-def test_members_have_an_authority_of_their_own(tmp_path: Path) -> None:
-    """It signs nobody else, zones believe it alone, and so do members between each other."""
+def test_members_have_a_separate_ca(tmp_path: Path) -> None:
+    """It signs only members; zones trust only this CA, and so do members between each other."""
     assert pki(tmp_path, "init", "--name=x").returncode == 0
     assert pki(tmp_path, "issue", "member", "one", "--address=192.0.2.1").returncode == 0
     for kind, name in (("zone", "az1"), ("operator", "boss")):
@@ -140,13 +143,13 @@ def test_members_have_an_authority_of_their_own(tmp_path: Path) -> None:
     assert (issuer(tmp_path / "one"), issuer(tmp_path / "az1")) == ("CN=x members", "CN=x")
     shown = pki(tmp_path, "show", "one", "az1", "boss", "ca")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "ca: authority x members" in shown.stdout
+    assert "ca: CA x members" in shown.stdout
 
 
 @pytest.mark.parametrize("before", ["two", "one"])
-def test_changing_the_authorities_needs_the_bundle_first(tmp_path: Path, before: str) -> None:
-    """A renewal that peers would refuse is refused; with the bundle in place, it is made: from
-    two authorities to two others, and from one for all, as `init` made it once."""
+def test_changing_the_cas_needs_the_bundle_first(tmp_path: Path, before: str) -> None:
+    """A renewal that peers would reject is refused until the bundle is in place, both with two CAs
+    and with the single CA of earlier versions."""
     assert pki(tmp_path, "init", "--name=old").returncode == 0
     if before == "one":
         for file in ("members.crt", "members.key"):
@@ -156,7 +159,7 @@ def test_changing_the_authorities_needs_the_bundle_first(tmp_path: Path, before:
         assert pki(tmp_path, *command).returncode == 0
     assert (tmp_path / "one/members-ca.crt").exists() == (before == "two")
     for name in ("one", "az1"):
-        assert pki(tmp_path, "renew", name, "--yes").returncode == 0, "the old ones go on"
+        assert pki(tmp_path, "renew", name, "--yes").returncode == 0, "the old CAs still work"
         renewal = ["renew", name, "--ca=new", "--yes"]
         assert f"pki bundle {name} new --out {name}" in pki(tmp_path, *renewal).stderr
         assert pki(tmp_path, "bundle", name, "new", f"--out={name}", "--yes").returncode == 0
@@ -174,8 +177,8 @@ def test_changing_the_authorities_needs_the_bundle_first(tmp_path: Path, before:
     assert names_in(tmp_path / "az1/ca.crt") == ["new members"]
 
 
-def test_a_renewal_looks_at_what_members_believe(tmp_path: Path) -> None:
-    """With the new authorities in ca.crt alone, other members would refuse the certificate."""
+def test_a_renewal_checks_members_ca(tmp_path: Path) -> None:
+    """With the new CAs only in ca.crt, other members would refuse the certificate."""
     member = ["issue", "member", "one", "--address=192.0.2.1"]
     for command in (["init"], member, ["init", "new", "--name=new"]):
         assert pki(tmp_path, *command).returncode == 0
@@ -186,8 +189,8 @@ def test_a_renewal_looks_at_what_members_believe(tmp_path: Path) -> None:
     assert "one/members-ca.crt" in refused.stderr
 
 
-def test_a_bundle_for_somebody_takes_whole_directories(tmp_path: Path) -> None:
-    """A single certificate does not tell whom it signs; what is no directory of `pki` is named."""
+def test_a_bundle_for_a_directory_takes_directories(tmp_path: Path) -> None:
+    """A single certificate does not say what it signs; other paths are errors."""
     (tmp_path / "empty").mkdir()
     for command in (["init"], ["issue", "zone", "az1"]):
         assert pki(tmp_path, *command).returncode == 0
@@ -197,30 +200,30 @@ def test_a_bundle_for_somebody_takes_whole_directories(tmp_path: Path) -> None:
         assert "cannot be read" in refused.stderr
 
 
-def test_show_judges(tmp_path: Path) -> None:
-    """A pair that does not fit together is named, and the exit status says so."""
+def test_show_reports_problems(tmp_path: Path) -> None:
+    """A mismatched pair is reported, with exit status 1."""
     for command in (["init"], ["issue", "zone", "az1"], ["issue", "zone", "az2"]):
         pki(tmp_path, *command)
     write_file(tmp_path / "az1/tls.key", (tmp_path / "az2/tls.key").read_bytes(), secret=True)
     shown = pki(tmp_path, "show", "az1", "az2")
     assert shown.returncode == 1
-    assert "is not that of the certificate" in shown.stderr
+    assert "does not match the certificate" in shown.stderr
 
 
 @pytest.mark.parametrize("names", [("tls.key", "tls.crt", "ca.crt"), ("key", "cert", "cacert")])
 def test_both_layouts_of_secrets_are_read(tmp_path: Path, names: tuple[str, str, str]) -> None:
-    """Directories of cert-manager's Secrets and of Kube-OVN's serve alike."""
+    """Directories with cert-manager's and with Kube-OVN's file names are equivalent."""
     now = datetime.datetime.now(datetime.UTC)
-    authority = new_authority("any", now)
+    authority = new_ca("any", now)
     files = TlsFiles(*(tmp_path / name for name in names))
-    write_pair(files, issue(authority, Wish(Kind.ZONE, "az1"), now))
+    write_pair(files, issue(authority, IssueSpec(Kind.ZONE, "az1"), now))
     write_file(files.ca_cert, authority.certificate)
     assert TlsFiles.in_directory(tmp_path) == files
-    assert not isinstance(read_material(files), Problem)
+    assert not isinstance(read_files(files), Problem)
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
-    """What is missing is said by name, with a remedy."""
-    found = read_material(TlsFiles.in_directory(tmp_path))
+    """A missing file is reported by name."""
+    found = read_files(TlsFiles.in_directory(tmp_path))
     assert isinstance(found, Problem)
     assert found.value == str(tmp_path / "tls.crt")

@@ -1,4 +1,4 @@
-"""By which CAs zones could speak Raft, as far as can be seen."""
+"""The CAs by which zones could join the Raft cluster."""
 
 import datetime
 from collections.abc import Iterator
@@ -9,23 +9,23 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from isthmus.pki.ca_pair import new_authorities
-from isthmus.pki.certificate_info import Material
-from isthmus.pki.certificates import KeyPair, Kind, Wish, issue, new_authority
-from isthmus.pki.raft_ca import members_faults
+from isthmus.pki.ca_pair import new_ca_pair
+from isthmus.pki.certificate_info import TlsMaterial
+from isthmus.pki.certificates import IssueSpec, KeyPair, Kind, issue, new_ca
+from isthmus.pki.raft_ca import members_ca_problems
 
 NOW = datetime.datetime(2026, 11, 27, tzinfo=datetime.UTC)
-OURS = new_authorities("ours", NOW, 30)
-MEMBER = Wish(Kind.MEMBER, "ic1", ("192.0.2.1",))
+OURS = new_ca_pair("ours", NOW, 30)
+MEMBER = IssueSpec(Kind.MEMBER, "ic1", ("192.0.2.1",))
 
 
 def foreign(name: str, by: KeyPair | None = None, key: bytes = b"") -> KeyPair:
-    """A CA from elsewhere.
+    """A CA of another issuer.
 
     Args:
-        name: its own.
-        by: whose intermediate it is; self-signed without.
-        key: of one that is renewed.
+        name: its common name.
+        by: the CA that signs it; None for self-signed.
+        key: the key of a renewed CA.
     """
     own = private(key) if key else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -54,68 +54,68 @@ def private(pem: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def said(own: KeyPair, everyone: list[KeyPair], members: list[KeyPair], days: int = 0) -> str:
-    """What is wrong for a member with this certificate, ca.crt and members-ca.crt."""
+def problem(own: KeyPair, everyone: list[KeyPair], members: list[KeyPair], days: int = 0) -> str:
+    """The problem of a member with this certificate, ca.crt and members-ca.crt."""
     together, apart = (b"".join(p.certificate for p in pairs) for pairs in (everyone, members))
-    files = Material("TLS", "tls.crt", "tls.key", "ca.crt", own.certificate, own.key, together)
+    files = TlsMaterial("TLS", "tls.crt", "tls.key", "ca.crt", own.certificate, own.key, together)
     now = NOW + datetime.timedelta(days=days)
-    found = members_faults(files, "members-ca.crt", apart, now)
+    found = members_ca_problems(files, "members-ca.crt", apart, now)
     assert all((one.key, one.value) == ("CA of members", "members-ca.crt") for one in found)
     return " ".join(one.message for one in found)
 
 
-def test_an_authority_of_members_keeps_zones_away() -> None:
-    """That of `isthmus pki`, two at once while they are changed, and one from elsewhere."""
+def test_suitable_members_cas() -> None:
+    """The CA of `isthmus pki`, two CAs during a change, and the CA of another issuer."""
     own, both = issue(OURS.members, MEMBER, NOW), [OURS.others, OURS.members]
-    assert said(own, both, [OURS.members]) == ""
-    new = new_authorities("new", NOW, 30)
+    assert problem(own, both, [OURS.members]) == ""
+    new = new_ca_pair("new", NOW, 30)
     apart = [OURS.members, new.members]
-    assert said(own, [*both, new.others, new.members], apart) == ""
+    assert problem(own, [*both, new.others, new.members], apart) == ""
     members, zones = foreign("members"), foreign("zones")
-    assert said(issue(members, MEMBER, NOW), [members, zones], [members]) == ""
+    assert problem(issue(members, MEMBER, NOW), [members, zones], [members]) == ""
 
 
 def bad() -> Iterator[tuple[str, KeyPair, list[KeyPair], list[KeyPair]]]:
-    """What is said, the signer of the member's certificate, ca.crt and members-ca.crt."""
+    """The message, the signer of the member's certificate, ca.crt and members-ca.crt."""
     both = [OURS.others, OURS.members]
-    yield "signs zones too", OURS.members, both, both
-    yield "signs zones too", OURS.others, both, [OURS.others]
+    yield "also signs zones", OURS.members, both, both
+    yield "also signs zones", OURS.others, both, [OURS.others]
     one, root = foreign("one"), foreign("root")
-    yield "holds every CA of ca.crt", one, [one], [one]
-    yield "holds every CA of ca.crt", one, [one], [root, one]
+    yield "contains every CA of ca.crt", one, [one], [one]
+    yield "contains every CA of ca.crt", one, [one], [root, one]
     zones, members = foreign("zones", root), foreign("members", root)
     yield "signed CN=zones of ca.crt", root, [root, zones], [root]
-    yield "no self-signed CA", members, [root, zones, members], [members]
+    yield "not a self-signed CA", members, [root, zones, members], [members]
     leaf = issue(OURS.members, MEMBER, NOW)
-    yield "no self-signed CA", OURS.members, both, [leaf]
-    yield "did not sign", OURS.members, both, [new_authorities("x", NOW, 9).members]
-    yield "no certificate in PEM", OURS.members, both, []
+    yield "not a self-signed CA", OURS.members, both, [leaf]
+    yield "did not sign", OURS.members, both, [new_ca_pair("x", NOW, 9).members]
+    yield "not contain a valid PEM certificate", OURS.members, both, []
 
 
 @pytest.mark.parametrize(("what", "signer", "everyone", "members"), list(bad()))
-def test_what_lets_zones_in_or_members_out_is_named(
+def test_unsuitable_members_cas(
     what: str, signer: KeyPair, everyone: list[KeyPair], members: list[KeyPair]
 ) -> None:
-    """One CA for all, the same under two names, no anchor for OpenSSL, and another cluster's."""
-    assert what in said(issue(signer, MEMBER, NOW), everyone, members)
+    """One CA for all, also under two names, no trust anchor, and another cluster's CA."""
+    assert what in problem(issue(signer, MEMBER, NOW), everyone, members)
 
 
-def test_a_renewed_authority_is_the_same_one() -> None:
-    """Another certificate for the same key signs the same: it is no other CA."""
+def test_a_renewed_ca_is_the_same_ca() -> None:
+    """Another certificate for the same key is not another CA."""
     one = foreign("one")
     renewed = foreign("one", key=one.key)
     assert renewed.certificate != one.certificate
-    assert "holds every CA" in said(issue(one, MEMBER, NOW), [renewed], [one])
+    assert "contains every CA" in problem(issue(one, MEMBER, NOW), [renewed], [one])
 
 
-def test_an_expired_authority_is_named() -> None:
-    """With the day: other members' servers would refuse us."""
+def test_an_expired_ca_is_reported() -> None:
+    """The message has the day; other members' servers would refuse the certificate."""
     own, both = issue(OURS.members, MEMBER, NOW), [OURS.others, OURS.members]
-    assert "expired on 2026-12-27" in said(own, both, [OURS.members], days=31)
+    assert "expired on 2026-12-27" in problem(own, both, [OURS.members], days=31)
 
 
-def test_a_single_authority_may_not_be_the_members() -> None:
-    """One that `isthmus pki init` made before it made two signs zones, whatever else is there."""
-    single = new_authority("single", NOW)
+def test_a_single_ca_is_unsuitable() -> None:
+    """The single CA of earlier versions of `isthmus pki init` signs zones."""
+    single = new_ca("single", NOW)
     both = [single, OURS.others]
-    assert "signs zones too" in said(issue(single, MEMBER, NOW), both, [single])
+    assert "also signs zones" in problem(issue(single, MEMBER, NOW), both, [single])

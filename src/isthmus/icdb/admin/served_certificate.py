@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from isthmus.icdb.admin.ovsdb_client import Credentials
 from isthmus.ovsdb.tls import Tls
-from isthmus.pki.certificate_info import Look, looks
+from isthmus.pki.certificate_info import CertificateInfo, parse_pem
 from isthmus.pki.certificates import UnusableError
 
 _OPENSSL_DATE = "%b %d %H:%M:%S %Y GMT"
@@ -57,11 +57,11 @@ def served_certificate(remote: str, credentials: Credentials, timeout: float) ->
     return ServedCertificate(certificate.not_after.strftime(_OPENSSL_DATE), fault)
 
 
-def _certificate(remote: str, context: ssl.SSLContext, timeout: float) -> Look | None:
+def _certificate(remote: str, context: ssl.SSLContext, timeout: float) -> CertificateInfo | None:
     with suppress(OSError, UnusableError):
         der = _handshake(remote, context, timeout)
         if der:
-            return looks(ssl.DER_cert_to_PEM_cert(der).encode())[0]
+            return parse_pem(ssl.DER_cert_to_PEM_cert(der).encode())[0]
     return None
 
 
@@ -79,7 +79,7 @@ def _handshake(remote: str, context: ssl.SSLContext, timeout: float) -> bytes | 
         return wrapped.getpeercert(binary_form=True)
 
 
-def _fault(certificate: Look, reason: str, credentials: Credentials) -> str:
+def _fault(certificate: CertificateInfo, reason: str, credentials: Credentials) -> str:
     if certificate.not_after <= datetime.now(UTC):
         ended = f"{certificate.not_after:%Y-%m-%d %H:%M} UTC"
         return (

@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.icdb.local.hosts import bracketed
 from isthmus.model.rows import Database
-from isthmus.pki.certificates import KeyPair, Kind, Wish, new_authority
+from isthmus.pki.certificates import IssueSpec, KeyPair, Kind, new_ca
 from isthmus.pki.files import TlsFiles
 from support.icdb.certificates import NOW, install
 from support.icdb.run import ISTHMUS, LIMIT, Member, Members, members
@@ -41,7 +41,11 @@ class Site:
         self.members, self._inside = found, inside
         for member in found.all:
             directory = member.directory / "tls"
-            install(directory, authority, Wish(Kind.MEMBER, member.address, (member.address,)))
+            install(
+                directory,
+                authority,
+                IssueSpec(Kind.MEMBER, member.address, (member.address,)),
+            )
             listen = NAMES.get(member.address, member.address)
             member.wrapper = inside
             # One that is known by a name would listen on all addresses, and all are here.
@@ -83,7 +87,7 @@ class Site:
 @pytest.fixture
 def authority() -> KeyPair:
     """An authority."""
-    return new_authority("test", NOW)
+    return new_ca("test", NOW)
 
 
 @pytest.fixture(params=HOSTS)
@@ -103,7 +107,7 @@ def test_members_come_and_go(site: Site, tmp_path: Path, authority: KeyPair) -> 
     for member in site.members.all:
         member.start()
     site.members.complete()
-    site.insert("written", install(tmp_path / "zone", authority, Wish(Kind.ZONE, "az1")))
+    site.insert("written", install(tmp_path / "zone", authority, IssueSpec(Kind.ZONE, "az1")))
     for database in site.status(second):
         shown = {member["address"].strip("[]") for member in database["members"]}
         assert shown == {member.address for member in site.members.all}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.pki.certificates import KeyPair, Kind, Wish, bundle, new_authority
+from isthmus.pki.certificates import IssueSpec, KeyPair, Kind, bundle, new_ca
 from isthmus.pki.files import TlsFiles, write_file
 from support.icdb.certificates import NOW, install
 from support.icdb.run import DATABASES, ISTHMUS, LIMIT, Member, Members, members
@@ -20,13 +20,13 @@ from support.ovn.servers import wait_until
 pytestmark = pytest.mark.ovn
 
 HOSTS = ("127.0.0.61", "127.0.0.62", "127.0.0.63")
-ZONE = Wish(Kind.ZONE, "az1")
+ZONE = IssueSpec(Kind.ZONE, "az1")
 LONG_AGO = NOW - datetime.timedelta(days=50)
 
 
-def wish(member: Member) -> Wish:
+def spec(member: Member) -> IssueSpec:
     """A member's certificate."""
-    return Wish(Kind.MEMBER, member.address, (member.address,))
+    return IssueSpec(Kind.MEMBER, member.address, (member.address,))
 
 
 def tls(member: Member) -> Path:
@@ -47,7 +47,7 @@ def remote(member: Member) -> str:
 @pytest.fixture(scope="module")
 def old() -> KeyPair:
     """The authority that all certificates are of at first."""
-    return new_authority("old", LONG_AGO)
+    return new_ca("old", LONG_AGO)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def three(tmp_path: Path, old: KeyPair) -> Iterator[Members]:
     """Three members that talk by TLS."""
     with members(tmp_path, *HOSTS) as found:
         for member in found.all:
-            install(tls(member), old, wish(member))
+            install(tls(member), old, spec(member))
             member.flags = (f"--tls-dir={tls(member)}",)
             member.start()
         found.complete()
@@ -74,10 +74,10 @@ def start_anew(found: Members, member: Member) -> None:
 def test_the_ca_is_changed_under_load(tmp_path: Path, three: Members, old: KeyPair) -> None:
     """Certificates, then the CA, by the steps of the how-to, each member starting anew in between:
     no acknowledged write is lost, the zone's daemon is refused nowhere and keeps all routes."""
-    new = new_authority("new", LONG_AGO)
+    new = new_ca("new", LONG_AGO)
     both = KeyPair(b"", bundle([old.certificate, new.certificate]))
     client, zone_dir = tmp_path / "client", tmp_path / "zone-tls"
-    files = install(client, old, Wish(Kind.ZONE, "az3"))
+    files = install(client, old, IssueSpec(Kind.ZONE, "az3"))
     install(zone_dir, old, ZONE)
     places = [client, zone_dir, *map(tls, three.all)]
     with zone_on(tmp_path / "zone", three) as (zone, ic):
@@ -87,24 +87,24 @@ def test_the_ca_is_changed_under_load(tmp_path: Path, three: Members, old: KeyPa
         with Writers(remotes(three), files) as writers:
             for _ in range(3):
                 for member in three.all:
-                    install(tls(member), old, wish(member))
+                    install(tls(member), old, spec(member))
                     writers.more(2)
             # Nothing was started anew, so nothing may have been refused.
             assert not writers.refused
             for place in places:
                 write_file(TlsFiles.in_directory(place).ca_cert, both.certificate)
             for member in three.all:
-                install(tls(member), new, wish(member), trusted=both)
+                install(tls(member), new, spec(member), trusted=both)
                 start_anew(three, member)
                 writers.more(2)
             install(zone_dir, new, ZONE, trusted=both)
-            install(client, new, Wish(Kind.ZONE, "az3"), trusted=both)
+            install(client, new, IssueSpec(Kind.ZONE, "az3"), trusted=both)
             for place in places:
                 write_file(TlsFiles.in_directory(place).ca_cert, new.certificate)
             for member in three.all:
                 start_anew(three, member)
             writers.more(2)
-        late = install(tmp_path / "late", old, Wish(Kind.ZONE, "az4"), trusted=new)
+        late = install(tmp_path / "late", old, IssueSpec(Kind.ZONE, "az4"), trusted=new)
         for member in three.all:
             assert member.switches().keys() >= writers.committed
             assert transact(remote(member), files)
@@ -120,7 +120,7 @@ def test_the_ca_is_changed_under_load(tmp_path: Path, three: Members, old: KeyPa
 def test_an_expired_certificate_is_named_and_mended(three: Members, old: KeyPair) -> None:
     """The others go on; `status` there, and the member's own log, say what has expired."""
     first, _, last = three.all
-    install(tls(last), old, wish(last), LONG_AGO, days=1)
+    install(tls(last), old, spec(last), LONG_AGO, days=1)
     for short in DATABASES:
         last.kill_server(short)
     flags = (f"--tls-dir={tls(first)}", "-o", "json")
@@ -131,7 +131,7 @@ def test_an_expired_certificate_is_named_and_mended(three: Members, old: KeyPair
         assert "renew it there (`isthmus pki renew`)" in problem
     last.says("expired on")
     first.add_switch("meanwhile")
-    install(tls(last), old, wish(last), days=10)
+    install(tls(last), old, spec(last), days=10)
     wait_until(lambda: status(first, *flags)["healthy"] is True, "all is well", LIMIT)
     wait_until(lambda: "meanwhile" in last.switches(), "it has caught up", LIMIT)
     [weakness, *_] = status(first, *flags)["databases"][0]["weaknesses"]

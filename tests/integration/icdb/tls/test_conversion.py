@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.pki.certificates import Kind, Wish, new_authority
+from isthmus.pki.certificates import IssueSpec, Kind, new_ca
 from support.icdb.certificates import NOW, install
 from support.icdb.run import DATABASES, LIMIT, Member, Members, members
 from support.icdb.zone import zone_on
@@ -49,13 +49,13 @@ def methods(member: Member, short: str) -> set[str]:
 
 def test_a_cluster_is_converted(tmp_path: Path) -> None:
     """Rows keep their ids, zones their routes; afterwards members and zones use only TLS."""
-    authority = new_authority("test", NOW)
-    install(tmp_path / "zone-tls", authority, Wish(Kind.ZONE, "az1"))
+    authority = new_ca("test", NOW)
+    install(tmp_path / "zone-tls", authority, IssueSpec(Kind.ZONE, "az1"))
     with members(tmp_path, *HOSTS) as three:
         for member in three.all:
             member.start()
-            wish = Wish(Kind.MEMBER, member.address, (member.address,))
-            install(member.directory / "tls", authority, wish)
+            spec = IssueSpec(Kind.MEMBER, member.address, (member.address,))
+            install(member.directory / "tls", authority, spec)
         three.complete()
         three.all[1].add_switch("kept")
         wait_until(lambda: "kept" in three.all[0].switches(), "no lag", LIMIT)
@@ -83,7 +83,7 @@ def test_a_cluster_is_converted(tmp_path: Path) -> None:
 
 def test_a_member_with_a_clear_text_file_is_refused(tmp_path: Path) -> None:
     """Its file is kept, and the error names the page with the steps."""
-    authority = new_authority("test", NOW)
+    authority = new_ca("test", NOW)
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.start()
@@ -91,7 +91,9 @@ def test_a_member_with_a_clear_text_file_is_refused(tmp_path: Path) -> None:
         member.add_switch("kept")
         before = member.switches()
         member.stop()
-        install(member.directory / "tls", authority, Wish(Kind.MEMBER, "ic1", (member.address,)))
+        install(
+            member.directory / "tls", authority, IssueSpec(Kind.MEMBER, "ic1", (member.address,))
+        )
         member.flags = (f"--tls-dir={member.directory / 'tls'}",)
         assert "docs/how-to/tls.md, Convert a clear-text cluster" in member.refused()
         convert(one)

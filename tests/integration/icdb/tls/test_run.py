@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.pki.certificate_info import looks
-from isthmus.pki.certificates import KeyPair, Kind, Wish, issue, new_authority
+from isthmus.pki.certificate_info import parse_pem
+from isthmus.pki.certificates import IssueSpec, KeyPair, Kind, issue, new_ca
 from isthmus.pki.files import TlsFiles, write_file, write_pair
 from support.ovn.servers import INSTALLATION, LIMIT, die_with_parent, run_program, wait_until
 
@@ -54,19 +54,23 @@ def running(command: list[str], log: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def certificates(directory: Path, days: int = 365, at: datetime.datetime = NOW) -> KeyPair:
     """A CA, and a certificate for each member and a zone, in directories of their names."""
-    authority = new_authority("test", at)
-    wishes = [Wish(Kind.MEMBER, host, (host,)) for host in HOSTS]
-    for wish in (*wishes, Wish(Kind.ZONE, "az1")):
-        issue_to(directory, authority, wish, days, at)
+    authority = new_ca("test", at)
+    wishes = [IssueSpec(Kind.MEMBER, host, (host,)) for host in HOSTS]
+    for spec in (*wishes, IssueSpec(Kind.ZONE, "az1")):
+        issue_to(directory, authority, spec, days, at)
     return authority
 
 
 def issue_to(
-    directory: Path, authority: KeyPair, wish: Wish, days: int = 365, at: datetime.datetime = NOW
+    directory: Path,
+    authority: KeyPair,
+    spec: IssueSpec,
+    days: int = 365,
+    at: datetime.datetime = NOW,
 ) -> None:
     """Put a certificate into the directory of its name, or a new one in place of it."""
-    files = TlsFiles.in_directory(directory / wish.name)
-    write_pair(files, issue(authority, wish, at, days))
+    files = TlsFiles.in_directory(directory / spec.name)
+    write_pair(files, issue(authority, spec, at, days))
     write_file(files.ca_cert, authority.certificate)
 
 
@@ -141,7 +145,7 @@ def test_a_cluster_by_tls(tmp_path: Path) -> None:
             assert all(f"ssl:{other}:{PORTS['nb-raft']}" in said for other in HOSTS)
             assert "tcp:" not in said
         for host in HOSTS:
-            issue_to(pki, authority, Wish(Kind.MEMBER, host, (host,)))
+            issue_to(pki, authority, IssueSpec(Kind.MEMBER, host, (host,)))
         killed = tmp_path / HOSTS[1] / "run/ovn_ic_nb_db.pid"
         before = killed.read_text()
         os.kill(int(before), signal.SIGKILL)
@@ -160,13 +164,13 @@ def test_renewed_files_may_come_in_any_order(order: str, tmp_path: Path) -> None
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ready: "), (tmp_path / "log").read_text()
         before = shown()
-        pair = issue(authority, Wish(Kind.MEMBER, host, (host,)), NOW)
+        pair = issue(authority, IssueSpec(Kind.MEMBER, host, (host,)), NOW)
         halves = [(files.private_key, pair.key), (files.certificate, pair.certificate)]
         if order == "certificate first":
             halves.reverse()
         for path, half in halves:
             write_file(path, half, secret=True)
-            # The server, which a connection wakes, looks at one half without the other.
+            # The server, which a connection wakes, parse_pem at one half without the other.
             assert shown() in {before, serial_of(pair.certificate)}
         wait_until(lambda: shown() == serial_of(pair.certificate), "the new one is shown")
         assert has_switch(TlsFiles.in_directory(pki / "az1"), host)
@@ -180,7 +184,7 @@ def shown() -> str:
 
 def serial_of(pem: bytes) -> str:
     """A certificate's serial number."""
-    return looks(pem)[0].serial
+    return parse_pem(pem)[0].serial
 
 
 @pytest.mark.parametrize("fault", ["expired", "key", "zone's", "missing"])
@@ -192,8 +196,8 @@ def test_files_that_cannot_serve_are_refused(fault: str, tmp_path: Path) -> None
     directory = pki / HOSTS[0]
     said = {
         "expired": "expired on",
-        "key": "is not that of the certificate",
-        "zone's": "is not for use as a server",
+        "key": "does not match the certificate",
+        "zone's": "is not valid for a server",
         "missing": "cannot be read: No such file",
     }[fault]
     if fault == "key":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.model.rows import Database
-from isthmus.pki.certificates import KeyPair, Kind, Wish, bundle, new_authority
+from isthmus.pki.certificates import IssueSpec, KeyPair, Kind, bundle, new_ca
 from isthmus.pki.files import TlsFiles, write_file
 from support.icdb.certificates import NOW, install
 from support.icdb.writers import Writers, insertion, transact
@@ -18,14 +18,14 @@ from support.ovn.servers import wait_until
 
 pytestmark = pytest.mark.ovn
 
-MEMBER = Wish(Kind.MEMBER, "one", ("127.0.0.1",))
+MEMBER = IssueSpec(Kind.MEMBER, "one", ("127.0.0.1",))
 
 
 @pytest.fixture(scope="module")
 def authorities() -> tuple[KeyPair, KeyPair]:
     """Two authorities that know nothing of each other."""
     long_ago = NOW - datetime.timedelta(days=100)
-    return new_authority("first", long_ago), new_authority("second", long_ago)
+    return new_ca("first", long_ago), new_ca("second", long_ago)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_who_gets_in(
 ) -> None:
     """A zone's certificate of the CA does; clear text, no certificate, another CA's, an expired
     one get not one byte of a database."""
-    zone = Wish(Kind.ZONE, "az1")
+    zone = IssueSpec(Kind.ZONE, "az1")
     assert admitted(server, install(tmp_path / "good", authorities[0], zone))
     stranger = install(tmp_path / "other", authorities[1], zone, trusted=authorities[0])
     assert not admitted(server, stranger)
@@ -96,7 +96,7 @@ def test_a_client_believes_its_own_authority_alone(
     tmp_path: Path, server: IcServers, authorities: tuple[KeyPair, KeyPair]
 ) -> None:
     """A server of another CA gets no request."""
-    zone = Wish(Kind.ZONE, "az1")
+    zone = IssueSpec(Kind.ZONE, "az1")
     deceived = install(tmp_path / "z", authorities[0], zone, trusted=authorities[1])
     assert not admitted(server, deceived)
 
@@ -105,7 +105,7 @@ def test_a_zone_joins_with_a_certificate_of_its_own(
     tmp_path: Path, cluster: Cluster, authorities: tuple[KeyPair, KeyPair]
 ) -> None:
     """With `--ic-tls-dir` alone, unix sockets for NB and SB and TLS to the IC databases."""
-    install(tmp_path / "zone", authorities[0], Wish(Kind.ZONE, "az1"))
+    install(tmp_path / "zone", authorities[0], IssueSpec(Kind.ZONE, "az1"))
     start(cluster, tmp_path / "zone")
     wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
 
@@ -119,7 +119,7 @@ def test_a_zone_says_what_is_wrong(
     authorities: tuple[KeyPair, KeyPair],
 ) -> None:
     """What fails is named with its remedy, and mended files serve without a restart."""
-    zone, directory = Wish(Kind.ZONE, "az1"), tmp_path / "zone"
+    zone, directory = IssueSpec(Kind.ZONE, "az1"), tmp_path / "zone"
     then = NOW - datetime.timedelta(days=50)
     good = install(directory, authorities[0], zone)
     said = ""
@@ -156,7 +156,7 @@ def test_a_zone_without_certificates_is_told_what_to_give(
     wait_until(lambda: hint in cluster.servers.log("run"), "it is said")
     assert not cluster.learned()
     cluster.servers.stop("run")
-    install(tmp_path / "zone", authorities[0], Wish(Kind.ZONE, "az1"))
+    install(tmp_path / "zone", authorities[0], IssueSpec(Kind.ZONE, "az1"))
     start(cluster, tmp_path / "zone")
     wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
 
@@ -187,8 +187,12 @@ def test_everything_is_rotated_under_load(
     """Certificates ten times, then the CA: no write is refused or lost, no route withdrawn, and
     the daemon's connection is the same one all the while."""
     old, new = authorities
-    zone, directory, member = Wish(Kind.ZONE, "az1"), tmp_path / "zone", tmp_path / "member"
-    clients = install(tmp_path / "client", old, Wish(Kind.ZONE, "az3"))
+    zone, directory, member = (
+        IssueSpec(Kind.ZONE, "az1"),
+        tmp_path / "zone",
+        tmp_path / "member",
+    )
+    clients = install(tmp_path / "client", old, IssueSpec(Kind.ZONE, "az3"))
     install(directory, old, zone)
     start(cluster, directory)
     wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's prefix is learned")
@@ -211,13 +215,13 @@ def test_everything_is_rotated_under_load(
         install(directory, new, zone, trusted=both)
         writers.more(5)
     assert not writers.refused
-    install(tmp_path / "client", new, Wish(Kind.ZONE, "az3"))
+    install(tmp_path / "client", new, IssueSpec(Kind.ZONE, "az3"))
     install(member, new, MEMBER)
     install(directory, new, zone)
     assert transact(remote(server), clients, insertion("last"))
     assert names(server) == writers.committed | {"ts", "last"}
     assert not admitted(
-        server, install(tmp_path / "late", old, Wish(Kind.ZONE, "az4"), trusted=new)
+        server, install(tmp_path / "late", old, IssueSpec(Kind.ZONE, "az4"), trusted=new)
     )
     assert cluster.routes() == routes
     assert cluster.deleted_routes() == 0

@@ -8,11 +8,11 @@ import pytest
 
 from isthmus.icdb.local import blocker_log
 from isthmus.icdb.server.certificate_reload import CertificateReload
-from isthmus.pki.certificates import MEMBERS_UNIT, KeyPair, Kind, Wish, bundle, new_authority
+from isthmus.pki.certificates import MEMBERS_CA_UNIT, IssueSpec, KeyPair, Kind, bundle, new_ca
 from isthmus.pki.files import write_file
 from support.icdb.certificates import NOW, install
 
-MEMBER = Wish(Kind.MEMBER, "ic1", ("127.0.0.1",))
+MEMBER = IssueSpec(Kind.MEMBER, "ic1", ("127.0.0.1",))
 LONG_AGO = NOW - datetime.timedelta(days=50)
 
 
@@ -20,7 +20,7 @@ LONG_AGO = NOW - datetime.timedelta(days=50)
 def authority(monkeypatch: pytest.MonkeyPatch) -> KeyPair:
     """An authority; problems are logged without delay."""
     monkeypatch.setattr(blocker_log, "GRACE", 0.0)
-    return new_authority("test", LONG_AGO)
+    return new_ca("test", LONG_AGO)
 
 
 def test_a_new_pair_is_loaded_once(tmp_path: Path, authority: KeyPair) -> None:
@@ -62,7 +62,7 @@ def test_a_changed_members_ca_is_checked(
 ) -> None:
     """Servers reload it on their own; its faults are logged at once, and once."""
     caplog.set_level(logging.WARNING)
-    members = new_authority("members", LONG_AGO, unit=MEMBERS_UNIT)
+    members = new_ca("members", LONG_AGO, unit=MEMBERS_CA_UNIT)
     both = KeyPair(b"", bundle([members.certificate, authority.certificate]))
     files = install(tmp_path, members, MEMBER, trusted=both)
     write_file(files.members_ca, members.certificate)
@@ -72,6 +72,6 @@ def test_a_changed_members_ca_is_checked(
     write_file(files.members_ca, both.certificate)
     for _ in range(3):
         assert not reload.check()
-    assert caplog.text.count("signs zones too") == 1
+    assert caplog.text.count("also signs zones") == 1
     install(tmp_path, members, MEMBER, trusted=both)
     assert reload.check(), "a member whose certificate ended would be cut off"
