@@ -232,7 +232,7 @@ def settle(*fleets: Fleet) -> list[Contents]:
         after = [fleet.contents() for fleet in fleets]
         if [contents.facts for contents in before] == [contents.facts for contents in after]:
             return after
-        assert time.monotonic() < deadline, "the databases go on changing"
+        assert time.monotonic() < deadline, "the databases keep changing"
         before = after
 
 
