@@ -1,4 +1,4 @@
-"""Two clusters that claim addresses at the same time: every order of looking and writing."""
+"""Two clusters that claim addresses at the same time: every order of reads and writes."""
 
 import itertools
 
@@ -20,14 +20,14 @@ TURNS = 2
 
 
 class Racer:
-    """A cluster that looks (plans) and writes (commits) when told."""
+    """A cluster that plans and commits in single turns."""
 
     def __init__(self, site: ControlledZone) -> None:
         self.site = site
         self.planned: list[Transaction] = []
 
     def act(self) -> None:
-        """Write what was planned, or else look and plan."""
+        """Commit what was planned, or plan."""
         site = self.site
         if not self.planned:
             site.feed()
@@ -40,20 +40,20 @@ class Racer:
             site.engine.completed(transaction, result, site.now)
 
 
-def addresses(region: ControlledFleet, ts: str) -> list[set[str]]:
-    """For each site the addresses that its port on a transit switch has."""
+def addresses(fleet: ControlledFleet, ts: str) -> list[set[str]]:
+    """The addresses of each zone's port on a transit switch."""
     return [
         {
             network.partition("/")[0]
             for port in site.all(LogicalRouterPort, name=f"{site.name}-{ts}")
             for network in port["networks"]
         }
-        for site in region.zones
+        for site in fleet.zones
     ]
 
 
 def orders() -> list[tuple[int, ...]]:
-    """All ways to interleave the turns of two clusters."""
+    """All interleavings of the turns of two clusters."""
     steps = 2 * TURNS
     return [
         tuple(0 if turn in first else 1 for turn in range(2 * steps))
@@ -63,31 +63,31 @@ def orders() -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("subnets", SUBNETS.values(), ids=SUBNETS)
 def test_clusters_that_race_never_share_an_address(subnets: str) -> None:
-    """In every order, both get an address per family, and at no moment the same one."""
-    region = ControlledFleet("az1", "az2", subnets="192.0.2.0/24")
-    for site in region.zones:
+    """In every order, both get an address per family, and never the same one."""
+    fleet = ControlledFleet("az1", "az2", subnets="192.0.2.0/24")
+    for site in fleet.zones:
         site.join()
-    region.settle()
+    fleet.settle()
     for number, order in enumerate(orders()):
         ts = f"race{number}"
-        region.add_ts(ts, subnets)
-        racers = [Racer(site) for site in region.zones]
+        fleet.add_ts(ts, subnets)
+        racers = [Racer(site) for site in fleet.zones]
         for who in order:
             racers[who].act()
-            one, two = addresses(region, ts)
+            one, two = addresses(fleet, ts)
             assert not one & two, (order, one & two)
         for racer in racers:
             if racer.planned:
                 racer.act()
-        _check_settled(region, ts, subnets)
+        _check_settled(fleet, ts, subnets)
 
 
-def _check_settled(region: ControlledFleet, ts: str, subnets: str) -> None:
-    region.settle()
-    one, two = addresses(region, ts)
+def _check_settled(fleet: ControlledFleet, ts: str, subnets: str) -> None:
+    fleet.settle()
+    one, two = addresses(fleet, ts)
     assert len(one) == len(two) == len(subnets.split(","))
     assert not one & two
-    claimed = {key.removeprefix("isthmus-address-") for key in region.ts(ts)["external_ids"]}
+    claimed = {key.removeprefix("isthmus-address-") for key in fleet.ts(ts)["external_ids"]}
     assert claimed == one | two | {"subnet", "vendor"}
-    region.drop_ts(ts)
-    region.settle()
+    fleet.drop_ts(ts)
+    fleet.settle()

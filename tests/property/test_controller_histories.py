@@ -88,7 +88,7 @@ def _network(site: ControlledZone, value: int) -> None:
 
 
 def _rename(site: ControlledZone, value: int) -> None:
-    # Names of different first letters per site: only sometimes do they want the same one.
+    # Names start with different letters, so that both zones rarely use the same one.
     site.apply(config_map(az_name=f"{site.name[0]}{value}" if value else "same"))
 
 
@@ -110,7 +110,11 @@ def _subnet(site: ControlledZone, value: int) -> None:
 
 
 def _node(site: ControlledZone, value: int) -> None:
-    site.apply(node("gw2", f"192.0.2.{value}"))
+    name = ("gw2", "gw")[value % 2]
+    if value > 3 and node(name).key in site.manifests:
+        site.delete(node(name))
+    else:
+        site.apply(node(name, f"192.0.2.{value}"))
 
 
 def _chassis(site: ControlledZone, value: int) -> None:
@@ -165,7 +169,7 @@ def _drift(site: ControlledZone, value: int) -> None:
         (LogicalRouterPolicy, {"action": "drop"}),
     ]
     kind, changes = drifts[(value + len(site.nb.committed)) % len(drifts)]
-    # Without its mark and without a way to it, nothing would tell whose a port is.
+    # A port without a mark and without a peer can no longer be identified as ours.
     alone = "external_ids" in changes
     if alone:
         site.settle()
@@ -218,46 +222,46 @@ HISTORY = st.lists(
 def test_incremental_equals_recompute(
     history: list[tuple[int, object, int, bool]], chance: int
 ) -> None:
-    """Whenever things have settled, a full recompute neither writes nor reports anything new."""
-    region = ControlledFleet("a1", "b1")
+    """In every settled state, a full recompute neither writes nor reports anything new."""
+    fleet = ControlledFleet("a1", "b1")
     ids = {"subnet": "169.254.200.0/29", "vendor": "isthmus", "isthmus-network": "blue"}
-    region.ic_nb.transact([Insert(TransitSwitch, {"name": "b", "external_ids": ids})])
-    for number, site in enumerate(region.zones):
+    fleet.ic_nb.transact([Insert(TransitSwitch, {"name": "b", "external_ids": ids})])
+    for number, site in enumerate(fleet.zones):
         _vpc_router(site, number)
         site.random.seed(chance)
         site.join(vpcs=f"{VPCS[number]}=blue")
-    region.settle()
+    fleet.settle()
     for who, step, value, settle in history:
-        step(region.zones[who], value)  # type: ignore[operator]
+        step(fleet.zones[who], value)  # type: ignore[operator]
         if settle:
-            region.settle()
-            _check(region)
-    for site in region.zones:
+            fleet.settle()
+            _check(fleet)
+    for site in fleet.zones:
         site.reachable = set(Database)
-    region.settle()
-    _check(region)
-    _check_addresses(region)
-    _check_routers(region)
-    _leave_all(region)
+    fleet.settle()
+    _check(fleet)
+    _check_addresses(fleet)
+    _check_routers(fleet)
+    _leave_all(fleet)
 
 
-def _leave_all(region: ControlledFleet) -> None:
-    """Whatever happened before, leaving leaves nothing that was not made by hand."""
-    for site in region.zones:
+def _leave_all(fleet: ControlledFleet) -> None:
+    """After any history, leaving leaves only manual objects."""
+    for site in fleet.zones:
         site.apply(config_map(enable_ic="false"))
-    region.settle()
-    for site in region.zones:
+    fleet.settle()
+    for site in fleet.zones:
         by_hand = ("Logical_Router_Static_Route", "Logical_Router_Policy")
         traces = [trace for trace in site.traces() if not trace.startswith(by_hand)]
         assert [trace for trace in traces if "-apps'" not in trace] == []
     for kind in (AvailabilityZone, Gateway, IcPortBinding, IcRoute):
-        assert region.ic_sb.rows(kind) == []
-    for row in region.ic_nb.rows(TransitSwitch):
+        assert fleet.ic_sb.rows(kind) == []
+    for row in fleet.ic_nb.rows(TransitSwitch):
         assert row["external_ids"].keys() <= {"subnet", "vendor", "isthmus-network"}
 
 
-def _check(region: ControlledFleet) -> None:
-    for site in region.zones:
+def _check(fleet: ControlledFleet) -> None:
+    for site in fleet.zones:
         before = {name: len(d.committed) for name, d in site.databases.items()}
         problems = site.problems()
         site.engine.recompute("test")
@@ -266,22 +270,22 @@ def _check(region: ControlledFleet) -> None:
         assert site.problems() == problems
 
 
-def _check_addresses(region: ControlledFleet) -> None:
+def _check_addresses(fleet: ControlledFleet) -> None:
     """No two clusters' ports on one transit switch share an address."""
     seen: dict[tuple[str, str], str] = {}
-    for site in region.zones:
+    for site in fleet.zones:
         for port in site.all(LogicalRouterPort):
             ts = port["external_ids"].get("isthmus-transit-switch")
             for network in port["networks"] if ts else ():
                 assert seen.setdefault((ts, network), site.name) == site.name, (ts, network)
 
 
-def _check_routers(region: ControlledFleet) -> None:
-    """Every port of ours is on the router of a VPC that takes part in its transit switch's network.
+def _check_routers(fleet: ControlledFleet) -> None:
+    """Our ports are on routers of VPCs that take part in their transit switch's network.
 
-    Policies of ours are on such routers only.
+    Our policies are on such routers only.
     """
-    for site in region.zones:
+    for site in fleet.zones:
         config = site.inputs.config
         if config is None or site.find(NbGlobal)["name"] != config.zone:
             continue

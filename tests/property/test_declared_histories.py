@@ -117,26 +117,26 @@ HISTORY = st.lists(
 def test_incremental_equals_recompute(
     history: list[tuple[int, Callable[[ControlledZone, int], None], int, bool]], chance: int
 ) -> None:
-    """Whenever things have settled, neither a recompute nor a new daemon finds anything to do."""
-    region = ControlledFleet("a1", "b1")
-    for site in region.zones:
+    """In every settled state, neither a recompute nor a new daemon finds anything to do."""
+    fleet = ControlledFleet("a1", "b1")
+    for site in fleet.zones:
         site.random.seed(chance)
         site.join()
-    region.settle()
+    fleet.settle()
     for who, step, value, settle in history:
-        step(region.zones[who], value)
+        step(fleet.zones[who], value)
         if settle:
-            region.settle()
-            _check(region)
-    region.settle()
-    _check(region)
-    _check_new(region)
-    for site in region.zones:
+            fleet.settle()
+            _check(fleet)
+    fleet.settle()
+    _check(fleet)
+    _check_new(fleet)
+    for site in fleet.zones:
         _check_routes(site)
 
 
-def _check(region: ControlledFleet) -> None:
-    for site in region.zones:
+def _check(fleet: ControlledFleet) -> None:
+    for site in fleet.zones:
         before = {name: len(d.committed) for name, d in site.databases.items()}
         problems = site.problems()
         site.engine.recompute("test")
@@ -145,8 +145,8 @@ def _check(region: ControlledFleet) -> None:
         assert site.problems() == problems
 
 
-def _check_new(region: ControlledFleet) -> None:
-    for site in region.zones:
+def _check_new(fleet: ControlledFleet) -> None:
+    for site in fleet.zones:
         before = {name: len(d.committed) for name, d in site.databases.items()}
         valid = site.inputs.wanted is not None and not site.inputs.refused
         problems = site.problems()
@@ -157,7 +157,7 @@ def _check_new(region: ControlledFleet) -> None:
 
 
 def _check_routes(site: ControlledZone) -> None:
-    """No route that was made for a declaration or learned overlaps a local prefix of the VPC."""
+    """No declared or learned route overlaps a local prefix of the VPC."""
     if site.inputs.config is None:
         return
     declared = {(str(r.prefix), r.zone) for r in site.inputs.config.routes}

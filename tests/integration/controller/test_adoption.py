@@ -1,7 +1,7 @@
-"""A cluster that Kube-OVN's controller and `ovn-ic` have run, taken over as it is.
+"""A cluster that was run by Kube-OVN's controller and `ovn-ic` is adopted without changes.
 
-The objects are made by ovn-nbctl exactly as Kube-OVN's controller leaves them, and its `ovn-ic`
-does the rest. The databases' own logs then say what `isthmus run` has changed.
+ovn-nbctl creates the objects exactly as Kube-OVN's controller does, and `ovn-ic` does the rest. The
+logs of the databases then show what `isthmus run` has changed.
 """
 
 import json
@@ -26,7 +26,7 @@ NETWORKS = ["ip4.dst == 10.2.0.0/16"]
 
 
 def make_as_kube_ovn(cluster: Cluster) -> None:
-    """What Kube-OVN's controller makes with gw-nodes "node1,nodeb" and auto-route "true"."""
+    """Create what Kube-OVN's controller does with gw-nodes "node1,nodeb" and auto-route "true"."""
     zone = cluster.zone
     options = ("options:ic-route-adv=true", "options:ic-route-learn=true")
     blacklist = 'options:ic-route-blacklist="10.199.0.0/16,100.64.0.0/16,192.0.2.1/32"'
@@ -53,7 +53,7 @@ def make_as_kube_ovn(cluster: Cluster) -> None:
 
 
 def write_manifests(cluster: Cluster) -> None:
-    """What Kube-OVN has derived the blacklist from."""
+    """Write the manifests from which Kube-OVN has derived the blacklist."""
     items: list[dict[str, Any]] = [
         {"kind": "Subnet", "metadata": {"name": "closed"},
          "spec": {"cidrBlock": "10.199.0.0/16", "disableInterConnection": True}},
@@ -69,14 +69,14 @@ def write_manifests(cluster: Cluster) -> None:
 
 
 class Log:
-    """What Isthmus has written to a database since a moment, from the server's own log."""
+    """What Isthmus has written to a database since a moment, from the database's log."""
 
     def __init__(self, servers: Servers, database: Database) -> None:
         self._file: Path = servers.directory / f"{FILES[database]}.db"
         self._start = self._file.stat().st_size
 
     def written(self) -> set[tuple[str, str]]:
-        """The tables and columns, "-" for a row that was deleted."""
+        """The tables and columns; "-" for a deleted row."""
         found: set[tuple[str, str]] = set()
         for line in self._file.read_bytes()[self._start :].splitlines():
             record: dict[str, Any] = json.loads(line) if line.startswith(b"{") else {}
@@ -89,7 +89,7 @@ class Log:
 
 @pytest.fixture
 def adopted(tmp_path: Path) -> Iterator[tuple[Cluster, IcServers]]:
-    """A cluster as Kube-OVN leaves it; its `ovn-ic` has just been stopped."""
+    """A cluster of Kube-OVN whose `ovn-ic` has just been stopped."""
     with cluster_in(tmp_path) as (cluster, ic):
         ts1 = ("create", "Transit_Switch", "name=ts1", 'external_ids:subnet="169.254.101.0/24"')
         ic.ctl("ovn-ic-nbctl", Database.IC_NB, *ts1, "external_ids:vendor=kube-ovn")
@@ -104,7 +104,9 @@ def adopted(tmp_path: Path) -> Iterator[tuple[Cluster, IcServers]]:
             "both ports are published",
         )
         wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's route is learned")
-        wait_until(lambda: any(p.startswith("10.1.") for p in ic.advertised()), "ours is told")
+        wait_until(
+            lambda: any(p.startswith("10.1.") for p in ic.advertised()), "ours is advertised"
+        )
         zone.servers.stop("ovn-ic")
         write_manifests(cluster)
         cluster.use(ic, **{"gw-nodes": "node1,nodeb"})
@@ -112,7 +114,7 @@ def adopted(tmp_path: Path) -> Iterator[tuple[Cluster, IcServers]]:
 
 
 def ports_and_routes(cluster: Cluster) -> list[str]:
-    """What must stay as it is, with UUIDs."""
+    """The ports and routes that must not change, with UUIDs."""
     nbctl = cluster.zone.nbctl
     return [
         nbctl("--columns=_uuid,name,mac,networks,gateway_chassis", "list", "Logical_Router_Port"),
@@ -125,8 +127,8 @@ def ports_and_routes(cluster: Cluster) -> list[str]:
     ]
 
 
-def test_nothing_but_faults_is_changed(adopted: tuple[Cluster, IcServers]) -> None:
-    """Marks, claims and the missing MTU are added; every other row and column stays."""
+def test_only_faults_are_corrected(adopted: tuple[Cluster, IcServers]) -> None:
+    """Only marks, claims and the missing MTU are added."""
     cluster, ic = adopted
     own = cluster.servers
     logs = {
@@ -152,8 +154,8 @@ def test_nothing_but_faults_is_changed(adopted: tuple[Cluster, IcServers]) -> No
     assert written[Database.IC_SB] == {("IC_SB_Global", "external_ids"), ("Route", "external_ids")}
 
 
-def test_a_custom_vpc_goes_over_to_another_router(tmp_path: Path) -> None:
-    """On real servers: in one transaction a port of the same name leaves one router for another."""
+def test_a_custom_vpc_moves_to_another_router(tmp_path: Path) -> None:
+    """A real server accepts a port of the same name on another router in one transaction."""
     with cluster_in(tmp_path) as (cluster, ic):
         blue = ("create", "Transit_Switch", "name=b", 'external_ids:subnet="169.254.200.0/24"')
         marks = ("external_ids:vendor=isthmus", "external_ids:isthmus-network=blue")

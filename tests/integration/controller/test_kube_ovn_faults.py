@@ -1,6 +1,6 @@
-"""Faults that users of Kube-OVN's feature hit, between real processes; more are in tests/unit.
+"""Faults in Kube-OVN's interconnection that users have hit, between real processes.
 
-The numbers are those under which they were collected; what each was is in the test's sentence.
+The numbers are those of the collection; each docstring describes the fault. More are in tests/unit.
 """
 
 import shutil
@@ -23,7 +23,7 @@ PEERS = "10.2.0.0/16"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A cluster with its ConfigMap, no daemon yet, and IC databases with a peer."""
+    """A cluster with its ConfigMap and no daemon, and IC databases with a peer."""
     with cluster_in(tmp_path) as site:
         yield site
 
@@ -35,7 +35,7 @@ def zones(ic: IcServers) -> set[str]:
 
 
 def is_clean(cluster: Cluster) -> bool:
-    """Whether nothing of the interconnection is left in the cluster's NB database."""
+    """Whether the cluster's NB database contains nothing of the interconnection."""
     name = cluster.zone.nbctl("get", "NB_Global", ".", "name").strip().strip('"')
     switches = cluster.zone.nbctl("--bare", "--columns=name", "list", "Logical_Switch").split()
     policies = cluster.zone.nbctl("lr-policy-list", "r")
@@ -43,7 +43,7 @@ def is_clean(cluster: Cluster) -> bool:
 
 
 def test_fault_9_unreachable_databases_do_not_keep_a_cluster_from_leaving(site: Site) -> None:
-    """Leaving waited for them; the cluster is cleaned at once, and IC-SB when it can be reached."""
+    """Leaving waited for the IC databases; the cluster is now cleaned at once, IC-SB later."""
     cluster, ic = site
     cluster.start()
     wait_until(lambda: cluster.learned() == {PEERS}, "joined")
@@ -55,8 +55,8 @@ def test_fault_9_unreachable_databases_do_not_keep_a_cluster_from_leaving(site: 
     assert ic.advertised() == {PEERS}
 
 
-def test_fault_14_a_restart_does_not_forget_what_had_been_joined(site: Site) -> None:
-    """What was configured before a restart was not cleaned; NB remembers it."""
+def test_fault_14_a_restart_keeps_the_joined_zone(site: Site) -> None:
+    """The configuration before a restart was not cleaned; NB now records it."""
     cluster, ic = site
     cluster.start()
     wait_until(lambda: cluster.learned() == {PEERS}, "joined")
@@ -68,7 +68,7 @@ def test_fault_14_a_restart_does_not_forget_what_had_been_joined(site: Site) -> 
 
 
 def test_fault_10_clusters_that_start_together_take_different_addresses(tmp_path: Path) -> None:
-    """Both took the same random address; with two to choose from, six times over, they do not."""
+    """Both took the same random address; with two addresses and six attempts, they do not."""
     switches = [f"ts{number or ''}" for number in range(6)]
     ic = IcServers(tmp_path / "ic")
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def test_fault_10_clusters_that_start_together_take_different_addresses(tmp_path
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 def test_fault_18_the_ic_databases_are_reached_by_tls(site: Site, tmp_path: Path) -> None:
-    """Addresses of the IC databases were always `tcp:`; with `--ic-db-tls` they are `ssl:`."""
+    """The remotes of the IC databases were always `tcp:`; with `--ic-db-tls` they are `ssl:`."""
     cluster, ic = site
     authority = Authority(tmp_path / "pki")
 

@@ -1,4 +1,4 @@
-"""`isthmus run` on real servers: overlaps, rules and declared routes, and the verbs that say so."""
+"""`isthmus run` on real servers: overlaps, rules, declared routes, and the verbs that show them."""
 
 import json
 import subprocess
@@ -20,14 +20,14 @@ SUBNET = "kind: Subnet\napiVersion: kubeovn.io/v1\nmetadata: {name: apps}\nspec:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Cluster, IcServers]]:
-    """A cluster with `isthmus run` in it, which listens on `run.ctl`."""
+    """A cluster under `isthmus run`, whose control socket is `run.ctl`."""
     with cluster_in(tmp_path) as (cluster, ic):
         cluster.start("run", f"--manifests={cluster.manifests}", f"--unixctl={tmp_path}/run.ctl")
         yield cluster, ic
 
 
 def verb(cluster: Cluster, ic: IcServers, *words: str) -> str:
-    """What a verb prints that asks the daemon, too."""
+    """The output of a verb that also queries the daemon."""
     sockets = (cluster.servers.socket(Database.NB), ic.socket(Database.IC_SB))
     remotes = [f"--ovnnb-db={sockets[0]}", f"--ic-sb-db={sockets[1]}"]
     done = subprocess.run(
@@ -39,7 +39,7 @@ def verb(cluster: Cluster, ic: IcServers, *words: str) -> str:
 
 
 def test_an_overlap_is_withdrawn_shown_and_ends(pair: tuple[Cluster, IcServers]) -> None:
-    """A Subnet that comes takes its prefix back, verbs name it, and its end is the end of it."""
+    """A new Subnet withdraws an overlapping route, verbs show why, and its deletion restores it."""
     cluster, ic = pair
     ic.advertise("10.3.0.0/16")
     wait_until(lambda: cluster.learned() == {"10.2.0.0/16", "10.3.0.0/16"}, "all is learned")
@@ -59,21 +59,21 @@ def test_an_overlap_is_withdrawn_shown_and_ends(pair: tuple[Cluster, IcServers])
 
 
 def test_rules_are_edited_live(pair: tuple[Cluster, IcServers]) -> None:
-    """What is accepted and advertised follows the ConfigMap."""
+    """`accept` and `advertise` are applied while running."""
     cluster, ic = pair
     ic.advertise("10.3.0.0/16", "0.0.0.0/0")
     wait_until(lambda: len(cluster.learned()) == 2, "all but the default route is learned")
     wait_until(lambda: "10.1.0.0/16" in ic.advertised(), "ours is advertised")
     rule = "az2: {prefixes: [10.3.0.0/16], default-route: true}"
     cluster.use(ic, accept=rule, advertise="172.16.0.0/12")
-    wait_until(lambda: cluster.learned() == {"10.3.0.0/16", "0.0.0.0/0"}, "the rule is heeded")
+    wait_until(lambda: cluster.learned() == {"10.3.0.0/16", "0.0.0.0/0"}, "the rule is applied")
     wait_until(lambda: "10.1.0.0/16" not in ic.advertised(), "ours is withdrawn")
     cluster.use(ic, accept="'*': {max: 1}")
     wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the first of two is kept")
 
 
 def test_a_declared_route_is_kept_in_place(pair: tuple[Cluster, IcServers]) -> None:
-    """It leads to the port of the zone, has its policy, and comes back when somebody removes it."""
+    """A declared route leads to the zone's port, has a policy, and is restored if it is removed."""
     cluster, ic = pair
     nbctl = cluster.zone.nbctl
     routes = "[{prefix: 10.77.0.0/16, zone: az2}]"

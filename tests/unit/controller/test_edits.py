@@ -1,4 +1,4 @@
-"""Edits of the inputs handle as many keys as depend on them, however many routes there are."""
+"""An edit of the inputs handles the keys that depend on it, whatever the number of routes."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ EDITS: dict[str, Callable[[], Manifest]] = {
 
 
 def joined(routes: int) -> ControlledZone:
-    """A cluster that has learned so many routes from another one."""
+    """A cluster that has learned this number of routes from another one."""
     fleet = ControlledFleet("az1", "az2")
     for zone in fleet.zones:
         zone.join()
@@ -64,12 +64,12 @@ def test_an_edit_costs_the_same_however_many_routes_there_are(edit: str) -> None
 
 @pytest.mark.parametrize("edit", ["accept", "Subnet"])
 def test_what_nothing_depends_on_costs_nothing(edit: str) -> None:
-    """The engine applies the rules on routes; the controller has nothing to do."""
+    """An edit that no object depends on handles no key of the controller."""
     assert handled(joined(FEW), EDITS[edit]) == {}
 
 
-def test_an_edit_of_the_gateways_handles_router_ports_alone() -> None:
-    """One key for the transit switch, and one more when its transaction has ended."""
+def test_an_edit_of_the_gateways_handles_router_ports_only() -> None:
+    """An edit of `gw-nodes` handles router ports only."""
     assert handled(joined(FEW), EDITS["gw-nodes"]).keys() == {"router ports"}
 
 

@@ -22,20 +22,20 @@ from support.fakes.manifests import config_map, node
 
 
 @pytest.fixture
-def region() -> ControlledFleet:
-    """Two sites that have joined, the first with a second node that may be a gateway."""
-    region = ControlledFleet("az1", "az2")
-    one = region.zones[0]
+def fleet() -> ControlledFleet:
+    """Two zones that have joined; the first has a second possible gateway node."""
+    fleet = ControlledFleet("az1", "az2")
+    one = fleet.zones[0]
     one.add_chassis("gw2-az1", "192.0.2.77", hostname="gw2")
     one.apply(node("gw", "192.0.2.1"), node("gw2", "192.0.2.77"))
-    for site in region.zones:
+    for site in fleet.zones:
         site.join()
-    region.settle()
-    return region
+    fleet.settle()
+    return fleet
 
 
 def priorities(site: ControlledZone) -> dict[str, int]:
-    """The gateway candidates of a site's only port on a transit switch."""
+    """The gateway candidates of a zone's only port on a transit switch."""
     return {row["chassis_name"]: row["priority"] for row in site.all(GatewayChassis)}
 
 
@@ -46,54 +46,52 @@ def learned(site: ControlledZone) -> set[str]:
 
 
 def ports(site: ControlledZone) -> set[tuple[Any, Any]]:
-    """All ports by name and UUID: the same set means that none was made anew."""
+    """All ports by name and UUID: equal sets mean that none was replaced."""
     kinds = (LogicalSwitchPort, LogicalRouterPort)
     return {(row["name"], row["_uuid"]) for kind in kinds for row in site.all(kind)}
 
 
-def test_fault_4_editing_gw_nodes_moves_the_gateway(region: ControlledFleet) -> None:
-    """An edit had no effect; the candidates follow, by the least change."""
-    one = region.zones[0]
+def test_fault_4_editing_gw_nodes_moves_the_gateway(fleet: ControlledFleet) -> None:
+    """An edit of gw-nodes had no effect; the candidates now follow, by the smallest change."""
+    one = fleet.zones[0]
     assert priorities(one) == {"gw-az1": 100}
     before = ports(one)
     one.join(gw_nodes="gw2,gw")
-    region.settle()
+    fleet.settle()
     assert priorities(one) == {"gw2-az1": 100, "gw-az1": 99}
     one.join(gw_nodes="gw2")
-    region.settle()
+    fleet.settle()
     assert priorities(one) == {"gw2-az1": 100}
     assert ports(one) == before
 
 
 @pytest.mark.parametrize("how", ["deleted", "disabled"])
-def test_fault_7_learned_routes_do_not_stay_after_leaving(
-    region: ControlledFleet, how: str
-) -> None:
-    """They stayed in the router and led nowhere; they go with everything else."""
-    one, two = region.zones
+def test_fault_7_learned_routes_do_not_stay_after_leaving(fleet: ControlledFleet, how: str) -> None:
+    """Learned routes stayed after leaving; they are now removed with everything else."""
+    one, two = fleet.zones
     assert learned(one) == {"10.2.0.0/16"}
     if how == "deleted":
         one.delete(config_map())
     else:
         one.join(enable_ic="false")
-    region.settle()
+    fleet.settle()
     assert learned(one) == learned(two) == set()
     assert one.traces() == []
 
 
 @pytest.mark.parametrize("edit", ["auto-route", "transit switch"])
-def test_fault_8_an_edit_tears_no_connection_down(region: ControlledFleet, edit: str) -> None:
-    """Everything was removed first and made anew; every port stays the row that it was."""
-    one = region.zones[0]
+def test_fault_8_an_edit_tears_no_connection_down(fleet: ControlledFleet, edit: str) -> None:
+    """An edit removed and recreated everything; every port now stays the same row."""
+    one = fleet.zones[0]
     before = ports(one)
     if edit == "auto-route":
         one.join(auto_route="false")
-        region.settle()
+        fleet.settle()
         assert learned(one) == set()
         one.join()
     else:
-        region.add_ts("ts1", "169.254.101.0/24")
-    region.settle()
+        fleet.add_ts("ts1", "169.254.101.0/24")
+    fleet.settle()
     assert before <= ports(one)
     assert learned(one) == {"10.2.0.0/16"}
 
@@ -107,10 +105,10 @@ def test_fault_8_an_edit_tears_no_connection_down(region: ControlledFleet, edit:
     ],
     ids=["True", "missing", "empty"],
 )
-def test_fault_13_a_bad_value_is_named_and_nothing_is_tried(
+def test_fault_13_a_bad_value_is_reported_and_nothing_is_tried(
     change: dict[str, str | None], said: tuple[str, str, str]
 ) -> None:
-    """A connection to `tcp:[]:` was tried; the key is named with its remedy, nothing is changed."""
+    """A bad value led to a connection to `tcp:[]:`; it is now reported, and nothing is changed."""
     site = ControlledFleet("az1").zones[0]
     site.join(**change)
     site.settle()

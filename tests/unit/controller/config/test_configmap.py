@@ -1,4 +1,4 @@
-"""The ConfigMap: what each key means, and how each bad value is named."""
+"""The ConfigMap: what each key means, and how invalid values are reported."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -28,14 +28,14 @@ def parse(written: Manifest) -> JoinZone | LeaveZone | InvalidConfig:
 
 
 def parsed(**changes: Any) -> Config:
-    """The configuration from a ConfigMap that must be good."""
+    """The configuration from a valid ConfigMap."""
     result = parse(config_map(**changes))
     assert isinstance(result, JoinZone), result
     return result.config
 
 
 def reported(**changes: Any) -> str:
-    """What is wrong with a ConfigMap that must be bad."""
+    """The problems of an invalid ConfigMap."""
     result = parse(config_map(**changes))
     assert isinstance(result, InvalidConfig), result
     return "\n".join(map(str, result.problems))
@@ -52,7 +52,7 @@ def test_the_documents_config_map() -> None:
 
 
 def test_lists_and_defaults() -> None:
-    """Lists tolerate blanks, addresses of both families are written right, ports have defaults."""
+    """Lists may contain spaces, IPv6 addresses get brackets, and ports have defaults."""
     config = parsed(
         ic_db_host="10.0.0.1, fd00:0::1 ,[fd00::2],db.example.org",
         ic_nb_port=None,
@@ -69,12 +69,12 @@ def test_lists_and_defaults() -> None:
 
 
 def test_a_zone_name_may_hold_hyphens() -> None:
-    """Names are never taken apart, so they may look like anything."""
+    """Names are never parsed, so they may contain hyphens."""
     assert parsed(az_name="az-1-ts").zone == "az-1-ts"
 
 
-def test_disabled_is_leave_whatever_else_is_wrong() -> None:
-    """Leaving must always be possible."""
+def test_a_disabled_cluster_leaves_whatever_else_is_wrong() -> None:
+    """Leaving is possible even if other values are invalid."""
     result = parse(config_map(enable_ic="false", az_name="", ic_nb_port="x", zz="1"))
     assert result == LeaveZone('enable-ic is "false"')
 
@@ -159,21 +159,21 @@ def test_disabled_is_leave_whatever_else_is_wrong() -> None:
         ),
     ],
 )
-def test_every_bad_value_is_named(changes: dict[str, Any], expected: str) -> None:
-    """A bad value makes the whole ConfigMap invalid; the problem says what to write."""
+def test_every_invalid_value_is_reported(changes: dict[str, Any], expected: str) -> None:
+    """An invalid value makes the whole ConfigMap invalid, and the problem says what to write."""
     text = reported(**changes)
     assert expected in text
     assert text.startswith("ConfigMap kube-system/ovn-ic-config: data.")
 
 
-def test_all_problems_are_told_at_once() -> None:
-    """Who mends one value should not find the next one only then."""
+def test_all_problems_are_reported_together() -> None:
+    """All invalid values are reported together."""
     assert len(reported(az_name="", ic_nb_port="x", gw_nodes="").splitlines()) == 3
 
 
 @pytest.mark.parametrize("data", [None, "text", ["az-name"]])
-def test_data_that_is_no_mapping(data: Any) -> None:
-    """A ConfigMap without usable data is invalid, never a reason to leave."""
+def test_data_that_is_not_a_mapping(data: Any) -> None:
+    """A ConfigMap without usable data is invalid, and does not make the cluster leave."""
     result = parse(manifest("ConfigMap", "ovn-ic-config", data=data))
     assert isinstance(result, InvalidConfig)
 
@@ -186,28 +186,28 @@ def test_data_that_is_no_mapping(data: Any) -> None:
         ({"auto_route": None}, "auto-route: is missing, so no route is advertised or learned"),
     ],
 )
-def test_harmless_oddities_are_warnings(changes: dict[str, Any], expected: str) -> None:
-    """What cannot be misunderstood is told, and the configuration is used."""
+def test_unambiguous_mistakes_are_warnings(changes: dict[str, Any], expected: str) -> None:
+    """Unambiguous mistakes are warnings, and the configuration is used."""
     result = parse(config_map(**changes))
     assert isinstance(result, JoinZone)
     assert [expected in str(problem) for problem in result.problems] == [True]
 
 
-def test_keys_beside_kube_ovns_may_be_missing() -> None:
-    """Without them all is exchanged but default routes, and packets are held to the usual MTU."""
+def test_our_own_keys_are_optional() -> None:
+    """Without them everything except default routes is exchanged, with Kube-OVN's usual MTU."""
     config = parsed()
     assert (config.mtu, config.vpcs, config.rules, config.routes) == (1400, {}, RouteRules(), ())
 
 
 def test_mtu_and_vpcs() -> None:
-    """A number or off; VPCs with the networks that they take part in."""
+    """`mtu` is a number or off; `vpcs` lists VPCs with their networks."""
     assert parsed(mtu="8900").mtu == 8900
     assert parsed(mtu="off").mtu is None
     assert parsed(vpcs="vpc1=blue, vpc2 = green").vpcs == {"vpc1": "blue", "vpc2": "green"}
 
 
 def test_route_rules() -> None:
-    """Rules for zones as lists or mappings, for all others, and for what is advertised."""
+    """Rules are lists or mappings, for listed zones, for all others, and for `advertise`."""
     rules = parsed(
         accept="""
             az2: [10.17.0.0/16, "fd00:17::/64", 10.17.0.0/16]
@@ -229,7 +229,7 @@ def test_route_rules() -> None:
 
 
 def test_declared_routes() -> None:
-    """The default VPC may be named, too."""
+    """Declared routes may name the default VPC."""
     routes = parsed(
         vpcs="vpc1=blue",
         routes="""
@@ -249,11 +249,11 @@ def test_declared_routes() -> None:
     )
 
 
-def test_all_faults_of_a_value_are_told_at_once() -> None:
-    """Also within one value."""
+def test_all_faults_of_a_value_are_reported_together() -> None:
+    """All faults within one value are reported together."""
     assert len(reported(routes="[{}, {prefix: x, zone: ''}]").splitlines()) == 4
 
 
 def test_duplicate_gateways_count_once() -> None:
-    """The first place of a node is its place."""
+    """The first position of a node counts."""
     assert parsed(gw_nodes="b,a,b").gateways == ("b", "a")

@@ -1,4 +1,4 @@
-"""Subnets, nodes and what of all inputs is in force."""
+"""Subnets, Nodes, and which inputs are in force."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,7 +23,7 @@ def private(inputs: Inputs) -> set[str]:
 
 
 def told(inputs: Inputs) -> str:
-    """What is reported."""
+    """The reported problems as text."""
     return "\n".join(map(str, inputs.problems()))
 
 
@@ -38,8 +38,8 @@ def test_the_documents_subnet() -> None:
     assert parse_subnet(written, None) == (expected, ())
 
 
-def test_all_examples_are_good() -> None:
-    """Every example manifest is read without a word."""
+def test_all_examples_are_valid() -> None:
+    """Every example manifest is read without a problem."""
     found: dict[ObjectKey, Manifest] = {}
     for path in sorted(EXAMPLES.iterdir()):
         documents = read_documents(path.name, path.read_bytes())
@@ -58,7 +58,7 @@ def test_all_examples_are_good() -> None:
 
 
 def test_a_dual_stack_subnet() -> None:
-    """Both families, with bits after the length ignored as Kube-OVN does."""
+    """A Subnet may have both families; host bits are ignored, as in Kube-OVN."""
     found, problems = parse_subnet(subnet("a", "10.16.0.1/16, fd00::/64", vpc="v", vlan="x"), None)
     assert (found, problems) == (
         Subnet("a", (ip_network("10.16.0.0/16"), ip_network("fd00::/64")), "v", "x"),
@@ -78,8 +78,10 @@ def test_a_dual_stack_subnet() -> None:
         ("10.16.0.0/16", {"vpc": 3}, "spec.vpc = '3': must be a string"),
     ],
 )
-def test_a_bad_subnet_keeps_its_last_form(cidr: Any, spec: dict[str, Any], expected: str) -> None:
-    """Each bad value is named, and nothing of a bad Subnet is applied."""
+def test_an_invalid_subnet_keeps_its_last_valid_form(
+    cidr: Any, spec: dict[str, Any], expected: str
+) -> None:
+    """Each invalid value is reported, and nothing of an invalid Subnet is applied."""
     last = Subnet("a", (ip_network("10.1.0.0/16"),))
     found, problems = parse_subnet(subnet("a", cidr, **spec), last)
     assert found == last
@@ -88,27 +90,27 @@ def test_a_bad_subnet_keeps_its_last_form(cidr: Any, spec: dict[str, Any], expec
 
 @pytest.mark.parametrize("key", ["disableInterConnection", "disableInterconnection"])
 def test_an_unreadable_flag_keeps_a_new_subnet_private(key: str) -> None:
-    """Without a last form, whoever wrote the flag is taken to have meant it."""
+    """Without a last valid form, an unreadable privacy flag counts as set."""
     found, problems = parse_subnet(subnet("a", "10.1.0.0/16", **{key: "yes"}), None)
     assert found == Subnet("a", (ip_network("10.1.0.0/16"),), disabled=True)
     assert problems
 
 
-def test_a_new_subnet_without_a_readable_cidr_is_nothing() -> None:
-    """There is nothing to keep private."""
+def test_a_new_subnet_without_a_readable_cidr_is_ignored() -> None:
+    """A new Subnet without a readable CIDR is ignored."""
     assert parse_subnet(subnet("a", "x"), None)[0] is None
 
 
 @pytest.mark.parametrize(("status", "ready"), [("True", True), ("Unknown", False), (None, None)])
 def test_whether_a_node_is_ready(status: str | None, ready: bool | None) -> None:
-    """A node that Kubernetes has lost is not Ready; manifests by hand say nothing of it."""
+    """A node with the status Unknown is not Ready; a manifest without conditions says neither."""
     conditions = [{"type": "Ready", "status": status}] if status else []
     found, problems = parse_node(manifest("Node", "n", status={"conditions": conditions}), None)
     assert (found.ready, problems) == (ready, ())
 
 
 def test_a_bad_node_address() -> None:
-    """It is named by its place; the other addresses of a new node count."""
+    """An invalid address is reported with its index; the other addresses of a new Node count."""
     found, problems = parse_node(node("n", "10.0.0.1", "10.0.0.x", "fd00::1"), None)
     assert [str(address) for address in found.addresses] == ["10.0.0.1", "fd00::1"]
     assert "Node n: status.addresses[1].address = '10.0.0.x': is not a valid IP address" in str(
@@ -123,7 +125,7 @@ def test_a_bad_node_address() -> None:
 
 
 def test_nothing_is_known_at_first() -> None:
-    """Before the first snapshot, and while the ConfigMap was never valid, nothing is wanted."""
+    """Nothing is wanted before the first snapshot with a valid ConfigMap."""
     inputs = Inputs()
     assert inputs.wanted is None
     inputs.update(snapshot(config_map(enable_ic="True")))
@@ -138,7 +140,7 @@ def test_nothing_is_known_at_first() -> None:
 
 
 def test_an_invalid_config_map_changes_nothing() -> None:
-    """What was valid goes on working, and what is wrong is told until it is mended."""
+    """The valid configuration stays in force, and problems are reported until they are fixed."""
     inputs = Inputs()
     inputs.update(snapshot(config_map()))
     before = inputs.config
@@ -152,7 +154,7 @@ def test_an_invalid_config_map_changes_nothing() -> None:
 
 
 def test_no_config_map_is_leave() -> None:
-    """Its deletion, seen in a complete snapshot, means to leave."""
+    """A cluster leaves when a complete snapshot has no ConfigMap."""
     inputs = Inputs()
     inputs.update(snapshot(config_map()))
     inputs.update(snapshot(complete=False))
@@ -163,7 +165,7 @@ def test_no_config_map_is_leave() -> None:
 
 
 def test_private_prefixes() -> None:
-    """Disabled subnets of the default VPC, the join subnet, and nodes: nothing else."""
+    """The private prefixes are those of disabled Subnets of the VPC, the join subnet and Nodes."""
     inputs = Inputs()
     inputs.update(
         snapshot(
@@ -185,8 +187,8 @@ def test_private_prefixes() -> None:
     }
 
 
-def test_a_broken_subnet_affects_no_other() -> None:
-    """It keeps its last form while the others change."""
+def test_an_invalid_subnet_affects_no_other() -> None:
+    """An invalid Subnet keeps its last valid form while others change."""
     inputs = Inputs()
     closed = {"disableInterConnection": True}
     inputs.update(snapshot(subnet("a", "10.1.0.0/16", **closed), subnet("b", "10.2.0.0/16")))
@@ -199,7 +201,7 @@ def test_a_broken_subnet_affects_no_other() -> None:
 
 
 def test_an_update_without_a_difference() -> None:
-    """The same manifests once more change nothing."""
+    """The same manifests again change nothing."""
     inputs = Inputs()
     inputs.update(snapshot(config_map(), node("n", "192.0.2.1")))
     assert inputs.update(snapshot(config_map(), node("n", "192.0.2.1"))) == Changed()
@@ -234,7 +236,7 @@ def test_a_changed_key_is_named(key: str, value: str) -> None:
     assert changed.vpcs == ({"v"} if key == "vpcs" else set())
 
 
-def test_every_key_can_be_told_apart() -> None:
+def test_every_key_is_covered() -> None:
     """The cases above cover every key; `enable-ic` changes only with all others."""
     cases = test_a_changed_key_is_named.pytestmark[0].args[1]  # type: ignore[attr-defined]
     assert {case[0] for case in cases} == set(ConfigKey) - {ConfigKey.ENABLE_IC}

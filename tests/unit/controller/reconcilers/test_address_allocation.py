@@ -1,4 +1,4 @@
-"""The choice of an address in a transit switch's subnet."""
+"""Choosing an address in a transit switch's subnet."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -27,13 +27,13 @@ def test_subnets(text: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "10.0.0.0/24,10.1.0.0/24", "10.0.0.0/24,"])
 def test_bad_subnets(text: str) -> None:
-    """Anything else is refused."""
+    """Other texts are refused."""
     with pytest.raises(ValueError):  # noqa: PT011 - of ipaddress
         parse_subnets(text)
 
 
 def test_the_choice_is_stable_and_spread() -> None:
-    """The same seed finds the same address; different clusters hardly ever meet."""
+    """The same seed finds the same address; different clusters rarely collide."""
     subnet = ip_network("169.254.100.0/24")
     chosen = [choose(subnet, f"cluster {i}", lambda _: False) for i in range(20)]
     assert chosen[3] == choose(subnet, "cluster 3", lambda _: False)
@@ -45,7 +45,7 @@ def test_the_choice_is_stable_and_spread() -> None:
     [("10.0.0.0/29", 6), ("10.0.0.0/31", 2), ("10.0.0.1/32", 1), ("fd00::/125", 7)],
 )
 def test_every_usable_address_is_found_and_then_it_is_full(subnet: str, count: int) -> None:
-    """Network, broadcast and the anycast address are left out; the last free one is found."""
+    """Network, broadcast and anycast addresses are never chosen; the last free address is found."""
     network = ip_network(subnet)
     taken: set[IPv4Address | IPv6Address] = set()
     for _ in range(count):
@@ -58,7 +58,7 @@ def test_every_usable_address_is_found_and_then_it_is_full(subnet: str, count: i
 
 
 def test_addresses_that_a_port_may_not_have() -> None:
-    """Those of the network and of others."""
+    """A port may not have the network address or an address of another subnet."""
     assert not usable(ip_address("10.0.0.0"), ip_network("10.0.0.0/24"))
     assert not usable(ip_address("10.0.0.255"), ip_network("10.0.0.0/24"))
     assert not usable(ip_address("10.0.1.1"), ip_network("10.0.0.0/24"))

@@ -1,4 +1,4 @@
-"""Conditions: what is said of each state of affairs, and when the time of a change moves."""
+"""Conditions: their status and reason in each state, and the time of the last change."""
 
 from dataclasses import replace
 from typing import Any
@@ -47,18 +47,18 @@ AWAY = Problem("database OVN_IC_Southbound", "remote", "tcp:1:2", "cannot be rea
 
 
 def state(**changes: Any) -> StatusInput:
-    """A state in which all is well, except for what is changed."""
+    """A healthy state, with some changes."""
     well = StatusInput(JoinZone(CONFIG), False, "7", frozenset(Database), True, WELL, ())
     return replace(well, **changes)
 
 
 def said(kind: ConditionType, **changes: Any) -> Condition:
-    """The condition of a kind in such a state."""
+    """One condition of such a state."""
     return next(one for one in assess(state(**changes)) if one.type is kind)
 
 
-def test_all_is_well() -> None:
-    """Each condition is as it should be, and tells of which configuration it speaks."""
+def test_a_healthy_cluster() -> None:
+    """In a healthy state all conditions are good, and carry the ConfigMap's version."""
     found = assess(state())
     assert all(condition.good for condition in found)
     assert {condition.observed for condition in found} == {"7"}
@@ -93,13 +93,13 @@ def test_all_is_well() -> None:
     ],
 )
 def test_joined(changes: dict[str, Any], status: str, reason: str) -> None:
-    """What keeps a cluster from being joined is told by a reason; what is not known is Unknown."""
+    """The reason says why a cluster has not joined; what is not known is Unknown."""
     found = said(ConditionType.JOINED, **changes)
     assert (str(found.status), found.reason) == (status, reason)
 
 
-def test_the_cause_is_told_and_not_the_effect() -> None:
-    """Where a problem explains why no port is served, its reason and remedy are those to read."""
+def test_the_cause_is_reported_and_not_the_effect() -> None:
+    """A problem that explains why no port is served gives the condition its reason and remedy."""
     cause = Problem("ConfigMap kube-system/ovn-ic-config", "data.gw-nodes", "gw", "no chassis",
                     "start ovn-controller", Reason.NO_CHASSIS)  # fmt: skip
     facts = replace(WELL, transit_switches=(DOWN,))
@@ -109,22 +109,22 @@ def test_the_cause_is_told_and_not_the_effect() -> None:
     assert found.remedy == "start ovn-controller"
 
 
-def test_manual_routes_need_not_flow() -> None:
-    """Without auto-route nothing is learned, and nothing is wrong about that."""
+def test_without_auto_route_no_routes_are_expected() -> None:
+    """Without auto-route, a cluster that learns no routes has joined."""
     config = replace(CONFIG, auto_route=False)
     facts = replace(WELL, learned=0)
     assert said(ConditionType.JOINED, wanted=JoinZone(config), cluster=facts).good
 
 
-def test_leaving_tells_what_it_waits_for() -> None:
-    """What can only be removed when the IC databases are back is said."""
+def test_leaving_names_the_unreachable_database() -> None:
+    """While leaving, the message names the database that must be reachable again."""
     found = said(ConditionType.JOINED, wanted=LeaveZone("enable-ic is false"), problems=(AWAY,))
     assert (found.status, found.reason) == (ConditionStatus.FALSE, "Leaving")
     assert "OVN_IC_Southbound" in found.message
 
 
-def test_conflicts_are_apart_from_what_else_is_wrong() -> None:
-    """Overlaps are conflicts, all other problems make the cluster degraded."""
+def test_conflicts_are_separate_from_other_problems() -> None:
+    """Overlaps are conflicts; all other problems make the cluster degraded."""
     found = said(ConditionType.CONFLICT, problems=(OVERLAP,))
     assert (found.status, found.reason) == (ConditionStatus.TRUE, "OverlappingPrefix")
     assert found.message.startswith("Subnet a: spec.cidrBlock = '10.2.0.0/24': overlaps")
@@ -134,7 +134,7 @@ def test_conflicts_are_apart_from_what_else_is_wrong() -> None:
 
 
 def test_many_problems_fit_into_a_message() -> None:
-    """The first and worst is named, the others are counted, and an Event can hold it."""
+    """The most urgent problem is named, the others are counted, and the text fits into an Event."""
     minor = [
         Problem(f"Subnet {n}", "k", "v" * 200, "m", "r", Reason.INVALID_SUBNET) for n in range(9)
     ]
@@ -148,7 +148,7 @@ def test_many_problems_fit_into_a_message() -> None:
 
 
 def test_a_refused_configuration() -> None:
-    """A bad value is named; what was in force before stays so, and is still joined."""
+    """An invalid value is named, and the previous configuration is still joined."""
     bad = Problem("ConfigMap kube-system/ovn-ic-config", "data.enable-ic", "True", "must be",
                   'write "true"', Reason.INVALID_VALUE)  # fmt: skip
     found = said(ConditionType.ACCEPTED, refused=True, problems=(bad,))
@@ -158,7 +158,7 @@ def test_a_refused_configuration() -> None:
 
 
 def test_the_time_is_that_of_the_status() -> None:
-    """Another reason or message keeps the time; another status has a new one."""
+    """Only another status changes the time."""
     first = carry((), assess(state()), "T1")
     assert {one.since for one in first} == {"T1"}
     partly = assess(state(cluster=replace(WELL, transit_switches=(UP, DOWN))))
@@ -174,13 +174,13 @@ def test_the_time_is_that_of_the_status() -> None:
     }
 
 
-def test_the_facts_of_two_joined_clusters() -> None:
-    """Zone, ports, gateways, other zones and routes are read off the databases."""
-    region = ControlledFleet("az1", "az2")
-    for number, site in enumerate(region.zones, 1):
+def test_the_state_of_two_joined_clusters() -> None:
+    """Zone, ports, gateways, other zones and route counts are read from the databases."""
+    fleet = ControlledFleet("az1", "az2")
+    for number, site in enumerate(fleet.zones, 1):
         site.apply(config_map(az_name=site.name), node("gw"), subnet("net", f"10.{number}.0.0/16"))
-    region.settle()
-    site = region.zones[0]
+    fleet.settle()
+    site = fleet.zones[0]
     facts = ClusterStateReader(site.engine.view, site.inputs).read()
     assert (facts.zone, facts.registered, facts.joined) == ("az1", True, True)
     (switch,) = facts.transit_switches
@@ -192,8 +192,8 @@ def test_the_facts_of_two_joined_clusters() -> None:
     assert (facts.advertised, facts.learned, facts.on_offer) == (1, 1, 1)
 
 
-def test_what_is_in_force_is_known_by_version_and_contents() -> None:
-    """The digest depends on the data alone; without a ConfigMap nothing is said."""
+def test_the_digest_of_the_config_map() -> None:
+    """The digest depends on the data only, and is empty without a ConfigMap."""
     one, other = config_map(), config_map(az_name="az9")
     assert (
         config_map_version(CONFIG_MAP, one).digest
