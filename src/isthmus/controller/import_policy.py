@@ -12,13 +12,13 @@ from isthmus.model.route_rules import RouteRules
 def import_rules(inputs: Inputs) -> ImportRules:
     """The cluster's own prefixes by VPC, and the rules on routes.
 
-    The prefixes are those of all Subnets, whether or not they take part in the interconnection
-    (a learned route would cut them off all the same), and the nodes' InternalIPs. Those are the
-    default VPC's: the routers of others do not lead to nodes.
+    The prefixes are those of all Subnets, whether private or not (a learned route would make both
+    unreachable), and the InternalIPs of Nodes. These belong to the default VPC: the routers of
+    other VPCs do not lead to nodes.
     """
     local: dict[str, dict[str, tuple[Network, ...]]] = {}
     for subnet in inputs.subnets.values():
-        # The subnet that joins nodes and pods is the default VPC's, whatever it says.
+        # The join subnet always belongs to the default VPC.
         vpc = inputs.vpc if subnet.name == JOIN_SUBNET else subnet.vpc or inputs.vpc
         local.setdefault(vpc, {})[f"Subnet {subnet.name}"] = subnet.prefixes
     nodes = {f"Node {name}": prefixes for name, prefixes in inputs.node_prefixes.items()}

@@ -12,9 +12,9 @@ from isthmus.controller.reconcilers.address_claims import AddressClaims
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.controller.reconcilers.declared_routes import DeclaredRoutes
 from isthmus.controller.reconcilers.leave import (
-    ForgetZone,
     LeaveNorthbound,
     LeaveSouthbound,
+    RemoveJoinedZone,
 )
 from isthmus.controller.reconcilers.nb_global import NbGlobalOptions
 from isthmus.controller.reconcilers.route_policies import RoutePolicies
@@ -45,5 +45,5 @@ def reconcilers(view: View, inputs: Inputs) -> list[AnyControllerReconciler]:
         RoutePolicies(view, inputs, connections),
         LeaveNorthbound(view, inputs, connections),
         LeaveSouthbound(view, inputs, connections),
-        ForgetZone(view, inputs, connections),
+        RemoveJoinedZone(view, inputs, connections),
     ]

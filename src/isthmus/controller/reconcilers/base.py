@@ -13,7 +13,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class ControllerKeyed(Keyed[K]):
-    """What depends on the inputs.
+    """Derived state or a reconciler that depends on the inputs.
 
     Args:
         view: the contents of the databases.

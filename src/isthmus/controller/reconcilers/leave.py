@@ -1,10 +1,10 @@
-"""Leaving: nothing of the interconnection stays in this cluster.
+"""Leaving: the removal of everything of the interconnection from this cluster.
 
 NB and SB are cleaned at once, each in one transaction, whether or not the IC databases can be
-reached; the engine removes what is ours there when they can be, since `NB_Global.name` is empty.
-NB comes first: until its name is empty, the engine goes on writing to the other three.
-A cluster that Isthmus never joined (nothing is remembered) is not touched, nor is one that has
-since joined by other means under another name.
+reached. The exchange engine removes our rows there when it can, because `NB_Global.name` is empty.
+NB comes first: until its name is empty, the engine continues to write to the other databases.
+A cluster that Isthmus never joined (no joined zone is recorded) is not changed, nor is a cluster
+that has since joined by other means under another name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,12 +40,12 @@ from isthmus.model.rows import (
 
 
 class LeavingReconciler(ControllerReconciler[str]):
-    """One key, `KEY`, and work to do only while leaving what was joined."""
+    """A reconciler that only works while leaving; its only key is `KEY`."""
 
     tables: ClassVar[tuple[type[Row], ...]] = ()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """All that may have to go; of no interest unless leaving."""
+        """The tables with rows to remove; their changes count only while leaving."""
         return dict.fromkeys(self.tables, self._key)
 
     def affected(self, changed: Changed) -> Iterable[str]:
@@ -53,16 +53,16 @@ class LeavingReconciler(ControllerReconciler[str]):
         return (KEY,) if changed.taking_part else ()
 
     def keys(self) -> Iterable[str]:
-        """There is but one."""
+        """The only key."""
         return (KEY,)
 
     def joined(self) -> NbGlobal | None:
-        """The zone's row if Isthmus joined, is to leave, and nobody else has joined since."""
+        """The row if Isthmus has joined and must leave, and NB has no other zone name since."""
         row = self.view.single(NbGlobal)
-        memory = joined_zone(row)
-        if row is None or memory is None or not self.inputs.leaving:
+        joined = joined_zone(row)
+        if row is None or joined is None or not self.inputs.leaving:
             return None
-        return row if row.name in {"", memory.zone} else None
+        return row if row.name in {"", joined.zone} else None
 
     def _key(self, _: Change) -> Iterable[str]:
         return (KEY,) if self.inputs.leaving else ()
@@ -85,7 +85,7 @@ class LeaveNorthbound(LeavingReconciler):
     )
 
     def reconcile(self, key: str) -> Iterable[Operation]:
-        """Remove all of it in one transaction."""
+        """Remove everything in one transaction."""
         row = self.joined()
         if row is None:
             return
@@ -105,7 +105,7 @@ class LeaveNorthbound(LeavingReconciler):
             yield drop_keys(NbGlobal, row.uuid, "options", options)
 
     def _switch(self, name: str) -> Iterator[Operation]:
-        """Our ports, the remote ports and the copy, unless it holds a port of somebody else's."""
+        """Our ports, the remote ports, and the copy unless it has other ports."""
         ports = self.connections.ports_on(name)
         ours = {port.switch_port.uuid for port in ports if port.switch_port is not None}
         deleted: list[LogicalSwitch] = []
@@ -117,7 +117,7 @@ class LeaveNorthbound(LeavingReconciler):
                 yield Delete(LogicalSwitch, switch.uuid)
             elif remote:
                 yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", remote),))
-        # The ports of a deleted switch go with it.
+        # Deleting a switch deletes its ports.
         left = [
             PortPair(None, None, port.router_port) if port.switch in deleted else port
             for port in ports
@@ -136,7 +136,7 @@ class LeaveNorthbound(LeavingReconciler):
 
 
 class LeaveSouthbound(LeavingReconciler):
-    """The southbound database: the other zones' chassis."""
+    """The southbound database: the chassis of other zones."""
 
     name: ClassVar[str] = "leaving (SB)"
     writes: ClassVar[Database] = Database.SB
@@ -153,28 +153,28 @@ class LeaveSouthbound(LeavingReconciler):
                 yield Delete(Chassis, chassis.uuid)
 
 
-class ForgetZone(LeavingReconciler):
-    """The memory of the zone, once nothing of this cluster is left in any database.
+class RemoveJoinedZone(LeavingReconciler):
+    """The record of the joined zone, when nothing of this cluster is left in any database.
 
-    Without it nobody would know where to look for what is left, so it goes last.
+    It is removed last, because it says which zone and which IC databases to clean.
     """
 
-    name: ClassVar[str] = "leaving (memory)"
+    name: ClassVar[str] = "leaving (joined zone)"
     writes: ClassVar[Database] = Database.NB
-    # Only then does the view show the last that this cluster wrote to them.
+    # Only then does the view contain this cluster's last writes to them.
     after: ClassVar[frozenset[Database]] = frozenset({Database.SB, Database.IC_NB, Database.IC_SB})
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis, IcSbGlobal, TransitSwitch)
 
     def reconcile(self, key: str) -> Iterable[Operation]:
-        """Forget what only the removal still needed."""
+        """Remove the record."""
         row = self.joined()
         if row is not None and not row.name and not self._left_over(row):
             keys = KEYS.intersection(row.external_ids)
             yield drop_keys(NbGlobal, row.uuid, "external_ids", keys)
 
     def _left_over(self, row: NbGlobal) -> bool:
-        """Whether the zone, an address or a remote chassis is still to be removed."""
-        shared = self.view.table(IcSbGlobal).single()
+        """Whether the zone's claim, an address claim or a remote chassis is left."""
+        shared = self.view.single(IcSbGlobal)
         claims = shared.external_ids if shared is not None else {}
         return (
             any(claimed_zone(key) and holder == row.uuid for key, holder in claims.items())
