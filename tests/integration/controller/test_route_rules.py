@@ -47,7 +47,7 @@ def test_an_overlap_is_withdrawn_shown_and_ends(pair: tuple[Cluster, IcServers])
     file.write_text(SUBNET % "10.2.7.0/24")
     wait_until(lambda: cluster.learned() == {"10.3.0.0/16"}, "the overlap is withdrawn")
     shown = verb(cluster, ic, "routes")
-    assert "az1: 1 refused routes" in shown
+    assert "az1: 1 refused route\n" in shown
     assert "overlaps 10.2.7.0/24 of Subnet apps" in shown
     (refused,) = json.loads(verb(cluster, ic, "routes", "-o", "json"))["refused"]
     assert (refused["zone"], refused["examples"]) == ("az2", ["10.2.0.0/16"])
@@ -55,7 +55,7 @@ def test_an_overlap_is_withdrawn_shown_and_ends(pair: tuple[Cluster, IcServers])
     assert "10.2.7.0/24 of Subnet apps" in explained
     file.unlink()
     wait_until(lambda: "10.2.0.0/16" in cluster.learned(), "it is learned again")
-    assert "refused routes" not in verb(cluster, ic, "routes")
+    assert "refused route" not in verb(cluster, ic, "routes")
 
 
 def test_rules_are_edited_live(pair: tuple[Cluster, IcServers]) -> None:
