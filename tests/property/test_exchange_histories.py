@@ -1,4 +1,4 @@
-"""Random histories of two zones: incremental equals recompute, and nobody trespasses."""
+"""Random histories of two zones: incremental equals recompute, and zones keep to their own rows."""
 
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -206,7 +206,7 @@ HISTORY = st.lists(
 
 
 class AuditedZone(Zone):
-    """A zone whose every transaction on the IC databases is checked for trespassing.
+    """A zone whose transactions on the IC databases are checked for rows of other zones.
 
     Attributes:
         rules: the last rules, which a restarted engine gets, too.
@@ -292,7 +292,7 @@ def test_incremental_equals_recompute(
 
 
 def check_policy(zone: Zone) -> None:
-    """Nothing that a router has learned overlaps its own, or is more than was asked for."""
+    """No learned route overlaps a local prefix or exceeds what the rules accept."""
     policy = zone.exchange.routes.policy
     if not policy.active or zone.exchange.routes.zone.current is None:
         return  # a zone that has left removes nothing by itself

@@ -49,7 +49,7 @@ def test_the_index_finds_what_a_walk_finds(
 
 @given(STEPS)
 def test_counts_keep_the_canonical_order(steps: list[tuple[bool, Network, int]]) -> None:
-    """What was added more often than removed is there, in order, and knows its rank."""
+    """What was added more often than removed is there, in order, with its rank."""
     counts, held = PrefixCounts(), list[Network]()
     for adds, prefix, _ in steps:
         if adds:
@@ -69,5 +69,5 @@ def test_counts_keep_the_canonical_order(steps: list[tuple[bool, Network, int]])
 def test_a_set_of_prefixes_contains_what_lies_in_one_of_them(
     entries: list[Network], asked: Network
 ) -> None:
-    """The answer is that of asking each of them."""
+    """The answer is the same as that of checking each of them."""
     assert PrefixSet(entries).contains(asked) == any(is_inside(asked, e) for e in entries)

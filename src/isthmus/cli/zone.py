@@ -13,9 +13,8 @@ from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, TimeoutOption
-from isthmus.exchange.zones.prune import Forgetting, dead, forget, zones
-from isthmus.exchange.zones.take_over import NotToBeTakenError, TakeOver
-from isthmus.exchange.zones.take_over import take_over as plan_take_over
+from isthmus.exchange.zones.prune import PrunePlan, dead, plan_pruning, zones
+from isthmus.exchange.zones.take_over import TakeOver, TakeOverError, plan_take_over
 from isthmus.inspect.layout import table
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
@@ -70,7 +69,7 @@ def take_over(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer pas
     remotes = {Database.NB: ovnnb_db, Database.IC_SB: ic_sb_db}
     try:
         plan = plan_take_over(read_databases(remotes, timeout), name)
-    except NotToBeTakenError as error:
+    except TakeOverError as error:
         raise CommandError(error.problem) from error
     if not plan.operations:
         print_lines(f"zone {name} already belongs to this cluster ({plan.cluster})")
@@ -130,9 +129,9 @@ def prune(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     remotes = {Database.IC_NB: ic_nb_db, Database.IC_SB: ic_sb_db}
     view, now = read_databases(remotes, timeout), int(time.time())
     names = (name,) if name is not None else dead(view, now, silent_for)
-    plans = [forget(view, each, now, silent_for, alive_too=alive_too) for each in names]
+    plans = [plan_pruning(view, each, now, silent_for, alive_too=alive_too) for each in names]
     raise_if_any(plan for plan in plans if isinstance(plan, Problem))
-    chosen = [plan for plan in plans if isinstance(plan, Forgetting)]
+    chosen = [plan for plan in plans if isinstance(plan, PrunePlan)]
     if not chosen:
         print_lines("nothing was changed: no zone is dead")
         return
@@ -151,7 +150,7 @@ def _prune(
 ) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         view, now = read_databases(remotes, timeout), int(time.time())
-        plan = forget(view, name, now, silent_for, alive_too=alive_too)
+        plan = plan_pruning(view, name, now, silent_for, alive_too=alive_too)
         if isinstance(plan, Problem):
             raise CommandError(plan)
         try:
@@ -166,7 +165,7 @@ def _prune(
     print_lines(f"zone {name} has been pruned")
 
 
-def _describe_pruning(plan: Forgetting) -> Iterator[str]:
+def _describe_pruning(plan: PrunePlan) -> Iterator[str]:
     zone = plan.zone
     yield f"zone {zone.name} is {zone.state}; last heartbeat: {_age(zone.silent_for)}"
     if zone.silent_for is None:

@@ -1,4 +1,4 @@
-"""What happened in a database, as reported by a replica."""
+"""Changes of rows, as a replica reports them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

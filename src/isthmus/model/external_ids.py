@@ -1,12 +1,12 @@
-"""Isthmus' own keys in the shared databases, and Kube-OVN's marks on what it makes.
+"""Isthmus' own keys in the shared databases, and Kube-OVN's marks on what it creates.
 
-OVSDB has no rights per zone, and `Availability_Zone` has no column to say whose a row is. So a
+OVSDB has no rights per zone, and `Availability_Zone` has no column for the owner of a row. So a
 zone claims its name in `IC_SB_Global.external_ids`, and the addresses of its router ports in the
 transit switch's `external_ids` in IC-NB. `ovn-ic` ignores both. A cluster is identified by the
 UUID of its `NB_Global` row, which lives as long as the northbound database.
 
-Whoever creates a transit switch (Kube-OVN's deployment, `isthmus ic-db run`) marks it with its
-vendor, its subnet and the network it serves; each cluster's controller reads these marks.
+The creator of a transit switch (Kube-OVN's deployment, or `isthmus ic-db run`) marks it with its
+vendor, its subnet and the network that it serves; each cluster's controller reads these marks.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ IPAddress = IPv4Address | IPv6Address
 
 VENDOR = "vendor"
 KUBE_OVN = "kube-ovn"
-"""The vendor of what Kube-OVN, or Isthmus in its place, makes for the default VPC."""
+"""The vendor of what Kube-OVN, or Isthmus in its place, creates for the default VPC."""
 
 ISTHMUS = "isthmus"
-"""The vendor of what Isthmus makes for custom VPCs: Kube-OVN's controllers leave it alone."""
+"""The vendor of what Isthmus creates for custom VPCs: Kube-OVN's controllers ignore it."""
 
 NETWORK = "isthmus-network"
 """In `external_ids`: the interconnection network of custom VPCs that a transit switch serves."""
@@ -51,12 +51,12 @@ def claimed_zone(key: str) -> str | None:
 
 
 def alive_key(zone: str) -> str:
-    """The key in `IC_SB_Global.external_ids` whose value is when the zone last lived."""
+    """The key in `IC_SB_Global.external_ids` whose value is the time of the zone's heartbeat."""
     return _ALIVE + zone
 
 
 def alive_since(external_ids: Mapping[str, str], zone: str) -> int | None:
-    """When a zone last gave a sign of life, in seconds since 1970; None if it gives none."""
+    """The time of a zone's last heartbeat, in seconds since 1970; None if there is none."""
     text = external_ids.get(alive_key(zone), "")
     return int(text) if text.isascii() and text.isdigit() else None
 
@@ -72,12 +72,12 @@ def claimed_address(key: str) -> str | None:
 
 
 def address_holder(zone: str, cluster: RowId) -> str:
-    """The value of an address claim: zone name for people, cluster UUID for programs."""
+    """The value of an address claim: the zone name for operators, the cluster UUID for programs."""
     return f"{zone}/{cluster}"
 
 
 def is_ours(external_ids: Mapping[str, str]) -> bool:
-    """Whether Kube-OVN or Isthmus made what carries these `external_ids`."""
+    """Whether Kube-OVN or Isthmus created the row with these `external_ids`."""
     return external_ids.get(VENDOR) in {KUBE_OVN, ISTHMUS}
 
 

@@ -1,4 +1,4 @@
-"""What a reconciler asks of a database: OVSDB operations as values.
+"""OVSDB operations as values, as reconcilers return them.
 
 They mirror RFC 7047, section 5.2. `isthmus.ovsdb` encodes them; tests interpret them. A value is
 a str, int or bool, a `Ref`/`NewRef`, a (frozen)set or list of those, or a mapping of strings.
@@ -86,7 +86,7 @@ Operation: TypeAlias = Insert | Update | Mutate | Delete | Wait
 
 
 def set_keys(table: type[Row], uuid: RowId, column: str, values: Mapping[str, str]) -> Mutate:
-    """Set some keys of a map column, leaving the other keys, which others may own, alone."""
+    """Set some keys of a map column, and leave the other keys, which others may own, unchanged."""
     return Mutate(
         table,
         uuid,
@@ -106,7 +106,7 @@ def change_map(
     before: Mapping[str, str],
     after: Mapping[str, str],
 ) -> Iterator[Mutate]:
-    """Bring a map column from one value to another, touching only the keys that differ."""
+    """Change a map column from one value to another; only the keys that differ are written."""
     gone = frozenset(key for key in before if key not in after)
     new = {key: value for key, value in after.items() if before.get(key) != value}
     if gone:

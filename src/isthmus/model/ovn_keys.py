@@ -1,4 +1,4 @@
-"""Keys and values that OVN and Kube-OVN give a meaning to, each defined once.
+"""Keys and values with a meaning to OVN or Kube-OVN, each defined once.
 
 Keys of `options`, `other_config` and `external_ids` columns; ovn-nb(5), ovn-sb(5) and
 ovn-architecture(7) describe them. Isthmus' own keys are in `isthmus.model.external_ids`.

@@ -1,8 +1,8 @@
-"""Prefixes in canonical order, and who lies around or inside whom.
+"""Prefixes in canonical order, and which of them contain each other.
 
-`isthmus.exchange.routes.import_policy` and the controller look for overlaps with these. Invariant:
-a look-up costs the same however many prefixes there are (but for a binary search, and a move of
-memory when one is entered), so that a change of one route never costs a walk over all.
+The view, the import policy and the controller find overlaps with these. Invariant: a lookup costs
+the same however many prefixes there are (except for a binary search, and a move of memory when one
+is added), so that a change of one route never costs a walk over all.
 """
 
 from bisect import bisect_left, insort
@@ -17,12 +17,12 @@ SortKey = tuple[int, int, int]
 
 
 def sort_key(prefix: Network) -> SortKey:
-    """The canonical order: IPv4 before IPv6, then by address, what contains before its parts."""
+    """The canonical order: IPv4 before IPv6, then by address, a prefix before its parts."""
     return prefix.version, int(prefix.network_address), prefix.prefixlen
 
 
 class PrefixCounts:
-    """Prefixes in canonical order, each as often as it was added."""
+    """A multiset of prefixes in canonical order."""
 
     __slots__ = ("_counts", "_order", "_prefixes")
 
@@ -44,11 +44,11 @@ class PrefixCounts:
         return sort_key(prefix) in self._counts
 
     def rank(self, prefix: Network) -> int:
-        """How many different prefixes come before it."""
+        """How many different prefixes come before this one."""
         return bisect_left(self._order, sort_key(prefix))
 
     def add(self, prefix: Network) -> bool:
-        """Add it once more; whether it was not there before."""
+        """Add a prefix once more; return whether it was not there before."""
         key = sort_key(prefix)
         count = self._counts.get(key, 0)
         self._counts[key] = count + 1
@@ -58,7 +58,7 @@ class PrefixCounts:
         return not count
 
     def remove(self, prefix: Network) -> bool:
-        """Take it out once, which it must be in; whether it is not there any more."""
+        """Remove a prefix once, which must be there; return whether it is gone now."""
         key = sort_key(prefix)
         self._counts[key] -= 1
         if self._counts[key]:
@@ -70,15 +70,15 @@ class PrefixCounts:
     def inside(self, prefix: Network) -> Iterator[Network]:
         """Those that equal `prefix` or are part of it, in canonical order."""
         last = int(prefix.broadcast_address)
-        for place in range(self.rank(prefix), len(self._order)):
-            version, address, _ = key = self._order[place]
+        for rank in range(self.rank(prefix), len(self._order)):
+            version, address, _ = key = self._order[rank]
             if version != prefix.version or address > last:
                 return
             yield self._prefixes[key]
 
 
 class PrefixIndex(Generic[V]):
-    """Values by prefix; a value may be entered under several prefixes, and a prefix have several.
+    """Values by prefix; a value may have several prefixes, and a prefix several values.
 
     It must not be changed while one of its iterators is in use.
     """
@@ -88,14 +88,14 @@ class PrefixIndex(Generic[V]):
     def __init__(self) -> None:
         self._values: dict[SortKey, dict[V, None]] = {}
         self._order = PrefixCounts()
-        # How many prefixes there are of each length, by version: only these are looked for.
+        # How many prefixes there are of each length, by version: only these are looked up.
         self._lengths: dict[int, dict[int, int]] = {4: {}, 6: {}}
 
     def __len__(self) -> int:
         return len(self._order)
 
     def add(self, prefix: Network, value: V) -> None:
-        """Enter a value; entering it twice is the same as once."""
+        """Add a value to a prefix; adding it twice is the same as once."""
         values = self._values.setdefault(sort_key(prefix), {})
         if not values:
             self._order.add(prefix)
@@ -104,7 +104,7 @@ class PrefixIndex(Generic[V]):
         values[value] = None
 
     def remove(self, prefix: Network, value: V) -> None:
-        """Take a value out, if it is there."""
+        """Remove a value from a prefix, if it is there."""
         values = self._values.get(sort_key(prefix), {})
         if value not in values:
             return

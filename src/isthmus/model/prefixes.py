@@ -1,7 +1,7 @@
 """Prefixes and addresses as OVN's columns hold them, parsed leniently and only once.
 
-All functions take text from databases, which anybody may have written, and return None for what
-does not parse: the caller decides whether that is worth a word.
+The parsers take text from databases, which any client may have written, and return None for
+invalid text: the caller decides whether to report it.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 
-# RFC 3927 and RFC 4291: never exchanged, since they mean something else on each link.
+# RFC 3927 and RFC 4291: never exchanged, because they have a different meaning on each link.
 LINK_LOCAL: dict[int, Network] = {4: IPv4Network("169.254.0.0/16"), 6: IPv6Network("fe80::/10")}
 
 DEFAULT_ROUTES: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
@@ -34,7 +34,7 @@ _CACHE = 1 << 16
 
 @lru_cache(_CACHE)
 def parse_interface(text: str) -> Interface | None:
-    """An address with its network, "10.0.0.1/24"; without a length it is a single host's."""
+    """An address with its network, "10.0.0.1/24"; without a length, that of a single host."""
     try:
         return ip_interface(text)
     except ValueError:
@@ -52,7 +52,7 @@ def parse_network(text: str) -> Network | None:
 
 @lru_cache(_CACHE)
 def canonical(text: str) -> str:
-    """A prefix as its network address and length; unchanged if it does not parse.
+    """A prefix as its network address and length; invalid text is unchanged.
 
     `ovn-ic` up to 23.03 publishes a connected network with its host bits ("10.0.0.1/16").
     """
@@ -81,10 +81,10 @@ def is_link_local(prefix: Network) -> bool:
 
 
 def is_link_local_nexthop(address: Address) -> bool:
-    """Whether OVN takes a next hop for link-local: fe80::/64 only.
+    """Whether OVN treats a next hop as link-local: in fe80::/64 only.
 
-    Transit switches use 169.254.0.0/16, and Kube-OVN's use fe80:a9fe::/32, for their routers'
-    addresses: those must count as ordinary next hops.
+    Router ports on transit switches have addresses in 169.254.0.0/16, and with Kube-OVN in
+    fe80:a9fe::/32: those must count as ordinary next hops.
     """
     return isinstance(address, IPv6Address) and address in _LINK_LOCAL_NEXTHOPS
 
@@ -99,10 +99,10 @@ def is_inside(prefix: Network, entry: Network) -> bool:
 
 
 class PrefixSet:
-    """Prefixes, to ask whether one of them contains another; the answer costs a look per length.
+    """Prefixes, to find whether one of them contains another; this costs a lookup per length.
 
     Args:
-        prefixes: with any overlaps.
+        prefixes: they may overlap.
     """
 
     __slots__ = ("_addresses",)
@@ -114,7 +114,7 @@ class PrefixSet:
             self._addresses.setdefault(kind, set()).add(int(prefix.network_address))
 
     def contains(self, prefix: Network) -> bool:
-        """Whether `prefix` equals one of them or is part of it."""
+        """Whether a prefix equals one of them or is part of it."""
         address, longest = int(prefix.network_address), prefix.max_prefixlen
         return any(
             version == prefix.version
@@ -144,7 +144,7 @@ def is_default(prefix: Network) -> bool:
 
 
 def parse_list(text: str) -> tuple[tuple[Network, ...], tuple[str, ...]]:
-    """A comma-separated list of prefixes: those that parse, and the entries that do not."""
+    """A comma-separated list of prefixes: the valid ones, and the invalid entries."""
     networks: list[Network] = []
     bad: list[str] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):

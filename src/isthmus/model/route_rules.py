@@ -18,7 +18,7 @@ class ZoneRule:
     Args:
         prefixes: only what equals one of these or lies inside one; None for anything.
         most: how many prefixes at most; None for any number.
-        default_route: whether 0.0.0.0/0 and ::/0 may be learned, whatever `prefixes` says.
+        default_route: whether 0.0.0.0/0 and ::/0 may be learned, even if `prefixes` excludes them.
     """
 
     prefixes: tuple[Network, ...] | None = None
@@ -47,13 +47,13 @@ class RouteRules:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredRoute:
-    """A route to another zone that is kept in place, whatever that zone advertises.
+    """A route to another zone that stays in place no matter what that zone advertises.
 
     Args:
-        prefix: where it leads.
-        zone: whose port is the next hop.
-        transit_switch: through which one; empty for all of the VPC's.
-        vpc: the VPC whose router has it; empty for the default one.
+        prefix: the destination.
+        zone: the zone whose port is the next hop.
+        transit_switch: the transit switch to use; empty for all of the VPC's.
+        vpc: the VPC whose router gets the route; empty for the default one.
     """
 
     prefix: Network

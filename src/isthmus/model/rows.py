@@ -391,7 +391,7 @@ class IcRoute(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IcServiceMonitor(Row):
-    """A health check that one zone asks of another; zones by name (OVN 25.09 on)."""
+    """A health check that one zone requests of another; zones by name (OVN 25.09 on)."""
 
     DATABASE: ClassVar[Database] = Database.IC_SB
     TABLE: ClassVar[str] = "Service_Monitor"

@@ -68,7 +68,7 @@ def _has_nothing(fleet: RealFleet) -> bool:
 
 
 def _transit_router(fleet: RealFleet) -> list[str]:
-    """All that is of the router, without UUIDs and keys."""
+    """All rows of the router, without UUIDs and keys."""
     columns = "--columns=logical_port,transit_switch,type,address,gateway"
     lines = fleet.ic.ctl(
         "ovn-ic-sbctl", Database.IC_SB, "--format=csv", columns, "list", "Port_Binding"
@@ -98,7 +98,7 @@ def test_a_client_can_wait_for_all_zones(tmp_path: Path, daemon: str) -> None:
 
 
 def test_health_checks_are_those_of_ovn_ic(tmp_path: Path) -> None:
-    """A remote endpoint's check is asked of its zone, the status comes back, and it goes."""
+    """A remote endpoint's check is requested of its zone, and the status comes back."""
     needs("ovn-ic-sb", "Service_Monitor")
     results = {}
     for daemon in ("ovn-ic", "isthmus"):
@@ -148,7 +148,7 @@ def _checks(zone: RealZone, condition: str) -> bool:
 
 
 def _checks_nothing(zone: RealZone) -> bool:
-    """Whether another zone asks for nothing any more."""
+    """Whether another zone requests nothing any more."""
     return not _checks(zone, "ic_learned=true")
 
 

@@ -1,4 +1,4 @@
-"""Who does a zone's work, when it changes hands: between ovn-ic and ours, and in mid-work."""
+"""A zone's work moves between daemons: between ovn-ic and ours, and in mid-work."""
 
 import re
 import signal
@@ -20,7 +20,7 @@ ROUTES = 20
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[RealFleet]:
-    """Two zones with routes; az2 is run by ovn-ic, az1 by nobody yet."""
+    """Two zones with routes; az2 is run by ovn-ic, az1 by no daemon yet."""
     with fleet_in(tmp_path) as fleet:
         fleet.add_ts("ts")
         for number, name in enumerate(("az1", "az2"), start=1):
@@ -76,7 +76,7 @@ def sessions(zone: RealZone) -> int:
 
 @pytest.mark.parametrize(("first", "second"), [("ovn-ic", "isthmus"), ("isthmus", "ovn-ic")])
 def test_killed_and_taken_over(fleet: RealFleet, first: str, second: str) -> None:
-    """Within a second of the lock's release the standby does what waits, and deletes nothing."""
+    """Within a second of the lock's release the standby takes over, and deletes nothing."""
     zone = start_both(fleet, first, second)
     other = fleet.zones[1]
     logs = ChangeLogs(fleet)
@@ -100,7 +100,7 @@ def routes(fleet: RealFleet) -> str:
 
 
 def test_the_lock_is_lost_in_the_middle_of_a_transaction(fleet: RealFleet) -> None:
-    """What was sent without the lock does not count; it is done when the lock is back."""
+    """What was sent without the lock has no effect; it is done when the lock is back."""
     zone = fleet.zones[0]
     zone.start_engine()
     zone.join("ts", "169.254.100.1/24")

@@ -223,7 +223,7 @@ def test_those_that_come_last_do_not_wait_for_each_other() -> None:
 
 
 def test_writers_share_a_transaction_in_their_order() -> None:
-    """One transaction per database holds the work of all its reconcilers, first things first."""
+    """One transaction per database holds the work of all its reconcilers, in their order."""
     one, two, other = Writer("a"), Writer("b"), NbWriter("c")
     planned = plan(engine_of(one, other, two))
     assert [(t.database, keys_of(t)) for t in planned] == [
@@ -234,7 +234,7 @@ def test_writers_share_a_transaction_in_their_order() -> None:
 
 
 def test_what_becomes_dirty_in_flight_waits_for_the_end() -> None:
-    """While a transaction is under way its database gets no other, and then what came up."""
+    """While a transaction is in flight its database gets no other; afterwards it gets the rest."""
     writer = Writer("a")
     engine = engine_of(writer)
     (first,) = plan(engine)
@@ -247,7 +247,7 @@ def test_what_becomes_dirty_in_flight_waits_for_the_end() -> None:
 
 
 def test_keys_that_do_not_depend_on_each_other_do_not_wait() -> None:
-    """The next transaction follows at once, without the keys that are under way; no third does."""
+    """The next transaction follows at once, without the keys in flight; a third does not."""
     writer = IndependentWriter("a")
     engine = engine_of(writer)
     (first,) = plan(engine)
@@ -279,7 +279,7 @@ def test_others_get_their_turn_before_independent_keys_go_on() -> None:
 
 
 def test_what_ran_ahead_is_tried_again_with_what_was_refused() -> None:
-    """Refused or lost, each of two transactions under way gets its keys back."""
+    """The keys of each of two lost transactions in flight are marked again."""
     writer = IndependentWriter("a")
     engine = engine_of(writer)
     (first,) = plan(engine)
@@ -318,8 +318,8 @@ def test_a_batch_is_bounded() -> None:
     assert len(second.work) == 7
 
 
-def test_a_committed_key_is_looked_at_once_more() -> None:
-    """After the commit the engine asks again, finds nothing to do, and is settled."""
+def test_a_committed_key_is_handled_once_more() -> None:
+    """After the commit the engine handles the key again, finds nothing to do, and is settled."""
     writer = Writer("a")
     engine = engine_of(writer)
     (transaction,) = plan(engine)
@@ -386,7 +386,7 @@ def test_backoff_starts_at_once_and_grows_to_a_bound() -> None:
 
 
 def test_a_key_put_off_is_not_tried_before_its_time() -> None:
-    """Between two attempts the server is left alone, and the engine is not settled."""
+    """Between two attempts nothing is sent, and the engine is not settled."""
     writer = Writer("bad")
     engine = engine_of(writer)
     fail_alone(engine, writer)
@@ -399,7 +399,7 @@ def test_a_key_put_off_is_not_tried_before_its_time() -> None:
 
 
 def test_a_change_has_a_bad_key_tried_at_once() -> None:
-    """An event for the key ends the waiting, and a success ends the problem."""
+    """A change for the key ends the delay, and a commit ends the problem."""
     writer = Writer("bad")
     engine = engine_of(writer)
     fail_alone(engine, writer)
@@ -414,7 +414,7 @@ def test_a_change_has_a_bad_key_tried_at_once() -> None:
 
 
 def test_a_bad_key_that_is_no_longer_wanted_is_dropped() -> None:
-    """When nothing is left to do for it, problem and timer go."""
+    """When nothing is left to do for it, its problem and its timer are gone."""
     writer = Writer("bad")
     engine = engine_of(writer)
     fail_alone(engine, writer)
@@ -453,7 +453,7 @@ def test_a_bad_key_that_needs_nothing_delays_no_others() -> None:
 
 
 def test_waiting_for_a_server_does_not_pile_up_work() -> None:
-    """A bad key whose server is away for long is tried once when the server is back."""
+    """A bad key whose server was down for long is tried once when the server is back."""
     writer = Writer("bad")
     engine = engine_of(writer)
     fail_alone(engine, writer)
@@ -500,7 +500,7 @@ def test_the_end_of_a_batch_is_reported(result: Committed | TryAgain | Failed) -
 
 
 def test_nothing_is_written_where_nothing_can_be() -> None:
-    """Without a writable database keys stay dirty, and reconcilers are not asked."""
+    """Without a writable database keys stay dirty and are not handled."""
     writer = Writer("a")
     engine = engine_of(writer)
     assert engine.plan(0.0, EVERY - {Database.IC_SB}, EVERY) == []
@@ -509,7 +509,7 @@ def test_nothing_is_written_where_nothing_can_be() -> None:
     assert len(plan(engine)) == 1
 
 
-def test_nothing_is_written_before_all_that_counts_is_known() -> None:
+def test_nothing_is_written_before_needed_databases_are_read() -> None:
     """A writer waits for the databases that it needs, and for no others."""
     patient, quick = Writer("a"), NbWriter("b")
     engine = engine_of(patient, quick)
@@ -519,7 +519,7 @@ def test_nothing_is_written_before_all_that_counts_is_known() -> None:
     assert Database.IC_SB in [t.database for t in plan(engine)]
 
 
-def test_a_bad_key_waits_for_what_must_be_known_too() -> None:
+def test_a_retry_waits_for_needed_databases_too() -> None:
     """A retry is not made while a database that its writer needs is being replaced."""
 
     class Needy(NbWriter):
@@ -540,7 +540,7 @@ def test_a_bad_key_waits_for_what_must_be_known_too() -> None:
 
 
 def test_recompute_is_all_keys() -> None:
-    """It asks for every key again, says why, and counts."""
+    """It marks every key again, and records the reason and the number."""
     writer = Writer("a", "b")
     engine = engine_of(writer)
     (transaction,) = plan(engine)
@@ -553,7 +553,7 @@ def test_recompute_is_all_keys() -> None:
 
 
 def test_watchers_see_the_whole_update() -> None:
-    """Keys are asked for when the view has followed all changes, not only the first."""
+    """Watches are called when the view has followed all changes, not only the first."""
     seen: list[int] = []
     view = View()
 
@@ -586,7 +586,7 @@ def reports(writer: Writer, *values: str) -> None:
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
 def test_problems_come_in_a_stable_order(order: tuple[str, str]) -> None:
-    """Whatever came first, the same problems are the same list; equal ones are one."""
+    """The order does not depend on what came first; equal problems are listed once."""
     one, two = Writer(), NbWriter()
     engine = engine_of(one, two)
     reports(one, *order)

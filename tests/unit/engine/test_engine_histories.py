@@ -50,7 +50,7 @@ class Zones(Reconciler[str]):
 
 
 class IndependentZones(Zones):
-    """The same; what one key needs has nothing to do with the others."""
+    """The same, with keys that do not depend on each other."""
 
     independent: ClassVar[bool] = True
 
@@ -69,25 +69,25 @@ class World:
         self.now = 0.0
 
     def want(self, name: str) -> None:
-        """Change what is wanted, and say so."""
+        """Change what is wanted, and mark it."""
         self.wanted ^= {name}
         for zones in self.zones:
             if name in zones.names:
                 zones.mark([name])
 
-    def meddle(self, name: str) -> None:
+    def interfere(self, name: str) -> None:
         """Another client inserts a zone, or deletes it."""
         row = next((r for r in self.database.rows(AvailabilityZone) if r["name"] == name), None)
         operation = Delete(AvailabilityZone, row["_uuid"]) if row else None
         self.database.transact([operation or Insert(AvailabilityZone, {"name": name})])
 
     def follow(self) -> None:
-        """Take in what happened."""
+        """Apply the changes so far."""
         self.engine.apply(tuple(self.feed))
         self.feed.clear()
 
     def send(self, how: str) -> None:
-        """Plan, and have the server take the transaction, refuse it, or lose it."""
+        """Plan, and have the server commit the transaction, refuse it, or lose it."""
         synced = {IC_SB} if how == "moving" else set(HERE)
         writable = set() if how == "away" else set(HERE)
         planned = self.engine.plan(self.now, writable, synced)
@@ -107,7 +107,7 @@ class World:
         self.in_flight.clear()
 
     def lose(self) -> None:
-        """The connection is given up; whether the transaction took effect is not told."""
+        """Give up the connection, without a result for the transaction."""
         self.engine.abandon(IC_SB)
         self.in_flight.clear()
 
@@ -126,15 +126,15 @@ class World:
 
 EVENT = st.one_of(
     st.tuples(st.just("want"), st.sampled_from("abcde")),
-    st.tuples(st.just("meddle"), st.sampled_from("abcde")),
+    st.tuples(st.just("interfere"), st.sampled_from("abcde")),
     st.tuples(st.just("send"), st.sampled_from(["take", "race", "refuse", "moving", "away"])),
     st.tuples(st.sampled_from(["follow", "finish", "lose", "wait"]), st.just("")),
 )
 
 
 @given(st.sampled_from([Zones, IndependentZones]), st.lists(EVENT, max_size=40))
-def test_it_always_gets_there(kind: type[Zones], history: list[tuple[str, str]]) -> None:
-    """After any history the wanted zones are there, no others, and nothing is left to do or say."""
+def test_it_always_converges(kind: type[Zones], history: list[tuple[str, str]]) -> None:
+    """After any history exactly the wanted zones exist, and no work and no problem is left."""
     world = World(kind)
     for event, argument in history:
         if event == "wait":

@@ -93,8 +93,8 @@ def test_the_last_reason_is_named() -> None:
     assert of(engine).last_reason == "its transaction took effect"
 
 
-def test_what_waits_says_for_what() -> None:
-    """For the lock or connection, for the answer to a transaction, for a database to be read."""
+def test_obstacles_are_named() -> None:
+    """A missing lock or connection, a transaction in flight, and a database that was not read."""
     engine, _, remover = engine_of()
     remover.wanted = {"a", "b"}
     remover.mark(["a"])
@@ -120,7 +120,7 @@ def test_refused_keys_are_counted() -> None:
     assert "refused by the server" in report_text(engine.report(EVERY, EVERY))
 
 
-def test_what_was_found_is_not_kept_waiting() -> None:
+def test_operations_do_not_wait_for_all_keys() -> None:
     """After a batch of keys, operations go out before further settled keys are handled."""
     engine, _, remover = engine_of()
     remover.wanted = {"first"}

@@ -56,7 +56,7 @@ def test_an_index_has_a_row_under_each_of_its_keys() -> None:
 
 
 def test_an_index_follows_keys_that_change() -> None:
-    """A changed row leaves its old keys, which vanish with their last row, and has its new ones."""
+    """A changed row is found under its new keys only; a key without rows is gone."""
     view = View()
     index = view.index(BY_WORD)
     view.apply(Change(None, router(ONE, "a b b")))
@@ -87,7 +87,7 @@ def test_an_index_made_late_has_all_rows() -> None:
 
 
 def test_a_declaration_has_one_index_in_a_view() -> None:
-    """All who ask for a declared index share it; another view has its own."""
+    """A declared index is built once per view and shared."""
     view = View()
     assert view.index(BY_WORD) is view.index(BY_WORD)
     assert view.tally(BY_WORD) is view.tally(BY_WORD)
@@ -162,7 +162,7 @@ def test_a_relation_knows_parent_and_children() -> None:
     assert (list(relation.children(ONE)), relation.parent(THREE)) == ([], None)
 
 
-def test_a_child_that_moves_has_its_new_parent_whatever_is_told_first() -> None:
+def test_a_child_that_moves_has_its_new_parent_in_either_order() -> None:
     """Within one update the new parent's change may come before or after the old one's."""
     joins = Change(router(TWO), router(TWO), held(THREE))
     leaves = Change(router(ONE), router(ONE), {}, held(THREE))
@@ -222,7 +222,7 @@ def test_a_database_may_vanish_and_return_in_one_batch() -> None:
 
 
 def test_a_tally_counts_the_rows_of_each_key() -> None:
-    """It counts what was there before, follows changes, and forgets keys without rows."""
+    """It counts existing rows, follows changes, and drops keys without rows."""
     view = filled()
     tally = view.tally(IC_ROUTES_BY_ZONE)
     view.apply(Change(None, IcRoute(uuid=TWO, availability_zone=THREE)))

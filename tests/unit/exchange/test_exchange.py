@@ -120,7 +120,7 @@ def test_static_routes_are_exchanged_and_withdrawn(fleet: Fleet) -> None:
 def test_what_is_not_advertised(
     fleet: Fleet, prefix: str, nexthop: str, columns: dict[str, str]
 ) -> None:
-    """Routes by source, of other tables, link-local, default or unreadable stay at home."""
+    """Routes by source, of other tables, link-local, default or invalid ones are not advertised."""
     one, two = fleet.zones
     one.add_route(prefix, nexthop, **columns)
     fleet.settle()
@@ -140,7 +140,7 @@ def test_default_routes_need_their_own_switches(fleet: Fleet) -> None:
     assert two.learned()["0.0.0.0/0"] == {"169.254.100.1"}
 
 
-def test_advertising_and_learning_are_switched_apart(fleet: Fleet) -> None:
+def test_advertising_and_learning_have_separate_options(fleet: Fleet) -> None:
     """ic-route-adv and ic-route-learn act alone, live, in both directions."""
     one, two = fleet.zones
     one.set_options(ic_route_adv="false")
@@ -155,7 +155,7 @@ def test_advertising_and_learning_are_switched_apart(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("option", ["ic_route_denylist", "ic_route_blacklist"])
 def test_the_denylist_acts_in_both_directions(fleet: Fleet, option: str) -> None:
-    """What lies inside an entry is neither advertised nor learned; the rest is."""
+    """Prefixes inside an entry are neither advertised nor learned; all others are."""
     one, two = fleet.zones
     one.add_router_port("more", "10.77.1.1/24")
     two.add_router_port("more", "10.88.1.1/24")
@@ -205,7 +205,7 @@ def test_two_transit_switches_give_two_next_hops(fleet: Fleet) -> None:
     assert one.learned() == {"10.2.0.0/16": {"169.254.100.2", "169.254.101.2"}}
 
 
-def test_a_transit_switch_that_goes_takes_everything_with_it(fleet: Fleet) -> None:
+def test_everything_of_a_deleted_transit_switch_is_removed(fleet: Fleet) -> None:
     """Copies, ports, routes and learned routes go with their transit switch."""
     one, two = fleet.zones
     fleet.ic_nb.transact([Delete(TransitSwitch, one.uuid(TransitSwitch, name="ts"))])
@@ -245,7 +245,7 @@ def test_an_emptied_name_removes_all_rows_of_the_zone(fleet: Fleet) -> None:
 
 
 def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) -> None:
-    """ovn-ic beside us may see our removal before it sees that the name was emptied."""
+    """ovn-ic beside us may see the removal before it sees that the name is empty."""
     one, _ = fleet.zones
     one.observe()
     one.rename("")
@@ -269,7 +269,7 @@ def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) ->
 
 
 def test_a_zone_that_comes_back_before_its_claim_has_gone_keeps_it(fleet: Fleet) -> None:
-    """Leaving and joining again in one breath: nothing that waits takes the claim away later."""
+    """After leaving and joining again at once, no delayed removal takes the claim away."""
     one, _ = fleet.zones
     one.observe()
     one.rename("")
@@ -284,7 +284,7 @@ def test_a_zone_that_comes_back_before_its_claim_has_gone_keeps_it(fleet: Fleet)
 
 
 def test_a_second_cluster_of_the_same_name_changes_nothing(fleet: Fleet) -> None:
-    """The newcomer is refused with the name and the remedy; the first goes on undisturbed."""
+    """The second is refused with the name and the remedy; the first is not affected."""
     stranger = Zone("az1", fleet.ic_nb, fleet.ic_sb)
     before = len(fleet.ic_sb.committed)
     stranger.add_chassis("stranger-gw", "192.0.2.99")
@@ -296,8 +296,8 @@ def test_a_second_cluster_of_the_same_name_changes_nothing(fleet: Fleet) -> None
     assert "az-name" in problem.remedy
 
 
-def test_remote_rows_changed_by_hand_are_mended(fleet: Fleet) -> None:
-    """A learned route deleted by hand and a remote port's wrong address come right at once."""
+def test_remote_rows_changed_by_hand_are_restored(fleet: Fleet) -> None:
+    """A learned route deleted by hand and a remote port's wrong address are restored at once."""
     one, _ = fleet.zones
     held = one.find(LogicalRouter, name="ovn-cluster")["static_routes"]
     gone = frozenset(Ref(RowId(str(uuid))) for uuid in held)
@@ -310,7 +310,7 @@ def test_remote_rows_changed_by_hand_are_mended(fleet: Fleet) -> None:
 
 
 def test_a_restart_changes_nothing(fleet: Fleet) -> None:
-    """A daemon that starts anew on settled databases writes not one row."""
+    """A daemon that restarts on settled databases writes nothing."""
     before = [len(zone.databases[d].committed) for zone in fleet.zones for d in Database]
     for zone in fleet.zones:
         zone.start()
@@ -318,7 +318,7 @@ def test_a_restart_changes_nothing(fleet: Fleet) -> None:
     assert [len(z.databases[d].committed) for z in fleet.zones for d in Database] == before
 
 
-def test_one_route_more_is_little_work() -> None:
+def test_one_more_route_is_little_work() -> None:
     """Work per learned route does not grow with the number of routes."""
     handled = []
     for others in (10, 200):
@@ -340,7 +340,7 @@ def test_one_route_more_is_little_work() -> None:
 
 
 def test_a_port_keeps_its_tunnel_key_when_ic_sb_has_lost_it(fleet: Fleet) -> None:
-    """A port published anew asks for the key it has: ovn-controller does not follow another."""
+    """A port that is published again keeps its key: ovn-controller may not follow another."""
     two = fleet.zones[1]
     before = two.find(IcPortBinding, logical_port="ts-az2")["tunnel_key"]
     assert before != 1
@@ -400,7 +400,7 @@ def test_vips_are_exchanged_as_host_routes(fleet: Fleet, group: bool) -> None:
 
 
 def test_a_prefix_around_a_local_vip_is_not_learned(fleet: Fleet) -> None:
-    """A remote prefix with one of our router's VIPs inside stays away until the VIP is gone."""
+    """A remote prefix with one of our router's VIPs inside is not learned until the VIP is gone."""
     one, _ = fleet.zones
     lb = add_load_balancer(one, "10.2.5.5:80")
     fleet.settle()
@@ -411,7 +411,7 @@ def test_a_prefix_around_a_local_vip_is_not_learned(fleet: Fleet) -> None:
 
 
 def test_discard_routes_are_advertised(fleet: Fleet) -> None:
-    """A route that drops packets at home attracts them from elsewhere."""
+    """A route that drops packets here is advertised to other zones."""
     one, two = fleet.zones
     one.add_route("172.20.0.0/16", "discard")
     fleet.settle()
@@ -444,7 +444,7 @@ def test_sequence_numbers_come_back_when_all_zones_have_followed(fleet: Fleet) -
 
 
 def test_vxlan_mode_moves_keys_into_twelve_bits(fleet: Fleet) -> None:
-    """With the option and a VXLAN encap, keys are re-allocated, in NB as well; and back."""
+    """With the option and a VXLAN encap, keys are allocated again, also in NB, and vice versa."""
     one, _ = fleet.zones
     row = one.uuid(IcNbGlobal)
     one.write(Update(IcNbGlobal, row, {"options": {"vxlan_mode": "true"}}))
@@ -480,7 +480,7 @@ def test_two_switches_never_keep_one_key(fleet: Fleet) -> None:
 
 
 def test_routes_of_a_routing_daemon_are_advertised_and_not_learned_twice(fleet: Fleet) -> None:
-    """What SB's Learned_Route has for the router goes out, and is not learned from elsewhere."""
+    """Routes in SB's Learned_Route are advertised, and not learned from other zones."""
     one, two = fleet.zones
     ids = {"logical-router": str(one.router)}
     one.write(Insert(SbDatapathBinding, {"external_ids": ids}))
@@ -521,7 +521,7 @@ def test_a_port_to_another_switch_is_published(fleet: Fleet) -> None:
 
 
 def test_a_link_local_next_hop_follows_the_mac(fleet: Fleet) -> None:
-    """A port without an IPv6 address is reached at the one of its MAC, also when that changes."""
+    """A port without an IPv6 address has the next hop of its MAC, also when the MAC changes."""
     _, two = fleet.zones
     two.add_router_port("six", "fd00:2::1/64")
     fleet.settle()
@@ -557,7 +557,7 @@ def test_ipv4_goes_by_ipv6_next_hops_on_request() -> None:
 
 
 def test_connected_networks_are_published_with_host_bits_on_request(fleet: Fleet) -> None:
-    """The switch rewrites the rows in place, live; nobody learns anything anew."""
+    """The option rewrites the rows in place; no zone learns a route again."""
     one, two = fleet.zones
     before = one.uuid(IcRoute, ip_prefix="10.1.0.0/16")
     written = len(two.nb.committed)

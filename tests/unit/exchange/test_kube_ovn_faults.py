@@ -1,7 +1,7 @@
-"""Faults that users of Kube-OVN's feature hit and that concern the engine, one test each.
+"""Faults that users of Kube-OVN's feature reported and that concern the engine, one test each.
 
-The numbers are those under which they were collected; what each was is in the test's sentence.
-Faults of the controller have their tests in tests/unit/intent.
+The numbers identify the faults; each docstring describes one. Faults of the controller have their
+tests in tests/unit/controller.
 """
 
 import pytest
@@ -42,7 +42,7 @@ def fleet() -> Fleet:
 def test_fault_5_a_zone_renamed_while_the_daemon_was_down_leaves_nothing_behind(
     fleet: Fleet,
 ) -> None:
-    """The old zone, its ports and routes stayed for ever; the row is renamed, and all is kept."""
+    """The old zone and its rows stayed for ever; now its row is renamed, and the others stay."""
     one, two = fleet.zones
     ports = {row["_uuid"] for row in one.all(IcPortBinding)}
     one.rename("other")
@@ -80,7 +80,7 @@ def test_fault_11_the_second_zone_of_a_name_takes_nothing_from_the_first(fleet: 
 
 
 def test_fault_12_a_chassis_name_in_two_clusters_is_reported(fleet: Fleet) -> None:
-    """Nothing worked and nothing said why; now the node is named, and the rest goes on."""
+    """Nothing worked and no message said why; now the node is named, and all else works."""
     one, two = fleet.zones
     two.add_chassis("az1-gw2", "192.0.2.77")
     fleet.settle()
@@ -99,7 +99,7 @@ def test_fault_12_a_chassis_name_in_two_clusters_is_reported(fleet: Fleet) -> No
 
 
 def test_fault_12_the_same_hostname_in_two_clusters_is_no_fault(fleet: Fleet) -> None:
-    """Chassis are told apart by name; hosts of the same name in two clusters are two."""
+    """Chassis are identified by name, so equal hostnames in two clusters do not matter."""
     one, two = fleet.zones
     for zone in (one, two):
         uuid = zone.uuid(Chassis, name=f"{zone.name}-gw")
@@ -127,7 +127,7 @@ def test_fault_15_switches_of_others_are_left_alone(fleet: Fleet) -> None:
     assert one.find(TransitSwitch, name="theirs")["external_ids"] == {"vendor": "another"}
 
 
-def test_fault_16_a_zone_removed_by_hand_takes_what_it_left_elsewhere(fleet: Fleet) -> None:
+def test_fault_16_what_a_removed_zone_left_elsewhere_goes_with_its_rows(fleet: Fleet) -> None:
     """What a dead zone had left in IC-SB stayed in every cluster; it goes when its rows go."""
     one, two = fleet.zones
     fleet.zones.remove(two)
@@ -167,7 +167,7 @@ def test_fault_20_a_refused_transaction_waits_for_nothing_else(fleet: Fleet) -> 
 
 
 def test_fault_21_one_prefix_through_two_switches_settles(fleet: Fleet) -> None:
-    """The routes were learned anew for ever; both are kept, and nothing moves any more."""
+    """The routes were learned again for ever; now both are kept, and nothing changes any more."""
     one, two = fleet.zones
     fleet.add_ts("ts1")
     fleet.settle()

@@ -27,10 +27,10 @@ class Vips:
     numbers: Mapping[int, tuple[int, ...]]
 
     def any_inside(self, prefix: Network) -> bool:
-        """Whether some VIP lies inside a prefix."""
+        """Whether a VIP is inside a prefix."""
         numbers = self.numbers.get(prefix.version, ())
-        place = bisect_left(numbers, int(prefix.network_address))
-        return place < len(numbers) and numbers[place] <= int(prefix.broadcast_address)
+        first = bisect_left(numbers, int(prefix.network_address))
+        return first < len(numbers) and numbers[first] <= int(prefix.broadcast_address)
 
 
 NONE = Vips({}, {})

@@ -28,14 +28,14 @@ _RULES: Mapping[FindingKind, str] = {
 """By kind, how prefixes break the rules for their zone."""
 
 
-class RefusedZone(NamedTuple):
+class ZoneOnRouter(NamedTuple):
     """Everything that a zone advertises against its rules, on one router."""
 
     router: RowId
     zone: str
 
 
-ProblemKey: TypeAlias = Group | RefusedZone
+ProblemKey: TypeAlias = Group | ZoneOnRouter
 """A group of prefixes that overlap a local one, or a zone."""
 
 
@@ -78,7 +78,7 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
         return (*map(problem_key, self._groups.groups), *self.problems)
 
     def derive(self, key: ProblemKey) -> Iterable[None]:
-        found = self._refused(key) if isinstance(key, RefusedZone) else self._overlap(key)
+        found = self._refused(key) if isinstance(key, ZoneOnRouter) else self._overlap(key)
         self.report(key, *found)
         return ()
 
@@ -98,7 +98,7 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
             Reason.OVERLAPPING_PREFIX,
         )
 
-    def _refused(self, key: RefusedZone) -> Iterator[Problem]:
+    def _refused(self, key: ZoneOnRouter) -> Iterator[Problem]:
         reasons = [
             f"{refused.count} {refused.rule}, e.g. {', '.join(refused.examples)}"
             for refused in self.refused_of(key)
@@ -118,7 +118,7 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
         found = [
             refused
             for key in zones
-            if isinstance(key, RefusedZone)
+            if isinstance(key, ZoneOnRouter)
             for refused in self.refused_of(key)
         ]
         for group, prefixes in self._groups.groups.items():
@@ -129,7 +129,7 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
                 found.append(Refused(router, group.zone, rule, len(prefixes), examples))
         return sorted(found)
 
-    def refused_of(self, key: RefusedZone) -> Iterator[Refused]:
+    def refused_of(self, key: ZoneOnRouter) -> Iterator[Refused]:
         """What the rules refuse of a zone, by rule."""
         router = self._policy.router_name(key.router)
         for kind, rule in _RULES.items():
@@ -142,7 +142,7 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
 
 def problem_key(group: Group) -> ProblemKey:
     """The problem that a group belongs to."""
-    return RefusedZone(group.router, group.zone) if group.kind in _RULES else group
+    return ZoneOnRouter(group.router, group.zone) if group.kind in _RULES else group
 
 
 def and_more(prefixes: PrefixCounts) -> str:

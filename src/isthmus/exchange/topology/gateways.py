@@ -1,4 +1,4 @@
-"""Gateways: local interconnection chassis to IC-SB, other zones' gateways to SB."""
+"""Gateways: our interconnection chassis go to IC-SB, other zones' gateways to SB."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from isthmus.model.rows import (
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """One tunnel end, as both `Encap` tables have it."""
+    """One tunnel end, with the columns that both `Encap` tables have."""
 
     type: str
     ip: str
@@ -40,11 +40,11 @@ class Tunnel:
 
     @classmethod
     def of(cls, encap: SbEncap | IcEncap) -> "Tunnel":
-        """The tunnel end that a row describes."""
+        """The tunnel end of a row."""
         return cls(encap.type, encap.ip, tuple(sorted(encap.options.items())))
 
     def row(self, owner_column: str, owner: str) -> dict[str, Value]:
-        """The columns of a new row; `owner_column` differs between the two tables."""
+        """The columns of a new row; the name of `owner_column` differs between the two tables."""
         return {
             "type": self.type,
             "ip": self.ip,
@@ -67,7 +67,7 @@ def _sync_tunnels(
     have: Mapping[Tunnel, RowId],
     want: Iterable[Tunnel],
 ) -> tuple[list[Insert], list[Ref | NewRef] | None]:
-    """Inserts for what is missing, and the references to set; None if all is as it should be."""
+    """The inserts of missing rows, and the references to set; None if they are right already."""
     inserts: list[Insert] = []
     refs: list[Ref | NewRef] = []
     wanted = sorted(want, key=lambda tunnel: (tunnel.type, tunnel.ip))
@@ -127,7 +127,7 @@ class GatewayPublication(ZoneReconciler[str]):
     def _insert(self, chassis: Chassis, zone: AvailabilityZone) -> Iterator[Operation]:
         wanted = self._wanted(chassis)
         if not wanted:
-            return  # a gateway must have an encap; it comes when the chassis has one
+            return  # a gateway must have an encap; the chassis will get one
         inserts, refs = _sync_tunnels(IcEncap, "gateway_name", chassis.name, {}, wanted)
         yield from inserts
         row: dict[str, Value] = {
@@ -154,8 +154,9 @@ class GatewayPublication(ZoneReconciler[str]):
     def _clash(self, chassis: Chassis, gateway: Gateway) -> Problem:
         other = self._view.get(AvailabilityZone, gateway.availability_zone)
         return Subject(f"chassis {chassis.name}", "name", chassis.hostname).problem(
-            f"zone {other.name if other else '?'} has a gateway of the same chassis name",
-            "give the node's Open vSwitch another external_ids:system-id",
+            f"is the name of a gateway of zone {other.name if other else '?'}, too, so this chassis"
+            " is not published as a gateway",
+            "set another external_ids:system-id in the node's Open vSwitch",
             Reason.CHASSIS_NAME_TAKEN,
         )
 

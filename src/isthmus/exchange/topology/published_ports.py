@@ -1,6 +1,6 @@
-"""Our ports on transit switches, published in IC-SB.
+"""Our ports on transit switches, which are published in IC-SB.
 
-The key is the logical port's name, which is unique in NB and in IC-SB.
+Keys are the names of logical ports, which are unique in NB and in IC-SB.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -127,7 +127,7 @@ class PortPublication(ZoneReconciler[str]):
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
         for binding in self._view.all(BINDINGS_BY_CHASSIS, change.row.uuid):
-            yield binding.logical_port  # a port to another switch is where it is bound itself
+            yield binding.logical_port  # a port to another switch is bound itself
             yield from self._on(binding.logical_port.removeprefix(_REDIRECT))
 
     def _of_transit_switch(self, change: Change) -> Iterator[str]:
@@ -199,7 +199,7 @@ class PortPublication(ZoneReconciler[str]):
         )
 
     def _wanted_of_switch(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
-        """The same for a port that leads to another switch: `router-id` is then that switch's."""
+        """The same for a port to another switch; `router-id` is then the UUID of that switch."""
         binding = self._view.one(BINDINGS_BY_PORT, lsp.name)
         chassis = self._view.get(Chassis, binding.chassis if binding else None)
         peer = self._view.one(LSPS_BY_NAME, lsp.peer or "")
@@ -266,7 +266,7 @@ class PortPublication(ZoneReconciler[str]):
         return self._keys.choose(ts, taken, int(requested) if requested.isdecimal() else 0)
 
     def _is_going(self, port: IcPortBinding) -> bool:
-        """Whether a binding of ours is about to be deleted (its port was renamed, say)."""
+        """Whether a binding of ours is about to be deleted, e.g. because its port was renamed."""
         zone = self._zone.current
         ours = zone is not None and port.availability_zone == zone.uuid
         return ours and self._published(port.logical_port) is None
@@ -274,14 +274,15 @@ class PortPublication(ZoneReconciler[str]):
     def _clash(self, have: IcPortBinding) -> Problem:
         other = self._view.get(AvailabilityZone, have.availability_zone)
         return Subject(f"transit switch {have.transit_switch}", "port", have.logical_port).problem(
-            f"zone {other.name if other else '?'} has published a port of the same name",
+            f"zone {other.name if other else '?'} publishes a port of the same name, so this one is"
+            " not published",
             "rename the logical switch port in one of the two clusters",
             Reason.NAME_TAKEN,
         )
 
 
 def port_names(change: Change) -> Iterator[str]:
-    """The ports that a change of a port, or of its bindings, is about."""
+    """The names of the ports that a change of a port or a binding affects."""
     for side in change.sides:
         if isinstance(side, LogicalSwitchPort):
             yield side.name

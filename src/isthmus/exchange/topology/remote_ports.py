@@ -1,6 +1,6 @@
-"""The others' ports on transit switches: to NB as `remote` ports, and their chassis to SB.
+"""Other zones' ports on transit switches: they go to NB as `remote` ports, their chassis to SB.
 
-Both reconcilers are keyed by the logical port's name, which is unique in NB and in IC-SB.
+Keys are the names of logical ports, which are unique in NB and in IC-SB.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ _REMOTE = "remote"
 
 
 class PortCopies(ZoneReconciler[str]):
-    """The others' ports as `remote` ports in NB, and our own ports' tunnel keys."""
+    """Other zones' ports as `remote` ports in NB, and the tunnel keys of our own ports."""
 
     name: ClassVar[str] = "remote ports"
     writes: ClassVar[Database] = Database.NB
@@ -81,7 +81,7 @@ class PortCopies(ZoneReconciler[str]):
     def _remote(
         self, key: str, lsp: LogicalSwitchPort | None, port: IcPortBinding | None
     ) -> Iterable[Operation]:
-        """Another zone's port, or one that nobody publishes any more."""
+        """Handle another zone's port, or one that is no longer published."""
         switch = None if port is None else self._copy_of(port.transit_switch)
         if port is None or switch is None:
             return self._remove(lsp)
@@ -98,7 +98,7 @@ class PortCopies(ZoneReconciler[str]):
         return min(self._view.all(SWITCHES_BY_TS, ts), key=lambda row: row.uuid, default=None)
 
     def _local(self, lsp: LogicalSwitchPort | None, port: IcPortBinding) -> Iterator[Operation]:
-        """Our own port: northd must use the tunnel key that is committed in IC-SB."""
+        """Handle our own port: northd must use the tunnel key that is committed in IC-SB."""
         if lsp is None or lsp.type == _REMOTE:
             yield from self._remove(lsp)
         elif transit_switch_of(self._view, lsp) == port.transit_switch:
@@ -135,7 +135,7 @@ class PortCopies(ZoneReconciler[str]):
         yield Mutate(LogicalSwitch, switch.uuid, (("ports", "insert", frozenset({new})),))
 
     def _update(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
-        # `up` is set once, by `_insert`: from then on northd decides, and would not give way.
+        # `_insert` sets `up` once; from then on it is northd's, which would set it back.
         if lsp.addresses != self._addresses(port):
             yield Update(LogicalSwitchPort, lsp.uuid, {"addresses": self._addresses(port)})
         yield from self._set_key(lsp, port)
@@ -144,8 +144,8 @@ class PortCopies(ZoneReconciler[str]):
         other = self._view.get(AvailabilityZone, port.availability_zone)
         return Subject(f"transit switch {port.transit_switch}", "port", port.logical_port).problem(
             (
-                f"a local port of type {lsp.type or 'VIF'} has the name of a port of zone"
-                f" {other.name if other else '?'}"
+                f"is the name of a port of zone {other.name if other else '?'} and of a local"
+                f" port of type {lsp.type or 'VIF'}, so the remote port is left out"
             ),
             "rename the local logical switch port",
             Reason.NAME_TAKEN,
@@ -153,7 +153,7 @@ class PortCopies(ZoneReconciler[str]):
 
 
 class RemoteBindings(ZoneReconciler[str]):
-    """Where the others' ports are: the chassis of remote SB port bindings."""
+    """The chassis of other zones' ports, in the SB port bindings of type `remote`."""
 
     name: ClassVar[str] = "remote port bindings"
     writes: ClassVar[Database] = Database.SB
@@ -184,7 +184,7 @@ class RemoteBindings(ZoneReconciler[str]):
         if port.availability_zone == zone.uuid or lsp is None:
             return
         if "requested-chassis" in lsp.options:
-            return  # somebody decides that by hand
+            return  # an operator has chosen the chassis
         if not port.gateway:
             if binding.chassis is not None:
                 yield Update(SbPortBinding, binding.uuid, {"chassis": frozenset[str]()})

@@ -1,9 +1,9 @@
 """Health checks of load balancer endpoints in other zones (OVN 25.09 on).
 
-northd makes an SB row with `remote` for an endpoint that `ip_port_mappings` places in another
-zone. We ask that zone for the check in IC-SB; it makes an SB row with `ic_learned`, its
-ovn-controller checks, and the status comes back the same way. Schemas without the tables have no
-keys here.
+northd creates an SB row with `remote` for an endpoint that `ip_port_mappings` places in another
+zone. We request the check from that zone in IC-SB. That zone creates an SB row with `ic_learned`,
+its ovn-controller checks, and the status comes back the same way. Schemas without the tables have
+no keys here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ MonitorKey: TypeAlias = tuple[str, str, int, str | None]
 
 
 class _Monitors(ZoneReconciler[MonitorKey]):
-    """Both tables by the same key."""
+    """Both tables, by the same key."""
 
     def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__(view, zone)
@@ -52,19 +52,19 @@ class _Monitors(ZoneReconciler[MonitorKey]):
     def keys(self) -> Iterable[MonitorKey]:
         return (*self._sb.keys(), *self._ic.keys())
 
-    def _asked_by(self, zone: AvailabilityZone, key: MonitorKey) -> IcServiceMonitor | None:
-        """The check that our zone asks of another."""
+    def _requested_by(self, zone: AvailabilityZone, key: MonitorKey) -> IcServiceMonitor | None:
+        """The check that our zone requests of another."""
         rows = self._ic.all(key)
         return next((row for row in rows if row.source_availability_zone == zone.name), None)
 
-    def _asked_of(self, zone: AvailabilityZone, key: MonitorKey) -> IcServiceMonitor | None:
-        """The check that another zone asks of ours."""
+    def _requested_of(self, zone: AvailabilityZone, key: MonitorKey) -> IcServiceMonitor | None:
+        """The check that another zone requests of ours."""
         rows = self._ic.all(key)
         return next((row for row in rows if row.target_availability_zone == zone.name), None)
 
 
 class MonitorRequests(_Monitors):
-    """In IC-SB: the checks that we ask for, and the status of those that are asked of us."""
+    """In IC-SB: the checks that we request, and the status of those requested of us."""
 
     name: ClassVar[str] = "service monitor requests"
     writes: ClassVar[Database] = Database.IC_SB
@@ -72,10 +72,15 @@ class MonitorRequests(_Monitors):
     def align(self, key: MonitorKey, zone: AvailabilityZone) -> Iterator[Operation]:
         sb = self._sb.one(key)
         wanted = sb if sb is not None and sb.remote and not sb.ic_learned else None
-        yield from self._request(zone, wanted, self._asked_by(zone, key))
-        asked = self._asked_of(zone, key)
-        if asked is not None and sb is not None and sb.ic_learned and sb.status != asked.status:
-            yield Update(IcServiceMonitor, asked.uuid, {"status": _optional(sb.status)})
+        yield from self._request(zone, wanted, self._requested_by(zone, key))
+        requested = self._requested_of(zone, key)
+        if (
+            requested is not None
+            and sb is not None
+            and sb.ic_learned
+            and sb.status != requested.status
+        ):
+            yield Update(IcServiceMonitor, requested.uuid, {"status": _optional(sb.status)})
 
     @staticmethod
     def _request(
@@ -102,7 +107,7 @@ class MonitorRequests(_Monitors):
 
 
 class MonitorCopies(_Monitors):
-    """In SB: the checks that are asked of us, and the status of those that we ask for."""
+    """In SB: the checks requested of us, and the status of those that we request."""
 
     name: ClassVar[str] = "service monitors"
     writes: ClassVar[Database] = Database.SB
@@ -110,33 +115,38 @@ class MonitorCopies(_Monitors):
     def align(self, key: MonitorKey, zone: AvailabilityZone) -> Iterator[Operation]:
         if not self._view.schema.has(SbServiceMonitor, "ic_learned"):
             return
-        sb, asked = self._sb.one(key), self._asked_of(zone, key)
-        if sb is None and asked is not None:
+        sb, requested = self._sb.one(key), self._requested_of(zone, key)
+        if sb is None and requested is not None:
             yield Insert(
-                SbServiceMonitor, {**_columns(asked), "ic_learned": True, "src_mac": self._mac()}
+                SbServiceMonitor,
+                {**_columns(requested), "ic_learned": True, "src_mac": self._mac()},
             )
         elif sb is not None and sb.ic_learned:
-            yield from self._align(sb, asked)
+            yield from self._align(sb, requested)
         elif sb is not None and sb.remote:
-            answer = self._asked_by(zone, key)
+            answer = self._requested_by(zone, key)
             if answer is not None and answer.status != sb.status:
                 yield Update(SbServiceMonitor, sb.uuid, {"status": _optional(answer.status)})
 
     def _mac(self) -> str:
-        """The MAC from which our own northd lets checks be sent."""
+        """The source MAC that our own northd has set for checks."""
         nb_global = self._view.single(NbGlobal)
         return nb_global.options.get(_SVC_MAC, "") if nb_global else ""
 
     @staticmethod
-    def _align(sb: SbServiceMonitor, asked: IcServiceMonitor | None) -> Iterator[Operation]:
-        if asked is None:
+    def _align(sb: SbServiceMonitor, requested: IcServiceMonitor | None) -> Iterator[Operation]:
+        if requested is None:
             yield Delete(SbServiceMonitor, sb.uuid)
-        elif (sb.type, sb.src_ip, sb.options) != (asked.type, asked.src_ip, asked.options):
-            yield Update(SbServiceMonitor, sb.uuid, _columns(asked))
+        elif (sb.type, sb.src_ip, sb.options) != (
+            requested.type,
+            requested.src_ip,
+            requested.options,
+        ):
+            yield Update(SbServiceMonitor, sb.uuid, _columns(requested))
 
 
 def _columns(row: AnyMonitor) -> dict[str, Value]:
-    """What both tables have in common."""
+    """The columns that both tables have."""
     return {
         "type": _optional(row.type),
         "ip": row.ip,

@@ -1,7 +1,7 @@
 """Transit routers and their ports (OVN 26.03 on): keys in IC-SB, copies in every zone's NB.
 
 Every zone has a copy of every router with all of its ports. The zone that has a port's chassis
-publishes the port in IC-SB, and with it the tunnel key that all copies ask for. Schemas without
+publishes the port in IC-SB, together with the tunnel key that all copies request. Schemas without
 these tables have no keys here.
 """
 
@@ -138,7 +138,7 @@ class TransitRouterCopies(ZoneReconciler[str]):
             return
         datapath = self._view.one(DATAPATHS_BY_IC_NB, router.uuid)
         if datapath is None:
-            return  # northd would choose a key of its own first
+            return  # northd would first choose a key of its own
         options = {INTERCONN_TR: key, REQUESTED_TNL_KEY: str(datapath.tunnel_key)}
         if not copies:
             yield Insert(LogicalRouter, {"name": key, "options": options})
@@ -147,7 +147,7 @@ class TransitRouterCopies(ZoneReconciler[str]):
 
 
 class TransitRouterPortPublication(ZoneReconciler[str]):
-    """The ports whose chassis are ours, as IC-SB port bindings; the key is the port's name."""
+    """The ports on chassis of ours, as IC-SB port bindings; the key is the port's name."""
 
     name: ClassVar[str] = "transit router ports"
     writes: ClassVar[Database] = Database.IC_SB
@@ -262,7 +262,7 @@ class TransitRouterPortCopies(ZoneReconciler[str]):
         binding = self._view.one(IC_PORTS_BY_NAME, key)
         published = binding is not None and binding.type == TRANSIT_ROUTER_PORT
         if lrp is not None and INTERCONN_TR not in lrp.options:
-            return ()  # somebody else's port of the same name
+            return ()  # a port of the same name that is not ours
         if port is None or binding is None or not published:
             return self._remove(lrp)
         return self._align(port, binding, lrp)

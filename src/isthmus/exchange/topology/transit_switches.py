@@ -155,7 +155,7 @@ def ports_on_copies(view: View, ts: str) -> Iterator[LogicalSwitchPort]:
 
 
 def ts_names(change: Change) -> Iterable[str]:
-    """The transit switches that a change of IC rows is about."""
+    """The names of the transit switches that a change of IC rows affects."""
     for side in change.sides:
         if isinstance(side, TransitSwitch):
             yield side.name
@@ -164,7 +164,7 @@ def ts_names(change: Change) -> Iterable[str]:
 
 
 def interconn_names(change: Change) -> Iterable[str]:
-    """The transit switches whose copy in NB a change is about."""
+    """The names of the transit switches whose copies in NB a change affects."""
     for side in change.sides:
         if isinstance(side, LogicalSwitch) and INTERCONN_TS in side.other_config:
             yield side.other_config[INTERCONN_TS]

@@ -43,7 +43,7 @@ class ZoneLife:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgetting:
+class PrunePlan:
     """What pruning a zone does.
 
     Args:
@@ -78,7 +78,9 @@ def zones(view: View, now: int) -> tuple[ZoneLife, ...]:
     return tuple(_life(view, name, now) for name in sorted(names))
 
 
-def forget(view: View, name: str, now: int, after: int, *, alive_too: bool) -> Forgetting | Problem:
+def plan_pruning(
+    view: View, name: str, now: int, after: int, *, alive_too: bool
+) -> PrunePlan | Problem:
     """Plan the removal of a zone with everything that it has in the shared databases.
 
     Args:
@@ -102,7 +104,7 @@ def forget(view: View, name: str, now: int, after: int, *, alive_too: bool) -> F
             "stop its daemon and wait, lower --silent-for, or add --alive-too",
         )
     claims = list(_address_claims(view, zone))
-    return Forgetting(
+    return PrunePlan(
         zone=zone,
         addresses=sum(len(keys) for _, keys in claims),
         ic_sb=tuple(_removal(view, name)),

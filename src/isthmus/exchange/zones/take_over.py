@@ -16,7 +16,7 @@ from isthmus.model.rows import IcSbGlobal, NbGlobal, RowId
 from isthmus.model.text import quoted
 
 
-class NotToBeTakenError(Exception):
+class TakeOverError(Exception):
     """The name cannot be taken over.
 
     Args:
@@ -50,7 +50,7 @@ class TakeOver:
     operations: tuple[Operation, ...]
 
 
-def take_over(view: View, name: str) -> TakeOver:
+def plan_take_over(view: View, name: str) -> TakeOver:
     """Plan the take-over of a name by this cluster.
 
     Args:
@@ -58,11 +58,11 @@ def take_over(view: View, name: str) -> TakeOver:
         name: the availability zone; must be the name of this cluster in NB_Global.
 
     Raises:
-        NotToBeTakenError: this cluster has another name.
+        TakeOverError: this cluster has another name.
     """
     nb_global = view.table(NbGlobal).single()
     if nb_global is None or nb_global.name != name:
-        raise NotToBeTakenError(_other_name(nb_global.name if nb_global else "", name))
+        raise TakeOverError(_other_name(nb_global.name if nb_global else "", name))
     ic_global = view.table(IcSbGlobal).single()
     claims = {} if ic_global is None else ic_global.external_ids
     holder = claims.get(zone_claim(name), "")

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Mapping
 
-from isthmus.exchange.zones.prune import Forgetting, dead, forget
+from isthmus.exchange.zones.prune import PrunePlan, dead, plan_pruning
 from isthmus.icdb.server.plan import Plan
 from isthmus.model.rows import Database
 from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
@@ -50,8 +50,8 @@ class ZonePruning:
             names = dead(view, now, self._after)
             if not names:
                 return
-            removal = forget(view, names[0], now, self._after, alive_too=False)
-            if isinstance(removal, Forgetting):
+            removal = plan_pruning(view, names[0], now, self._after, alive_too=False)
+            if isinstance(removal, PrunePlan):
                 write_removal(self._remotes, removal, _TIMEOUT, leader_only=False)
                 age = removal.zone.silent_for
                 _log.warning("zone pruned: %s, last heartbeat %s s ago", names[0], age)
@@ -63,7 +63,7 @@ class ZonePruning:
 
 def write_removal(
     remotes: Mapping[Database, str],
-    removal: Forgetting,
+    removal: PrunePlan,
     timeout: float,
     *,
     leader_only: bool = True,

@@ -272,19 +272,53 @@ def test_nothing_is_added_before_the_rules_are_known(fleet: Fleet) -> None:
     assert two.learned().keys() == {"10.1.0.0/16", "10.6.0.0/16"}
 
 
+def handled(zone: Zone) -> int:
+    """How many keys a zone's engine has handled so far."""
+    return sum(reconciler.handled for reconciler in zone.engine.reconcilers)
+
+
 def test_a_change_costs_what_it_touches(fleet: Fleet) -> None:
-    """Beside 200 routes of a zone with a maximum, one more route is a handful of keys."""
+    """Beside 200 routes of a zone with a maximum, one change of a route or rule is a few keys."""
     advertise(fleet, *(f"10.{100 + i // 100}.{i % 100}.0/24" for i in range(200)))
-    zone = set_rules(fleet, accept(ZoneRule(most=100)))
+    accepted = nets("10.100.0.0/15", "10.2.0.0/16", "10.5.0.0/16")
+    zone = set_rules(fleet, accept(ZoneRule(accepted, most=100)))
     assert len(zone.learned()) == 100
-    before = sum(reconciler.handled for reconciler in zone.engine.reconcilers)
+    before = handled(zone)
     advertise(fleet, "10.5.0.0/16")
-    assert sum(r.handled for r in zone.engine.reconcilers) - before < 30
-    before = sum(reconciler.handled for reconciler in zone.engine.reconcilers)
-    policy = zone.exchange.routes.policy
-    policy.set_rules(ImportRules(local(apps="10.101.7.0/25").local, policy.current.rules))
+    assert handled(zone) - before < 30
+    assert "10.5.0.0/16" in zone.learned()
+    rules = accept(ZoneRule(accepted, most=100)).rules
+    for number, (changed, limit, learned) in enumerate(
+        [
+            (ImportRules(local(apps="10.101.7.0/25").local, rules), 10, 100),
+            (accept(ZoneRule(accepted, most=101)), 20, 101),
+            (accept(ZoneRule((*accepted, *nets("10.200.0.0/16")), most=101)), 5, 101),
+            (accept(ZoneRule(accepted[:2], most=101)), 20, 101),
+        ]
+    ):
+        before = handled(zone)
+        set_rules(fleet, changed)
+        assert handled(zone) - before < limit, number
+        assert len(zone.learned()) == learned, number
+
+
+def test_an_entry_of_the_denylist_costs_the_routes_inside_it(fleet: Fleet) -> None:
+    """Beside 200 routes, another private prefix is a few keys, for our routes and for learned."""
+    advertise(fleet, *(f"10.100.{i}.0/24" for i in range(200)))
+    one, two = fleet.zones
+    one.set_options(ic_route_denylist="10.9.0.0/16")
     fleet.settle()
-    assert sum(r.handled for r in zone.engine.reconcilers) - before < 10
+    before = handled(one)
+    one.set_options(ic_route_denylist="10.9.0.0/16,10.100.7.0/24,10.1.0.0/16")
+    fleet.settle()
+    assert handled(one) - before < 20
+    assert len(one.learned()) == 200
+    assert "10.1.0.0/16" not in two.learned()
+    before = handled(two)
+    two.set_options(ic_route_denylist="10.100.8.0/24")
+    fleet.settle()
+    assert handled(two) - before < 20
+    assert len(one.learned()) == 199
 
 
 def test_a_zone_that_is_gone_leaves_no_problem(fleet: Fleet) -> None:

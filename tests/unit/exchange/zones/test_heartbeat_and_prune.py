@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.engine.view import View
 from isthmus.exchange.zones.heartbeat import INTERVAL
-from isthmus.exchange.zones.prune import Forgetting, dead, forget, zones
+from isthmus.exchange.zones.prune import PrunePlan, dead, plan_pruning, zones
 from isthmus.model.external_ids import alive_key, zone_claim
 from isthmus.model.operations import Delete, Operation, set_keys
 from isthmus.model.problems import Problem
@@ -32,7 +32,7 @@ DAY = 86400
 
 @pytest.fixture
 def fleet() -> Fleet:
-    """Two zones on one transit switch that exchange one subnet each, and live at NOW."""
+    """Two zones on one transit switch that exchange one subnet each, with a heartbeat at NOW."""
     fleet = Fleet("az1", "az2")
     fleet.add_ts("ts")
     fleet.settle()
@@ -62,15 +62,15 @@ def keys_of(zone: Zone) -> dict[str, str]:
     return cast("dict[str, str]", zone.find(IcSbGlobal)["external_ids"])
 
 
-def planned(zone: Zone, name: str, now: int, *, alive_too: bool = False) -> Forgetting:
-    """What forgetting does."""
-    plan = forget(view_of(zone), name, now, DAY, alive_too=alive_too)
-    assert isinstance(plan, Forgetting), plan
+def planned(zone: Zone, name: str, now: int, *, alive_too: bool = False) -> PrunePlan:
+    """The plan to prune a zone."""
+    plan = plan_pruning(view_of(zone), name, now, DAY, alive_too=alive_too)
+    assert isinstance(plan, PrunePlan), plan
     return plan
 
 
 def commit(fleet: Fleet, operations: tuple[Operation, ...]) -> str:
-    """Write to IC-SB; how it ended."""
+    """Write to IC-SB; return the kind of result."""
     return type(fleet.ic_sb.transact(operations)).__name__
 
 
@@ -120,8 +120,8 @@ def test_states_by_age(fleet: Fleet) -> None:
     assert dead(view, NOW + DAY, DAY) == ("az1", "az2")
 
 
-def test_fault_16_a_dead_zone_is_forgotten_with_all_that_it_left(fleet: Fleet) -> None:
-    """What a dead zone had left stayed everywhere for ever; one command removes it from all."""
+def test_fault_16_a_dead_zone_is_pruned_with_all_that_it_left(fleet: Fleet) -> None:
+    """What a dead zone had left stayed everywhere for ever; now one command removes it."""
     one, two = fleet.zones
     fleet.zones.remove(two)
     claim = {"isthmus-address-169.254.100.2": f"az2/{two.uuid(NbGlobal)}"}
@@ -141,17 +141,17 @@ def test_fault_16_a_dead_zone_is_forgotten_with_all_that_it_left(fleet: Fleet) -
     assert not one.all(LogicalSwitchPort, name="ts-az2")
 
 
-def test_a_sleeping_zone_is_not_touched(fleet: Fleet) -> None:
-    """Before the time is over it is refused by name and age, unless that is asked for."""
+def test_a_zone_with_a_recent_heartbeat_is_not_pruned(fleet: Fleet) -> None:
+    """It is refused with name and age, unless --alive-too is given."""
     one, _ = fleet.zones
-    found = forget(view_of(one), "az2", NOW + DAY - 1, DAY, alive_too=False)
+    found = plan_pruning(view_of(one), "az2", NOW + DAY - 1, DAY, alive_too=False)
     assert isinstance(found, Problem)
     assert "sent a heartbeat 86399 s ago" in found.message
     assert planned(one, "az2", NOW + DAY - 1, alive_too=True).ic_sb
 
 
-def test_a_zone_that_wakes_meanwhile_is_not_forgotten(fleet: Fleet) -> None:
-    """Between looking and writing it gave a sign of life: the transaction has no effect."""
+def test_a_zone_that_comes_back_meanwhile_is_not_pruned(fleet: Fleet) -> None:
+    """A heartbeat between reading and writing makes the transaction fail."""
     one, two = fleet.zones
     plan = planned(one, "az2", NOW + DAY)
     set_time(two, NOW + DAY)
@@ -160,8 +160,8 @@ def test_a_zone_that_wakes_meanwhile_is_not_forgotten(fleet: Fleet) -> None:
     assert len(one.all(AvailabilityZone)) == 2
 
 
-def test_a_forgotten_zone_that_lives_comes_back(fleet: Fleet) -> None:
-    """Forgetting a zone by mistake costs a moment: its daemon registers it and its routes again."""
+def test_a_pruned_zone_that_is_alive_comes_back(fleet: Fleet) -> None:
+    """The daemon of a zone that was pruned by mistake registers it and its routes again."""
     one, _ = fleet.zones
     assert commit(fleet, planned(one, "az2", NOW, alive_too=True).ic_sb) == "Committed"
     fleet.settle()
@@ -169,7 +169,7 @@ def test_a_forgotten_zone_that_lives_comes_back(fleet: Fleet) -> None:
     assert alive_key("az2") in keys_of(one)
 
 
-def test_a_claim_without_a_zone_can_be_forgotten(fleet: Fleet) -> None:
+def test_a_claim_without_a_zone_can_be_pruned(fleet: Fleet) -> None:
     """A zone of which only the claim is left is listed, and removed."""
     one, two = fleet.zones
     fleet.zones.remove(two)
@@ -185,7 +185,7 @@ def test_a_claim_without_a_zone_can_be_forgotten(fleet: Fleet) -> None:
     assert [zone.name for zone in zones(view_of(one), NOW)] == ["az1"]
 
 
-def test_what_is_left_in_ic_nb_can_be_forgotten(fleet: Fleet) -> None:
+def test_what_is_left_in_ic_nb_can_be_pruned(fleet: Fleet) -> None:
     """After a write to IC-NB that failed, the command finds the zone's claims there again."""
     one, two = fleet.zones
     fleet.zones.remove(two)
@@ -201,7 +201,7 @@ def test_what_is_left_in_ic_nb_can_be_forgotten(fleet: Fleet) -> None:
 
 
 def test_an_unknown_name_is_named(fleet: Fleet) -> None:
-    """A zone that does not exist is not forgotten silently."""
-    found = forget(view_of(fleet.zones[0]), "az9", NOW, DAY, alive_too=False)
+    """Pruning a zone that does not exist is an error."""
+    found = plan_pruning(view_of(fleet.zones[0]), "az9", NOW, DAY, alive_too=False)
     assert isinstance(found, Problem)
     assert "does not exist" in found.message
