@@ -113,7 +113,7 @@ def test_database_address_is_changed_live(joined: Joined) -> None:
     lab = joined.lab
     for name, port in (("nb", 7645), ("sb", 7646)):
         control = next(lab.layout.run("ic").glob(f"*ic_{name}*.ctl"))
-        remote = f"ptcp:{port}:{lab.plan.ic[0].ip}"
+        remote = f"ptcp:{port}:{lab.plan.ic_members[0].address}"
         lab.run("ic", ["ovs-appctl", "-t", str(control), "ovsdb-server/add-remote", remote])
     joined.configure("az1", **other)
     joined.wait(lambda: established(joined, 7646), "a connection to the new port")
@@ -157,7 +157,7 @@ def test_a_whole_other_pair_of_databases(make_lab: Callable[[Topology], Lab]) ->
 def established(joined: Joined, port: int, host: str = "") -> bool:
     """Whether Isthmus in az1 has a connection to a port of the IC databases."""
     text = joined.lab.run("az1-gw", ["ss", "-tn", "state", "established", f"dport = :{port}"])
-    return (host or str(joined.lab.plan.ic[0].ip)) in text
+    return (host or str(joined.lab.plan.ic_members[0].address)) in text
 
 
 def test_gateways_are_changed_live(joined: Joined) -> None:

@@ -22,7 +22,7 @@ def start(handle: ClusterHandle) -> None:
     lab, host = handle.lab, handle.plan.central.name
     command = [*daemons.engine(lab.layout, handle.plan), "--engine", "none"]
     lab.start(host, "isthmus", command)
-    run, ic = lab.layout.run(host), lab.plan.ic[0].ip
+    run, ic = lab.layout.run(host), lab.plan.ic_members[0].address
     lab.start(
         host,
         "ovn-ic",

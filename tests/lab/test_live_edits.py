@@ -242,7 +242,7 @@ def test_databases_move_with_their_contents(live: Live) -> None:
         for cluster in MANUAL:
             joined.configure(cluster, ic_db_host=SECOND)
         joined.wait(lambda: established(joined, SECOND), "a connection to the new ones")
-        first = str(joined.lab.plan.ic[0].ip)
+        first = str(joined.lab.plan.ic_members[0].address)
         joined.wait(lambda: not established(joined, first), "the old connection to be closed")
 
 

@@ -29,7 +29,7 @@ LIMIT_S = 30.0
 
 def start_ic_databases(lab: Lab) -> None:
     """Start empty IC databases and create the transit switches."""
-    address, netns = str(lab.plan.ic[0].ip), lab.layout.netns("ic")
+    address, netns = str(lab.plan.ic_members[0].address), lab.layout.netns("ic")
     for schema, port in (("ovn-ic-nb", IC_NB_PORT), ("ovn-ic-sb", IC_SB_PORT)):
         file = lab.layout.db("ic") / f"{schema}.db"
         lab.run("ic", ["ovsdb-tool", "create", str(file), f"/usr/share/ovn/{schema}.ovsschema"])
@@ -56,7 +56,7 @@ def join_by_hand(handle: ClusterHandle, plan: LabPlan, number: int) -> None:
         *("options:ic-route-learn=true", f'options:ic-route-blacklist="{denied}"'),
     )
     run = handle.lab.layout.run(central)
-    addresses = [endpoint(plan.ic[0].ip, port) for port in (IC_NB_PORT, IC_SB_PORT)]
+    addresses = [endpoint(plan.ic_members[0].address, port) for port in (IC_NB_PORT, IC_SB_PORT)]
     command = [
         *("ovn-ic", f"--ovnnb-db=unix:{run}/ovnnb_db.sock", f"--ovnsb-db=unix:{run}/ovnsb_db.sock"),
         *(f"--ic-nb-db={addresses[0]}", f"--ic-sb-db={addresses[1]}"),

@@ -5,7 +5,7 @@ own entry and its position, so appending clusters does not change the others.
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from isthmus_lab.topology.schema import (
     LabTransitSwitch,
     Network,
     PodSpec,
+    Role,
     SubnetSpec,
     Topology,
 )
@@ -54,10 +55,11 @@ def _cluster(topology: Topology, index: int, cluster: ClusterSpec) -> ClusterSpe
         subnet if subnet.cidr else subnet.model_copy(update={"cidr": _pod_cidr(index, j, family)})
         for j, subnet in enumerate(cluster.subnets)
     )
+    gateways = tuple(node.name for node in cluster.nodes if Role.GATEWAY in node.roles)
     return cluster.model_copy(
         update={
             "az_name": cluster.az_name if cluster.az_name is not None else cluster.name,
-            "gateways": cluster.gateway_names,
+            "gateways": gateways if cluster.gateways is None else cluster.gateways,
             "join": cluster.join or _pick(_JOIN, family),
             "subnets": subnets,
             "pods": tuple(_with_addresses(cluster.pods, subnets)),
@@ -75,7 +77,10 @@ def _with_addresses(
 ) -> Iterator[PodSpec]:
     networks = {subnet.name: subnet.cidr or () for subnet in subnets}
     taken: set[tuple[str, Any]] = {
-        (pod.subnet, address) for pod in pods if pod.address for address in _parsed(pod.address)
+        (pod.subnet, ip_address(text.strip()))
+        for pod in pods
+        if pod.address
+        for text in pod.address.split(",")
     }
     for pod in pods:
         if pod.address is not None:
@@ -83,18 +88,9 @@ def _with_addresses(
             continue
         found = []
         for network in networks.get(pod.subnet, ()):
-            for address in islice(network, FIRST_POD, 65000):
-                if (pod.subnet, address) not in taken:
-                    taken.add((pod.subnet, address))
-                    found.append(str(address))
-                    break
+            addresses = islice(network, FIRST_POD, 65000)
+            free = next((one for one in addresses if (pod.subnet, one) not in taken), None)
+            if free is not None:
+                taken.add((pod.subnet, free))
+                found.append(str(free))
         yield pod.model_copy(update={"address": ",".join(found) or None})
-
-
-def _parsed(text: str) -> Iterator[IPv4Address | IPv6Address]:
-    for part in text.split(","):
-        try:
-            yield ip_address(part.strip())
-        except ValueError:
-            # The check that follows reports it.
-            continue

@@ -20,6 +20,13 @@ from isthmus_lab.topology.schema import Addition, Topology
 BUILT_IN = Path(__file__).with_name("topologies")
 """The built-in topologies, which need no path."""
 
+_REMEDIES = {
+    "missing": "add the key",
+    "extra_forbidden": "remove the key or correct its spelling",
+    "string_pattern_mismatch": "use only lower-case letters, digits and hyphens",
+}
+"""Remedies by pydantic's type of the error. The messages of the other types contain the remedy."""
+
 
 def find(name_or_path: str) -> Path:
     """The file of a topology.
@@ -127,24 +134,8 @@ def _problem(error: dict[str, Any], source: str) -> Problem:
     key = ""
     for part in error["loc"]:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    remedies = {
-        "missing": "add the key",
-        "extra_forbidden": "remove the key or correct its spelling",
-        "string_pattern_mismatch": "use only lower-case letters, digits and hyphens",
-        "enum": f"use one of {error.get('ctx', {}).get('expected', '')}",
-        "literal_error": f"use one of {error.get('ctx', {}).get('expected', '')}",
-        "model_type": "write a mapping of keys to values",
-        "int_type": "write a whole number",
-        "greater_than_equal": f"use at least {error.get('ctx', {}).get('ge', '')}",
-        "less_than_equal": f"use at most {error.get('ctx', {}).get('le', '')}",
-        "bool_type": "write true or false",
-    }
-    value = error["input"]
-    return Subject(
-        f"topology {source}",
-        key,
-        "" if isinstance(value, dict | list) or value is None else str(value),
-    ).problem(
+    value = "" if isinstance(error["input"], dict | list | None) else str(error["input"])
+    return Subject(f"topology {source}", key, value).problem(
         error["msg"].removeprefix("Value error, ").rstrip("."),
-        remedies.get(error["type"], "correct the value; see examples/topologies for the format"),
+        _REMEDIES.get(error["type"], "correct the value; see examples/topologies for the format"),
     )

@@ -4,12 +4,7 @@ Made by `isthmus_lab.topology.planner` and read by the code that builds, shows a
 """
 
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv6Address,
-    IPv6Interface,
-)
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import TypeAlias
 
 from isthmus_lab.topology.schema import Network, Topology
@@ -166,11 +161,6 @@ class LabPlan:
     runs_ic: bool
     transit_switches: tuple[tuple[str, str], ...]
     clusters: tuple[ClusterPlan, ...]
-
-    @property
-    def ic(self) -> tuple[Interface, ...]:
-        """Underlay addresses of the first machine of the IC databases."""
-        return self.ic_members[0].underlay
 
     @property
     def nodes(self) -> tuple[NodePlan, ...]:

@@ -19,14 +19,7 @@ from isthmus_lab.topology.plan import (
     PodPlan,
     SubnetPlan,
 )
-from isthmus_lab.topology.schema import (
-    ClusterSpec,
-    Network,
-    PodSpec,
-    Role,
-    SubnetSpec,
-    Topology,
-)
+from isthmus_lab.topology.schema import ClusterSpec, Network, PodSpec, Role, SubnetSpec, Topology
 
 _IC_HOST, _FIRST_NODE = 3, 11
 """Host parts of underlay addresses: the first machine of the IC databases (as in Kube-OVN's guide)
@@ -94,11 +87,11 @@ def _cluster(topology: Topology, cluster: ClusterSpec, nodes_before: int) -> Clu
         name=cluster.name,
         az_name=cluster.name if cluster.az_name is None else cluster.az_name,
         auto_route=cluster.auto_route,
-        gateways=cluster.gateway_names,
+        gateways=cluster.gateways or (),
         nodes=nodes,
         subnets=subnets,
         join=join,
-        isthmus=topology.runs_isthmus(cluster),
+        isthmus=(cluster.engine or topology.interconnect) == "isthmus",
         kubernetes=topology.kubernetes,
         ic_tls=topology.ic.tls,
     )

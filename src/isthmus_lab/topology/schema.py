@@ -6,7 +6,7 @@ Kube-OVN.
 
 import re
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -40,6 +40,12 @@ Cidr = Annotated[
 def _not_reserved(value: str) -> str:
     if re.fullmatch(r"fabric|ic(-[0-9]+)?", value):
         raise ValueError("is reserved: the lab uses a namespace of this name itself")
+    return value
+
+
+def _addresses(value: str) -> str:
+    for part in value.split(","):
+        ip_address(part.strip())
     return value
 
 
@@ -115,7 +121,13 @@ class PodSpec(Model):
     node: Name
     subnet: Name = "ovn-default"
     namespace: Name = "default"
-    address: str | None = None
+    address: Annotated[str, AfterValidator(_addresses)] | None = None
+
+
+def _one_central(nodes: tuple[NodeSpec, ...]) -> tuple[NodeSpec, ...]:
+    if sum(Role.CENTRAL in node.roles for node in nodes) != 1:
+        raise ValueError("must have exactly one node with the role central")
+    return nodes
 
 
 class ClusterSpec(Model):
@@ -135,21 +147,9 @@ class ClusterSpec(Model):
     auto_route: bool = True
     gateways: tuple[Name, ...] | None = None
     join: Cidr | None = None
-    nodes: tuple[NodeSpec, ...] = Field(min_length=1)
+    nodes: Annotated[tuple[NodeSpec, ...], AfterValidator(_one_central)]
     subnets: tuple[SubnetSpec, ...] = (SubnetSpec(name="ovn-default"),)
     pods: tuple[PodSpec, ...] = ()
-
-    @property
-    def central(self) -> NodeSpec:
-        """The node that runs the cluster's databases."""
-        return next(node for node in self.nodes if Role.CENTRAL in node.roles)
-
-    @property
-    def gateway_names(self) -> tuple[str, ...]:
-        """The value of `gw-nodes`, in order of preference."""
-        if self.gateways is not None:
-            return self.gateways
-        return tuple(node.name for node in self.nodes if Role.GATEWAY in node.roles)
 
 
 class LabTransitSwitch(Model):
@@ -196,10 +196,6 @@ class Topology(Model):
     def family_of(self, cluster: ClusterSpec) -> Family:
         """The address families of a cluster's pods."""
         return cluster.family or self.family
-
-    def runs_isthmus(self, cluster: ClusterSpec) -> bool:
-        """Whether the lab runs Isthmus in a cluster."""
-        return (cluster.engine or self.interconnect) == "isthmus"
 
 
 class Addition(Model):

@@ -1,5 +1,5 @@
-"""Traffic between pods: single probes, continuous load, and the web server in the pods.
+"""Traffic between pods: probes, and the web server in the pods.
 
-Entry points: `probe.ping`, `probe.http`; `load` and `pod_server` run as processes of their own.
+Entry points: `probe.ping`, `probe.http`; `pod_server` runs as a process of its own.
 Imports `system` and `topology`; imported by the demo and tests.
 """

@@ -1,7 +1,7 @@
 """ICMP echo requests and replies from within a namespace, without starting a process.
 
-Used by `probe` and `load`. Uses raw sockets, as the kernel's ping sockets are disabled in new
-namespaces.
+Used by `probe`, and by the continuous traffic of tests. Uses raw sockets, as the kernel's ping
+sockets are disabled in new namespaces.
 """
 
 import os

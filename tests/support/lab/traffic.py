@@ -1,6 +1,6 @@
 """Traffic between pods of a lab during a change, and its losses.
 
-`isthmus_lab.traffic.load` sends the traffic in a separate process, which ends with its input.
+`load` sends the traffic in a separate process, which ends with its input.
 """
 
 import json
@@ -9,12 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 from isthmus_lab.lab import Lab
 from isthmus_lab.system.processes import environment
 from isthmus_lab.topology.layout import TAG
-from isthmus_lab.traffic.load import PingReport, StreamReport
+from support.lab.load import PingReport, StreamReport
 
 AFTER = 50
 """Intervals (10 ms) for which traffic continues after a change was seen to be in force."""
@@ -74,7 +75,7 @@ class Traffic(AbstractContextManager["Traffic"]):
             },
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "isthmus_lab.traffic.load"],
+            [sys.executable, "-P", str(Path(__file__).with_name("load.py"))],
             env=environment({TAG: lab.layout.lab}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from isthmus_lab.traffic.load import PingReport, StreamReport
 from support.lab.live_edits import FLOWS, SingleLossError, check
+from support.lab.load import PingReport, StreamReport
 from support.lab.traffic import Loss
 
 FINE = StreamReport(1000, 0.01, 0, "")

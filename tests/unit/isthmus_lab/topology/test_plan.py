@@ -116,7 +116,7 @@ def test_names_of_labs_do_not_overlap() -> None:
 def test_endpoints_put_ipv6_in_brackets() -> None:
     """Database addresses have the syntax of OVSDB."""
     plan = make_plan(load(EXAMPLES / "dual.yaml"))
-    assert [endpoint(i.ip, 6645) for i in plan.ic] == [
+    assert [endpoint(i.ip, 6645) for i in plan.ic_members[0].underlay] == [
         "tcp:192.168.65.3:6645",
         "tcp:[fd00:65::3]:6645",
     ]

@@ -1,9 +1,9 @@
 """Continuous traffic during changes: pings and TCP streams, and how much they lost.
 
-Run as `python -m isthmus_lab.traffic.load`; tests/support/lab/traffic.py starts and controls it.
-One process sends for all flows from within the namespaces of their pods, so that the measurement
-uses little CPU. The process reads lines from standard input, writes a line of JSON for each, and
-ends at the end of its input, so it does not outlive a test that was killed.
+`support.lab.traffic` starts and controls this program. One process sends for all flows from within
+the namespaces of their pods, so that the measurement uses little CPU. The process reads lines from
+standard input, writes a line of JSON for each, and ends at the end of its input, so it does not
+outlive a test that was killed.
 
 - The first line lists the flows:
   `{"pings": {LABEL: [NETNS, ADDRESS]}, "streams": {LABEL: [FROM, TO, ADDRESS]}}`.
