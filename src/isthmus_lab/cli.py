@@ -11,9 +11,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from isthmus.cli.common.groups import group
-from isthmus.cli.common.output import Output, OutputOption, console, error_console, print_json
+from isthmus.cli.common.output import Output, OutputOption, print_json
 from isthmus_lab.build import removal
 from isthmus_lab.build.requirements import require_root
+from isthmus_lab.console import SafeConsole
 from isthmus_lab.demo import DEFAULT, LIMIT_S, Demo
 from isthmus_lab.errors import lab_error
 from isthmus_lab.kube import assets
@@ -53,7 +54,7 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
     Yields:
         A function to call with a line of text after each step.
     """
-    out, start = error_console(), time.monotonic()
+    out, start = SafeConsole(stderr=True), time.monotonic()
     with out.status(what):
         yield lambda line: out.print(f"{time.monotonic() - start:5.1f} s  {line}")
 
@@ -105,22 +106,22 @@ def down(
     base = state or state_base()
     names = removal.known(base) if every else [name]
     if not names:
-        error_console().print("no labs exist")
+        SafeConsole(stderr=True).print("no labs exist")
     for lab in names:
         found = removal.find(Layout(lab, base)) if dry_run else Lab.down(lab, base)
         if not found:
-            error_console().print(f"lab {lab} does not exist: nothing to do")
+            SafeConsole(stderr=True).print(f"lab {lab} does not exist: nothing to do")
             continue
-        error_console().print(
+        SafeConsole(stderr=True).print(
             f"{'would remove' if dry_run else 'removed'} the lab {lab}:"
             f" {len(found.processes)} processes, {len(found.namespaces)} namespaces"
             + (f", {found.directory}" if found.directory else "")
         )
         if dry_run:
             for process in found.processes:
-                console().print(f"process {process.pid} {process.daemon}".rstrip())
+                SafeConsole().print(f"process {process.pid} {process.daemon}".rstrip())
             for namespace in found.namespaces:
-                console().print(f"namespace {namespace}")
+                SafeConsole().print(f"namespace {namespace}")
 
 
 @app.command()
@@ -234,9 +235,9 @@ def demo(
 
     The lab keeps running. The exit status is 1 if a check fails.
     """
-    shown = Demo(console(), limit)
+    shown = Demo(SafeConsole(), limit)
     lab = shown.run(_load(file, name, kube=kube))
-    out = console()
+    out = SafeConsole()
     out.print("\nSummary", style="bold")
     out.print(shown.summary())
     out.print(
@@ -270,11 +271,11 @@ def _print_next_steps(lab: Lab) -> None:
         hints.append(("a third cluster", command("lab", "add", "third-cluster")))
     remove = f"make down, or {command('lab', 'down')}" if name == DEFAULT else ""
     hints.append(("remove the lab", remove or command("lab", "down", *option)))
-    error_console().print("\n" + columns(("NEXT STEP", "COMMAND"), hints))
+    SafeConsole(stderr=True).print("\n" + columns(("NEXT STEP", "COMMAND"), hints))
 
 
 def _print_status(found: LabStatus) -> None:
-    out = console()
+    out = SafeConsole()
     ic = [
         (one.name, one.address, _summary(one.daemons) if one.daemons else "not run by the lab")
         for one in found.ic

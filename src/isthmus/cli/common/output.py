@@ -8,15 +8,12 @@ import json
 import os
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from isthmus.model.problems import Problem
 from isthmus.model.text import printable, printable_lines
-
-if TYPE_CHECKING:
-    from isthmus.cli.common.safe_console import SafeConsole
 
 
 class Output(StrEnum):
@@ -30,20 +27,6 @@ OutputOption = Annotated[
     Output, typer.Option("-o", "--output", help="Print text for people, or JSON for programs.")
 ]
 """The annotation of a verb's parameter `output: OutputOption = Output.TEXT`."""
-
-
-def console() -> "SafeConsole":
-    """Standard output of rich, for tables and styles."""
-    from isthmus.cli.common.safe_console import SafeConsole  # noqa: PLC0415 - rich is slow
-
-    return SafeConsole()
-
-
-def error_console() -> "SafeConsole":
-    """Standard error of rich."""
-    from isthmus.cli.common.safe_console import SafeConsole  # noqa: PLC0415 - rich is slow
-
-    return SafeConsole(stderr=True)
 
 
 def print_lines(*lines: str) -> None:

@@ -6,13 +6,11 @@ Registered by `isthmus.cli.ic_db.run`. Run on the host of a member.
 from dataclasses import asdict, dataclass
 
 import typer
-from rich.table import Table
 
 from isthmus.authz.status import ProxyStatus, proxy_status
 from isthmus.cli.common.output import (
     Output,
     OutputOption,
-    console,
     print_json,
     print_lines,
     print_problems,
@@ -20,6 +18,7 @@ from isthmus.cli.common.output import (
 from isthmus.cli.ic_db.options import MemberOptions, TimeoutOption, verb
 from isthmus.icdb.admin.status import DatabaseStatus, MemberStatus, database_status
 from isthmus.icdb.errors import IcDbError
+from isthmus.inspect.layout import table
 from isthmus.model.problems import Problem
 
 
@@ -71,14 +70,13 @@ def status(options: StatusOptions) -> None:
 def _print_database(database: DatabaseStatus) -> None:
     kind = f"cluster {database.cid}" if database.cid else database.model
     print_lines(f"{database.database}: {'healthy' if database.healthy else 'NOT HEALTHY'}, {kind}")
-    columns = ("MEMBER", "SID", "ROLE", "TERM", "INDEX", "LAG", "CLIENTS", "SIZE", "SCHEMA")
-    table = Table(box=None, pad_edge=False)
-    expiry = any(member.certificate_expires for member in database.members)
-    for heading in (*columns, *(("CERTIFICATE UNTIL",) if expiry else ())):
-        table.add_column(heading, no_wrap=True)
-    for member in database.members:
-        table.add_row(*_cells(member), *([member.certificate_expires] if expiry else []))
-    console().print(table)
+    columns = ["MEMBER", "SID", "ROLE", "TERM", "INDEX", "LAG", "CLIENTS", "SIZE", "SCHEMA"]
+    rows = [_cells(member) for member in database.members]
+    if any(member.certificate_expires for member in database.members):
+        columns.append("CERTIFICATE UNTIL")
+        for row, member in zip(rows, database.members, strict=True):
+            row.append(member.certificate_expires)
+    print_lines(*table(columns, rows))
     for problem in database.problems:
         print_lines(f"  problem: {problem}")
     for weakness in database.weaknesses:

@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from isthmus.cli.common.confirm import DryRunOption, confirmed
 from isthmus.cli.common.databases import read_databases, write_database
 from isthmus.cli.common.errors import raise_if_any
 from isthmus.cli.common.groups import group
-from isthmus.cli.common.output import Output, OutputOption, console, print_json, print_lines
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
 from isthmus.cli.ic_db.options import verb
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, TimeoutOption
 from isthmus.engine.view import View
 from isthmus.icdb.transit_switches.changes import addition, list_transit_switches, removal
 from isthmus.icdb.transit_switches.spec import parse_transit_switches
+from isthmus.inspect.layout import table
 from isthmus.model.rows import Database
 
 app = group("List, add and remove transit switches.")
@@ -78,14 +78,12 @@ def list_switches(options: ListOptions) -> None:
     if options.output is Output.JSON:
         print_json([asdict(switch) for switch in found])
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("NAME", "SUBNET", "NETWORK", "ROOM", "ZONES"):
-        table.add_column(heading, no_wrap=True)
+    rows = []
     for switch in found:
         room = "-" if switch.room is None else str(switch.room)
         network = switch.network if switch.ours else "(another vendor's)"
-        table.add_row(switch.name, switch.subnet, network, room, " ".join(switch.zones))
-    console().print(table)
+        rows.append((switch.name, switch.subnet, network, room, " ".join(switch.zones)))
+    print_lines(*table(("NAME", "SUBNET", "NETWORK", "ROOM", "ZONES"), rows))
 
 
 def add(options: AddOptions) -> None:
