@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus_lab.kube.api import ApiError, KubeApi
+from isthmus_lab.kube.api import ApiRequestError, KubeApi
 from isthmus_lab.kube.roles import ACCOUNT
 from isthmus_lab.lab import Lab
 from isthmus_lab.status import status_of
@@ -84,7 +84,7 @@ def test_clusters_with_api_servers(make_lab: Callable[[Topology], Lab]) -> None:
     assert kubeconfig.name == f"{ACCOUNT}.kubeconfig"
     isthmus = KubeApi(kubeconfig, lab.layout.netns("az1-gw"))
     assert isthmus.request("GET", "/apis/kubeovn.io/v1/subnets")["items"]
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(ApiRequestError) as caught:
         isthmus.request("GET", "/api/v1/namespaces/kube-system/secrets")
     assert caught.value.status == 403
 

@@ -141,10 +141,25 @@ class Client:
         Raises:
             ApiError: anything went wrong.
         """
+        return _object(self.read(method, path, query, body, content=content, answer=answer))
+
+    def read(  # noqa: PLR0913 - what makes up a request
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        *,
+        content: str = "application/json",
+        answer: float = ANSWER,
+    ) -> bytes:
+        """Make a request as `call` does and return its answer as it came.
+
+        Raises:
+            ApiError: anything went wrong.
+        """
         with _AsApiError():
-            response = self._send(method, path, query or {}, body, content, answer)
-            data = response.data
-        return _object(data)
+            return self._send(method, path, query or {}, body, content, answer).data
 
     def watch(self, path: str, query: Mapping[str, str], silence: float) -> Stream:
         """Open a watch.

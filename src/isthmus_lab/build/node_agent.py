@@ -11,11 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
 
-from isthmus_lab.kube.api import ApiError, KubeApi
+from isthmus_lab.kube.api import ApiRequestError, KubeApi
 
 LABEL = "ovn.kubernetes.io/ic-gw"
 
@@ -47,7 +46,7 @@ def _follow(api: KubeApi, node: str, socket: str) -> None:
                 wanted = "true" if kind != "DELETED" and labels.get(LABEL) == "true" else "false"
                 if wanted != known and _set(socket, wanted):
                     known = wanted
-        except (ApiError, OSError, HTTPException) as error:
+        except ApiRequestError as error:
             print(f"node {node}: {error}", file=sys.stderr, flush=True)
         # The API server is down, or has ended the watch, which is normal.
         time.sleep(_RETRY_S)

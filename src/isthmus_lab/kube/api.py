@@ -1,23 +1,22 @@
-"""A client of an API server, as small as the lab and its tests need it.
+"""Objects of an API server, by kind: create, change, delete and watch them as an administrator.
 
-Used to create and edit objects as an administrator would, independent of the client that Isthmus
-itself has, so that neither hides a fault of the other. It can work in a network namespace.
+Used by the lab and its tests, on the client that Isthmus itself uses. The server can be in a
+network namespace.
 """
 
-import json
-import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import yaml
 
+from isthmus.kube.client import Client
+from isthmus.kube.credentials import Credentials, CredentialsError
+from isthmus.kube.errors import ApiError as ClientError
 from isthmus.model.problems import Subject
-from isthmus_lab.errors import LabError, lab_error
+from isthmus_lab.errors import LabError
 from isthmus_lab.system import netns
 from isthmus_lab.waiting import wait_until
 
@@ -27,28 +26,30 @@ Object = Mapping[str, Any]
 _LIMIT_S = 30.0
 """For an answer: tens of times what it takes on a busy machine."""
 
+_WATCH_S = 600
+"""After which the server is asked to end a watch."""
+
 _MERGE_PATCH = "application/merge-patch+json"
 
 
-class ApiError(LabError):
-    """The API server refused a request.
+class ApiRequestError(LabError):
+    """The API server refused a request, or cannot be reached.
 
     Args:
-        path: what was asked for.
-        status: the HTTP status, e.g. 404.
-        reason: what the server said.
+        path: what was requested.
+        status: the HTTP status, e.g. 404; 0 without an answer.
+        message: the server's words, or what happened to the connection.
     """
 
-    def __init__(self, path: str, status: int, reason: str) -> None:
-        remedy = "mend the object, or the role of who asked"
-        super().__init__(
-            Subject(f"API server, {path}").problem(f"{reason} (status {status})", remedy)
-        )
+    def __init__(self, path: str, status: int, message: str) -> None:
+        text = f"{message} (status {status})" if status else message
+        remedy = "correct the object or the role of the user" if status else "start the API server"
+        super().__init__(Subject(f"API server, {path}").problem(text, remedy))
         self.status = status
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResourcePath:
     """Where requests for a kind go.
 
     Args:
@@ -72,13 +73,14 @@ class KubeApi:
     """An API server, as the user of a kubeconfig.
 
     Args:
-        kubeconfig: written by `KubeServer`.
-        namespace: the network namespace that the server is reached from; None is our own.
+        kubeconfig: written by `KubeServer`; read at the first request.
+        network: the network namespace that the server is reached from; None is our own.
     """
 
     kubeconfig: Path
     network: str | None = None
-    _places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    _client: Client | None = None
+    _paths: dict[tuple[str, str], ResourcePath] = field(default_factory=dict)
 
     def request(
         self,
@@ -87,66 +89,59 @@ class KubeApi:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        """Make a request.
-
-        Returns:
-            The answer's JSON, or its text if it has none.
+        """Make a request and return the JSON of its answer.
 
         Raises:
-            ApiError: the server refuses.
-            OSError: it cannot be reached.
+            ApiRequestError: the server refuses, or cannot be reached.
         """
-        with self._response(method, path, body, content_type) as response:
-            text = response.read().decode()
-            is_json = "json" in (response.getheader("Content-Type") or "")
-            answer = json.loads(text) if is_json else text
-        if response.status >= 400:
-            message = answer.get("message", text) if isinstance(answer, dict) else text
-            raise ApiError(path, response.status, message.strip())
-        return answer
+        with self._connected(path) as client:
+            return client.call(method, path, None, body, content=content_type, answer=_LIMIT_S)
 
     def watch(self, path: str, fields: str = "") -> Iterator[tuple[str, Object]]:
-        """The events of a collection (ADDED, MODIFIED, DELETED): first of all that is there.
+        """The events of a collection (ADDED, MODIFIED, DELETED): first of all existing objects.
 
         Args:
             path: of the collection.
             fields: limits it, e.g. "metadata.name=n1".
 
         Raises:
-            ApiError: the server refuses.
-            OSError: it cannot be reached.
+            ApiRequestError: the server refuses, or the connection breaks.
         """
-        selector = f"&fieldSelector={quote(fields)}" if fields else ""
-        with self._response("GET", f"{path}?watch=true{selector}") as response:
-            if response.status >= 400:
-                raise ApiError(path, response.status, response.read().decode())
-            for line in response:
-                event = json.loads(line)
-                yield event["type"], event["object"]
+        query = {"watch": "true", "timeoutSeconds": str(_WATCH_S)}
+        if fields:
+            query["fieldSelector"] = fields
+        with self._connected(path) as client:
+            stream = client.watch(path, query, _WATCH_S + _LIMIT_S)
+        try:
+            with _as_lab_error(path):
+                yield from stream
+        finally:
+            stream.release()
 
     def is_ready(self) -> bool:
-        """Whether it serves requests."""
+        """Whether the server accepts requests."""
         try:
-            return bool(self.request("GET", "/readyz") == "ok")
-        except (ApiError, OSError, HTTPException):
+            with self._connected("/readyz") as client:
+                return client.read("GET", "/readyz", answer=_LIMIT_S) == b"ok"
+        except ApiRequestError:
             return False
 
     def get(self, kind: str, name: str, namespace: str = "", api_version: str = "") -> Any:
-        """An object. Raises: ApiError, with status 404 if there is none."""
-        place = self.place(api_version or _API_VERSIONS[kind], kind)
-        return self.request("GET", place.of(namespace, name))
+        """An object. Raises: ApiRequestError, with status 404 if there is none."""
+        found = self.resource_path(api_version or _API_VERSIONS[kind], kind)
+        return self.request("GET", found.of(namespace, name))
 
     def apply(self, manifest: Object) -> Any:
-        """Create or replace an object. Raises: ApiError."""
-        place = self.place(manifest["apiVersion"], manifest["kind"])
+        """Create or replace an object. Raises: ApiRequestError."""
+        found = self.resource_path(manifest["apiVersion"], manifest["kind"])
         metadata = manifest["metadata"]
-        namespace = metadata.get("namespace", "default" if place.namespaced else "")
+        namespace = metadata.get("namespace", "default" if found.namespaced else "")
         try:
-            return self.request("POST", place.of(namespace), manifest)
-        except ApiError as error:
+            return self.request("POST", found.of(namespace), manifest)
+        except ApiRequestError as error:
             if error.status != 409:
                 raise
-        path = place.of(namespace, metadata["name"])
+        path = found.of(namespace, metadata["name"])
         version = self.request("GET", path)["metadata"]["resourceVersion"]
         known = {**manifest, "metadata": {**metadata, "resourceVersion": version}}
         return self.request("PUT", path, known)
@@ -154,7 +149,7 @@ class KubeApi:
     def apply_files(self, files: Iterable[Path]) -> None:
         """Create or replace what is in YAML files, and wait until new kinds are served.
 
-        Raises: ApiError; LabError, if a new kind is not served in time.
+        Raises: ApiRequestError; LabError, if a new kind is not served in time.
         """
         for file in files:
             for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8")):
@@ -163,38 +158,38 @@ class KubeApi:
                     self._wait_until_served(manifest)
 
     def merge(self, kind: str, name: str, patch: Object, namespace: str = "") -> Any:
-        """Change parts of an object; None removes a key. Raises: ApiError."""
-        path = self.place(_API_VERSIONS[kind], kind).of(namespace, name)
+        """Change parts of an object; None removes a key. Raises: ApiRequestError."""
+        path = self.resource_path(_API_VERSIONS[kind], kind).of(namespace, name)
         return self.request("PATCH", path, patch, _MERGE_PATCH)
 
     def delete(self, kind: str, name: str, namespace: str = "") -> None:
-        """Delete an object, if it is there. Raises: ApiError."""
-        path = self.place(_API_VERSIONS[kind], kind).of(namespace, name)
+        """Delete an object, if it is there. Raises: ApiRequestError."""
+        path = self.resource_path(_API_VERSIONS[kind], kind).of(namespace, name)
         try:
             self.request("DELETE", path)
-        except ApiError as error:
+        except ApiRequestError as error:
             if error.status != 404:
                 raise
 
     def service_account_token(self, namespace: str, name: str) -> str:
-        """A token of a ServiceAccount, good for a month. Raises: ApiError."""
+        """A token of a ServiceAccount, good for a month. Raises: ApiRequestError."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         spec = {"spec": {"expirationSeconds": 30 * 24 * 3600}}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", **spec}
         token: str = self.request("POST", path, body)["status"]["token"]
         return token
 
-    def place(self, api_version: str, kind: str) -> Place:
-        """Where requests for a kind go, as the server says. Raises: ApiError."""
-        if (api_version, kind) not in self._places:
+    def resource_path(self, api_version: str, kind: str) -> ResourcePath:
+        """Where requests for a kind go, according to the server. Raises: ApiRequestError."""
+        if (api_version, kind) not in self._paths:
             path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
             for one in self.request("GET", path)["resources"]:
                 if "/" not in one["name"]:
-                    place = Place(path, one["name"], one["namespaced"])
-                    self._places[api_version, one["kind"]] = place
-        if (api_version, kind) not in self._places:
-            raise ApiError(api_version, 404, f"the server does not know the kind {kind}")
-        return self._places[api_version, kind]
+                    found = ResourcePath(path, one["name"], one["namespaced"])
+                    self._paths[api_version, one["kind"]] = found
+        if (api_version, kind) not in self._paths:
+            raise ApiRequestError(api_version, 404, f"the server does not know the kind {kind}")
+        return self._paths[api_version, kind]
 
     def _wait_until_served(self, manifest: Object) -> None:
         if manifest["kind"] != "CustomResourceDefinition":
@@ -204,44 +199,30 @@ class KubeApi:
 
         def served() -> bool:
             try:
-                self.request("GET", self.place(version, kind).of(""))
-            except ApiError:
+                self.request("GET", self.resource_path(version, kind).of(""))
+            except ApiRequestError:
                 return False
             return True
 
         wait_until(served, _LIMIT_S, f"{kind} to be served")
 
     @contextmanager
-    def _response(
-        self, method: str, path: str, body: Object | None = None, content_type: str = ""
-    ) -> Iterator[HTTPResponse]:
-        connection, headers = self._connection()
-        try:
-            with netns.inside(self.network):
-                connection.connect()
-            # A watch may be silent for as long as it likes.
-            connection.sock.settimeout(None if "watch=true" in path else _LIMIT_S)
-            if body is not None:
-                headers["Content-Type"] = content_type
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            yield connection.getresponse()
-        finally:
-            connection.close()
+    def _connected(self, path: str) -> Iterator[Client]:
+        """The client, with the calling thread in the network of the server."""
+        with _as_lab_error(path), netns.inside(self.network):
+            if self._client is None:
+                self._client = Client(Credentials(self.kubeconfig))
+            yield self._client
 
-    def _connection(self) -> tuple[HTTPSConnection, dict[str, str]]:
-        config = yaml.safe_load(self.kubeconfig.read_text(encoding="utf-8"))
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        server = urlsplit(cluster["server"])
-        if server.hostname is None:
-            raise lab_error(f"kubeconfig {self.kubeconfig}", "names no server", "make the lab anew")
-        context = ssl.create_default_context(cafile=cluster["certificate-authority"])
-        if "client-key" in user:
-            context.load_cert_chain(user["client-certificate"], user["client-key"])
-        headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
-        connection = HTTPSConnection(
-            server.hostname, server.port, timeout=_LIMIT_S, context=context
-        )
-        return connection, headers
+
+@contextmanager
+def _as_lab_error(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise ApiRequestError(path, error.failure.status, error.failure.message) from error
+    except CredentialsError as error:
+        raise LabError(error.problem) from error
 
 
 _API_VERSIONS = {

@@ -6,11 +6,10 @@ Used by the code that builds labs, and through `ClusterHandle.objects` by the de
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
 
-from isthmus_lab.kube.api import ApiError, KubeApi
+from isthmus_lab.kube.api import ApiRequestError, KubeApi
 from isthmus_lab.kube.manifests import Manifests
 from isthmus_lab.kube.server import kube_server
 from isthmus_lab.topology import kube_ovn
@@ -52,19 +51,19 @@ class KubeObjects:
         """Whether an object exists; False if the server does not respond."""
         try:
             return bool(self.api.get(kind, name, namespace_of(kind)))
-        except (ApiError, OSError, HTTPException):
+        except ApiRequestError:
             return False
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
-        """Create or replace an object. Raises: ApiError; OSError."""
+        """Create or replace an object. Raises: ApiRequestError."""
         self.api.apply(manifest)
 
     def merge(self, kind: str, name: str, part: str, values: Mapping[str, Any]) -> None:
-        """Change some keys of a part of an object. Raises: ApiError; OSError."""
+        """Change some keys of a part of an object. Raises: ApiRequestError."""
         self.api.merge(kind, name, {part: dict(values)}, namespace_of(kind))
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete an object if it exists. Raises: ApiError; OSError."""
+        """Delete an object if it exists. Raises: ApiRequestError."""
         self.api.delete(kind, name, namespace_of(kind))
 
 

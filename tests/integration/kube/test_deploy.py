@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from isthmus_lab.kube.api import ApiError, KubeApi
+from isthmus_lab.kube.api import ApiRequestError, KubeApi
 from isthmus_lab.kube.assets import program
 from support.kube.roles import with_shipped_role
 from support.kube.server import CONFIG, NAMESPACE, TestServer
@@ -39,7 +39,10 @@ def objects(request: pytest.FixtureRequest) -> Objects:
 
 def try_out(api: KubeApi, manifest: dict[str, Any]) -> None:
     """Have the server check an object in every way, unknown fields included, and not keep it."""
-    place, metadata = api.place(manifest["apiVersion"], manifest["kind"]), manifest["metadata"]
+    place, metadata = (
+        api.resource_path(manifest["apiVersion"], manifest["kind"]),
+        manifest["metadata"],
+    )
     path = place.of(metadata.get("namespace", ""), metadata["name"])
     query = "dryRun=All&fieldValidation=Strict&fieldManager=test&force=true"
     api.request("PATCH", f"{path}?{query}", manifest, APPLY)
@@ -147,6 +150,6 @@ def test_it_may_do_no_more(
     isthmus: KubeApi, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     """Everything else is refused: other ConfigMaps, Secrets, deletions, statuses of nodes."""
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(ApiRequestError) as caught:
         isthmus.request(method, path, body, APPLY if method == "PATCH" else "application/json")
     assert caught.value.status == 403

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from isthmus_lab.kube.api import ApiError
+from isthmus_lab.kube.api import ApiRequestError
 from isthmus_lab.kube.roles import roles
 from support.kube.proxy import Proxy
 from support.kube.roles import with_shipped_role
@@ -62,7 +62,7 @@ class Published:
         """The status ConfigMap's data; empty if there is none."""
         try:
             found = self.kube.api.get("ConfigMap", STATUS, NAMESPACE)
-        except ApiError:
+        except ApiRequestError:
             return {}
         data: Mapping[str, str] = found.get("data") or {}
         return data

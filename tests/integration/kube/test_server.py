@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_lab.kube.api import ApiError, KubeApi
+from isthmus_lab.kube.api import ApiRequestError, KubeApi
 from support.kube.server import CONFIG, NAMESPACE, TestServer, running_server
 from support.ovn.servers import wait_until
 
@@ -41,7 +41,7 @@ def reader(kube: TestServer, tmp_path: Path) -> TestServer:
 
 def refused(api: KubeApi, method: str, path: str) -> int:
     """The status with which a request is refused."""
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(ApiRequestError) as caught:
         api.request(method, path)
     return caught.value.status
 
@@ -65,7 +65,7 @@ def test_nobody_is_anonymous(kube: TestServer, tmp_path: Path) -> None:
 
 def test_kinds_are_checked(kube: TestServer) -> None:
     """A Subnet whose fields have the wrong type is refused, and unknown fields are kept."""
-    with pytest.raises(ApiError, match="disableInterConnection"):
+    with pytest.raises(ApiRequestError, match="disableInterConnection"):
         kube.subnet("bad", "10.1.0.0/16", disableInterConnection="yes")
     kube.subnet("good", "10.1.0.0/16", natOutgoing=True)
     assert kube.api.get("Subnet", "good")["spec"]["natOutgoing"] is True
@@ -79,7 +79,7 @@ def test_objects_are_replaced_merged_and_deleted(kube: TestServer) -> None:
     assert kube.api.get("ConfigMap", CONFIG, NAMESPACE)["data"] == {"gw-nodes": "n1"}
     kube.api.delete("ConfigMap", CONFIG, NAMESPACE)
     kube.api.delete("ConfigMap", CONFIG, NAMESPACE)
-    with pytest.raises(ApiError, match="404"):
+    with pytest.raises(ApiRequestError, match="404"):
         kube.api.get("ConfigMap", CONFIG, NAMESPACE)
 
 

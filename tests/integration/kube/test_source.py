@@ -18,7 +18,7 @@ from isthmus.kube.client import Client
 from isthmus.kube.credentials import Credentials
 from isthmus.kube.errors import ApiError
 from isthmus.kube.list_watch import Pace
-from isthmus_lab.kube.api import ApiError as LabApiError
+from isthmus_lab.kube.api import ApiRequestError
 from isthmus_lab.kube.server import crds
 from support.kube.proxy import Proxy
 from support.kube.roles import with_shipped_role
@@ -387,6 +387,6 @@ def served(server: TestServer, plural: str) -> bool:
     """Whether a kind of Kube-OVN's is there."""
     try:
         server.api.request("GET", f"/apis/kubeovn.io/v1/{plural}")
-    except LabApiError:
+    except ApiRequestError:
         return False
     return True

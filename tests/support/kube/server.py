@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from isthmus_lab.kube.api import ApiError, KubeApi
+from isthmus_lab.kube.api import ApiRequestError, KubeApi
 from isthmus_lab.kube.server import KubeServer, crds
 from support.ovn.servers import Processes, wait_until
 
@@ -72,7 +72,7 @@ class TestServer:
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
         try:
             self.api.get("ServiceAccount", name, namespace)
-        except ApiError:
+        except ApiRequestError:
             self.api.apply(account)
         return self.server.for_token(name, self.api.service_account_token(namespace, name))
 
