@@ -134,7 +134,7 @@ class Isthmus:
 
     def stop(self) -> None:
         if self._loop is not None:
-            self._loop._databases.close()
+            self._loop._sessions.close()
             self._loop = None
 
     def pause(self) -> None:
@@ -151,9 +151,9 @@ class Isthmus:
         loop = self._loop
         if loop is None or self._paused:
             return True
-        if loop.turn() or not loop._databases.synced >= frozenset(Database):
+        if loop.turn() or not loop._sessions.synced >= frozenset(Database):
             return False
-        if any(link.sent for link in loop._databases._links.values()):
+        if loop._sessions._in_flight():
             return False
         due = loop._engine.next_wakeup()
         return due is None or due > time.monotonic() + SOON

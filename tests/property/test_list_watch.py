@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.kube.errors import UNREACHABLE, Failure
-from isthmus.kube.list_watch import List, Pace, Reflection, Watch
+from isthmus.kube.list_watch import ListRequest, ListWatch, Timing, WatchRequest
 from isthmus.kube.resources import Resource
 
-PACE = Pace(page=2)
+PACE = Timing(page=2)
 NAMES = "abcdef"
 
 Objects = dict[str, int]
@@ -84,10 +84,10 @@ ACTIONS = st.one_of(
 )
 
 
-def turn(state: Reflection, server: Server, most: int) -> None:
+def turn(state: ListWatch, server: Server, most: int) -> None:
     """One step of the reflector; of a watch, at most so many events before it ends."""
     step = state.next()
-    if isinstance(step, List):
+    if isinstance(step, ListRequest):
         answer = server.page(step.token, step.limit)
         if isinstance(answer, Failure):
             state.failed(answer, 0.0)
@@ -104,11 +104,11 @@ def turn(state: Reflection, server: Server, most: int) -> None:
     state.ended(40.0)
 
 
-def known(state: Reflection) -> Objects:
+def known(state: ListWatch) -> Objects:
     return {key.name: manifest.body["spec"]["n"] for key, manifest in state.objects.items()}
 
 
-def play(state: Reflection, server: Server, action: tuple[Any, ...]) -> None:
+def play(state: ListWatch, server: Server, action: tuple[Any, ...]) -> None:
     match action:
         case ("put", name, content):
             server.put(name, content)
@@ -124,7 +124,7 @@ def play(state: Reflection, server: Server, action: tuple[Any, ...]) -> None:
             state.failed(Failure(0, UNREACHABLE, "reset"), 0.0)
         case ("bookmark",):
             step = state.next()
-            if isinstance(step, Watch) and server.events(step.version) == []:
+            if isinstance(step, WatchRequest) and server.events(step.version) == []:
                 state.event("BOOKMARK", {"metadata": {"resourceVersion": str(server.version)}})
 
 
@@ -133,7 +133,7 @@ def play(state: Reflection, server: Server, action: tuple[Any, ...]) -> None:
 def test_what_is_known_becomes_what_there_is(history: list[tuple[Any, ...]]) -> None:
     """Whatever happened, a few undisturbed steps later nothing is missing, stale or left over."""
     server = Server()
-    state = Reflection(Resource("Subnet"), "here", PACE, lambda: 0.5)
+    state = ListWatch(Resource("Subnet"), "here", PACE, lambda: 0.5)
     for action in history:
         play(state, server, action)
     for _ in range(12):
@@ -147,7 +147,7 @@ def test_nothing_that_exists_all_the_time_ever_seems_gone(history: list[tuple[An
     """An object that nobody touches is known from the first list on, and keeps its value."""
     server = Server()
     server.put("zz", 7)
-    state = Reflection(Resource("Subnet"), "here", PACE, lambda: 0.5)
+    state = ListWatch(Resource("Subnet"), "here", PACE, lambda: 0.5)
     values = set()
     for action in history:
         play(state, server, action)

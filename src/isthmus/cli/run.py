@@ -18,9 +18,11 @@ from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_in
 from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
 from isthmus.controller.inputs.snapshot import ObjectKey
-from isthmus.daemon.service import Settings, controller_and_engine
+from isthmus.daemon.service import KubernetesWriters, Settings, controller_and_engine
 from isthmus.daemon.unixctl_commands import version_command
-from isthmus.kube.publish.publisher import Publisher
+from isthmus.kube.client import Client
+from isthmus.kube.publish.node_labels import NodeLabeler
+from isthmus.kube.publish.status_publisher import StatusPublisher
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl import ControlServer
@@ -112,10 +114,14 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     inputs = Inputs(key, vpc, tls=tls, port_lists=not alone)
     settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db}, alone=alone)
     control = _control(run_dir() / unixctl) if unixctl else None
-    publisher = Publisher(client, key) if client is not None else None
+    writers = _writers(client, key) if client is not None else None
     source = origin.source(client, key)
-    loop = controller_and_engine(settings, source, inputs, control, publisher)
+    loop = controller_and_engine(settings, source, inputs, control, writers)
     loop.run(notify_ready, frozenset(settings.remotes))
+
+
+def _writers(client: Client, config_map: ObjectKey) -> KubernetesWriters:
+    return KubernetesWriters(StatusPublisher(client, config_map), NodeLabeler(client))
 
 
 def _control(path: Path) -> ControlServer:

@@ -1,4 +1,4 @@
-"""The controller's place in the loop: from the source's snapshots to marked reconcilers."""
+"""The event source of the controller: snapshots of manifests become marked reconcilers."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
 from isthmus.controller.joined_zone import joined_zone
 from isthmus.controller.reconcilers.base import ControllerKeyed
-from isthmus.daemon.sessions import Databases
+from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.routes.import_policy import ImportPolicy
@@ -19,8 +19,8 @@ from isthmus.model.rows import Database, NbGlobal
 from isthmus.ovsdb.poller import Poller
 
 
-class Source(Protocol):
-    """Where the manifests come from."""
+class ManifestSource(Protocol):
+    """Where the manifests come from: a directory or the Kubernetes API."""
 
     def fileno(self) -> int:
         """Readable when `poll` may have something new."""
@@ -35,65 +35,65 @@ class Source(Protocol):
         """Stop watching."""
 
 
-class Controller:
-    """Follows the source, and connects to the IC databases that it names.
+class ControllerSource:
+    """Follows the manifests, and connects to the IC databases that they name.
 
     Args:
-        source: closed with the loop.
+        manifests: closed with the loop.
         inputs: shared with the reconcilers.
-        intents: the controller's reconcilers, part of the engine.
-        engine, databases, view: of the loop.
-        policy: the import policy of the interconnection engine; None if `ovn-ic` is the engine,
-            which has no such rules.
+        reconcilers: the controller's, which are part of the engine.
+        engine, sessions, view: of the loop.
+        import_policy: of the interconnection engine, updated after each change of the inputs; None
+            if `ovn-ic` is the engine, which has no such rules.
 
     Attributes:
-        snapshot: the last one that was taken over; None if there has been none.
+        snapshot: the latest; None before the first.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the composition root names each part once
         self,
-        source: Source,
+        manifests: ManifestSource,
         inputs: Inputs,
-        intents: "Sequence[ControllerKeyed[object]]",
+        reconcilers: "Sequence[ControllerKeyed[object]]",
         engine: Engine,
-        databases: Databases,
+        sessions: DatabaseSessions,
         view: View,
-        policy: ImportPolicy | None,
+        import_policy: ImportPolicy | None,
     ) -> None:
-        self._source, self._inputs, self._intents = source, inputs, intents
-        self._engine, self._databases, self._view = engine, databases, view
-        self._policy = policy
+        self._manifests, self._inputs, self._reconcilers = manifests, inputs, reconcilers
+        self._engine, self._sessions, self._view = engine, sessions, view
+        self._import_policy = import_policy
         self.snapshot: Snapshot | None = None
 
     def run(self, now: float) -> None:
-        """Take over a new snapshot, and follow the addresses of the IC databases."""
-        snapshot = self._source.poll(now)
+        """Take in a new snapshot, and follow the addresses of the IC databases."""
+        snapshot = self._manifests.poll(now)
         if snapshot is not None:
             self.snapshot = snapshot
             changed = self._inputs.update(snapshot)
-            if self._policy is not None:
-                self._policy.set_rules(import_rules(self._inputs))
-            for intent in self._intents:
-                intent.mark(intent.affected(changed))
+            if self._import_policy is not None:
+                self._import_policy.set_rules(import_rules(self._inputs))
+            for reconciler in self._reconcilers:
+                reconciler.mark(reconciler.affected(changed))
         for database, remote in zip((Database.IC_NB, Database.IC_SB), self._remotes(), strict=True):
-            self._databases.use(database, remote, self._engine, now)
+            self._sessions.use(database, remote, self._engine, now)
 
     def problems(self) -> Sequence[Problem]:
-        """What is wrong with the manifests, or cannot be done."""
+        """Problems with the manifests, or with what they ask for."""
         problems = [*self._inputs.problems()]
         config = self._inputs.config
-        if self._policy is None and config is not None and config.rules != RouteRules():
+        if self._import_policy is None and config is not None and config.rules != RouteRules():
             problems.append(_not_enforced(str(self._inputs.config_map)))
         return problems
 
     def wait(self, poller: Poller, now: float) -> None:
-        """Wake when the source has something new."""
-        poller.wait_readable(self._source.fileno())
-        poller.wake_in(self._source.next_wakeup() - now)
+        """Wake when there is a new snapshot."""
+        poller.wait_readable(self._manifests.fileno())
+        poller.wake_in(self._manifests.next_wakeup() - now)
 
     def close(self) -> None:
         """Stop watching."""
-        self._source.close()
+        self._manifests.close()
 
     def _remotes(self) -> tuple[str, str]:
         """The IC databases of the configuration, or of the zone that is being left."""
@@ -106,7 +106,7 @@ class Controller:
 
 def _not_enforced(config_map: str) -> Problem:
     return Subject(config_map, "data.accept or data.advertise").problem(
-        "has no effect, since ovn-ic exchanges the routes and knows no such rules",
-        "remove it, or run Isthmus as engine, too: without --engine none",
+        "has no effect, because ovn-ic exchanges the routes and has no such rules",
+        "remove it, or run Isthmus as the engine, without --engine none",
         Reason.NOT_ENFORCED,
     )

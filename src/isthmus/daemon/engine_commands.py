@@ -1,4 +1,4 @@
-"""Control commands by which a running engine explains itself.
+"""Control commands that show what a running engine does, and why.
 
 Registered by the composition root. `isthmus engine` asks for JSON; `ovs-appctl -t` shows text.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from isthmus.daemon.sessions import Databases
+from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
 from isthmus.exchange.wiring import Exchange
 from isthmus.inspect.engine_text import explanation_text, report_text
@@ -20,19 +20,19 @@ from isthmus.ovsdb.unixctl_client import CommandFailedError
 FORMATS = "[text|json]"
 
 
-def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) -> list[Command]:
+def engine_commands(
+    engine: Engine, exchange: Exchange, sessions: DatabaseSessions
+) -> list[Command]:
     """`engine/show`, `engine/explain`, `engine/refused` and `engine/recompute`."""
 
     def show(arguments: Sequence[str]) -> str:
-        report = engine.report(databases.writable(), databases.synced)
+        report = engine.report(sessions.writable(), sessions.synced)
         return _formatted(report, report_text, arguments)
 
     def explain_prefix(arguments: Sequence[str]) -> str:
         prefix = parse_network(arguments[0])
         if prefix is None:
-            raise CommandFailedError(
-                f'"{arguments[0]}" is not a valid prefix; write ADDRESS/LENGTH'
-            )
+            raise CommandFailedError(f'"{arguments[0]}" is not a prefix; write ADDRESS/LENGTH')
         found = explain(engine.view, exchange, prefix)
         return _formatted(found, explanation_text, arguments[1:])
 
@@ -52,7 +52,7 @@ def engine_commands(engine: Engine, exchange: Exchange, databases: Databases) ->
 
 
 def _formatted(value: Any, text: Callable[[Any], str], arguments: Sequence[str]) -> str:
-    wanted = arguments[0] if arguments else "text"
-    if wanted not in {"text", "json"}:
-        raise CommandFailedError(f'"{wanted}" is not a format; use text or json')
-    return json.dumps(asdict(value)) if wanted == "json" else text(value)
+    form = arguments[0] if arguments else "text"
+    if form not in {"text", "json"}:
+        raise CommandFailedError(f'"{form}" is not a format; use text or json')
+    return json.dumps(asdict(value)) if form == "json" else text(value)

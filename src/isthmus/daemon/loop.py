@@ -1,7 +1,7 @@
-"""The loop: sessions, engine and feeds on one thread.
+"""The loop: sessions, event sources and the engine on one thread.
 
-A turn takes in what has come, lets the engine plan, sends what it planned; when a turn did
-nothing, the loop waits for the next event. Nothing is polled.
+One turn takes in what has happened, lets the engine plan, and sends what it planned. After a turn
+that did nothing, the loop waits for the next event. It never polls.
 """
 
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from isthmus.daemon.problem_log import ProblemLog
-from isthmus.daemon.sessions import Databases
+from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.daemon.stop_signal import StopSignal
 from isthmus.engine.engine import Engine
 from isthmus.model.problems import Problem
@@ -21,56 +21,56 @@ _log = logging.getLogger(__name__)
 
 _MEANING = {
     "active": "active",
-    "standby": "standing by: the lock is not ours yet",
+    "standby": "standby: waiting for the lock",
     "paused": "paused: nothing is written",
 }
 
 
-class Feed(Protocol):
-    """What takes part in the loop beside databases and engine."""
+class EventSource(Protocol):
+    """A part of the loop besides sessions and engine, which can wake it."""
 
     def run(self, now: float) -> None:
-        """Do what can be done without waiting."""
+        """Do what can be done without waiting: the only method that may mark keys."""
 
     def problems(self) -> Sequence[Problem]:
-        """What people must mend."""
+        """The problems that it has now."""
 
     def wait(self, poller: Poller, now: float) -> None:
-        """Have the poller wake when there is something to do; it must not mark any keys."""
+        """Have the poller wake when `run` has something to do."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
 
 
 class Loop:
     """Runs an engine on its databases.
 
     Args:
-        engine, databases: what to run.
-        feeds: run at the beginning of each turn, in this order.
+        engine, sessions: what to run.
+        sources: run in this order in each turn.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
         engine: Engine,
-        databases: Databases,
-        feeds: Sequence[Feed] = (),
+        sessions: DatabaseSessions,
+        sources: Sequence[EventSource] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine, self._databases, self._feeds = engine, databases, feeds
+        self._engine, self._sessions, self._sources = engine, sessions, sources
         self._clock = clock
-        self._problems = ProblemLog()
-        self._was = ""
+        self._problem_log = ProblemLog()
+        self._logged_status = ""
         self._stop_reason = ""
         engine.recompute("start")
 
     @property
     def status(self) -> str:
-        """ "active" with the zone's lock, "standby" without, "paused" if told so."""
-        if self._databases.paused:
+        """ "active" with the zone's lock, "standby" without it, "paused" after that command."""
+        if self._sessions.paused:
             return "paused"
-        return "active" if self._databases.active else "standby"
+        return "active" if self._sessions.active else "standby"
 
     def stop(self, reason: str) -> None:
         """End after this turn."""
@@ -80,71 +80,71 @@ class Loop:
         """Work until SIGTERM, SIGINT or `stop`.
 
         Args:
-            on_ready: called once, when the `needed` databases have been seen in full.
+            on_ready: called once, when the `needed` databases have been read in full.
         """
         stop = StopSignal()
         ready = False
         try:
             while not (stop.received or self._stop_reason):
                 progress = self.turn()
-                if not ready and needed <= self._databases.synced:
+                if not ready and needed <= self._sessions.synced:
                     ready = True
                     on_ready()
                 if not (progress or self._stop_reason):
                     self.wait(stop)
             reason = stop.received or self._stop_reason
-            _log.info("ending on %s; nothing is withdrawn", reason)
+            _log.info("stopping on %s; routes stay in place", reason)
         finally:
             stop.close()
-            for feed in self._feeds:
-                feed.close()
-            self._databases.close()
+            for source in self._sources:
+                source.close()
+            self._sessions.close()
 
     def turn(self) -> bool:
-        """Do what can be done without waiting; whether anything was.
+        """Do what can be done without waiting; whether anything was done.
 
-        Sources run when the sessions have, so that they see a lock or a connection that came or
-        went. Handling a key counts as doing something even if nothing is to be written: it may
-        have started a timer, which runs at the beginning of the next turn.
+        Sources run after the sessions, so that they see locks and connections that have come or
+        gone. A key that was handled counts as something done even if nothing is to be written: it
+        may have started a timer, which runs in the next turn.
         """
         now = self._clock()
-        changes = self._databases.run(now)
+        changes = self._sessions.run(now)
         self._engine.apply(changes)
-        ended = list(self._databases.ended())
+        ended = list(self._sessions.ended())
         for transaction, result in ended:
             self._engine.completed(transaction, result, now)
-        for feed in self._feeds:
-            feed.run(now)
+        for source in self._sources:
+            source.run(now)
         handled = self._keys_handled()
-        planned = self._engine.plan(now, self._databases.writable(), self._databases.synced)
+        planned = self._engine.plan(now, self._sessions.writable(), self._sessions.synced)
         for transaction in planned:
             _log.debug("%s: %d operations", transaction.comment, len(transaction.operations))
-            self._databases.send(transaction)
-        self._say(now)
+            self._sessions.send(transaction)
+        self._log_changes(now)
         return bool(changes or ended or planned or handled != self._keys_handled())
+
+    def wait(self, stop: StopSignal) -> None:
+        """Block until there is something to do, or `stop` has come."""
+        poller = Poller()
+        now = self._clock()
+        self._sessions.wait(poller)
+        for source in self._sources:
+            source.wait(poller, now)
+        poller.wait_readable(stop.fileno())
+        for due in (self._engine.next_wakeup(), self._sessions.next_wakeup(now)):
+            if due is not None:
+                poller.wake_in(due - now)
+        poller.block()
 
     def _keys_handled(self) -> int:
         return sum(reconciler.handled for reconciler in self._engine.reconcilers)
 
-    def _say(self, now: float) -> None:
-        if self.status != self._was:
-            self._was = self.status
+    def _log_changes(self, now: float) -> None:
+        """Log the status if it has changed, and the problems that have come or gone."""
+        if self.status != self._logged_status:
+            self._logged_status = self.status
             _log.info("%s", _MEANING[self.status])
-        problems = [*self._engine.problems(), *self._databases.problems(now)]
-        for feed in self._feeds:
-            problems += feed.problems()
-        self._problems.update(problems)
-
-    def wait(self, stop: StopSignal | None = None) -> None:
-        """Block until there is something to do."""
-        poller = Poller()
-        now = self._clock()
-        self._databases.wait(poller)
-        for feed in self._feeds:
-            feed.wait(poller, now)
-        if stop is not None:
-            poller.wait_readable(stop.fileno())
-        for due in (self._engine.next_wakeup(), self._databases.next_wakeup(now)):
-            if due is not None:
-                poller.wake_in(due - now)
-        poller.block()
+        problems = [*self._engine.problems(), *self._sessions.problems(now)]
+        for source in self._sources:
+            problems += source.problems()
+        self._problem_log.update(problems)

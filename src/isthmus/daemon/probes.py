@@ -1,12 +1,12 @@
-"""Keepalive probes as the databases ask for: `ic_probe_interval` (ovn-nb(5), ovn-ic-nb(5)).
+"""Keepalive probes at the interval `ic_probe_interval` (ovn-nb(5), ovn-ic-nb(5)).
 
-A feed of the loop. `NB_Global.options` says it for NB and SB, `IC_NB_Global.options` for IC-NB and
-IC-SB; changes take effect on the connections that there are.
+An event source of the loop. `NB_Global.options` sets the interval for NB and SB,
+`IC_NB_Global.options` for IC-NB and IC-SB. Changes apply to existing connections.
 """
 
 from collections.abc import Sequence
 
-from isthmus.daemon.sessions import Databases
+from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.view import View
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -21,21 +21,21 @@ _GOVERNED: tuple[tuple[type[NbGlobal] | type[IcNbGlobal], tuple[Database, ...]],
 )
 
 
-class Probes:
-    """Follows the option in both places.
+class ProbeIntervals:
+    """Follows the option in both tables.
 
     Args:
-        view: where the options are read.
-        databases: whose probes are set.
+        view: with the options.
+        sessions: whose probes are set.
         default: milliseconds where the option is not set; None for the sessions' own default.
     """
 
-    def __init__(self, view: View, databases: Databases, default: int | None = None) -> None:
-        self._view, self._databases, self._default = view, databases, default
+    def __init__(self, view: View, sessions: DatabaseSessions, default: int | None = None) -> None:
+        self._view, self._sessions, self._default = view, sessions, default
         self._problems: list[Problem] = []
 
-    def run(self, now: float) -> None:  # noqa: ARG002 - a feed's signature
-        """Compare what is set with what is asked for."""
+    def run(self, now: float) -> None:  # noqa: ARG002 - an event source's signature
+        """Apply the options."""
         self._problems = []
         for kind, governed in _GOVERNED:
             row = self._view.table(kind).single()
@@ -44,22 +44,22 @@ class Probes:
             if text and not text.isdecimal():
                 self._problems.append(_bad(kind.TABLE, text))
             for database in governed:
-                self._databases.probe(database, interval)
+                self._sessions.probe(database, interval)
 
     def problems(self) -> Sequence[Problem]:
-        """Values that are no number."""
+        """Values that are not numbers."""
         return self._problems
 
     def wait(self, poller: Poller, now: float) -> None:
-        """Nothing to wait for: the rows come through the databases."""
+        """Nothing to wait for: the rows arrive through the sessions."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 def _bad(table: str, value: str) -> Problem:
     return Subject(table, f"options:{OPTION}", value).problem(
-        "is no number of milliseconds; the default is used",
-        "set a whole number, 0 to switch probes off, or remove the option",
+        "is not a number of milliseconds, so the default is used",
+        "set a whole number (0 turns probes off), or remove the option",
         Reason.INVALID_OPTION,
     )

@@ -1,4 +1,4 @@
-"""Problems as log events: each said once when it appears and once when it is gone."""
+"""Problems in the log: each is logged once when it appears and once when it is resolved."""
 
 import logging
 from collections.abc import Iterable
@@ -9,16 +9,16 @@ _log = logging.getLogger("isthmus.problems")
 
 
 class ProblemLog:
-    """Remembers what has been said."""
+    """Has the problems that were logged and are not resolved."""
 
     def __init__(self) -> None:
-        self._said: set[Problem] = set()
+        self._logged: set[Problem] = set()
 
     def update(self, problems: Iterable[Problem]) -> None:
-        """Say what is new and what is over."""
+        """Log the difference to the last call."""
         current = set(problems)
-        for problem in sorted(current - self._said):
+        for problem in sorted(current - self._logged):
             _log.warning("%s", problem)
-        for problem in sorted(self._said - current):
+        for problem in sorted(self._logged - current):
             _log.info("resolved: %s", problem)
-        self._said = current
+        self._logged = current

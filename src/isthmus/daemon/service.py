@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.wiring import reconcilers
-from isthmus.daemon.controller_source import Controller, Source
+from isthmus.daemon.controller_source import ControllerSource, ManifestSource
 from isthmus.daemon.engine_commands import engine_commands
 from isthmus.daemon.garbage_collector import collect_rarely
-from isthmus.daemon.heartbeat import HeartbeatTimer
-from isthmus.daemon.loop import Feed, Loop
-from isthmus.daemon.probes import Probes
+from isthmus.daemon.loop import EventSource, Loop
+from isthmus.daemon.node_label_source import Labeler, NodeLabelSource
+from isthmus.daemon.probes import ProbeIntervals
 from isthmus.daemon.readiness import ready_command, remotes_command
-from isthmus.daemon.sessions import CONTROLLER_LOCK, LOCK, Databases
-from isthmus.daemon.status_source import Publishing, Sink
-from isthmus.daemon.timers import Settling
+from isthmus.daemon.sessions import CONTROLLER_LOCK, LOCK, DatabaseSessions
+from isthmus.daemon.status_source import Publisher, StatusSource
+from isthmus.daemon.timers import HeartbeatTimer, ReconcilerTimer
 from isthmus.daemon.unixctl_commands import process_commands
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
@@ -40,6 +40,19 @@ class Settings:
     alone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class KubernetesWriters:
+    """What writes to the Kubernetes API.
+
+    Args:
+        publisher: of the status.
+        labeler: of gateway Nodes.
+    """
+
+    publisher: Publisher
+    labeler: Labeler
+
+
 def engine_alone(settings: Settings, control: ControlServer | None = None) -> Loop:
     """The interconnection engine on four given databases, as `ovn-ic` is.
 
@@ -49,74 +62,84 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
     view = View()
     parts = exchange(view)
     engine = Engine(view, parts.reconcilers, parts.edges, clock=time.perf_counter)
-    databases = _databases(settings, view, engine)
-    _offer_engine(control, engine, parts, databases)
-    return _loop(engine, databases, (Probes(view, databases, settings.probe_interval),), control)
+    sessions = _sessions(settings, view, engine)
+    _register_engine(control, engine, parts, sessions)
+    probes = ProbeIntervals(view, sessions, settings.probe_interval)
+    return _loop(engine, sessions, (probes,), control)
 
 
 def controller_and_engine(
     settings: Settings,
-    source: Source,
+    manifests: ManifestSource,
     inputs: Inputs,
     control: ControlServer | None = None,
-    sink: Sink | None = None,
+    writers: KubernetesWriters | None = None,
 ) -> Loop:
-    """Both in one, or the controller alone: the source names the IC databases.
+    """Both in one, or the controller alone; the manifests name the IC databases.
 
     Args:
+        manifests: closed with the loop.
+        inputs: of the controller, still empty.
         control: the control socket, if there is one; commands are added.
-        sink: who publishes what the daemon reports of its cluster, if anybody does.
+        writers: None if nothing is written to the Kubernetes API.
     """
     view = View()
-    intents = reconcilers(view, inputs)
+    controlled = reconcilers(view, inputs)
     parts = observer(view) if settings.alone else exchange(view, policy_follows=True, settle=SETTLE)
-    everything = (*parts.reconcilers, *intents)
+    everything = (*parts.reconcilers, *controlled)
     engine = Engine(view, everything, parts.edges, clock=time.perf_counter)
-    databases = _databases(settings, view, engine)
-    _offer_engine(control, engine, parts, databases)
-    policy = None if settings.alone else parts.routes.policy
-    controller = Controller(source, inputs, intents, engine, databases, view, policy)
-    probes = Probes(view, databases, settings.probe_interval)
-    others = (lambda _now: probes.problems(),)
-    publishing = Publishing(view, inputs, engine, databases, controller, others, sink)
-    if control is not None:
-        control.register(
-            ready_command(databases, inputs, settings.remotes),
-            remotes_command(databases),
-            *publishing.commands(),
-        )
-    feeds: list[Feed] = [controller, probes]
+    sessions = _sessions(settings, view, engine)
+    _register_engine(control, engine, parts, sessions)
+    import_policy = None if settings.alone else parts.routes.policy
+    controller = ControllerSource(
+        manifests, inputs, controlled, engine, sessions, view, import_policy
+    )
+    sources: list[EventSource] = [
+        controller,
+        ProbeIntervals(view, sessions, settings.probe_interval),
+    ]
     if parts.paths is not None:
-        feeds.append(Settling(parts.paths))
+        sources.append(ReconcilerTimer(parts.paths))
     if parts.heartbeat is not None:
-        feeds.append(HeartbeatTimer(parts.heartbeat))
+        sources.append(HeartbeatTimer(parts.heartbeat))
     if settings.alone:
-        feeds.append(Settling(parts.registration))
-    feeds.append(publishing)
-    return _loop(engine, databases, feeds, control)
+        sources.append(ReconcilerTimer(parts.registration))
+    if writers is not None:
+        sources.append(NodeLabelSource(inputs, controller, sessions, writers.labeler))
+    publisher = None if writers is None else writers.publisher
+    # The last one: it reports what the others have found in the same turn.
+    status = StatusSource(view, inputs, engine, sessions, tuple(sources), publisher)
+    if control is not None:
+        ready = ready_command(sessions, inputs, settings.remotes)
+        control.register(ready, remotes_command(sessions), *status.commands())
+    return _loop(engine, sessions, (*sources, status), control)
 
 
-def _offer_engine(
-    control: ControlServer | None, engine: Engine, parts: Exchange, databases: Databases
+def _register_engine(
+    control: ControlServer | None, engine: Engine, parts: Exchange, sessions: DatabaseSessions
 ) -> None:
     if control is not None:
-        control.register(*engine_commands(engine, parts, databases))
+        control.register(*engine_commands(engine, parts, sessions))
 
 
 def _loop(
-    engine: Engine, databases: Databases, feeds: Sequence[Feed], control: ControlServer | None
+    engine: Engine,
+    sessions: DatabaseSessions,
+    sources: Sequence[EventSource],
+    control: ControlServer | None,
 ) -> Loop:
     if control is None:
-        return Loop(engine, databases, feeds)
-    loop = Loop(engine, databases, (control, *feeds))
-    control.register(*process_commands(loop, databases))
+        return Loop(engine, sessions, sources)
+    # The first one: the others see what a command, such as `pause`, has changed.
+    loop = Loop(engine, sessions, (control, *sources))
+    control.register(*process_commands(loop, sessions))
     return loop
 
 
-def _databases(settings: Settings, view: View, engine: Engine) -> Databases:
+def _sessions(settings: Settings, view: View, engine: Engine) -> DatabaseSessions:
     collect_rarely()
     lock = CONTROLLER_LOCK if settings.alone else LOCK
-    databases = Databases(view, settings.probe_interval, lock)
+    sessions = DatabaseSessions(view, settings.probe_interval, lock)
     for database, remote in settings.remotes.items():
-        databases.use(database, remote, engine, time.monotonic())
-    return databases
+        sessions.use(database, remote, engine, time.monotonic())
+    return sessions

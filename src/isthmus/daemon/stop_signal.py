@@ -1,4 +1,4 @@
-"""Turns SIGTERM and SIGINT into a readable file descriptor, so that the loop wakes and ends."""
+"""Turns SIGTERM and SIGINT into a readable file descriptor, which wakes the loop."""
 
 import signal
 import socket
@@ -6,7 +6,11 @@ from types import FrameType
 
 
 class StopSignal:
-    """Installed by the loop for as long as it runs; the first signal asks it to end."""
+    """Installed by the loop while it runs.
+
+    Attributes:
+        received: the name of the signal that has come; empty if none has.
+    """
 
     def __init__(self) -> None:
         self.received: str = ""
@@ -20,11 +24,11 @@ class StopSignal:
         }
 
     def fileno(self) -> int:
-        """Readable once a signal has come."""
+        """Readable after a signal has come."""
         return self._reader.fileno()
 
     def close(self) -> None:
-        """Give the signals back."""
+        """Restore the previous handlers."""
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)

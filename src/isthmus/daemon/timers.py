@@ -1,42 +1,69 @@
-"""Lets time pass for what is to settle (paths, zones that were left); a feed of the loop."""
+"""Event sources that wait for times: those that reconcilers ask for, and the heartbeat."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
+from isthmus.exchange.zones.heartbeat import INTERVAL, Heartbeat
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
 
 
-class Ticking(Protocol):
-    """Something that waits for a time."""
+class Timed(Protocol):
+    """A part of the engine that waits for a time, e.g. for paths to settle."""
 
     def tick(self, now: float) -> float:
-        """Let time pass; when to be called again: monotonic seconds, or inf."""
+        """Mark what is due; when to be called again: monotonic seconds, or inf."""
 
 
-class Settling:
-    """Gives something the time.
+class _Timer:
+    """What all timers have in common: no problems, and nothing to close."""
 
-    Args:
-        waiting: of the engine.
-    """
-
-    def __init__(self, waiting: Ticking) -> None:
-        self._waiting = waiting
-        self._due = inf
-
-    def run(self, now: float) -> None:
-        """Let what is due happen."""
-        self._due = self._waiting.tick(now)
+    _due: float
 
     def problems(self) -> Sequence[Problem]:
-        """None: nobody misses what waits."""
+        """None: timers do not fail."""
         return ()
 
     def wait(self, poller: Poller, now: float) -> None:
-        """Wake for the next."""
+        """Wake the loop when the timer is due."""
         poller.wake_in(self._due - now)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
+
+
+class ReconcilerTimer(_Timer):
+    """Passes the time to a part of the engine.
+
+    Args:
+        timed: the part.
+    """
+
+    def __init__(self, timed: Timed) -> None:
+        self._timed = timed
+        self._due = inf
+
+    def run(self, now: float) -> None:
+        """Let the part mark what is due."""
+        self._due = self._timed.tick(now)
+
+
+class HeartbeatTimer(_Timer):
+    """Passes the time of day to the heartbeat every `INTERVAL` seconds.
+
+    Args:
+        heartbeat: of the engine.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, heartbeat: Heartbeat, clock: Callable[[], float] = time.time) -> None:
+        self._heartbeat, self._clock = heartbeat, clock
+        self._due = -inf
+
+    def run(self, now: float) -> None:
+        """Pass the time if it is due."""
+        if now >= self._due:
+            self._due = now + INTERVAL
+            self._heartbeat.set_time(int(self._clock()))

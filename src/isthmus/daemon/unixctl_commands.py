@@ -7,7 +7,7 @@ import resource
 from collections.abc import Callable, Sequence
 
 from isthmus.daemon.loop import Loop
-from isthmus.daemon.sessions import Databases
+from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.daemon.vlog import DaemonLog
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl import Command
@@ -21,20 +21,20 @@ _CONNECTIONS = {
 }
 
 
-def process_commands(loop: Loop, databases: Databases) -> list[Command]:
-    """Stopping, pausing, and looking at the process.
+def process_commands(loop: Loop, sessions: DatabaseSessions) -> list[Command]:
+    """Stop, pause and inspect the process.
 
-    `pause` releases the lock and writes nothing more; the caches go on following.
+    `pause` releases the lock and stops writing; the daemon still follows the databases.
     """
 
     def connection(database: Database) -> Callable[[Sequence[str]], str]:
-        return lambda _: "connected" if databases.connected(database) else "not connected"
+        return lambda _: "connected" if sessions.connected(database) else "not connected"
 
     return [
-        Command("exit", _silent(lambda: loop.stop("the command exit"))),
-        Command("pause", _silent(databases.pause)),
-        Command("resume", _silent(databases.resume)),
-        Command("is-paused", lambda _: "true" if databases.paused else "false"),
+        Command("exit", _silent(lambda: loop.stop("control command exit"))),
+        Command("pause", _silent(sessions.pause)),
+        Command("resume", _silent(sessions.resume)),
+        Command("is-paused", lambda _: "true" if sessions.paused else "false"),
         Command("status", lambda _: f"Status: {loop.status}"),
         Command("memory/show", lambda _: f"peak-rss-kb:{_peak_memory()}"),
         *(Command(name, connection(database)) for name, database in _CONNECTIONS.items()),
@@ -42,7 +42,7 @@ def process_commands(loop: Loop, databases: Databases) -> list[Command]:
 
 
 def version_command(text: str) -> Command:
-    """`version`: what `--version` prints, too."""
+    """`version`: the same text as `--version`."""
     return Command("version", lambda _: text)
 
 
@@ -82,7 +82,7 @@ def _reopen(log: DaemonLog) -> str:
 
 
 def _silent(action: Callable[[], None]) -> Callable[[Sequence[str]], str]:
-    """A command without arguments and without an answer."""
+    """A command without arguments and without output."""
 
     def run(_arguments: Sequence[str]) -> str:
         action()

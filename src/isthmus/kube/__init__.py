@@ -1,1 +1,6 @@
-"""The Kubernetes API: what is read from it, and what is written to it."""
+"""The Kubernetes API: manifests that are read from it, and what is published to it.
+
+Entry points: `client.Client` with `credentials.Credentials`, `source.KubernetesSource`, and the
+writers of `publish`. Imported by the command line, which makes the parts, and by the lab, which
+uses the client. The only package that imports urllib3.
+"""

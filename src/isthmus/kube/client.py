@@ -55,7 +55,7 @@ _SOCKET_OPTIONS = [
 _BROKEN = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError, ssl.SSLError)
 
 
-class Stream:
+class WatchStream:
     """A watch that the server has accepted: iterate over its events.
 
     Args:
@@ -80,7 +80,7 @@ class Stream:
                     yield _event(line)
 
     def close(self) -> None:
-        """Wake the reader; from any thread."""
+        """Wakeup the reader; from any thread."""
         try:
             self._response.shutdown()
         except (OSError, ValueError, RuntimeError):
@@ -161,7 +161,7 @@ class Client:
         with _AsApiError():
             return self._send(method, path, query or {}, body, content, answer).data
 
-    def watch(self, path: str, query: Mapping[str, str], silence: float) -> Stream:
+    def watch(self, path: str, query: Mapping[str, str], silence: float) -> WatchStream:
         """Open a watch.
 
         Args:
@@ -173,7 +173,7 @@ class Client:
             ApiError: it was not accepted.
         """
         with _AsApiError():
-            return Stream(self._send("GET", path, query, None, "", silence))
+            return WatchStream(self._send("GET", path, query, None, "", silence))
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -1,7 +1,7 @@
-"""What is known of one resource, and what to ask the API for next: list and watch, as values.
+"""The objects of one resource, and the next request to the API: list and watch as a state machine.
 
-Driven by `isthmus.kube.watcher`, which asks and waits. Invariant: an object is gone only when
-the API has said so, by an event or by a list that was read to its end; a failure changes nothing.
+Driven by `isthmus.kube.watcher`, which makes the requests and waits. Invariant: an object is gone
+only after a DELETED event or a list that was read to its end; a failure changes nothing.
 Facts: Kubernetes' "API concepts" (efficient detection of changes, retrieving large results in
 chunks, resource versions).
 """
@@ -19,17 +19,17 @@ from isthmus.model.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Timing:
     """How often and how long; all in seconds, except `page`.
 
     Args:
         page: objects per page of a list.
         answer: how long the answer to a list may take.
         watch: how long the server is asked to keep a watch open.
-        silence: how long a watch may then say nothing, its end included. Longer than `watch`.
-        first, most: the first and the longest pause after failures; it doubles in between.
-        denied: the longest pause while people have something to mend.
-        patience: how long something that may pass by itself lasts until it is a problem.
+        silence: how long a watch may be silent, its end included; longer than `watch`.
+        first, most: the first and the longest delay after failures; it doubles in between.
+        denied: the longest delay while someone has something to fix.
+        patience: how long a failure that may pass lasts until it is a problem.
     """
 
     page: int = 500
@@ -43,15 +43,15 @@ class Pace:
 
 
 BRIEF = 1.0
-"""Seconds; a watch that ends sooner, and told nothing, counts as failed: never ask in a circle."""
+"""Seconds; a watch that ends sooner without an event counts as failed, so as not to spin."""
 
 
 @dataclass(frozen=True, slots=True)
-class List:
-    """Ask for a list, or its next page.
+class ListRequest:
+    """Request a list, or its next page.
 
     Args:
-        delay: seconds to wait before.
+        delay: seconds to wait before the request.
         token: of the page; empty for the first.
         limit: objects per page; 0 for all at once.
     """
@@ -62,31 +62,31 @@ class List:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Ask for what has changed since a resource version; `delay` as in `List`."""
+class WatchRequest:
+    """Request all changes since a resource version; `delay` as in `ListRequest`."""
 
     delay: float
     version: str
 
 
-class Reflection:
+class ListWatch:
     """The state of one list and watch.
 
     Args:
-        resource: what is reflected.
-        server: the API server's URL, for people.
-        pace: see there.
-        chance: a random number from 0 to 1, anew at each call.
+        resource: what is followed.
+        server: the API server's URL, for problems.
+        timing: how often and how long.
+        chance: returns a random number from 0 to 1.
 
     Attributes:
-        objects: what is known to exist.
+        objects: those known to exist.
         listed: whether a list has ever been read to its end.
     """
 
     def __init__(
-        self, resource: Resource, server: str, pace: Pace, chance: Callable[[], float]
+        self, resource: Resource, server: str, timing: Timing, chance: Callable[[], float]
     ) -> None:
-        self._resource, self._server, self._pace, self._chance = resource, server, pace, chance
+        self._resource, self._server, self._timing, self._chance = resource, server, timing, chance
         self.objects: dict[ObjectKey, Manifest] = {}
         self.listed = False
         self._version = ""
@@ -98,11 +98,11 @@ class Reflection:
         self._in_a_row = 0
         self._delay = 0.0
 
-    def next(self) -> List | Watch:
-        """What to ask for now."""
+    def next(self) -> ListRequest | WatchRequest:
+        """The next request."""
         if self._version:
-            return Watch(self._delay, self._version)
-        return List(self._delay, self._token, 0 if self._whole else self._pace.page)
+            return WatchRequest(self._delay, self._version)
+        return ListRequest(self._delay, self._token, 0 if self._whole else self._timing.page)
 
     def page(self, items: Iterable[Mapping[str, Any]], version: str, token: str) -> bool:
         """Take in a page of a list.
@@ -113,10 +113,10 @@ class Reflection:
             token: of the next page; empty on the last one.
 
         Returns:
-            Whether what is known has changed; never before the last page.
+            Whether `objects` has changed; never before the last page.
 
         Raises:
-            ValueError: it is no list of Kubernetes objects.
+            ValueError: it is not a list of Kubernetes objects.
         """
         if not version:
             raise ValueError("a list without a resource version")
@@ -132,18 +132,18 @@ class Reflection:
         return changed
 
     def opened(self) -> None:
-        """The watch has been accepted: all is well."""
+        """Note that the watch has been accepted, which ends a failure."""
         self._failure, self._since, self._delay = None, inf, 0.0
 
     def event(self, kind: str, body: Mapping[str, Any]) -> bool:
-        """Take in an event of a watch; whether what is known has changed.
+        """Take in an event of a watch; whether `objects` has changed.
 
         Args:
             kind: ADDED, MODIFIED, DELETED or BOOKMARK.
-            body: the object; of a bookmark, only its resource version counts.
+            body: the object; of a bookmark, only its resource version is used.
 
         Raises:
-            ValueError: it is no event.
+            ValueError: it is not a valid event.
         """
         metadata = body.get("metadata")
         version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
@@ -160,7 +160,7 @@ class Reflection:
         return changed
 
     def ended(self, lasted: float) -> None:
-        """The server has ended a watch in good order.
+        """Note that the server has ended a watch regularly.
 
         Args:
             lasted: seconds since it was opened.
@@ -168,56 +168,56 @@ class Reflection:
         if lasted >= BRIEF:
             self._in_a_row = 0
         else:
-            self._pause(self._pace.most)
+            self._pause(self._timing.most)
 
     def failed(self, failure: Failure, now: float) -> None:
-        """A list or a watch failed; it is asked for again, after a pause.
+        """Note that a list or a watch failed; `next` repeats it after a delay.
 
         Args:
-            failure: why.
+            failure: the cause.
             now: monotonic seconds.
         """
         if failure.expired:
             self._start_over()
-            # What was known is still true of its moment, and nobody has anything to mend.
-            self._pause(self._pace.most if self._in_a_row else 0.0)
+            # What is known was true at its version, and no one has anything to fix.
+            self._pause(self._timing.most if self._in_a_row else 0.0)
             return
         if failure.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-            # Perhaps lists are allowed and watches are not: then each retry is a list.
+            # If lists are allowed and watches are not, each retry is a list.
             self._version = ""
-        self._pause(self._pace.denied if failure.lasting else self._pace.most)
+        self._pause(self._timing.denied if failure.lasting else self._timing.most)
         self._delay = max(self._delay, failure.retry_after)
         if self._failure is None:
             self._since = now
         self._failure = failure
 
     def problem(self, now: float) -> Problem | None:
-        """What people must know; `now` in monotonic seconds."""
+        """The problem to report, None without one; `now` in monotonic seconds."""
         if self._failure is None or now < self.due():
             return None
         return problem_of(self._failure, self._server, str(self._resource))
 
     def due(self) -> float:
-        """When what has failed becomes a problem: monotonic seconds, or inf."""
+        """When a failure becomes a problem: monotonic seconds, or inf."""
         failure = self._failure
-        # A server that has just started may not know for a moment which kinds it has.
+        # A server that has just started may lack its custom kinds for a moment.
         starting = failure is not None and failure.status == HTTPStatus.NOT_FOUND and self.listed
         lasting = failure is not None and failure.lasting and not starting
-        return self._since + (0 if lasting else self._pace.patience)
+        return self._since + (0 if lasting else self._timing.patience)
 
     def _manifest(self, body: Mapping[str, Any]) -> Manifest:
-        """What is kept of an object: the same value as before if nothing of that differs."""
+        """What is kept of an object: the same value as before if that has not changed."""
         found = manifest(self._resource, body, self._server)
         known = self.objects.get(found.key)
         return known if known == found and known is not None else found
 
     def _start_over(self) -> None:
-        # Pages that expire while they are being read would do so again.
+        # Pages that expire while they are being read would expire again.
         self._whole = self._whole or bool(self._token)
         self._version, self._token, self._pages = "", "", {}
 
     def _pause(self, most: float) -> None:
-        """Wait for twice as long as last time, and not in step with others."""
-        longest = min(most, self._pace.first * 2.0 ** min(self._in_a_row, 30))
+        """Set a delay twice as long as the last one, with jitter."""
+        longest = min(most, self._timing.first * 2.0 ** min(self._in_a_row, 30))
         self._delay = longest * (0.5 + 0.5 * self._chance())
         self._in_a_row += 1

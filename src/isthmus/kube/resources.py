@@ -1,7 +1,7 @@
-"""Which objects are read from the API, where they are, and what of them is kept.
+"""The objects that are read from the API: their paths, and the fields that are kept.
 
-Used by reflectors and the client. Invariant: what changes all the time and is not read (heartbeats
-of nodes, counters of subnets, `managedFields`) is not kept, so it never looks like a change.
+Used by watchers and writers. Invariant: fields that change constantly and are not used (heartbeats
+of Nodes, counters of Subnets, `managedFields`) are not kept, so that they never count as a change.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ class Resource:
     Args:
         kind: e.g. "Subnet"; one of those in `API_VERSIONS`.
         namespace: where the objects are; empty for cluster-scoped kinds.
-        name: the one object that is meant; empty for all.
+        name: of the only object; empty for all objects.
     """
 
     kind: str
@@ -37,12 +37,12 @@ class Resource:
     def path(self) -> str:
         """The collection's path in the API."""
         root = "/apis" if "/" in self.api_version else "/api"
-        place = f"/namespaces/{self.namespace}" if self.namespace else ""
-        return f"{root}/{self.api_version}{place}/{_PLURALS[self.kind]}"
+        within = f"/namespaces/{self.namespace}" if self.namespace else ""
+        return f"{root}/{self.api_version}{within}/{_PLURALS[self.kind]}"
 
     @property
     def query(self) -> dict[str, str]:
-        """What lists and watches must always ask for: roles name single objects by this."""
+        """The parameters of each list and watch; roles allow a single object by its name."""
         return {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
 
     def __str__(self) -> str:
@@ -54,12 +54,12 @@ def manifest(resource: Resource, body: Mapping[str, Any], origin: str) -> Manife
     """What is kept of an object.
 
     Args:
-        resource: of which kind it is; items of lists do not say so themselves.
-        body: the object as the API gives it.
-        origin: for people.
+        resource: gives the kind, which items of lists lack.
+        body: the object from the API.
+        origin: where it comes from, for problems.
 
     Raises:
-        ValueError: it is no Kubernetes object.
+        ValueError: it is not a Kubernetes object.
     """
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
@@ -75,7 +75,7 @@ def manifest(resource: Resource, body: Mapping[str, Any], origin: str) -> Manife
 def _configuration(
     body: Mapping[str, Any], metadata: Mapping[str, Any], kept: dict[str, Any]
 ) -> dict[str, Any]:
-    # The status says which version of the configuration is in force.
+    # The status reports which version of the configuration is in force.
     kept["resourceVersion"] = metadata.get("resourceVersion", "")
     kept["labels"] = metadata.get("labels") or {}
     return {"data": body.get("data") or {}}

@@ -1,7 +1,7 @@
-"""The Kubernetes API as the source of what is wanted.
+"""The Kubernetes API as the source of manifests.
 
-The daemon polls `fileno()` and calls `poll`. Each kind is followed by a reflector; a change is
-handed over at once, and in a burst each `GATHER` seconds.
+The daemon polls `fileno()` and calls `poll`. A watcher follows each kind. A change is passed on at
+once, and in a burst every `GATHER` seconds.
 """
 
 import time
@@ -10,17 +10,17 @@ from math import inf
 
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.kube.client import Client
-from isthmus.kube.list_watch import Pace
+from isthmus.kube.list_watch import Timing
 from isthmus.kube.resources import Resource
-from isthmus.kube.wakeup import Wake
-from isthmus.kube.watcher import Reflected, Reflector
+from isthmus.kube.watcher import ResourceState, ResourceWatcher
+from isthmus.ovsdb.wakeup import Wakeup
 
 GATHER = 0.05
-"""Seconds from a snapshot to the next: each makes the controller look at every object."""
+"""Seconds from one snapshot to the next: each makes the controller compare every object."""
 
 START = 3.0
-"""Seconds from the start in which snapshots that are not complete are held back: lists come one
-after the other, and what has merely not come yet is nothing to report."""
+"""Seconds from the start in which incomplete snapshots are held back: lists arrive one after the
+other, and a list that has not arrived yet is not worth a report."""
 
 
 class KubernetesSource:
@@ -28,22 +28,24 @@ class KubernetesSource:
 
     Args:
         client: closed with the source.
-        config_map: the ConfigMap to obey.
-        pace: how often and how long to ask.
+        config_map: the ConfigMap with the configuration.
+        timing: how often and how long to ask.
     """
 
-    def __init__(self, client: Client, config_map: ObjectKey, pace: Pace | None = None) -> None:
+    def __init__(self, client: Client, config_map: ObjectKey, timing: Timing | None = None) -> None:
         self._client = client
-        self._wake = Wake()
+        self._wake = Wakeup()
         resources = (
             Resource("ConfigMap", config_map.namespace, config_map.name),
             Resource("Subnet"),
             Resource("Vpc"),
             Resource("Node"),
         )
-        self._reflectors = [Reflector(client, kind, self._wake.set, pace) for kind in resources]
+        self._watchers = [
+            ResourceWatcher(client, kind, self._wake.set, timing) for kind in resources
+        ]
         self._last: Snapshot | None = None
-        self._taken: list[Reflected] = []
+        self._taken: list[ResourceState] = []
         self._pending = True
         self._hold = time.monotonic() + START
         self._due = inf
@@ -59,7 +61,7 @@ class KubernetesSource:
         return self._hold if self._pending else max(self._due, self._hold)
 
     def poll(self, now: float) -> Snapshot | None:
-        """Look for what is new.
+        """Take in what is new.
 
         Args:
             now: monotonic seconds.
@@ -73,7 +75,7 @@ class KubernetesSource:
             return None
         if self._last is not None and now < self._hold:
             return None
-        states = [reflector.state(now) for reflector in self._reflectors]
+        states = [watcher.state(now) for watcher in self._watchers]
         self._due = min((state.due for state in states if state.due > now), default=inf)
         snapshot = self._snapshot(states)
         if self._last is None and now < self._hold and not _settled(states):
@@ -86,25 +88,25 @@ class KubernetesSource:
 
     def close(self) -> None:
         """Stop watching."""
-        for reflector in self._reflectors:
-            reflector.close()
+        for watcher in self._watchers:
+            watcher.close()
         self._client.close()
         self._wake.close()
 
     @staticmethod
-    def _snapshot(states: Sequence[Reflected]) -> Snapshot:
+    def _snapshot(states: Sequence[ResourceState]) -> Snapshot:
         objects: dict[ObjectKey, Manifest] = {}
         for state in states:
             objects.update(state.objects)
-        # An API server that is down is one problem, not one for each kind.
+        # An API server that is down is one problem, not one per kind.
         found = sorted({state.problem for state in states if state.problem is not None})
         problems = {(one.object, one.key, one.reason): one for one in reversed(found)}
         return Snapshot(
             objects, tuple(sorted(problems.values())), all(state.listed for state in states)
         )
 
-    def _same(self, states: Sequence[Reflected], snapshot: Snapshot) -> bool:
-        """Whether there is nothing new (objects by identity: there may be many)."""
+    def _same(self, states: Sequence[ResourceState], snapshot: Snapshot) -> bool:
+        """Whether nothing is new (objects by identity: there may be many)."""
         last = self._last
         return (
             last is not None
@@ -117,6 +119,6 @@ class KubernetesSource:
         )
 
 
-def _settled(states: Sequence[Reflected]) -> bool:
-    """Whether each kind is known, or known to make trouble."""
+def _settled(states: Sequence[ResourceState]) -> bool:
+    """Whether each kind has been listed or has a problem."""
     return all(state.listed or state.problem is not None for state in states)

@@ -134,7 +134,7 @@ def test_a_server_that_hangs_is_named(site: Site) -> None:
     wait_until(
         lambda: "OVN_IC_Southbound: remote" in cluster.servers.log("again"), "it is said", 10.0
     )
-    assert "does not give its contents" in cluster.servers.log("again")
+    assert "does not send its contents" in cluster.servers.log("again")
     assert cluster.deleted_routes() == 0
     ic.signal(FILES[Database.IC_SB], signal.SIGCONT)
     wait_until(lambda: "resolved: database" in cluster.servers.log("again"), "resolved")
@@ -147,7 +147,7 @@ def test_stopping(site: Site) -> None:
     assert cluster.servers.stop("run", signal.SIGTERM) == 0
     assert time.monotonic() - began < 2.0
     assert cluster.learned() == {"10.2.0.0/16"}
-    assert "ending on SIGTERM; nothing is withdrawn" in cluster.servers.log("run")
+    assert "stopping on SIGTERM; routes stay in place" in cluster.servers.log("run")
 
 
 def test_stopping_while_databases_are_away(site: Site) -> None:
@@ -163,7 +163,7 @@ def test_a_standby_takes_over(site: Site) -> None:
     """A second daemon on the same cluster writes nothing, until the first is killed."""
     cluster, ic = site
     cluster.start("second")
-    wait_until(lambda: "standing by" in cluster.servers.log("second"), "the second stands by")
+    wait_until(lambda: "standby: waiting" in cluster.servers.log("second"), "the second stands by")
     before = cluster.routes()
     ic.advertise("10.3.0.0/16")
     wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "the first works")
@@ -180,10 +180,10 @@ def test_without_southbound_nothing_is_written(site: Site) -> None:
     """The lock is SB's: while SB is away nothing is learned, and then work goes on."""
     cluster, ic = site
     cluster.servers.stop(FILES[Database.SB], signal.SIGKILL)
-    wait_until(lambda: cluster.servers.log("run").count("standing by") == 2, "it stands by")
+    wait_until(lambda: cluster.servers.log("run").count("standby: waiting") == 2, "it stands by")
     ic.advertise("10.3.0.0/16")
     wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "it is said")
     assert cluster.learned() == {"10.2.0.0/16"}
     cluster.servers.serve(Database.SB)
     wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "work goes on")
-    assert cluster.servers.log("run").count("standing by") == 2
+    assert cluster.servers.log("run").count("standby: waiting") == 2

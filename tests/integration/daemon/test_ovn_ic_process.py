@@ -298,7 +298,7 @@ def test_the_log_is_that_of_an_ovs_daemon(alone: OvnIc) -> None:
     alone.ask("vlog/set", "PATTERN:file:%p %m")
     alone.ask("exit")
     wait_until(alone.gone, "it ends")
-    assert alone.log.splitlines()[-1].startswith("INFO ending on the command exit")
+    assert alone.log.splitlines()[-1].startswith("INFO stopping on control command exit")
 
 
 def test_names_can_be_chosen(alone: OvnIc) -> None:

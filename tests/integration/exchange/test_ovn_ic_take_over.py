@@ -59,7 +59,7 @@ def start_both(fleet: RealFleet, first: str, second: str) -> RealZone:
     before = sessions(zone)
     zone.start_daemon(second)
     if second == "isthmus":
-        wait_until(lambda: "standing by" in zone.servers.log("engine"), "the second stands by")
+        wait_until(lambda: "standby: waiting" in zone.servers.log("engine"), "the second stands by")
     else:
         wait_until(lambda: sessions(zone) > before, "the second is connected")
     return zone
@@ -115,7 +115,9 @@ def test_the_lock_is_lost_in_the_middle_of_a_transaction(fleet: RealFleet) -> No
         wait_until(lambda: "late-gw" in fleet.ic.dump(Database.IC_SB), "there is something to do")
     finally:
         zone.servers.signal("ovn-sb", signal.SIGCONT)
-    wait_until(lambda: zone.servers.log("engine").count("standing by") == 2, "the lock is lost")
+    wait_until(
+        lambda: zone.servers.log("engine").count("standby: waiting") == 2, "the lock is lost"
+    )
     before = zone.learned()
     zone.nbctl("lr-route-del", "r")
     fleet.zones[1].add_subnet("late", "10.99.0.1/16")

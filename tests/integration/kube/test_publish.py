@@ -242,7 +242,9 @@ def test_the_standby_publishes_when_it_takes_over(published: Published) -> None:
     before = published.condition("Joined")
     by = published.data()["publishedBy"]
     published.start("standby")
-    wait_until(lambda: "standing by" in published.cluster.servers.log("standby"), "it stands by")
+    wait_until(
+        lambda: "standby: waiting" in published.cluster.servers.log("standby"), "it stands by"
+    )
     events = len(published.events())
     published.cluster.servers.stop("run", 9)
     wait_until(lambda: "active" in published.cluster.servers.log("standby"), "it takes over")

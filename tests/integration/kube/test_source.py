@@ -17,7 +17,7 @@ from isthmus.kube import credentials
 from isthmus.kube.client import Client
 from isthmus.kube.credentials import Credentials
 from isthmus.kube.errors import ApiError
-from isthmus.kube.list_watch import Pace
+from isthmus.kube.list_watch import Timing
 from isthmus_lab.kube.api import ApiRequestError
 from isthmus_lab.kube.server import crds
 from support.kube.proxy import Proxy
@@ -126,7 +126,7 @@ def test_a_burst_is_gathered(kube: TestServer, role: Path) -> None:
 def test_watches_that_end_are_resumed(kube: TestServer, role: Path) -> None:
     """The server ends watches in good order; nothing is listed again, and nothing is missed."""
     kube.subnet("a", "10.1.0.0/16")
-    with following(role, Pace(watch=1.0, silence=3.0)) as follower:
+    with following(role, Timing(watch=1.0, silence=3.0)) as follower:
         follower.complete()
         wait_until(lambda: follower.client.watches >= 12, "each kind is watched for the third time")
         kube.subnet("b", "10.2.0.0/16")

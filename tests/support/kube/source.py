@@ -9,15 +9,15 @@ from typing import Any
 
 from isthmus.controller.inputs.inputs import CONFIG_MAP
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
-from isthmus.kube.client import Client, Stream
+from isthmus.kube.client import Client, WatchStream
 from isthmus.kube.credentials import Credentials
-from isthmus.kube.list_watch import Pace
+from isthmus.kube.list_watch import Timing
 from isthmus.kube.source import KubernetesSource
 
 LIMIT = 60.0
 """Seconds for any state to come."""
 
-BRISK = Pace(page=2, answer=2.0, watch=1.0, silence=2.0, most=0.5, denied=0.5, patience=0.5)
+BRISK = Timing(page=2, answer=2.0, watch=1.0, silence=2.0, most=0.5, denied=0.5, patience=0.5)
 """Everything in short order: small pages, short watches, little patience."""
 
 
@@ -31,7 +31,7 @@ class CountingClient(Client):
         self.lists += 1
         return super().call(method, path, *rest, **named)
 
-    def watch(self, path: str, query: Mapping[str, str], silence: float) -> Stream:
+    def watch(self, path: str, query: Mapping[str, str], silence: float) -> WatchStream:
         """Open a watch, and count it."""
         self.watches += 1
         return super().watch(path, query, silence)
@@ -42,16 +42,16 @@ class Follower:
 
     Args:
         kubeconfig: where the API is, and as whom.
-        pace: how often and how long to ask.
+        timing: how often and how long to ask.
 
     Attributes:
         client: counts what is asked.
         snapshots: all that have come.
     """
 
-    def __init__(self, kubeconfig: Path | None, pace: Pace | None = None) -> None:
+    def __init__(self, kubeconfig: Path | None, timing: Timing | None = None) -> None:
         self.client = CountingClient(Credentials(kubeconfig))
-        self.source = KubernetesSource(self.client, CONFIG_MAP, pace)
+        self.source = KubernetesSource(self.client, CONFIG_MAP, timing)
         self.snapshots: list[Snapshot] = []
 
     @property
@@ -95,9 +95,9 @@ class Follower:
 
 
 @contextmanager
-def following(kubeconfig: Path | None, pace: Pace | None = None) -> Iterator[Follower]:
+def following(kubeconfig: Path | None, timing: Timing | None = None) -> Iterator[Follower]:
     """A follower that is closed in the end."""
-    follower = Follower(kubeconfig, pace)
+    follower = Follower(kubeconfig, timing)
     try:
         yield follower
     finally:

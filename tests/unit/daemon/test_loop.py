@@ -7,8 +7,9 @@ from typing import ClassVar
 import pytest
 
 from isthmus.daemon.loop import Loop
-from isthmus.daemon.sessions import Databases
-from isthmus.daemon.timers import Settling
+from isthmus.daemon.sessions import DatabaseSessions
+from isthmus.daemon.stop_signal import StopSignal
+from isthmus.daemon.timers import ReconcilerTimer
 from isthmus.engine.engine import Engine
 from isthmus.engine.reconciler import Reconciler, Watch
 from isthmus.engine.view import View
@@ -65,7 +66,7 @@ class Recorder:
     def __init__(self) -> None:
         self.active: list[bool] = []
         self.closed = False
-        self.sessions: Databases | None = None
+        self.sessions: DatabaseSessions | None = None
 
     def run(self, now: float) -> None:  # noqa: ARG002 - an event source's signature
         assert self.sessions is not None
@@ -89,13 +90,13 @@ class Bench:
         self.view = View()
         self.reconciler = Handled(self.view)
         self.engine = Engine(self.view, (self.reconciler,))
-        self.sessions = Databases(self.view)
+        self.sessions = DatabaseSessions(self.view)
         for database in Database:
             self.sessions.use(database, f"unix:{database}", self.engine, self.now)
         self.due = Due(self.reconciler, inf)
         self.recorder = Recorder()
         self.recorder.sessions = self.sessions
-        self.timers = Settling(self.due)
+        self.timers = ReconcilerTimer(self.due)
         self.loop = Loop(self.engine, self.sessions, (self.recorder, self.timers), lambda: self.now)
 
     def settle(self) -> None:
@@ -107,7 +108,9 @@ class Bench:
 
     def sleep(self) -> float:
         """Let the loop wait; how long it would sleep at most."""
-        self.loop.wait()
+        stop = StopSignal()
+        self.loop.wait(stop)
+        stop.close()
         assert FakePoller.last is not None
         return min(FakePoller.last.wakes, default=inf)
 

@@ -6,19 +6,19 @@ import pytest
 
 from isthmus.controller.inputs.snapshot import ObjectKey
 from isthmus.kube.errors import SILENT, TLS, UNREACHABLE, Failure
-from isthmus.kube.list_watch import List, Pace, Reflection, Watch
+from isthmus.kube.list_watch import ListRequest, ListWatch, Timing, WatchRequest
 from isthmus.kube.resources import Resource
 
 SERVER = "https://192.0.2.1:6443"
-PACE = Pace()
+PACE = Timing()
 
 REFUSED = Failure(0, UNREACHABLE, "connection refused")
 GONE = Failure(410, "Expired", "too old resource version: 1 (9)")
 FORBIDDEN = Failure(403, "Forbidden", 'User "jo" cannot list resource "subnets"')
 
 
-def reflection(chance: float = 1.0) -> Reflection:
-    return Reflection(Resource("Subnet"), SERVER, PACE, lambda: chance)
+def reflection(chance: float = 1.0) -> ListWatch:
+    return ListWatch(Resource("Subnet"), SERVER, PACE, lambda: chance)
 
 
 def subnet(name: str, cidr: str = "10.0.0.0/16", version: str = "1") -> dict[str, Any]:
@@ -30,11 +30,11 @@ def bookmark(version: str) -> dict[str, Any]:
     return {"metadata": {"resourceVersion": version}}
 
 
-def names(state: Reflection) -> list[str]:
+def names(state: ListWatch) -> list[str]:
     return sorted(key.name for key in state.objects)
 
 
-def listed(*found: str) -> Reflection:
+def listed(*found: str) -> ListWatch:
     """A reflection that has listed these subnets at version 10 and watches."""
     state = reflection()
     state.page([subnet(name) for name in found], "10", "")
@@ -45,14 +45,14 @@ def listed(*found: str) -> Reflection:
 def test_it_lists_page_by_page_and_then_watches() -> None:
     """Nothing of a list counts before its last page; then the watch starts at its version."""
     state = reflection()
-    assert state.next() == List(0.0, "", PACE.page)
+    assert state.next() == ListRequest(0.0, "", PACE.page)
     assert not state.page([subnet("a")], "10", "more")
-    assert state.next() == List(0.0, "more", PACE.page)
+    assert state.next() == ListRequest(0.0, "more", PACE.page)
     assert not state.listed
     assert not state.objects
     assert state.page([subnet("b")], "10", "")
     assert names(state) == ["a", "b"]
-    assert state.next() == Watch(0.0, "10")
+    assert state.next() == WatchRequest(0.0, "10")
 
 
 def test_an_empty_list_is_news_the_first_time() -> None:
@@ -70,14 +70,14 @@ def test_events_change_what_is_known() -> None:
     assert state.event("DELETED", subnet("b", version="13"))
     assert names(state) == ["a"]
     state.ended(40.0)
-    assert state.next() == Watch(0.0, "13")
+    assert state.next() == WatchRequest(0.0, "13")
 
 
 def test_a_bookmark_moves_the_version_alone() -> None:
     """A quiet watch is resumed at its last bookmark, long after its last event has expired."""
     state = listed("a")
     assert not state.event("BOOKMARK", bookmark("99"))
-    assert state.next() == Watch(0.0, "99")
+    assert state.next() == WatchRequest(0.0, "99")
     assert names(state) == ["a"]
 
 
@@ -94,7 +94,7 @@ def test_an_expired_version_is_listed_anew_and_nothing_seems_gone() -> None:
     """After 410 Gone what is known stays until the new list has been read to its end."""
     state = listed("a", "b")
     state.failed(GONE, 0.0)
-    assert state.next() == List(0.0, "", PACE.page)
+    assert state.next() == ListRequest(0.0, "", PACE.page)
     assert names(state) == ["a", "b"]
     assert state.problem(100.0) is None
     assert not state.page([subnet("a")], "20", "more")
@@ -115,7 +115,7 @@ def test_expired_pages_are_asked_for_all_at_once() -> None:
     state = reflection()
     state.page([subnet("a")], "10", "more")
     state.failed(GONE, 0.0)
-    assert state.next() == List(0.0, "", 0)
+    assert state.next() == ListRequest(0.0, "", 0)
     state.page([subnet("b")], "20", "")
     assert names(state) == ["b"]
 
@@ -138,7 +138,7 @@ def test_a_version_from_the_future_is_listed_anew() -> None:
     """After etcd was restored from a back-up, versions are lower than those that are known."""
     state = listed("a")
     state.failed(Failure(504, "Timeout", "Too large resource version: 10, current: 5"), 0.0)
-    assert isinstance(state.next(), List)
+    assert isinstance(state.next(), ListRequest)
 
 
 def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
@@ -162,14 +162,14 @@ def test_success_forgets_the_pauses() -> None:
     state.opened()
     state.event("BOOKMARK", bookmark("11"))
     state.failed(REFUSED, 0.0)
-    assert state.next() == Watch(PACE.first, "11")
+    assert state.next() == WatchRequest(PACE.first, "11")
 
 
 def test_the_server_may_ask_for_a_longer_pause() -> None:
     """An overloaded API server says when to come back (429, Retry-After)."""
     state = listed("a")
     state.failed(Failure(429, "TooManyRequests", "later", retry_after=7.0), 0.0)
-    assert state.next() == Watch(7.0, "10")
+    assert state.next() == WatchRequest(7.0, "10")
 
 
 def test_an_outage_is_a_problem_when_it_lasts() -> None:
@@ -203,10 +203,10 @@ def test_a_forbidden_watch_is_replaced_by_lists() -> None:
     """With a role that lacks the verb watch, changes come late, but they come; it is said."""
     state = listed("a")
     state.failed(FORBIDDEN, 0.0)
-    assert isinstance(state.next(), List)
+    assert isinstance(state.next(), ListRequest)
     assert state.page([subnet("a"), subnet("b")], "12", "")
     assert state.problem(0.0) is not None
-    assert state.next() == Watch(0.0, "12")
+    assert state.next() == WatchRequest(0.0, "12")
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,16 @@ from isthmus.controller.inputs.inputs import CONFIG_MAP
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.kube import source as source_module
 from isthmus.kube.client import Client
-from isthmus.kube.list_watch import Pace
+from isthmus.kube.list_watch import Timing
 from isthmus.kube.resources import Resource
 from isthmus.kube.source import GATHER, START, KubernetesSource
-from isthmus.kube.watcher import Reflected
+from isthmus.kube.watcher import ResourceState
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
 
 AWAY = Problem("Kubernetes API", "", "", "cannot be reached", "wait", Reason.UNREACHABLE)
-NOTHING = Reflected({}, False, None, inf)
-KNOWN = Reflected({}, True, None, inf)
+NOTHING = ResourceState({}, False, None, inf)
+KNOWN = ResourceState({}, True, None, inf)
 
 
 class Given:
@@ -30,12 +30,16 @@ class Given:
     every: "dict[str, Given]"
 
     def __init__(
-        self, _client: Client, resource: Resource, notify: Callable[[], None], _pace: Pace | None
+        self,
+        _client: Client,
+        resource: Resource,
+        notify: Callable[[], None],
+        _timing: Timing | None,
     ) -> None:
         self.kind, self._notify, self._said = resource.kind, notify, NOTHING
         Given.every[resource.kind] = self
 
-    def say(self, said: Reflected) -> None:
+    def say(self, said: ResourceState) -> None:
         self._said = said
         self._notify()
 
@@ -43,7 +47,7 @@ class Given:
         key = ObjectKey(self.kind, "", name)
         self.say(replace(self._said, objects={**self._said.objects, key: Manifest(key, {}, "")}))
 
-    def state(self, now: float) -> Reflected:
+    def state(self, now: float) -> ResourceState:
         shown = self._said.problem if now >= self._said.due else None
         return replace(self._said, problem=shown)
 
@@ -62,13 +66,13 @@ class Nobody:
 def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesSource]:
     """A source whose reflectors are given."""
     Given.every = {}
-    monkeypatch.setattr(source_module, "Reflector", Given)
+    monkeypatch.setattr(source_module, "ResourceWatcher", Given)
     source = KubernetesSource(cast("Client", Nobody()), CONFIG_MAP)
     yield source
     source.close()
 
 
-def say_all(said: Reflected) -> None:
+def say_all(said: ResourceState) -> None:
     for given in Given.every.values():
         given.say(said)
 
@@ -107,7 +111,7 @@ def test_what_is_denied_is_not_waited_for(source: KubernetesSource) -> None:
     """Kinds that make trouble at once hold nothing up."""
     now = time.monotonic()
     say_all(KNOWN)
-    Given.every["Node"].say(Reflected({}, False, AWAY, now))
+    Given.every["Node"].say(ResourceState({}, False, AWAY, now))
     snapshot = source.poll(now)
     assert snapshot is not None
     assert (snapshot.complete, snapshot.problems) == (False, (AWAY,))

@@ -8,9 +8,9 @@ import pytest
 
 from isthmus.kube.client import Client
 from isthmus.kube.errors import UNREACHABLE, ApiError, Failure
-from isthmus.kube.list_watch import Pace
+from isthmus.kube.list_watch import Timing
 from isthmus.kube.resources import Resource
-from isthmus.kube.watcher import Reflector
+from isthmus.kube.watcher import ResourceWatcher
 from support.ovn.servers import wait_until
 
 
@@ -30,14 +30,14 @@ class Stub:
         raise self.error
 
 
-def reflector(stub: Stub, woken: threading.Event, pace: Pace) -> Reflector:
-    return Reflector(cast("Client", stub), Resource("Node"), woken.set, pace)
+def reflector(stub: Stub, woken: threading.Event, timing: Timing) -> ResourceWatcher:
+    return ResourceWatcher(cast("Client", stub), Resource("Node"), woken.set, timing)
 
 
 def test_a_fault_of_ours_is_not_swallowed() -> None:
     """A thread that ends by a fault has the daemon end, too, instead of leaving it blind."""
     woken = threading.Event()
-    found = reflector(Stub(KeyError("bug")), woken, Pace())
+    found = reflector(Stub(KeyError("bug")), woken, Timing())
     assert woken.wait(10)
     with pytest.raises(RuntimeError, match="watching nodes ended"):
         found.state(time.monotonic())
@@ -48,7 +48,7 @@ def test_failures_are_tried_again_and_told_when_they_last() -> None:
     """The loop is woken, and knows when to look."""
     woken = threading.Event()
     stub = Stub(ApiError(Failure(0, UNREACHABLE, "connection refused")))
-    found = reflector(stub, woken, Pace(first=0.001, most=0.01, patience=0.05))
+    found = reflector(stub, woken, Timing(first=0.001, most=0.01, patience=0.05))
     wait_until(lambda: stub.calls > 3, "it is tried again")
     state = found.state(time.monotonic() + 1)
     assert state.problem is not None
@@ -60,7 +60,7 @@ def test_failures_are_tried_again_and_told_when_they_last() -> None:
 def test_it_ends_while_it_waits_for_an_answer() -> None:
     """Closing does not wait for a server that says nothing, nor is anybody woken afterwards."""
     stub, woken = Stub(None), threading.Event()
-    found = reflector(stub, woken, Pace())
+    found = reflector(stub, woken, Timing())
     wait_until(lambda: stub.calls, "it asks")
     began = time.monotonic()
     found.close()

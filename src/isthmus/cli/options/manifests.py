@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isthmus.cli.common.errors import CommandError
 from isthmus.controller.inputs.snapshot import ObjectKey
-from isthmus.daemon.controller_source import Source
+from isthmus.daemon.controller_source import ManifestSource
 from isthmus.kube.client import Client
 from isthmus.kube.credentials import Credentials, CredentialsError
 from isthmus.kube.source import KubernetesSource
@@ -45,7 +45,7 @@ class Origin:
         except CredentialsError as error:
             raise CommandError(error.problem) from error
 
-    def source(self, client: Client | None, config_map: ObjectKey) -> Source:
+    def source(self, client: Client | None, config_map: ObjectKey) -> ManifestSource:
         """The source of manifests.
 
         Args:

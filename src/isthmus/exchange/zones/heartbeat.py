@@ -3,7 +3,7 @@
 IC-SB has no times of its own. A zone run by Isthmus writes the time to `isthmus-alive-NAME` in
 `IC_SB_Global.external_ids` when it joins and every `INTERVAL` from then on
 (docs/decisions/0013-heartbeats.md has the cost). `ovn-ic` neither writes nor reads it.
-`isthmus.daemon.heartbeat` supplies the time; until then nothing is written.
+`isthmus.daemon.timers` supplies the time; until then nothing is written.
 """
 
 from collections.abc import Iterable

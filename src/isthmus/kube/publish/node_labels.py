@@ -1,46 +1,73 @@
-"""Which gateway label to set now: what is wanted, put off where somebody keeps undoing it. Pure."""
+"""Sets the labels of gateway Nodes that `isthmus.daemon.node_label_source` offers.
+
+Each Node is patched at once, and again only after a while: another controller that undoes a label
+keeps neither the API server nor us busy.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
 from math import inf
 
-from isthmus.kube.publish.rate_limit import Pause
+from isthmus.controller.gateway_labels import GATEWAY_LABEL
+from isthmus.kube.client import Client
+from isthmus.kube.errors import ApiError
+from isthmus.kube.list_watch import Timing
+from isthmus.kube.publish.api_writer import MANAGER, ApiWriter, retry_at
+from isthmus.kube.resources import Resource
 
-SETTLE = 2.0
-"""Seconds in which a label that was set is expected to be seen."""
+AGAIN = 10.0
+"""Seconds until a label that was set, and is not seen or was undone, is set again."""
+
+_NODES = "nodes"
+"""What is written, with the name that roles use."""
 
 
-@dataclass(slots=True)
-class _Node:
-    value: str
-    pause: Pause
-    due: float
+class NodeLabeler(ApiWriter):
+    """Starts at once.
 
+    Args:
+        client: see `ApiWriter`.
+        timing: how long failures last until they are problems.
+    """
 
-@dataclass(slots=True)
-class Labels:
-    """What has been tried on which node."""
+    def __init__(self, client: Client, timing: Timing | None = None) -> None:
+        super().__init__(client, "node labels", (timing or Timing()).patience)
+        self._wanted: Mapping[str, str] = {}
+        self._written: dict[str, tuple[str, float]] = {}
+        self._start()
 
-    _nodes: dict[str, _Node] = field(default_factory=dict)
+    def offer(self, labels: Mapping[str, str]) -> None:
+        """Take over the labels to set, by Node: those that differ; never blocks."""
+        if labels != self._wanted:
+            self._wanted = labels
+            self._work.set()
 
-    def next(self, wanted: Mapping[str, str], now: float) -> tuple[tuple[str, str] | None, float]:
-        """The node to label now, with the value, and when to ask again.
+    def _write_due(self, now: float) -> float:
+        wanted, due = self._wanted, inf
+        if not wanted:
+            self._failures.clear()
+        for node, value in wanted.items():
+            before, again = self._written.get(node, ("", -inf))
+            if before == value and now < again:
+                due = min(due, again)
+                continue
+            failure = self._attempt(_NODES, partial(self._set, node, value), now)
+            if failure is not None:
+                return retry_at(failure, now)
+            self._written[node] = (value, now + AGAIN)
+            due = min(due, now + AGAIN)
+        return due
 
-        Args:
-            wanted: for each node whose label differs from what it should be, the right value.
-            now: monotonic seconds.
-
-        Returns:
-            Node and value, or None; and when the next is due: monotonic seconds, or inf. What is
-            returned counts as tried.
-        """
-        due = inf
-        for name, value in wanted.items():
-            node = self._nodes.get(name)
-            if node is None or node.value != value:
-                node = self._nodes[name] = _Node(value, Pause(start=SETTLE, step=SETTLE), now)
-            if node.due <= now:
-                node.due = now + node.pause.next(now)
-                return (name, value), now
-            due = min(due, node.due)
-        return None, due
+    def _set(self, node: str, value: str) -> None:
+        path, body = (
+            f"{Resource('Node').path}/{node}",
+            {"metadata": {"labels": {GATEWAY_LABEL: value}}},
+        )
+        content = "application/merge-patch+json"
+        try:
+            self._client.call("PATCH", path, {"fieldManager": MANAGER}, body, content=content)
+        except ApiError as error:
+            # A Node that is gone needs no label; the next snapshot lacks it, too.
+            if error.failure.status != HTTPStatus.NOT_FOUND:
+                raise

@@ -1,6 +1,7 @@
-"""Wakes the loop from another thread: a pipe. Used by the source, its reflectors and the publisher.
+"""Wakes the loop from another thread, through a pipe.
 
-Invariant: it may be set at any time, also after it has been closed.
+Used by the sources of manifests and by the writers to the Kubernetes API. Invariant: it may be set
+at any time, also after it has been closed.
 """
 
 import contextlib
@@ -8,8 +9,8 @@ import os
 import threading
 
 
-class Wake:
-    """`fileno()` is readable from `set` to `drain`."""
+class Wakeup:
+    """Its file descriptor is readable from `set` to `drain`."""
 
     def __init__(self) -> None:
         self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -21,7 +22,7 @@ class Wake:
         return self._read_end
 
     def set(self) -> None:
-        """Wake; from any thread."""
+        """Wakeup; from any thread."""
         with self._lock, contextlib.suppress(BlockingIOError):
             if not self._closed:
                 os.write(self._write_end, b"!")

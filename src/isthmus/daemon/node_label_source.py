@@ -1,0 +1,79 @@
+"""The event source of node labels: which gateway labels differ from the configuration.
+
+It offers the difference to the `NodeLabeler` after each change of the inputs, while this daemon is
+the active one of its zone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from isthmus.controller.gateway_labels import gateway_labels
+from isthmus.controller.inputs.inputs import Inputs
+from isthmus.daemon.controller_source import ControllerSource
+from isthmus.daemon.sessions import DatabaseSessions
+from isthmus.model.problems import Problem
+from isthmus.ovsdb.poller import Poller
+
+
+class Labeler(Protocol):
+    """Sets labels in the API; works on its own, and has the latest offer only."""
+
+    def offer(self, labels: Mapping[str, str]) -> None:
+        """Take over the labels to set, by Node; never blocks."""
+
+    def problems(self) -> Sequence[Problem]:
+        """What prevents it from writing."""
+
+    def fileno(self) -> int:
+        """Readable when `problems` has changed; reading them makes it unreadable."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class NodeLabelSource:
+    """Compares labels when snapshot or configuration have changed.
+
+    Args:
+        inputs: with the configuration.
+        controller: whose snapshots have the Nodes with their labels.
+        sessions: of the loop.
+        labeler: closed with the loop.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        controller: ControllerSource,
+        sessions: DatabaseSessions,
+        labeler: Labeler,
+    ) -> None:
+        self._inputs, self._controller, self._sessions = inputs, controller, sessions
+        self._labeler = labeler
+        self._compared: tuple[object, object] = (None, None)
+        self._labels: dict[str, str] = {}
+        self._problems: Sequence[Problem] = ()
+
+    def run(self, now: float) -> None:  # noqa: ARG002 - an event source's signature
+        """Offer what is to be set now."""
+        self._problems = self._labeler.problems()
+        snapshot, wanted = self._controller.snapshot, self._inputs.wanted
+        if snapshot is None or wanted is None:
+            return
+        if self._compared[0] is not snapshot or self._compared[1] is not wanted:
+            self._compared = (snapshot, wanted)
+            config = self._inputs.config
+            self._labels = gateway_labels(snapshot, config.gateways if config is not None else ())
+        self._labeler.offer(self._labels if self._sessions.active else {})
+
+    def problems(self) -> Sequence[Problem]:
+        """What prevents the labeler from writing."""
+        return self._problems
+
+    def wait(self, poller: Poller, now: float) -> None:  # noqa: ARG002 - an event source's signature
+        """Wake when the labeler's problems have changed."""
+        poller.wait_readable(self._labeler.fileno())
+
+    def close(self) -> None:
+        """End the labeler."""
+        self._labeler.close()
