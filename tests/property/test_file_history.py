@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.manifests.documents import read_documents
-from isthmus.manifests.file_history import QUIET, SETTLE, HeldFile
+from isthmus.manifests.file_history import QUIET, SETTLE, ManifestFile
 
 DOCUMENT = "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: %s}\n---\n"
 WHOLE = "".join(DOCUMENT % name for name in "abc")
@@ -30,7 +30,7 @@ def test_an_object_goes_only_when_the_file_has_settled_without_it(
     life: list[tuple[str | None, float]],
 ) -> None:
     """Whatever is in force stays so until the file was fine without it for the settle time."""
-    file, now, written = HeldFile("f.yaml"), 0.0, b""
+    file, now, written = ManifestFile("f.yaml"), 0.0, b""
     previous: str | None = ""
     unchanged = 0.0
     for number, (content, seconds) in enumerate(life):
@@ -39,12 +39,12 @@ def test_an_object_goes_only_when_the_file_has_settled_without_it(
         previous = content
         written = (content or "").encode()
         file.seen(None if content is None else (number,), now)
-        before = {key.name for key in file.held}
+        before = {key.name for key in file.in_force}
         file.advance(lambda written=written: written, now)  # type: ignore[misc]
-        assert before <= {key.name for key in file.held}, "a change alone takes nothing away"
+        assert before <= {key.name for key in file.in_force}, "a change alone takes nothing away"
         now += seconds
         file.advance(lambda written=written: written, now)  # type: ignore[misc]
-        held = {key.name for key in file.held}
+        held = {key.name for key in file.in_force}
         good = content is None or not read_documents("f.yaml", written).problems
         if unchanged < SETTLE or not good:
             assert before <= held
@@ -56,7 +56,7 @@ def test_an_object_goes_only_when_the_file_has_settled_without_it(
 @given(content=CONTENTS)
 def test_a_settled_file_asks_for_nothing(content: str | None) -> None:
     """Once a file has settled it need not be looked at until it changes."""
-    file = HeldFile("f.yaml")
+    file = ManifestFile("f.yaml")
     file.seen(None if content is None else (1,), 0.0)
     for now in (0.0, QUIET, SETTLE, SETTLE + QUIET):
         file.advance((content or "").encode, now)

@@ -1,9 +1,9 @@
-"""A directory of manifests as the source of what is wanted.
+"""A directory as the source of manifests.
 
-The daemon polls `fileno()` and calls `poll`; every `*.yaml`, `*.yml` and `*.json` file counts, with
-any number of documents. Hidden files and editors' back-up files do not. Symbolic links are
-followed, so a mounted ConfigMap works. What happens when a file breaks or vanishes is told in
-`isthmus.manifests.file_history`; a directory that is missing or unreadable changes nothing.
+The daemon polls `fileno()` and calls `poll`. Every `*.yaml`, `*.yml` and `*.json` file is read,
+with any number of documents; hidden files and backup files of editors are not. Symbolic links are
+followed, so a mounted ConfigMap works. `isthmus.manifests.file_history` has the rules for files
+with errors and deleted files; a directory that is missing or unreadable changes nothing.
 """
 
 import os
@@ -14,8 +14,8 @@ from stat import S_ISREG
 
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.manifests.documents import duplicate
-from isthmus.manifests.file_history import QUIET, HeldFile
-from isthmus.manifests.watcher import Watcher
+from isthmus.manifests.file_history import QUIET, ManifestFile
+from isthmus.manifests.watcher import DirectoryWatcher
 from isthmus.model.problems import Problem, Subject
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -23,11 +23,11 @@ SUFFIXES = (".yaml", ".yml", ".json")
 LARGEST = 16 * 2**20
 """Bytes of the largest file that is read; a manifest is rarely over 1 MiB (etcd's limit)."""
 
-LOOK_AGAIN = 5.0
-"""Seconds until everything is looked at again although no change was notified."""
+RESCAN = 5.0
+"""Seconds until the directory is read again even without a notification."""
 
-LOOK_OFTEN = 1.0
-"""The same when the directory, or a file of it, cannot be read or watched."""
+RESCAN_OFTEN = 1.0
+"""The same while the directory, or a file in it, cannot be read or watched."""
 
 
 class DirectorySource:
@@ -39,8 +39,8 @@ class DirectorySource:
 
     def __init__(self, path: Path | str) -> None:
         self._path = os.fspath(path)
-        self._files: dict[str, HeldFile] = {}
-        self._watcher = Watcher()
+        self._files: dict[str, ManifestFile] = {}
+        self._watcher = DirectoryWatcher()
         self._last: Snapshot | None = None
         self._directory_problems: tuple[Problem, ...] = ()
         self._listed = False
@@ -48,14 +48,14 @@ class DirectorySource:
 
     def fileno(self) -> int:
         """A file descriptor that is readable when `poll` may have something new."""
-        return self._watcher.fileno()
+        return self._watcher.changed.fileno()
 
     def next_wakeup(self) -> float:
         """When `poll` must be called even if nothing was notified: monotonic seconds."""
         return self._next
 
     def poll(self, now: float) -> Snapshot | None:
-        """Look for what is new.
+        """Take in what is new.
 
         Args:
             now: monotonic seconds.
@@ -64,7 +64,7 @@ class DirectorySource:
             The snapshot if it differs from the last one that was returned, else None. Objects
             are compared by their files' state, so an unchanged one is the same value as before.
         """
-        if not self._watcher.drain() and now < self._next:
+        if not self._watcher.changed.drain() and now < self._next:
             return None
         self._scan(now)
         snapshot = self._merge()
@@ -83,7 +83,7 @@ class DirectorySource:
             found = self._list()
         except OSError as error:
             self._directory_problems = (self._unreadable(error),)
-            self._next = min([now + LOOK_OFTEN, *self._due(now)])
+            self._next = min([now + RESCAN_OFTEN, *self._due(now)])
             return
         self._listed = True
         self._directory_problems = ()
@@ -91,11 +91,11 @@ class DirectorySource:
             self._directory_problems = (self._unwatchable(),)
             often = True
         for name in sorted(found | self._files.keys()):
-            held = self._files.setdefault(name, HeldFile(name))
-            often |= not self._look(held, name in found, now)
-            if held.forgotten:
+            file = self._files.setdefault(name, ManifestFile(name))
+            often |= not self._update(file, name in found, now)
+            if file.deleted:
                 del self._files[name]
-        self._next = min([now + (LOOK_OFTEN if often else LOOK_AGAIN), *self._due(now)])
+        self._next = min([now + (RESCAN_OFTEN if often else RESCAN), *self._due(now)])
 
     def _list(self) -> set[str]:
         status = os.stat(self._path)  # noqa: PTH116 - a descriptor-free pair with scandir
@@ -103,28 +103,28 @@ class DirectorySource:
         self._watcher.follow(self._path, (status.st_dev, status.st_ino))
         return {name for name in names if name.endswith(SUFFIXES) and name[0] not in ".#"}
 
-    def _look(self, held: HeldFile, listed: bool, now: float) -> bool:
-        """Look at one file; whether it could be read."""
-        path = Path(self._path, held.name)
+    def _update(self, file: ManifestFile, listed: bool, now: float) -> bool:
+        """Update one file; whether it could be read."""
+        path = Path(self._path, file.name)
         try:
             status = path.stat() if listed else None
             if status is not None and not S_ISREG(status.st_mode):
                 status = None
             if status is not None and status.st_size > LARGEST:
-                held.unreadable(f"it has {status.st_size} bytes, more than {LARGEST}")
+                file.unreadable(f"its {status.st_size} bytes exceed the limit of {LARGEST}")
                 return True
-            # At the start there is nothing to lose, so files are read without waiting.
+            # At the start no object can be lost, so files are read without waiting.
             seen = now if self._last is not None else now - QUIET
-            held.seen(status and _signature(status), seen)
-            held.advance(path.read_bytes, now)
+            file.seen(status and _signature(status), seen)
+            file.advance(path.read_bytes, now)
         except OSError as error:
-            held.unreadable(error.strerror or str(error))
+            file.unreadable(error.strerror or str(error))
             return False
         return True
 
     def _due(self, now: float) -> Iterator[float]:
-        for held in self._files.values():
-            yield max(held.due(), now)
+        for file in self._files.values():
+            yield max(file.due(), now)
 
     def _merge(self) -> Snapshot:
         objects: dict[ObjectKey, Manifest] = {}
@@ -136,23 +136,23 @@ class DirectorySource:
                 first = objects.setdefault(key, manifest)
                 if first is not manifest:
                     problems.append(duplicate(key, first.origin, manifest.origin))
-        # After all that is there now, so that an object moved to another file is no duplicate.
+        # After all present objects, so that an object moved to another file is not a duplicate.
         for file in files:
-            for key, manifest in file.held.items():
+            for key, manifest in file.in_force.items():
                 objects.setdefault(key, manifest)
-        complete = self._listed and all(file.read_well or not file.problems for file in files)
+        complete = self._listed and all(file.valid_once or not file.problems for file in files)
         return Snapshot(objects, tuple(problems), complete)
 
     def _unreadable(self, error: OSError) -> Problem:
         return Subject(f"directory {self._path}").problem(
             f"cannot be read: {error.strerror or error}",
-            "create it or make it readable; until then what it held before stays in force",
+            "create it or make it readable; until then the objects that it held stay in force",
         )
 
     def _unwatchable(self) -> Problem:
         return Subject(f"directory {self._path}").problem(
             f"cannot be watched: {self._watcher.failure}",
-            f"raise inotify's limits and restart; meanwhile it is looked at every {LOOK_OFTEN:g} s",
+            f"raise the inotify limits and restart; until then it is read every {RESCAN_OFTEN:g} s",
         )
 
 

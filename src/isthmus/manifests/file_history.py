@@ -1,7 +1,7 @@
-"""What one file contributes over time: the rules for changes, breakage and disappearance.
+"""The objects of one file over time: the rules for changes, errors and deletion.
 
-Pure; the directory source feeds it with what it sees. Invariant: what a file once gave stays in
-force until the file has, unchanged for `SETTLE` seconds, said something else without any error.
+Pure; the directory source calls it with the state of the file. Invariant: an object stays in force
+until the file, unchanged for `SETTLE` seconds, lacks it and has no error.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,60 +9,58 @@ from dataclasses import dataclass, field
 from math import inf
 
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
-from isthmus.manifests.documents import Documents, read_documents
+from isthmus.manifests.documents import FileContent, read_documents
 from isthmus.model.problems import Problem, Subject
 
 QUIET = 0.05
-"""Seconds that a file must be unchanged before it is read: a writer in full swing is let finish."""
+"""Seconds that a file must be unchanged before it is read, so that its writer can finish."""
 
 SETTLE = 2.0
-"""Seconds that a file must be unchanged before what it no longer holds counts as deleted."""
+"""Seconds that a file must be unchanged before an object that it lacks counts as deleted."""
 
 Signature = tuple[int, ...]
 """Changes whenever a file is written or replaced (device, inode, times, size)."""
 
 
 @dataclass(slots=True)
-class HeldFile:
+class ManifestFile:
     """One file, by name.
 
     Attributes:
-        held: the objects in force.
-        present: those of them that the file holds right now.
-        problems: what is wrong with the file.
-        read_well: whether it has ever been read without a problem.
+        in_force: its objects that are in force.
+        present: those of them that the file holds now.
+        problems: those of the file.
+        valid_once: whether it has ever been read without a problem.
     """
 
     name: str
-    held: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+    in_force: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     present: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
-    read_well: bool = False
+    valid_once: bool = False
     _signature: Signature | None = None
     _changed: float = -inf
     _unread: bool = False
-    _doubtful: bool = False
-    _documents: Documents | None = None
-    _content: bytes = b""
+    _content: FileContent | None = None
 
     def seen(self, signature: Signature | None, now: float) -> None:
-        """Note the file's state; None if it is gone."""
+        """Take in the state of the file; None if it does not exist."""
         if signature != self._signature:
             self._changed, self._signature = now, signature
-            self._unread, self._doubtful = signature is not None, False
+            self._unread = signature is not None
 
     def unreadable(self, reason: str) -> None:
-        """Note that the file is there but cannot be read; what it held stays in force."""
-        self._signature, self._unread, self._documents = (), False, None
+        """Note that the file exists but cannot be read; its objects stay in force."""
+        self._signature, self._unread, self._content = (), False, None
         self.problems = (
             Subject(f"file {self.name}").problem(
                 f"cannot be read: {reason}",
-                "make it readable; until then what it held before stays in force",
+                "make it readable; until then the objects that it held stay in force",
             ),
         )
 
     def advance(self, read: Callable[[], bytes], now: float) -> None:
-        """Let what is due take effect.
+        """Apply what is due.
 
         Args:
             read: reads the file's content; called only when needed.
@@ -76,59 +74,45 @@ class HeldFile:
             self._gone(settled)
         elif self._unread and now >= self._changed + QUIET:
             content = read()
-            if not settled and self._unfinished(content):
-                self.problems, self._doubtful = (self._half_written(),), True
-                return
-            self._unread, self._content = False, content
-            self._documents = read_documents(self.name, content)
-        if self._documents is not None:
-            self._take(self._documents, settled)
+            self._unread = False
+            self._content = read_documents(self.name, content)
+        if self._content is not None:
+            self._take(self._content, settled)
 
     def due(self) -> float:
         """When `advance` must be called again without a change: monotonic seconds, or inf."""
-        if self._unread and not self._doubtful:
+        if self._unread:
             return self._changed + QUIET
-        waiting = self._unread or self._signature is None or self._documents is not None
+        waiting = self._signature is None or self._content is not None
         return self._changed + SETTLE if waiting else inf
 
     @property
-    def forgotten(self) -> bool:
-        """Whether the file is gone for good."""
-        return self._signature is None and not self.held and not self.problems
+    def deleted(self) -> bool:
+        """Whether the file and all its objects are gone."""
+        return self._signature is None and not self.in_force and not self.problems
 
-    def _take(self, documents: Documents, settled: bool) -> None:
-        self.problems = documents.problems
-        self.present = documents.manifests
-        if documents.problems:
-            # A misspelt object must not count as a deleted one.
-            self.held = {**self.held, **self.present}
-            self._documents = None
+    def _take(self, content: FileContent, settled: bool) -> None:
+        self.problems = content.problems
+        self.present = content.manifests
+        if content.problems:
+            # An invalid object must not count as a deleted one.
+            self.in_force = {**self.in_force, **self.present}
+            self._content = None
             return
-        self.read_well = True
-        gone = self.held.keys() - self.present.keys()
-        self.held = self.present if settled else {**self.held, **self.present}
+        self.valid_once = True
+        gone = self.in_force.keys() - self.present.keys()
+        self.in_force = self.present if settled else {**self.in_force, **self.present}
         if settled or not gone:
-            self._documents = None
+            self._content = None
 
     def _gone(self, settled: bool) -> None:
-        self.present, self._documents = {}, None
-        if settled or not self.held:
-            self.held, self.problems = {}, ()
+        self.present, self._content = {}, None
+        if settled or not self.in_force:
+            self.in_force, self.problems = {}, ()
             return
         self.problems = (
             Subject(f"file {self.name}").problem(
-                "has vanished", f"put it back; {SETTLE:g} s later its objects count as deleted"
+                "does not exist any more",
+                f"restore it; after {SETTLE:g} s its objects count as deleted",
             ),
-        )
-
-    def _unfinished(self, content: bytes) -> bool:
-        """Whether the content looks like the first part of something longer."""
-        cut = len(content) < len(self._content) and self._content.startswith(content)
-        # JSON that is cut off does not parse; YAML often does, so its last line must be ended.
-        return cut or not (content.endswith(b"\n") or self.name.endswith(".json"))
-
-    def _half_written(self) -> Problem:
-        return Subject(f"file {self.name}").problem(
-            "looks half-written: it is cut short, or its last line has no end",
-            f"finish it; if it stays so for {SETTLE:g} s it is taken as it is",
         )

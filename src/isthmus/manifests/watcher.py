@@ -1,57 +1,47 @@
-"""Wakes a poll loop when a directory changes: a thread around `watchfiles`, and a pipe.
+"""Wakes a poll loop when a directory changes: a thread that runs `watchfiles`.
 
-Used by the directory source. The thread touches nothing but its pipe; it may miss changes (file
-systems without notification, files behind symlinks), so its user looks again now and then.
+Used by the directory source. The thread changes nothing but a wake-up and `failure`. It may miss
+changes (file systems without notification, files behind symbolic links), so its user also reads the
+directory from time to time.
 """
 
-import contextlib
-import os
 import threading
 
 from watchfiles import watch
 
+from isthmus.ovsdb.wakeup import Wakeup
+
 STEP_MS = 50
-"""Milliseconds of silence after which a series of changes is reported."""
+"""Milliseconds without a change after which a series of changes is reported."""
 
 TURN_MS = 200
-"""Milliseconds after which the watch yields even without a change: see `Watcher._run`."""
+"""Milliseconds after which the watch yields even without a change: see `DirectoryWatcher._run`."""
 
 LONGEST_MS = 400
-"""Milliseconds after which a series without end is reported all the same."""
+"""Milliseconds after which an endless series of changes is reported."""
 
 
-class Watcher:
-    """Watches one directory at a time; `fileno()` is readable after a change.
+class DirectoryWatcher:
+    """Watches one directory at a time.
 
     Attributes:
+        changed: readable after a change.
         failure: why the directory cannot be watched; empty if it can.
     """
 
     def __init__(self) -> None:
-        self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.changed = Wakeup()
         self._watched: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self.failure = ""
 
-    def fileno(self) -> int:
-        """The file descriptor to poll for reading."""
-        return self._read_end
-
-    def drain(self) -> bool:
-        """Whether there was a change since the last call."""
-        changed = False
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._read_end, 4096):
-                changed = True
-        return changed
-
     def follow(self, path: str, identity: tuple[int, int]) -> None:
-        """Watch `path`, if it is not watched already.
+        """Watch `path`, unless it is watched already.
 
         Args:
             path: a directory.
-            identity: its device and inode; a directory replaced by another is watched anew.
+            identity: its device and inode; a directory that replaces another is watched instead.
         """
         if identity == self._watched:
             return
@@ -65,8 +55,7 @@ class Watcher:
     def close(self) -> None:
         """Stop watching and close the file descriptors."""
         self._halt()
-        os.close(self._read_end)
-        os.close(self._write_end)
+        self.changed.close()
 
     def _halt(self) -> None:
         self._stop.set()
@@ -89,16 +78,11 @@ class Watcher:
                 raise_interrupt=False,
                 ignore_permission_denied=True,
             ):
-                # The first turn proves that the watch is set up: what changed before went
-                # unnoticed, so have it looked at.
+                # The first turn proves that the watch is set up: earlier changes went unnoticed.
                 if changes or not live:
-                    self._wake()
+                    self.changed.set()
                 live = True
         except OSError as error:
-            # The user of this class falls back to looking often, and tells people why.
+            # The directory source then reads the directory often, and reports the failure.
             self.failure = error.strerror or str(error)
-            self._wake()
-
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write_end, b"!")
+            self.changed.set()

@@ -15,7 +15,7 @@ def read(text: str) -> tuple[list[str], list[str]]:
 
 
 def test_several_documents_and_lists() -> None:
-    """Documents, `kind: List` and typed lists are all taken apart."""
+    """Documents, the items of `kind: List` and of typed lists are all read."""
     text = (
         SUBNET
         + "---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n"
@@ -26,7 +26,7 @@ def test_several_documents_and_lists() -> None:
 
 
 def test_json_is_read_too() -> None:
-    """JSON is a part of YAML."""
+    """JSON is read as the subset of YAML that it is."""
     text = '{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}'
     assert read(text) == (["Node n"], [])
 
@@ -51,33 +51,33 @@ def test_namespaces() -> None:
         "",
     ],
 )
-def test_other_peoples_objects_are_ignored(text: str) -> None:
-    """What is not for Isthmus is neither read nor reported."""
+def test_objects_of_other_programs_are_ignored(text: str) -> None:
+    """Objects that are not for Isthmus are neither read nor reported."""
     assert read(text) == ([], [])
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("kind: [\n", "file f.yaml: line 2: is no valid YAML"),
+        ("kind: [\n", "file f.yaml: line 2: is not valid YAML"),
         ("a: 1\na: 2\n", "duplicate key 'a'"),
-        ("\xff: \x00", "is no valid YAML"),
+        ("\xff: \x00", "is not valid YAML"),
         ("apiVersion: v1", "kind: is missing; give each document its kind"),
         ("kind: Subnet\n", "apiVersion: is missing"),
         ("apiVersion: v1\nkind: 7\n", "kind = '7': must be a string"),
-        ("just words\n", "holds a document that is no Kubernetes object"),
-        (SUBNET.replace("Subnet", "Subnets"), "kind = 'Subnets': is not known, and looks misspelt"),
-        (SUBNET.replace("Subnet", "subnet"), "write Subnet"),
-        (SUBNET.replace("io/v1", "io/v2"), "apiVersion = 'kubeovn.io/v2': is not known"),
-        (SUBNET.replace("kubeovn.io", "kube-ovn.io"), "write kubeovn.io/v1"),
-        ("apiVersion: v2\nkind: ConfigMap\n", "write v1"),
-        ("apiVersion: v1\nkind: Configmaps\n", "write ConfigMap"),
+        ("just words\n", "contains a document that is not a Kubernetes object"),
+        (SUBNET.replace("Subnet", "Subnets"), "kind = 'kubeovn.io/v1 Subnets': does not exist"),
+        (SUBNET.replace("Subnet", "subnet"), "write apiVersion: kubeovn.io/v1 and kind: Subnet"),
+        (SUBNET.replace("io/v1", "io/v2"), "kind = 'kubeovn.io/v2 Subnet': does not exist"),
+        (SUBNET.replace("kubeovn.io/", ""), "write apiVersion: kubeovn.io/v1 and kind: Subnet"),
+        ("apiVersion: v2\nkind: ConfigMap\n", "write apiVersion: v1 and kind: ConfigMap"),
+        ("apiVersion: v1\nkind: Configmaps\n", "write apiVersion: v1 and kind: ConfigMap"),
         (SUBNET.replace("{name: a}", "{}"), "metadata.name: is missing"),
         (SUBNET.replace("name: a", "name: 5"), "metadata.name = '5': must be a string"),
         (SUBNET + "---\n" + SUBNET, "Subnet a: is given in f.yaml twice; remove one"),
     ],
 )
-def test_what_is_wrong_is_named(text: str, expected: str) -> None:
+def test_invalid_documents_are_reported(text: str, expected: str) -> None:
     """Each problem names the file, the place, the value and the remedy."""
     problems = read(text)[1]
     assert len(problems) == 1
@@ -85,8 +85,8 @@ def test_what_is_wrong_is_named(text: str, expected: str) -> None:
 
 
 def test_the_good_documents_of_a_file_count() -> None:
-    """A misspelt object does not hide the others of its file."""
-    keys, problems = read(SUBNET + "---\n" + SUBNET.replace("Subnet", "Subnett"))
+    """An invalid object does not hide the others in its file."""
+    keys, problems = read(SUBNET + "---\n" + SUBNET.replace("Subnet", "subnets"))
     assert keys == ["Subnet a"]
     assert len(problems) == 1
 
