@@ -85,7 +85,7 @@ ACTIONS = st.one_of(
 
 
 def turn(state: ListWatch, server: Server, most: int) -> None:
-    """One step of the reflector; of a watch, at most so many events before it ends."""
+    """One request; of a watch, at most so many events before it ends."""
     step = state.next()
     if isinstance(step, ListRequest):
         answer = server.page(step.token, step.limit)
@@ -131,7 +131,7 @@ def play(state: ListWatch, server: Server, action: tuple[Any, ...]) -> None:
 @settings(max_examples=150)
 @given(st.lists(ACTIONS, max_size=60))
 def test_what_is_known_becomes_what_there_is(history: list[tuple[Any, ...]]) -> None:
-    """Whatever happened, a few undisturbed steps later nothing is missing, stale or left over."""
+    """After any history and a few undisturbed requests, the objects are those of the server."""
     server = Server()
     state = ListWatch(Resource("Subnet"), "here", PACE, lambda: 0.5)
     for action in history:
@@ -144,7 +144,7 @@ def test_what_is_known_becomes_what_there_is(history: list[tuple[Any, ...]]) -> 
 @settings(max_examples=150)
 @given(st.lists(ACTIONS, max_size=60))
 def test_nothing_that_exists_all_the_time_ever_seems_gone(history: list[tuple[Any, ...]]) -> None:
-    """An object that nobody touches is known from the first list on, and keeps its value."""
+    """An object that does not change is known from the first list on, and keeps its value."""
     server = Server()
     server.put("zz", 7)
     state = ListWatch(Resource("Subnet"), "here", PACE, lambda: 0.5)

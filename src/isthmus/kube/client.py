@@ -1,8 +1,8 @@
 """Calls of the Kubernetes API over urllib3.
 
 Used by watchers and the publisher, from their threads, and by the lab. Objects are plain
-dictionaries: what is read is checked where it is understood, with messages for people. Invariant:
-whatever goes wrong is an `ApiError` whose text is the same each time.
+dictionaries, which are validated by the code that interprets them. Invariant: every failure is an
+`ApiError` whose text is the same each time.
 """
 
 import json
@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from isthmus.kube.credentials import Access, Credentials, CredentialsError
+from isthmus.kube.credentials import Access, CredentialsError, KubeCredentials
 from isthmus.kube.errors import (
     MALFORMED,
     SILENT,
@@ -105,7 +105,7 @@ class Client:
         CredentialsError: they are missing or invalid.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: KubeCredentials) -> None:
         # What urllib3 logs of each request is noise beside our own transactions.
         logging.getLogger("urllib3").setLevel(logging.INFO)
         self._credentials = credentials
@@ -227,7 +227,7 @@ class Client:
             try:
                 access = self._credentials.load()
             except CredentialsError:
-                # Perhaps half-written: the old ones are used until a later attempt succeeds.
+                # The files may be incomplete: keep the old credentials until a later attempt.
                 self._expires = time.monotonic() + _RETRY
                 return
             self._pool.clear()
@@ -284,7 +284,7 @@ def _unreachable(chain: Sequence[BaseException]) -> Failure:
     for cause in chain:
         if isinstance(cause, socket.gaierror):
             return Failure(0, UNREACHABLE, "its host name cannot be resolved")
-        # However an established connection ends, it is the same to people.
+        # However an established connection ends, the problem is the same.
         if isinstance(cause, OSError) and not isinstance(cause, _BROKEN) and cause.strerror:
             return Failure(0, UNREACHABLE, cause.strerror.lower())
     return Failure(0, UNREACHABLE, "the connection broke")

@@ -59,7 +59,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class KubeCredentials:
     """What the operator gives on the command line.
 
     Without either, the order is: `KUBECONFIG`, the pod's ServiceAccount, `~/.kube/config`.

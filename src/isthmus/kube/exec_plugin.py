@@ -50,7 +50,7 @@ def run_plugin(user: Section, cluster: Section) -> PluginCredential:
     """
     plugin = Section(user.values["exec"], user.folder)
     command = plugin.text("command")
-    # As kubectl has it: a name is searched for on PATH, a relative path is the file's.
+    # As in kubectl, a name is searched for on PATH; a path is relative to the kubeconfig.
     program = str(plugin.path("command")) if os.sep in command else command
     arguments = [program, *map(str, plugin.values.get("args") or ())]
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from isthmus.kube.client import Client
-from isthmus.kube.credentials import Credentials, CredentialsError
+from isthmus.kube.credentials import CredentialsError, KubeCredentials
 from isthmus.kube.errors import ApiError as ClientError
 from isthmus.model.problems import Subject
 from isthmus_lab.errors import LabError
@@ -211,7 +211,7 @@ class KubeApi:
         """The client, with the calling thread in the network of the server."""
         with _as_lab_error(path), netns.inside(self.network):
             if self._client is None:
-                self._client = Client(Credentials(self.kubeconfig))
+                self._client = Client(KubeCredentials(self.kubeconfig))
             yield self._client
 
 

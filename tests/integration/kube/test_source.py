@@ -15,7 +15,7 @@ from isthmus.controller.inputs.inputs import CONFIG_MAP
 from isthmus.controller.inputs.snapshot import ObjectKey
 from isthmus.kube import credentials
 from isthmus.kube.client import Client
-from isthmus.kube.credentials import Credentials
+from isthmus.kube.credentials import KubeCredentials
 from isthmus.kube.errors import ApiError
 from isthmus.kube.list_watch import Timing
 from isthmus_lab.kube.api import ApiRequestError
@@ -302,7 +302,7 @@ def test_expired_pages_are_known_as_such(own: TestServer) -> None:
     """A page whose version etcd has compacted is answered 410, which means: list anew."""
     for number in range(3):
         own.subnet(f"s{number}", f"10.{number}.0.0/16")
-    client = Client(Credentials(own.kubeconfig))
+    client = Client(KubeCredentials(own.kubeconfig))
     path = "/apis/kubeovn.io/v1/subnets"
     first = client.call("GET", path, {"limit": "1"})
     own.subnet("later", "10.9.0.0/16")

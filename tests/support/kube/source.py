@@ -10,7 +10,7 @@ from typing import Any
 from isthmus.controller.inputs.inputs import CONFIG_MAP
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.kube.client import Client, WatchStream
-from isthmus.kube.credentials import Credentials
+from isthmus.kube.credentials import KubeCredentials
 from isthmus.kube.list_watch import Timing
 from isthmus.kube.source import KubernetesSource
 
@@ -50,7 +50,7 @@ class Follower:
     """
 
     def __init__(self, kubeconfig: Path | None, timing: Timing | None = None) -> None:
-        self.client = CountingClient(Credentials(kubeconfig))
+        self.client = CountingClient(KubeCredentials(kubeconfig))
         self.source = KubernetesSource(self.client, CONFIG_MAP, timing)
         self.snapshots: list[Snapshot] = []
 

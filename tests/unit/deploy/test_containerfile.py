@@ -1,4 +1,4 @@
-"""deploy/container/Containerfile as it is written."""
+"""The text of deploy/container/Containerfile."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ def normal(name: str) -> str:
 
 
 def needed(name: str, found: set[str]) -> set[str]:
-    """What a package needs, all the way down."""
+    """The direct and indirect dependencies of a package."""
     for text in requires(name) or ():
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
@@ -34,7 +34,7 @@ def needed(name: str, found: set[str]) -> set[str]:
 
 
 def test_everything_in_the_image_is_pinned() -> None:
-    """The constraints name every package that the image's installation comes to."""
+    """The constraints pin every package that is installed in the image."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found: set[str] = set()
     for text in project["dependencies"]:
@@ -44,7 +44,7 @@ def test_everything_in_the_image_is_pinned() -> None:
 
 
 def test_the_image_is_lean() -> None:
-    """The last stage installs Python and copies the environment; what builds stays behind."""
+    """The last stage installs Python and copies the environment, without build tools."""
     build, image = stages(CONTAINERFILE.read_text())
     assert {build.image, image.image} == {BASE_IMAGE}
     installed = [one.text for one in image.instructions if one.word == "RUN"]
@@ -65,8 +65,8 @@ def test_packages_leave_no_lists_behind() -> None:
                 assert one.text.endswith("rm -rf /var/lib/apt/lists/*")
 
 
-def test_it_runs_as_nobody() -> None:
-    """The user is given as a number that is not root's, for runAsNonRoot."""
+def test_it_runs_without_root() -> None:
+    """The user is a number other than 0, for runAsNonRoot."""
     [user] = [
         one.text for one in stages(CONTAINERFILE.read_text())[-1].instructions if one.word == "USER"
     ]
@@ -74,7 +74,7 @@ def test_it_runs_as_nobody() -> None:
 
 
 def test_what_is_copied_is_not_ignored() -> None:
-    """The list of what the build is given has every file that is copied."""
+    """Every file that is copied is in the build context."""
     given = (CONTAINERFILE.parent / "Containerfile.dockerignore").read_text().splitlines()
     for one in stages(CONTAINERFILE.read_text())[0].instructions:
         if one.word == "COPY":

@@ -1,4 +1,4 @@
-"""deploy/systemd and the IC databases' container, as they are written."""
+"""The text of deploy/systemd and of the container of the IC databases."""
 
 import re
 import shlex
@@ -25,7 +25,7 @@ def run_parameters() -> tuple[set[str], set[str]]:
 
 
 def test_the_unit_starts_what_there_is() -> None:
-    """Its command has flags that exist; it is ready when the databases are, and ends in order."""
+    """The unit uses existing flags, is ready when the databases are, and stops in order."""
     unit = ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read_string(UNIT.read_text())
@@ -42,7 +42,7 @@ def test_the_unit_starts_what_there_is() -> None:
 
 
 def test_every_variable_of_the_environment_file_is_read() -> None:
-    """What can be set beside the unit is what the program reads, and all of it."""
+    """The environment file lists exactly the variables that the program reads."""
     text = (UNIT.parent / "ic-db.env").read_text()
     named = set(re.findall(r"^#([A-Z_]+)=", text, re.MULTILINE))
     _, variables = run_parameters()
@@ -50,7 +50,7 @@ def test_every_variable_of_the_environment_file_is_read() -> None:
 
 
 def test_the_entry_point_gives_flags_that_exist() -> None:
-    """A renamed flag would be found by nobody before a container starts."""
+    """The script of the container uses existing flags."""
     flags, _ = run_parameters()
     code = re.sub(r"^\s*#.*$", "", SCRIPT.read_text(), flags=re.MULTILINE)
     given = set(re.findall(r"--[a-z-]+(?= )", code)) - {"--quiet"}
@@ -59,7 +59,7 @@ def test_the_entry_point_gives_flags_that_exist() -> None:
 
 
 def test_the_image_has_the_script_where_the_command_line_looks() -> None:
-    """`bash start-ic-db.sh` is looked for in the working directory; nothing is put before it."""
+    """`bash start-ic-db.sh` runs in the working directory, without an entry point before it."""
     text = CONTAINERFILE.read_text()
     assert "ENTRYPOINT []" in text
     directory = text.index("WORKDIR")

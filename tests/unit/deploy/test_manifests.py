@@ -1,4 +1,4 @@
-"""deploy/kubernetes as it is written: complete, and in step with the program."""
+"""The text of deploy/kubernetes: complete, and consistent with the program."""
 
 import importlib
 import tomllib
@@ -40,7 +40,7 @@ def named(kustomization: dict[str, Any]) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", KUSTOMIZATIONS, ids=lambda file: str(file.parent.name))
 def test_every_file_is_used(file: Path) -> None:
-    """What a kustomization names exists, and no manifest beside it is forgotten."""
+    """Every file that a kustomization names exists, and it names every manifest beside it."""
     [kustomization] = load(file)
     names = set(named(kustomization))
     assert all((file.parent / name).exists() for name in names)
@@ -49,7 +49,7 @@ def test_every_file_is_used(file: Path) -> None:
 
 
 def test_arguments_and_programs_exist() -> None:
-    """The container runs a verb with flags that there are, and probes that the package installs."""
+    """The container runs a verb with existing flags, and probes that the package installs."""
     found = container("base/deployment.yaml")
     verb, *flags = found["args"]
     command: Any = typer.main.get_command(app)
@@ -64,7 +64,7 @@ def test_arguments_and_programs_exist() -> None:
 
 
 def test_variables_are_read() -> None:
-    """Every variable that is set is one that the program or OVN's conventions know."""
+    """Every variable that is set is read by the program or by OVN."""
     known = {"OVN_NB_DB", "OVN_SB_DB", "OVN_RUNDIR"} | {
         value for name, value in vars(surroundings).items() if name.isupper()
     }
@@ -73,7 +73,7 @@ def test_variables_are_read() -> None:
 
 
 def test_mounts_hold_what_variables_name() -> None:
-    """Files that variables name lie in mounted volumes; the root is read-only."""
+    """Files that variables name are in mounted volumes; the root is read-only."""
     for file in ("base/deployment.yaml", "components/tls/deployment.yaml"):
         found = container(file)
         mounts = [mount["mountPath"] for mount in found["volumeMounts"]]

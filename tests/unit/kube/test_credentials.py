@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from isthmus.kube import credentials
-from isthmus.kube.credentials import Credentials, CredentialsError
+from isthmus.kube.credentials import CredentialsError, KubeCredentials
 
 GOOD = """
 apiVersion: v1
@@ -47,7 +47,7 @@ def kubeconfig(path: Path, text: str = GOOD) -> Path:
     return path
 
 
-def problem_with(given: Credentials) -> str:
+def problem_with(given: KubeCredentials) -> str:
     with pytest.raises(CredentialsError) as caught:
         given.load()
     return str(caught.value.problem)
@@ -56,25 +56,25 @@ def problem_with(given: Credentials) -> str:
 def test_contexts(tmp_path: Path) -> None:
     """The current context is used unless the command line names another one."""
     file = kubeconfig(tmp_path / "config")
-    assert Credentials(file).load().server == "https://192.0.2.1:6443"
-    assert Credentials(file, "elsewhere").load().server == "https://192.0.2.2:6443"
+    assert KubeCredentials(file).load().server == "https://192.0.2.1:6443"
+    assert KubeCredentials(file, "elsewhere").load().server == "https://192.0.2.2:6443"
 
 
 def test_the_order_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The flag, then KUBECONFIG, then a pod's ServiceAccount, then the home directory."""
     kubeconfig(tmp_path / ".kube" / "config")
-    assert Credentials().load().server == "https://192.0.2.1:6443"
+    assert KubeCredentials().load().server == "https://192.0.2.1:6443"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.9")
-    assert Credentials().in_cluster
+    assert KubeCredentials().in_cluster
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "other")))
-    assert not Credentials().in_cluster
-    assert not Credentials(tmp_path / "mine").in_cluster
-    assert "no file" in problem_with(Credentials(tmp_path / "mine"))
+    assert not KubeCredentials().in_cluster
+    assert not KubeCredentials(tmp_path / "mine").in_cluster
+    assert "no file" in problem_with(KubeCredentials(tmp_path / "mine"))
 
 
 def test_without_any(tmp_path: Path) -> None:
     """The problem says where credentials are looked for."""
-    text = problem_with(Credentials())
+    text = problem_with(KubeCredentials())
     assert "there is no file ~/.kube/config" in text
     assert "--kubeconfig" in text
 
@@ -97,7 +97,7 @@ def test_without_any(tmp_path: Path) -> None:
 def test_a_broken_kubeconfig(tmp_path: Path, text: str, expected: str) -> None:
     """Whatever is wrong with it, it is a problem of one line."""
     file = kubeconfig(tmp_path / "config", text)
-    found = problem_with(Credentials(file))
+    found = problem_with(KubeCredentials(file))
     assert expected in found
     assert "\n" not in found
 
@@ -105,7 +105,7 @@ def test_a_broken_kubeconfig(tmp_path: Path, text: str, expected: str) -> None:
 def test_a_context_that_is_not_there(tmp_path: Path) -> None:
     """Its name is in the problem."""
     file = kubeconfig(tmp_path / "config")
-    assert "context = 'nope'" in problem_with(Credentials(file, "nope"))
+    assert "context = 'nope'" in problem_with(KubeCredentials(file, "nope"))
 
 
 def test_a_pod_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_pod_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.9")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", Path("/nowhere"))
-    text = problem_with(Credentials())
+    text = problem_with(KubeCredentials())
     assert text.startswith("ServiceAccount of this pod: ")
     assert "automountServiceAccountToken" in text
 
@@ -121,7 +121,7 @@ def test_a_pod_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 def access(path: Path, cluster: str = "", user: str = "token: t") -> credentials.Access:
     """What a kubeconfig with these entries comes to."""
     text = GOOD.replace('6443"}', f'6443"{cluster}}}', 1).replace("token: t", user)
-    return Credentials(kubeconfig(path / "config", text)).load()
+    return KubeCredentials(kubeconfig(path / "config", text)).load()
 
 
 def test_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     first = kubeconfig(tmp_path / "first", "users: [{name: u, user: {token: first}}]")
     second = kubeconfig(tmp_path / "second")
     monkeypatch.setenv("KUBECONFIG", f"{first}:{tmp_path / 'missing'}:{second}")
-    found = Credentials().load()
+    found = KubeCredentials().load()
     assert found.server == "https://192.0.2.1:6443"
     assert found.headers == {"Authorization": "Bearer first"}
 
@@ -175,7 +175,7 @@ def test_client_certificates(tmp_path: Path) -> None:
     access(tmp_path, user=yaml.safe_dump(pair, default_flow_style=True).strip("{}\n"))
     pair["client-key-data"] = base64.b64encode(self_signed("al")[1]).decode()
     text = GOOD.replace("token: t", yaml.safe_dump(pair, default_flow_style=True).strip("{}\n"))
-    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    found = problem_with(KubeCredentials(kubeconfig(tmp_path / "config", text)))
     assert "key values mismatch" in found.lower()
 
 
@@ -200,7 +200,7 @@ def test_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "192.0.2.1")
     assert access(tmp_path).proxy == ""
     text = GOOD.replace('6443"}', '6443", proxy-url: "socks5://own:1"}')
-    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    found = problem_with(KubeCredentials(kubeconfig(tmp_path / "config", text)))
     assert "'socks5://own:1' is not the URL of an HTTP proxy" in found
 
 
@@ -243,7 +243,7 @@ def test_a_credential_plugin(tmp_path: Path) -> None:
 def test_a_credential_plugin_that_fails(tmp_path: Path, script: str, expected: str) -> None:
     """Its own words, or what is wrong with its answer, are in the problem."""
     text = GOOD.replace("token: t", plugin(tmp_path, script))
-    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    found = problem_with(KubeCredentials(kubeconfig(tmp_path / "config", text)))
     assert f"credential plugin ./plugin {expected}" in found
 
 
@@ -251,5 +251,5 @@ def test_a_credential_plugin_that_is_missing(tmp_path: Path) -> None:
     """The plugin's own hint on how to install it is shown."""
     user = "exec: {command: isthmus-no-such-plugin, installHint: Install it from the cloud.}"
     text = GOOD.replace("token: t", user)
-    found = problem_with(Credentials(kubeconfig(tmp_path / "config", text)))
+    found = problem_with(KubeCredentials(kubeconfig(tmp_path / "config", text)))
     assert "isthmus-no-such-plugin is not installed. Install it from the cloud." in found

@@ -1,4 +1,4 @@
-"""The list and watch of one resource: what is asked after which answer."""
+"""List and watch of one resource: the next request after each answer."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ GONE = Failure(410, "Expired", "too old resource version: 1 (9)")
 FORBIDDEN = Failure(403, "Forbidden", 'User "jo" cannot list resource "subnets"')
 
 
-def reflection(chance: float = 1.0) -> ListWatch:
+def list_watch(chance: float = 1.0) -> ListWatch:
     return ListWatch(Resource("Subnet"), SERVER, PACE, lambda: chance)
 
 
@@ -35,8 +35,8 @@ def names(state: ListWatch) -> list[str]:
 
 
 def listed(*found: str) -> ListWatch:
-    """A reflection that has listed these subnets at version 10 and watches."""
-    state = reflection()
+    """A list and watch that has listed these Subnets at version 10 and now watches."""
+    state = list_watch()
     state.page([subnet(name) for name in found], "10", "")
     state.opened()
     return state
@@ -44,7 +44,7 @@ def listed(*found: str) -> ListWatch:
 
 def test_it_lists_page_by_page_and_then_watches() -> None:
     """Nothing of a list counts before its last page; then the watch starts at its version."""
-    state = reflection()
+    state = list_watch()
     assert state.next() == ListRequest(0.0, "", PACE.page)
     assert not state.page([subnet("a")], "10", "more")
     assert state.next() == ListRequest(0.0, "more", PACE.page)
@@ -56,14 +56,14 @@ def test_it_lists_page_by_page_and_then_watches() -> None:
 
 
 def test_an_empty_list_is_news_the_first_time() -> None:
-    """That there is nothing must be told, or the snapshot would never be complete."""
-    state = reflection()
+    """An empty list counts as a change, or the snapshot would never be complete."""
+    state = list_watch()
     assert state.page([], "10", "")
     assert state.listed
 
 
 def test_events_change_what_is_known() -> None:
-    """Objects come, change and go, and the watch is resumed where it was."""
+    """Events create, change and delete objects, and the watch is resumed at the last version."""
     state = listed("a")
     assert state.event("ADDED", subnet("b", version="11"))
     assert state.event("MODIFIED", subnet("a", "10.1.0.0/16", "12"))
@@ -82,7 +82,7 @@ def test_a_bookmark_moves_the_version_alone() -> None:
 
 
 def test_what_is_not_read_is_no_change() -> None:
-    """A Subnet's counters go up all the time; nobody is woken for that, and the value stays."""
+    """A change of fields that are not kept, such as counters, is not a change of the object."""
     state = listed("a")
     before = state.objects[ObjectKey("Subnet", "", "a")]
     again = {**subnet("a", version="12"), "status": {"v4usingIPs": 7}}
@@ -104,15 +104,15 @@ def test_an_expired_version_is_listed_anew_and_nothing_seems_gone() -> None:
 
 
 def test_a_list_that_tells_nothing_new_is_no_change() -> None:
-    """Listing again what is known wakes nobody."""
+    """A list that equals what is known is not a change."""
     state = listed("a", "b")
     state.failed(GONE, 0.0)
     assert not state.page([subnet("a"), subnet("b")], "20", "")
 
 
 def test_expired_pages_are_asked_for_all_at_once() -> None:
-    """If a page expires while the list is read, the list is read anew, whole."""
-    state = reflection()
+    """If a page expires while the list is read, the list is read again in one piece."""
+    state = list_watch()
     state.page([subnet("a")], "10", "more")
     state.failed(GONE, 0.0)
     assert state.next() == ListRequest(0.0, "", 0)
@@ -121,7 +121,7 @@ def test_expired_pages_are_asked_for_all_at_once() -> None:
 
 
 def test_a_server_for_which_every_version_is_expired_is_not_asked_in_a_circle() -> None:
-    """The first 410 is answered at once, those that follow ever later."""
+    """After the first 410 the list follows at once, after later ones with growing delays."""
     state = listed("a")
     delays = []
     for _ in range(4):
@@ -142,8 +142,8 @@ def test_a_version_from_the_future_is_listed_anew() -> None:
 
 
 def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
-    """A server that is down is asked ever less often, and not by all clients at once."""
-    state, lucky = reflection(), reflection(chance=0.0)
+    """Delays between requests to a server that is down grow, with jitter."""
+    state, lucky = list_watch(), list_watch(chance=0.0)
     delays = []
     for _ in range(9):
         state.failed(REFUSED, 0.0)
@@ -155,7 +155,7 @@ def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
 
 
 def test_success_forgets_the_pauses() -> None:
-    """Once an event has come, the next failure is followed by a short pause again."""
+    """After an event, the next failure is followed by the shortest delay again."""
     state = listed("a")
     for _ in range(5):
         state.failed(REFUSED, 0.0)
@@ -166,14 +166,14 @@ def test_success_forgets_the_pauses() -> None:
 
 
 def test_the_server_may_ask_for_a_longer_pause() -> None:
-    """An overloaded API server says when to come back (429, Retry-After)."""
+    """The delay that an overloaded API server asks for is kept (429, Retry-After)."""
     state = listed("a")
     state.failed(Failure(429, "TooManyRequests", "later", retry_after=7.0), 0.0)
     assert state.next() == WatchRequest(7.0, "10")
 
 
 def test_an_outage_is_a_problem_when_it_lasts() -> None:
-    """A restart of the API server is nobody's business; one that stays away is a problem."""
+    """A short outage of the API server is not a problem; a longer one is."""
     state = listed("a")
     state.failed(REFUSED, 100.0)
     state.failed(REFUSED, 102.0)
@@ -187,9 +187,9 @@ def test_an_outage_is_a_problem_when_it_lasts() -> None:
     assert state.problem(200.0) is None
 
 
-def test_what_is_forbidden_is_said_at_once_and_by_whom() -> None:
+def test_missing_permissions_are_reported_at_once() -> None:
     """The problem has the verb, the resource and the user, and names the remedy."""
-    state = reflection()
+    state = list_watch()
     state.failed(FORBIDDEN, 0.0)
     problem = state.problem(0.0)
     assert problem is not None
@@ -200,7 +200,7 @@ def test_what_is_forbidden_is_said_at_once_and_by_whom() -> None:
 
 
 def test_a_forbidden_watch_is_replaced_by_lists() -> None:
-    """With a role that lacks the verb watch, changes come late, but they come; it is said."""
+    """With a role that lacks the verb watch, changes arrive by lists, and it is a problem."""
     state = listed("a")
     state.failed(FORBIDDEN, 0.0)
     assert isinstance(state.next(), ListRequest)
@@ -218,8 +218,8 @@ def test_a_forbidden_watch_is_replaced_by_lists() -> None:
     ],
 )
 def test_what_people_must_mend_is_named_at_once(failure: Failure, reason: str) -> None:
-    """Credentials, missing kinds and certificates do not mend themselves."""
-    state = reflection()
+    """Bad credentials, missing kinds and untrusted certificates are problems at once."""
+    state = list_watch()
     state.failed(failure, 5.0)
     problem = state.problem(5.0)
     assert problem is not None
@@ -228,7 +228,7 @@ def test_what_people_must_mend_is_named_at_once(failure: Failure, reason: str) -
 
 
 def test_silence_is_told_as_such() -> None:
-    """A server that accepts connections and says nothing is a problem like one that is away."""
+    """A server that accepts connections and does not answer is a problem like one that is down."""
     state = listed("a")
     state.failed(Failure(0, SILENT, "it does not answer"), 0.0)
     problem = state.problem(PACE.patience)
@@ -237,7 +237,7 @@ def test_silence_is_told_as_such() -> None:
 
 
 def test_watches_that_end_at_once_are_not_asked_in_a_circle() -> None:
-    """A server that accepts watches and ends them is asked ever less often."""
+    """Delays grow for a server that accepts watches and ends them at once."""
     state = listed("a")
     for _ in range(8):
         state.opened()
@@ -247,7 +247,7 @@ def test_watches_that_end_at_once_are_not_asked_in_a_circle() -> None:
 
 @pytest.mark.parametrize("kind", ["ADDED", "BOOKMARK"])
 def test_an_event_without_a_version_is_refused(kind: str) -> None:
-    """What is no event of Kubernetes' changes nothing."""
+    """An invalid event changes nothing."""
     state = listed("a")
     with pytest.raises(ValueError, match="without a resource version"):
         state.event(kind, {"metadata": {"name": "b"}})
@@ -255,7 +255,7 @@ def test_an_event_without_a_version_is_refused(kind: str) -> None:
 
 
 def test_a_list_without_a_version_is_refused() -> None:
-    """A server that answers JSON, but is none of Kubernetes', changes nothing."""
+    """An answer that is JSON, but not a list of Kubernetes, changes nothing."""
     state = listed("a")
     state.failed(GONE, 0.0)
     with pytest.raises(ValueError, match="without a resource version"):

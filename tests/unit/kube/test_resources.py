@@ -1,4 +1,4 @@
-"""Where objects are in the API, and what is kept of them."""
+"""Paths of objects in the API, and the fields that are kept."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_paths_are_those_of_the_api() -> None:
 
 
 def test_of_a_configuration_the_version_is_kept() -> None:
-    """The status says which version of the ConfigMap is in force, and events refer to its uid."""
+    """Of the ConfigMap, version and uid are kept, for the status and for Events."""
     body = kept("ConfigMap", data={"enable-ic": "true"}, metadata={"namespace": "kube-system"})
     assert body["metadata"] == {
         "name": "a",
@@ -43,7 +43,7 @@ def test_of_a_configuration_the_version_is_kept() -> None:
 
 
 def test_of_a_node_heartbeats_are_not_kept() -> None:
-    """Addresses, whether it is Ready, and the gateway label; the rest changes every minute."""
+    """Of a Node, addresses, readiness and the gateway label are kept."""
     status = {
         "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
         "conditions": [
@@ -66,7 +66,7 @@ def test_of_a_node_heartbeats_are_not_kept() -> None:
 
 
 def test_of_a_subnet_the_specification_is_kept() -> None:
-    """Its counters are not."""
+    """Of a Subnet, the spec is kept and its counters are not."""
     body = kept("Subnet", spec={"cidrBlock": "10.0.0.0/16"}, status={"v4usingIPs": 3})
     assert body["spec"] == {"cidrBlock": "10.0.0.0/16"}
     assert "status" not in body
@@ -74,6 +74,6 @@ def test_of_a_subnet_the_specification_is_kept() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"metadata": {}}, {"metadata": {"name": 1}}])
 def test_what_has_no_name_is_no_object(body: dict[str, Any]) -> None:
-    """A server that sends such things is none of Kubernetes'."""
+    """Objects without a name are refused."""
     with pytest.raises(ValueError, match="without a name"):
         manifest(Resource("Node"), body, "here")

@@ -1,4 +1,4 @@
-"""When a snapshot of the API is handed over; the reflectors' states are given."""
+"""When a snapshot of the API is passed on; the states of the watchers are given."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ KNOWN = ResourceState({}, True, None, inf)
 
 
 class Given:
-    """In the place of a reflector: says what the test says, and wakes as a reflector does."""
+    """In place of a watcher: has the state that the test sets, and wakes as a watcher does."""
 
     every: "dict[str, Given]"
 
@@ -55,8 +55,8 @@ class Given:
         pass
 
 
-class Nobody:
-    """In the place of the client."""
+class NoClient:
+    """In place of the client."""
 
     def close(self) -> None:
         pass
@@ -64,10 +64,10 @@ class Nobody:
 
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesSource]:
-    """A source whose reflectors are given."""
+    """A source whose watchers are given."""
     Given.every = {}
     monkeypatch.setattr(source_module, "ResourceWatcher", Given)
-    source = KubernetesSource(cast("Client", Nobody()), CONFIG_MAP)
+    source = KubernetesSource(cast("Client", NoClient()), CONFIG_MAP)
     yield source
     source.close()
 
@@ -87,7 +87,7 @@ def known(source: KubernetesSource) -> float:
 
 
 def test_the_first_snapshot_waits_for_all_kinds(source: KubernetesSource) -> None:
-    """Lists come one after the other; what has merely not come yet is nothing to report."""
+    """An incomplete snapshot is held back while lists are still arriving."""
     now = time.monotonic()
     Given.every["Subnet"].say(KNOWN)
     assert source.poll(now) is None
@@ -97,8 +97,8 @@ def test_the_first_snapshot_waits_for_all_kinds(source: KubernetesSource) -> Non
     assert snapshot.complete
 
 
-def test_a_start_that_takes_long_is_told_as_far_as_it_got(source: KubernetesSource) -> None:
-    """After a while an incomplete snapshot is better than none."""
+def test_a_slow_start_gives_an_incomplete_snapshot(source: KubernetesSource) -> None:
+    """After a while an incomplete snapshot is passed on."""
     Given.every["ConfigMap"].say(KNOWN)
     assert source.poll(time.monotonic()) is None
     assert source.next_wakeup() <= time.monotonic() + START
@@ -108,7 +108,7 @@ def test_a_start_that_takes_long_is_told_as_far_as_it_got(source: KubernetesSour
 
 
 def test_what_is_denied_is_not_waited_for(source: KubernetesSource) -> None:
-    """Kinds that make trouble at once hold nothing up."""
+    """Kinds with a problem do not delay the others."""
     now = time.monotonic()
     say_all(KNOWN)
     Given.every["Node"].say(ResourceState({}, False, AWAY, now))
@@ -117,8 +117,8 @@ def test_what_is_denied_is_not_waited_for(source: KubernetesSource) -> None:
     assert (snapshot.complete, snapshot.problems) == (False, (AWAY,))
 
 
-def test_a_change_is_handed_over_at_once(source: KubernetesSource, known: float) -> None:
-    """Nothing is waited for, and nothing is handed over twice."""
+def test_a_change_is_passed_on_at_once(source: KubernetesSource, known: float) -> None:
+    """A change is passed on without delay, and only once."""
     assert source.poll(known) is None
     assert source.next_wakeup() == inf
     Given.every["Subnet"].add("a")
@@ -129,7 +129,7 @@ def test_a_change_is_handed_over_at_once(source: KubernetesSource, known: float)
 
 
 def test_a_burst_is_gathered(source: KubernetesSource, known: float) -> None:
-    """The first change of a burst is handed over at once, the others together a moment later."""
+    """The first change of a burst is passed on at once, the others together a moment later."""
     Given.every["Subnet"].add("a")
     assert source.poll(known)
     for name in "bcd":
@@ -144,7 +144,7 @@ def test_a_burst_is_gathered(source: KubernetesSource, known: float) -> None:
 def test_an_outage_becomes_one_problem_when_it_is_due(
     source: KubernetesSource, known: float
 ) -> None:
-    """Four kinds behind one server that is away are one problem; then nobody is woken again."""
+    """Four kinds behind one server that is down are one problem, which wakes the loop once."""
     say_all(replace(KNOWN, problem=AWAY, due=known + 3))
     assert source.poll(known) is None
     assert source.next_wakeup() == known + 3

@@ -1,4 +1,4 @@
-"""The thread of a reflector, where no server is needed: faults of ours, and ending."""
+"""The thread of a watcher, without a server: internal errors, failures and closing."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from support.ovn.servers import wait_until
 
 
 class Stub:
-    """A client whose calls end in an exception, or wait until they are let go."""
+    """A client whose calls raise an exception, or wait until they are released."""
 
     server = "https://192.0.2.1:6443"
 
@@ -30,25 +30,25 @@ class Stub:
         raise self.error
 
 
-def reflector(stub: Stub, woken: threading.Event, timing: Timing) -> ResourceWatcher:
+def watching(stub: Stub, woken: threading.Event, timing: Timing) -> ResourceWatcher:
     return ResourceWatcher(cast("Client", stub), Resource("Node"), woken.set, timing)
 
 
-def test_a_fault_of_ours_is_not_swallowed() -> None:
-    """A thread that ends by a fault has the daemon end, too, instead of leaving it blind."""
+def test_an_internal_error_is_not_swallowed() -> None:
+    """A thread that ends because of an internal error ends the daemon, too."""
     woken = threading.Event()
-    found = reflector(Stub(KeyError("bug")), woken, Timing())
+    found = watching(Stub(KeyError("bug")), woken, Timing())
     assert woken.wait(10)
     with pytest.raises(RuntimeError, match="watching nodes ended"):
         found.state(time.monotonic())
     found.close()
 
 
-def test_failures_are_tried_again_and_told_when_they_last() -> None:
-    """The loop is woken, and knows when to look."""
+def test_failures_are_retried_and_reported_when_they_last() -> None:
+    """A failure wakes the loop, and its state says when it becomes a problem."""
     woken = threading.Event()
     stub = Stub(ApiError(Failure(0, UNREACHABLE, "connection refused")))
-    found = reflector(stub, woken, Timing(first=0.001, most=0.01, patience=0.05))
+    found = watching(stub, woken, Timing(first=0.001, most=0.01, patience=0.05))
     wait_until(lambda: stub.calls > 3, "it is tried again")
     state = found.state(time.monotonic() + 1)
     assert state.problem is not None
@@ -58,9 +58,9 @@ def test_failures_are_tried_again_and_told_when_they_last() -> None:
 
 
 def test_it_ends_while_it_waits_for_an_answer() -> None:
-    """Closing does not wait for a server that says nothing, nor is anybody woken afterwards."""
+    """Closing does not wait for a server that does not answer, and nothing is notified later."""
     stub, woken = Stub(None), threading.Event()
-    found = reflector(stub, woken, Timing())
+    found = watching(stub, woken, Timing())
     wait_until(lambda: stub.calls, "it asks")
     began = time.monotonic()
     found.close()

@@ -10,7 +10,7 @@ from isthmus.cli.common.errors import CommandError
 from isthmus.controller.inputs.snapshot import ObjectKey
 from isthmus.daemon.controller_source import ManifestSource
 from isthmus.kube.client import Client
-from isthmus.kube.credentials import Credentials, CredentialsError
+from isthmus.kube.credentials import CredentialsError, KubeCredentials
 from isthmus.kube.source import KubernetesSource
 from isthmus.manifests.directory import DirectorySource
 from isthmus.model.problems import Subject
@@ -23,7 +23,7 @@ class Origin:
     Args:
         manifests: the directory; None for the API.
         kubernetes: whether --kubernetes is given.
-        kubeconfig, context: see `Credentials`.
+        kubeconfig, context: see `KubeCredentials`.
     """
 
     manifests: Path | None
@@ -41,7 +41,7 @@ class Origin:
         if not self.kubernetes:
             return None
         try:
-            return Client(Credentials(self.kubeconfig, self.context))
+            return Client(KubeCredentials(self.kubeconfig, self.context))
         except CredentialsError as error:
             raise CommandError(error.problem) from error
 

@@ -84,7 +84,7 @@ class ApiWriter(ABC):
                 due = min(self._write_due(now), self._failure_due(now))
                 self._report(self._current_problems(now))
                 self._work.wait(None if due == inf else max(due - time.monotonic(), 0.0))
-        # A supervisor: the thread's failure must reach people and nothing else.
+        # A supervisor: the failure is reported, and does not affect interconnection.
         except Exception as error:  # noqa: BLE001
             _log.exception("%s stopped", self._name)
             message = f"stopped because of an internal error: {type(error).__name__}: {error}"

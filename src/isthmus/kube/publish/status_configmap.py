@@ -1,4 +1,4 @@
-"""The status ConfigMap's data: written for people and programs, and read back.
+"""The data of the status ConfigMap, for people and programs: written, and read back.
 
 `isthmus.kube.publish.publisher` calls it. Values of ConfigMaps are strings: short ones are plain,
 so that `kubectl wait --for=jsonpath=…` can look at them, the others are YAML. Invariant: the keys
@@ -27,21 +27,21 @@ def status_data(report: StatusReport, conditions: tuple[Condition, ...], by: str
     """The data of the status ConfigMap.
 
     Args:
-        report: what is to be said.
+        report: its content.
         conditions: the report's, with the times of their last transitions.
         by: who says it, e.g. "isthmus 0.1.0 on isthmus-5d8f-x2x".
     """
-    said = sections(replace(report, conditions=conditions))
+    values = sections(replace(report, conditions=conditions))
     return {
         **{str(one.type).lower(): str(one.status) for one in conditions},
         "zone": report.cluster.zone,
         "publishedBy": by,
-        **{name: _yaml(value) for name, value in said.items()},
+        **{name: _yaml(value) for name, value in values.items()},
     }
 
 
 def published_conditions(data: Mapping[str, Any]) -> tuple[Condition, ...]:
-    """The conditions in a status ConfigMap's data; what people have made unreadable is left out."""
+    """The conditions in the data of a status ConfigMap, without entries that cannot be read."""
     try:
         found = yaml.safe_load(str(data.get("conditions", "")))
     except (yaml.YAMLError, RecursionError, ValueError):
