@@ -51,7 +51,7 @@ def test_moved_databases(site: Site, tmp_path: Path) -> None:
 
 
 def test_moving_to_a_place_that_is_not_there_yet(site: Site, tmp_path: Path) -> None:
-    """While the new IC databases are away, everything stays; it is said, and then resolved."""
+    """While the new IC databases are down, all routes stay; the log reports it and its end."""
     cluster, ic = site
     moved = ic.copied_to(tmp_path / "moved")
     try:
@@ -73,7 +73,7 @@ def test_moving_to_a_place_that_is_not_there_yet(site: Site, tmp_path: Path) -> 
 
 
 def test_an_outage_with_a_restart(site: Site) -> None:
-    """IC databases that are away, the daemon restarted meanwhile: nothing learned is withdrawn."""
+    """A daemon restarted while the IC databases are down withdraws no learned route."""
     cluster, ic = site
     before = cluster.routes()
     ic.kill_pair()
@@ -91,7 +91,7 @@ def test_an_outage_with_a_restart(site: Site) -> None:
 
 
 def test_what_went_during_an_outage_is_withdrawn_afterwards(site: Site) -> None:
-    """A route that its zone withdrew while we could not see it goes when we can."""
+    """A route that its zone withdrew during an outage goes after the outage."""
     cluster, ic = site
     ic.advertise("10.3.0.0/16")
     wait_until(lambda: len(cluster.learned()) == 2, "two learned")
@@ -109,7 +109,7 @@ def test_what_went_during_an_outage_is_withdrawn_afterwards(site: Site) -> None:
 
 
 def test_unreachable_databases_are_named_and_resolved(site: Site) -> None:
-    """After three seconds the log names each with its address, and later that it is back."""
+    """After three seconds the log names each database with its address, and later its return."""
     cluster, ic = site
     ic.kill_pair()
     began = time.monotonic()
@@ -126,7 +126,7 @@ def test_unreachable_databases_are_named_and_resolved(site: Site) -> None:
 
 
 def test_a_server_that_hangs_is_named(site: Site) -> None:
-    """A server that accepts connections and says nothing is as bad as one that is away."""
+    """A server that accepts connections and sends nothing is reported like one that is down."""
     cluster, ic = site
     cluster.servers.stop("run")
     ic.signal(FILES[Database.IC_SB], signal.SIGSTOP)
@@ -141,7 +141,7 @@ def test_a_server_that_hangs_is_named(site: Site) -> None:
 
 
 def test_stopping(site: Site) -> None:
-    """SIGTERM ends it within two seconds, with status 0, and withdraws nothing."""
+    """On SIGTERM the daemon ends within two seconds with status 0, and routes stay in place."""
     cluster, _ = site
     began = time.monotonic()
     assert cluster.servers.stop("run", signal.SIGTERM) == 0
@@ -151,7 +151,7 @@ def test_stopping(site: Site) -> None:
 
 
 def test_stopping_while_databases_are_away(site: Site) -> None:
-    """It also ends at once when it cannot reach anything."""
+    """The daemon also ends at once when it cannot reach any database."""
     cluster, ic = site
     ic.kill_pair()
     began = time.monotonic()
@@ -160,7 +160,7 @@ def test_stopping_while_databases_are_away(site: Site) -> None:
 
 
 def test_a_standby_takes_over(site: Site) -> None:
-    """A second daemon on the same cluster writes nothing, until the first is killed."""
+    """A second daemon on the same cluster writes nothing until the first is killed."""
     cluster, ic = site
     cluster.start("second")
     wait_until(lambda: "standby: waiting" in cluster.servers.log("second"), "the second stands by")
@@ -177,7 +177,7 @@ def test_a_standby_takes_over(site: Site) -> None:
 
 
 def test_without_southbound_nothing_is_written(site: Site) -> None:
-    """The lock is SB's: while SB is away nothing is learned, and then work goes on."""
+    """Without SB there is no lock, so nothing is learned until SB is back."""
     cluster, ic = site
     cluster.servers.stop(FILES[Database.SB], signal.SIGKILL)
     wait_until(lambda: cluster.servers.log("run").count("standby: waiting") == 2, "it stands by")

@@ -1,4 +1,4 @@
-"""`isthmus ovn-ic` as a process: what scripts, `ovn-appctl` and operators of `ovn-ic` expect."""
+"""`isthmus ovn-ic` as a process: what scripts, `ovn-appctl` and operators expect of `ovn-ic`."""
 
 import os
 import re
@@ -26,7 +26,7 @@ CONNECTIONS = ("nb", "sb", "ic-nb", "ic-sb")
 
 
 class OvnIc:
-    """Ours under the name `ovn-ic`, with directories of its own, for one zone."""
+    """Isthmus under the name `ovn-ic`, with directories of its own, for one zone."""
 
     def __init__(self, directory: Path, remotes: dict[Database, str]) -> None:
         self.directory = directory
@@ -57,18 +57,18 @@ class OvnIc:
         )
 
     def ask(self, *command: str, check: bool = True) -> str:
-        """Send a control command; its answer, or its error if there is no check."""
+        """Send a control command; its answer, or its error if `check` is False."""
         done = self.sandbox.run("ovn-appctl", "-t", "ovn-ic", *command, check=check)
         return (done.stdout if done.returncode == 0 else done.stderr).strip()
 
     @property
     def pid(self) -> int:
-        """Its process id, from its pidfile."""
+        """Its process ID, from its pidfile."""
         return int((self.directory / "ovn-ic.pid").read_text())
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The content of its log."""
         return (self.directory / "ovn-ic.log").read_text()
 
     def signal(self, number: int) -> None:
@@ -76,7 +76,7 @@ class OvnIc:
         self.sandbox.run("kill", f"-{number}", str(self.pid))
 
     def gone(self) -> bool:
-        """Whether none of it runs."""
+        """Whether none of its processes runs."""
         return not self.sandbox.processes()
 
 
@@ -98,13 +98,13 @@ def fleet(tmp_path: Path) -> Iterator[RealFleet]:
 
 @pytest.fixture
 def zone(fleet: RealFleet) -> RealZone:
-    """The zone that is ours to run."""
+    """The zone that Isthmus runs."""
     return fleet.zones[0]
 
 
 @pytest.fixture
 def daemon(zone: RealZone, tmp_path: Path) -> Iterator[OvnIc]:
-    """Ours, not started yet."""
+    """The daemon, not started yet."""
     found = OvnIc(tmp_path / "ovn", zone.remotes)
     with found.sandbox:
         yield found
@@ -112,14 +112,14 @@ def daemon(zone: RealZone, tmp_path: Path) -> Iterator[OvnIc]:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[OvnIc]:
-    """Ours, not started yet, with databases that do not exist."""
+    """The daemon, not started yet, with databases that do not exist."""
     found = OvnIc(tmp_path / "ovn", {})
     with found.sandbox:
         yield found
 
 
 def active(daemon: OvnIc) -> bool:
-    """Whether it does the zone's work."""
+    """Whether it is the active daemon of the zone."""
     return daemon.ask("status") == "Status: active"
 
 
@@ -167,7 +167,7 @@ def test_detaching_waits_for_no_database(alone: OvnIc) -> None:
 
 
 def test_a_pidfile_in_use_is_refused(alone: OvnIc) -> None:
-    """A second daemon with the same pidfile ends with status 1 and says whose it is."""
+    """A second daemon with the same pidfile ends with status 1 and names the first one."""
     alone.detach()
     second = alone.sandbox.run("ovn-ic", "--detach", "--pidfile", check=False)
     assert second.returncode == 1
@@ -176,7 +176,7 @@ def test_a_pidfile_in_use_is_refused(alone: OvnIc) -> None:
 
 
 def test_a_stale_pidfile_is_replaced(alone: OvnIc) -> None:
-    """After kill -9 it starts again, in spite of the files left behind."""
+    """After kill -9 the daemon starts again in spite of leftover files."""
     alone.detach()
     alone.signal(signal.SIGKILL)
     wait_until(alone.gone, "it is dead")
@@ -185,7 +185,7 @@ def test_a_stale_pidfile_is_replaced(alone: OvnIc) -> None:
 
 
 def test_the_monitor_restarts_after_a_fault(alone: OvnIc) -> None:
-    """With --monitor, a signal that means a fault starts it anew; `exit` ends both."""
+    """With --monitor, a signal that means a crash restarts the daemon; `exit` ends both."""
     alone.detach("--monitor")
     first = alone.pid
     alone.signal(signal.SIGSEGV)
@@ -202,7 +202,7 @@ def test_the_monitor_restarts_after_a_fault(alone: OvnIc) -> None:
 
 @pytest.mark.parametrize("how", ["exit", "SIGTERM"])
 def test_it_ends_cleanly(how: str, alone: OvnIc) -> None:
-    """`exit` and SIGTERM end it with status 0, in the foreground too."""
+    """`exit` and SIGTERM end the daemon with status 0, in the foreground too."""
     process = alone.sandbox.start("ovn-ic", "--pidfile", "-vconsole:off")
     wait_until(lambda: alone.ask("is-paused", check=False) == "false", "it answers")
     if how == "exit":
@@ -214,7 +214,7 @@ def test_it_ends_cleanly(how: str, alone: OvnIc) -> None:
 
 
 def test_pausing_leaves_the_work_to_others(zone: RealZone, daemon: OvnIc) -> None:
-    """Paused, it leaves the lock to another daemon; resumed, it waits for its turn."""
+    """A paused daemon leaves the lock to another one; resumed, it waits for the lock."""
     daemon.detach()
     zone.join("ts", "169.254.100.1/24")
     wait_until(lambda: learned(zone, "10.2.0.0/16"), "it works")
@@ -232,7 +232,7 @@ def test_pausing_leaves_the_work_to_others(zone: RealZone, daemon: OvnIc) -> Non
 
 
 def appctl(zone: RealZone, name: str, command: str) -> str:
-    """Ask the real ovn-ic, which has no pidfile."""
+    """Send a command to the real ovn-ic, which has no pidfile."""
     socket = zone.servers.directory / f"{name}.{zone.servers.pid(name)}.ctl"
     done = subprocess.run(
         ["ovn-appctl", "-t", str(socket), command], capture_output=True, text=True, check=False
@@ -241,7 +241,7 @@ def appctl(zone: RealZone, name: str, command: str) -> str:
 
 
 def test_paused_it_writes_nothing(zone: RealZone, daemon: OvnIc) -> None:
-    """What changes while it is paused is written when it is resumed, and not before."""
+    """Changes during a pause are written when the daemon is resumed, and not before."""
     daemon.detach()
     zone.join("ts", "169.254.100.1/24")
     wait_until(lambda: learned(zone, "10.2.0.0/16"), "it works")
@@ -261,7 +261,7 @@ def test_paused_it_writes_nothing(zone: RealZone, daemon: OvnIc) -> None:
 
 
 def test_pausing_in_the_middle_of_work(fleet: RealFleet, zone: RealZone, daemon: OvnIc) -> None:
-    """What was sent before `pause` ends before another has the lock, and is not done twice."""
+    """Transactions sent before `pause` end before another daemon has the lock, exactly once."""
     daemon.detach("-vfile:dbg")
     zone.join("ts", "169.254.100.1/24")
     wait_until(lambda: learned(zone, "10.2.0.0/16"), "it works")
@@ -283,7 +283,7 @@ def test_pausing_in_the_middle_of_work(fleet: RealFleet, zone: RealZone, daemon:
 
 
 def test_the_log_is_that_of_an_ovs_daemon(alone: OvnIc) -> None:
-    """Lines have OVS's form; levels change while it runs; after rotation a new file is used."""
+    """Log lines have OVS's format; levels change at run time; rotation starts a new file."""
     alone.detach()
     alone.ask("vlog/set", "ovn_ic:file:dbg")
     assert re.search(r"^ovn_ic +OFF +INFO +DBG$", alone.ask("vlog/list"), re.MULTILINE)
@@ -302,7 +302,7 @@ def test_the_log_is_that_of_an_ovs_daemon(alone: OvnIc) -> None:
 
 
 def test_names_can_be_chosen(alone: OvnIc) -> None:
-    """Pidfile, log and socket may be anywhere; relative names are in OVN's directories."""
+    """Pidfile, log and socket can be anywhere; relative names are in OVN's directories."""
     socket = alone.directory / "my.ctl"
     alone.sandbox.run(
         "ovn-ic", "--detach", "--pidfile=my.pid", f"--log-file={alone.directory}/my.log",
@@ -317,7 +317,7 @@ def test_names_can_be_chosen(alone: OvnIc) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_it_becomes_another_user() -> None:
-    """With --user, process and files are that user's; a user that does not exist is refused."""
+    """With --user, process and files belong to that user; an unknown user is an error."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name) / "ovn"
         found = OvnIc(directory, {})
@@ -338,7 +338,7 @@ def test_it_becomes_another_user() -> None:
 
 @pytest.mark.skipif(not OVN_CTL.exists(), reason="ovn-ctl is not installed")
 def test_ovn_ctl_starts_and_stops_it(zone: RealZone, daemon: OvnIc) -> None:
-    """OVN's own start script runs it in ovn-ic's place, and stops it through its socket."""
+    """OVN's own start script runs and stops the daemon in place of ovn-ic."""
     remotes = zone.remotes
     flags = [
         f"--ovn-northd-nb-db={remotes[Database.NB]}",
@@ -375,7 +375,7 @@ def test_probes_are_set_while_it_runs(zone: RealZone, daemon: OvnIc) -> None:
 
 
 def test_a_bad_probe_interval_is_named(zone: RealZone, daemon: OvnIc) -> None:
-    """A probe interval that is no number is a problem in the log, and nothing else."""
+    """A probe interval that is not a number is a problem in the log, without other effects."""
     daemon.detach()
     wait_until(lambda: active(daemon), "it works")
     zone.nbctl("set", "NB_Global", ".", "options:ic_probe_interval=often")

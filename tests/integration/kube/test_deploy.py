@@ -1,4 +1,4 @@
-"""deploy/kubernetes on a real API server: it is accepted, and its role is as narrow as it says."""
+"""deploy/kubernetes on a real API server: valid objects, and roles without excess permissions."""
 
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ Objects = list[dict[str, Any]]
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def objects(request: pytest.FixtureRequest) -> Objects:
-    """The objects of each variant, as kubectl builds them."""
+    """The objects of each variant, built by kubectl."""
     kubectl = program("kubectl")
     if not kubectl:
         pytest.fail("kubectl is missing; `make kube-assets` builds it")
@@ -38,7 +38,7 @@ def objects(request: pytest.FixtureRequest) -> Objects:
 
 
 def try_out(api: KubeApi, manifest: dict[str, Any]) -> None:
-    """Have the server check an object in every way, unknown fields included, and not keep it."""
+    """Let the server validate an object, unknown fields included, without storing it."""
     place, metadata = (
         api.resource_path(manifest["apiVersion"], manifest["kind"]),
         manifest["metadata"],
@@ -49,14 +49,14 @@ def try_out(api: KubeApi, manifest: dict[str, Any]) -> None:
 
 
 def test_the_server_accepts_every_object(kube: TestServer, objects: Objects) -> None:
-    """Every object of every variant passes the server's validation, misspelt fields included."""
+    """Every object of every variant passes the server's strict validation."""
     assert {found["kind"] for found in objects} >= {"Deployment", "Role", "NetworkPolicy"}
     for found in objects:
         try_out(kube.api, found)
 
 
 def test_its_pods_are_admitted(kube: TestServer, objects: Objects) -> None:
-    """A pod passes the strictest level of Pod Security, but for the host's network if it has it."""
+    """A pod passes the strictest Pod Security level, except for the host network if it uses it."""
     [deployment] = [found for found in objects if found["kind"] == "Deployment"]
     template = deployment["spec"]["template"]
     level = "privileged" if template["spec"].get("hostNetwork") else "restricted"
@@ -102,7 +102,7 @@ def event() -> dict[str, Any]:
 
 
 def test_it_may_do_its_work(isthmus: KubeApi) -> None:
-    """With the role, Isthmus can read what it obeys, and write status, events and labels."""
+    """With the role, Isthmus can read its inputs and write status, Events and labels."""
     for resource in ("subnets", "vpcs"):
         isthmus.request("GET", f"/apis/kubeovn.io/v1/{resource}")
     isthmus.request("GET", "/api/v1/nodes")
@@ -149,7 +149,7 @@ def test_it_may_do_its_work(isthmus: KubeApi) -> None:
 def test_it_may_do_no_more(
     isthmus: KubeApi, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
-    """Everything else is refused: other ConfigMaps, Secrets, deletions, statuses of nodes."""
+    """All other requests are refused: other ConfigMaps, Secrets, deletions, statuses of Nodes."""
     with pytest.raises(ApiRequestError) as caught:
         isthmus.request(method, path, body, APPLY if method == "PATCH" else "application/json")
     assert caught.value.status == 403

@@ -49,7 +49,7 @@ class Published:
         self.cluster.start(name, "--kubernetes", f"--kubeconfig={self.kubeconfig}")
 
     def serve_gateway(self, chassis: str = "gw1") -> None:
-        """Have a chassis serve the port, as its ovn-controller does."""
+        """Let a chassis serve the port, as its ovn-controller does."""
         port = f"cr-{self.cluster.zone.name}-ts"
         wait_until(lambda: self._bind(port, chassis), "the port can be bound")
 
@@ -68,7 +68,7 @@ class Published:
         return data
 
     def condition(self, kind: str) -> Mapping[str, str]:
-        """A condition; all its fields are empty if it is not there."""
+        """A condition; all its fields are empty if it is missing."""
         listed = yaml.safe_load(self.data().get("conditions", "[]"))
         found: Mapping[str, str] = next((c for c in listed if c["type"] == kind), {})
         return {"status": "", "reason": "", "message": "", **found}
@@ -88,7 +88,7 @@ class Published:
         return sorted(found, key=lambda event: str(event["eventTime"]))
 
     def told(self, kind: str, reason: str) -> bool:
-        """Whether an Event tells that a condition has this reason."""
+        """Whether an Event reports that a condition has this reason."""
         return any(
             event["reason"] == reason and event["note"].startswith(f"{kind}=")
             for event in self.events()
@@ -110,7 +110,7 @@ class Published:
 
 @pytest.fixture
 def published(place: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy) -> Published:
-    """A cluster that is joined, and says so; all traffic to its API server passes the proxy."""
+    """A cluster that has published that it has joined; its API traffic passes the proxy."""
     kubeconfig = proxy.kubeconfig(with_shipped_role(kube))
     published = Published(*place, kube, kubeconfig)
     published.configure()
@@ -124,7 +124,7 @@ def published(place: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy) 
 
 
 def test_what_is_published(published: Published) -> None:
-    """All conditions are well, and the facts are those of the databases."""
+    """All conditions are healthy, and the facts are those of the databases."""
     wait_until(lambda: yaml.safe_load(published.data()["routes"])["learned"] == 1, "routes")
     data = published.data()
     assert {key: data[key] for key in ("accepted", "joined", "conflict", "degraded", "zone")} == {
@@ -150,7 +150,7 @@ def test_what_is_published(published: Published) -> None:
 
 
 def test_an_invalid_value_is_told_and_mending_it_is_enough(published: Published) -> None:
-    """The condition names the value, the rest goes on, and the time is that of the change."""
+    """The condition names the value, the rest continues, and the time is that of the change."""
     before = published.condition("Joined")
     published.configure(gw_nodes="node1,")
     wait_until(published.says("Accepted", "False", "InvalidValue"), "it is refused")
@@ -165,7 +165,7 @@ def test_an_invalid_value_is_told_and_mending_it_is_enough(published: Published)
 
 
 def test_a_conflict_comes_and_goes(published: Published) -> None:
-    """A subnet that overlaps with a remote prefix is a conflict for as long as it is there."""
+    """A Subnet that overlaps a remote prefix is a conflict while it exists."""
     published.kube.subnet("other", "10.2.7.0/24")
     wait_until(published.says("Conflict", "True", "OverlappingPrefix"), "the conflict is seen")
     message = published.condition("Conflict")["message"]
@@ -176,7 +176,7 @@ def test_a_conflict_comes_and_goes(published: Published) -> None:
 
 
 def test_gateway_labels_follow_the_configuration(published: Published) -> None:
-    """Gateways are labelled, also when their nodes come later; others only if they once were."""
+    """Gateways are labelled, also Nodes that appear later; former gateways get `false`."""
     wait_until(lambda: published.label("node1") == "true", "the gateway is labelled")
     assert published.label("node9") is None
     published.configure(gw_nodes="node9,node7")
@@ -192,7 +192,7 @@ def test_gateway_labels_follow_the_configuration(published: Published) -> None:
 
 
 def test_hand_edits_and_deletion_are_mended(published: Published) -> None:
-    """The status says what is, whatever people write into it; not in a hurry if they insist."""
+    """Edits and deletion of the status are undone, also if they recur."""
     api = published.kube.api
     began = time.monotonic()
     api.merge("ConfigMap", STATUS, {"data": {"joined": "False", "conditions": "- ["}}, NAMESPACE)
@@ -210,7 +210,7 @@ def test_hand_edits_and_deletion_are_mended(published: Published) -> None:
 def test_without_a_role_the_interconnection_goes_on(
     published: Published, place: tuple[Cluster, IcServers]
 ) -> None:
-    """What may not be written is named, routes are learned all the same, and the role mends it."""
+    """Without the role, routes are learned and a problem is logged; applying the role fixes it."""
     cluster, ic = place
     role = next(one for one in roles(NAMESPACE) if one["kind"] == "Role")
     narrow = [rule for rule in role["rules"] if STATUS not in rule.get("resourceNames", ())]
@@ -227,7 +227,7 @@ def test_without_a_role_the_interconnection_goes_on(
 def test_an_api_server_that_stalls_holds_nothing_up(
     published: Published, place: tuple[Cluster, IcServers], proxy: Proxy
 ) -> None:
-    """Routes are learned while the API server says nothing; what happened is published later."""
+    """Routes are learned while the API server stalls, and are published afterwards."""
     cluster, ic = place
     proxy.stall()
     ic.advertise("10.3.0.0/16")
@@ -238,7 +238,7 @@ def test_an_api_server_that_stalls_holds_nothing_up(
 
 
 def test_the_standby_publishes_when_it_takes_over(published: Published) -> None:
-    """Of two daemons the active one publishes; the other takes over with the times of before."""
+    """A standby that becomes active publishes, and keeps the times of the conditions."""
     before = published.condition("Joined")
     by = published.data()["publishedBy"]
     published.start("standby")

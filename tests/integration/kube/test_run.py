@@ -35,7 +35,7 @@ def proxy(kube: TestServer) -> Iterator[Proxy]:
 def joined(
     place: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy
 ) -> tuple[Cluster, IcServers]:
-    """The cluster has joined, as its API server says."""
+    """Whether the cluster has joined according to its API server."""
     cluster, ic = place
     kube.configure(cluster.configuration(ic))
     kube.node("node1", "192.0.2.1")
@@ -49,7 +49,7 @@ def joined(
 def test_a_subnets_flag_is_obeyed_both_ways(
     joined: tuple[Cluster, IcServers], kube: TestServer
 ) -> None:
-    """What may no longer be known is withdrawn, and advertised again when it may."""
+    """A private Subnet is withdrawn, and is advertised again when it is no longer private."""
     _, ic = joined
     kube.subnet("net", OWN, disableInterConnection=True)
     wait_until(lambda: OWN not in ic.advertised(), "it is withdrawn")
@@ -60,7 +60,7 @@ def test_a_subnets_flag_is_obeyed_both_ways(
 def test_deleting_the_configuration_leaves(
     joined: tuple[Cluster, IcServers], kube: TestServer
 ) -> None:
-    """Without the ConfigMap nothing is left behind."""
+    """Without the ConfigMap, nothing of the cluster is left in the databases."""
     cluster, ic = joined
     kube.api.delete("ConfigMap", CONFIG_MAP.name, CONFIG_MAP.namespace)
     wait_until(lambda: not cluster.learned() and OWN not in ic.advertised(), "it has left")
@@ -69,7 +69,7 @@ def test_deleting_the_configuration_leaves(
 def test_an_api_server_that_is_away_changes_nothing(
     joined: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy
 ) -> None:
-    """The interconnection goes on; what was edited meanwhile is obeyed afterwards."""
+    """The interconnection continues during an outage, and edits are applied after it."""
     cluster, ic = joined
     routes = cluster.routes()
     proxy.cut(refuse=True)
@@ -86,7 +86,7 @@ def test_an_api_server_that_is_away_changes_nothing(
 def test_a_restart_withdraws_nothing(
     joined: tuple[Cluster, IcServers], kube: TestServer, proxy: Proxy
 ) -> None:
-    """A daemon that starts while the API server is away leaves everything as it is."""
+    """A daemon that starts while the API server is down changes nothing."""
     cluster, ic = joined
     proxy.cut(refuse=True)
     routes = cluster.routes()
@@ -103,7 +103,7 @@ def test_a_restart_withdraws_nothing(
 
 
 def test_without_credentials_it_does_not_start(place: tuple[Cluster, IcServers]) -> None:
-    """A kubeconfig that is not there is named, with what to do."""
+    """A missing kubeconfig is an error that names it and a remedy."""
     cluster, _ = place
     cluster.start("run", "--kubernetes", "--kubeconfig=/nowhere")
     wait_until(lambda: not cluster.servers.alive("run"), "it ends")

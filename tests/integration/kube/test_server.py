@@ -1,4 +1,4 @@
-"""The API server that tests and the lab use is a real one: roles decide, and kinds are checked."""
+"""The API server of the tests and the lab is a real one: it enforces roles and validates kinds."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def reader(kube: TestServer, tmp_path: Path) -> TestServer:
 
 
 def refused(api: KubeApi, method: str, path: str) -> int:
-    """The status with which a request is refused."""
+    """The status of the refusal of a request."""
     with pytest.raises(ApiRequestError) as caught:
         api.request(method, path)
     return caught.value.status
@@ -48,7 +48,7 @@ def refused(api: KubeApi, method: str, path: str) -> int:
 
 @pytest.mark.parametrize("account", [False, True], ids=["certificate", "token"])
 def test_a_role_decides(reader: TestServer, account: bool) -> None:
-    """A user or ServiceAccount may do what its role says, and nothing else."""
+    """A user or ServiceAccount has the permissions of its role and no others."""
     reader.subnet("apps", "10.26.0.0/16")
     kubeconfig = reader.for_service_account("reader") if account else reader.for_user("reader")
     api = KubeApi(kubeconfig)
@@ -72,7 +72,7 @@ def test_kinds_are_checked(kube: TestServer) -> None:
 
 
 def test_objects_are_replaced_merged_and_deleted(kube: TestServer) -> None:
-    """What is applied again loses what it lacks; a merge changes what it names."""
+    """An apply replaces the whole object; a merge changes the given keys."""
     kube.configure({"az-name": "az1", "mtu": "1300"})
     kube.configure({"az-name": "az2"})
     kube.api.merge("ConfigMap", CONFIG, {"data": {"gw-nodes": "n1", "az-name": None}}, NAMESPACE)
@@ -84,7 +84,7 @@ def test_objects_are_replaced_merged_and_deleted(kube: TestServer) -> None:
 
 
 def test_changes_are_watched(kube: TestServer) -> None:
-    """A watch brings what is there, and then every change."""
+    """A watch sends the existing objects, and then every change."""
     kube.node("n1", "192.0.2.1")
     events = kube.api.watch("/api/v1/nodes")
     kind, node = next(events)
@@ -96,7 +96,7 @@ def test_changes_are_watched(kube: TestServer) -> None:
 
 @pytest.mark.slow
 def test_a_crash_loses_nothing(tmp_path: Path) -> None:
-    """An API server that is killed and started again has what it had."""
+    """An API server that is killed and restarted still has its objects."""
     with running_server(tmp_path) as server:
         server.vpc("blue")
         server.stop_apiserver()
@@ -107,7 +107,7 @@ def test_a_crash_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_nothing_outlives_a_killed_test(tmp_path: Path) -> None:
-    """A test run that is killed takes its API server and etcd with it."""
+    """API server and etcd end with a test run that is killed."""
     code = (
         "import sys; from pathlib import Path; from support.kube.server import TestServer\n"
         "server = TestServer(Path(sys.argv[1])); server.start(); print('up', flush=True)\n"

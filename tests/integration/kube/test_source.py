@@ -57,7 +57,7 @@ def cidr(follower: Follower, name: str) -> object:
 
 
 def test_edits_arrive(kube: TestServer, role: Path) -> None:
-    """What is created, changed and deleted arrives as events; what nobody touched stays itself."""
+    """Creation, change and deletion arrive as events; other objects keep their values."""
     kube.configure({"enable-ic": "true"})
     kube.node("n1", "192.0.2.1")
     kube.subnet("a", "10.1.0.0/16")
@@ -80,7 +80,7 @@ def test_edits_arrive(kube: TestServer, role: Path) -> None:
 
 
 def test_only_the_named_config_map_is_asked_for(kube: TestServer, role: Path) -> None:
-    """The shipped role allows one ConfigMap by its name, and others are not seen."""
+    """With the shipped role, only the ConfigMap of the configuration is read."""
     kube.configure({"enable-ic": "true"})
     kube.configure({"secret": "x"}, name="other")
     with following(role) as follower:
@@ -99,7 +99,7 @@ def test_long_lists_are_read_in_pages(kube: TestServer, role: Path) -> None:
 
 
 def test_heartbeats_are_no_news(kube: TestServer, role: Path) -> None:
-    """Nodes report their state all the time; that makes no snapshot."""
+    """Heartbeats of Nodes make no snapshot."""
     kube.node("n1", "192.0.2.1")
     with following(role) as follower:
         follower.complete()
@@ -113,7 +113,7 @@ def test_heartbeats_are_no_news(kube: TestServer, role: Path) -> None:
 
 
 def test_a_burst_is_gathered(kube: TestServer, role: Path) -> None:
-    """Many changes at once do not make as many snapshots, and the last one counts."""
+    """Many changes at once make fewer snapshots, and the last one has all of them."""
     with following(role) as follower:
         follower.complete()
         for number in range(100):
@@ -124,7 +124,7 @@ def test_a_burst_is_gathered(kube: TestServer, role: Path) -> None:
 
 
 def test_watches_that_end_are_resumed(kube: TestServer, role: Path) -> None:
-    """The server ends watches in good order; nothing is listed again, and nothing is missed."""
+    """Watches that the server ends are resumed without a list, and no event is missed."""
     kube.subnet("a", "10.1.0.0/16")
     with following(role, Timing(watch=1.0, silence=3.0)) as follower:
         follower.complete()
@@ -138,7 +138,7 @@ def test_watches_that_end_are_resumed(kube: TestServer, role: Path) -> None:
 def test_what_happened_while_disconnected_is_seen(
     kube: TestServer, role: Path, proxy: Proxy
 ) -> None:
-    """After an outage deleted objects are gone, and not before; it is a problem while it lasts."""
+    """An outage is a problem; objects deleted meanwhile are gone after it, not before."""
     kube.subnet("stays", "10.1.0.0/16")
     kube.subnet("goes", "10.2.0.0/16")
     with following(proxy.kubeconfig(role), BRISK) as follower:
@@ -156,7 +156,7 @@ def test_what_happened_while_disconnected_is_seen(
 
 
 def test_connections_that_break_again_and_again(kube: TestServer, role: Path, proxy: Proxy) -> None:
-    """However often connections are reset, every edit arrives and nothing seems gone."""
+    """With connections that are reset repeatedly, every edit arrives and no object seems gone."""
     kube.subnet("stays", "10.1.0.0/16")
     with following(proxy.kubeconfig(role), BRISK) as follower:
         follower.complete()
@@ -171,7 +171,7 @@ def test_connections_that_break_again_and_again(kube: TestServer, role: Path, pr
 
 
 def test_a_server_that_stalls(kube: TestServer, role: Path, proxy: Proxy) -> None:
-    """Accepted connections over which nothing comes are given up, said, and tried again."""
+    """A server that accepts connections and stalls is reported, and requested again."""
     with following(proxy.kubeconfig(role), BRISK) as follower:
         follower.complete()
         proxy.stall()
@@ -183,7 +183,7 @@ def test_a_server_that_stalls(kube: TestServer, role: Path, proxy: Proxy) -> Non
 
 
 def test_a_start_before_the_server(kube: TestServer, role: Path, proxy: Proxy) -> None:
-    """A daemon that starts first says what it waits for, claims nothing, and then goes on."""
+    """A daemon that starts before the API server reports it, and continues when it is up."""
     kube.subnet("a", "10.1.0.0/16")
     proxy.cut(refuse=True)
     with following(proxy.kubeconfig(role), BRISK) as follower:
@@ -195,7 +195,7 @@ def test_a_start_before_the_server(kube: TestServer, role: Path, proxy: Proxy) -
 
 
 def test_a_slow_connection(kube: TestServer, role: Path, proxy: Proxy) -> None:
-    """Slowness alone is no problem."""
+    """A slow connection is not a problem."""
     kube.subnet("a", "10.1.0.0/16")
     proxy.delay = 0.1
     with following(proxy.kubeconfig(role)) as follower:
@@ -205,7 +205,7 @@ def test_a_slow_connection(kube: TestServer, role: Path, proxy: Proxy) -> None:
 
 
 def test_what_the_role_lacks_is_named_and_the_rest_goes_on(kube: TestServer) -> None:
-    """A denied kind is a problem with verb, resource and user; applying the role mends it."""
+    """A denied kind is a problem with verb, resource and user; applying the role fixes it."""
     kube.configure({"enable-ic": "true"})
     kube.subnet("a", "10.1.0.0/16")
     kube.node("n1", "192.0.2.1")
@@ -223,7 +223,7 @@ def test_what_the_role_lacks_is_named_and_the_rest_goes_on(kube: TestServer) -> 
 
 
 def test_a_role_that_is_taken_away(kube: TestServer) -> None:
-    """What is known stays in force, and it is said why nothing new comes."""
+    """Objects stay in force when a role is taken away, and it is a problem."""
     kube.subnet("a", "10.1.0.0/16")
     grant(kube, "al", "all", "subnets", "vpcs", "configmaps", "nodes")
     with following(kube.for_user("al"), BRISK) as follower:
@@ -250,7 +250,7 @@ def grant(kube: TestServer, user: str, name: str, *resources: str) -> None:
 
 
 def test_credentials_that_are_replaced(kube: TestServer, role: Path, tmp_path: Path) -> None:
-    """A token that is not accepted is a problem; the file is read again, so a new one mends it."""
+    """A rejected token is a problem; a new one in the file is used without a restart."""
     good = yaml.safe_load(role.read_text())
     bad = yaml.safe_load(role.read_text())
     bad["users"][0]["user"] = {"token": "expired"}
@@ -265,7 +265,7 @@ def test_credentials_that_are_replaced(kube: TestServer, role: Path, tmp_path: P
 def test_a_pods_token_is_rotated(
     kube: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Path
 ) -> None:
-    """In a pod, server, certificate and token come from where Kubernetes puts them."""
+    """In a pod, server, CA certificate and token are those of the ServiceAccount."""
     config = yaml.safe_load(role.read_text())
     token, authority = tmp_path / "token", tmp_path / "ca.crt"
     token.write_text("expired")
@@ -285,7 +285,7 @@ def test_a_pods_token_is_rotated(
 def test_a_certificate_that_is_not_trusted(
     kube: TestServer, own: TestServer, tmp_path: Path
 ) -> None:
-    """A server with another cluster's authority is named, and nothing is taken from it."""
+    """A server whose certificate is not trusted is a problem, and nothing is read from it."""
     config = yaml.safe_load(kube.kubeconfig.read_text())
     other = yaml.safe_load(own.kubeconfig.read_text())
     trusted = other["clusters"][0]["cluster"]["certificate-authority"]
@@ -299,7 +299,7 @@ def test_a_certificate_that_is_not_trusted(
 
 
 def test_expired_pages_are_known_as_such(own: TestServer) -> None:
-    """A page whose version etcd has compacted is answered 410, which means: list anew."""
+    """A page whose version etcd has compacted is answered with 410, which restarts the list."""
     for number in range(3):
         own.subnet(f"s{number}", f"10.{number}.0.0/16")
     client = Client(KubeCredentials(own.kubeconfig))
@@ -317,7 +317,7 @@ def test_expired_pages_are_known_as_such(own: TestServer) -> None:
 
 
 def compact(server: TestServer) -> None:
-    """Have etcd forget all versions but the newest."""
+    """Let etcd discard all versions but the newest."""
     url = f"http://127.0.0.1:{server.server.etcd_port}/v3/kv"
 
     def post(verb: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
@@ -331,7 +331,7 @@ def compact(server: TestServer) -> None:
 
 
 def test_a_restart_that_forgets_versions(own: TestServer) -> None:
-    """After 410 Gone everything is listed anew, and what stayed never seems gone."""
+    """After 410 Gone everything is listed again, and objects that stayed never seem gone."""
     own.subnet("stays", "10.1.0.0/16")
     own.subnet("goes", "10.2.0.0/16")
     with (
@@ -354,7 +354,7 @@ def test_a_restart_that_forgets_versions(own: TestServer) -> None:
 
 
 def test_a_restart_of_the_server(own: TestServer) -> None:
-    """What is known stays in force while the API server is away, and edits arrive afterwards."""
+    """Objects stay in force while the API server is down, and edits arrive afterwards."""
     own.subnet("stays", "10.1.0.0/16")
     with following(own.kubeconfig, BRISK) as follower:
         before = follower.complete()
@@ -369,7 +369,7 @@ def test_a_restart_of_the_server(own: TestServer) -> None:
 
 
 def test_kinds_that_are_installed_later(own: TestServer) -> None:
-    """Without Kube-OVN's kinds it is said what to install; once they are there, all goes on."""
+    """Without Kube-OVN's kinds the problem says what to install; installing them fixes it."""
     for name in ("subnets.kubeovn.io", "vpcs.kubeovn.io"):
         own.api.request("DELETE", f"{KINDS}/{name}")
     wait_until(lambda: not served(own, "subnets") and not served(own, "vpcs"), "they are gone")
@@ -384,7 +384,7 @@ def test_kinds_that_are_installed_later(own: TestServer) -> None:
 
 
 def served(server: TestServer, plural: str) -> bool:
-    """Whether a kind of Kube-OVN's is there."""
+    """Whether a kind of Kube-OVN is served."""
     try:
         server.api.request("GET", f"/apis/kubeovn.io/v1/{plural}")
     except ApiRequestError:

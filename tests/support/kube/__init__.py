@@ -1,1 +1,1 @@
-"""kube."""
+"""A real API server for tests: the server, a faulty proxy before it, roles, and a source."""

@@ -1,4 +1,4 @@
-"""A TCP proxy before a real API server: cuts, refuses, stalls and slows connections down."""
+"""A TCP proxy before a real API server that cuts, refuses, stalls and delays connections."""
 
 import contextlib
 import selectors
@@ -35,7 +35,7 @@ class Proxy:
         self._thread.start()
 
     def kubeconfig(self, original: Path) -> Path:
-        """A copy of a kubeconfig that leads through the proxy."""
+        """A copy of a kubeconfig that connects through the proxy."""
         config = yaml.safe_load(original.read_text())
         config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self.port}"
         file = original.with_name(f"{original.name}-{self.port}")
@@ -43,7 +43,7 @@ class Proxy:
         return file
 
     def cut(self, *, refuse: bool = False) -> None:
-        """Reset all connections; refuse new ones, too, until `restore`."""
+        """Reset all connections; until `restore`, also refuse new ones if asked to."""
         with self._lock:
             self._refusing = refuse
             pairs, self._pairs = self._pairs, []
@@ -56,7 +56,7 @@ class Proxy:
         self._flowing.clear()
 
     def restore(self) -> None:
-        """Forward again; what was held back goes on."""
+        """Forward again, including what was held back."""
         self._refusing = False
         self._flowing.set()
 
@@ -119,7 +119,7 @@ class Proxy:
 
 
 def _reset(end: socket.socket) -> None:
-    """Close a connection as a crash does (RST), also under a thread that reads from it."""
+    """Close a connection as a crash does (RST), even while a thread reads from it."""
     with contextlib.suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         end.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""The role that is shipped, for tests: what runs in a cluster may do this and nothing wider."""
+"""The shipped roles, for tests."""
 
 from pathlib import Path
 

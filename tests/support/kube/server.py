@@ -34,9 +34,9 @@ class TestServer:
         self.server = KubeServer(directory, port=port, etcd_port=etcd)
         self.server.prepare()
         self.kubeconfig = self.server.kubeconfig
-        """The administrator's."""
+        """The kubeconfig of the administrator."""
         self.api = KubeApi(self.kubeconfig)
-        """As the administrator."""
+        """The API as the administrator."""
         self._processes = Processes(directory)
 
     def start(self) -> None:
@@ -46,7 +46,7 @@ class TestServer:
         self.api.apply_files(crds())
 
     def start_apiserver(self, *extra: str) -> None:
-        """Start the API server alone, on the data that there is; flags may be added."""
+        """Start the API server alone, on the existing data; flags may be added."""
         self._processes.start("kube-apiserver", *self.server.apiserver(*extra))
         wait_until(self._is_up, "the API server is ready", 60.0)
 
@@ -55,7 +55,7 @@ class TestServer:
         self._processes.stop("kube-apiserver", number)
 
     def signal_apiserver(self, number: int) -> None:
-        """Send the API server a signal: SIGSTOP lets it stall, SIGCONT go on."""
+        """Send the API server a signal: SIGSTOP stalls it, SIGCONT resumes it."""
         self._processes.signal("kube-apiserver", number)
 
     def stop(self) -> None:
@@ -67,7 +67,7 @@ class TestServer:
         return self.server.for_user(user)
 
     def for_service_account(self, name: str, namespace: str = NAMESPACE) -> Path:
-        """A kubeconfig with a token of a ServiceAccount, which is made if it is missing."""
+        """A kubeconfig with a token of a ServiceAccount, which is created if it is missing."""
         metadata = {"name": name, "namespace": namespace}
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
         try:
@@ -77,7 +77,7 @@ class TestServer:
         return self.server.for_token(name, self.api.service_account_token(namespace, name))
 
     def configure(self, data: Mapping[str, str], name: str = CONFIG) -> dict[str, Any]:
-        """Create or replace the ConfigMap; as the server has it."""
+        """Create or replace the ConfigMap and return it."""
         metadata = {"name": name, "namespace": NAMESPACE}
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
         applied: dict[str, Any] = self.api.apply(manifest)
@@ -92,7 +92,7 @@ class TestServer:
         return self._kube_ovn("Vpc", name, {})
 
     def node(self, name: str, *addresses: str) -> dict[str, Any]:
-        """Create a Node with InternalIPs; as one that is Ready."""
+        """Create a Node with InternalIPs that is Ready, and return it."""
         status = {
             "addresses": [{"type": "InternalIP", "address": address} for address in addresses],
             "conditions": [{"type": "Ready", "status": "True"}],
@@ -102,7 +102,7 @@ class TestServer:
         return applied
 
     def clear(self) -> None:
-        """Delete what tests make: ConfigMaps in `NAMESPACE`, Subnets, Vpcs, Nodes and Events."""
+        """Delete what tests create: ConfigMaps in `NAMESPACE`, Subnets, Vpcs, Nodes and Events."""
         for path in (
             f"/api/v1/namespaces/{NAMESPACE}/configmaps",
             "/api/v1/nodes",
@@ -126,7 +126,7 @@ class TestServer:
 
 @contextmanager
 def running_server(directory: Path) -> Iterator[TestServer]:
-    """An API server of one's own."""
+    """An API server for one test."""
     server = TestServer(directory)
     try:
         server.start()
@@ -138,7 +138,7 @@ def running_server(directory: Path) -> Iterator[TestServer]:
 
 
 def _free_ports() -> tuple[int, int]:
-    """A port for etcd, with the next one free as well, and one for the API server."""
+    """A port for etcd, such that the next one is free as well, and one for the API server."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         while True:

@@ -15,10 +15,10 @@ from isthmus.kube.list_watch import Timing
 from isthmus.kube.source import KubernetesSource
 
 LIMIT = 60.0
-"""Seconds for any state to come."""
+"""Seconds to wait for any state."""
 
 BRISK = Timing(page=2, answer=2.0, watch=1.0, silence=2.0, most=0.5, denied=0.5, patience=0.5)
-"""Everything in short order: small pages, short watches, little patience."""
+"""Short times for tests: small pages, short watches, short delays."""
 
 
 class CountingClient(Client):
@@ -60,7 +60,7 @@ class Follower:
         return self.snapshots[-1]
 
     def until(self, condition: Callable[[Snapshot], object], what: str) -> Snapshot:
-        """Follow until the last snapshot fulfils something."""
+        """Follow until the last snapshot meets a condition."""
         deadline = time.monotonic() + LIMIT
         while not (self.snapshots and condition(self.last)):
             now = time.monotonic()
@@ -74,11 +74,11 @@ class Follower:
         return self.last
 
     def complete(self) -> Snapshot:
-        """Follow until everything is known and well."""
+        """Follow until everything is known and there are no problems."""
         return self.until(lambda found: found.complete and not found.problems, "all is known")
 
     def has(self, kind: str, name: str) -> Manifest:
-        """Follow until there is an object."""
+        """Follow until an object exists, and return it."""
         key = ObjectKey(kind, CONFIG_MAP.namespace if kind == "ConfigMap" else "", name)
         return self.until(lambda found: key in found.objects, f"{key} is there").objects[key]
 
@@ -88,7 +88,7 @@ class Follower:
         self.until(lambda found: key not in found.objects, f"{key} is gone")
 
     def troubled(self, reason: str) -> Snapshot:
-        """Follow until there is a problem of that kind."""
+        """Follow until there is a problem with this reason."""
         return self.until(
             lambda found: any(problem.reason == reason for problem in found.problems), reason
         )

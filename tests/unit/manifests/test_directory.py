@@ -1,4 +1,4 @@
-"""The directory source: changes, breakage and disappearance, with time as an argument."""
+"""The directory source: changes, errors and deletion, with time as an argument."""
 
 import os
 import select
@@ -16,7 +16,7 @@ SUBNET = "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: %s}\nspec: {
 
 
 class Reader:
-    """A source on a directory, with a clock that is moved by hand."""
+    """A source on a directory, with a clock that the test sets."""
 
     def __init__(self, path: Path) -> None:
         self.source = DirectorySource(path)
@@ -24,7 +24,7 @@ class Reader:
         self.last = Snapshot({})
 
     def after(self, seconds: float) -> dict[str, str]:
-        """Subnets and their CIDRs after a while in which the source is polled when it asks."""
+        """Subnets and their CIDRs after some time in which the source is polled when due."""
         end = self.now + seconds
         while self.now <= end:
             self.last = self.source.poll(self.now) or self.last
@@ -34,13 +34,13 @@ class Reader:
         return {key.name: m.body["spec"]["cidrBlock"] for key, m in self.last.objects.items()}
 
     def seen(self) -> dict[str, str]:
-        """Subnets as soon as the change just made can have been noticed."""
+        """Subnets as soon as the last change can have been read."""
         self.source._next = self.now  # what a notification does
         return self.after(QUIET + 0.02)
 
     @property
     def problems(self) -> str:
-        """What is reported."""
+        """The problems."""
         return "\n".join(map(str, self.last.problems))
 
 
@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reader(path: Path) -> Iterator[Reader]:
-    """A reader that has seen the Subnet."""
+    """A reader that has read the Subnet."""
     reader = Reader(path)
     assert reader.after(0) == {"a": "10.1.0.0/16"}
     assert reader.last.complete
@@ -75,7 +75,7 @@ def test_nothing_new_is_nothing(path: Path, reader: Reader) -> None:
 
 
 def test_a_file_that_vanishes_is_missed_before_it_is_given_up(path: Path, reader: Reader) -> None:
-    """Its objects go only when it has been away for the settle time, and that is announced."""
+    """The objects of a deleted file stay in force for the settle time, with a problem."""
     (path / "a.yaml").unlink()
     assert reader.seen() == {"a": "10.1.0.0/16"}
     assert "file a.yaml: does not exist any more; restore it" in reader.problems
@@ -85,7 +85,7 @@ def test_a_file_that_vanishes_is_missed_before_it_is_given_up(path: Path, reader
 
 
 def test_a_file_that_comes_back_in_time(path: Path, reader: Reader) -> None:
-    """An editor that replaces a file disturbs nothing."""
+    """A file that an editor replaces keeps its objects."""
     (path / "a.yaml").rename(path / "a.yaml~")
     assert reader.seen() == {"a": "10.1.0.0/16"}
     (path / "a.yaml").write_text(SUBNET % ("a", "10.1.0.0/16"))
@@ -95,7 +95,7 @@ def test_a_file_that_comes_back_in_time(path: Path, reader: Reader) -> None:
 
 
 def test_an_object_taken_out_of_a_file(path: Path, reader: Reader) -> None:
-    """It goes after the settle time, though the file is fine."""
+    """An object removed from a file is deleted after the settle time."""
     both = SUBNET % ("a", "10.1.0.0/16") + "---\n" + SUBNET % ("b", "10.2.0.0/16")
     (path / "a.yaml").write_text(both)
     assert reader.seen().keys() == {"a", "b"}
@@ -105,7 +105,7 @@ def test_an_object_taken_out_of_a_file(path: Path, reader: Reader) -> None:
 
 
 def test_an_object_moved_to_another_file_is_no_duplicate(path: Path, reader: Reader) -> None:
-    """The new place counts at once, without any complaint about the old one."""
+    """The new file counts at once, and there is no problem with the old one."""
     (path / "b.yaml").write_text(SUBNET % ("a", "10.9.0.0/16"))
     (path / "a.yaml").unlink()
     assert reader.seen() == {"a": "10.9.0.0/16"}
@@ -126,14 +126,14 @@ def test_a_file_is_read_when_its_writer_has_finished(path: Path, reader: Reader)
 
 
 def test_an_empty_file_counts_later(path: Path, reader: Reader) -> None:
-    """A file emptied for good has lost its objects, but not before the settle time."""
+    """The objects of an emptied file are deleted after the settle time."""
     (path / "a.yaml").write_text("")
     assert reader.seen() == {"a": "10.1.0.0/16"}
     assert reader.after(SETTLE) == {}
 
 
 def test_a_broken_file_keeps_what_it_held(path: Path, reader: Reader) -> None:
-    """It is reported with its line for as long as it is broken, and mended without a restart."""
+    """A file with an error is reported with its line, and works again once it is corrected."""
     (path / "a.yaml").write_text("kind: Subnet\nspec: {\n")
     assert reader.seen() == {"a": "10.1.0.0/16"}
     assert reader.after(10 * SETTLE) == {"a": "10.1.0.0/16"}
@@ -145,14 +145,14 @@ def test_a_broken_file_keeps_what_it_held(path: Path, reader: Reader) -> None:
 
 
 def test_a_misspelt_object_is_not_a_deleted_one(path: Path, reader: Reader) -> None:
-    """As long as the file has a problem, nothing that it held is taken for deleted."""
+    """While a file has a problem, none of its objects counts as deleted."""
     (path / "a.yaml").write_text((SUBNET % ("a", "10.1.0.0/16")).replace("Subnet", "Subnets"))
     assert reader.after(10 * SETTLE) == {"a": "10.1.0.0/16"}
     assert "and kind: Subnet" in reader.problems
 
 
 def test_a_file_never_read_makes_the_snapshot_incomplete(path: Path, reader: Reader) -> None:
-    """What a file that was never read holds is not known, and that is said."""
+    """A file that was never valid makes the snapshot incomplete."""
     (path / "b.yaml").write_text("kind: {\n")
     reader.seen()
     assert not reader.last.complete
@@ -162,14 +162,14 @@ def test_a_file_never_read_makes_the_snapshot_incomplete(path: Path, reader: Rea
 
 
 def test_duplicates(path: Path, reader: Reader) -> None:
-    """The first by file name counts; both are named."""
+    """The first file by name counts; the problem names both."""
     (path / "b.yaml").write_text(SUBNET % ("a", "10.9.0.0/16"))
     assert reader.seen() == {"a": "10.1.0.0/16"}
     assert "Subnet a: is given in both a.yaml and b.yaml" in reader.problems
 
 
 def test_the_directory_vanishes_and_comes_back(path: Path, reader: Reader) -> None:
-    """A missing directory changes nothing, however long; its successor is read and watched."""
+    """A missing directory changes nothing; a new one in its place is read and watched."""
     path.rename(path.with_name("away"))
     reader.source._next = reader.now
     assert reader.after(20) == {"a": "10.1.0.0/16"}
@@ -181,7 +181,7 @@ def test_the_directory_vanishes_and_comes_back(path: Path, reader: Reader) -> No
 
 
 def test_a_directory_that_does_not_exist_yet(tmp_path: Path) -> None:
-    """It is reported, nothing is known, and when it appears it is read."""
+    """A missing directory is reported, and is read when it appears."""
     reader = Reader(tmp_path / "later")
     assert reader.after(0) == {}
     before = reader.last
@@ -193,7 +193,7 @@ def test_a_directory_that_does_not_exist_yet(tmp_path: Path) -> None:
 
 
 def test_a_mounted_config_map(tmp_path: Path) -> None:
-    """The kubelet's swap of the `..data` link is one change of content."""
+    """The kubelet's swap of the `..data` link counts as one change of content."""
     for version, cidr in (("..1", "10.1.0.0/16"), ("..2", "10.2.0.0/16")):
         (tmp_path / version).mkdir()
         (tmp_path / version / "a.yaml").write_text(SUBNET % ("a", cidr))
@@ -209,7 +209,7 @@ def test_a_mounted_config_map(tmp_path: Path) -> None:
 
 
 def test_what_is_no_manifest(path: Path, reader: Reader) -> None:
-    """Hidden files, back-ups, directories and pipes are not read."""
+    """Hidden files, backups, directories and pipes are not read."""
     for name in (".a.yaml", "#a.yaml#", "b.yaml~", "c.txt"):
         (path / name).write_text("kind: {\n")
     (path / "d.yaml").mkdir()
@@ -219,7 +219,7 @@ def test_what_is_no_manifest(path: Path, reader: Reader) -> None:
 
 
 def test_a_dangling_link_is_an_unreadable_file(path: Path, reader: Reader) -> None:
-    """It is named, and what its target held stays in force."""
+    """A dangling link is reported, and the objects of its former target stay in force."""
     (path / "a.yaml").unlink()
     (path / "a.yaml").symlink_to("nowhere")
     reader.source._next = reader.now
@@ -230,7 +230,7 @@ def test_a_dangling_link_is_an_unreadable_file(path: Path, reader: Reader) -> No
 
 
 def test_a_change_wakes_the_poll_loop(tmp_path: Path) -> None:
-    """The file descriptor becomes readable soon after a change, and not without one."""
+    """The file descriptor becomes readable soon after a change, and only then."""
     source = DirectorySource(tmp_path)
     try:
         source.poll(time.monotonic())
