@@ -154,7 +154,7 @@ def test_an_invalid_value_is_told_and_mending_it_is_enough(published: Published)
     before = published.condition("Joined")
     published.configure(gw_nodes="node1,")
     wait_until(published.says("Accepted", "False", "InvalidValue"), "it is refused")
-    assert "comma" in published.condition("Accepted")["message"]
+    assert "empty entry" in published.condition("Accepted")["message"]
     assert published.condition("Degraded")["status"] == "True"
     assert published.condition("Joined") == before
     wait_until(lambda: published.told("Accepted", "InvalidValue"), "it is told")
