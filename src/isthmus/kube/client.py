@@ -141,25 +141,16 @@ class Client:
         Raises:
             ApiError: anything went wrong.
         """
-        return _object(self.read(method, path, query, body, content=content, answer=answer))
-
-    def read(  # noqa: PLR0913 - what makes up a request
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        *,
-        content: str = "application/json",
-        answer: float = ANSWER,
-    ) -> bytes:
-        """Make a request as `call` does and return its answer as it came.
-
-        Raises:
-            ApiError: anything went wrong.
-        """
         with _AsApiError():
-            return self._send(method, path, query or {}, body, content, answer).data
+            return _object(self._send(method, path, query or {}, body, content, answer).data)
+
+    def is_ready(self) -> bool:
+        """Whether the server reports that it is ready."""
+        try:
+            with _AsApiError():
+                return self._send("GET", "/readyz", {}, None, "", ANSWER).data == b"ok"
+        except ApiError:
+            return False
 
     def watch(self, path: str, query: Mapping[str, str], silence: float) -> WatchStream:
         """Open a watch.
@@ -179,7 +170,7 @@ class Client:
         """Close the idle connections."""
         self._pool.clear()
 
-    def _send(  # noqa: PLR0913, PLR0917 - private, called twice
+    def _send(  # noqa: PLR0913, PLR0917 - private
         self,
         method: str,
         path: str,

@@ -120,11 +120,8 @@ class KubeApi:
 
     def is_ready(self) -> bool:
         """Whether the server accepts requests."""
-        try:
-            with self._connected("/readyz") as client:
-                return client.read("GET", "/readyz", answer=_LIMIT_S) == b"ok"
-        except ApiRequestError:
-            return False
+        with self._connected("/readyz") as client:
+            return client.is_ready()
 
     def get(self, kind: str, name: str, namespace: str = "", api_version: str = "") -> Any:
         """An object. Raises: ApiRequestError, with status 404 if there is none."""
