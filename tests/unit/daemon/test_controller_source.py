@@ -12,7 +12,7 @@ from isthmus.daemon.controller_source import ControllerSource
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
-from isthmus.exchange.wiring import exchange
+from isthmus.exchange.wiring import exchange, observer
 from isthmus.model.operations import Insert
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database, NbGlobal
@@ -49,13 +49,13 @@ class Controlled:
         self.view = View()
         self.inputs = Inputs()
         self.reconcilers = reconcilers(self.view, self.inputs)
-        self.parts = exchange(self.view, guarded=True, alone=alone)
-        self.engine = Engine(self.view, (*self.parts.reconcilers, *self.reconcilers))
+        parts = observer(self.view) if alone else exchange(self.view, policy_follows=True)
+        self.engine = Engine(self.view, (*parts.reconcilers, *self.reconcilers), parts.edges)
         self.sessions = DatabaseSessions(self.view)
         for database in (Database.NB, Database.SB):
             self.sessions.use(database, f"unix:{database}", self.engine, 0.0)
         self.manifests = GivenManifests()
-        policy = None if alone else self.parts.guard
+        policy = None if alone else parts.routes.policy
         self.source = ControllerSource(
             self.manifests, self.inputs, self.reconcilers, self.engine, self.sessions, self.view,
             policy,

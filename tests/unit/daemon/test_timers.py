@@ -4,7 +4,7 @@ from math import inf
 from typing import cast
 
 from isthmus.daemon.timers import HeartbeatTimer, ReconcilerTimer
-from isthmus.exchange.zones.heartbeat import INTERVAL, SignOfLife
+from isthmus.exchange.zones.heartbeat import INTERVAL, Heartbeat
 from isthmus.ovsdb.poller import Poller
 from support.fakes.session import FakePoller
 
@@ -33,7 +33,7 @@ class Heartbeats:
     def __init__(self) -> None:
         self.times: list[int] = []
 
-    def tell(self, now: int) -> None:
+    def set_time(self, now: int) -> None:
         self.times.append(now)
 
 
@@ -52,7 +52,7 @@ def test_heartbeats_come_at_their_interval() -> None:
     """The first one comes at once, in whole seconds of the day, however often the loop turns."""
     heartbeats = Heartbeats()
     times = iter((1000.7, 2000.2))
-    timer = HeartbeatTimer(cast("SignOfLife", heartbeats), lambda: next(times))
+    timer = HeartbeatTimer(cast("Heartbeat", heartbeats), lambda: next(times))
     timer.run(5.0)
     timer.run(6.0)
     assert heartbeats.times == [1000]

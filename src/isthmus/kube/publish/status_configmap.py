@@ -1,8 +1,8 @@
 """The data of the status ConfigMap, for people and programs: written, and read back.
 
-`isthmus.kube.publish.publisher` calls it. Values of ConfigMaps are strings: short ones are plain,
-so that `kubectl wait --for=jsonpath=…` can look at them, the others are YAML. Invariant: the keys
-are the same at any time, so that no value of an earlier time stays behind.
+`isthmus.kube.publish.status_publisher` calls it. Values of ConfigMaps are strings: short ones are
+plain, so that `kubectl wait --for=jsonpath=…` can read them, the others are YAML. Invariant: the
+keys are always the same, so that no value of an earlier report stays behind.
 """
 
 from collections.abc import Mapping
