@@ -1,4 +1,4 @@
-"""Characters that are cut in two on their way."""
+"""UTF-8 characters that are cut between two chunks."""
 
 import errno
 
@@ -9,13 +9,13 @@ from isthmus.ovsdb.ovs_patches.utf8 import WholeCharacters
 
 
 class Pieces:
-    """A stream that gives one piece per call, then nothing for the moment."""
+    """A stream that returns one chunk per call, then EAGAIN."""
 
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         self._data, self._sizes, self.name = data, sizes, "pieces"
 
     def recv(self, _size: int) -> tuple[int, bytes]:
-        """The next piece."""
+        """The next chunk."""
         if not self._data:
             return errno.EAGAIN, b""
         size = self._sizes[0]
@@ -26,7 +26,7 @@ class Pieces:
 
 @given(st.text(alphabet="aé中𝄞", max_size=40), st.lists(st.integers(1, 7), min_size=1))
 def test_every_reading_can_be_decoded_alone(text: str, sizes: list[int]) -> None:
-    """However a text is cut, each reading is whole characters, and together they are the text."""
+    """For any chunks, each reading returns whole characters, and together they are the text."""
     data = text.encode()
     stream = WholeCharacters(Pieces(data, sizes))
     found = ""

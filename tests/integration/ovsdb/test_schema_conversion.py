@@ -1,4 +1,4 @@
-"""Databases whose schema changes under our feet."""
+"""Databases whose schema changes while a session is connected."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ovn
 
 
 def turn(session: Session, rows: dict[str, Row]) -> None:
-    """Follow a session for a moment; a new generation starts from nothing."""
+    """Run a session briefly; a new generation starts with an empty view."""
     generation = session.generation
     changes = session.run()
     if session.generation != generation:
@@ -32,8 +32,8 @@ def turn(session: Session, rows: dict[str, Row]) -> None:
     poller.block()
 
 
-def test_a_converted_database_is_read_anew(tmp_path: Path) -> None:
-    """After ovsdb-client convert the session knows the new columns, and all rows again."""
+def test_a_converted_database_is_read_again(tmp_path: Path) -> None:
+    """After ovsdb-client convert the session has the new columns and reports all rows again."""
     full = INSTALLATION.schemas / "ovn-ic-sb.ovsschema"
     schema = json.loads(full.read_text())
     del schema["tables"]["Route"]
@@ -63,7 +63,7 @@ def test_a_converted_database_is_read_anew(tmp_path: Path) -> None:
         subprocess.run(
             ["ovsdb-client", "convert", servers.socket(Database.IC_SB), str(full)], check=True
         )
-        until(lambda: session.generation == 2 and len(rows) == 1, "read anew")
+        until(lambda: session.generation == 2 and len(rows) == 1, "read again")
         assert "ip_prefix" in session.columns[IcRoute]
         session.close()
     finally:

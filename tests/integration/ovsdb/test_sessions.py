@@ -1,4 +1,4 @@
-"""Sessions on real ovsdb-servers: what arrives, and what happens when servers go and come."""
+"""Sessions with real ovsdb-servers: changes, transactions, locks, outages."""
 
 import json
 import re
@@ -37,7 +37,7 @@ NB = Database.NB
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Servers]:
-    """A directory for servers, all of which are stopped in the end."""
+    """Servers, all stopped at the end."""
     servers = Servers(tmp_path / "db")
     try:
         yield servers
@@ -46,7 +46,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
 
 
 class Client:
-    """A session that is run when a test waits for it, and a view that follows it."""
+    """A session that runs while a test waits, and a view of its rows."""
 
     def __init__(self, remote: str, database: Database = NB, lock: str = "") -> None:
         self.session = Session(database, remote, lock=lock)
@@ -54,7 +54,7 @@ class Client:
         self.changes: list[Change] = []
 
     def run(self) -> None:
-        """Take in what has come."""
+        """Process what has arrived."""
         for change in self.session.run():
             self.changes.append(change)
             self.view.apply(change)
@@ -74,13 +74,13 @@ class Client:
         return self
 
     def transact(self, *operations: Operation) -> Reply:
-        """Run a transaction to its end."""
+        """Run a transaction and return its result."""
         self.until(lambda: self.session.writable, "writable")
         self.session.transact(operations, "test")
         return self.end()
 
     def end(self) -> Reply:
-        """Wait for the end of the transaction in flight."""
+        """Wait for the result of the transaction in flight."""
         replies: list[Reply] = []
 
         def ended() -> bool:
@@ -97,13 +97,13 @@ class Client:
         return {row.name for row in self.view.table(LogicalRouter)}
 
     def forget(self) -> None:
-        """Forget the changes so far."""
+        """Discard the changes so far."""
         self.changes.clear()
 
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., Client]]:
-    """Makes clients whose sessions are closed in the end."""
+    """Makes clients whose sessions are closed at the end."""
     clients: list[Client] = []
 
     def make(*arguments: Any, **named: Any) -> Client:
@@ -119,19 +119,19 @@ Connect = Callable[..., Client]
 
 
 def nbctl(servers: Servers, *arguments: str) -> None:
-    """Run ovn-nbctl, another client."""
+    """Run ovn-nbctl as another client."""
     servers.ctl("ovn-nbctl", NB, *arguments)
 
 
 def changed_while_down(servers: Servers, *operations: dict[str, Any]) -> None:
-    """Change the file of a database that no server has open."""
+    """Change the file of a database while no server has it open."""
     text = json.dumps([str(NB), *operations])
     file = servers.directory / f"{FILES[NB]}.db"
     subprocess.run(["ovsdb-tool", "transact", file, text], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_first_synchronisation_and_what_follows(servers: Servers, connect: Connect) -> None:
-    """All rows arrive with their children, then each change of another client as it comes."""
+    """All rows arrive with their children, then each change of another client."""
     servers.serve(NB)
     nbctl(servers, "lr-add", "r", "--", "lr-route-add", "r", "10.0.0.0/8", "192.0.2.1")
     client = connect(servers.socket(NB)).sync()
@@ -153,7 +153,7 @@ def test_first_synchronisation_and_what_follows(servers: Servers, connect: Conne
 def test_a_restarted_server_gives_exactly_the_difference(
     servers: Servers, connect: Connect
 ) -> None:
-    """After a crash and changes behind our back, only these arrive; nothing looks empty."""
+    """After a crash, only the changes made meanwhile arrive; no table ever looks empty."""
     servers.serve(NB)
     nbctl(servers, "lr-add", "kept", "--", "lr-add", "gone", "--", "lr-add", "changed")
     client = connect(servers.socket(NB)).sync()
@@ -187,7 +187,7 @@ def test_a_restarted_server_gives_exactly_the_difference(
 
 
 def create_cluster(servers: Servers) -> None:
-    """Make the database a Raft cluster of one server: those remember their last transactions."""
+    """Make the database a Raft cluster of one server, which keeps its last transactions."""
     file = servers.directory / f"{FILES[NB]}.db"
     schema = SCHEMAS / f"{FILES[NB]}.ovsschema"
     raft = f"unix:{servers.directory}/raft.sock"
@@ -198,7 +198,7 @@ def create_cluster(servers: Servers) -> None:
 def test_a_new_connection_gives_exactly_the_difference(
     servers: Servers, connect: Connect, monkeypatch: pytest.MonkeyPatch, *, clustered: bool
 ) -> None:
-    """Whether the server remembers what we have seen or sends everything, we see the difference."""
+    """Only the difference arrives, whether the server sends that or all rows."""
     if clustered:
         create_cluster(servers)
     servers.serve(NB)
@@ -228,7 +228,7 @@ def test_a_new_connection_gives_exactly_the_difference(
 
 
 def test_a_server_with_an_older_schema(servers: Servers, connect: Connect) -> None:
-    """Tables that it lacks stay empty, columns keep their defaults, and the rest works."""
+    """Tables that a server lacks stay empty, columns have their defaults, and the rest works."""
     schema = json.loads((SCHEMAS / "ovn-nb.ovsschema").read_text())
     del schema["tables"]["Gateway_Chassis"], schema["cksum"]
     del schema["tables"]["Logical_Router_Port"]["columns"]["gateway_chassis"]
@@ -254,7 +254,7 @@ def test_a_server_with_an_older_schema(servers: Servers, connect: Connect) -> No
 
 
 def test_a_wrong_database_is_named(servers: Servers, connect: Connect) -> None:
-    """A server that has another database on that address says so, and is asked again."""
+    """A server with another database is reported, and asked again later."""
     servers.serve(Database.SB)
     client = connect(servers.socket(Database.SB))
     client.until(lambda: client.session.last_error, "an error")
@@ -263,7 +263,7 @@ def test_a_wrong_database_is_named(servers: Servers, connect: Connect) -> None:
 
 
 def test_a_server_that_comes_later(servers: Servers, connect: Connect) -> None:
-    """An unreachable database is waited for, without changes and without errors of ours."""
+    """A session waits for an unreachable database without changes or exceptions."""
     client = connect(servers.socket(NB))
     client.run()
     assert (client.session.connected, client.session.synced, client.changes) == (False, False, [])
@@ -288,7 +288,7 @@ def test_invalid_addresses(remote: str, connect: Connect) -> None:
 
 
 def test_a_lock_has_one_owner_at_a_time(servers: Servers, connect: Connect) -> None:
-    """The second waits, may not write, and gets the lock when the first is closed."""
+    """The second session waits, cannot write, and gets the lock when the first is closed."""
     servers.serve(NB)
     first = connect(servers.socket(NB), lock="the_lock").sync()
     first.until(lambda: first.session.has_lock, "the first has the lock")
@@ -303,7 +303,7 @@ def test_a_lock_has_one_owner_at_a_time(servers: Servers, connect: Connect) -> N
 def test_transactions_end_in_the_order_in_which_they_were_sent(
     servers: Servers, connect: Connect
 ) -> None:
-    """A second may be sent before the first has ended; each has its own end."""
+    """A second transaction may be sent before the first has ended; each has its own result."""
     servers.serve(NB)
     client = connect(servers.socket(NB)).sync()
     client.session.transact([Insert(LogicalRouter, {"colour": "red"})], "bad")
@@ -313,7 +313,7 @@ def test_transactions_end_in_the_order_in_which_they_were_sent(
 
 
 def test_without_a_connection_there_is_no_lock(servers: Servers, connect: Connect) -> None:
-    """The server gives the lock of a lost connection away, so nobody may count on it."""
+    """The lock counts as lost with the connection, since the server passes it on."""
     servers.serve(NB)
     client = connect(servers.socket(NB), lock="the_lock").sync()
     client.until(lambda: client.session.has_lock, "has the lock")
@@ -325,7 +325,7 @@ def test_without_a_connection_there_is_no_lock(servers: Servers, connect: Connec
 
 
 def test_transactions_on_a_connection_that_breaks(servers: Servers, connect: Connect) -> None:
-    """Each ends with "retry" when the server is back, and can then be sent again."""
+    """Each transaction ends with "retry" when the server is back, and can be sent again."""
     servers.serve(NB)
     client = connect(servers.socket(NB)).sync()
     servers.signal(FILES[NB], signal.SIGSTOP)
@@ -343,7 +343,7 @@ def test_transactions_on_a_connection_that_breaks(servers: Servers, connect: Con
 
 
 def test_a_transaction_without_a_connection(servers: Servers, connect: Connect) -> None:
-    """What cannot even be sent is to be tried again."""
+    """A transaction that cannot be sent ends with "retry"."""
     servers.serve(NB)
     client = connect(servers.socket(NB)).sync()
     servers.stop(FILES[NB], signal.SIGKILL)
@@ -354,7 +354,7 @@ def test_a_transaction_without_a_connection(servers: Servers, connect: Connect) 
 
 
 def test_a_lost_lock_prevents_writing(servers: Servers, connect: Connect) -> None:
-    """A transaction that asserts a lock that was stolen meanwhile has no effect."""
+    """A transaction has no effect if its lock was stolen meanwhile."""
     servers.serve(NB)
     client = connect(servers.socket(NB), lock="the_lock").sync()
     client.until(lambda: client.session.writable, "has the lock")
@@ -370,7 +370,7 @@ def test_a_lost_lock_prevents_writing(servers: Servers, connect: Connect) -> Non
 
 
 def test_refusals_are_explained(servers: Servers, connect: Connect) -> None:
-    """An error of RFC 7047 arrives with the server's details; nothing is retried blindly."""
+    """An error of RFC 7047 arrives with the server's details and is not retried."""
     servers.serve(NB)
     client = connect(servers.socket(NB)).sync()
     assert client.transact(Insert(NbGlobal, {})) == Reply(committed=True)
@@ -382,7 +382,7 @@ def test_refusals_are_explained(servers: Servers, connect: Connect) -> None:
 
 
 def test_ten_thousand_rows(servers: Servers, connect: Connect) -> None:
-    """A first synchronisation of a large database is complete, and one transaction can make it."""
+    """A large database can be written in one transaction, and is read completely."""
     servers.serve(Database.IC_SB)
     writer = connect(servers.socket(Database.IC_SB), Database.IC_SB).sync()
     zone = NewRef()
@@ -417,7 +417,7 @@ def by_uuid(view: View) -> dict[RowId, IcRoute]:
 
 
 def test_reading_once(servers: Servers) -> None:
-    """A snapshot has all that it was asked for, or says which database did not answer."""
+    """`read` returns all databases, or reports the ones that did not answer."""
     servers.serve(NB, Database.IC_SB)
     nbctl(servers, "lr-add", "r")
     remotes = {d: servers.socket(d) for d in (NB, Database.IC_SB, Database.SB)}
@@ -451,7 +451,7 @@ class Cluster:
             self.start(name)
 
     def file(self, name: str) -> Path:
-        """A member's data."""
+        """The database file of a member."""
         return self.directory / f"{name}.db"
 
     def start(self, name: str) -> None:
@@ -471,12 +471,12 @@ class Cluster:
         return ",".join(f"unix:{self.directory}/{name}.sock" for name in MEMBERS)
 
     def leader(self) -> str:
-        """The member that leads, or an empty string."""
+        """The leader; empty if there is none."""
         alive = (name for name in MEMBERS if self.servers.alive(name))
         return next((name for name in alive if "Role: leader" in self._status(name)), "")
 
     def whole(self) -> bool:
-        """Whether each member knows that all have been admitted: then any one may go."""
+        """Whether all members have been admitted, so that any one may fail."""
         servers = (self._status(name).partition("\nServers:\n")[2] for name in MEMBERS)
         return all(text.count(" at unix:") == len(MEMBERS) for text in servers)
 
@@ -490,7 +490,7 @@ class Cluster:
 
 
 def test_a_cluster_that_loses_its_leader(servers: Servers, connect: Connect) -> None:
-    """A session finds the leader, and the next one, without losing or repeating a row."""
+    """A session follows the leader and its successor, and loses or repeats no row."""
     cluster = Cluster(servers)
     wait_until(cluster.whole, "all have been admitted")
     client = connect(cluster.remote).sync()
@@ -506,7 +506,7 @@ def test_a_cluster_that_loses_its_leader(servers: Servers, connect: Connect) -> 
 
 
 def test_a_cluster_without_a_majority(servers: Servers, connect: Connect) -> None:
-    """What is left of it gives no contents; nothing looks empty until it is whole again."""
+    """Without a majority nothing arrives, and no table looks empty."""
     cluster = Cluster(servers)
     wait_until(cluster.whole, "all have been admitted")
     client = connect(cluster.remote).sync()

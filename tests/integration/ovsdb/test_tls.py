@@ -1,4 +1,4 @@
-"""Sessions over TLS, with real servers and certificates made by openssl."""
+"""Sessions over TLS, with real servers and certificates of openssl."""
 
 import logging
 import shutil
@@ -37,7 +37,7 @@ class Server:
         subprocess.run(["ovsdb-tool", "create", directory / "nb.db", schema], check=True)
 
     def start(self, authority: Authority, name: str = "server") -> None:
-        """Serve with a certificate of an authority, to clients of the same."""
+        """Serve with a certificate of a CA, for clients of the same CA."""
         key, certificate = authority.issue(name)
         directory = self.processes.directory
         self.processes.start(
@@ -55,14 +55,14 @@ class Server:
 
 @pytest.fixture(scope="module")
 def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Authority, Authority]:
-    """Two authorities that know nothing of each other."""
+    """Two unrelated CAs."""
     directory = tmp_path_factory.mktemp("pki")
     return Authority(directory / "one"), Authority(directory / "two")
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server that does not run yet."""
+    """A server, not started yet."""
     found = Server(tmp_path)
     yield found
     found.processes.stop_all()
@@ -70,14 +70,14 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Tls:
-    """Where the client's files are."""
+    """The directory of the client's files."""
     tls = Tls(*(str(tmp_path / f"client-{name}.pem") for name in ("key", "cert", "ca")))
     tls.use()
     return tls
 
 
 def install(tls: Tls, authority: Authority) -> None:
-    """Put a certificate of an authority where the client reads it."""
+    """Install a certificate of a CA for the client."""
     key, certificate = authority.issue("client")
     shutil.copy(key, tls.private_key)
     shutil.copy(certificate, tls.certificate)
@@ -93,7 +93,7 @@ def session(server: Server, files: Tls) -> Iterator[Session]:
 
 
 def follow(session: Session, condition: str) -> None:
-    """Run the session until it is "synced" or not, waiting as the daemon does."""
+    """Run the session until `synced` has a value, waiting as the daemon does."""
     wanted = condition == "synced"
 
     def reached() -> bool:
@@ -111,7 +111,7 @@ def follow(session: Session, condition: str) -> None:
 def test_rows_come_over_tls(
     authorities: tuple[Authority, Authority], server: Server, files: Tls, session: Session
 ) -> None:
-    """A database of several TLS records is read in full, and followed."""
+    """A database of several TLS records is read completely and kept up to date."""
     install(files, authorities[0])
     server.start(authorities[0])
     server.nbctl(*" -- ".join(f"ls-add switch-{n:04}" for n in range(1500)).split())
@@ -133,7 +133,7 @@ def test_rows_come_over_tls(
 def test_certificates_are_rotated_without_a_restart(
     authorities: tuple[Authority, Authority], server: Server, files: Tls, session: Session
 ) -> None:
-    """New files leave the connection alone; the next connection uses them."""
+    """New files do not affect the connection; the next connection uses them."""
     first, second = authorities
     install(files, first)
     server.start(first)
@@ -164,7 +164,7 @@ def test_bad_files_are_named_and_survived(
     session: Session,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With bad certificates it says which and why, and connects as soon as they are mended."""
+    """Bad certificates are reported with the reason; once they are fixed, the session connects."""
     forward_to_logging()
     first, second = authorities
     server.start(first)
@@ -185,7 +185,7 @@ def test_bad_files_are_named_and_survived(
             session.run()
             return said in caplog.text
 
-        wait_until(refused, "it is said")
+        wait_until(refused, "the reason is reported")
     assert not session.connected
     install(files, first)
     follow(session, "synced")
@@ -211,7 +211,7 @@ def test_verbs_look_over_tls(
 
 
 def test_a_remote_with_tls_needs_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without certificates, an `ssl:` address is refused with what is missing."""
+    """Without certificates, an `ssl:` address is an error that names what is missing."""
     monkeypatch.setattr("isthmus.ovsdb.tls._TlsStream.tls", None)
     session = Session(Database.NB, "ssl:127.0.0.1:6641")
     assert session.run() == []
@@ -219,6 +219,6 @@ def test_a_remote_with_tls_needs_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_protocols_are_refused() -> None:
-    """A TLS version that does not exist is named."""
+    """An unknown TLS version is an error."""
     with pytest.raises(ValueError, match=r"SSLv9: unknown TLS protocol"):
         Tls("", "", "", protocols="TLSv1.2,SSLv9")

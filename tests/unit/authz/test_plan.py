@@ -52,8 +52,8 @@ def test_servers_accept_only_the_members_ca_on_raft_ports() -> None:
     assert "--tls-dir=/tls" in authorized.proxy.command
 
 
-def test_a_guard_without_certificates_is_a_problem() -> None:
-    """Zones are known by their certificates; what to give is said."""
+def test_authorization_without_tls_is_a_problem() -> None:
+    """Zones are identified by certificates, so --tls-dir is required."""
     plan = Plan(*database_servers(FILES, ip_address("127.0.0.1"), Ports()))
     problem = with_authorization(plan, ())
     assert isinstance(problem, Problem)

@@ -1,4 +1,4 @@
-"""Logging in the manner of OVS: levels, patterns, destinations."""
+"""Logging like OVS: levels, patterns, destinations."""
 
 import logging
 import re
@@ -12,7 +12,7 @@ from isthmus.daemon.vlog import DaemonLog, module_of
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[DaemonLog]:
-    """A log to a file, in place of what the tests log to."""
+    """A log to a file, in place of the tests' own handlers."""
     root = logging.getLogger()
     before = root.handlers[:], root.level, logging.raiseExceptions
     found = DaemonLog("ovn-ic", ["reconnect", "jsonrpc"])
@@ -26,12 +26,12 @@ def log(tmp_path: Path) -> Iterator[DaemonLog]:
 
 
 def lines(tmp_path: Path) -> list[str]:
-    """What the file holds after the line about itself."""
+    """The lines of the file, without the one about opening it."""
     return (tmp_path / "ovn-ic.log").read_text().splitlines()[1:]
 
 
 def test_the_default_is_info(log: DaemonLog, tmp_path: Path) -> None:
-    """Information and worse is logged with time, number, module and level."""
+    """INFO and above is logged with time, number, module and level."""
     logging.getLogger("isthmus.daemon.loop").info("active")
     logging.getLogger("ovs.reconnect").warning("%s: gone", "tcp:1")
     logging.getLogger("isthmus.daemon.loop").debug("details")
@@ -52,7 +52,7 @@ def test_the_default_is_info(log: DaemonLog, tmp_path: Path) -> None:
     ],
 )
 def test_levels_are_set(log: DaemonLog, spec: str, expected: dict[str, str]) -> None:
-    """Module, destination and level are taken in any order; what is not said is any, or dbg."""
+    """Module, destination and level come in any order; the defaults are any, any and dbg."""
     log.set(spec)
     rows = [line.split() for line in log.levels().splitlines()[2:]]
     assert expected.items() <= {row[0]: row[3] for row in rows}.items()
@@ -69,7 +69,7 @@ def test_levels_are_set(log: DaemonLog, spec: str, expected: dict[str, str]) -> 
     ],
 )
 def test_bad_specifications_are_refused(log: DaemonLog, spec: str, message: str) -> None:
-    """What cannot be understood is refused by ovs-appctl's words, and changes nothing."""
+    """Malformed specifications are errors with ovs-appctl's texts and change nothing."""
     before = log.levels(), log.patterns()
     with pytest.raises(ValueError, match=message):
         log.set(spec)
@@ -77,7 +77,7 @@ def test_bad_specifications_are_refused(log: DaemonLog, spec: str, message: str)
 
 
 def test_patterns_are_set(log: DaemonLog, tmp_path: Path) -> None:
-    """A destination's lines have the form of its pattern."""
+    """Lines have the form of their destination's pattern."""
     log.set("PATTERN:file:%A %4N %p [%c] %m%%%T")
     logging.getLogger("isthmus.x").error("a: b")
     assert lines(tmp_path) == ["ovn-ic    2 ERR [ovn_ic] a: b%"]
@@ -85,7 +85,7 @@ def test_patterns_are_set(log: DaemonLog, tmp_path: Path) -> None:
 
 
 def test_an_exception_is_logged_with_its_trace(log: DaemonLog, tmp_path: Path) -> None:
-    """A bug leaves its trace in the log."""
+    """Exceptions are logged with their traceback."""
     try:
         raise ZeroDivisionError("oops")
     except ZeroDivisionError:
@@ -93,8 +93,8 @@ def test_an_exception_is_logged_with_its_trace(log: DaemonLog, tmp_path: Path) -
     assert lines(tmp_path)[-1] == "ZeroDivisionError: oops"
 
 
-def test_what_nobody_wants_is_dropped_early(log: DaemonLog) -> None:
-    """Python's own level follows the lowest that any destination wants."""
+def test_unwanted_records_are_discarded_early(log: DaemonLog) -> None:
+    """Python's own level is the lowest that any destination accepts."""
     assert not logging.getLogger("isthmus.x").isEnabledFor(logging.DEBUG)
     log.set("reconnect:file:dbg")
     assert logging.getLogger("isthmus.x").isEnabledFor(logging.DEBUG)
@@ -103,28 +103,28 @@ def test_what_nobody_wants_is_dropped_early(log: DaemonLog) -> None:
 
 
 def test_closed_and_reopened(log: DaemonLog, tmp_path: Path) -> None:
-    """A closed file is left alone until it is opened anew."""
+    """A closed file is not written to until it is reopened."""
     log.close_file()
-    logging.getLogger("isthmus.x").error("unheard")
+    logging.getLogger("isthmus.x").error("not logged")
     log.reopen_file()
-    logging.getLogger("isthmus.x").error("heard")
-    assert [line.rsplit("|", 1)[1] for line in lines(tmp_path)][1:] == ["heard"]
+    logging.getLogger("isthmus.x").error("logged")
+    assert [line.rsplit("|", 1)[1] for line in lines(tmp_path)][1:] == ["logged"]
 
 
 def test_without_a_file_there_is_nothing_to_reopen() -> None:
-    """Reopening without a log file is an error that says so."""
+    """Reopening without a log file is an error."""
     with pytest.raises(ValueError, match="Logging to file not configured"):
         DaemonLog("ovn-ic", []).reopen_file()
 
 
 @pytest.mark.parametrize("method", ["smoke", "udp:nowhere", "udp:127.0.0.1:x"])
 def test_bad_syslog_methods_are_refused(method: str) -> None:
-    """A syslog method that does not exist, or an address that is none, is refused."""
+    """An unknown syslog method or a malformed address is an error."""
     with pytest.raises(ValueError, match=re.escape(method.removeprefix("udp:"))):
         DaemonLog("ovn-ic", []).use_syslog(method)
 
 
 def test_modules() -> None:
-    """The `ovs` package's modules keep their names; everything of ours is ovn_ic."""
+    """Modules of the `ovs` package keep their names; all of Isthmus is ovn_ic."""
     assert module_of("ovs.reconnect") == "reconnect"
     assert module_of("isthmus.daemon.loop") == "ovn_ic"

@@ -1,4 +1,4 @@
-"""Joining mutations: fewer operations, the same effect."""
+"""Combining mutations: fewer operations, the same effect."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ def insert(uuid: RowId, *elements: object) -> Mutate:
 
 
 def test_many_additions_become_one_operation() -> None:
-    """A batch of learned routes mutates its router once, after all rows that it names."""
+    """A batch of learned routes mutates its router once, after the inserts of all routes."""
     refs = [NewRef() for _ in range(3)]
     operations: list[Operation] = []
     for ref in refs:
@@ -33,8 +33,8 @@ def test_rows_and_tables_are_kept_apart() -> None:
     assert coalesce(operations) == operations
 
 
-def test_nothing_passes_what_touches_its_row() -> None:
-    """An update, deletion or condition on the row sees what was done before it, and no more."""
+def test_mutations_do_not_pass_other_operations_on_their_row() -> None:
+    """Mutations do not move past an update, deletion or condition on their row."""
     for barrier in (
         Update(LogicalRouter, ONE, {"enabled": True}),
         Delete(LogicalRouter, ONE),
@@ -45,7 +45,7 @@ def test_nothing_passes_what_touches_its_row() -> None:
 
 
 def test_maps_are_not_joined() -> None:
-    """The first of two values inserted under one key stays, so the order must."""
+    """Of two values inserted under one key the first stays, so the order must stay."""
     first, second = (
         Mutate(LogicalRouter, ONE, (("options", "insert", {"key": value}),)) for value in "ab"
     )
@@ -66,7 +66,7 @@ OPERATIONS = st.builds(
 
 
 def effect(operations: list[Operation]) -> dict[object, set[str]]:
-    """What a server's rows hold in the end."""
+    """The contents of a server's rows after the operations."""
     rows: dict[object, set[str]] = {}
     for operation in operations:
         assert isinstance(operation, (Mutate, Update))
@@ -84,7 +84,7 @@ def effect(operations: list[Operation]) -> dict[object, set[str]]:
 
 @given(st.lists(OPERATIONS, max_size=12))
 def test_the_effect_is_the_same(operations: list[Operation]) -> None:
-    """Whatever is mutated in whatever order, every row ends as it would have."""
+    """For random mutations, every row has the same contents at the end."""
     merged = coalesce(operations)
     assert effect(merged) == effect(operations)
     assert len(merged) <= len(operations)

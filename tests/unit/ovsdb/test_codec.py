@@ -1,4 +1,4 @@
-"""Values to OVSDB's JSON and back, for every shape of column."""
+"""Conversion between values and OVSDB's JSON, for every column type."""
 
 import json
 from typing import Any
@@ -58,7 +58,7 @@ def column(shape: str) -> Column:
     ],
 )
 def test_decoding(shape: str, wire: Any, value: Any) -> None:
-    """Each shape of column has one form in Python, whichever of its forms the server chose."""
+    """Each column type has one form in Python for all of its JSON forms."""
     assert column(shape).decode(wire) == value
 
 
@@ -76,7 +76,7 @@ def test_decoding(shape: str, wire: Any, value: Any) -> None:
     ],
 )
 def test_merging_differences(shape: str, old: Any, difference: Any, new: Any) -> None:
-    """What update2 reports for a modified column gives the new value."""
+    """The difference of update2 and the old value give the new value."""
     assert column(shape).merge(old, difference) == new
 
 
@@ -85,7 +85,7 @@ MAPS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["", "1", "2"]))
 
 @given(MAPS, MAPS)
 def test_merging_a_map_never_changes_the_old_one(old: dict[str, str], new: dict[str, str]) -> None:
-    """From any map to any other by its difference; rows that hold the old map keep it."""
+    """Differences lead from any map to any other; old rows keep their map."""
     gone = [[key, old[key]] for key in old.keys() - new.keys()]
     difference = ["map", gone + [[k, v] for k, v in new.items() if old.get(k) != v]]
     before = dict(old)
@@ -154,7 +154,7 @@ def test_encoding() -> None:
 
 
 def test_setting_keys_deletes_them_first() -> None:
-    """An OVSDB map keeps the value of a key that is inserted again, so the key goes before."""
+    """Inserting an existing key does not change a map, so the key is deleted first."""
     (operation,) = encode([set_keys(LogicalRouter, RowId(ID), "options", {"a": "1"})])
     assert operation["mutations"] == [
         ["options", "delete", ["set", ["a"]]],

@@ -1,4 +1,4 @@
-"""Waiting."""
+"""The poller."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from isthmus.ovsdb.poller import Poller
 
 
 def test_without_a_time_only_events_wake() -> None:
-    """A source that waits for nothing but events says so by infinity."""
+    """Infinity sets no timer."""
     read_end, write_end = os.pipe()
     os.write(write_end, b"!")
     poller = Poller()

@@ -1,4 +1,4 @@
-"""A replica fed with a server's messages, without a server."""
+"""A replica that gets a server's messages without a server."""
 
 import select
 import socket
@@ -32,7 +32,7 @@ SCHEMA: dict[str, Any] = {
 
 
 class Fed(Replica):
-    """A replica, and a view that follows it."""
+    """A replica, and a view of its rows."""
 
     def __init__(self) -> None:
         super().__init__(Database.NB, NOWHERE, SCHEMA, [LogicalRouter, NbGlobal])
@@ -40,7 +40,7 @@ class Fed(Replica):
         self.view = View()
 
     def feed(self, version: str, **rows: Any) -> int:
-        """Take in an update of routers and pass it on; how many changes that was."""
+        """Apply an update of routers; the number of changes."""
         uuids = {"one": ONE, "two": TWO}
         update = {"Logical_Router": {uuids[name]: row for name, row in rows.items()}}
         self._Idl__parse_update(update, version)
@@ -50,7 +50,7 @@ class Fed(Replica):
         return len(changes)
 
     def resync(self, version: str, **rows: Any) -> int:
-        """Take in everything anew, as after a reconnection."""
+        """Apply all rows again, as after a reconnection."""
         self._Idl__clear()
         return self.feed(version, **rows)
 
@@ -66,12 +66,12 @@ class Fed(Replica):
 
 
 def ports(*names: str) -> Any:
-    """A set of references, on the wire."""
+    """A set of references in JSON."""
     return ["set", [["uuid", name] for name in names]]
 
 
 def test_inserts_differences_and_deletes() -> None:
-    """Rows follow what the server reports, columns that hold children included."""
+    """Rows match what the server reports, including columns with children."""
     replica = Fed()
     replica.feed("update2", one={"insert": {"name": "r", "ports": ports("p", "q")}})
     assert replica.rows["r"] == LogicalRouter(uuid=ONE, name="r")
@@ -86,7 +86,7 @@ def test_inserts_differences_and_deletes() -> None:
 
 @pytest.mark.parametrize("version", ["update2", "update3"])
 def test_a_resynchronisation_gives_the_difference(version: str) -> None:
-    """What is equal is not reported; what changed, came or went meanwhile is."""
+    """After a reconnection only real differences are reported."""
     replica = Fed()
     replica.feed(
         version,
@@ -103,7 +103,7 @@ def test_a_resynchronisation_gives_the_difference(version: str) -> None:
 
 
 def test_nothing_is_reported_while_it_is_incomplete() -> None:
-    """Between a reconnection and the new contents, rows do not vanish."""
+    """Between a reconnection and the new contents, rows stay."""
     replica = Fed()
     replica.feed("update2", one={"initial": {"name": "r"}})
     replica.state = replica.IDL_S_SERVER_SCHEMA_REQUESTED
@@ -116,7 +116,7 @@ def test_nothing_is_reported_while_it_is_incomplete() -> None:
 
 
 def test_everything_is_all_rows_with_their_children() -> None:
-    """A view built from `everything` is the view that followed all along."""
+    """A view built from `everything` equals the view that was updated by changes."""
     replica = Fed()
     replica.feed("update2", one={"insert": {"name": "r", "ports": ports("p")}})
     (change,) = replica.everything()
@@ -126,7 +126,7 @@ def test_everything_is_all_rows_with_their_children() -> None:
 
 
 def test_servers_without_conditional_monitoring() -> None:
-    """The messages of RFC 7047, with whole rows instead of differences, serve as well."""
+    """The messages of RFC 7047, with whole rows instead of differences, work as well."""
     replica = Fed()
     row = {"name": "r", "options": ["map", []], "ports": ports("p")}
     assert replica.feed("update", one={"new": row}) == 1
@@ -140,7 +140,7 @@ def test_servers_without_conditional_monitoring() -> None:
 
 
 def test_tables_and_columns_that_only_one_side_knows() -> None:
-    """Tables that the server lacks are left out; columns that it lacks keep their defaults."""
+    """Tables that the server lacks are skipped; columns that it lacks have their defaults."""
     replica = Fed()
     assert replica.kinds == [LogicalRouter]
     assert set(replica.tables) == {"Logical_Router"}
@@ -155,7 +155,7 @@ BINDINGS: dict[str, Any] = {
 
 
 def test_an_unconnected_replica_lets_the_loop_sleep() -> None:
-    """The condition on port bindings goes with the first request; until then nothing is urgent."""
+    """The condition on port bindings is part of the first request and wakes no poller before."""
     replica = Replica(Database.SB, NOWHERE, BINDINGS, [SbPortBinding])
     poller = Poller()
     replica.run()
@@ -167,13 +167,13 @@ def test_an_unconnected_replica_lets_the_loop_sleep() -> None:
 
 @pytest.mark.parametrize("kinds", [[], [SbPortBinding]])
 def test_a_southbound_without_port_bindings(kinds: list[type[Row]]) -> None:
-    """Whoever does not want port bindings, or has a server without, gets no condition on them."""
+    """Without port bindings, in the request or on the server, there is no condition."""
     schema = {**BINDINGS, "tables": {} if kinds else BINDINGS["tables"]}
     assert Replica(Database.SB, NOWHERE, schema, kinds).tables == {}
 
 
 def test_a_readable_descriptor_wakes_the_poller() -> None:
-    """The poller waits for descriptors and times, and forgets both after each turn."""
+    """The poller waits for descriptors and times, and clears both after each turn."""
     reader, writer = socket.socketpair()
     with reader, writer:
         poller = Poller()

@@ -1,4 +1,4 @@
-"""How often a session sees whether its server still answers, and tries to reach one."""
+"""The intervals of keepalive probes and of reconnection attempts."""
 
 import pytest
 
@@ -9,7 +9,7 @@ THREE = "tcp:192.0.2.1:6645,tcp:192.0.2.2:6645,tcp:192.0.2.3:6645"
 
 
 def interval(session: Session) -> int:
-    """Milliseconds between probes of the connection that there is."""
+    """Milliseconds between probes of the current connection."""
     assert session._schema is not None
     return int(session._schema._session.reconnect.get_probe_interval())
 
@@ -27,7 +27,7 @@ def interval(session: Session) -> int:
 def test_the_default_depends_on_who_else_can_be_asked(
     database: Database, remote: str, expected: int
 ) -> None:
-    """A member of the IC databases that is cut off is soon given up; no other server is."""
+    """Only members of the IC databases have the short interval."""
     session = Session(database, remote)
     assert interval(session) == expected
     session.set_probe_interval(7000)
@@ -42,7 +42,7 @@ def test_the_default_depends_on_who_else_can_be_asked(
 
 @pytest.mark.parametrize(("remote", "expected"), [(THREE, 333), ("tcp:192.0.2.1:6645", 1000)])
 def test_all_members_are_tried_within_a_second(remote: str, expected: int) -> None:
-    """An outage of a cluster lasts no longer for us for the members that we try in vain."""
+    """All members are tried within one retry interval."""
     session = Session(Database.IC_SB, remote)
     assert session._schema is not None
     assert session._schema._session.reconnect.get_min_backoff() == expected

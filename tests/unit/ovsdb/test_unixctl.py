@@ -1,4 +1,4 @@
-"""The control socket, with clients that behave and clients that do not."""
+"""The control socket, with correct and incorrect clients."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 
 def fail(_arguments: object) -> str:
-    """A command that cannot be carried out."""
+    """A command that fails."""
     raise CommandFailedError("not today")
 
 
@@ -60,8 +60,8 @@ def ask(server: ControlServer, client: socket.socket, method: str, *params: Any)
     return reply
 
 
-def test_commands_are_carried_out(server: ControlServer, connect: Connect) -> None:
-    """Replies end with a line feed, as clients print them as they are; no answer is empty."""
+def test_commands_are_executed(server: ControlServer, connect: Connect) -> None:
+    """Replies end with a line feed, since clients print them unchanged; empty ones stay empty."""
     client = connect()
     assert ask(server, client, "echo", "a", "b")["result"] == "a b\n"
     assert ask(server, client, "echo")["result"] == ""
@@ -79,10 +79,10 @@ def test_commands_are_carried_out(server: ControlServer, connect: Connect) -> No
         (("fail",), "not today"),
     ],
 )
-def test_errors_are_told(
+def test_errors_are_replies(
     server: ControlServer, connect: Connect, request_: tuple[Any, ...], error: str
 ) -> None:
-    """What cannot be done is answered with the reason, and the connection goes on."""
+    """Errors are replies with the reason, and the connection stays open."""
     client = connect()
     reply = ask(server, client, *request_)
     assert reply["result"] is None
@@ -97,7 +97,7 @@ def test_errors_are_told(
 def test_garbage_ends_its_connection_alone(
     server: ControlServer, connect: Connect, garbage: bytes
 ) -> None:
-    """A client that does not speak the protocol is cut off; others are served."""
+    """A client with another protocol is disconnected; others are served."""
     bad, good = connect(), connect()
     bad.sendall(garbage)
     server.run(0.0)
@@ -108,7 +108,7 @@ def test_garbage_ends_its_connection_alone(
 
 
 def test_clients_may_leave_and_wait(server: ControlServer, connect: Connect) -> None:
-    """A client that says nothing, or leaves without reading, holds up nobody."""
+    """A client that sends nothing, or disconnects without reading, does not delay others."""
     silent, gone = connect(), connect()
     gone.sendall(b'{"id":1,"method":"echo","params":["x"]}')
     gone.close()

@@ -1,6 +1,6 @@
 """`isthmus ic-db authz`: the authorizing proxy, through which zones write only their own rows.
 
-Registered by `isthmus.cli.ic_db.run`. Runs beside `ic-db run`, whose servers then listen on
+Registered by `isthmus.cli.ic_db.run`. Runs next to `ic-db run`, whose servers then listen on
 sockets that zones cannot reach.
 """
 

@@ -1,4 +1,4 @@
-"""The library's connection with text that is cut between two readings."""
+"""The package's connection with a character that is cut between two chunks."""
 
 import errno
 import json
@@ -10,7 +10,7 @@ import isthmus.ovsdb.session  # noqa: F401 - it installs what is tested
 
 
 class Trickle:
-    """A stream that gives one byte per reading, and in between nothing for the moment."""
+    """A stream that returns one byte every other time, and EAGAIN in between."""
 
     name = "trickle"
 
@@ -18,7 +18,7 @@ class Trickle:
         self._data, self._pause = data, False
 
     def recv(self, _size: int) -> tuple[int, bytes]:
-        """A byte, or nothing, by turns."""
+        """A byte or EAGAIN, in turns."""
         self._pause = not self._pause
         if self._pause or not self._data:
             return errno.EAGAIN, b""
@@ -27,7 +27,7 @@ class Trickle:
 
 
 def test_a_character_in_two_readings_does_not_break_a_connection() -> None:
-    """A notification with Chinese text comes through, byte by byte."""
+    """A notification with Chinese text arrives byte by byte."""
     message = {"id": None, "method": "update", "params": ["集群互联 é 𝄞"]}
     data = json.dumps(message, ensure_ascii=False).encode()
     connection = ovs.jsonrpc.Connection(Trickle(data))
