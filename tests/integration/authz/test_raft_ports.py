@@ -71,7 +71,7 @@ def test_both_authorities_are_replaced_while_members_run(cluster: AuthorizedMemb
         cluster.pki("bundle", str(cluster.ca), str(new), f"--out={directory}", "--yes")
     for name, directory in before.items():
         cluster.pki("renew", str(directory), f"--ca={new}", "--yes")
-        cluster.until(partial(serves_all, cluster), f"{name} has a new certificate, all go on")
+        cluster.until(partial(serves_all, cluster), f"{name} has a new certificate, all work")
     for directory in before.values():
         cluster.pki("bundle", str(new), f"--out={directory}", "--yes")
         shutil.copy(directory / "ca.crt", old / directory.name)
@@ -139,4 +139,4 @@ def test_an_unsuitable_members_ca_is_reported_at_run_time(cluster: AuthorizedMem
         last.says("also signs zones, so they could join")
     finally:
         apart.write_bytes(good)
-    last.says("nothing is in the way any more")
+    last.says("all problems resolved")
