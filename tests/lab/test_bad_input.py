@@ -51,7 +51,7 @@ def check(joined: Joined, file: str, text: str, parts: tuple[str, ...]) -> None:
         ("  az-name: az1\n", "", ("data.az-name", "missing", "add")),
         ("gw-nodes:", "gwnodes:", ("data.gwnodes", "write gw-nodes")),
         ("enable-ic: 'true'", "enable-ic: 'True'", ("data.enable-ic", "'True'", 'write "true"')),
-        ("az-name: az1", "az-name: ''", ("data.az-name", "empty", "give this cluster a name")),
+        ("az-name: az1", "az-name: ''", ("data.az-name", "empty", "choose a name")),
         ("az-name: az1", "az-name: az2", ("data.az-name", "'az2'", "another cluster", "choose")),
         ("gw-nodes: az1-gw", "gw-nodes: az1-gx", ("data.gw-nodes", "'az1-gx'", "write")),
         ("ic-nb-port: '6645'", "ic-nb-port: 66x5", ("data.ic-nb-port", "'66x5'", "1 to 65535")),

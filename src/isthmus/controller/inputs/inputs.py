@@ -105,6 +105,7 @@ class Inputs:
             private prefixes.
         subnets, nodes: by name.
         node_prefixes: the addresses of each Node, as prefixes of one address each.
+        node_addresses: those of all Nodes.
         vpc_objects: the names of the Vpc objects.
     """
 
@@ -132,7 +133,7 @@ class Inputs:
         self._read_nodes: _Read[Node] = {}
         # There may be thousands of Nodes, and every reconciled router port needs these.
         self.node_prefixes: Mapping[str, tuple[Network, ...]] = {}
-        self._node_addresses: frozenset[Network] = frozenset()
+        self.node_addresses: frozenset[Network] = frozenset()
         self._private_prefixes: dict[str, frozenset[Network]] = {}
 
     @property
@@ -161,10 +162,6 @@ class Inputs:
         vpcs = self.config.vpcs if self.config is not None else {}
         return next((vpc for vpc, name in vpcs.items() if name == network), None)
 
-    def is_of(self, subnet: Subnet, vpc: str) -> bool:
-        """Whether a subnet belongs to a VPC."""
-        return (subnet.vpc or self.vpc) == vpc
-
     def problems(self) -> tuple[Problem, ...]:
         """All problems of the inputs."""
         return self._problems
@@ -173,7 +170,7 @@ class Inputs:
         """Take over the valid objects of a snapshot, and return what changed."""
         wanted, subnets, nodes = self.wanted, self.subnets, self.nodes
         vpcs, vpc_objects = self.vpcs, self.vpc_objects
-        private, addresses = self._private(), self._node_addresses
+        private, addresses = self._private(), self.node_addresses
         all_nodes_known = self.all_nodes_known
         problems = list(snapshot.problems)
         self.wanted = self._read_config(snapshot, problems)
@@ -194,7 +191,7 @@ class Inputs:
             config_keys=changed_keys(wanted, self.wanted),
             vpcs=frozenset(vpcs).symmetric_difference(self.vpcs),
             private=private != self._private(),
-            local=subnets != self.subnets or addresses != self._node_addresses,
+            local=subnets != self.subnets or addresses != self.node_addresses,
             nodes=changed_nodes,
             node_list=all_nodes_known != self.all_nodes_known,
             vpc_objects=vpc_objects != self.vpc_objects,
@@ -223,15 +220,11 @@ class Inputs:
         subnets = frozenset(
             prefix
             for subnet in self.subnets.values()
-            if (subnet.disabled and self.is_of(subnet, vpc))
+            if (subnet.disabled and (subnet.vpc or self.vpc) == vpc)
             or (subnet.name == JOIN_SUBNET and vpc == self.vpc)
             for prefix in subnet.prefixes
         )
-        return subnets | self.node_addresses() if vpc == self.vpc else subnets
-
-    def node_addresses(self) -> frozenset[Network]:
-        """The addresses of all Nodes, as prefixes of one address each."""
-        return self._node_addresses
+        return subnets | self.node_addresses if vpc == self.vpc else subnets
 
     def _take_addresses(self, before: Mapping[str, Node]) -> None:
         known = self.node_prefixes
@@ -241,7 +234,7 @@ class Inputs:
             else tuple(ip_network(address) for address in node.addresses)
             for name, node in self.nodes.items()
         }
-        self._node_addresses = frozenset(chain.from_iterable(self.node_prefixes.values()))
+        self.node_addresses = frozenset(chain.from_iterable(self.node_prefixes.values()))
 
     def _private(self) -> tuple[object, ...]:
         """Everything that private prefixes depend on, to be compared."""

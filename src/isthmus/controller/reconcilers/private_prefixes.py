@@ -73,7 +73,7 @@ class PrivateLists:
         if config is None or not config.vpcs or not self._inputs.port_lists:
             return frozenset()
         private = self._inputs.private_prefixes(self._inputs.vpc)
-        return private - self._inputs.node_addresses()
+        return private - self._inputs.node_addresses
 
     def _unlisted(self) -> frozenset[Network]:
         """The prefixes of custom VPCs, if the engine does not apply lists of router ports."""

@@ -5,7 +5,7 @@ same names in both.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -80,16 +80,7 @@ def sections(report: StatusReport) -> dict[str, Any]:
     return {
         "conditions": [condition_value(condition) for condition in report.conditions],
         "problems": _problem_values(report.problems),
-        "transitSwitches": [
-            {
-                "name": switch.name,
-                "subnet": switch.subnet,
-                "port": switch.port,
-                "address": switch.address,
-                "gateway": switch.gateway,
-            }
-            for switch in cluster.transit_switches
-        ],
+        "transitSwitches": [asdict(switch) for switch in cluster.transit_switches],
         "gateways": [
             {"node": node.node, "chassis": node.chassis, "activeOn": list(node.active_on)}
             for node in cluster.gateways
@@ -137,11 +128,4 @@ def _problem_values(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
 
 
 def _problem_value(problem: Problem) -> dict[str, str]:
-    return {
-        "reason": problem.reason,
-        "object": problem.object,
-        "key": problem.key,
-        "value": problem.value,
-        "message": problem.message,
-        "remedy": problem.remedy,
-    }
+    return {"reason": problem.reason, **asdict(problem)}
