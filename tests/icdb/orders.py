@@ -1,9 +1,9 @@
-"""Plays all orders of starting members, many times: `python -m icdb.orders`; needs root.
+"""Runs all start orders of members, many times: `python -m icdb.orders`; needs root.
 
 Called by `make test-icdb-orders`; with `--record` it writes its section of RESULTS.md. Every round
-plays each order once, and one trial of each kind in which members end before they are whole. A run
-whose time is up ends after the trials that have begun, and says how many of each kind it has
-played; the rest can be played by another, which has a section of its own: `--first 11 --rounds 9`.
+runs each order once, and one trial of each kind in which members end before the cluster is
+complete. When the time is up, the run finishes the trials that have begun, and prints how many of
+each kind it has run. Another run, with its own section, can run the rest: `--first 11 --rounds 9`.
 """
 
 import argparse
@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from icdb.trial import Trial, at_once, cut_short, in_every_order, interrupted, play
+from icdb.trial import Trial, at_once, in_every_order, interrupted, interrupted_bootstrap, play
 from support.icdb.results import record, table
 
 SECTION = "Members started in every order"
 OUTPUT = Path(__file__).parents[2] / "test-output/icdb-orders"
-"""Where the members' files of trials that failed are kept."""
+"""Directory for the members' files of failed trials."""
 
 
 def _one_of(trials: Iterable[Trial], number: int) -> Trial:
-    """Another one in each round, until all have been."""
+    """Another trial in each round, until all have run."""
     known = list(trials)
     return known[number % len(known)]
 
@@ -39,22 +39,26 @@ KINDS: dict[str, Callable[[int], Iterable[Trial]]] = {
     "three, in every order": lambda _: in_every_order(3),
     "three, coming and going before the last is there": lambda number: [interrupted(3, number, 6)],
     "five, coming and going before the last is there": lambda number: [interrupted(5, number, 10)],
-    "three, one ends in the moment of founding": lambda number: [_one_of(cut_short(3), number)],
-    "five, one ends in the moment of founding": lambda number: [_one_of(cut_short(5), number)],
+    "three, one ends in the moment of founding": lambda number: [
+        _one_of(interrupted_bootstrap(3), number)
+    ],
+    "five, one ends in the moment of founding": lambda number: [
+        _one_of(interrupted_bootstrap(5), number)
+    ],
     "five, in every order": lambda _: in_every_order(5),
 }
-"""Trials of a round, by its number: the seed of what is chosen at random."""
+"""Trials of a round, by its number, which is the seed of random choices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A trial to play.
+    """A trial to run.
 
     Args:
         kind: one of `KINDS`.
         round: its number.
-        trial: what to do.
-        until: when it is too late to begin: seconds since the epoch.
+        trial: the actions.
+        until: the latest time to begin, in seconds since 1970.
     """
 
     kind: str
@@ -65,27 +69,27 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a trial.
+    """The result of a trial.
 
     Args:
-        task: which.
+        task: the trial.
         seconds: from the last step until all members served; None if it failed.
-        told: of a failure.
+        failure: the error.
     """
 
     task: Task
     seconds: float | None
-    told: str = ""
+    failure: str = ""
 
 
 def main() -> int:
-    """Play what the command line asks for; 1 if a trial failed."""
+    """Run the trials that the command line asks for; 1 if one failed."""
     arguments = _arguments()
     rounds = range(arguments.first, arguments.first + arguments.rounds)
     started = time.time()
     tasks = list(_tasks(arguments.kind or list(KINDS), rounds, started + arguments.minutes * 60))
     played: list[Played] = []
-    # Each member is a process that computes for a second when it starts, and then waits.
+    # A member uses the CPU for a second when it starts, and then waits.
     with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=50) as pool:
         for one in pool.imap_unordered(_play, tasks):
             if one is not None:
@@ -111,7 +115,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _tasks(kinds: Iterable[str], rounds: Iterable[int], until: float) -> Iterator[Task]:
-    """All trials; those of the last kind, of which there are most, come last."""
+    """All trials; the last kind, which has most of them, comes last."""
     for kind in kinds:
         for number in rounds:
             for trial in KINDS[kind](number):
@@ -119,13 +123,13 @@ def _tasks(kinds: Iterable[str], rounds: Iterable[int], until: float) -> Iterato
 
 
 def _play(task: Task) -> Played | None:
-    """Play a trial, in a process of the pool; None if it is too late for it."""
+    """Run a trial, in a process of the pool; None if it is too late."""
     if time.time() > task.until:
         return None
     directory = Path(tempfile.mkdtemp(prefix="isthmus-orders-"))
     try:
         seconds = play(task.trial, directory)
-    except Exception:  # noqa: BLE001 - whatever went wrong, the other trials go on
+    except Exception:  # noqa: BLE001 - the other trials continue
         kept = OUTPUT / directory.name
         shutil.copytree(directory, kept, ignore=lambda _, names: [n for n in names if n == "run"])
         return Played(task, None, f"{traceback.format_exc()}\nfiles are in {kept}")
@@ -138,7 +142,7 @@ def _line(played: Played) -> str:
     task = played.task
     said = f"round {task.round}: {task.trial}"
     if played.seconds is None:
-        return f"FAILED {said}\n{played.told}"
+        return f"FAILED {said}\n{played.failure}"
     return f"{played.seconds:6.1f} s {said}"
 
 
@@ -161,9 +165,9 @@ def _text(tasks: list[Task], played: list[Played], rounds: range, jobs: int, sec
     return f"""\
 {len(rounds)} rounds (numbers {rounds[0]} to {rounds[-1]}), {jobs} trials at the same time, \
 {seconds / 60:.0f} min. In each trial all of this held: one cluster id and one leader per database,
-one winner per term, every member in every member's list, one founder, a row written at each member
-read at all, one history in all files, and no other files. "Whole after" is the time from the last
-start until all members served both databases.
+one winner per term, every member in every member's list, one bootstrap member, a row written at
+each member read at all, one history in all files, and no other files. "Whole after" is the time
+from the last start until all members served both databases.
 
 {table(columns, lines)}"""
 

@@ -1,7 +1,7 @@
-"""One trial of founding: members are started in some order, and one cluster is to arise.
+"""One trial of a bootstrap: members start in some order, and one cluster must result.
 
-Called by `test_orders` for a few orders and by `orders` for all of them. A trial is a value that
-tells all that is done to the members, so that one that failed can be played again.
+Called by `test_orders` for a few orders and by `orders` for all of them. A trial is a value with
+all actions on the members, so that a failed one can be repeated.
 """
 
 import random
@@ -16,33 +16,33 @@ from support.icdb.run import DATABASES, Member
 from support.ovn.servers import INSTALLATION, run_program, wait_until
 
 LIMIT = 120.0
-"""Seconds for members to be seen running, and for a cluster to be whole: it takes three."""
+"""Seconds for members to run, and for a cluster to be complete, which takes three."""
 
-FOUNDED = "founded the cluster"
+CREATED = "created the cluster"
 TABLES = {"nb": "Transit_Switch", "sb": "Availability_Zone"}
-"""Where a row can be written that takes nothing but a name."""
+"""Tables whose rows need nothing but a name."""
 
 FILES = {".isthmus-ic-db.data.lock"} | {
     name
     for short in DATABASES
     for name in (f"ovn_ic_{short}_db.db", f".ovn_ic_{short}_db.db.~lock~")
 }
-"""What a data directory holds: nothing of a second cluster, or of one that was given up."""
+"""The files of a data directory; none of a second or abandoned cluster."""
 
 
 NOT_ADMITTED = ".not-admitted-"
-"""In the name of what a member keeps that was killed in the middle of its admission."""
+"""In the name of the file that a member keeps after an interrupted admission."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is done to some members at the same moment.
+    """An action on some members at the same time.
 
     Args:
-        verb: "start", and see them running; "launch", and do not look; "stop", as an operator does;
-            "kill", as the loss of a machine does.
-        members: their numbers in the list of members; 0 is the founder.
-        when: what the founder has logged by then.
+        verb: "start" and wait until they run; "launch" without waiting; "stop", as an operator
+            does; "kill", as when a machine fails.
+        members: their numbers in the list of members; 0 is the bootstrap member.
+        when: a text in the bootstrap member's log to wait for.
     """
 
     verb: str
@@ -50,16 +50,16 @@ class Step:
     when: str = ""
 
     def __str__(self) -> str:
-        after = f" when the founder has {self.when}" if self.when else ""
+        after = f" when the bootstrap member has {self.when}" if self.when else ""
         return f"{self.verb} {'+'.join(map(str, self.members))}{after}"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Members that are started in an order.
+    """Members that start in some order.
 
     Args:
-        size: how many.
+        size: the number of members.
         steps: one after the other; all members run at the end.
     """
 
@@ -71,23 +71,23 @@ class Trial:
 
 
 def in_every_order(size: int) -> Iterator[Trial]:
-    """Each member after another one, in all orders."""
+    """One member after another, in all orders."""
     for order in permutations(range(size)):
         yield Trial(size, tuple(Step("start", (number,)) for number in order))
 
 
 def at_once(size: int) -> Trial:
-    """All members at the same moment."""
+    """All members at the same time."""
     return Trial(size, (Step("start", tuple(range(size))),))
 
 
 def interrupted(size: int, seed: int, length: int) -> Trial:
-    """Members come, go and come back in a random order, before the last has ever been there.
+    """Members start, end and restart in random order, before one of them ever starts.
 
     Args:
-        size: how many.
+        size: the number of members.
         seed: of the choices.
-        length: steps before the last, at least; one of them is no start.
+        length: steps before the last, at least; at least one of them is not a start.
     """
     choices = random.Random(seed)  # noqa: S311 - no secret
     last = choices.randrange(size)
@@ -103,45 +103,45 @@ def interrupted(size: int, seed: int, length: int) -> Trial:
     return Trial(size, (*steps, Step("start", tuple(missing))))
 
 
-def cut_short(size: int) -> Iterator[Trial]:
-    """All at once, and one of them ends and comes back in the moment in which it is founded."""
+def interrupted_bootstrap(size: int) -> Iterator[Trial]:
+    """All at once; one ends and restarts at the moment when the cluster is created."""
     for verb in ("stop", "kill"):
         for number in range(size):
             launched = Step("launch", tuple(range(size)))
-            yield Trial(size, (launched, Step(verb, (number,), FOUNDED), Step("start", (number,))))
+            yield Trial(size, (launched, Step(verb, (number,), CREATED), Step("start", (number,))))
 
 
 def play(trial: Trial, directory: Path) -> float:
-    """Do what a trial says, and see that one cluster arises.
+    """Run a trial, and check that one cluster results.
 
     Args:
-        trial: what to do.
-        directory: for the members' files, which are left there.
+        trial: the actions.
+        directory: for the members' files, which stay there.
 
     Returns:
         Seconds from the last step until all members served both databases.
 
     Raises:
-        AssertionError: it is not one cluster.
+        AssertionError: there is not exactly one cluster.
     """
     with ic_net(directory, trial.size) as net:
         *before, last = trial.steps
         for step in before:
             _carry_out(net, step)
         absent = set(range(trial.size)) - {number for step in before for number in step.members}
-        assert not absent or not _founders(net), "founded before all members have been there"
+        assert not absent or not _creators(net), "created before all members had started"
         started = time.monotonic()
         _carry_out(net, last)
         net.complete(LIMIT)
         seconds = time.monotonic() - started
         for short in DATABASES:
-            _judge_cluster(net, short)
-            _judge_rows(net, short)
-        assert _founders(net) == [net.all[0]] * len(DATABASES)
+            _check_cluster(net, short)
+            _check_rows(net, short)
+        assert _creators(net) == [net.all[0]] * len(DATABASES)
         for member in net.all:
             member.kill()
     for short in DATABASES:
-        _judge_files(net, short)
+        _check_files(net, short)
     return seconds
 
 
@@ -151,7 +151,9 @@ def _carry_out(net: IcNet, step: Step) -> None:
         "start": Member.start, "launch": Member.start, "stop": Member.stop, "kill": Member.kill,
     }  # fmt: skip
     if step.when:
-        wait_until(lambda: step.when in net.all[0].log.read_text(), f"the founder has {step.when}")
+        wait_until(
+            lambda: step.when in net.all[0].log.read_text(), f"the bootstrap member has {step.when}"
+        )
     for member in members:
         verbs[step.verb](member)
     if step.verb == "start":
@@ -160,7 +162,7 @@ def _carry_out(net: IcNet, step: Step) -> None:
 
 
 def _see_running(net: IcNet, member: Member) -> None:
-    """Wait until clients elsewhere are answered by both servers of a member."""
+    """Wait until both servers of a member answer remote clients."""
 
     def answers() -> bool:
         assert member.running, member.log.read_text()
@@ -169,18 +171,18 @@ def _see_running(net: IcNet, member: Member) -> None:
     wait_until(answers, f"{member.address} to run", LIMIT)
 
 
-def _founders(net: IcNet) -> list[Member]:
-    """Who has founded a cluster, once for each database."""
+def _creators(net: IcNet) -> list[Member]:
+    """The members that created a cluster, once for each database."""
     return [
         member
         for member in net.all
         if member.log.exists()
-        for _ in range(member.log.read_text().count(FOUNDED))
+        for _ in range(member.log.read_text().count(CREATED))
     ]
 
 
-def _judge_cluster(net: IcNet, short: str) -> None:
-    """All are members of one cluster, know each other, and agree on one leader."""
+def _check_cluster(net: IcNet, short: str) -> None:
+    """Check that all are members of one cluster, have each other in their lists, and one leader."""
 
     def whole() -> bool:
         views = [member.raft(short) for member in net.all]
@@ -202,8 +204,8 @@ def _judge_cluster(net: IcNet, short: str) -> None:
     assert all(len(leaders) == 1 for leaders in led.values()), led
 
 
-def _judge_rows(net: IcNet, short: str) -> None:
-    """What is written at one member is read at all, by clients elsewhere."""
+def _check_rows(net: IcNet, short: str) -> None:
+    """Check that remote clients read at all members what was written at one."""
     table = TABLES[short]
     for number, member in enumerate(net.all):
         insert = {"op": "insert", "table": table, "row": {"name": f"row{number}"}}
@@ -224,8 +226,8 @@ def _judge_rows(net: IcNet, short: str) -> None:
     )
 
 
-def _judge_files(net: IcNet, short: str) -> None:
-    """The members' files are of one history, and there is nothing beside them."""
+def _check_files(net: IcNet, short: str) -> None:
+    """Check that the members' files have one history, and that there are no others."""
     files = [str(member.data / f"ovn_ic_{short}_db.db") for member in net.all]
     run_program(INSTALLATION, "ovsdb-tool", "check-cluster", *files)
     cids = {run_program(INSTALLATION, "ovsdb-tool", "db-cid", file) for file in files}

@@ -1,4 +1,4 @@
-"""Certificates of `isthmus pki`, put where a side of a connection reads them."""
+"""Certificates of `isthmus pki` in the directories of the programs that use them."""
 
 import datetime
 from pathlib import Path
@@ -17,14 +17,14 @@ def install(
     days: int = 365,
     trusted: KeyPair | None = None,
 ) -> TlsFiles:
-    """Put a new certificate where a side reads it, in the way of `isthmus pki`.
+    """Write a new certificate into a directory, as `isthmus pki` does.
 
     Args:
-        directory: for it; made if need be.
-        authority: signs it.
+        directory: created if it does not exist.
+        authority: the CA that signs it.
         spec: what to issue.
-        now, days: when it is good.
-        trusted: whom the side believes, if not the authority.
+        now, days: when it is valid.
+        trusted: the CAs to trust, if not the authority.
     """
     files = TlsFiles.in_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)

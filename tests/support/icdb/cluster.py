@@ -1,7 +1,7 @@
 """Clusters of the real IC databases for tests, each member on a loopback address of its own.
 
-The servers are started as `isthmus ic-db run` starts them, with the same file names, but each by
-itself, so that a test can end and bring back any of them.
+The servers have the options and file names of `isthmus ic-db run`, but each is started separately,
+so that a test can stop and restart any of them.
 """
 
 import signal
@@ -45,16 +45,22 @@ class ClusterMember:
         return f"{self.method}:{self.address}:{RAFT_PORTS[short]}"
 
     def create(
-        self, short: str, founder: "ClusterMember | None", schema: Path | None = None
+        self, short: str, contact: "ClusterMember | None", schema: Path | None = None
     ) -> None:
-        """Make the database's file: `founder` None stands alone."""
+        """Create the database's file.
+
+        Args:
+            short: "nb" or "sb".
+            contact: a member to join; the member itself to create the cluster; None to stand alone.
+            schema: the schema; None for the installed one.
+        """
         file, contents = str(self.file(short)), str(schema or SCHEMAS / f"ovn-ic-{short}.ovsschema")
-        if founder is None:
+        if contact is None:
             command = ["create", file, contents]
-        elif founder is self:
+        elif contact is self:
             command = ["create-cluster", file, contents, self.raft(short)]
         else:
-            addresses = (self.raft(short), founder.raft(short))
+            addresses = (self.raft(short), contact.raft(short))
             command = ["join-cluster", file, DATABASES[short], *addresses]
         run_program(INSTALLATION, "ovsdb-tool", *command)
 
@@ -110,7 +116,7 @@ class ClusterMember:
         return run_program(INSTALLATION, f"ovn-ic-{short}ctl", *flags, *arguments)
 
     def dump(self, short: str) -> str:
-        """The rows without their ids, which a restored database has anew."""
+        """The rows without their ids, which change with a restoration."""
         done = self._client("--timeout=10", "dump", self.remote(short), DATABASES[short])
         return done.stdout
 
@@ -140,7 +146,7 @@ def cluster_in(
 ) -> Iterator[list[ClusterMember]]:
     """Members 127.0.0.1, 127.0.0.2, ... of a running cluster; `size` 1 stands alone.
 
-    With `tls`, a directory with tls.crt, tls.key and ca.crt, they speak TLS alone.
+    With `tls`, a directory with tls.crt, tls.key and ca.crt, they use only TLS.
     """
     members = [
         ClusterMember(directory / f"m{number}", f"127.0.0.{number}", tls)
@@ -149,9 +155,9 @@ def cluster_in(
     try:
         for member in members:
             for short in DATABASES:
-                founder = None if size == 1 else members[0]
+                contact = None if size == 1 else members[0]
                 schema = (schemas or {}).get(short)
-                member.create(short, founder, schema if member in members[:1] else None)
+                member.create(short, contact, schema if member in members[:1] else None)
             member.start()
         yield members
     finally:

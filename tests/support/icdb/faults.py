@@ -1,9 +1,9 @@
-"""Faults of the IC databases in a lab, and what is to outlast them.
+"""Faults of the IC databases in a lab, and checks that nothing is lost.
 
-A `Fault` looks on while something is broken: pings and streams between the pods of three zones, the
+A `Fault` watches while something is broken: pings and streams between the pods of three zones, the
 transaction logs of the zones' databases, and the rows that the IC databases hold. With
-ISTHMUS_RECORD_IC_FAULTS=1 what it saw goes into tests/icdb/RESULTS.md, and the issue's limits on
-time are asserted; other runs may be on a machine that is busy.
+ISTHMUS_RECORD_IC_FAULTS=1 the results go into tests/icdb/RESULTS.md, and time limits are asserted;
+other runs may be on a busy machine.
 """
 
 import os
@@ -41,10 +41,10 @@ FLOWS = tuple(Flow(f"az{one}-web", f"az{other}-web") for one, other in ((1, 2), 
 RECORDING = bool(os.environ.get("ISTHMUS_RECORD_IC_FAULTS"))
 
 RESUME_S = 5.0
-"""Within which writes are to resume once there is a majority: the issue's."""
+"""Seconds within which writes must resume once there is a majority."""
 
 _KEPT = ("Chassis", "Encap", "Port_Binding")
-"""Tables of SB in which nothing may vanish; flows and the like come and go with new subnets."""
+"""Tables of SB from which nothing may be deleted; flows, for one, change with new subnets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Row:
     kept: int
 
     def cells(self) -> tuple[object, ...]:
-        """As they are printed; what may not be lost is asserted and so never is."""
+        """The printed cells; other losses are asserted not to occur."""
         pings, streams = self.loss.pings.values(), self.loss.streams.values()
         return (
             *(self.fault, sum(ping.sent for ping in pings), sum(ping.lost for ping in pings)),
@@ -67,7 +67,7 @@ class Row:
 
 
 def record_rows(rows: Sequence[Row]) -> None:
-    """Write the results down, if asked for."""
+    """Record the results, if asked to."""
     if not RECORDING:
         return
     columns = ("fault", "pings sent", "lost", "TCP: longest stall", "writes again", "rows kept")
@@ -84,10 +84,10 @@ def record_rows(rows: Sequence[Row]) -> None:
 
 @dataclass(slots=True)
 class Fault:
-    """Something that is being broken.
+    """A fault while it lasts.
 
     Args:
-        zones: whose writes are to resume.
+        zones: the zones whose writes must resume.
         members: of the IC databases.
         numbers: for new subnets.
 
@@ -103,7 +103,7 @@ class Fault:
     acknowledged: set[tuple[str, str]] = field(init=False, default_factory=set)
 
     def flag(self, zone: str) -> str:
-        """Have a zone offer a new subnet; its prefix."""
+        """Add a subnet to a zone; its prefix."""
         number = next(self.numbers)
         name, prefix = f"probe{number}", f"10.99.{number}.0/24"
         subnet = {
@@ -129,11 +129,11 @@ class Fault:
             )
 
     def resume(self, zone: str = "az1", *, prefix: str = "", since: float | None = None) -> None:
-        """Wait until a zone's write has reached the others, and note how long it took.
+        """Wait until a zone's write has reached the others, and record how long it took.
 
         Args:
-            zone: who writes.
-            prefix: what it has offered already; a new subnet if empty.
+            zone: the zone that writes.
+            prefix: of a subnet that it has already; empty for a new subnet.
             since: when there was a majority; now if None.
         """
         start = time.monotonic() if since is None else since
@@ -148,7 +148,7 @@ class IcFaults:
 
     Args:
         joined: the zones.
-        rows: takes what is measured.
+        rows: the results are appended here.
     """
 
     def __init__(self, joined: Joined, rows: list[Row]) -> None:
@@ -157,7 +157,7 @@ class IcFaults:
 
     @contextmanager
     def fault(self, name: str) -> Iterator[Fault]:
-        """Break something in the body, and have writes resume there.
+        """Run a body that breaks something and calls `resume`.
 
         Raises:
             AssertionError: a packet, a route or a row was lost, or writes resumed late.
@@ -198,7 +198,7 @@ class IcFaults:
         wait_until(lambda: "active" in handle.isthmus_log()[since:], LIMIT_S, f"{zone} to work")
 
     def _rows_held(self) -> set[tuple[str, str]]:
-        """What all members hold in common."""
+        """The rows that all members have."""
         self.members.wait_until_whole()
         first = self.members.names[0]
         return self.members.contents(first, "nb") | self.members.contents(first, "sb")

@@ -1,6 +1,6 @@
-"""The IC databases of a lab, several members of a cluster, to be broken in every way.
+"""The members of a lab's IC databases, and the faults that tests inject.
 
-The lab's own means start and end them; here is what tests ask of them again and again.
+The lab's own functions start and stop them.
 """
 
 import json
@@ -21,7 +21,7 @@ from isthmus_lab.topology.plan import IC_DAEMON, IC_NB_PORT, IC_SB_PORT
 from isthmus_lab.waiting import wait_until
 
 LIMIT_S = 120.0
-"""For a state: a hundred times what it takes on a machine with nothing else to do."""
+"""Seconds to wait for a state: a hundred times what an idle machine needs."""
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class LabMembers:
     """The members of a lab's IC databases.
 
     Args:
-        lab: with TLS, and several members.
+        lab: a lab with TLS and several members.
 
     Attributes:
         hosts: their addresses by name, in the order of the list.
@@ -44,11 +44,11 @@ class LabMembers:
 
     @property
     def names(self) -> list[str]:
-        """All of them."""
+        """The names of all members."""
         return list(self.hosts)
 
     def others(self, name: str) -> list[str]:
-        """All but one."""
+        """The names of all members but one."""
         return [other for other in self.hosts if other != name]
 
     def leader(self, short: str = "sb") -> str:
@@ -68,7 +68,7 @@ class LabMembers:
         return ""
 
     def kill_server(self, name: str, short: str = "sb") -> None:
-        """Kill one server of a member, as a crash would; its supervisor lives on."""
+        """Kill one server of a member, as a crash does; its supervisor continues."""
         file = self._lab.layout.run(name) / f"ovn_ic_{short}_db.pid"
         text = _wait(lambda: file.exists() and file.read_text().strip(), f"{file}")
         processes.stop([int(text)], SIGKILL)
@@ -103,7 +103,7 @@ class LabMembers:
             file.unlink()
 
     def readdress(self, name: str, address: str) -> None:
-        """Have a member that is down be another machine: address, certificate, empty disk."""
+        """Replace a stopped member by another machine: address, certificate, empty disk."""
         self.wipe(name)
         change = ["ip", "address", "replace", f"{address}/24", "dev", network.UNDERLAY_LINK]
         drop = ["ip", "address", "del", f"{self.hosts[name]}/24", "dev", network.UNDERLAY_LINK]
@@ -113,7 +113,7 @@ class LabMembers:
         self.hosts[name] = address
 
     def wait_until_serving(self, *names: str) -> None:
-        """Wait until the servers of members take connections, whether they have a leader or not."""
+        """Wait until the servers of members accept connections, with or without a leader."""
         netns = self._lab.layout.netns
         ports = [(name, port) for name in names for port in (IC_NB_PORT, IC_SB_PORT)]
         _wait(
@@ -122,7 +122,7 @@ class LabMembers:
         )
 
     def wait_until_whole(self) -> None:
-        """Wait until all members know of one leader and hold the same rows."""
+        """Wait until all members have one leader and the same rows."""
         for short in _DATABASES:
             self.leader(short)
             _wait(partial(self._same, short), f"all members to have the same rows: {short}")

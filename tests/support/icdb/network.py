@@ -1,8 +1,8 @@
 """Members of the IC databases' cluster, each in a network namespace of its own, on one bridge.
 
-Built by the lab's means and under a lab's name, so that `Lab.down` removes all of it, also what a
-killed test left behind; it may be a part of a lab that is up, whose zones then reach the members.
-Links can be taken down, and members be parted into groups that do not hear of each other.
+Built with the lab's functions under a lab's name, so that `Lab.down` removes everything, also after
+a killed test. It may be part of a running lab, whose zones then reach the members. Links can be
+taken down, and members split into groups that cannot reach each other.
 
     with ic_net(tmp_path, 3) as net:
         net.start()
@@ -31,22 +31,22 @@ from support.lab.names import new_lab_name, remove_labs_of_the_dead
 
 PORTS = {"nb": NB_PORT, "sb": SB_PORT, "nb-raft": NB_RAFT_PORT, "sb-raft": SB_RAFT_PORT}
 CLIENT = "ic-client"
-"""The host of clients: on the fabric like the members, and none of them."""
+"""The host of clients, on the fabric like the members."""
 
 _NETWORK = "192.168.65"
-"""That of the lab's underlay, above the addresses that the lab gives out."""
+"""The lab's underlay network; members' addresses are above those that the lab uses."""
 
 _CLIENT_ADDRESS, _FIRST_MEMBER = 200, 201
 
 
 class IcNet(Members):
-    """All members of one cluster, in a network of their own; none of them started.
+    """All members of one cluster, in their own network; none of them started.
 
     Args:
-        directory: for the files of all.
-        layout: those of the lab under whose name the network is built.
-        size: the number of members; the first is the founder.
-        flags: given to each member at every start.
+        directory: for their files.
+        layout: of the lab under whose name the network is built.
+        size: the number of members; the first is the bootstrap member.
+        flags: options of every start.
     """
 
     def __init__(self, directory: Path, layout: Layout, size: int, flags: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ class IcNet(Members):
             member.flags = tuple(flags)
 
     def build(self) -> None:
-        """Make the namespaces and links, and the fabric unless the lab has one."""
+        """Create the namespaces and links, and the fabric unless the lab has one."""
         fabric = [] if netns.of_lab(self.layout.lab) else [FABRIC]
         hosts = [*self._hosts.values(), CLIENT]
         ip_batch(
@@ -82,7 +82,7 @@ class IcNet(Members):
             processes.run(off, netns=self.layout.netns(host))
 
     def start(self, members: Iterable[Member] = ()) -> None:
-        """Start members (all if none is named) at the same moment, and wait until they serve."""
+        """Start members (all by default) at the same time, and wait until they serve."""
         for member in tuple(members) or self.all:
             member.start()
         self.complete()
@@ -92,11 +92,11 @@ class IcNet(Members):
         return self.layout.netns(CLIENT if member is None else self._hosts[member])
 
     def inside(self, member: Member | None = None) -> AbstractContextManager[None]:
-        """Have this thread work in a namespace, the client's by default: sockets, processes."""
+        """Run this thread in a namespace, the client's by default: sockets, processes."""
         return netns.inside(self.netns(member))
 
     def run(self, *command: str, at: Member | None = None, timeout_s: float = 30.0) -> str:
-        """What a command prints that runs in a namespace, the client's by default.
+        """The output of a command in a namespace, the client's by default.
 
         Raises:
             LabError: it failed or took too long.
@@ -105,22 +105,22 @@ class IcNet(Members):
         return processes.run(command, netns=self.netns(at), env=mark, timeout_s=timeout_s)
 
     def remotes(self, short: str, members: Iterable[Member] = ()) -> str:
-        """Where clients reach members (all if none is named), as OVN's tools take it."""
+        """The members' addresses for clients (all by default), as an option of OVN's tools."""
         port = PORTS[short]
         return ",".join(f"tcp:{member.address}:{port}" for member in tuple(members) or self.all)
 
     def transact(
         self, short: str, *operations: object, at: Iterable[Member] = ()
     ) -> list[dict[str, Any]]:
-        """What a transaction of a client by TCP returns, one result for each operation.
+        """The results of a client's transaction over TCP, one for each operation.
 
         Args:
-            short: "nb" or "sb"; the leader of it is looked for among all members.
+            short: "nb" or "sb"; its leader is found among all members.
             operations: as in RFC 7047, section 5.2.
             at: the members to try instead, whether they lead or not.
 
         Raises:
-            LabError: nobody answered in time.
+            LabError: no member answered in time.
         """
         members = tuple(at)
         anyone = ["--no-leader-only"] if members else []
@@ -131,7 +131,7 @@ class IcNet(Members):
         return results
 
     def served(self, short: str, member: Member) -> set[str]:
-        """The databases that a member's server has, as a client is told; none without an answer."""
+        """The databases of a member's server, as a client sees them; none without an answer."""
         try:
             with (
                 self.inside(),
@@ -146,14 +146,14 @@ class IcNet(Members):
         ip_batch([f"link set {self._hosts[member]} down" for member in members], self._fabric)
 
     def plug(self, *members: Member) -> None:
-        """Put the links of members up again."""
+        """Set the links of members up again."""
         ip_batch([f"link set {self._hosts[member]} up" for member in members], self._fabric)
 
     def split(self, *groups: Sequence[Member | None]) -> None:
-        """Part groups of members from each other; who is in none stays with the clients' host.
+        """Split groups of members from each other; the others stay with the clients' host.
 
-        What is sent to the other side is lost without a word, as in a network that fails. None in
-        a group stands for the clients' host.
+        Packets between groups are dropped silently, as in a failing network. None in a group is
+        the clients' host.
         """
         self.heal()
         for number, group in enumerate(groups):
@@ -167,13 +167,13 @@ class IcNet(Members):
             ip_batch([*made, *moved], self._fabric)
 
     def heal(self) -> None:
-        """Have all be on one bridge again, links up."""
+        """Reconnect all hosts to one bridge, with links up."""
         apart = [name for name in self._bridges() if name.startswith("apart")]
         hosts = [*self._hosts.values(), CLIENT]
         ip_batch([*_plugged(hosts), *(f"link del {name}" for name in apart)], self._fabric)
 
     def terms_led(self, short: str) -> dict[int, list[Member]]:
-        """Who has been elected for which term: by Raft's promise one for each."""
+        """The members elected for each term; Raft guarantees one each."""
         led: dict[int, list[Member]] = {}
         for member in self.all:
             for term in member.terms_led(short):
@@ -193,13 +193,13 @@ class IcNet(Members):
 def ic_net(
     directory: Path, size: int, lab: Lab | None = None, *, flags: Sequence[str] = ("--insecure",)
 ) -> Iterator[IcNet]:
-    """Members in a network, which is removed with the context, or with the lab that it is in.
+    """Members in a network, which is removed with the context, or with its lab.
 
     Args:
         directory: for the members' files.
         size: the number of members.
-        lab: a lab that is up; None for a network of its own.
-        flags: given to each member at every start.
+        lab: a running lab; None for a separate network.
+        flags: options of every start.
     """
     _remove_once()
     layout = Layout(new_lab_name(), state_base()) if lab is None else lab.layout

@@ -1,7 +1,7 @@
-"""What the long runs against the IC databases have found, in one document of one section each.
+"""Records the results of long runs against the IC databases, one section each in one document.
 
-Written by `make test-icdb-orders` and its like. A run replaces its own section, so the document
-tells of the last run of each; the history is git's.
+Called by `make test-icdb-orders` and similar targets. A run replaces its own section, so the
+document has the last run of each; older ones are in git.
 """
 
 import os
@@ -23,7 +23,7 @@ def record(section: str, command: str, text: str, document: Path = RESULTS) -> N
         section: its heading; the same at each run.
         command: what was run.
         text: Markdown: what was done, and the figures; no headings of the first two levels.
-        document: to be written; it exists.
+        document: the document, which exists.
     """
     now = datetime.now(UTC)
     head = f"`{command}`, {now:%Y-%m-%d %H:%M} UTC, {surroundings()}."
@@ -37,7 +37,7 @@ def record(section: str, command: str, text: str, document: Path = RESULTS) -> N
     else:
         rest = before[match.end() :]
         after = before[: match.start()] + whole + (f"\n{rest}" if rest else "")
-    # In place: whoever owns the tree owns the document, also if root runs this.
+    # In place, so that the document keeps its owner if root runs this.
     document.write_text(after, encoding="utf-8")
 
 
@@ -48,7 +48,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def surroundings() -> str:
-    """On what it was run: the versions of OVN and its server, and the machine."""
+    """The versions of OVN and its server, and the machine."""
     server = run_program(INSTALLATION, "ovsdb-server", "--version").splitlines()[0].split()[-1]
     machine = f"{platform.machine()} with {os.cpu_count()} processors"
     return f"OVN {INSTALLATION.version()}, ovsdb-server {server}, {machine}"

@@ -1,8 +1,8 @@
 """`isthmus ic-db run` as members of a cluster, each on a loopback address of its own.
 
-What the members have in common is in `Members`; a `Member` may be started, ended and wiped, in any
-order. All processes are children of the test, and end with it. `support.icdb.network` has each
-member in a network namespace of its own instead.
+`Members` has what they share. A `Member` may be started, stopped and wiped in any order. All
+processes are children of the test, and end with it. With `support.icdb.network`, each member runs
+in its own network namespace instead.
 """
 
 import json
@@ -48,16 +48,16 @@ class Member:
         directory.mkdir(parents=True)
         self._process: subprocess.Popen[bytes] | None = None
         self.wrapper: tuple[str, ...] = ()
-        """What runs the command and becomes it, such as unshare(1)."""
+        """A prefix that replaces itself with the command, such as unshare(1)."""
         self.flags: tuple[str, ...] = ()
-        """Given at every start."""
+        """Options of every start."""
 
     def start(self, *more: str) -> None:
-        """Start it; `ready` tells when it can be written to."""
+        """Start it; `ready` shows when it can be written."""
         self.start_as(f"--members={','.join(self.listed)}", f"--address={self.address}", *more)
 
     def start_as(self, *flags: str) -> None:
-        """Start it, but not as a member unless flags say so."""
+        """Start it with other flags than a member's."""
         dirs = (f"--data-dir={self.data}", f"--run-dir={self.run_dir}")
         ports = (f"--{name}-port={port}" for name, port in self.ports.items())
         tie = ("setpriv", "--pdeathsig", "TERM")
@@ -68,14 +68,14 @@ class Member:
             )
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it; its exit status."""
+        """Stop it; its exit status."""
         assert self._process is not None
         process, self._process = self._process, None
         process.send_signal(number)
         return process.wait(LIMIT)
 
     def kill(self) -> None:
-        """Kill it and its servers at once, as the loss of its machine would."""
+        """Kill it and its servers at once, as when its machine fails."""
         servers = self._servers()
         for pid in (self.pid, *servers):
             os.kill(pid, signal.SIGKILL)
@@ -83,7 +83,7 @@ class Member:
         processes.stop(servers, signal.SIGKILL)
 
     def kill_server(self, short: str) -> None:
-        """Kill one of its servers; it starts it again."""
+        """Kill one of its servers, which it restarts."""
         processes.stop([self.server_pid(short)], signal.SIGKILL)
 
     def server_pid(self, short: str) -> int:
@@ -92,7 +92,7 @@ class Member:
         found = ""
 
         def there() -> bool:
-            # A server that starts removes the file of the one before it for a moment.
+            # A starting server removes its predecessor's file for a moment.
             nonlocal found
             found = _text(file)
             return bool(found)
@@ -105,7 +105,7 @@ class Member:
         shutil.rmtree(self.data)
 
     def refused(self, *more: str) -> str:
-        """What it says when it cannot run."""
+        """Its log when it cannot run."""
         self.start(*more)
         assert self._process is not None
         assert self._process.wait(LIMIT) == 1
@@ -127,7 +127,7 @@ class Member:
 
     @property
     def ready(self) -> bool:
-        """Whether it has said that it is; an error if it has ended instead."""
+        """Whether it has reported readiness; an error if it has ended instead."""
         assert self.running, self.log.read_text()
         return self.out.read_text().startswith("ready: ")
 
@@ -151,7 +151,7 @@ class Member:
         return dict(rows[0]) if rows else {}
 
     def state(self, short: str) -> dict[str, object]:
-        """The same; empty also if its server, which may just be starting, does not answer."""
+        """The same; empty also if its server does not answer, as during a start."""
         with suppress(subprocess.CalledProcessError):
             return self.row(short)
         return {}
@@ -177,7 +177,7 @@ class Member:
         assert "uuid" in result, result
 
     def add_zone(self, name: str, alive: int) -> None:
-        """Write a zone to IC-SB that was alive at a time, in seconds since 1970."""
+        """Write a zone to IC-SB with a heartbeat, in seconds since 1970."""
         row: dict[str, object] = {"external_ids": ["map", [[f"isthmus-alive-{name}", str(alive)]]]}
         sign = {"op": "insert", "table": "IC_SB_Global", "row": row}
         zone = {"op": "insert", "table": "Availability_Zone", "row": {"name": name}}
@@ -185,7 +185,7 @@ class Member:
         assert all("uuid" in result for result in results), results
 
     def zones(self) -> set[str]:
-        """The names of zones, as IC-SB has them here."""
+        """The names of the zones in this member's IC-SB."""
         select = {"op": "select", "table": "Availability_Zone", "where": []}
         [found] = self._transact("sb", Database.IC_SB, select)
         rows = found["rows"]
@@ -201,21 +201,21 @@ class Member:
         return {row["name"]: row["_uuid"][1] for row in rows}
 
     def servers(self, short: str) -> str:
-        """What its server says of the cluster, for people."""
+        """The list of servers in its `cluster/status`."""
         return self.control(short, "cluster/status").partition("\nServers:\n")[2]
 
     def raft(self, short: str) -> RaftStatus:
-        """What its server says of the cluster: role, term, log, servers."""
+        """Its `cluster/status`: role, term, log, servers."""
         return parse_raft_status(self.control(short, "cluster/status"))
 
     def control(self, short: str, command: str, *arguments: str) -> str:
-        """Have its server carry out a command of ovsdb-server(1) on its database."""
+        """The reply of its server to a command of ovsdb-server(1) on its database."""
         target = f"{self.run_dir}/ovn_ic_{short}_db.ctl"
         whole = ["ovs-appctl", "-t", target, command, DATABASES[short], *arguments]
         return subprocess.run(whole, capture_output=True, text=True, check=True).stdout
 
     def terms_led(self, short: str) -> list[int]:
-        """The terms that its server has been elected for, as it logged; also those of its past."""
+        """The terms that its servers have been elected for, according to their logs."""
         log = self.run_dir / f"ovsdb-server-ic-{short}.log"
         found = re.findall(r"\|term (\d+): elected leader by ", _text(log))
         return [int(term) for term in found]
@@ -247,7 +247,7 @@ class Members:
 
     Args:
         directory: for the files of all.
-        addresses: their hosts, the founder's first.
+        addresses: their hosts, the bootstrap member's first.
         ports: see `Member`; None for free ones.
     """
 
@@ -263,10 +263,10 @@ class Members:
         )
 
     def complete(self, limit: float = LIMIT) -> None:
-        """Wait until those that run are ready, and see that they are in one cluster.
+        """Wait until the running members are ready, and check that they are in one cluster.
 
         Args:
-            limit: seconds for each to become so.
+            limit: seconds for each condition.
         """
         running = [member for member in self.all if member.running]
         wait_until(lambda: all(member.ready for member in running), "all are ready", limit)
@@ -277,17 +277,14 @@ class Members:
             self.leader(short)
 
     def _find_cids(self, short: str, found: set[str]) -> bool:
-        """Whether all that run serve a database; which clusters they are in.
-
-        One that goes over to TLS is in none for a moment, also after it has served.
-        """
+        """Whether all running members serve a database; `found` gets the ids of their clusters."""
         rows = [member.state(short) for member in self.all if member.running]
         found.clear()
         found.update(str(row["cid"]) for row in rows if row.get("connected") is True)
         return all(row.get("connected") is True for row in rows)
 
     def leader(self, short: str) -> Member:
-        """The one that leads; waits until there is one."""
+        """The member that leads, once there is one."""
 
         def leaders() -> list[Member]:
             return [member for member in self.all if member.running and member.leads(short)]
@@ -296,7 +293,7 @@ class Members:
         return leaders()[0]
 
     def stop(self) -> None:
-        """End those that run, all at once."""
+        """Stop the running members."""
         for member in self.all:
             if member.running:
                 member.stop()
@@ -304,7 +301,7 @@ class Members:
 
 @contextmanager
 def members(directory: Path, *addresses: str) -> Iterator[Members]:
-    """Members that are ended with the context."""
+    """Members that are stopped with the context."""
     found = Members(directory, *addresses)
     try:
         yield found
@@ -313,14 +310,14 @@ def members(directory: Path, *addresses: str) -> Iterator[Members]:
 
 
 def _text(file: Path) -> str:
-    """What a file holds; nothing if it does not exist."""
+    """The contents of a file; empty if it does not exist."""
     with suppress(FileNotFoundError):
         return file.read_text(errors="replace")
     return ""
 
 
 def free_ports(count: int, addresses: Iterable[str]) -> list[int]:
-    """Ports that no address of these has in use."""
+    """Ports that are free on these addresses."""
     address = next(iter(addresses))
     host = "::1" if ":" in address else "127.0.0.1"
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -1,4 +1,4 @@
-"""Clients of the IC databases that write all the while, each over a new connection per write."""
+"""Clients of the IC databases that write continuously, over a new connection per write."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def transact(remote: str, files: TlsFiles | None, *operations: object) -> bool:
 
     Args:
         remote: one, or several with commas: then on the one that leads.
-        files: what to show servers that speak TLS.
+        files: the certificate for servers with TLS.
         operations: as in RFC 7047, section 5.2.
     """
     text = json.dumps([Database.IC_NB, *operations])
@@ -36,12 +36,11 @@ class Writers:
     """Clients that write while the context lasts.
 
     Args:
-        remote: where to, as `transact` has it.
-        files: what to show it.
+        remote, files: see `transact`.
 
     Attributes:
         committed: the names of transit switches whose insertion was acknowledged.
-        refused: those whose insertion was not; they may be there.
+        refused: those whose insertion was not; they may exist.
     """
 
     def __init__(self, remote: str, files: TlsFiles | None) -> None:

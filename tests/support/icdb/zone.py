@@ -1,4 +1,4 @@
-"""A cluster under `isthmus run` that meets the others in a Raft cluster of IC databases."""
+"""A zone under `isthmus run` on a Raft cluster of IC databases."""
 
 import shlex
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from support.ovn.daemon import PEER, Cluster, IcServers
 
 
 class IcMembers(IcServers):
-    """The IC databases of members that run, as zones are told where they are.
+    """The IC databases of running members, as servers that zones connect to.
 
     Args:
-        directory: for nothing but what `IcServers` needs.
-        members: the first is asked, by its sockets.
+        directory: for files of `IcServers`.
+        members: the first answers, over its sockets.
     """
 
     def __init__(self, directory: Path, members: Members) -> None:
@@ -25,12 +25,12 @@ class IcMembers(IcServers):
         self.ports = {Database.IC_NB: first.ports["nb"], Database.IC_SB: first.ports["sb"]}
 
     def add_peer(self) -> None:
-        """Register a zone az2 with a port on the transit switch that is there."""
+        """Register a zone az2 with a port on the existing transit switch."""
         self.ctl("ovn-ic-sbctl", Database.IC_SB, *shlex.split(PEER))
 
     @property
     def hosts(self) -> str:
-        """What `ic-db-host` is to be."""
+        """The value of `ic-db-host`."""
         return ",".join(member.address for member in self._members.all)
 
     def socket(self, database: Database) -> str:

@@ -16,7 +16,7 @@ import typer
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.cli.options.tls import tls_in, tls_of
-from isthmus.icdb.admin.ovsdb_client import Credentials, OvsdbClient
+from isthmus.icdb.admin.ovsdb_client import OvsdbClient
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_server import (
     NB_PORT,
@@ -27,6 +27,7 @@ from isthmus.icdb.local.database_server import (
     local_servers,
 )
 from isthmus.ovsdb.tls import Tls
+from isthmus.pki.files import TlsFiles
 
 DATA_DIR, RUN_DIR = default_dirs(os.environ)
 SCHEMA_DIR = Path("/usr/share/ovn")
@@ -114,7 +115,8 @@ class MemberOptions(ServerOptions):
         if tls is None:
             return OvsdbClient(limit)
         raise_if_any(tls.faults())
-        return OvsdbClient(limit, Credentials(tls.private_key, tls.certificate, tls.ca_cert))
+        files = (tls.private_key, tls.certificate, tls.ca_cert)
+        return OvsdbClient(limit, TlsFiles(*map(Path, files)))
 
 
 @dataclass(frozen=True, kw_only=True)

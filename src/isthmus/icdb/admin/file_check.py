@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_file import (
     RESTORE,
-    Model,
+    DatabaseModel,
     Records,
     check_standalone,
     checked_records,
@@ -93,7 +93,7 @@ def _valid(server: LocalServer, checked: CheckedFile) -> CheckedFile:
         raise IcDbError(server.file_subject.problem("does not exist, or is empty", remedy))
     records = checked_records(server, RESTORE)
     checked = replace(checked, model=str(records.model))
-    if records.model is Model.STANDALONE:
+    if records.model is DatabaseModel.STANDALONE:
         check_standalone(server)
         return replace(checked, schema=ovsdb_tool("db-version", server.database_file))
     member = MemberRecords(records)

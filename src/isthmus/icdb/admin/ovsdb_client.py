@@ -1,41 +1,17 @@
 """`ovsdb-client` as functions. Called by the other modules of `admin`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from isthmus.icdb.local.ovsdb_tools import ToolError, last_error, run_program
 from isthmus.model.rows import Database
+from isthmus.pki.files import TlsFiles
 
 _MAX_ERROR = 300
 """Characters of a server's error that are shown; after its reason, a server quotes the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Files for ssl: remotes, in PEM; all empty without TLS.
-
-    Args:
-        private_key, certificate: ours.
-        ca_cert: the CA that signed the servers' certificates.
-    """
-
-    private_key: str = ""
-    certificate: str = ""
-    ca_cert: str = ""
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The options of OVS's programs."""
-        if not self.certificate:
-            return ()
-        return (
-            f"--private-key={self.private_key}",
-            f"--certificate={self.certificate}",
-            f"--ca-cert={self.ca_cert}",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +20,11 @@ class OvsdbClient:
 
     Args:
         timeout: whole seconds for each request.
-        credentials: for ssl: remotes.
+        tls: for ssl: remotes; None without.
     """
 
     timeout: int = 5
-    credentials: Credentials = Credentials()
+    tls: TlsFiles | None = None
 
     def query(self, remote: str, database: str, *operations: Mapping[str, Any]) -> list[Any]:
         """The results of a read-only transaction on one server, whether it leads or not."""
@@ -80,8 +56,8 @@ class OvsdbClient:
         return self._run("get-schema-version", remote, database).decode().strip()
 
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        flags: Sequence[str] = self.credentials.flags
-        flags = (f"--timeout={self.timeout}", "--no-leader-only", *flags)
+        tls = () if self.tls is None else self.tls.options
+        flags = (f"--timeout={self.timeout}", "--no-leader-only", *tls)
         done = run_program("ovsdb-client", "-vconsole:warn", *flags, *arguments, stdin=stdin)
         if done.returncode < 0:
             raise ToolError(f"no answer within {self.timeout} s")

@@ -8,11 +8,12 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from isthmus.icdb.admin.ovsdb_client import Credentials
 from isthmus.ovsdb.tls import Tls
 from isthmus.pki.certificate_info import CertificateInfo, parse_pem
 from isthmus.pki.certificates import UnusableError
+from isthmus.pki.files import TlsFiles
 
 _OPENSSL_DATE = "%b %d %H:%M:%S %Y GMT"
 
@@ -30,15 +31,15 @@ class ServedCertificate:
     fault: str = ""
 
 
-def served_certificate(remote: str, credentials: Credentials, timeout: float) -> ServedCertificate:
+def served_certificate(remote: str, tls: TlsFiles | None, timeout: float) -> ServedCertificate:
     """Connect to a server with TLS, and check its certificate.
 
     Args:
         remote: such as "ssl:192.0.2.1:6645"; other methods have no certificate.
-        credentials: ours; without them nothing is checked.
+        tls: our files; without them nothing is checked.
         timeout: seconds for each connection.
     """
-    if not remote.startswith("ssl:") or not credentials.certificate:
+    if not remote.startswith("ssl:") or tls is None:
         return ServedCertificate()
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
@@ -46,12 +47,12 @@ def served_certificate(remote: str, credentials: Credentials, timeout: float) ->
     certificate = _certificate(remote, trusting, timeout)
     if certificate is None:
         return ServedCertificate()
-    files = (credentials.private_key, credentials.certificate, credentials.ca_cert)
+    files = (str(tls.private_key), str(tls.certificate), str(tls.ca_cert))
     fault = ""
     try:
         _handshake(remote, Tls(*files).context(), timeout)
     except ssl.SSLCertVerificationError as error:
-        fault = _fault(certificate, error.verify_message, credentials)
+        fault = _fault(certificate, error.verify_message, tls.ca_cert)
     except OSError:
         pass  # it has presented a certificate all the same
     return ServedCertificate(certificate.not_after.strftime(_OPENSSL_DATE), fault)
@@ -79,7 +80,7 @@ def _handshake(remote: str, context: ssl.SSLContext, timeout: float) -> bytes | 
         return wrapped.getpeercert(binary_form=True)
 
 
-def _fault(certificate: CertificateInfo, reason: str, credentials: Credentials) -> str:
+def _fault(certificate: CertificateInfo, reason: str, ca_cert: Path) -> str:
     if certificate.not_after <= datetime.now(UTC):
         ended = f"{certificate.not_after:%Y-%m-%d %H:%M} UTC"
         return (
@@ -88,5 +89,5 @@ def _fault(certificate: CertificateInfo, reason: str, credentials: Credentials) 
         )
     return (
         f"its certificate, issued by {certificate.issuer}, is rejected: {reason}; give each side"
-        f" the CA that signed the other's ({credentials.ca_cert} here), or a bundle"
+        f" the CA that signed the other's ({ca_cert} here), or a bundle"
     )

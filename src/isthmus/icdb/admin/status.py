@@ -17,7 +17,7 @@ from isthmus.icdb.admin.schema_upgrade import row_at, schema_in_use, server_row
 from isthmus.icdb.admin.security_warnings import clear_text, expiring_soon
 from isthmus.icdb.admin.served_certificate import ServedCertificate, served_certificate
 from isthmus.icdb.admin.server_control import raft_status, run_command
-from isthmus.icdb.local.database_file import MIN_FREE_SPACE, Model, free_space
+from isthmus.icdb.local.database_file import MIN_FREE_SPACE, DatabaseModel, free_space
 from isthmus.icdb.local.database_server import LocalServer
 from isthmus.icdb.local.hosts import bracketed, host_of
 from isthmus.icdb.local.ovsdb_tools import ToolError
@@ -110,12 +110,12 @@ def database_status(server: LocalServer, client: OvsdbClient) -> DatabaseStatus:
     row = server_row(server, client)
     remotes = tuple(run_command(server, "ovsdb-server/list-remotes").split())
     full = _nearly_full(server)
-    if row["model"] != Model.CLUSTERED:
+    if row["model"] != DatabaseModel.CLUSTERED:
         member = _standalone_member(server, client, row)
         problems = [] if row["connected"] else ["the database has lost its storage"]
         return DatabaseStatus(
             database=server.database,
-            model=Model.STANDALONE,
+            model=DatabaseModel.STANDALONE,
             cid="",
             members=(member,),
             problems=(*problems, *full),
@@ -126,7 +126,7 @@ def database_status(server: LocalServer, client: OvsdbClient) -> DatabaseStatus:
     members = _members(server, client, raft)
     return DatabaseStatus(
         database=server.database,
-        model=Model.CLUSTERED,
+        model=DatabaseModel.CLUSTERED,
         cid=raft.cid,
         members=members,
         problems=(*_cluster_problems(raft, members), *_member_problems(members), *full),
@@ -161,7 +161,7 @@ def _member(
     server: LocalServer, client: OvsdbClient, raft: RaftStatus, member: RaftServer
 ) -> MemberStatus:
     remote = client_remote(server, member)
-    certificate = served_certificate(remote, client.credentials, client.timeout)
+    certificate = served_certificate(remote, client.tls, client.timeout)
     unreachable = MemberStatus(
         address=bracketed(host_of(member.address)),
         sid=member.sid,
@@ -200,13 +200,13 @@ def _unreachable(
     """A member that does not answer; with TLS, it may only lack or reject certificates."""
     if not remote.startswith("ssl:"):
         return member
-    ours = client.credentials.certificate
-    if ours and certificate.expires:
+    if client.tls is not None and certificate.expires:
+        ours = client.tls.certificate
         rejected = f"; it may reject {ours}: its ca.crt must contain the CA that signed that"
         return replace(
             member, there=True, message=member.message + ("" if certificate.fault else rejected)
         )
-    if not ours and listens(remote, client.timeout):
+    if client.tls is None and listens(remote, client.timeout):
         return replace(member, there=True, message=_NO_CERTIFICATES)
     return member
 
@@ -217,7 +217,7 @@ def _standalone_member(
     return MemberStatus(
         address="",
         sid="",
-        role=Model.STANDALONE,
+        role=DatabaseModel.STANDALONE,
         local=True,
         connected=row["connected"],
         clients=_sessions(server),

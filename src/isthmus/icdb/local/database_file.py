@@ -36,14 +36,14 @@ _RECORD_START = b"OVSDB "
 _log = logging.getLogger(__name__)
 
 
-class Model(StrEnum):
+class DatabaseModel(StrEnum):
     """The kind of a database, as `_Server` has it (ovsdb-server(5))."""
 
     STANDALONE = "standalone"
     CLUSTERED = "clustered"
 
 
-_MODELS = {b"JSON": Model.STANDALONE, b"CLUSTER": Model.CLUSTERED}
+_MODELS = {b"JSON": DatabaseModel.STANDALONE, b"CLUSTER": DatabaseModel.CLUSTERED}
 
 
 class DamagedError(Exception):
@@ -61,7 +61,7 @@ class Records:
         torn: whether the file ends within another record, as after a power failure.
     """
 
-    model: Model
+    model: DatabaseModel
     contents: tuple[Mapping[str, Any], ...]
     size: int
     torn: bool
@@ -86,7 +86,7 @@ def read_records(file: Path) -> Records:
     return Records(models[0], tuple(contents), position, torn)
 
 
-def _complete_records(content: bytes) -> Iterator[tuple[Model, Mapping[str, Any], int]]:
+def _complete_records(content: bytes) -> Iterator[tuple[DatabaseModel, Mapping[str, Any], int]]:
     position = 0
     while head := _RECORD_HEAD.match(content, position):
         end = head.end() + int(head[2])
@@ -168,7 +168,7 @@ def prepare_database(server: LocalServer) -> None:
             create_file(server, "create", server.schema)
             return
         check_access(server)
-        if checked_records(server, RESTORE).model is Model.CLUSTERED:
+        if checked_records(server, RESTORE).model is DatabaseModel.CLUSTERED:
             raise IcDbError(_is_clustered(server))
         check_standalone(server)
         _convert(server)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_file import (
-    Model,
+    DatabaseModel,
     Records,
     check_access,
     check_name,
@@ -40,8 +40,8 @@ RECREATE = (
 
 _TO_TLS = "convert the cluster to TLS (docs/how-to/tls.md, Convert a clear-text cluster)"
 _TO_CLEAR_TEXT = (
-    "give --tls-dir (or ISTHMUS_TLS_DIR); to return to clear text, make a backup, stop all members,"
-    " move their files away, start all, and restore the backup there"
+    "give --tls-dir (or ISTHMUS_TLS_DIR); to return to clear text, follow the same steps as for TLS"
+    " (docs/how-to/tls.md, Convert a clear-text cluster) without --tls-dir"
 )
 
 _log = logging.getLogger(__name__)
@@ -228,7 +228,7 @@ def _inspect(server: DatabaseServer, membership: Membership) -> FileState:
         return FileState.NOTHING
     check_access(server)
     records = checked_records(server, RECREATE)
-    if records.model is Model.STANDALONE:
+    if records.model is DatabaseModel.STANDALONE:
         check_standalone(server)
         if not membership.is_bootstrap_member:
             raise IcDbError(_not_the_bootstrap_member(server, membership))

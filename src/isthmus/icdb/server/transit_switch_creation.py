@@ -16,8 +16,10 @@ from isthmus.model.rows import Database, TransitSwitch
 from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
 
 _ATTEMPTS = 5
-_TIMEOUT = 5.0
-"""Seconds for a request to a server on this machine."""
+"""How often to try a stand-alone database; a cluster is tried again in the supervisor's loop."""
+
+_TIMEOUT = 2.0
+"""Seconds for a request to a server on this host."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +39,15 @@ def create_transit_switches(plan: Plan) -> tuple[Problem, ...]:
         IcDbError: another vendor's transit switch has one of the names, or the server fails.
         NotYetError: the cluster cannot be written at the moment.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
+    attempts = 1 if plan.membership is not None else _ATTEMPTS
+    while True:
+        attempts -= 1
         try:
             return _create(plan)
         except (UnreachableError, NotWrittenError) as error:
             # Another client may have created one of them since they were read.
-            if attempt == _ATTEMPTS:
+            if not attempts:
                 raise _failure(plan, error) from error
-    raise AssertionError("the last attempt returns or raises")
 
 
 def _create(plan: Plan) -> tuple[Problem, ...]:

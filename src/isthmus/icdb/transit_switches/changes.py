@@ -23,7 +23,7 @@ _RESERVED = {4: 2, 6: 1}
 
 
 @dataclass(frozen=True, slots=True)
-class TransitSwitchInfo:
+class ListedTransitSwitch:
     """A transit switch and its use.
 
     Args:
@@ -42,11 +42,11 @@ class TransitSwitchInfo:
     room: int | None
 
 
-def list_transit_switches(view: View) -> tuple[TransitSwitchInfo, ...]:
+def list_transit_switches(view: View) -> tuple[ListedTransitSwitch, ...]:
     """All transit switches by name, from IC-NB and IC-SB."""
     rows = sorted(view.table(TransitSwitch), key=lambda row: row.name)
     return tuple(
-        TransitSwitchInfo(
+        ListedTransitSwitch(
             name=row.name,
             subnet=row.external_ids.get(SUBNET, ""),
             network=row.external_ids.get(NETWORK, ""),

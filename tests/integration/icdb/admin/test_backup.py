@@ -41,7 +41,7 @@ def fill(member: ClusterMember) -> None:
 
 
 def rows(member: ClusterMember) -> list[str]:
-    """What zones see, without UUIDs."""
+    """What zones read, without UUIDs."""
     return [member.ctl("nb", "show"), member.ctl("sb", "show")]
 
 
@@ -56,16 +56,16 @@ def has_column(member: ClusterMember) -> bool:
 
 
 def made(member: ClusterMember, file: Path) -> Path:
-    """A backup."""
+    """Make a backup."""
     done = member.isthmus("backup", str(file))
     assert done.returncode == 0, done.stderr
     return file
 
 
-def test_a_backup_comes_back_into_an_empty_cluster(
+def test_a_backup_is_restored_into_an_empty_cluster(
     members: list[ClusterMember], tmp_path: Path
 ) -> None:
-    """Taken from a follower while it runs; restored by any member, seen by all."""
+    """Taken from a running follower; restored from any member; visible on all."""
     file = made(members[1], tmp_path / "backup.tar.gz")
     assert file.stat().st_mode & 0o077 == 0
     before = rows(members[0])
@@ -78,10 +78,10 @@ def test_a_backup_comes_back_into_an_empty_cluster(
             wait_until(partial(has, member, before), "the rows are there")
 
 
-def test_a_backup_of_a_cluster_comes_back_into_a_single_server(
+def test_a_backup_of_a_cluster_is_restored_into_a_single_server(
     members: list[ClusterMember], tmp_path: Path
 ) -> None:
-    """The way back from a cluster to one server, and to another machine."""
+    """From a cluster to one server, or to another machine."""
     file = made(members[0], tmp_path / "backup.tar.gz")
     before = rows(members[0])
     for member in members:
@@ -91,16 +91,14 @@ def test_a_backup_of_a_cluster_comes_back_into_a_single_server(
         assert rows(alone) == before
 
 
-def test_what_a_lost_majority_leaves_comes_back(
-    members: list[ClusterMember], tmp_path: Path
-) -> None:
-    """The last member, which nobody may write to any more, still gives a backup of all it has."""
+def test_the_data_survive_a_lost_majority(members: list[ClusterMember], tmp_path: Path) -> None:
+    """The last member, which accepts no writes, still provides a complete backup."""
     last, *lost = members
     before = rows(last)
     for member in lost:
         member.stop()
 
-    def says_what_to_do() -> bool:
+    def names_the_remedy() -> bool:
         """Also once the server has noticed that it is alone."""
         found = json.loads(last.isthmus("status", "-o", "json").stdout)
         said = found["databases"][0]["problems"][0]
@@ -108,7 +106,7 @@ def test_what_a_lost_majority_leaves_comes_back(
         noticed = "disconnected" in last.appctl("nb", "cluster/status", DATABASES["nb"])
         return noticed and "make a backup here and restore it into a new cluster" in said
 
-    wait_until(says_what_to_do, "it is alone, and says what to do")
+    wait_until(names_the_remedy, "it is alone, and the remedy is shown")
     file = made(last, tmp_path / "backup.tar.gz")
     last.stop()
     with cluster_in(tmp_path / "new") as fresh:
@@ -117,10 +115,10 @@ def test_what_a_lost_majority_leaves_comes_back(
             wait_until(partial(has, member, before), "the rows are there")
 
 
-def test_nothing_is_overwritten_without_a_word(
+def test_nothing_is_overwritten_without_confirmation(
     members: list[ClusterMember], tmp_path: Path
 ) -> None:
-    """Zones that are there take --yes, and are backed up first: that backup brings them back."""
+    """Existing zones require --yes, and are backed up first; that backup restores them."""
     first = members[0]
     file = made(first, tmp_path / "backup.tar.gz")
     first.ctl("sb", "create", "Availability_Zone", "name=later")
@@ -138,8 +136,8 @@ def test_nothing_is_overwritten_without_a_word(
     assert rows(first) == before
 
 
-def test_a_backup_is_not_replaced_without_a_word(tmp_path: Path) -> None:
-    """The file that is there stays as it is, and nothing half-made stays beside it."""
+def test_a_backup_is_not_replaced_without_confirmation(tmp_path: Path) -> None:
+    """The existing file stays as it is, and no temporary file stays beside it."""
     with cluster_in(tmp_path, 1) as [alone]:
         file = made(alone, tmp_path / "backup.tar.gz")
         content = file.read_bytes()
@@ -155,7 +153,7 @@ def test_a_backup_is_not_replaced_without_a_word(tmp_path: Path) -> None:
 
 
 def test_a_damaged_backup_is_not_restored(tmp_path: Path) -> None:
-    """A changed byte, a cut file, and what is no backup are named; the rows stay."""
+    """A changed byte, a cut file and other files are reported; the rows stay."""
     with cluster_in(tmp_path, 1) as [alone]:
         fill(alone)
         file = made(alone, tmp_path / "backup.tar.gz")
@@ -197,7 +195,7 @@ def manifest(file: Path) -> Any:
 
 
 def forged(file: Path, parts: dict[str, bytes], *databases: str) -> Path:
-    """An archive with right checksums, whatever the parts are; its manifest has `databases`."""
+    """An archive of any parts with right checksums, and a manifest of `databases`."""
     listed = json.loads(parts["manifest.json"])
     kept = [entry for entry in listed["databases"] if entry["database"] in databases]
     for entry in kept:
@@ -211,8 +209,8 @@ def forged(file: Path, parts: dict[str, bytes], *databases: str) -> Path:
     return file
 
 
-def test_contents_that_are_no_such_database_are_not_restored(tmp_path: Path) -> None:
-    """Garbage, exchanged, cut: named as such, before anything is done, checksums right or not."""
+def test_contents_that_are_not_the_database_are_not_restored(tmp_path: Path) -> None:
+    """Garbage, exchanged or cut contents are reported before anything is changed."""
     nb, sb = DATABASES.values()
     with cluster_in(tmp_path, 1) as [alone]:
         fill(alone)
@@ -241,7 +239,7 @@ def test_contents_that_are_no_such_database_are_not_restored(tmp_path: Path) -> 
 
 
 def test_a_backup_of_one_database_restores_that_one(tmp_path: Path) -> None:
-    """As members make them before they go over to TLS; of the other it says that it stays."""
+    """The other database stays as it is, and is listed as such."""
     nb, sb = DATABASES.values()
     with cluster_in(tmp_path, 1) as [alone]:
         parts = contents(made(alone, tmp_path / "backup.tar.gz"))
@@ -260,8 +258,8 @@ def test_a_backup_of_one_database_restores_that_one(tmp_path: Path) -> None:
         assert "ts" not in alone.ctl("nb", "show")
 
 
-def test_what_a_server_says_is_shortened(tmp_path: Path) -> None:
-    """It quotes the whole request that it refuses."""
+def test_a_servers_error_is_shortened(tmp_path: Path) -> None:
+    """The server quotes the whole request that it refuses."""
     with cluster_in(tmp_path, 1) as [alone]:
         snapshot = OvsdbClient().backup(alone.remote("sb"), Database.IC_SB)
         with pytest.raises(ToolError, match="unknown database OVN_IC_Southbound") as raised:
@@ -288,7 +286,7 @@ def _newer(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_a_running_cluster_is_upgraded(tmp_path: Path) -> None:
-    """One command, dry run first; the rows stay, there is a backup, and again it does nothing."""
+    """After a dry run, one command; the rows stay, there is a backup; repeated, no change."""
     with cluster_in(tmp_path, schemas=_older(tmp_path)) as members:
         fill(members[0])
         before = rows(members[0])
@@ -307,7 +305,7 @@ def test_a_running_cluster_is_upgraded(tmp_path: Path) -> None:
 
 
 def test_a_backup_after_an_upgrade_has_the_new_schema(tmp_path: Path) -> None:
-    """Also where `_Server` has the old one until the restart; it is restored then, and before."""
+    """Also while `_Server` has the old one until the restart; it can be restored before that."""
     with cluster_in(tmp_path, 1, schemas=_older(tmp_path)) as [alone]:
         before = made(alone, tmp_path / "before.tar.gz")
         assert "converted" in alone.isthmus("upgrade").stdout
@@ -319,7 +317,7 @@ def test_a_backup_after_an_upgrade_has_the_new_schema(tmp_path: Path) -> None:
             "differs from the backup's schema version, 0.9.0"
             in alone.isthmus("restore", str(before)).stderr
         )
-        # One that was made before this was mended.
+        # A manifest as an earlier version wrote it.
         text = contents(file)["manifest.json"].replace(new.encode(), old.encode(), 1)
         stale = contents(file) | {"manifest.json": text}
         files = (file, forged(tmp_path / "stale", stale, *DATABASES.values()))
@@ -333,7 +331,7 @@ def test_a_backup_after_an_upgrade_has_the_new_schema(tmp_path: Path) -> None:
 
 
 def test_a_backup_of_a_schema_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    """An upgrade would do nothing: the installed schema is no newer than the one in use."""
+    """An upgrade would not help: the installed schema is not newer than the one in use."""
     with cluster_in(tmp_path, 1, schemas=_newer(tmp_path)) as [alone]:
         file = made(alone, tmp_path / "backup.tar.gz")
     with cluster_in(tmp_path / "now", 1) as [alone]:
@@ -341,7 +339,7 @@ def test_a_backup_of_a_schema_that_is_not_installed_is_named(tmp_path: Path) -> 
         assert done.returncode == 1
         assert "differs from the backup's schema version, 99.0.0" in done.stderr
         assert "install the OVN that has schema 99.0.0, then run" in done.stderr
-        # Following that: the newer OVN's schemas, here in a directory.
+        # The remedy: the newer OVN's schemas, here in a directory.
         schemas = tmp_path / "schemas"
         schemas.mkdir()
         (schemas / "ovn-ic-nb.ovsschema").write_text((tmp_path / "new.ovsschema").read_text())
@@ -354,7 +352,7 @@ def test_a_backup_of_a_schema_that_is_not_installed_is_named(tmp_path: Path) -> 
 
 
 def test_a_backup_of_another_schema_is_named(tmp_path: Path) -> None:
-    """Restoring into an older schema tells to upgrade first."""
+    """The remedy for an older schema in use is an upgrade."""
     with cluster_in(tmp_path, 1) as [alone]:
         file = made(alone, tmp_path / "backup.tar.gz")
     with cluster_in(tmp_path / "old", 1, schemas=_older(tmp_path)) as [alone]:
@@ -460,7 +458,7 @@ def test_copies_that_do_not_match_are_named(members: list[ClusterMember], tmp_pa
 
 
 def _rewritten(content: bytes, old: bytes, new: bytes) -> bytes:
-    """A file with other records, and right checksums."""
+    """A file with changed records and right checksums."""
     made = b""
     lines = content.splitlines(keepends=True)
     for head, record in zip(lines[::2], lines[1::2], strict=True):
@@ -473,7 +471,7 @@ def _rewritten(content: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def test_running_zones_outlive_a_restore(tmp_path: Path) -> None:
-    """Restored under them, the databases soon say what the zones have now, not what they had."""
+    """They replace restored rows with their present state."""
     with cluster_in(tmp_path, 1) as [alone], zones_on(tmp_path, alone) as (one, two):
         wait_until(lambda: set(one.learned()) == {"10.2.0.0/16"}, "they exchange")
         file = made(alone, tmp_path / "backup.tar.gz")
@@ -491,7 +489,7 @@ def test_running_zones_outlive_a_restore(tmp_path: Path) -> None:
 
 @contextmanager
 def zones_on(directory: Path, member: ClusterMember) -> Iterator[list[RealZone]]:
-    """Two zones of our engine on the databases of a member."""
+    """Two zones of our engine on a member's databases."""
     ic = OnMember(directory / "ic", member)
     member.ctl("nb", "ts-add", "ts")
     zones = [RealZone(directory, f"az{number}", ic) for number in (1, 2)]
@@ -509,7 +507,7 @@ def zones_on(directory: Path, member: ClusterMember) -> Iterator[list[RealZone]]
 
 
 class OnMember(Servers):
-    """The IC databases of a cluster's member, as zones are told where they are."""
+    """The IC databases of a member, as servers that zones connect to."""
 
     def __init__(self, directory: Path, member: ClusterMember) -> None:
         super().__init__(directory)

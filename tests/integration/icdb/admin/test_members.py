@@ -18,13 +18,13 @@ pytestmark = pytest.mark.ovn
 
 @pytest.fixture
 def members(tmp_path: Path) -> Iterator[list[ClusterMember]]:
-    """Three members of both clusters; the first founded them."""
+    """Three members of both clusters; the first created them."""
     with cluster_in(tmp_path) as members:
         yield members
 
 
 def status(member: ClusterMember) -> dict[str, Any]:
-    """What `status -o json` says; its exit status agrees with it."""
+    """The output of `status -o json`; its exit status must agree."""
     done = member.isthmus("status", "-o", "json")
     found: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == (0 if found["healthy"] else 1)
@@ -37,13 +37,13 @@ def one_leads(members: list[ClusterMember], short: str) -> bool:
 
 
 def healthy(member: ClusterMember) -> bool:
-    """Whether all is well."""
+    """Whether both databases are healthy."""
     return bool(status(member)["healthy"])
 
 
 def test_status_shows_every_member(members: list[ClusterMember]) -> None:
-    """One leader, everyone's log and schema, the local server's size and clients; exit 0."""
-    wait_until(lambda: healthy(members[1]), "all is well")
+    """One leader, all logs and schemas, the local server's size and clients; exit status 0."""
+    wait_until(lambda: healthy(members[1]), "both are healthy")
     for database in status(members[1])["databases"]:
         assert database["model"] == "clustered"
         assert database["members"][0]["address"] == "127.0.0.2"
@@ -62,15 +62,15 @@ def test_status_shows_every_member(members: list[ClusterMember]) -> None:
 
 
 def test_status_over_tls(tmp_path: Path) -> None:
-    """With the certificates it asks all members and shows when theirs end; without, it cannot."""
+    """With certificates it asks all members and shows when theirs expire; without, it cannot."""
     _make_certificates(tmp_path)
     with cluster_in(tmp_path, tls=tmp_path / "all") as members:
         flags = (f"--tls-dir={tmp_path / 'all'}", "-o", "json")
 
-        def all_is_well() -> bool:
+        def all_healthy() -> bool:
             return members[0].isthmus("status", *flags).returncode == 0
 
-        wait_until(all_is_well, "all is well")
+        wait_until(all_healthy, "both are healthy")
         found = json.loads(members[0].isthmus("status", *flags).stdout)
         for database in found["databases"]:
             assert database["weaknesses"] == []
@@ -96,7 +96,7 @@ def test_status_over_tls(tmp_path: Path) -> None:
 
 
 def _make_certificates(directory: Path) -> None:
-    """Make those of all members in `all`, and those of another authority in `foreign`."""
+    """Create those of all members in `all`, and those of another CA in `foreign`."""
     addresses = [f"--address=127.0.0.{number}" for number in (1, 2, 3)]
     for authority, name in (("ca", "all"), ("other", "foreign")):
         _pki(directory, "init", authority)
@@ -108,8 +108,8 @@ def _pki(directory: Path, *arguments: str) -> None:
     subprocess.run(command, cwd=directory, check=True, capture_output=True)
 
 
-def test_a_living_member_is_told_without_certificates(tmp_path: Path) -> None:
-    """One that speaks TLS is not removed because it could not be asked; neither is it missing."""
+def test_a_live_member_is_recognized_without_certificates(tmp_path: Path) -> None:
+    """A member that cannot be asked without certificates is neither removed nor missing."""
     _make_certificates(tmp_path)
     with cluster_in(tmp_path, tls=tmp_path / "all") as members:
         first = members[0]
@@ -125,7 +125,7 @@ def test_a_living_member_is_told_without_certificates(tmp_path: Path) -> None:
 
 
 def test_clear_text_is_a_weakness(tmp_path: Path) -> None:
-    """Listening beyond the loopback interface without TLS is named, and is no fault."""
+    """Listening beyond the loopback interface without TLS is reported, but not unhealthy."""
     with cluster_in(tmp_path, 1) as [alone]:
         alone.appctl("nb", "ovsdb-server/add-remote", "ptcp:26649:0.0.0.0")
         nb, sb = status(alone)["databases"]
@@ -144,7 +144,7 @@ def test_status_of_a_server_that_stands_alone(tmp_path: Path) -> None:
 
 
 def test_an_upgrade_is_seen_at_once(tmp_path: Path) -> None:
-    """A server that stands alone says by what schema it started; it is asked for that of now."""
+    """A stand-alone server keeps its first schema in `_Server`, so it is asked for the current."""
     for short in DATABASES:
         file = tmp_path / f"ovn-ic-{short}.ovsschema"
         schema = json.loads((SCHEMAS / file.name).read_text())
@@ -159,7 +159,7 @@ def test_an_upgrade_is_seen_at_once(tmp_path: Path) -> None:
 
 
 def test_status_names_who_is_missing(members: list[ClusterMember]) -> None:
-    """One member down is degraded, two are no majority; both are exit status 1."""
+    """One member down, then two and no majority; both are exit status 1."""
     members[2].stop()
     [problem, *_] = status(members[0])["databases"][0]["problems"]
     assert problem.startswith("member 127.0.0.3 does not answer")
@@ -176,7 +176,7 @@ def test_status_names_who_is_missing(members: list[ClusterMember]) -> None:
 
 
 def test_leadership_moves(members: list[ClusterMember]) -> None:
-    """The leader's host hands both databases over; again, it says that it does not lead."""
+    """The leader's host hands both databases over; repeated, it does not lead."""
     first = members[0]
     done = first.isthmus("move-leader", ports=False)
     assert done.returncode == 0, done.stderr
@@ -187,7 +187,7 @@ def test_leadership_moves(members: list[ClusterMember]) -> None:
 
 
 def test_a_leader_leaves(members: list[ClusterMember]) -> None:
-    """Without --yes nothing happens; with it the others go on with what was written."""
+    """Without --yes nothing happens; with it the others continue with all data."""
     first, second, _ = members
     first.ctl("nb", "ts-add", "kept")
     assert "then give --yes" in first.isthmus("leave", ports=False).stderr
@@ -211,7 +211,7 @@ def test_the_last_one_does_not_leave(tmp_path: Path) -> None:
 
 
 def test_a_lost_member_is_replaced(members: list[ClusterMember], tmp_path: Path) -> None:
-    """A dead one is kicked by its address, and another joins at a new address."""
+    """A dead member is kicked by its address, and another joins at a new address."""
     members[2].stop()
     done = members[1].isthmus("kick", "127.0.0.3")
     assert done.returncode == 0, done.stderr
@@ -229,7 +229,7 @@ def test_a_lost_member_is_replaced(members: list[ClusterMember], tmp_path: Path)
 
 
 def test_a_leader_that_is_lost_is_kicked_at_once(members: list[ClusterMember]) -> None:
-    """Nobody leads yet who could remove it: the command waits for the others to elect one."""
+    """The command waits until the others have elected a leader that can remove it."""
     lost = next(member for member in members if member.leads("nb"))
     other = next(member for member in members if member is not lost)
     lost.stop()
@@ -238,8 +238,8 @@ def test_a_leader_that_is_lost_is_kicked_at_once(members: list[ClusterMember]) -
     wait_until(lambda: healthy(other), "two are a healthy cluster")
 
 
-def test_no_member_goes_without_whom_no_majority_is_left(members: list[ClusterMember]) -> None:
-    """With one dead, another is not let go, not even with --yes, before the dead one is kicked."""
+def test_no_member_is_removed_that_the_majority_needs(members: list[ClusterMember]) -> None:
+    """With one dead, another cannot leave, even with --yes, before the dead one is kicked."""
     first, second, third = members
     third.stop()
     kept = (
@@ -256,8 +256,8 @@ def test_no_member_goes_without_whom_no_majority_is_left(members: list[ClusterMe
     first.ctl("nb", "ts-add", "alone")
 
 
-def test_a_member_that_hangs_is_none_of_a_majority(members: list[ClusterMember]) -> None:
-    """Its port still takes connections; while two of three are gone, nobody can be removed."""
+def test_a_hanging_member_does_not_count_for_the_majority(members: list[ClusterMember]) -> None:
+    """Although its port accepts connections; with two of three gone, no member is removed."""
     first, second, third = members
     third.processes.signal("nb", signal.SIGSTOP)
     hangs = "no majority of the members would be left: 127.0.0.3 does not answer"
@@ -267,7 +267,7 @@ def test_a_member_that_hangs_is_none_of_a_majority(members: list[ClusterMember])
     assert no_majority in first.isthmus("kick", "127.0.0.2").stderr
 
 
-def test_leaving_goes_on_where_it_was_broken_off(members: list[ClusterMember]) -> None:
+def test_leaving_continues_after_an_interruption(members: list[ClusterMember]) -> None:
     """A cluster that the member has left is skipped; if one cannot be left, neither is."""
     first, second, third = members
     for member, short in ((third, "nb"), (second, "sb")):
@@ -288,8 +288,8 @@ def _isthmus(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_a_living_member_is_not_kicked_by_mistake(members: list[ClusterMember]) -> None:
-    """One that answers takes --yes; this host's own server and strangers are refused."""
+def test_a_live_member_is_not_kicked_by_mistake(members: list[ClusterMember]) -> None:
+    """A live member requires --yes; the own server and unknown members are refused."""
     first = members[0]
     assert "the member is alive; nothing was changed" in first.isthmus("kick", "127.0.0.2").stderr
     assert "is this host's own server" in first.isthmus("kick", "127.0.0.1", "--yes").stderr
@@ -297,14 +297,14 @@ def test_a_living_member_is_not_kicked_by_mistake(members: list[ClusterMember]) 
         "is not the address or server id of a member"
         in first.isthmus("kick", "127.0.0.9", "--yes").stderr
     )
-    wait_until(lambda: healthy(first), "nobody was removed")
+    wait_until(lambda: healthy(first), "no member was removed")
     assert len(status(first)["databases"][0]["members"]) == 3
     assert first.isthmus("kick", "127.0.0.2", "--yes").returncode == 0
     wait_until(lambda: len(status(first)["databases"][0]["members"]) == 2, "removed")
 
 
 def test_logs_are_compacted(members: list[ClusterMember], tmp_path: Path) -> None:
-    """Many writes make a large file; compacting makes it small, and keeps the rows."""
+    """Compacting shrinks a file with many writes, and keeps the rows."""
     leader = members[0]
     for number in range(40):
         leader.ctl("nb", "ts-add", f"ts{number}")

@@ -52,7 +52,7 @@ def known(fleet: RealFleet, number: int) -> set[str]:
 
 
 def test_a_switch_comes_and_goes_while_zones_run(fleet: RealFleet) -> None:
-    """Dry runs change nothing; then both zones follow, and what they exchange goes on."""
+    """A dry run changes nothing; then both zones follow, and their exchange continues."""
     learned = fleet.zones[0].learned()
     assert "--dry-run" in switches(fleet, "add", "more=169.254.101.0/24", "--dry-run").stdout
     assert switches(fleet, "add", "more=169.254.101.0/24", "--zones=200").returncode == 0
@@ -70,8 +70,8 @@ def test_a_switch_comes_and_goes_while_zones_run(fleet: RealFleet) -> None:
     assert fleet.zones[0].learned() == learned
 
 
-def test_what_must_not_be_is_named(fleet: RealFleet) -> None:
-    """Too small, in the way of a zone, another vendor's, or in use."""
+def test_invalid_changes_are_reported(fleet: RealFleet) -> None:
+    """Too small, overlapping a zone, another vendor's, or in use."""
     fleet.add_ts("theirs")
     for arguments, said in (
         (("add", "new=169.254.101.0/24", "--zones=256"), "256 zones need at least a /23"),

@@ -1,4 +1,4 @@
-"""Members of a cluster that are known by IPv6 addresses or host names, all by TLS."""
+"""Members that are named by IPv6 addresses or host names, over TLS."""
 
 import json
 import subprocess
@@ -33,8 +33,8 @@ class Site:
 
     Args:
         found: the members, not started.
-        inside: what runs a command there.
-        authority: of all certificates.
+        inside: prefix of commands that run there.
+        authority: the CA of all certificates.
     """
 
     def __init__(self, found: Members, inside: tuple[str, ...], authority: KeyPair) -> None:
@@ -48,7 +48,7 @@ class Site:
             )
             listen = NAMES.get(member.address, member.address)
             member.wrapper = inside
-            # One that is known by a name would listen on all addresses, and all are here.
+            # A member with a host name would listen on all addresses, which are all here.
             member.flags = (f"--tls-dir={directory}", f"--listen={listen}")
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
@@ -57,25 +57,25 @@ class Site:
         return subprocess.run(whole, capture_output=True, text=True, check=False)
 
     def isthmus(self, member: Member, verb: str, *more: str) -> str:
-        """What `isthmus ic-db` prints on a member's host; it must succeed."""
+        """The output of `isthmus ic-db` on a member's host; it must succeed."""
         dirs = [f"--data-dir={member.data}", f"--run-dir={member.run_dir}"]
         done = self.run(str(ISTHMUS), "ic-db", verb, *dirs, *more)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def flags(self, member: Member) -> tuple[str, ...]:
-        """What the verbs that ask other members need to know."""
+        """The options of verbs that ask other members."""
         ports = (f"--nb-port={member.ports['nb']}", f"--sb-port={member.ports['sb']}")
         return (*ports, member.flags[0])
 
     def status(self, member: Member) -> list[dict[str, Any]]:
-        """Both databases, which must be well, with all members answering by TLS."""
+        """The status of both databases, which must be healthy."""
         said = self.isthmus(member, "status", *self.flags(member), "-o", "json")
         found: list[dict[str, Any]] = json.loads(said)["databases"]
         return found
 
     def insert(self, name: str, files: TlsFiles) -> None:
-        """Write a row as a client that knows all members by their hosts."""
+        """Write a row as a client of all members."""
         port = self.members.all[0].ports["nb"]
         remotes = ",".join(f"ssl:{bracketed(m.address)}:{port}" for m in self.members.all)
         text = json.dumps([Database.IC_NB, insertion(name)])
@@ -102,7 +102,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, authority: KeyPair) -> 
 
 
 def test_members_come_and_go(site: Site, tmp_path: Path, authority: KeyPair) -> None:
-    """They found a cluster, show each other, take writes, leave, come back, and are removed."""
+    """They create a cluster, accept writes, leave, rejoin, and are removed."""
     first, second, third = site.members.all
     for member in site.members.all:
         member.start()
@@ -126,8 +126,8 @@ def test_members_come_and_go(site: Site, tmp_path: Path, authority: KeyPair) -> 
         assert len(database["members"]) == 2
 
 
-def test_a_name_that_stands_for_nothing_is_named(tmp_path: Path) -> None:
-    """A member's own stops it; another's is what the founder waits for."""
+def test_a_name_that_cannot_be_resolved_is_reported(tmp_path: Path) -> None:
+    """A member's own name is an error; the bootstrap member waits for another's."""
     with (
         own_network(tmp_path, names=NAMES) as inside,
         members(tmp_path, "ic1", "ic9.example.org") as found,

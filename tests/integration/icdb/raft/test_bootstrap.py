@@ -1,4 +1,4 @@
-"""`isthmus ic-db run` as a cluster: it arises once, in any order, and loses nothing."""
+"""`isthmus ic-db run` as a cluster: created once, in any order, and without losing data."""
 
 import json
 import os
@@ -22,7 +22,7 @@ HOSTS = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[Members]:
-    """Three members, of which the first is the founder."""
+    """Three members, of which the first is the bootstrap member."""
     with members(tmp_path, *HOSTS) as found:
         yield found
 
@@ -33,7 +33,7 @@ def test_started_one_after_the_other(three: Members, order: tuple[int, ...]) -> 
     for number in order:
         member = three.all[number]
         member.start()
-        # So that each has done all that it does alone.
+        # Each gets as far as it can alone.
         socket_file = member.run_dir / "ovn_ic_sb_db.sock"
         wait_until(socket_file.exists, "its servers run", LIMIT)
     three.complete()
@@ -42,8 +42,8 @@ def test_started_one_after_the_other(three: Members, order: tuple[int, ...]) -> 
         assert "OVN_IC_Northbound: joined cluster " in member.log.read_text()
 
 
-def test_a_follower_forgets_dead_zones(three: Members) -> None:
-    """Whichever member is told to does it, whether its server leads or not."""
+def test_a_follower_prunes_dead_zones(three: Members) -> None:
+    """Any member with the option prunes, whether or not its server leads."""
     for member in three.all:
         member.start()
     three.complete()
@@ -52,13 +52,13 @@ def test_a_follower_forgets_dead_zones(three: Members) -> None:
     leader.add_zone("dead", int(time.time()) - 5000)
     follower.stop()
     follower.start("--forget-zones-after=4000")
-    wait_until(lambda: not leader.zones(), "the dead one is gone", LIMIT)
+    wait_until(lambda: not leader.zones(), "the dead zone is gone", LIMIT)
     follower.says("zone pruned: dead")
     assert three.leader("sb") is leader
 
 
 def test_a_lost_disk_is_filled_again(three: Members) -> None:
-    """Founder or not: a member that lost its disk is admitted anew, its old self is put out."""
+    """A member that lost its disk is admitted again, and its previous server is removed."""
     for member in three.all:
         member.start()
     three.complete()
@@ -75,21 +75,21 @@ def test_a_lost_disk_is_filled_again(three: Members) -> None:
             leader = three.leader(short)
             wait_until(
                 lambda leader=leader, short=short: leader.servers(short).count(" at tcp:") == 3,  # type: ignore[misc]
-                "the old self is put out",
+                "the previous server is removed",
             )
 
 
 def _end_before_admission(member: Member, short: str) -> None:
-    """Have its file be what a member leaves that was sent the contents, and no more."""
+    """Cut a member's file to what it holds between the data and the record of its admission."""
     file = member.data / f"ovn_ic_{short}_db.db"
     head, first, _ = file.read_bytes().split(b"\n", 2)
-    # Of one the record of its admission is there, as far as it goes.
+    # In one of them, the record of the admission has begun.
     begun = b"OVSDB CLU" if short == "nb" else b""
     file.write_bytes(head + b"\n" + first + b"\n" + begun)
 
 
-def test_one_that_ended_while_it_was_admitted_joins_anew(three: Members) -> None:
-    """Between the contents and its admission a member's file is one that no server serves."""
+def test_a_member_that_was_interrupted_while_admitted_joins_again(three: Members) -> None:
+    """Between the data and the admission, its file is one that ovsdb-server rejects."""
     for member in three.all:
         member.start()
     three.complete()
@@ -100,8 +100,8 @@ def test_one_that_ended_while_it_was_admitted_joins_anew(three: Members) -> None
         _end_before_admission(one, short)
     one.start()
     three.complete()
-    # The same while it runs: only its server ends, and is started again by a supervisor that
-    # is held up until the file is as it is to be.
+    # The same while it runs: only its server ends, and the supervisor is paused until the file
+    # is prepared.
     os.kill(one.pid, signal.SIGSTOP)
     one.kill_server("sb")
     _end_before_admission(one, "sb")
@@ -114,12 +114,12 @@ def test_one_that_ended_while_it_was_admitted_joins_anew(three: Members) -> None
     for short in DATABASES:
         wait_until(
             lambda short=short: three.leader(short).servers(short).count(" at tcp:") == 3,  # type: ignore[misc]
-            "the old selves are put out",
+            "the previous servers are removed",
         )
 
 
 def test_all_come_back(three: Members) -> None:
-    """After the end of all members, in good order or not, every row is there again."""
+    """After all members were stopped or killed, every row is there again."""
     for member in three.all:
         member.start()
     three.complete()
@@ -136,7 +136,7 @@ def test_all_come_back(three: Members) -> None:
 
 
 def test_a_leader_that_stops_hands_over(three: Members) -> None:
-    """Another member leads at once, without an election's timer having run out first."""
+    """Another member leads at once, without waiting for an election timer."""
     for member in three.all:
         member.start()
     three.complete()
@@ -151,20 +151,20 @@ def test_a_leader_that_stops_hands_over(three: Members) -> None:
     assert "reason: leadership_transfer" in status
 
 
-def test_the_founder_waits_for_all_and_says_for_whom(three: Members) -> None:
-    """Who cannot be asked might be in a cluster: nothing is founded until people vouch for it."""
-    founder, other, _ = three.all
-    founder.start()
+def test_the_bootstrap_member_waits_for_all_and_names_them(three: Members) -> None:
+    """A member without an answer may be in a cluster, unless an operator vouches for it."""
+    bootstrap, other, _ = three.all
+    bootstrap.start()
     other.start()
-    founder.says(f"member = '{HOSTS[2]}': does not answer")
-    assert founder.row("nb") == {}
-    founder.stop()
-    founder.start(f"--found-without={HOSTS[2]}")
+    bootstrap.says(f"member = '{HOSTS[2]}': does not answer")
+    assert bootstrap.row("nb") == {}
+    bootstrap.stop()
+    bootstrap.start(f"--found-without={HOSTS[2]}")
     three.complete()
 
 
-def test_two_founders_found_nothing(three: Members) -> None:
-    """Members that were given different founders say so, and no cluster arises."""
+def test_two_bootstrap_members_create_no_cluster(three: Members) -> None:
+    """Members with different --founder report it, and no cluster is created."""
     one, other, third = three.all
     one.start()
     third.start()
@@ -177,16 +177,16 @@ def test_two_founders_found_nothing(three: Members) -> None:
 
 
 def test_a_stand_alone_database_is_converted(tmp_path: Path) -> None:
-    """The founder's rows are the cluster's, ids and all; the file is kept; clients go on."""
+    """The rows keep their ids, the file is kept, and clients continue meanwhile."""
     with members(tmp_path, *HOSTS) as three:
-        founder, *others = three.all
-        founder.start_as("--transit-switch=kept=10.9.0.0/24")
-        wait_until(lambda: founder.ready, "the stand-alone database is served", LIMIT)
-        before = founder.switches()
-        founder.stop()
-        founder.start()
-        founder.says("does not answer")
-        founder.add_switch("meanwhile")
+        bootstrap, *others = three.all
+        bootstrap.start_as("--transit-switch=kept=10.9.0.0/24")
+        wait_until(lambda: bootstrap.ready, "the stand-alone database is served", LIMIT)
+        before = bootstrap.switches()
+        bootstrap.stop()
+        bootstrap.start()
+        bootstrap.says("does not answer")
+        bootstrap.add_switch("meanwhile")
         for member in others:
             member.start()
         three.complete()
@@ -194,12 +194,12 @@ def test_a_stand_alone_database_is_converted(tmp_path: Path) -> None:
         assert after.keys() == {"kept", "meanwhile"}
         assert before.items() <= after.items()
         for short in DATABASES:
-            [kept] = founder.data.glob(f"ovn_ic_{short}_db.standalone-*.db")
+            [kept] = bootstrap.data.glob(f"ovn_ic_{short}_db.standalone-*.db")
             assert b"OVSDB JSON" in kept.read_bytes()
 
 
 def test_a_stand_alone_database_elsewhere_is_named(three: Members) -> None:
-    """Only the founder's is converted; another member's is left alone, with a remedy."""
+    """Only the bootstrap member's is converted; another member's is an error, and is kept."""
     _, member, _ = three.all
     member.data.mkdir()
     file = member.data / "ovn_ic_sb_db.db"
@@ -213,7 +213,7 @@ def test_a_stand_alone_database_elsewhere_is_named(three: Members) -> None:
 
 
 def test_a_member_with_another_address_is_named(three: Members) -> None:
-    """A member's address is part of its identity: its file is not served under another one."""
+    """The address is part of a member's identity, so its file is not served at another one."""
     member = three.all[0]
     member.data.mkdir()
     file = str(member.data / "ovn_ic_nb_db.db")
@@ -224,7 +224,7 @@ def test_a_member_with_another_address_is_named(three: Members) -> None:
 
 
 def test_a_damaged_member_is_named(tmp_path: Path) -> None:
-    """A member whose log is damaged is not served: it would forget what it has voted for."""
+    """A damaged log is not served, since the member would lose its votes."""
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.start()
@@ -240,7 +240,7 @@ def test_a_damaged_member_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_last_record_is_dropped(tmp_path: Path) -> None:
-    """What a power failure leaves of a record that nobody was told of is no damage."""
+    """An incomplete record, as after a power failure, was never acknowledged."""
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.start()
@@ -260,7 +260,7 @@ def test_an_unfinished_last_record_is_dropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["::1", "localhost"])
 def test_hosts_of_all_kinds(tmp_path: Path, host: str) -> None:
-    """IPv6 addresses and host names are members like others, also when they come back."""
+    """IPv6 addresses and host names work like other members, also after a restart."""
     with members(tmp_path, host) as one:
         [member] = one.all
         for _ in range(2):
@@ -271,7 +271,7 @@ def test_hosts_of_all_kinds(tmp_path: Path, host: str) -> None:
 
 
 def test_a_raft_port_in_use_is_named(tmp_path: Path) -> None:
-    """What listens already is not disturbed; the port and a remedy are named."""
+    """The error names the port and a remedy; the other process is not disturbed."""
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         port = member.ports["sb-raft"]
@@ -281,8 +281,8 @@ def test_a_raft_port_in_use_is_named(tmp_path: Path) -> None:
 
 
 def test_another_database_on_a_members_port_is_named(three: Members, tmp_path: Path) -> None:
-    """A member that serves something else on the port is named, and nothing is founded."""
-    founder, other, third = three.all
+    """A member that serves something else on the port is reported; no cluster is created."""
+    bootstrap, other, third = three.all
     file, schema = tmp_path / "other.db", tmp_path / "other.ovsschema"
     schema.write_text(json.dumps({"name": "Else", "version": "1.0.0", "tables": {}}))
     subprocess.run(["ovsdb-tool", "create", str(file), str(schema)], check=True)
@@ -291,16 +291,16 @@ def test_another_database_on_a_members_port_is_named(three: Members, tmp_path: P
          f"--unixctl={tmp_path}/other.ctl", "-vconsole:off", str(file)],
     )  # fmt: skip
     try:
-        founder.start()
+        bootstrap.start()
         third.start()
-        founder.says(f"'{HOSTS[1]}': does not have the database: it has Else")
+        bootstrap.says(f"'{HOSTS[1]}': does not have the database: it has Else")
     finally:
         server.terminate()
         server.wait(LIMIT)
 
 
 def test_members_of_two_clusters_are_named(tmp_path: Path) -> None:
-    """Each founded one of its own before the lists were made the same; both would be healthy."""
+    """Each created its own before the lists were made the same; both are reported."""
     with members(tmp_path, *HOSTS[:2]) as both:
         alone = [(f"--members={host}", f"--address={host}") for host in HOSTS[:2]]
         for member, flags in zip(both.all, alone, strict=True):
@@ -316,7 +316,7 @@ def test_members_of_two_clusters_are_named(tmp_path: Path) -> None:
 
 
 def test_an_outsider_in_the_cluster_is_named(tmp_path: Path) -> None:
-    """Members whose lists differ say who is in the cluster but not in their list."""
+    """Members report who is in the cluster but not in their list."""
     with members(tmp_path, *HOSTS[:2]) as two:
         for member in two.all:
             member.start()
@@ -342,7 +342,7 @@ def test_an_outsider_in_the_cluster_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_bad_lists_are_named(tmp_path: Path, flags: list[str], said: str) -> None:
-    """A bad value is named before anything is started."""
+    """An invalid value is reported before anything starts."""
     dirs = [f"--data-dir={tmp_path}/data", f"--run-dir={tmp_path}/run"]
     done = subprocess.run(
         [str(ISTHMUS), "ic-db", "run", *dirs, *flags],
@@ -353,14 +353,14 @@ def test_bad_lists_are_named(tmp_path: Path, flags: list[str], said: str) -> Non
 
 
 def _id_of(member: Member) -> object:
-    """The id of its IC-NB server; None while that starts, and a moment longer."""
+    """The id of its IC-NB server; None while that starts."""
     with suppress(subprocess.CalledProcessError):
         return member.row("nb").get("sid")
     return None
 
 
-def test_one_that_has_not_been_admitted_keeps_its_id(three: Members) -> None:
-    """Started again before there is a cluster, it asks with its id; with a new list, anew."""
+def test_a_member_keeps_its_id_until_it_is_admitted(three: Members) -> None:
+    """Restarted before there is a cluster, it asks with the same id; with a new list, not."""
     member = three.all[1]
     ids = []
     for listed in (HOSTS, HOSTS, HOSTS[:2]):
@@ -372,28 +372,28 @@ def test_one_that_has_not_been_admitted_keeps_its_id(three: Members) -> None:
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_a_founder_that_joins_may_be_interrupted(three: Members) -> None:
-    """A founder that lost its disk and was ended while it joins finds the cluster again."""
+def test_a_bootstrap_member_that_joins_may_be_interrupted(three: Members) -> None:
+    """Killed while it rejoins after a lost disk, it still finds the cluster."""
     for member in three.all:
         member.start()
     three.complete()
     cid = three.all[1].cid("nb")
-    founder, other, third = three.all
-    founder.stop(signal.SIGKILL)
-    founder.wipe()
-    other.stop()  # Without a majority nobody is admitted.
-    founder.start()
-    founder.says("OVN_IC_Southbound: joining cluster")
-    founder.stop(signal.SIGKILL)
-    founder.start()
+    bootstrap, other, third = three.all
+    bootstrap.stop(signal.SIGKILL)
+    bootstrap.wipe()
+    other.stop()  # Without a majority no member is admitted.
+    bootstrap.start()
+    bootstrap.says("OVN_IC_Southbound: joining cluster")
+    bootstrap.stop(signal.SIGKILL)
+    bootstrap.start()
     other.start()
     three.complete()
-    assert founder.cid("nb") == third.cid("nb") == cid
+    assert bootstrap.cid("nb") == third.cid("nb") == cid
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: needs root")
-def test_a_full_disk_is_named_and_gone_when_there_is_space(tmp_path: Path) -> None:
-    """ovsdb-server itself would never write again after the first failure."""
+def test_a_full_disk_is_reported_and_recovers(tmp_path: Path) -> None:
+    """ovsdb-server is restarted, since it never writes again after a failure."""
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.data.mkdir()
@@ -415,8 +415,8 @@ def test_a_full_disk_is_named_and_gone_when_there_is_space(tmp_path: Path) -> No
         assert {"ts", "before", "after"} <= member.switches().keys()
 
 
-def test_a_member_that_was_put_out_while_it_was_down_is_named(three: Members) -> None:
-    """Its file says nothing of that; the others, which it asks, are together without it."""
+def test_a_member_that_was_removed_while_down_is_reported(three: Members) -> None:
+    """Its file does not show that, but the others form a majority without it."""
     for member in three.all:
         member.start()
     three.complete()
@@ -430,8 +430,8 @@ def test_a_member_that_was_put_out_while_it_was_down_is_named(three: Members) ->
     lost.says("and a majority are in contact, but not with this member")
 
 
-def test_a_member_that_was_put_out_is_named(three: Members) -> None:
-    """It says so while it runs, and when it is started again; its file is left alone."""
+def test_a_removed_member_is_reported(three: Members) -> None:
+    """While it runs and when it is restarted; its file is kept."""
     for member in three.all:
         member.start()
     three.complete()
@@ -451,7 +451,7 @@ def test_a_member_that_was_put_out_is_named(three: Members) -> None:
 
 
 def test_a_change_from_clear_text_to_tls_is_named(tmp_path: Path) -> None:
-    """A member's file says how members talk; it is not served otherwise without people knowing."""
+    """The method is part of the address in the file, so it is not changed silently."""
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.data.mkdir()
@@ -467,7 +467,7 @@ def test_a_change_from_clear_text_to_tls_is_named(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_named_and_served(tmp_path: Path) -> None:
-    """A cluster with a schema of a later OVN is served as it is, with a warning."""
+    """A cluster with the schema of a later OVN is served with a warning."""
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.data.mkdir()
@@ -484,7 +484,7 @@ def test_a_newer_schema_is_named_and_served(tmp_path: Path) -> None:
 
 
 def test_a_compacted_member_comes_back(tmp_path: Path) -> None:
-    """A file that holds a snapshot and nothing after it is whole."""
+    """A file with nothing but a snapshot is complete."""
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.start()

@@ -1,7 +1,7 @@
-"""The document's command lines: deploy/container/start-ic-db.sh with Kube-OVN's environment.
+"""deploy/container/start-ic-db.sh with Kube-OVN's environment, without a container engine.
 
-Without a container engine: each member has the three directories that are mounted to itself, and
-all share a network namespace of their own, with the ports that the document has.
+Each member has its own three mounted directories; all share a network namespace with the documented
+ports.
 """
 
 import json
@@ -24,7 +24,7 @@ TIE = ("setpriv", "--pdeathsig", "TERM")
 
 
 class Host:
-    """Where the document's containers run: a network namespace."""
+    """A network namespace in which the containers' commands run."""
 
     def __init__(self, stack: ExitStack, directory: Path) -> None:
         self._stack, self._directory = stack, directory
@@ -41,7 +41,7 @@ class Host:
         return (*TIE, "nsenter", f"--net=/proc/{self._holder.pid}/ns/net")
 
     def run(self, name: str, **environment: str) -> Path:
-        """What `docker run IMAGE bash start-ic-db.sh` comes to; the file that it prints to."""
+        """Run what `docker run IMAGE bash start-ic-db.sh` runs; the file of its output."""
         directory = self._directory / name
         # Debian's packages bring the other two.
         mounts = ["mount -t tmpfs run /run", "mkdir /run/ovn"]
@@ -69,14 +69,14 @@ class Host:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process, and wait for it."""
+    """Stop a process, and wait for it."""
     process.terminate()
     process.wait(LIMIT)
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    """A host of its own."""
+    """A new host."""
     with ExitStack() as stack:
         yield Host(stack, tmp_path)
 
@@ -91,7 +91,7 @@ def subnets(host: Host, database: str) -> dict[str, str]:
 
 
 def test_a_single_one(host: Host) -> None:
-    """Without any variable: every address, clear text, and the transit switch ts."""
+    """Without variables: every address, clear text, and the transit switch ts."""
     out = host.run("one")
     wait_until(lambda: "ready: " in out.read_text(), "the databases answer", LIMIT)
     for address in ("127.0.0.1", "127.0.0.9", "[::1]"):
@@ -103,7 +103,7 @@ def test_a_single_one(host: Host) -> None:
 
 
 def test_three(host: Host) -> None:
-    """The leader and two followers, with the document's variables and ports; any answers."""
+    """The leader and two followers, with the documented variables and ports; all answer."""
     nodes = {"NODE_IPS": "127.0.0.3,127.0.0.2,127.0.0.1", "TS_NUM": "2", "PROTOCOL": "dual"}
     outs = [
         host.run("two", LOCAL_IP="127.0.0.2", LEADER_IP="127.0.0.3", **nodes),

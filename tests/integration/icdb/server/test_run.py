@@ -1,4 +1,4 @@
-"""`isthmus ic-db run` with the real servers: life, death and bad input."""
+"""`isthmus ic-db run` with real servers: start, crash, stop and invalid input."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
 
 
 class IcDb:
-    """One `isthmus ic-db run` and what it left."""
+    """One `isthmus ic-db run` and its files."""
 
     def __init__(self, directory: Path, address: str = "127.0.0.1") -> None:
         self.data, self.run_dir = directory / "data", directory / "run"
@@ -60,13 +60,13 @@ class IcDb:
         ports = [f"--nb-port={self.nb_port}", f"--sb-port={self.sb_port}"]
         dirs = [f"--data-dir={self.data}", f"--run-dir={self.run_dir}"]
         listen = f"--listen={self.address}"
-        # If this test is killed, its children are to end, too.
+        # Its children must end if this test is killed.
         tie = ["setpriv", "--pdeathsig", "TERM"]
         return [*tie, str(ISTHMUS), "ic-db", "run", *dirs, *ports, listen, *more]
 
     @contextmanager
     def running(self, *more: str) -> Iterator["subprocess.Popen[str]"]:
-        """A supervisor whose databases answer; ended with the context."""
+        """A supervisor whose databases answer; stopped with the context."""
         with self.log.open("a") as log:
             process = subprocess.Popen(
                 self.command(*more), stdout=subprocess.PIPE, stderr=log, text=True
@@ -82,7 +82,7 @@ class IcDb:
             process.communicate(timeout=LIMIT)
 
     def refused(self, *more: str) -> str:
-        """What is printed when it cannot run."""
+        """The output when it cannot run."""
         done = subprocess.run(
             self.command(*more), capture_output=True, text=True, timeout=LIMIT, check=False
         )
@@ -124,7 +124,7 @@ def ic_db(tmp_path: Path) -> IcDb:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended; in a container, nobody may collect orphans that have."""
+    """Whether a process has ended; in a container, orphans may stay as zombies."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
@@ -154,7 +154,7 @@ def test_ends_cleanly(ic_db: IcDb, number: signal.Signals) -> None:
 
 
 def test_comes_back_with_its_data(ic_db: IcDb) -> None:
-    """Started again, it has the rows that clients wrote, and adds only what is missing."""
+    """Restarted, it has the rows that clients wrote, and adds only what is missing."""
     with ic_db.running():
         ic_db.add_transit_switch("foreign")
     with ic_db.running("--transit-switch=ts1=169.254.101.0/24,fe80:a9fe:65::/112"):
@@ -164,8 +164,8 @@ def test_comes_back_with_its_data(ic_db: IcDb) -> None:
         assert switches["ts1"]["subnet"] == "169.254.101.0/24,fe80:a9fe:65::/112"
 
 
-def test_forgets_zones_when_told_to(ic_db: IcDb) -> None:
-    """The one that is silent for so long goes, and is logged; others and unknown ones stay."""
+def test_prunes_zones_if_asked_to(ic_db: IcDb) -> None:
+    """A dead zone is pruned and logged; others and those without heartbeats stay."""
     sb = f"tcp:{ic_db.address}:{ic_db.sb_port}"
 
     def zones() -> set[str]:
@@ -187,7 +187,7 @@ def test_forgets_zones_when_told_to(ic_db: IcDb) -> None:
     with ic_db.running():
         ic_db.transact(json.dumps(["OVN_IC_Southbound", *operations]), sb)
     with ic_db.running("--prune-zones-after=4000"):
-        wait_for(lambda: zones() == {"asleep", "unknown"}, "the dead one is gone")
+        wait_for(lambda: zones() == {"asleep", "unknown"}, "the dead zone is gone")
     assert "zone pruned: dead" in ic_db.log.read_text()
 
 
@@ -198,7 +198,7 @@ def test_listens_on_ipv6(tmp_path: Path) -> None:
         assert set(ic_db.transit_switches(f"tcp:[::1]:{ic_db.nb_port}")) == {"ts"}
 
 
-def test_tells_systemd_when_it_is_ready(ic_db: IcDb, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notifies_systemd_when_it_is_ready(ic_db: IcDb, monkeypatch: pytest.MonkeyPatch) -> None:
     """READY=1 comes when the databases answer."""
     path = ic_db.log.with_name("notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
@@ -211,7 +211,7 @@ def test_tells_systemd_when_it_is_ready(ic_db: IcDb, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("short", ["nb", "sb"])
 def test_a_dead_server_is_restarted(ic_db: IcDb, short: str) -> None:
-    """A server that is killed comes back with its data, and its death is logged."""
+    """A killed server is restarted with its data, and its end is logged."""
     with ic_db.running():
         ic_db.add_transit_switch("kept")
         before = ic_db.server_pid(short)
@@ -231,12 +231,12 @@ def _answers(remote: str) -> bool:
 def test_a_server_that_is_killed_as_it_starts_is_restarted(
     ic_db: IcDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is killed before it has answered, as for want of memory, is no reason to give up."""
+    """A server that is killed before it answers, as by the OOM killer, is restarted."""
     real = shutil.which("ovsdb-server")
     programs, killed = tmp_path / "programs", tmp_path / "killed"
     programs.mkdir()
     first = programs / "ovsdb-server"
-    # Killed at its first start alone, whichever database that is for.
+    # Killed only at the first start, for either database.
     first.write_text(f'#!/bin/sh\nmkdir {killed} 2>&- && kill -9 $$\nexec {real} "$@"\n')
     first.chmod(0o755)
     monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
@@ -249,7 +249,7 @@ def test_a_server_that_is_killed_as_it_starts_is_restarted(
 
 
 def test_servers_die_with_their_supervisor(ic_db: IcDb) -> None:
-    """After kill -9 nothing runs, and a new start on what is left works at once."""
+    """After kill -9 nothing runs, and a restart works at once."""
     with ic_db.running() as process:
         ic_db.add_transit_switch("kept")
         pids = [ic_db.server_pid("nb"), ic_db.server_pid("sb")]
@@ -262,7 +262,7 @@ def test_servers_die_with_their_supervisor(ic_db: IcDb) -> None:
 
 @pytest.mark.parametrize("directory", ["data", "run_dir"])
 def test_a_directory_in_use_is_refused(ic_db: IcDb, tmp_path: Path, directory: str) -> None:
-    """A second supervisor on the same data or run directory is told who has it."""
+    """The error of a second supervisor names the process that uses the directory."""
     other = IcDb(tmp_path / "other")
     setattr(other, directory, getattr(ic_db, directory))
     with ic_db.running() as process:
@@ -272,7 +272,7 @@ def test_a_directory_in_use_is_refused(ic_db: IcDb, tmp_path: Path, directory: s
 
 
 def test_a_port_in_use_is_named(ic_db: IcDb) -> None:
-    """What listens already is not disturbed; the port and a remedy are named."""
+    """The error names the port and a remedy; the other process is not disturbed."""
     with socket.create_server(("127.0.0.1", ic_db.sb_port)):
         said = ic_db.refused()
     assert f"--sb-port = '{ic_db.sb_port}': cannot listen on tcp:127.0.0.1:{ic_db.sb_port}" in said
@@ -304,7 +304,7 @@ def test_an_unusable_log_is_named(ic_db: IcDb, tmp_path: Path) -> None:
 def test_a_disk_that_is_nearly_full_is_named(
     ic_db: IcDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It serves, and tells of it, also if not a byte is left for what it tells others."""
+    """It serves and reports it, even if not a byte is free."""
     ic_db.data.mkdir()
     with ic_db.running():
         pass
@@ -326,7 +326,7 @@ def test_a_disk_that_is_nearly_full_is_named(
 
     monkeypatch.setattr(ic_db, "command", on_a_full_disk)
     with ic_db.running():
-        wait_for(lambda: "its disk is nearly full; 0 KiB" in ic_db.log.read_text(), "it is told")
+        wait_for(lambda: "its disk is nearly full; 0 KiB" in ic_db.log.read_text(), "it is logged")
         status = [str(ISTHMUS), "ic-db", "status", *command[6:10], "-o", "json"]
         inside = ["nsenter", f"--mount=/proc/{ic_db.server_pid('nb')}/ns/mnt"]
         done = subprocess.run([*inside, *status], capture_output=True, text=True, check=False)
@@ -336,7 +336,7 @@ def test_a_disk_that_is_nearly_full_is_named(
 
 
 def test_a_file_of_another_user_is_not_called_damaged() -> None:
-    """What cannot be read is not moved away for that."""
+    """A file that cannot be read is reported as such, and kept."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     membership = Membership("127.0.0.1", ("127.0.0.1",), "127.0.0.1")
@@ -372,7 +372,7 @@ def test_missing_schemas_name_the_package(ic_db: IcDb, tmp_path: Path) -> None:
     ],
 )
 def test_bad_flags_are_named(ic_db: IcDb, flag: str, said: str) -> None:
-    """A bad value is named before anything is made."""
+    """An invalid value is reported before anything is created."""
     assert said in ic_db.refused(flag)
     assert not ic_db.data.exists()
 
@@ -386,8 +386,8 @@ def test_an_existing_subnet_is_reported_and_kept(ic_db: IcDb) -> None:
     assert "and is not changed to 10.9.0.0/24" in ic_db.log.read_text()
 
 
-def test_a_switch_in_a_zones_way_is_reported_and_not_made(ic_db: IcDb) -> None:
-    """As with `transit-switch add`: its subnet is a zone's, or a part of another switch's."""
+def test_an_overlapping_switch_is_reported_and_not_created(ic_db: IcDb) -> None:
+    """As with `transit-switch add`: it overlaps a zone's subnet or another switch's."""
     with ic_db.running():
         switch, zone = "ts", "az1"
         row = {
@@ -452,7 +452,7 @@ def test_a_clustered_database_is_named(ic_db: IcDb) -> None:
     ids=["not a database", "a bit has changed", "zeros at the end"],
 )
 def test_a_damaged_file_is_named(ic_db: IcDb, spoil: Callable[[bytes], bytes]) -> None:
-    """A damaged file is not served: rows after the damage would be missing silently."""
+    """A damaged file is not served, since rows after the damage would be missing."""
     file = _make(ic_db)
     file.write_bytes(spoil(file.read_bytes()))
     said = ic_db.refused()
@@ -461,7 +461,7 @@ def test_a_damaged_file_is_named(ic_db: IcDb, spoil: Callable[[bytes], bytes]) -
 
 
 def test_an_unfinished_last_transaction_is_dropped(ic_db: IcDb) -> None:
-    """What a power failure leaves is served without the transaction that was being written."""
+    """After a power failure the file is served without the incomplete transaction."""
     file = _make(ic_db)
     whole = file.read_bytes()
     for rest in (whole[:-10], whole[: whole.rindex(b"\nOVSDB") + 9]):
@@ -472,8 +472,8 @@ def test_an_unfinished_last_transaction_is_dropped(ic_db: IcDb) -> None:
         assert "the last transaction is incomplete" in ic_db.log.read_text()
 
 
-def test_an_empty_file_is_made_anew(ic_db: IcDb) -> None:
-    """An empty file, left by a creation that was cut short, is no obstacle."""
+def test_an_empty_file_is_replaced(ic_db: IcDb) -> None:
+    """An empty file is left by an interrupted creation, and is replaced."""
     ic_db.data.mkdir()
     (ic_db.data / "ovn_ic_nb_db.db").touch()
     with ic_db.running():
@@ -481,7 +481,7 @@ def test_an_empty_file_is_made_anew(ic_db: IcDb) -> None:
 
 
 def test_an_older_schema_is_converted(ic_db: IcDb, tmp_path: Path) -> None:
-    """After an upgrade of OVN, the data is kept and the new columns are there."""
+    """After an upgrade of OVN, the data are kept and the new columns exist."""
     ic_db.data.mkdir()
     schema = json.loads(Path("/usr/share/ovn/ovn-ic-nb.ovsschema").read_text())
     del schema["tables"]["Transit_Switch"]["columns"]["other_config"], schema["cksum"]

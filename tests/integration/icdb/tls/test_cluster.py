@@ -1,4 +1,4 @@
-"""A cluster of IC databases by TLS: certificates and the CA are changed while it is written to."""
+"""A cluster of IC databases over TLS: certificates and the CA change while clients write."""
 
 import datetime
 import json
@@ -30,7 +30,7 @@ def spec(member: Member) -> IssueSpec:
 
 
 def tls(member: Member) -> Path:
-    """Where a member has its certificate."""
+    """The directory of a member's certificate."""
     return member.directory / "tls"
 
 
@@ -46,13 +46,13 @@ def remote(member: Member) -> str:
 
 @pytest.fixture(scope="module")
 def old() -> KeyPair:
-    """The authority that all certificates are of at first."""
+    """The CA of all certificates at first."""
     return new_ca("old", LONG_AGO)
 
 
 @pytest.fixture
 def three(tmp_path: Path, old: KeyPair) -> Iterator[Members]:
-    """Three members that talk by TLS."""
+    """Three members over TLS."""
     with members(tmp_path, *HOSTS) as found:
         for member in found.all:
             install(tls(member), old, spec(member))
@@ -62,8 +62,8 @@ def three(tmp_path: Path, old: KeyPair) -> Iterator[Members]:
         yield found
 
 
-def start_anew(found: Members, member: Member) -> None:
-    """Have a member's servers make all their connections anew."""
+def restart_servers(found: Members, member: Member) -> None:
+    """Restart a member's servers, so that they reconnect."""
     for short in DATABASES:
         before = member.server_pid(short)
         member.kill_server(short)
@@ -72,8 +72,8 @@ def start_anew(found: Members, member: Member) -> None:
 
 
 def test_the_ca_is_changed_under_load(tmp_path: Path, three: Members, old: KeyPair) -> None:
-    """Certificates, then the CA, by the steps of the how-to, each member starting anew in between:
-    no acknowledged write is lost, the zone's daemon is refused nowhere and keeps all routes."""
+    """By the documented steps, with restarts in between: no acknowledged write is lost, and the
+    zone's daemon is never refused and keeps all routes."""
     new = new_ca("new", LONG_AGO)
     both = KeyPair(b"", bundle([old.certificate, new.certificate]))
     client, zone_dir = tmp_path / "client", tmp_path / "zone-tls"
@@ -89,20 +89,20 @@ def test_the_ca_is_changed_under_load(tmp_path: Path, three: Members, old: KeyPa
                 for member in three.all:
                     install(tls(member), old, spec(member))
                     writers.more(2)
-            # Nothing was started anew, so nothing may have been refused.
+            # Without restarts nothing may be refused.
             assert not writers.refused
             for place in places:
                 write_file(TlsFiles.in_directory(place).ca_cert, both.certificate)
             for member in three.all:
                 install(tls(member), new, spec(member), trusted=both)
-                start_anew(three, member)
+                restart_servers(three, member)
                 writers.more(2)
             install(zone_dir, new, ZONE, trusted=both)
             install(client, new, IssueSpec(Kind.ZONE, "az3"), trusted=both)
             for place in places:
                 write_file(TlsFiles.in_directory(place).ca_cert, new.certificate)
             for member in three.all:
-                start_anew(three, member)
+                restart_servers(three, member)
             writers.more(2)
         late = install(tmp_path / "late", old, IssueSpec(Kind.ZONE, "az4"), trusted=new)
         for member in three.all:
@@ -111,14 +111,14 @@ def test_the_ca_is_changed_under_load(tmp_path: Path, three: Members, old: KeyPa
             assert not transact(remote(member), late)
         assert zone.routes() == routes
         ic.advertise("10.9.0.0/16")
-        wait_until(lambda: "10.9.0.0/16" in zone.learned(), "the zone is told of new ones")
+        wait_until(lambda: "10.9.0.0/16" in zone.learned(), "the zone learns a new prefix")
         assert zone.deleted_routes() == 0
         said = zone.servers.log("run")
         assert not [line for line in said.splitlines() if "certificate" in line]
 
 
-def test_an_expired_certificate_is_named_and_mended(three: Members, old: KeyPair) -> None:
-    """The others go on; `status` there, and the member's own log, say what has expired."""
+def test_an_expired_certificate_is_reported_and_renewed(three: Members, old: KeyPair) -> None:
+    """The others continue; their `status` and the member's own log report it."""
     first, _, last = three.all
     install(tls(last), old, spec(last), LONG_AGO, days=1)
     for short in DATABASES:
@@ -132,14 +132,14 @@ def test_an_expired_certificate_is_named_and_mended(three: Members, old: KeyPair
     last.says("expired on")
     first.add_switch("meanwhile")
     install(tls(last), old, spec(last), days=10)
-    wait_until(lambda: status(first, *flags)["healthy"] is True, "all is well", LIMIT)
+    wait_until(lambda: status(first, *flags)["healthy"] is True, "both are healthy", LIMIT)
     wait_until(lambda: "meanwhile" in last.switches(), "it has caught up", LIMIT)
     [weakness, *_] = status(first, *flags)["databases"][0]["weaknesses"]
     assert weakness.startswith(f"the certificate of member {last.address} expires on")
 
 
 def status(member: Member, *flags: str) -> dict[str, Any]:
-    """What `isthmus ic-db status` says on a member's host."""
+    """The output of `isthmus ic-db status` on a member's host."""
     dirs = (f"--data-dir={member.data}", f"--run-dir={member.run_dir}")
     ports = (f"--nb-port={member.ports['nb']}", f"--sb-port={member.ports['sb']}")
     command = [str(ISTHMUS), "ic-db", "status", *dirs, *ports, *flags]

@@ -1,4 +1,4 @@
-"""`isthmus ic-db run --tls-dir`: clear text nowhere, a cluster by TLS, bad files refused."""
+"""`isthmus ic-db run --tls-dir`: no clear text, a cluster over TLS, invalid files."""
 
 import datetime
 import json
@@ -36,7 +36,7 @@ def member(directory: Path, host: str, *more: str) -> list[str]:
 
 @contextmanager
 def running(command: list[str], log: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A member; ended with the context, or with the test."""
+    """A member that is stopped with the context, or with the test."""
     with log.open("a") as file:
         process = subprocess.Popen(
             command,
@@ -68,14 +68,14 @@ def issue_to(
     days: int = 365,
     at: datetime.datetime = NOW,
 ) -> None:
-    """Put a certificate into the directory of its name, or a new one in place of it."""
+    """Write a certificate into the directory of its name, or replace it."""
     files = TlsFiles.in_directory(directory / spec.name)
     write_pair(files, issue(authority, spec, at, days))
     write_file(files.ca_cert, authority.certificate)
 
 
 def insert(files: TlsFiles, name: str) -> bool:
-    """Whether the second member takes a new transit switch, or has it."""
+    """Whether the second member accepts a new transit switch, or has it."""
     operation = {"op": "insert", "table": "Transit_Switch", "row": {"name": name}}
     text = json.dumps(["OVN_IC_Northbound", operation])
     remote = f"ssl:{HOSTS[1]}:{PORTS['nb']}"
@@ -87,14 +87,14 @@ def insert(files: TlsFiles, name: str) -> bool:
 
 
 def is_another(file: Path, before: str) -> bool:
-    """Whether a pid file names another process; the server that starts removes it for a moment."""
+    """Whether a pid file names another process; a starting server removes it for a moment."""
     with suppress(FileNotFoundError):
         return file.read_text() != before
     return False
 
 
 def has_switch(files: TlsFiles, host: str, name: str = "ts") -> bool:
-    """Whether a member, asked by TLS, has a transit switch in IC-NB."""
+    """Whether a member, asked over TLS, has a transit switch in IC-NB."""
     select = {"op": "select", "table": "Transit_Switch", "where": [], "columns": ["name"]}
     text = json.dumps(["OVN_IC_Northbound", select])
     remote = f"ssl:{host}:{PORTS['nb']}"
@@ -104,7 +104,7 @@ def has_switch(files: TlsFiles, host: str, name: str = "ts") -> bool:
 
 
 def test_a_cluster_by_tls(tmp_path: Path) -> None:
-    """Three members started at once found one cluster; every address of theirs is `ssl:`.
+    """Three members that start at once create one cluster; all their addresses are `ssl:`.
 
     With all certificates renewed while they run, a server that is killed comes back, and by then
     shows and believes what is new.
@@ -156,7 +156,7 @@ def test_a_cluster_by_tls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["key first", "certificate first"])
 def test_renewed_files_may_come_in_any_order(order: str, tmp_path: Path) -> None:
-    """However the files are copied, new connections get the new certificate."""
+    """In any order of copying the files, new connections get the new certificate."""
     pki, host = tmp_path / "pki", HOSTS[0]
     authority = certificates(pki)
     files = TlsFiles.in_directory(pki / host)
@@ -177,7 +177,7 @@ def test_renewed_files_may_come_in_any_order(order: str, tmp_path: Path) -> None
 
 
 def shown() -> str:
-    """The serial number of the certificate that the first member shows."""
+    """The serial number of the certificate that the first member presents."""
     pem = ssl.get_server_certificate((HOSTS[0], PORTS["nb"]))
     return serial_of(pem.encode())
 
@@ -189,7 +189,7 @@ def serial_of(pem: bytes) -> str:
 
 @pytest.mark.parametrize("fault", ["expired", "key", "zone's", "missing"])
 def test_files_that_cannot_serve_are_refused(fault: str, tmp_path: Path) -> None:
-    """An expired certificate, another's key, a zone's certificate, none at all: named."""
+    """An expired certificate, another's key, a zone's certificate, or none is reported."""
     pki = tmp_path / "pki"
     then = NOW - datetime.timedelta(days=50)
     certificates(pki, *((1, then) if fault == "expired" else ()))
@@ -214,7 +214,7 @@ def test_files_that_cannot_serve_are_refused(fault: str, tmp_path: Path) -> None
 
 
 def test_clear_text_must_be_asked_for(tmp_path: Path) -> None:
-    """On every address without certificates, it says what to give; ENABLE_SSL=true wants them."""
+    """Listening on all addresses requires --insecure or certificates, as ENABLE_SSL=true does."""
     command = member(tmp_path, "any", "--listen=0.0.0.0")
     refused = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert refused.returncode == 1

@@ -1,4 +1,4 @@
-"""IC databases over TLS, with the certificates of `isthmus pki`: who gets in, and rotation."""
+"""IC databases over TLS, with certificates of `isthmus pki`: access, and rotation."""
 
 import datetime
 import socket
@@ -23,14 +23,14 @@ MEMBER = IssueSpec(Kind.MEMBER, "one", ("127.0.0.1",))
 
 @pytest.fixture(scope="module")
 def authorities() -> tuple[KeyPair, KeyPair]:
-    """Two authorities that know nothing of each other."""
+    """Two independent CAs."""
     long_ago = NOW - datetime.timedelta(days=100)
     return new_ca("first", long_ago), new_ca("second", long_ago)
 
 
 @pytest.fixture
 def server(tmp_path: Path, authorities: tuple[KeyPair, KeyPair]) -> Iterator[IcServers]:
-    """IC databases that speak TLS alone, with a certificate of the first authority."""
+    """IC databases that accept only TLS, with a certificate of the first CA."""
     files = install(tmp_path / "member", authorities[0], MEMBER)
     found = IcServers(tmp_path / "ic")
     try:
@@ -44,7 +44,7 @@ def server(tmp_path: Path, authorities: tuple[KeyPair, KeyPair]) -> Iterator[IcS
 
 @pytest.fixture
 def cluster(tmp_path: Path, server: IcServers) -> Iterator[Cluster]:
-    """A cluster that is to join there."""
+    """A cluster that joins there."""
     found = Cluster(tmp_path, server)
     try:
         yield found
@@ -73,11 +73,11 @@ def names(server: IcServers) -> set[str]:
     return set(server.ctl("ovn-ic-nbctl", Database.IC_NB, *listed).split())
 
 
-def test_who_gets_in(
+def test_who_has_access(
     tmp_path: Path, server: IcServers, authorities: tuple[KeyPair, KeyPair]
 ) -> None:
-    """A zone's certificate of the CA does; clear text, no certificate, another CA's, an expired
-    one get not one byte of a database."""
+    """Only a zone with a certificate of the CA; clear text, another CA's and an expired certificate
+    get no data."""
     zone = IssueSpec(Kind.ZONE, "az1")
     assert admitted(server, install(tmp_path / "good", authorities[0], zone))
     stranger = install(tmp_path / "other", authorities[1], zone, trusted=authorities[0])
@@ -92,7 +92,7 @@ def test_who_gets_in(
     assert b"OVN_IC" not in said
 
 
-def test_a_client_believes_its_own_authority_alone(
+def test_a_client_trusts_only_its_own_ca(
     tmp_path: Path, server: IcServers, authorities: tuple[KeyPair, KeyPair]
 ) -> None:
     """A server of another CA gets no request."""
@@ -118,7 +118,7 @@ def test_a_zone_says_what_is_wrong(
     cluster: Cluster,
     authorities: tuple[KeyPair, KeyPair],
 ) -> None:
-    """What fails is named with its remedy, and mended files serve without a restart."""
+    """A fault is reported with its remedy, and corrected files work without a restart."""
     zone, directory = IssueSpec(Kind.ZONE, "az1"), tmp_path / "zone"
     then = NOW - datetime.timedelta(days=50)
     good = install(directory, authorities[0], zone)
@@ -137,23 +137,23 @@ def test_a_zone_says_what_is_wrong(
         server.serve_pair()
         said = "enable TLS on the server"
     start(cluster, directory)
-    wait_until(lambda: said in cluster.servers.log("run"), "it is said")
+    wait_until(lambda: said in cluster.servers.log("run"), "it is reported")
     assert not cluster.learned()
     install(directory, authorities[0], zone)
     install(tmp_path / "member", authorities[0], MEMBER)
     if fault == "clear text":
         server.kill_pair()
         server.serve_pair(*TlsFiles.in_directory(tmp_path / "member").options)
-    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it learns after all")
+    wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "it learns")
 
 
-def test_a_zone_without_certificates_is_told_what_to_give(
+def test_a_zone_without_certificates_reports_the_remedy(
     tmp_path: Path, server: IcServers, cluster: Cluster, authorities: tuple[KeyPair, KeyPair]
 ) -> None:
     """A server that requires TLS closes a connection in clear text without an error."""
     cluster.start()
     hint = "if the server requires TLS, use an ssl: address and certificates"
-    wait_until(lambda: hint in cluster.servers.log("run"), "it is said")
+    wait_until(lambda: hint in cluster.servers.log("run"), "it is reported")
     assert not cluster.learned()
     cluster.servers.stop("run")
     install(tmp_path / "zone", authorities[0], IssueSpec(Kind.ZONE, "az1"))
@@ -162,7 +162,7 @@ def test_a_zone_without_certificates_is_told_what_to_give(
 
 
 def serial(server: IcServers) -> str:
-    """The serial number of the certificate that the server shows to new clients."""
+    """The serial number of the certificate that new clients get."""
     address = f"127.0.0.1:{server.ports[Database.IC_NB]}"
     shown = subprocess.run(
         ["openssl", "s_client", "-connect", address],
@@ -184,8 +184,8 @@ def connections(cluster: Cluster) -> set[str]:
 def test_everything_is_rotated_under_load(
     tmp_path: Path, server: IcServers, cluster: Cluster, authorities: tuple[KeyPair, KeyPair]
 ) -> None:
-    """Certificates ten times, then the CA: no write is refused or lost, no route withdrawn, and
-    the daemon's connection is the same one all the while."""
+    """Certificates ten times, then the CA: no write is refused or lost, no route is withdrawn, and
+    the daemon keeps its connection."""
     old, new = authorities
     zone, directory, member = (
         IssueSpec(Kind.ZONE, "az1"),
@@ -225,7 +225,7 @@ def test_everything_is_rotated_under_load(
     )
     assert cluster.routes() == routes
     assert cluster.deleted_routes() == 0
-    # The connections that were there live on, whatever has become of the files.
+    # Existing connections do not depend on the files.
     server.advertise("10.9.0.0/16")
-    wait_until(lambda: "10.9.0.0/16" in cluster.learned(), "the daemon is told all along")
+    wait_until(lambda: "10.9.0.0/16" in cluster.learned(), "the daemon still gets updates")
     assert connections(cluster) == connected

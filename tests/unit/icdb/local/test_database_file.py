@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.icdb.local.database_file import DamagedError, Model, read_records
+from isthmus.icdb.local.database_file import DamagedError, DatabaseModel, read_records
 from isthmus.icdb.raft.cluster_files import FileState, MemberRecords
 
 SID, OTHER = "8dd15b6d-5d80-4526-9a54-df560abe18bf", "d54e4b6c-7b3b-44e3-aa7b-9e317667951a"
@@ -41,7 +41,7 @@ def test_a_torn_last_record_is_left_out(tmp_path_factory: pytest.TempPathFactory
     assert records.contents == (RECORDS if complete else RECORDS[:1])
     assert records.size == (end if complete else FIRST)
     assert records.torn == (not complete and end > FIRST)
-    assert records.model is Model.CLUSTERED
+    assert records.model is DatabaseModel.CLUSTERED
 
 
 @pytest.mark.parametrize(
