@@ -9,12 +9,12 @@ from typing import Self
 
 
 class Severity(StrEnum):
-    """How much a problem matters.
+    """The severity of a problem.
 
     Attributes:
         ERROR: traffic or the exchange of routes is affected.
-        WARNING: everything still works, but someone has to act.
-        INFO: the configuration does what it says; shown, and never `Degraded`.
+        WARNING: everything still works, but an operator should act.
+        INFO: works as configured; shown, but never sets `Degraded`.
     """
 
     ERROR = "error"
@@ -29,7 +29,7 @@ class Reason(StrEnum):
     most likely cause of the others.
 
     Attributes:
-        severity: how much it matters.
+        severity: its severity.
         meaning: one sentence fragment, for the documentation.
     """
 
@@ -46,16 +46,16 @@ class Reason(StrEnum):
     DATABASE_UNREACHABLE = (
         "DatabaseUnreachable",
         Severity.ERROR,
-        "a database does not answer; traffic continues, and nothing is exchanged",
+        "a database does not respond; traffic continues, but no routes are exchanged",
     )
     ZONE_NAME_TAKEN = (
         "ZoneNameTaken",
         Severity.ERROR,
         "another cluster in the same IC databases uses this `az-name`",
     )
-    INVALID_VALUE = ("InvalidValue", Severity.ERROR, "the ConfigMap has a bad value")
+    INVALID_VALUE = ("InvalidValue", Severity.ERROR, "the ConfigMap contains an invalid value")
     FORBIDDEN = ("Forbidden", Severity.ERROR, "the Kubernetes API refuses access to an object")
-    NO_ROUTER = ("NoRouter", Severity.ERROR, "a VPC that takes part has no logical router")
+    NO_ROUTER = ("NoRouter", Severity.ERROR, "a connected VPC has no logical router")
     NO_GATEWAY = ("NoGateway", Severity.ERROR, "no node in `gw-nodes` can serve as a gateway")
     NOT_INTERCONNECTING = (
         "NotInterconnecting",
@@ -67,9 +67,9 @@ class Reason(StrEnum):
     CHASSIS_NAME_TAKEN = (
         "ChassisNameTaken",
         Severity.ERROR,
-        "another zone has a gateway with the chassis name of one of ours",
+        "another zone's gateway has the same chassis name as one of this cluster's",
     )
-    NAME_TAKEN = ("NameTaken", Severity.ERROR, "something else has the name that a port needs")
+    NAME_TAKEN = ("NameTaken", Severity.ERROR, "another object has the name that a port needs")
     NO_FREE_ADDRESS = (
         "NoFreeAddress",
         Severity.ERROR,
@@ -83,9 +83,9 @@ class Reason(StrEnum):
     NOT_PERMITTED = (
         "NotPermitted",
         Severity.ERROR,
-        "the authorizing proxy refuses what this zone writes",
+        "the authorizing proxy refuses a write of this zone",
     )
-    WRITE_REFUSED = ("WriteRefused", Severity.ERROR, "a database refuses a transaction")
+    WRITE_REFUSED = ("WriteRefused", Severity.ERROR, "a database rejects a transaction")
     NOT_READ = ("NotRead", Severity.ERROR, "a manifest or an API resource cannot be read")
     NO_VPC = ("NoVpc", Severity.ERROR, "`vpcs` names a VPC that does not exist")
     NO_TRANSIT_SWITCH = (
@@ -96,26 +96,26 @@ class Reason(StrEnum):
     OVERLAPPING_PREFIX = (
         "OverlappingPrefix",
         Severity.ERROR,
-        "another zone's prefix overlaps one of this cluster's, and is not learned",
+        "another zone's prefix overlaps one of this cluster's and is not learned",
     )
     AMBIGUOUS_PREFIX = (
         "AmbiguousPrefix",
         Severity.ERROR,
-        "two zones advertise the same prefix, and only one of them is learned",
+        "several zones advertise the same prefix, and traffic is shared between them",
     )
     PRIVATE_PREFIXES_EXPOSED = (
         "PrivatePrefixesExposed",
         Severity.ERROR,
-        "`ic-route-denylist` hides the list that keeps private prefixes private",
+        "`ic-route-denylist` overrides the list that excludes private prefixes",
     )
     NOT_ENFORCED = (
         "NotEnforced",
         Severity.ERROR,
         "`accept` or `advertise` is set, but `ovn-ic` exchanges the routes",
     )
-    INVALID_OPTION = ("InvalidOption", Severity.WARNING, "a row's option has a bad value")
-    INVALID_SUBNET = ("InvalidSubnet", Severity.WARNING, "a Subnet has a bad value")
-    INVALID_NODE = ("InvalidNode", Severity.WARNING, "a Node has a bad address")
+    INVALID_OPTION = ("InvalidOption", Severity.WARNING, "an option in a row has an invalid value")
+    INVALID_SUBNET = ("InvalidSubnet", Severity.WARNING, "a Subnet contains an invalid value")
+    INVALID_NODE = ("InvalidNode", Severity.WARNING, "a Node has an invalid address")
     OVERLAPPING_SUBNETS = (
         "OverlappingSubnets",
         Severity.WARNING,
@@ -124,35 +124,39 @@ class Reason(StrEnum):
     MANUAL_ROUTE = (
         "ManualRoute",
         Severity.WARNING,
-        "a static route set by hand stands in the way of a declared one",
+        "a manual static route has the prefix of a declared one and shares its traffic",
     )
     UNKNOWN_ZONE = (
         "UnknownZone",
         Severity.WARNING,
-        "a declared route names a zone that does not take part",
+        "a declared route names a zone that has not joined",
     )
     NO_NEXT_HOP = (
         "NoNextHop",
         Severity.WARNING,
-        "the zone of a declared route has no port to send packets to",
+        "the zone of a declared route has no port that can be the next hop",
     )
     NOT_READY = ("NotReady", Severity.WARNING, "a gateway node is not Ready in Kubernetes")
     INEFFECTIVE = ("Ineffective", Severity.WARNING, "a value of the ConfigMap has no effect")
     CREDENTIALS = ("Credentials", Severity.ERROR, "the Kubernetes credentials cannot be used")
-    UNAUTHORIZED = ("Unauthorized", Severity.ERROR, "the API server does not know this client")
-    UNREACHABLE = ("Unreachable", Severity.ERROR, "the API server does not answer")
+    UNAUTHORIZED = (
+        "Unauthorized",
+        Severity.ERROR,
+        "the API server does not accept the credentials",
+    )
+    UNREACHABLE = ("Unreachable", Severity.ERROR, "the API server does not respond")
     TLS = ("TLS", Severity.ERROR, "the TLS handshake with the API server fails")
     NOT_FOUND = ("NotFound", Severity.ERROR, "the API server does not have a resource")
     MALFORMED = ("Malformed", Severity.ERROR, "the API server returned an invalid response")
-    API_ERROR = ("ApiError", Severity.ERROR, "the API server answered with an error")
+    API_ERROR = ("ApiError", Severity.ERROR, "the API server returned an error")
     PUBLISHER_FAILED = ("PublisherFailed", Severity.ERROR, "the status could not be published")
     CLEAR_TEXT = ("ClearText", Severity.INFO, "a database connection is not encrypted")
     REFUSED_BY_POLICY = (
         "RefusedByPolicy",
         Severity.INFO,
-        "`accept` or `advertise` keeps routes out, as configured",
+        "`accept` or `advertise` excludes routes, as configured",
     )
-    OTHER = ("NeedsAttention", Severity.ERROR, "a problem without a reason of its own")
+    OTHER = ("NeedsAttention", Severity.ERROR, "a problem without a more specific reason")
 
 
 class ConditionReason(StrEnum):
@@ -171,16 +175,16 @@ class ConditionReason(StrEnum):
         member.meaning = meaning
         return member
 
-    STARTING = ("Starting", "not everything has been read yet")
+    STARTING = ("Starting", "not all inputs have been read yet")
     VALID = ("Valid", "the configuration is in force")
-    NOT_ENABLED = ("NotEnabled", "this cluster does not take part")
+    NOT_ENABLED = ("NotEnabled", "interconnection is disabled for this cluster")
     LEAVING = ("Leaving", "this cluster is leaving")
     CONVERGING = ("Converging", "something is missing, and is expected within 3 seconds")
     REGISTERING = ("Registering", "the zone is not registered, and no problem explains why")
     PORT_MISSING = ("PortMissing", "there is no router port, and no problem explains why")
-    NO_ROUTES = ("NoRoutes", "other zones advertise routes, and none is learned")
+    NO_ROUTES = ("NoRoutes", "other zones advertise routes, but none is learned")
     PARTLY_JOINED = ("PartlyJoined", "connected, but not over every transit switch")
     NO_OTHER_ZONE = ("NoOtherZone", "connected; no other zone has joined yet")
-    JOINED = ("Joined", "connected with the zones that the message names")
+    JOINED = ("Joined", "connected with the zones in the message")
     NO_OVERLAP = ("NoOverlap", "no prefixes overlap")
     ALL_WELL = ("AllWell", "there are no problems")
