@@ -121,16 +121,41 @@ def resolves(name: str) -> bool:
     return True
 
 
-def test_layers_match_the_contract() -> None:
-    """ARCHITECTURE.md lists the layers of the import-linter contract in the same order."""
+def layers_of(table: str) -> dict[str, list[str]]:
+    """The layers in a table of ARCHITECTURE.md, by the text of the first column."""
+    rows = read(ROOT / "ARCHITECTURE.md").partition(table)[2].partition("\n\n")[0].splitlines()[1:]
+    cells = [re.split(r"(?<!\\)\|", row)[1:3] for row in rows]
+    return {
+        name.strip(): [" | ".join(re.findall(r"`([\w.]+)`", part)) for part in text.split(", ")]
+        for name, text in cells
+    }
+
+
+def contracts() -> list[dict[str, Any]]:
+    """The import-linter contracts about layers; the first is about all packages."""
     config = tomllib.loads(read(ROOT / "pyproject.toml"))
-    contracts = config["tool"]["importlinter"]["contracts"]
-    [contract] = [c for c in contracts if c["name"] == "The layers of ARCHITECTURE.md"]
-    _, _, table = read(ROOT / "ARCHITECTURE.md").partition("| layer | what it is |\n")
-    rows = table.partition("\n\n")[0].splitlines()[1:]
-    cells = [re.split(r"(?<!\\)\|", row)[1] for row in rows]
-    listed = [" | ".join(re.findall(r"`([\w.]+)`", cell)) for cell in cells]
-    assert listed == contract["layers"]
+    found = config["tool"]["importlinter"]["contracts"]
+    return [contract for contract in found if contract["type"] == "layers"]
+
+
+def test_layers_match_the_contract() -> None:
+    """ARCHITECTURE.md lists the layers of the first contract in the same order."""
+    listed = [
+        " | ".join(re.findall(r"`([\w.]+)`", cell))
+        for cell in layers_of("| layer | what it is |\n")
+    ]
+    assert listed == contracts()[0]["layers"]
+
+
+def test_layers_inside_packages_match_their_contracts() -> None:
+    """ARCHITECTURE.md lists the layers inside packages as their contracts do."""
+    expected: dict[str, list[str]] = {}
+    for contract in contracts()[1:]:
+        [package] = contract.get("containers") or {contract["layers"][0].partition(".")[0]}
+        expected[f"`{package}`"] = [
+            layer.replace(f"{package}.", "") for layer in contract["layers"]
+        ]
+    assert layers_of("| package | layers |\n") == expected
 
 
 WALKS = (
