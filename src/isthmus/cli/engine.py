@@ -1,4 +1,4 @@
-"""`isthmus engine`: what the engine has done, what it waits for, and why a route is as it is.
+"""`isthmus engine`: what the engine has done, its pending work, and why a route is (not) exchanged.
 
 `show` and `recompute` ask a running daemon over its control socket. So does `explain` with
 `--unixctl`; otherwise it reads the four databases and runs the engine without writing. That needs
