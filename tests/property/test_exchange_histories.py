@@ -267,7 +267,7 @@ def build() -> Fleet:
 def test_incremental_equals_recompute(
     history: list[tuple[int, Callable[[Zone, int], None], int, bool]],
 ) -> None:
-    """After any history, engines started anew on the same databases find nothing to do."""
+    """After any history, engines restarted on the same databases find nothing to do."""
     fleet = build()
     for number, step, value, settle in history:
         step(fleet.zones[number], value)

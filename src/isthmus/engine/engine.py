@@ -174,7 +174,7 @@ class Engine:
                 # them on the way, that shows now and not at the next event.
                 _mark_work(transaction.work, "its transaction took effect")
             case TryAgain():
-                _mark_work(transaction.work, "its transaction is to be tried again")
+                _mark_work(transaction.work, "its transaction must be tried again")
             case Failed() if len(transaction.work) > 1:
                 # One bad key must not hold up the others: each gets a transaction of its own.
                 for work in transaction.work:
@@ -281,7 +281,7 @@ class Engine:
             self._drain(reconciler, operations, work)
 
     def _follow_up(self, database: Database, batches: _Batches) -> None:
-        """Let a reconciler whose keys are independent go on, unless another one is waiting."""
+        """Let a reconciler whose keys are independent continue, unless another one is waiting."""
         reconciler = self._in_flight.may_follow(database)
         others = (r for r in self._writers if r.writes is database and r is not reconciler)
         if reconciler is None or self._isolated.get(database) or any(r.dirty for r in others):

@@ -29,7 +29,7 @@ class Keyed(ABC, Generic[K]):
     """What reconcilers and derived state have in common.
 
     Attributes:
-        name: as shown to people and used in transaction comments, e.g. "learned routes".
+        name: as shown to users and used in transaction comments, e.g. "learned routes".
         needs: the databases that must have been read in full before a key is handled, so that
             what is not known yet is not mistaken for what does not exist.
         dirty: the keys to handle.

@@ -186,7 +186,7 @@ def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -
 
 
 def observer(view: View) -> Exchange:
-    """Wire what a controller needs beside an `ovn-ic` that exchanges the routes.
+    """Wire what a controller needs next to an `ovn-ic` that exchanges the routes.
 
     That is the derived state about routes, and the registration of our zone.
 

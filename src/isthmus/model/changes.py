@@ -21,7 +21,7 @@ class Change:
 
     @property
     def row(self) -> Row:
-        """The row as it is, or as it last was."""
+        """The current row, or the last one if it was deleted."""
         row = self.new or self.old
         assert row is not None, "a change has at least one side"  # noqa: S101 - invariant
         return row

@@ -19,7 +19,7 @@ DryRunOption = Annotated[
 
 
 def confirmed(subject: str, consequence: str, remedy: str, *, yes: bool, dry_run: bool) -> bool:
-    """Whether to go on; on a terminal, the operator is asked unless `yes` or `dry_run` is given.
+    """Whether to proceed; on a terminal, the operator is asked unless `yes` or `dry_run` is given.
 
     Args:
         subject: the object that changes, for the error.

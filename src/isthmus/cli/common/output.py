@@ -1,4 +1,4 @@
-"""How verbs print: text for people, JSON for programs, problems for both.
+"""How verbs print: text for users, JSON for programs, problems for both.
 
 Called by every verb. Standard output carries only the answer; problems go to standard error.
 Colours appear only on a terminal, and not if `NO_COLOR` is set (no-color.org).
@@ -24,7 +24,7 @@ class Output(StrEnum):
 
 
 OutputOption = Annotated[
-    Output, typer.Option("-o", "--output", help="Print text for people, or JSON for programs.")
+    Output, typer.Option("-o", "--output", help="Print text for users, or JSON for programs.")
 ]
 """The annotation of a verb's parameter `output: OutputOption = Output.TEXT`."""
 

@@ -17,7 +17,7 @@ from isthmus.icdb.admin import membership_changes
 from isthmus.model.problems import Problem, Subject
 
 _QUESTION_TIMEOUT = 5.0
-"""Seconds to wait for the answer of a member that is to be removed."""
+"""Seconds to wait for the answer of a member before removing it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ class StatusInput:
     """What conditions are assessed from.
 
     Args:
-        wanted: whether the configuration in force is to take part; None if it is not known yet.
+        wanted: whether the configuration in force enables interconnection; None if not known yet.
         refused: whether the present ConfigMap is not valid.
         observed: the resourceVersion of the ConfigMap in force.
         synced: the databases that have been read in full.

@@ -96,7 +96,7 @@ class AdvertisedSource:
         origin: of the IC-SB route.
         router: the UUID of the router.
         tag: the value of `ic-route-tag`; empty for none.
-        written: the prefix as it is to be published; empty for the canonical form.
+        written: the prefix as published; empty for the canonical form.
     """
 
     rank: int

@@ -243,7 +243,7 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         refusal = self._options.current.refuses_learning(prefix, default=default)
         if refusal not in {None, Refusal.DENYLIST}:
             return refusal
-        # The policy before the lists: an overlap with a private Subnet is to be reported, too.
+        # The policy before the lists: an overlap with a private Subnet must be reported, too.
         by_policy = self._policy.refuses_learning(route, prefix, attachment.router)
         return by_policy or refusal or attachment.learn.refuses(prefix)
 

@@ -1,4 +1,4 @@
-"""Whether packets to a next hop would arrive yet; used by `LearnedRoutes` beside a controller.
+"""Whether packets to a next hop would arrive yet; used by `LearnedRoutes` if there is a controller.
 
 A new transit switch carries nothing until a gateway serves our port there, the gateway of the other
 zone's port is known, and every node has flows for it. A route through it is used as soon as it

@@ -223,7 +223,7 @@ class PortPublication(ZoneReconciler[str]):
         yield Insert(IcPortBinding, row)
 
     def _type_and_uuid(self, ts: str) -> dict[str, Value]:
-        """The columns that newer schemas have beside the transit switch's name."""
+        """The columns that newer schemas have in addition to the transit switch's name."""
         row = self._view.one(TRANSIT_SWITCHES_BY_NAME, ts)
         if row is None or not self._view.schema.has(IcPortBinding, "nb_ic_uuid"):
             return {}

@@ -75,7 +75,7 @@ class TransitSwitchKeys(ZoneReconciler[str]):
             yield Insert(IcDatapathBinding, row)
 
     def _type_and_uuid(self, ts: TransitSwitch) -> dict[str, Value]:
-        """The columns that newer schemas have beside the name."""
+        """The columns that newer schemas have in addition to the name."""
         if not self._view.schema.has(IcDatapathBinding, "nb_ic_uuid"):
             return {}
         return {"type": TRANSIT_SWITCH, "nb_ic_uuid": Ref(ts.uuid)}

@@ -47,7 +47,7 @@ class PrunePlan:
     """What pruning a zone does.
 
     Args:
-        zone: the zone as it is now.
+        zone: the current row of the zone.
         addresses: how many claims to addresses on transit switches it has.
         ic_sb, ic_nb: the writes, one transaction each.
     """

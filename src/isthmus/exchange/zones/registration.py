@@ -5,7 +5,7 @@ to recognise a zone that was renamed while the daemon was down: the claim of the
 our cluster's UUID. A zone without a claim was registered by `ovn-ic`; it is adopted unless its
 gateways show that it belongs to another cluster.
 
-An `ovn-ic` that runs beside us may see that the zone's rows are gone before it sees that the zone
+An `ovn-ic` that runs next to us may see that the zone's rows are gone before it sees that the zone
 has no name any more, because it reads them in different databases. Then it registers the zone once
 more. The claim of a zone that was left therefore stays until the rows have been away for a while.
 """
