@@ -11,7 +11,7 @@ from isthmus.model.text import printable_lines
 
 
 class SafeConsole(Console):
-    """Prints text as it is, whatever brackets or numbers it contains, but no control characters.
+    """Prints text unchanged, whatever brackets or numbers it contains, but no control characters.
 
     Args:
         stderr: whether to print to standard error.
