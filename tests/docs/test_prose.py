@@ -1,4 +1,4 @@
-"""The prose check: what it reports, and that the checked folders are free of it."""
+"""The prose check: what it reports, and that the project is free of it."""
 
 import importlib.util
 import subprocess
@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "prose.py"
 
 
-def test_checked_folders_follow_the_style_guide() -> None:
-    """The folders listed in scripts/prose.toml contain nothing that the word list rules out."""
+def test_the_project_follows_the_style_guide() -> None:
+    """Nothing contains words that the word list rules out."""
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 

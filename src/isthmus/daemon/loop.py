@@ -104,7 +104,7 @@ class Loop:
         """Do what can be done without waiting; whether anything was done.
 
         Sources run after the sessions, so that they see locks and connections that have come or
-        gone. A key that was handled counts as something done even if nothing is to be written: it
+        gone. A key that was handled counts as something done even if it writes nothing: it
         may have started a timer, which runs in the next turn.
         """
         now = self._clock()

@@ -55,7 +55,7 @@ class NodeLabelSource:
         self._problems: Sequence[Problem] = ()
 
     def run(self, now: float) -> None:  # noqa: ARG002 - an event source's signature
-        """Offer what is to be set now."""
+        """Offer the labels to set now."""
         self._problems = self._labeler.problems()
         snapshot, wanted = self._controller.snapshot, self._inputs.wanted
         if snapshot is None or wanted is None:

@@ -1,6 +1,6 @@
 """Control commands for readiness, and for the addresses of the databases.
 
-Registered by the composition root; used by `isthmus-health`, and by verbs beside the daemon.
+Registered by the composition root; used by `isthmus-health`, and by verbs on the same host.
 """
 
 import json

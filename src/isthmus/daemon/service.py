@@ -32,7 +32,7 @@ class Settings:
     Args:
         remotes: where databases are (ovsdb(7) connection methods).
         probe_interval: milliseconds between keepalive probes; None for the default.
-        alone: whether `ovn-ic` is the engine, and Isthmus the controller beside it.
+        alone: whether `ovn-ic` is the engine, and Isthmus only the controller next to it.
     """
 
     remotes: Mapping[Database, str]

@@ -28,7 +28,7 @@ LOCK = "ovn_ic"
 """The lock on SB that only the active daemon of a zone holds, as `ovn-ic` does."""
 
 CONTROLLER_LOCK = "isthmus_controller"
-"""The lock on SB of a controller that runs beside `ovn-ic`."""
+"""The lock on SB of a controller that runs next to `ovn-ic`."""
 
 
 class _Phase(Enum):

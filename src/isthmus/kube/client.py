@@ -106,7 +106,7 @@ class Client:
     """
 
     def __init__(self, credentials: KubeCredentials) -> None:
-        # What urllib3 logs of each request is noise beside our own transactions.
+        # The log of urllib3 for each request is noise compared with our own transactions.
         logging.getLogger("urllib3").setLevel(logging.INFO)
         self._credentials = credentials
         self._lock = threading.Lock()

@@ -37,7 +37,7 @@ from support.fakes.ovsdb import FakeDatabase
 
 
 class Zone:
-    """A cluster whose router `ovn-cluster` is to be connected, with an exchange engine.
+    """A cluster with an exchange engine and a router `ovn-cluster` to connect.
 
     Args:
         name: the zone's name.

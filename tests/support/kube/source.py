@@ -41,7 +41,7 @@ class Follower:
     """Follows a source.
 
     Args:
-        kubeconfig: where the API is, and as whom.
+        kubeconfig: address and credentials of the API.
         timing: how often and how long to ask.
 
     Attributes:

@@ -118,7 +118,7 @@ def test_an_invalid_configuration_keeps_the_ic_databases(controlled: Controlled)
 def test_leaving_uses_the_databases_that_were_joined(
     databases: Mapping[Database, FakeDatabase],
 ) -> None:
-    """Without a ConfigMap, the addresses in NB_Global lead to the zone that is to be left."""
+    """Without a ConfigMap, the addresses in NB_Global lead to the zone that the cluster leaves."""
     ids = {"isthmus-zone": "az1", "isthmus-ic-nb-db": "tcp:a:1", "isthmus-ic-sb-db": "tcp:a:2"}
     databases[Database.NB].transact([Insert(NbGlobal, {"external_ids": ids})])
     controlled = Controlled()
@@ -133,7 +133,7 @@ def test_leaving_uses_the_databases_that_were_joined(
 def test_rules_without_our_engine_are_reported(
     databases: Mapping[Database, FakeDatabase],
 ) -> None:
-    """Beside ovn-ic, which has no rules on routes, `accept` has no effect and says so."""
+    """Next to ovn-ic, which has no rules on routes, `accept` is reported as ineffective."""
     controlled = Controlled(alone=True)
     controlled.give(snapshot(config_map(accept="az2: [10.2.0.0/16]")))
     assert Reason.NOT_ENFORCED in {problem.reason for problem in controlled.source.problems()}

@@ -22,7 +22,7 @@ from support.fakes.session import FakePoller, FakeSession, fake_sessions
 
 
 class Handled(Reconciler[int]):
-    """Counts the keys that it is given, and asks for one row once if it is to write."""
+    """Counts the keys that it is given, and inserts one row once if configured to write."""
 
     name: ClassVar[str] = "handled"
     writes: ClassVar[Database] = Database.IC_NB

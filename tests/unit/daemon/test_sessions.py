@@ -85,7 +85,7 @@ def test_contents_that_start_anew_replace_the_rows(
 
 
 def test_a_database_that_does_not_answer_is_reported_in_time(connected: Connected) -> None:
-    """The problem comes after a while, is announced by next_wakeup, and ends with the outage."""
+    """The problem comes after a while, is scheduled by next_wakeup, and ends with the outage."""
     sessions, session = connected.sessions, connected.session(Database.IC_SB)
     session.answers = False
     connected.turn(10.0)

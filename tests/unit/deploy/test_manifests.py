@@ -40,7 +40,7 @@ def named(kustomization: dict[str, Any]) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", KUSTOMIZATIONS, ids=lambda file: str(file.parent.name))
 def test_every_file_is_used(file: Path) -> None:
-    """Every file that a kustomization names exists, and it names every manifest beside it."""
+    """Every file that a kustomization names exists, and it names all manifests in its directory."""
     [kustomization] = load(file)
     names = set(named(kustomization))
     assert all((file.parent / name).exists() for name in names)

@@ -26,7 +26,7 @@ REFUSED = Failed("constraint violation", "too bad")
 
 
 class Writer(Reconciler[str]):
-    """Wants one zone of IC-SB per key in `wanted`."""
+    """Keeps one zone of IC-SB per key in `wanted`."""
 
     name: ClassVar[str] = "zones"
     writes: ClassVar[Database] = Database.IC_SB
@@ -68,7 +68,7 @@ class NbWriter(Writer):
 
 
 class IndependentWriter(Writer):
-    """One whose keys do not depend on each other."""
+    """A reconciler whose keys do not depend on each other."""
 
     independent: ClassVar[bool] = True
 

@@ -20,7 +20,7 @@ HERE = (Database.NB, IC_SB)
 
 
 class Zones(Reconciler[str]):
-    """Wants exactly one IC-SB zone per name in `wanted`, among the names that it is given."""
+    """Keeps exactly one IC-SB zone per name in `wanted`, among the names that it is given."""
 
     name: ClassVar[str] = "zones"
     writes: ClassVar[Database] = IC_SB

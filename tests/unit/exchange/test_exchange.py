@@ -245,7 +245,7 @@ def test_an_emptied_name_removes_all_rows_of_the_zone(fleet: Fleet) -> None:
 
 
 def test_a_left_zone_that_ovn_ic_registers_once_more_goes_again(fleet: Fleet) -> None:
-    """ovn-ic beside us may see the removal before it sees that the name is empty."""
+    """ovn-ic next to us may see the removal before it sees that the name is empty."""
     one, _ = fleet.zones
     one.observe()
     one.rename("")

@@ -42,7 +42,7 @@ def fleet() -> Fleet:
 def test_fault_5_a_zone_renamed_while_the_daemon_was_down_leaves_nothing_behind(
     fleet: Fleet,
 ) -> None:
-    """The old zone and its rows stayed for ever; now its row is renamed, and the others stay."""
+    """The old zone and its rows stayed forever; now its row is renamed, and the others stay."""
     one, two = fleet.zones
     ports = {row["_uuid"] for row in one.all(IcPortBinding)}
     one.rename("other")
@@ -167,7 +167,7 @@ def test_fault_20_a_refused_transaction_waits_for_nothing_else(fleet: Fleet) -> 
 
 
 def test_fault_21_one_prefix_through_two_switches_settles(fleet: Fleet) -> None:
-    """The routes were learned again for ever; now both are kept, and nothing changes any more."""
+    """The routes were learned again endlessly; now both are kept, and nothing changes any more."""
     one, two = fleet.zones
     fleet.add_ts("ts1")
     fleet.settle()

@@ -205,7 +205,7 @@ def test_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plugin(folder: Path, script: str, extra: str = "") -> str:
-    """The `exec` of a user whose plugin is a shell script beside the kubeconfig."""
+    """The `exec` of a user whose plugin is a shell script next to the kubeconfig."""
     file = folder / "plugin"
     file.write_text(f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)

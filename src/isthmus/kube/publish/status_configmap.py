@@ -1,4 +1,4 @@
-"""The data of the status ConfigMap, for people and programs: written, and read back.
+"""The data of the status ConfigMap, for users and programs: written, and read back.
 
 `isthmus.kube.publish.status_publisher` calls it. Values of ConfigMaps are strings: short ones are
 plain, so that `kubectl wait --for=jsonpath=…` can read them, the others are YAML. Invariant: the
@@ -19,7 +19,7 @@ PLAIN_WIDTH = 2**30
 
 
 def status_name(config_name: str) -> str:
-    """The status ConfigMap's name: `ovn-ic-status` beside `ovn-ic-config`."""
+    """The status ConfigMap's name: `ovn-ic-status` for `ovn-ic-config`."""
     return f"{config_name.removesuffix('-config')}-status"
 
 

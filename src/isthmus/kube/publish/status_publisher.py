@@ -37,7 +37,7 @@ class StatusPublisher(ApiWriter):
 
     Args:
         client: see `ApiWriter`.
-        config_map: the configuration; the status is published beside it.
+        config_map: the configuration; the status is published in its namespace.
         timing: of the watch on the status, and how long failures last until they are problems.
     """
 

@@ -18,7 +18,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
 
 
 def test_yes_needs_no_question() -> None:
-    """--yes goes on, unless --dry-run is given too."""
+    """--yes proceeds, unless --dry-run is given too."""
     assert ask(yes=True)
     assert not ask(yes=True, dry_run=True)
 

@@ -278,7 +278,7 @@ def handled(zone: Zone) -> int:
 
 
 def test_a_change_costs_what_it_touches(fleet: Fleet) -> None:
-    """Beside 200 routes of a zone with a maximum, one change of a route or rule is a few keys."""
+    """Among 200 routes of a zone with a maximum, one change of a route or rule is a few keys."""
     advertise(fleet, *(f"10.{100 + i // 100}.{i % 100}.0/24" for i in range(200)))
     accepted = nets("10.100.0.0/15", "10.2.0.0/16", "10.5.0.0/16")
     zone = set_rules(fleet, accept(ZoneRule(accepted, most=100)))
@@ -303,7 +303,7 @@ def test_a_change_costs_what_it_touches(fleet: Fleet) -> None:
 
 
 def test_an_entry_of_the_denylist_costs_the_routes_inside_it(fleet: Fleet) -> None:
-    """Beside 200 routes, another private prefix is a few keys, for our routes and for learned."""
+    """With 200 routes, another private prefix is a few keys, for our routes and for learned."""
     advertise(fleet, *(f"10.100.{i}.0/24" for i in range(200)))
     one, two = fleet.zones
     one.set_options(ic_route_denylist="10.9.0.0/16")

@@ -1,4 +1,4 @@
-"""Further routes to a prefix are added when packets arrive by them, beside a controller."""
+"""Further routes to a prefix are added when packets arrive by them, if there is a controller."""
 
 from ipaddress import ip_network
 from math import inf
@@ -14,7 +14,7 @@ OVER_TS, OVER_TS1 = "169.254.100.2", "169.254.101.2"
 
 
 def fleet_of(*, policy_follows: bool, settle: float = 0.0) -> tuple[Fleet, Zone, Zone]:
-    """Two zones joined over `ts`, of which the first has a controller beside its engine or not."""
+    """Two zones joined over `ts`, of which the first has a controller or not."""
     fleet = Fleet("az1", "az2")
     one, two = fleet.zones
     one.start(policy_follows=policy_follows, settle=settle)
@@ -64,7 +64,7 @@ def test_a_second_path_waits_for_the_other_zones_gateway() -> None:
 
 
 def test_the_only_path_does_not_wait() -> None:
-    """When the working path goes, the other one is used as it is."""
+    """When the working path goes, the other one is used unchanged."""
     fleet, one, two = fleet_of(policy_follows=True)
     attach(one, 1, gateway=False)
     attach(two, 2)

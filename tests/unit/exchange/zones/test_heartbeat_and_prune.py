@@ -121,7 +121,7 @@ def test_states_by_age(fleet: Fleet) -> None:
 
 
 def test_fault_16_a_dead_zone_is_pruned_with_all_that_it_left(fleet: Fleet) -> None:
-    """What a dead zone had left stayed everywhere for ever; now one command removes it."""
+    """What a dead zone had left stayed everywhere forever; now one command removes it."""
     one, two = fleet.zones
     fleet.zones.remove(two)
     claim = {"isthmus-address-169.254.100.2": f"az2/{two.uuid(NbGlobal)}"}

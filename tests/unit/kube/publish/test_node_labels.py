@@ -19,7 +19,7 @@ GONE = Failure(404, "NotFound", "nodes not found")
 
 
 class RecordingClient:
-    """Records what is patched, and fails if it is told to."""
+    """Records patches, and fails on request."""
 
     server = "https://192.0.2.1:6443"
 
@@ -80,7 +80,7 @@ def test_labels_that_are_undone_are_set_again(
 def test_a_refusal_is_a_problem_until_it_is_fixed(
     client: RecordingClient, labeler: NodeLabeler
 ) -> None:
-    """A missing permission is reported at once, and no longer when nothing is to be set."""
+    """A missing permission is reported at once, and no longer when no label differs."""
     client.failure = FORBIDDEN
     labeler.offer({"a": "true"})
     wait_until(labeler.problems, "it is reported")
