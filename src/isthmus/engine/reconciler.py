@@ -49,9 +49,9 @@ class Keyed(ABC, Generic[K]):
         self.seconds = 0.0
         self.last_reason = ""
 
-    @abstractmethod
     def watches(self) -> Mapping[type[Row], Watch[K]]:
-        """For each table that matters, the function from a change to affected keys."""
+        """For each table that matters, the function from a change to affected keys; none here."""
+        return {}
 
     @abstractmethod
     def keys(self) -> Iterable[K]:

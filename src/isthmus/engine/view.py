@@ -307,18 +307,18 @@ class View:
 
     def parent(self, declared: ChildrenOf[P, C], child: RowId) -> P | None:
         """The row that holds a child in a strong-reference column, or None."""
-        uuid = self.relation(declared.parent, declared.column).parent(child)
+        uuid = self.relation(declared).parent(child)
         return self.get(declared.parent, uuid)
 
     def children(self, declared: ChildrenOf[P, C], parent: RowId) -> Iterator[C]:
         """The rows that a parent holds in a strong-reference column."""
         rows = self.table(declared.child).rows
-        uuids = self.relation(declared.parent, declared.column).children(parent)
+        uuids = self.relation(declared).children(parent)
         return (rows[uuid] for uuid in tuple(uuids) if uuid in rows)
 
-    def relation(self, kind: type[Row], column: str) -> Relation:
-        """The relation of one of `kind.CHILDREN`."""
-        return self._relations[kind, column]
+    def relation(self, declared: ChildrenOf[P, C]) -> Relation:
+        """The parents and children of a strong-reference column, by UUID."""
+        return self._relations[declared.parent, declared.column]
 
     def vanish(self, database: Database) -> Iterator[Change]:
         """The changes that would empty a database's tables; made when it is replaced."""

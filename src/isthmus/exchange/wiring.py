@@ -16,7 +16,8 @@ from isthmus.engine.reconciler import (
     edges_to_all_keys,
 )
 from isthmus.engine.view import View
-from isthmus.exchange.routes.advertise import AdvertisedRoutes, AdvertisedSources
+from isthmus.exchange.routes.advertise import AdvertisedSources
+from isthmus.exchange.routes.advertised_routes import AdvertisedRoutes
 from isthmus.exchange.routes.ambiguous_prefixes import AmbiguousPrefixes
 from isthmus.exchange.routes.attachments import Attachments
 from isthmus.exchange.routes.import_policy import ImportPolicy

@@ -11,6 +11,7 @@ from typing import Any
 
 from isthmus.engine.view import View
 from isthmus.inspect.layout import table
+from isthmus.model.indexes import ROUTER_ROUTES
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import parse_network
 from isthmus.model.rows import (
@@ -77,7 +78,7 @@ def _advertised(view: View, name: str) -> list[RouteInfo]:
 
 
 def _learned(view: View) -> list[RouteInfo]:
-    held_by = view.relation(LogicalRouter, "static_routes")
+    held_by = view.relation(ROUTER_ROUTES)
     found = []
     for row in view.table(LogicalRouterStaticRoute):
         source = row.external_ids.get(IC_LEARNED_ROUTE)

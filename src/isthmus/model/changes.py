@@ -1,9 +1,12 @@
 """Changes of rows, as a replica reports them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from isthmus.model.rows import Row, RowId
+
+R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,7 @@ class Change:
     def sides(self) -> tuple[Row, ...]:
         """The row before and after, as far as they exist: a changed key affects both."""
         return tuple(row for row in (self.old, self.new) if row is not None)
+
+    def of(self, kind: type[R]) -> Iterator[R]:
+        """The sides that are rows of one kind."""
+        return (row for row in self.sides if isinstance(row, kind))

@@ -11,10 +11,10 @@ they can hold tens of thousands of elements, so they are no fields: `Change.join
 report them, and the view keeps them as relations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, NewType
+from typing import ClassVar, NewType, TypeVar, dataclass_transform
 
 RowId = NewType("RowId", str)
 """A row's UUID in its canonical text form."""
@@ -31,7 +31,13 @@ class Database(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What all rows have in common; `uuid` is the row's identity within its table."""
+    """What all rows have in common.
+
+    Attributes:
+        DATABASE, TABLE: where rows of this class are; set by `table`.
+        CHILDREN: the columns of strong references.
+        uuid: the row's identity within its table.
+    """
 
     DATABASE: ClassVar[Database]
     TABLE: ClassVar[str]
@@ -39,38 +45,54 @@ class Row:
     uuid: RowId
 
 
+R = TypeVar("R", bound=Row)
+ROW_TYPES: list[type[Row]] = []
+"""The class of every table, in the order below."""
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def table(database: Database, name: str, *children: str) -> Callable[[type[R]], type[R]]:
+    """Make a class the row class of a table: a frozen dataclass, listed in `ROW_TYPES`.
+
+    Args:
+        database, name: where the table is.
+        children: its columns of strong references.
+    """
+
+    def decorate(kind: type[R]) -> type[R]:
+        row_class = dataclass(frozen=True, slots=True, kw_only=True)(kind)
+        row_class.DATABASE, row_class.TABLE, row_class.CHILDREN = database, name, children
+        ROW_TYPES.append(row_class)
+        return row_class
+
+    return decorate
+
+
 # --- Northbound -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "NB_Global")
 class NbGlobal(Row):
     """The one row that names the availability zone and holds the `ic-route-*` options."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "NB_Global"
     name: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Logical_Switch", "ports")
 class LogicalSwitch(Row):
     """A logical switch; a transit switch's copy has `other_config:interconn-ts`."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Logical_Switch"
-    CHILDREN: ClassVar[tuple[str, ...]] = ("ports",)
     name: str = ""
     other_config: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Logical_Switch_Port")
 class LogicalSwitchPort(Row):
     """A port of a logical switch (LSP); `peer` is the other end of one of type `switch`."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Logical_Switch_Port"
     name: str = ""
     type: str = ""
     peer: str | None = None
@@ -80,13 +102,10 @@ class LogicalSwitchPort(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Logical_Router", "ports", "static_routes", "policies")
 class LogicalRouter(Row):
     """A logical router; `enabled` is None or True for a router that forwards."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Logical_Router"
-    CHILDREN: ClassVar[tuple[str, ...]] = ("ports", "static_routes", "policies")
     name: str = ""
     enabled: bool | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -95,13 +114,10 @@ class LogicalRouter(Row):
     load_balancer_group: frozenset[RowId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Logical_Router_Port", "gateway_chassis")
 class LogicalRouterPort(Row):
     """A port of a logical router (LRP); `networks` are "IP/length" strings."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Logical_Router_Port"
-    CHILDREN: ClassVar[tuple[str, ...]] = ("gateway_chassis",)
     name: str = ""
     mac: str = ""
     networks: frozenset[str] = frozenset()
@@ -110,12 +126,10 @@ class LogicalRouterPort(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Logical_Router_Static_Route")
 class LogicalRouterStaticRoute(Row):
     """A static route; a learned one has `external_ids:ic-learned-route`."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Logical_Router_Static_Route"
     ip_prefix: str = ""
     nexthop: str = ""
     route_table: str = ""
@@ -125,46 +139,38 @@ class LogicalRouterStaticRoute(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Gateway_Chassis")
 class GatewayChassis(Row):
     """One candidate gateway of a router port; the highest priority that lives wins."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Gateway_Chassis"
     name: str = ""
     chassis_name: str = ""
     priority: int = 0
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Logical_Router_Policy")
 class LogicalRouterPolicy(Row):
     """A routing policy of a logical router."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Logical_Router_Policy"
     priority: int = 0
     match: str = ""
     action: str = ""
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Load_Balancer")
 class LoadBalancer(Row):
     """A load balancer; `vips` maps "IP", "IP:port" or "[IP]:port" to its backends."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Load_Balancer"
     name: str = ""
     vips: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.NB, "Load_Balancer_Group")
 class LoadBalancerGroup(Row):
     """Load balancers that routers and switches have in common."""
 
-    DATABASE: ClassVar[Database] = Database.NB
-    TABLE: ClassVar[str] = "Load_Balancer_Group"
     name: str = ""
     load_balancer: frozenset[RowId] = frozenset()
 
@@ -172,36 +178,30 @@ class LoadBalancerGroup(Row):
 # --- Southbound -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.SB, "Chassis")
 class Chassis(Row):
     """A chassis: local, or of another zone (`other_config:is-remote`)."""
 
-    DATABASE: ClassVar[Database] = Database.SB
-    TABLE: ClassVar[str] = "Chassis"
     name: str = ""
     hostname: str = ""
     encaps: frozenset[RowId] = frozenset()
     other_config: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.SB, "Encap")
 class SbEncap(Row):
     """A tunnel end of a chassis."""
 
-    DATABASE: ClassVar[Database] = Database.SB
-    TABLE: ClassVar[str] = "Encap"
     type: str = ""
     ip: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     chassis_name: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.SB, "Port_Binding")
 class SbPortBinding(Row):
     """A port's binding; only the types that interconnection needs are monitored."""
 
-    DATABASE: ClassVar[Database] = Database.SB
-    TABLE: ClassVar[str] = "Port_Binding"
     logical_port: str = ""
     type: str = ""
     chassis: RowId | None = None
@@ -209,32 +209,26 @@ class SbPortBinding(Row):
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.SB, "Datapath_Binding")
 class SbDatapathBinding(Row):
     """A logical datapath; a router's has its NB UUID in `external_ids:logical-router`."""
 
-    DATABASE: ClassVar[Database] = Database.SB
-    TABLE: ClassVar[str] = "Datapath_Binding"
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.SB, "Learned_Route")
 class SbLearnedRoute(Row):
     """A route that ovn-controller has learned from a routing daemon on its host."""
 
-    DATABASE: ClassVar[Database] = Database.SB
-    TABLE: ClassVar[str] = "Learned_Route"
     datapath: RowId = RowId("")
     ip_prefix: str = ""
     nexthop: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.SB, "Service_Monitor")
 class SbServiceMonitor(Row):
     """A health check: of another zone's endpoint (`remote`), or for another zone (`ic_learned`)."""
 
-    DATABASE: ClassVar[Database] = Database.SB
-    TABLE: ClassVar[str] = "Service_Monitor"
     type: str | None = None
     ip: str = ""
     protocol: str | None = None
@@ -251,44 +245,36 @@ class SbServiceMonitor(Row):
 # --- IC Northbound --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_NB, "IC_NB_Global")
 class IcNbGlobal(Row):
     """The IC-NB's global row."""
 
-    DATABASE: ClassVar[Database] = Database.IC_NB
-    TABLE: ClassVar[str] = "IC_NB_Global"
     nb_ic_cfg: int = 0
     sb_ic_cfg: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_NB, "Transit_Switch")
 class TransitSwitch(Row):
     """A transit switch, shared by all zones."""
 
-    DATABASE: ClassVar[Database] = Database.IC_NB
-    TABLE: ClassVar[str] = "Transit_Switch"
     name: str = ""
     other_config: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_NB, "Transit_Router")
 class TransitRouter(Row):
     """A transit router, shared by all zones (OVN 26.03 on)."""
 
-    DATABASE: ClassVar[Database] = Database.IC_NB
-    TABLE: ClassVar[str] = "Transit_Router"
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_NB, "Transit_Router_Port")
 class TransitRouterPort(Row):
     """A port of the transit router `tr_uuid`, in the zone that has the chassis."""
 
-    DATABASE: ClassVar[Database] = Database.IC_NB
-    TABLE: ClassVar[str] = "Transit_Router_Port"
     name: str = ""
     mac: str = ""
     chassis: str = ""
@@ -299,33 +285,27 @@ class TransitRouterPort(Row):
 # --- IC Southbound --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "IC_SB_Global")
 class IcSbGlobal(Row):
     """The IC-SB's global row; its `external_ids` hold the zones' claims to their names."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "IC_SB_Global"
     nb_ic_cfg: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "Availability_Zone")
 class AvailabilityZone(Row):
     """An availability zone that has registered itself."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "Availability_Zone"
     name: str = ""
     nb_ic_cfg: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "Gateway")
 class Gateway(Row):
     """A chassis that a zone offers for interconnection."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "Gateway"
     name: str = ""
     availability_zone: RowId = RowId("")
     hostname: str = ""
@@ -333,36 +313,30 @@ class Gateway(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "Encap")
 class IcEncap(Row):
     """A tunnel end of a gateway."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "Encap"
     type: str = ""
     ip: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     gateway_name: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "Datapath_Binding")
 class IcDatapathBinding(Row):
     """The tunnel key of a transit switch or, by `type`, of a transit router."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "Datapath_Binding"
     transit_switch: str = ""
     tunnel_key: int = 0
     type: str | None = None
     nb_ic_uuid: RowId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "Port_Binding")
 class IcPortBinding(Row):
     """A zone's port on a transit switch."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "Port_Binding"
     logical_port: str = ""
     transit_switch: str = ""
     availability_zone: RowId = RowId("")
@@ -374,12 +348,10 @@ class IcPortBinding(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "Route")
 class IcRoute(Row):
     """A route that a zone advertises over a transit switch."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "Route"
     transit_switch: str = ""
     availability_zone: RowId = RowId("")
     route_table: str = ""
@@ -389,12 +361,10 @@ class IcRoute(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@table(Database.IC_SB, "Service_Monitor")
 class IcServiceMonitor(Row):
     """A health check that one zone requests of another; zones by name (OVN 25.09 on)."""
 
-    DATABASE: ClassVar[Database] = Database.IC_SB
-    TABLE: ClassVar[str] = "Service_Monitor"
     type: str | None = None
     ip: str = ""
     protocol: str | None = None
@@ -406,35 +376,3 @@ class IcServiceMonitor(Row):
     options: Mapping[str, str] = field(default_factory=dict)
     source_availability_zone: str = ""
     target_availability_zone: str = ""
-
-
-ROW_TYPES: tuple[type[Row], ...] = (
-    NbGlobal,
-    LogicalSwitch,
-    LogicalSwitchPort,
-    LogicalRouter,
-    LogicalRouterPort,
-    LogicalRouterStaticRoute,
-    GatewayChassis,
-    LogicalRouterPolicy,
-    LoadBalancer,
-    LoadBalancerGroup,
-    Chassis,
-    SbEncap,
-    SbPortBinding,
-    SbDatapathBinding,
-    SbLearnedRoute,
-    SbServiceMonitor,
-    IcNbGlobal,
-    TransitSwitch,
-    TransitRouter,
-    TransitRouterPort,
-    IcSbGlobal,
-    AvailabilityZone,
-    Gateway,
-    IcEncap,
-    IcDatapathBinding,
-    IcPortBinding,
-    IcRoute,
-    IcServiceMonitor,
-)

@@ -12,6 +12,7 @@ import pytest
 
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
+from isthmus.model.indexes import ROUTER_ROUTES
 from isthmus.model.operations import Insert, NewRef, Operation, Ref, set_keys
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -138,7 +139,7 @@ def test_first_synchronisation_and_what_follows(servers: Servers, connect: Conne
     (router,) = client.view.table(LogicalRouter)
     (route,) = client.view.table(LogicalRouterStaticRoute)
     assert (router.name, route.ip_prefix, route.nexthop) == ("r", "10.0.0.0/8", "192.0.2.1")
-    assert client.view.relation(LogicalRouter, "static_routes").parent(route.uuid) == router.uuid
+    assert client.view.relation(ROUTER_ROUTES).parent(route.uuid) == router.uuid
     client.forget()
     nbctl(servers, "set", "logical_router", "r", "options:a=1")
     client.until(lambda: client.changes, "the change")

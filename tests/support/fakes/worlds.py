@@ -92,7 +92,7 @@ def _plain(view: View, row: Row, tags: dict[RowId, str]) -> dict[str, Any]:
         values[name] = value
     del values["uuid"]
     for column in row.CHILDREN:
-        children = view.relation(type(row), column).children(row.uuid)
+        children = view._relations[type(row), column].children(row.uuid)
         values[column] = {tags.get(child, child) for child in children}
     return values
 

@@ -151,7 +151,7 @@ def test_a_table_by_row_and_alone() -> None:
 def test_a_relation_knows_parent_and_children() -> None:
     """Children that join are found, and those that leave are not."""
     view = View()
-    relation = view.relation(LogicalRouter, ROUTES)
+    relation = view.relation(ROUTER_ROUTES)
     view.apply(Change(None, router(ONE), held(TWO, THREE)))
     assert set(relation.children(ONE)) == {TWO, THREE}
     assert relation.parent(TWO) == ONE
@@ -172,7 +172,7 @@ def test_a_child_that_moves_has_its_new_parent_in_either_order() -> None:
         view.apply(Change(None, router(TWO)))
         for change in order:
             view.apply(change)
-        relation = view.relation(LogicalRouter, ROUTES)
+        relation = view.relation(ROUTER_ROUTES)
         assert relation.parent(THREE) == TWO
         assert (list(relation.children(ONE)), list(relation.children(TWO))) == ([], [THREE])
 
@@ -200,7 +200,7 @@ def test_vanishing_empties_one_database() -> None:
     for change in changes:
         view.apply(change)
     assert rows_of(view, LogicalRouter, LogicalRouterStaticRoute) == []
-    assert view.relation(LogicalRouter, ROUTES).parent(TWO) is None
+    assert view.relation(ROUTER_ROUTES).parent(TWO) is None
     assert len(rows_of(view, AvailabilityZone, IcRoute)) == 2
 
 
@@ -214,7 +214,7 @@ def test_a_database_may_vanish_and_return_in_one_batch() -> None:
     ]
     for change in [*view.vanish(Database.NB), *returned]:
         view.apply(change)
-    assert view.relation(LogicalRouter, ROUTES).parent(TWO) == ONE
+    assert view.relation(ROUTER_ROUTES).parent(TWO) == ONE
     assert index.one("r") == router(ONE)
     assert [row.uuid for row in view.children(ROUTER_ROUTES, ONE)] == [TWO]
     assert view.parent(ROUTER_ROUTES, TWO) == router(ONE)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from isthmus.engine.view import View
+from isthmus.model.indexes import ROUTER_PORTS
 from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, RowId, SbPortBinding
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
@@ -62,7 +63,7 @@ class Fed(Replica):
     @property
     def ports(self) -> set[RowId]:
         """The ports of router ONE."""
-        return set(self.view.relation(LogicalRouter, "ports").children(RowId(ONE)))
+        return set(self.view.relation(ROUTER_PORTS).children(RowId(ONE)))
 
 
 def ports(*names: str) -> Any:

@@ -23,6 +23,7 @@ from isthmus.model.import_policy import LocalPrefix, LocalPrefixes
 from isthmus.model.indexes import (
     DECLARED_ROUTES,
     IC_PORTS_BY_ZONE_AND_TS,
+    ROUTER_ROUTES,
     UNLEARNED_ROUTES_BY_PREFIX,
     ZONES_BY_NAME,
 )
@@ -104,7 +105,7 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
         self._marked = view.index(DECLARED_ROUTES)
         self._zone_by_name = view.index(ZONES_BY_NAME)
         self._ports = view.index(IC_PORTS_BY_ZONE_AND_TS)
-        self._parents = view.relation(LogicalRouter, "static_routes")
+        self._parents = view.relation(ROUTER_ROUTES)
         # As of the last `affected`, to be compared with the next ones.
         self._declared = _Declarations()
         self._local = LocalPrefixes()
@@ -222,7 +223,7 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
                     yield from self._key_of(row)
 
     def _of_router(self, change: Change) -> Iterator[DeclaredKey]:
-        names = {row.name for row in change.sides if isinstance(row, LogicalRouter)}
+        names = {row.name for row in change.of(LogicalRouter)}
         if len(change.sides) != 2 or len(names) != 1:
             yield from self.keys()
             return
@@ -236,23 +237,19 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
 
     def _of_router_port(self, change: Change) -> Iterable[DeclaredKey]:
         reach = {
-            (row.networks, row.external_ids.get(TS_MARK))
-            for row in change.sides
-            if isinstance(row, LogicalRouterPort)
+            (row.networks, row.external_ids.get(TS_MARK)) for row in change.of(LogicalRouterPort)
         }
         known = len(change.sides) == 2 and len(reach) == 1
         return () if known else self.keys()
 
     def _of_port(self, change: Change) -> Iterator[DeclaredKey]:
-        for row in change.sides:
-            if isinstance(row, IcPortBinding):
-                zone = self._zones.get(row.availability_zone)
-                yield from self._declared.by_zone.get(zone.name, ()) if zone else self.keys()
+        for row in change.of(IcPortBinding):
+            zone = self._zones.get(row.availability_zone)
+            yield from self._declared.by_zone.get(zone.name, ()) if zone else self.keys()
 
     def _of_zone(self, change: Change) -> Iterator[DeclaredKey]:
-        for row in change.sides:
-            if isinstance(row, AvailabilityZone):
-                yield from self._declared.by_zone.get(row.name, ())
+        for row in change.of(AvailabilityZone):
+            yield from self._declared.by_zone.get(row.name, ())
 
     # -- problems ----------------------------------------------------------------------------
 

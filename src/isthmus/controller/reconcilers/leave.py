@@ -8,7 +8,7 @@ that has since joined by other means under another name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from isthmus.controller.connections import PortPair, held_addresses
 from isthmus.controller.inputs.inputs import Changed
@@ -19,7 +19,14 @@ from isthmus.controller.reconcilers.port_operations import remove_ports
 from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import claimed_zone
-from isthmus.model.indexes import DECLARED_ROUTES, LEARNED_ROUTES, policy_prefix
+from isthmus.model.indexes import (
+    DECLARED_ROUTES,
+    LEARNED_ROUTES,
+    ROUTER_POLICIES,
+    ROUTER_ROUTES,
+    ChildrenOf,
+    policy_prefix,
+)
 from isthmus.model.operations import Delete, Mutate, Operation, Ref, Update, drop_keys
 from isthmus.model.ovn_keys import is_remote
 from isthmus.model.rows import (
@@ -94,11 +101,11 @@ class LeaveNorthbound(LeavingReconciler):
         learned = self.view.all(LEARNED_ROUTES, True)
         declared = self.view.all(DECLARED_ROUTES, True)
         routes = dict.fromkeys(route.uuid for route in (*learned, *declared))
-        yield from self._from_routers("static_routes", routes)
+        yield from self._from_routers(ROUTER_ROUTES, routes)
         policies = (
             policy.uuid for policy in self.view.table(LogicalRouterPolicy) if policy_prefix(policy)
         )
-        yield from self._from_routers("policies", policies)
+        yield from self._from_routers(ROUTER_POLICIES, policies)
         if row.name:
             yield Update(NbGlobal, row.uuid, {"name": ""})
         if options := OPTIONS.intersection(row.options):
@@ -124,15 +131,17 @@ class LeaveNorthbound(LeavingReconciler):
         ]
         yield from remove_ports(self.connections, left)
 
-    def _from_routers(self, column: str, children: Iterable[RowId]) -> Iterator[Operation]:
-        relation = self.view.relation(LogicalRouter, column)
+    def _from_routers(
+        self, held: ChildrenOf[LogicalRouter, Any], children: Iterable[RowId]
+    ) -> Iterator[Operation]:
+        relation = self.view.relation(held)
         by_router: dict[RowId, set[Ref]] = {}
         for child in children:
             router = relation.parent(child)
             if router is not None:
                 by_router.setdefault(router, set()).add(Ref(child))
         for router, refs in by_router.items():
-            yield Mutate(LogicalRouter, router, ((column, "delete", frozenset(refs)),))
+            yield Mutate(LogicalRouter, router, ((held.column, "delete", frozenset(refs)),))
 
 
 class LeaveSouthbound(LeavingReconciler):

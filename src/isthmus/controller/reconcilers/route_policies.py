@@ -19,6 +19,8 @@ from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     POLICIES_BY_PREFIX,
     POLICY_PRIORITY,
+    ROUTER_POLICIES,
+    ROUTER_ROUTES,
     STATIC_ROUTES_BY_DESTINATION,
     policy_prefix,
     route_destination,
@@ -53,8 +55,8 @@ class RoutePolicies(ControllerReconciler[Network]):
         self._policy_rows = view.table(LogicalRouterPolicy)
         self._routes = view.index(STATIC_ROUTES_BY_DESTINATION)
         self._policies = view.index(POLICIES_BY_PREFIX)
-        self._router_of_route = view.relation(LogicalRouter, "static_routes")
-        self._router_of_policy = view.relation(LogicalRouter, "policies")
+        self._router_of_route = view.relation(ROUTER_ROUTES)
+        self._router_of_policy = view.relation(ROUTER_POLICIES)
 
     def watches(self) -> Mapping[type[Row], Watch[Network]]:
         """Routes, policies, their routers, and the router ports on transit switches."""
@@ -149,8 +151,7 @@ class RoutePolicies(ControllerReconciler[Network]):
     def _of_router_port(self, change: Change) -> Iterable[Network]:
         reach = {
             (row.networks, frozenset(row.external_ids.items()))
-            for row in change.sides
-            if isinstance(row, LogicalRouterPort)
+            for row in change.of(LogicalRouterPort)
         }
         known = len(change.sides) == 2 and len(reach) == 1
         return () if known else self._by_hand()

@@ -240,7 +240,7 @@ class RouterPorts(ControllerReconciler[str]):
         )
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
-        sides = [row for row in change.sides if isinstance(row, TransitSwitch)]
+        sides = list(change.of(TransitSwitch))
         if len({self.connections.vpc_of(row) for row in sides}) > 1 or len(sides) == 1:
             return self._all(change)  # gateways depend on a switch's position among all
         return transit_switches_of(change)

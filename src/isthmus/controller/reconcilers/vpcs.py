@@ -68,7 +68,7 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
         )
 
     def _of_router(self, change: Change) -> Iterable[str]:
-        rows = [row for row in change.sides if isinstance(row, LogicalRouter)]
+        rows = list(change.of(LogicalRouter))
         names = {row.name for row in rows}
         came_or_went = len(rows) == 1 or len(names) == 2
         return names.intersection(self.inputs.vpcs) if came_or_went else ()

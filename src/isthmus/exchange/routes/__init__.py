@@ -1,6 +1,6 @@
 """Routes between zones: which are advertised and learned, and why not the others.
 
-Entry points: `advertise` and `learned_routes` write; `options` and `import_policy` have the rules;
-`learn` and `prefix_groups` decide. Imports `topology` and `zones` of `exchange`; only
-`exchange.wiring` and `isthmus.inspect` import it.
+Entry points: `advertised_routes` and `learned_routes` write; `advertise`, `learn` and
+`prefix_groups` decide, by the rules of `options` and `import_policy`. Imports `topology` and
+`zones` of `exchange`; `exchange.wiring`, `isthmus.inspect` and `isthmus.daemon` import it.
 """

@@ -1,8 +1,7 @@
-"""Advertised routes: from our routers' networks and static routes to IC-SB routes.
+"""Which of our routers' networks, static routes and VIPs are advertised, and why not the others.
 
-Two steps. `AdvertisedSources` (derived state) decides, for one source row, which IC-SB routes it
-asks for through each attachment of its router. `AdvertisedRoutes` makes IC-SB hold each of those
-once.
+`AdvertisedSources` (derived state) decides, for one source row, which IC-SB routes it asks for
+through each attachment of its router. `isthmus.exchange.routes.advertised_routes` writes them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,22 +25,19 @@ from isthmus.exchange.routes.options import (
 )
 from isthmus.exchange.routes.static_routes import StaticRoutes
 from isthmus.exchange.topology.transit_switches import transit_switch_of
-from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import DECLARED
 from isthmus.model.indexes import (
     DYNAMIC_ROUTES_BY_DATAPATH,
     DYNAMIC_ROUTES_BY_PREFIX,
-    IC_ROUTES_BY_CONTENT,
-    IC_ROUTES_BY_ZONE,
     LRPS_BY_NAME,
     LRPS_BY_NETWORK,
     LSPS_BY_ROUTER_PORT,
     ROUTER_PORTS,
+    ROUTER_ROUTES,
     SB_DATAPATHS_BY_ROUTER,
     UNLEARNED_ROUTES_BY_PREFIX,
 )
-from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
 from isthmus.model.ovn_keys import ROUTER_PORT
 from isthmus.model.prefixes import (
     Address,
@@ -54,8 +50,6 @@ from isthmus.model.prefixes import (
     parse_network,
 )
 from isthmus.model.rows import (
-    AvailabilityZone,
-    Database,
     IcNbGlobal,
     IcRoute,
     LogicalRouter,
@@ -83,6 +77,12 @@ class AdvertiseKey(NamedTuple):
     route_table: str
     ip_prefix: str
     nexthop: str
+
+
+def key_of(row: IcRoute) -> AdvertiseKey:
+    """The key of an IC-SB route."""
+    prefix = canonical(row.ip_prefix)
+    return AdvertiseKey(row.transit_switch, row.route_table, prefix, row.nexthop)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -300,7 +300,7 @@ class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
 
     def _decide_static(self, uuid: RowId) -> Iterator[AdvertiseDecision]:
         row = self._view.table(LogicalRouterStaticRoute).rows[uuid]
-        router = self._view.relation(LogicalRouter, "static_routes").parent(uuid)
+        router = self._view.relation(ROUTER_ROUTES).parent(uuid)
         prefix = parse_network(row.ip_prefix)
         if router is None or uuid not in self._routes.own_by_router.get(router, ()):
             return
@@ -368,75 +368,3 @@ class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
         if interface is not None:
             return interface.ip
         return link_local_of(attachment.mac) if prefix.version == 6 else None
-
-
-class AdvertisedRoutes(ZoneReconciler[AdvertiseKey]):
-    """Our routes in IC-SB; those of ours that no source asks for, orphans included, are deleted."""
-
-    name: ClassVar[str] = "advertised routes"
-    writes: ClassVar[Database] = Database.IC_SB
-
-    def __init__(
-        self, view: View, zone: OwnZone, sources: AdvertisedSources, policy: ImportPolicy
-    ) -> None:
-        super().__init__(view, zone)
-        self._sources, self._policy = sources, policy
-
-    def watches(self) -> Mapping[type[Row], Watch[AdvertiseKey]]:
-        return {IcRoute: self._of_route}
-
-    def _of_route(self, change: Change) -> Iterable[AdvertiseKey]:
-        zone = self._zone.current
-        return [
-            key_of(side)
-            for side in change.sides
-            if isinstance(side, IcRoute) and zone and side.availability_zone == zone.uuid
-        ]
-
-    def keys(self) -> Iterable[AdvertiseKey]:
-        yield from tuple(self._sources.wanted)
-        zone = self._zone.current
-        if zone is not None:
-            yield from map(key_of, self._view.all(IC_ROUTES_BY_ZONE, zone.uuid))
-
-    def align(self, key: AdvertiseKey, zone: AvailabilityZone) -> Iterator[Operation]:
-        have = sorted(
-            self._view.all(IC_ROUTES_BY_CONTENT, (zone.uuid, *key)), key=lambda row: row.uuid
-        )
-        source = min(self._sources.wanted.get(key, {}).values(), default=None)
-        for route in have if source is None else have[1:]:
-            yield Delete(IcRoute, route.uuid)
-        if source is not None and (have or self._policy.complete):
-            yield from self._write(key, zone, source, have[0] if have else None)
-
-    @staticmethod
-    def _write(
-        key: AdvertiseKey, zone: AvailabilityZone, source: AdvertisedSource, route: IcRoute | None
-    ) -> Iterator[Operation]:
-        if route is None:
-            yield Insert(
-                IcRoute,
-                {
-                    "transit_switch": key.ts,
-                    "availability_zone": Ref(zone.uuid),
-                    "route_table": key.route_table,
-                    "ip_prefix": source.written or key.ip_prefix,
-                    "nexthop": key.nexthop,
-                    "origin": source.origin,
-                    "external_ids": source.external_ids,
-                },
-            )
-            return
-        row: dict[str, Value] = {}
-        if (route.origin, route.external_ids) != (source.origin, source.external_ids):
-            row |= {"origin": source.origin, "external_ids": source.external_ids}
-        if source.written and route.ip_prefix != source.written:
-            row["ip_prefix"] = source.written
-        if row:
-            yield Update(IcRoute, route.uuid, row)
-
-
-def key_of(row: IcRoute) -> AdvertiseKey:
-    """The key of an IC-SB route."""
-    prefix = canonical(row.ip_prefix)
-    return AdvertiseKey(row.transit_switch, row.route_table, prefix, row.nexthop)

@@ -7,6 +7,7 @@ from typing import ClassVar
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.exchange.routes.options import IPV4_BY_IPV6, Filter, invalid_entries, is_true
+from isthmus.exchange.topology.published_ports import port_names
 from isthmus.exchange.zones.own_zone import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -94,17 +95,16 @@ class Attachments(DerivedState[str, Attachment]):
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
-            IcPortBinding: _port_names,
-            LogicalSwitchPort: _port_names,
+            IcPortBinding: port_names,
+            LogicalSwitchPort: port_names,
             LogicalRouterPort: self._of_router_port,
             LogicalRouter: self._of_router,
             LogicalSwitch: self._of_switch,
         }
 
     def _of_router_port(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, LogicalRouterPort):
-                yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, side.name))
+        for side in change.of(LogicalRouterPort):
+            yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, side.name))
 
     def _of_router(self, change: Change) -> Iterator[str]:
         yield from self.by_router.get(change.row.uuid, ())
@@ -174,11 +174,3 @@ def _problems(attachment: Attachment) -> Iterator[Problem]:
     for direction, read in (("adv", attachment.advertise), ("learn", attachment.learn)):
         options = f"ic-route-filter-{direction} or ic-route-deny-{direction}"
         yield from invalid_entries(row, f"{options} of its router port or router", read)
-
-
-def _port_names(change: Change) -> Iterator[str]:
-    for side in change.sides:
-        if isinstance(side, LogicalSwitchPort):
-            yield side.name
-        elif isinstance(side, IcPortBinding):
-            yield side.logical_port

@@ -108,19 +108,18 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
 
     def _of_zone(self, change: Change) -> Iterator[RowId]:
         """The import policy's rules go by the zone's name."""
-        if self._policy.active and len({_name(side) for side in change.sides}) == 2:
+        if self._policy.active and len({row.name for row in change.of(AvailabilityZone)}) == 2:
             yield from (r.uuid for r in self._view.all(IC_ROUTES_BY_ZONE, change.row.uuid))
 
     def _of_router(self, change: Change) -> Iterator[RowId]:
         """The import policy's local prefixes go by the router's name."""
-        if self._policy.active and len({_name(side) for side in change.sides}) == 2:
+        if self._policy.active and len({row.name for row in change.of(LogicalRouter)}) == 2:
             yield from self.of_router(change.row.uuid)
 
     def _of_dynamic_route(self, change: Change) -> Iterator[RowId]:
-        for side in change.sides:
-            network = parse_network(side.ip_prefix) if isinstance(side, SbLearnedRoute) else None
-            if network is not None:
-                yield from (r.uuid for r in self._view.all(IC_ROUTES_BY_PREFIX, network))
+        for row in change.of(SbLearnedRoute):
+            prefix = parse_network(row.ip_prefix)
+            yield from (r.uuid for r in self._view.all(IC_ROUTES_BY_PREFIX, prefix))
 
     # -- the keys that other state affects ---------------------------------------------------
 
@@ -256,10 +255,6 @@ def learn_key(route: IcRoute, router: RowId) -> LearnKey:
     """What an IC-SB route asks to be learned on a router."""
     prefix = canonical(route.ip_prefix)
     return LearnKey(router, prefix, route.nexthop, route.origin, route.route_table)
-
-
-def _name(row: Row) -> str:
-    return row.name if isinstance(row, AvailabilityZone | LogicalRouter) else ""
 
 
 def _refuses_marks(route: IcRoute, attachment: Attachment) -> Refusal | None:

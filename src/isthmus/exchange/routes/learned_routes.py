@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import ClassVar
 
-from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.exchange.routes.import_policy import ImportPolicy
 from isthmus.exchange.routes.path_readiness import Path, PathReadiness
@@ -19,7 +18,6 @@ from isthmus.model.rows import (
     IcRoute,
     LogicalRouter,
     LogicalRouterStaticRoute,
-    Row,
     RowId,
 )
 
@@ -52,9 +50,6 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
         super().__init__(view, zone)
         self._routes, self._groups, self._policy, self._paths = routes, groups, policy, paths
         self._waiting: dict[Destination, dict[LearnKey, None]] = {}
-
-    def watches(self) -> Mapping[type[Row], Watch[LearnKey]]:
-        return {}  # all that it depends on is derived state
 
     def keys(self) -> Iterable[LearnKey]:
         return (*self._groups.wanted, *self._routes.learned)

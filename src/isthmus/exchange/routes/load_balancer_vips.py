@@ -67,7 +67,7 @@ class RouterVips(DerivedState[RowId, VipsChange]):
 
     @staticmethod
     def _of_router(change: Change) -> Iterable[RowId]:
-        sides = [side for side in change.sides if isinstance(side, LogicalRouter)]
+        sides = list(change.of(LogicalRouter))
         held = {(side.load_balancer, side.load_balancer_group) for side in sides}
         return [change.row.uuid] if len(held) > 1 or len(sides) == 1 else []
 

@@ -6,11 +6,11 @@ which came first), and what a problem is about. Invariant: a change of one route
 however many there are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from isthmus.engine.reconciler import DerivedState, Watch
+from isthmus.engine.reconciler import DerivedState
 from isthmus.exchange.routes.attachments import Attachment
 from isthmus.exchange.routes.findings import Finding, FindingKind, Group
 from isthmus.exchange.routes.import_policy import ImportPolicy
@@ -19,7 +19,7 @@ from isthmus.exchange.routes.options import Refusal
 from isthmus.exchange.routes.static_routes import LearnKey
 from isthmus.model.prefix_index import PrefixCounts
 from isthmus.model.prefixes import Network
-from isthmus.model.rows import IcRoute, Row, RowId
+from isthmus.model.rows import IcRoute, RowId
 
 GroupsKey: TypeAlias = RowId | Group
 """An IC-SB route, or a group whose limit has changed."""
@@ -53,9 +53,6 @@ class PrefixGroups(DerivedState[GroupsKey, GroupChange]):
         self._findings: dict[RowId, tuple[Finding, ...]] = {}
         self._limits: dict[Group, int] = {}
         self.groups: dict[Group, PrefixCounts] = {}
-
-    def watches(self) -> Mapping[type[Row], Watch[GroupsKey]]:
-        return {}
 
     def keys(self) -> Iterable[GroupsKey]:
         return (*self._findings, *self._sources.keys(), *self._limits)

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, TypeVar
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
+from isthmus.model.indexes import ROUTER_ROUTES
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import Network, canonical, parse_network
 from isthmus.model.rows import LogicalRouter, LogicalRouterStaticRoute, Row, RowId
@@ -101,7 +102,7 @@ class StaticRoutes(DerivedState[RowId, FiledRoute]):
             self._remove(before)
             yield before
         row = self._view.get(LogicalRouterStaticRoute, key)
-        router = self._view.relation(LogicalRouter, "static_routes").parent(key)
+        router = self._view.relation(ROUTER_ROUTES).parent(key)
         if row is not None and router is not None:
             after = self._filed[key] = _filed(row, router)
             self._add(after)

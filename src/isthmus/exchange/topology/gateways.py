@@ -1,11 +1,10 @@
 """Gateways: our interconnection chassis go to IC-SB, other zones' gateways to SB."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from isthmus.engine.reconciler import Watch
-from isthmus.engine.view import Table
+from isthmus.engine.view import View
 from isthmus.exchange.zones.own_zone import ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -30,78 +29,95 @@ from isthmus.model.rows import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tunnel:
+class Tunnel(NamedTuple):
     """One tunnel end, with the columns that both `Encap` tables have."""
 
     type: str
     ip: str
     options: tuple[tuple[str, str], ...]
 
-    @classmethod
-    def of(cls, encap: SbEncap | IcEncap) -> "Tunnel":
-        """The tunnel end of a row."""
-        return cls(encap.type, encap.ip, tuple(sorted(encap.options.items())))
 
-    def row(self, owner_column: str, owner: str) -> dict[str, Value]:
-        """The columns of a new row; the name of `owner_column` differs between the two tables."""
-        return {
-            "type": self.type,
-            "ip": self.ip,
-            "options": dict(self.options),
-            owner_column: owner,
-        }
-
-
-def _tunnels(
-    table: "Table[SbEncap] | Table[IcEncap]", uuids: Iterable[RowId]
-) -> dict[Tunnel, RowId]:
-    rows = (table.get(uuid) for uuid in sorted(uuids))
-    return {Tunnel.of(row): row.uuid for row in rows if row is not None}
+def _tunnels(view: View, row: Chassis | Gateway | None) -> dict[Tunnel, RowId]:
+    """The tunnel ends of a row, with the UUIDs of their encaps."""
+    if row is None:
+        return {}
+    kind: type[SbEncap] | type[IcEncap] = SbEncap if isinstance(row, Chassis) else IcEncap
+    encaps = (view.get(kind, uuid) for uuid in sorted(row.encaps))
+    return {
+        Tunnel(encap.type, encap.ip, tuple(sorted(encap.options.items()))): encap.uuid
+        for encap in encaps
+        if encap is not None
+    }
 
 
-def _sync_tunnels(
-    table: type[SbEncap] | type[IcEncap],
-    owner_column: str,
-    owner: str,
-    have: Mapping[Tunnel, RowId],
-    want: Iterable[Tunnel],
-) -> tuple[list[Insert], list[Ref | NewRef] | None]:
-    """The inserts of missing rows, and the references to set; None if they are right already."""
-    inserts: list[Insert] = []
-    refs: list[Ref | NewRef] = []
-    wanted = sorted(want, key=lambda tunnel: (tunnel.type, tunnel.ip))
-    for tunnel in wanted:
-        if tunnel in have:
-            refs.append(Ref(have[tunnel]))
-        else:
-            new = NewRef()
-            inserts.append(Insert(table, tunnel.row(owner_column, owner), new))
-            refs.append(new)
-    return inserts, None if set(wanted) == set(have) else refs
+class _Copies(ZoneReconciler[str]):
+    """Copies chassis to gateways or back; the key is the name of both."""
 
-
-class GatewayPublication(ZoneReconciler[str]):
-    """Local interconnection chassis as IC-SB gateways; the key is the chassis name."""
-
-    name: ClassVar[str] = "gateways"
-    writes: ClassVar[Database] = Database.IC_SB
+    encap_table: ClassVar[type[SbEncap] | type[IcEncap]]
+    owner_column: ClassVar[str]
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
-            Chassis: _names,
-            Gateway: _names,
-            SbEncap: self._of_encap,
+            Chassis: lambda change: [row.name for row in change.of(Chassis)],
+            Gateway: lambda change: [row.name for row in change.of(Gateway)],
+            SbEncap: self._of_sb_encap,
             IcEncap: self._of_ic_encap,
         }
 
-    def _of_encap(self, change: Change) -> Iterable[str]:
-        uuid = change.row.uuid
-        return [chassis.name for chassis in self._view.all(CHASSIS_BY_ENCAP, uuid)]
+    def _of_sb_encap(self, change: Change) -> Iterable[str]:
+        return [chassis.name for chassis in self._view.all(CHASSIS_BY_ENCAP, change.row.uuid)]
 
     def _of_ic_encap(self, change: Change) -> Iterable[str]:
-        uuid = change.row.uuid
-        return [gateway.name for gateway in self._view.all(GATEWAYS_BY_ENCAP, uuid)]
+        return [gateway.name for gateway in self._view.all(GATEWAYS_BY_ENCAP, change.row.uuid)]
+
+    def _write(
+        self,
+        kind: type[Gateway] | type[Chassis],
+        have: Gateway | Chassis | None,
+        source: Chassis | Gateway,
+        columns: Mapping[str, Value],
+    ) -> Iterator[Operation]:
+        """Write the copy of a row, with its encaps.
+
+        Args:
+            kind: of the copy.
+            have: the copy as it is; None if there is none.
+            source: what is copied.
+            columns: of a new copy, besides those that both kinds have.
+        """
+        existing, wanted = _tunnels(self._view, have), _tunnels(self._view, source)
+        refs: list[Ref | NewRef] = []
+        for tunnel in sorted(wanted, key=lambda tunnel: (tunnel.type, tunnel.ip)):
+            if tunnel in existing:
+                refs.append(Ref(existing[tunnel]))
+                continue
+            refs.append(new := NewRef())
+            encap: dict[str, Value] = {
+                "type": tunnel.type,
+                "ip": tunnel.ip,
+                "options": dict(tunnel.options),
+                self.owner_column: source.name,
+            }
+            yield Insert(self.encap_table, encap, new)
+        row: dict[str, Value] = (
+            {} if have and set(wanted) == set(existing) else {"encaps": tuple(refs)}
+        )
+        if have is None:
+            yield Insert(kind, {"name": source.name, "hostname": source.hostname, **row, **columns})
+            return
+        if have.hostname != source.hostname:
+            row["hostname"] = source.hostname
+        if row:
+            yield Update(kind, have.uuid, row)
+
+
+class GatewayPublication(_Copies):
+    """Our interconnection chassis as gateways in IC-SB."""
+
+    name: ClassVar[str] = "gateways"
+    writes: ClassVar[Database] = Database.IC_SB
+    encap_table: ClassVar[type[SbEncap] | type[IcEncap]] = IcEncap
+    owner_column: ClassVar[str] = "gateway_name"
 
     def keys(self) -> Iterable[str]:
         yield from (chassis.name for chassis in self._view.table(Chassis))
@@ -110,46 +126,16 @@ class GatewayPublication(ZoneReconciler[str]):
     def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         chassis = self._view.one(CHASSIS_BY_NAME, key)
         gateway = self._view.one(GATEWAYS_BY_NAME, key)
-        if chassis is not None and is_interconn(chassis):
-            if gateway is None:
-                return self._insert(chassis, zone)
-            if gateway.availability_zone == zone.uuid:
-                return self._update(gateway, chassis)
+        ours = gateway is not None and gateway.availability_zone == zone.uuid
+        if chassis is None or not is_interconn(chassis):
+            return [Delete(Gateway, gateway.uuid)] if gateway is not None and ours else ()
+        if gateway is not None and not ours:
             self.report(key, self._clash(chassis, gateway))
             return ()
-        if gateway is not None and gateway.availability_zone == zone.uuid:
-            return [Delete(Gateway, gateway.uuid)]
-        return ()
-
-    def _wanted(self, chassis: Chassis) -> list[Tunnel]:
-        return list(_tunnels(self._view.table(SbEncap), chassis.encaps))
-
-    def _insert(self, chassis: Chassis, zone: AvailabilityZone) -> Iterator[Operation]:
-        wanted = self._wanted(chassis)
-        if not wanted:
-            return  # a gateway must have an encap; the chassis will get one
-        inserts, refs = _sync_tunnels(IcEncap, "gateway_name", chassis.name, {}, wanted)
-        yield from inserts
-        row: dict[str, Value] = {
-            "name": chassis.name,
-            "hostname": chassis.hostname,
-            "availability_zone": Ref(zone.uuid),
-            "encaps": tuple(refs or ()),
-        }
-        yield Insert(Gateway, row)
-
-    def _update(self, gateway: Gateway, chassis: Chassis) -> Iterator[Operation]:
-        have = _tunnels(self._view.table(IcEncap), gateway.encaps)
-        wanted = self._wanted(chassis)
-        if not wanted:
-            return
-        inserts, refs = _sync_tunnels(IcEncap, "gateway_name", chassis.name, have, wanted)
-        yield from inserts
-        row: dict[str, Value] = {} if refs is None else {"encaps": tuple(refs)}
-        if gateway.hostname != chassis.hostname:
-            row["hostname"] = chassis.hostname
-        if row:
-            yield Update(Gateway, gateway.uuid, row)
+        if not _tunnels(self._view, chassis):
+            return ()  # a gateway must have an encap; the chassis will get one
+        columns = {"availability_zone": Ref(zone.uuid)}
+        return self._write(Gateway, gateway, chassis, columns)
 
     def _clash(self, chassis: Chassis, gateway: Gateway) -> Problem:
         other = self._view.get(AvailabilityZone, gateway.availability_zone)
@@ -161,22 +147,13 @@ class GatewayPublication(ZoneReconciler[str]):
         )
 
 
-class RemoteChassis(ZoneReconciler[str]):
-    """Other zones' gateways as remote chassis in SB; the key is the gateway's name."""
+class RemoteChassis(_Copies):
+    """Other zones' gateways as remote chassis in SB."""
 
     name: ClassVar[str] = "remote chassis"
     writes: ClassVar[Database] = Database.SB
-
-    def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {Chassis: _names, Gateway: _names, IcEncap: self._of_encap, SbEncap: self._of_sb}
-
-    def _of_encap(self, change: Change) -> Iterable[str]:
-        uuid = change.row.uuid
-        return [gateway.name for gateway in self._view.all(GATEWAYS_BY_ENCAP, uuid)]
-
-    def _of_sb(self, change: Change) -> Iterable[str]:
-        uuid = change.row.uuid
-        return [chassis.name for chassis in self._view.all(CHASSIS_BY_ENCAP, uuid)]
+    encap_table: ClassVar[type[SbEncap] | type[IcEncap]] = SbEncap
+    owner_column: ClassVar[str] = "chassis_name"
 
     def keys(self) -> Iterable[str]:
         yield from (gateway.name for gateway in self._view.table(Gateway))
@@ -185,36 +162,8 @@ class RemoteChassis(ZoneReconciler[str]):
     def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         gateway = self._view.one(GATEWAYS_BY_NAME, key)
         chassis = self._view.one(CHASSIS_BY_NAME, key)
-        remote = gateway is not None and gateway.availability_zone != zone.uuid
         if chassis is not None and not is_remote(chassis):
             return ()  # a local chassis is never touched; `GatewayPublication` reports the clash
-        if gateway is not None and remote:
-            return self._insert(gateway) if chassis is None else self._update(chassis, gateway)
+        if gateway is not None and gateway.availability_zone != zone.uuid:
+            return self._write(Chassis, chassis, gateway, {"other_config": {IS_REMOTE: "true"}})
         return [] if chassis is None else [Delete(Chassis, chassis.uuid)]
-
-    def _insert(self, gateway: Gateway) -> Iterator[Operation]:
-        wanted = _tunnels(self._view.table(IcEncap), gateway.encaps)
-        inserts, refs = _sync_tunnels(SbEncap, "chassis_name", gateway.name, {}, wanted)
-        yield from inserts
-        row: dict[str, Value] = {
-            "name": gateway.name,
-            "hostname": gateway.hostname,
-            "other_config": {IS_REMOTE: "true"},
-            "encaps": tuple(refs or ()),
-        }
-        yield Insert(Chassis, row)
-
-    def _update(self, chassis: Chassis, gateway: Gateway) -> Iterator[Operation]:
-        have = _tunnels(self._view.table(SbEncap), chassis.encaps)
-        wanted = _tunnels(self._view.table(IcEncap), gateway.encaps)
-        inserts, refs = _sync_tunnels(SbEncap, "chassis_name", gateway.name, have, wanted)
-        yield from inserts
-        row: dict[str, Value] = {} if refs is None else {"encaps": tuple(refs)}
-        if chassis.hostname != gateway.hostname:
-            row["hostname"] = gateway.hostname
-        if row:
-            yield Update(Chassis, chassis.uuid, row)
-
-
-def _names(change: Change) -> Iterable[str]:
-    return [side.name for side in change.sides if isinstance(side, (Chassis, Gateway))]

@@ -99,9 +99,7 @@ class PortPublication(ZoneReconciler[str]):
                 if lsp is not None:
                     yield lsp.name
                     yield from (other.name for other in self._view.all(LSPS_BY_PEER, lsp.name))
-        names = {
-            s.other_config.get(INTERCONN_TS) for s in change.sides if isinstance(s, LogicalSwitch)
-        }
+        names = {s.other_config.get(INTERCONN_TS) for s in change.of(LogicalSwitch)}
         if len(names) > 1 or change.new is None:
             for ts in names - {None}:
                 yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
@@ -115,15 +113,13 @@ class PortPublication(ZoneReconciler[str]):
                     yield from self._on(lrp.name)
 
     def _of_router_port(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, LogicalRouterPort):
-                yield from self._on(side.name)
+        for side in change.of(LogicalRouterPort):
+            yield from self._on(side.name)
 
     def _of_binding(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, SbPortBinding):
-                yield side.logical_port
-                yield from self._on(side.logical_port.removeprefix(_REDIRECT))
+        for side in change.of(SbPortBinding):
+            yield side.logical_port
+            yield from self._on(side.logical_port.removeprefix(_REDIRECT))
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
         for binding in self._view.all(BINDINGS_BY_CHASSIS, change.row.uuid):
@@ -131,9 +127,8 @@ class PortPublication(ZoneReconciler[str]):
             yield from self._on(binding.logical_port.removeprefix(_REDIRECT))
 
     def _of_transit_switch(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, TransitSwitch):
-                yield from self._all_on(side.name)
+        for side in change.of(TransitSwitch):
+            yield from self._all_on(side.name)
 
     def _all_on(self, ts: str) -> Iterator[str]:
         yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))

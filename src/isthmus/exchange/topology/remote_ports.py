@@ -57,9 +57,7 @@ class PortCopies(ZoneReconciler[str]):
             lsp = self._view.get(LogicalSwitchPort, uuid)
             if lsp is not None:
                 yield lsp.name
-        names = [
-            s.other_config.get(INTERCONN_TS) for s in change.sides if isinstance(s, LogicalSwitch)
-        ]
+        names = [s.other_config.get(INTERCONN_TS) for s in change.of(LogicalSwitch)]
         if change.old is None or len(set(names)) > 1:
             for ts in filter(None, names):
                 yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
@@ -167,10 +165,9 @@ class RemoteBindings(ZoneReconciler[str]):
         }
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, Chassis):
-                for port in self._view.all(IC_PORTS_BY_GATEWAY, side.name):
-                    yield port.logical_port
+        for side in change.of(Chassis):
+            for port in self._view.all(IC_PORTS_BY_GATEWAY, side.name):
+                yield port.logical_port
 
     def keys(self) -> Iterable[str]:
         return (port.logical_port for port in self._view.table(IcPortBinding))

@@ -76,7 +76,7 @@ class TransitRouterKeys(ZoneReconciler[RowId]):
         }
 
     def _of_datapath(self, change: Change) -> Iterator[RowId]:
-        rows = [side for side in change.sides if isinstance(side, IcDatapathBinding)]
+        rows = list(change.of(IcDatapathBinding))
         for row in (*rows, *self._tunnel_keys.neighbours(change)):
             if row.type == TRANSIT_ROUTER and row.nb_ic_uuid:
                 yield row.nb_ic_uuid
@@ -169,10 +169,9 @@ class TransitRouterPortPublication(ZoneReconciler[str]):
         yield from (port.name for port in ports)
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, Chassis):
-                ports = self._view.all(TRANSIT_ROUTER_PORTS_BY_CHASSIS, side.name)
-                yield from (port.name for port in ports)
+        for side in change.of(Chassis):
+            ports = self._view.all(TRANSIT_ROUTER_PORTS_BY_CHASSIS, side.name)
+            yield from (port.name for port in ports)
 
     def keys(self) -> Iterable[str]:
         yield from (port.name for port in self._view.table(TransitRouterPort))

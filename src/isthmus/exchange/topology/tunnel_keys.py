@@ -82,9 +82,8 @@ class DatapathKeys:
 
     def neighbours(self, change: Change) -> Iterator[IcDatapathBinding]:
         """The rows whose keys a change of another row affects."""
-        for side in change.sides:
-            if isinstance(side, IcDatapathBinding):
-                yield from self._view.all(DATAPATHS_BY_TUNNEL_KEY, side.tunnel_key)
+        for side in change.of(IcDatapathBinding):
+            yield from self._view.all(DATAPATHS_BY_TUNNEL_KEY, side.tunnel_key)
 
 
 class PortKeys:
