@@ -22,7 +22,7 @@ from isthmus_lab.lab import Lab
 from isthmus_lab.status import LabStatus, status_of
 from isthmus_lab.system import netns, processes
 from isthmus_lab.text import columns, command
-from isthmus_lab.topology.layout import STATE_VARIABLE, Layout, state_base
+from isthmus_lab.topology.layout import STATE_VARIABLE, state_base
 from isthmus_lab.topology.loader import find, load
 from isthmus_lab.topology.schema import Topology
 
@@ -97,9 +97,6 @@ def add(
 def down(
     name: NameOption = DEFAULT,
     every: Annotated[bool, typer.Option("--all", help="Remove all labs on this machine.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be removed, and change nothing.")
-    ] = False,
     state: StateOption = None,
 ) -> None:
     """Remove a lab, even a partly built one."""
@@ -108,20 +105,13 @@ def down(
     if not names:
         SafeConsole(stderr=True).print("no labs exist")
     for lab in names:
-        found = removal.find(Layout(lab, base)) if dry_run else Lab.down(lab, base)
-        if not found:
-            SafeConsole(stderr=True).print(f"lab {lab} does not exist: nothing to do")
-            continue
+        found = Lab.down(lab, base)
+        removed = f"{len(found.processes)} processes, {len(found.namespaces)} namespaces"
         SafeConsole(stderr=True).print(
-            f"{'would remove' if dry_run else 'removed'} the lab {lab}:"
-            f" {len(found.processes)} processes, {len(found.namespaces)} namespaces"
-            + (f", {found.directory}" if found.directory else "")
+            f"removed the lab {lab}: {removed}"
+            if found
+            else f"lab {lab} does not exist: nothing to do"
         )
-        if dry_run:
-            for process in found.processes:
-                SafeConsole().print(f"process {process.pid} {process.daemon}".rstrip())
-            for namespace in found.namespaces:
-                SafeConsole().print(f"namespace {namespace}")
 
 
 @app.command()
@@ -144,7 +134,7 @@ def status(
 )
 def execute(
     host: Annotated[str, typer.Argument(metavar="NODE|POD", help='Node, pod, "ic" or "ic-1".')],
-    command: Annotated[
+    words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- COMMAND…]", help="Command to run; a shell by default."),
     ] = None,
@@ -156,9 +146,8 @@ def execute(
     OVN's tools use the databases of its cluster.
     """
     require_root()
-    # click keeps the separator if it follows the first argument.
-    words = command[1:] if command and command[0] == "--" else command or []
-    _become(Lab.attach(name, state), host, words or [os.environ.get("SHELL") or "sh"])
+    shell = os.environ.get("SHELL") or "sh"
+    _become(Lab.attach(name, state), host, _without_separator(words) or [shell])
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -173,9 +162,13 @@ def kubectl(
     """Run kubectl as administrator of a cluster built with --kube."""
     require_root()
     lab = Lab.attach(name, state)
-    words = arguments[1:] if arguments and arguments[0] == "--" else arguments or []
     host = lab.kube_cluster(cluster).plan.central.name
-    _become(lab, host, [assets.required(assets.KUBECTL), *words])
+    _become(lab, host, [assets.required(assets.KUBECTL), *_without_separator(arguments)])
+
+
+def _without_separator(words: list[str] | None) -> list[str]:
+    # click keeps the separator if it follows the first argument.
+    return words[1:] if words and words[0] == "--" else words or []
 
 
 def _become(lab: Lab, host: str, words: list[str]) -> NoReturn:
@@ -215,9 +208,8 @@ def logs(  # noqa: PLR0913, PLR0917 - the options of a verb
             key="log",
             value=f"{host} {daemon}".strip(),
         )
-    options = ["-F"] if follow else []
-    command = ["tail", "-n", str(lines), *options, *map(str, files)]
-    os.execvp(command[0], command)  # noqa: S606 - no shell wanted
+    options = ["-n", str(lines), *(["-F"] if follow else [])]
+    os.execvp("tail", ["tail", *options, *map(str, files)])  # noqa: S606 - no shell wanted
 
 
 @app.command()
@@ -237,12 +229,9 @@ def demo(
     """
     shown = Demo(SafeConsole(), limit)
     lab = shown.run(_load(file, name, kube=kube))
-    out = SafeConsole()
-    out.print("\nSummary", style="bold")
-    out.print(shown.summary())
-    out.print(
-        f"\n{'All checks passed.' if shown.passed else 'Some checks FAILED.'} The lab is running."
-    )
+    result = "All checks passed." if shown.passed else "Some checks FAILED."
+    shown.out.print("\nSummary", style="bold")
+    shown.out.print(f"{shown.summary()}\n\n{result} The lab is running.")
     _print_next_steps(lab)
     if not shown.passed:
         raise typer.Exit(1)
@@ -254,37 +243,30 @@ def _load(file: str, name: str, *, kube: bool) -> Topology:
 
 
 def _print_next_steps(lab: Lab) -> None:
-    name, node, pod = lab.layout.lab, lab.plan.nodes[0].name, next(iter(lab.plan.pods), None)
-    option = [] if name == DEFAULT else ["-n", name]
+    name, cluster = lab.layout.lab, lab.plan.clusters[0]
+    option = "" if name == DEFAULT else f" -n {name}"
+    execute = f"exec{option} {cluster.nodes[0].name} --"
     hints = [
-        ("daemons and pods", command("lab", "status", *option)),
-        ("zones and ports", command("lab", "exec", *option, node, "--", "isthmus", "show")),
-        ("routes", command("lab", "exec", *option, node, "--", "isthmus", "routes")),
-        ("OVN's databases", command("lab", "exec", *option, node, "--", "ovn-nbctl", "show")),
+        ("daemons and pods", f"status{option}"),
+        ("zones and ports", f"{execute} isthmus show"),
+        ("routes", f"{execute} isthmus routes"),
+        ("OVN's databases", f"{execute} ovn-nbctl show"),
     ]
-    if pod is not None:
-        hints.append(("a shell in a pod", command("lab", "exec", *option, pod.name)))
-    if lab.plan.topology.kubernetes:
-        subnets = [lab.plan.clusters[0].name, "get", "subnets"]
-        hints.append(("Kubernetes", command("lab", "kubectl", *option, *subnets)))
+    hints += [("a shell in a pod", f"exec{option} {pod.name}") for pod in cluster.pods[:1]]
+    if cluster.kubernetes:
+        hints.append(("Kubernetes", f"kubectl{option} {cluster.name} get subnets"))
     if name == DEFAULT:
-        hints.append(("a third cluster", command("lab", "add", "third-cluster")))
-    remove = f"make down, or {command('lab', 'down')}" if name == DEFAULT else ""
-    hints.append(("remove the lab", remove or command("lab", "down", *option)))
-    SafeConsole(stderr=True).print("\n" + columns(("NEXT STEP", "COMMAND"), hints))
+        hints.append(("a third cluster", "add third-cluster"))
+    hints.append(("remove the lab", f"down{option}"))
+    rows = [(step, command("lab", words)) for step, words in hints]
+    SafeConsole(stderr=True).print("\n" + columns(("NEXT STEP", "COMMAND"), rows))
 
 
 def _print_status(found: LabStatus) -> None:
     out = SafeConsole()
-    ic = [
-        (one.name, one.address, _summary(one.daemons) if one.daemons else "not run by the lab")
-        for one in found.ic
-    ]
-    if len(ic) == 1:
-        out.print(f"lab {found.name}; IC databases at {ic[0][1]}: {ic[0][2]}")
-    else:
-        out.print(f"lab {found.name}; IC databases:")
-        out.print(columns(("MEMBER", "ADDRESS", "DAEMONS"), ic))
+    out.print(f"lab {found.name}; IC databases:")
+    members = [(one.name, one.address, _summary(one.daemons)) for one in found.ic]
+    out.print(columns(("MEMBER", "ADDRESS", "DAEMONS"), members))
     for cluster in found.clusters:
         out.print(f"\ncluster {cluster.name}, {'joined' if cluster.joined else 'not joined'}")
         nodes = [
@@ -298,10 +280,7 @@ def _print_status(found: LabStatus) -> None:
         ]
         out.print(columns(("NODE", "ROLES", "ADDRESS", "CHASSIS", "DAEMONS", "TUNNELS TO"), nodes))
         pods = [
-            (
-                *(pod.name, pod.node, pod.subnet, " ".join(pod.addresses)),
-                "up" if pod.up else "DOWN",
-            )
+            (pod.name, pod.node, pod.subnet, " ".join(pod.addresses), "up" if pod.up else "DOWN")
             for pod in cluster.pods
         ]
         out.print(columns(("POD", "NODE", "SUBNET", "ADDRESS", "PORT"), pods))
@@ -309,4 +288,5 @@ def _print_status(found: LabStatus) -> None:
 
 def _summary(daemons: dict[str, int | None]) -> str:
     missing = [name for name, pid in daemons.items() if pid is None]
-    return f"NOT RUNNING: {' '.join(missing)}" if missing else f"{len(daemons)} running"
+    running = f"{len(daemons)} running" if daemons else "not run by the lab"
+    return f"NOT RUNNING: {' '.join(missing)}" if missing else running

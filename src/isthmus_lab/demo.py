@@ -5,10 +5,11 @@ still run, and the demo fails.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from shlex import join
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -22,6 +23,8 @@ from isthmus_lab.topology.schema import Topology
 from isthmus_lab.traffic import probe
 from isthmus_lab.traffic.probe import TrafficPath
 from isthmus_lab.waiting import wait_until
+
+T = TypeVar("T")
 
 DEFAULT = "demo"
 """The default name of a lab."""
@@ -95,16 +98,15 @@ class Demo:
     def _join(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         self._title("Joining the clusters: ovn-ic-config")
         with self._check("before joining, no pod reaches another cluster"):
-            _expect_silence(lab, paths)
+            reached = [str(path) for path in probe.ping(lab.layout, paths)]
+            _fail_if(reached, "reply received before the clusters have joined")
         for cluster in lab.plan.clusters:
             self._objects(lab, cluster).apply(kube_ovn.config_map(lab.plan, cluster))
             self._reached(f"cluster {cluster.name}: ovn-ic-config written")
         with self._check("first ping between clusters"):
-            wait_until(
-                lambda: probe.ping(lab.layout, paths), self.limit_s, "the first reply to a ping"
-            )
+            self._wait(lambda: probe.ping(lab.layout, paths), "the first reply to a ping")
         with self._check("every pod reaches every pod of the other clusters"):
-            _wait_for_all(lab, paths, self.limit_s)
+            self._wait_for_all(lab, paths)
 
     def _objects(self, lab: Lab, cluster: ClusterPlan) -> Objects:
         """The objects of a cluster. With an API server, edits use kubectl and are printed."""
@@ -130,23 +132,15 @@ class Demo:
                     self._expect_joined(lab.cluster(cluster.name))
 
     def _expect_joined(self, handle: ClusterHandle) -> None:
-        conditions = ["accepted", "joined", "conflict", "degraded"]
-        cells = ",".join(f"{name.upper()}:.data.{name}" for name in ["zone", *conditions])
+        keys = ["zone", "accepted", "joined", "conflict", "degraded"]
+        cells = ",".join(f"{key.upper()}:.data.{key}" for key in keys)
         get = ["get", "configmap", "ovn-ic-status", "-n", kube_ovn.NAMESPACE]
-        wanted = ["True", "True", "False", "False"]
 
         def joined() -> str:
             output = handle.kubectl(*get, "-o", f"custom-columns={cells}", "--ignore-not-found")
-            return output if output.split()[-len(wanted) :] == wanted else ""
+            return output if output.split()[-4:] == ["True", "True", "False", "False"] else ""
 
-        self._print(
-            wait_until(
-                joined,
-                self.limit_s,
-                "the conditions to be those of a joined cluster",
-                interval_s=0.2,
-            )
-        )
+        self._print(self._wait(joined, "the conditions to be those of a joined cluster"))
 
     def _show(self, lab: Lab) -> None:
         self._title("Zones, gateways and ports: isthmus show")
@@ -156,7 +150,11 @@ class Demo:
             self._title(f"Routes of {cluster.name}: isthmus routes")
             with self._check(f"isthmus routes in {cluster.name}"):
                 self._print(lab.run(cluster.central.name, ["isthmus", "routes"]))
-                _expect_learned(lab, cluster)
+                others = [other for other in lab.plan.clusters if other != cluster]
+                subnets = [subnet for other in others for subnet in other.subnets]
+                offered = [subnet for subnet in subnets if not subnet.disable_inter_connection]
+                missing = _networks(offered, cluster) - lab.cluster(cluster.name).learned()
+                _fail_if(sorted(missing), f"not learned in {cluster.name}")
 
     def _traffic(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         self._title("Ping and HTTP between all pods of different clusters, by pod IP")
@@ -177,36 +175,45 @@ class Demo:
             _fail_if([f"{path}: {answers[path]}" for path in wrong], "wrong response")
 
     def _close_and_open(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
-        cluster, subnet = _subnet_to_close(lab)
+        """Close and reopen the last subnet with pods of the first cluster."""
+        cluster, *others = lab.plan.clusters
+        used = {pod.subnet for pod in cluster.pods}
+        subnet = [subnet for subnet in cluster.subnets if subnet.name in used][-1]
         self._title(f"Live: disableInterConnection on the subnet {subnet.name} of {cluster.name}")
         inside = {pod.name for pod in cluster.pods if pod.subnet == subnet.name}
         closed = [path for path in paths if {path.source.name, path.target.name} & inside]
         rest = [path for path in paths if path not in closed]
+
+        def learned(cluster: ClusterPlan) -> set[str]:
+            return _networks([subnet], cluster) & lab.cluster(cluster.name).learned()
+
         objects = self._objects(lab, cluster)
         objects.merge("Subnet", subnet.name, "spec", {"disableInterConnection": True})
-        others = [other for other in lab.plan.clusters if other != cluster]
         with self._check(f"the route is withdrawn in {', '.join(other.name for other in others)}"):
-            wait_until(
-                lambda: all(_shows(lab, other, subnet, present=False) for other in others),
-                self.limit_s,
+            self._wait(
+                lambda: not any(learned(other) for other in others),
                 f"the route of {subnet.name} to disappear",
             )
         with self._check("its pods are unreachable, all others are reachable"):
-            wait_until(
+            self._wait(
                 lambda: not probe.ping(lab.layout, closed, 0.2),
-                self.limit_s,
                 "the pods of the subnet to be unreachable",
             )
-            _wait_for_all(lab, rest, self.limit_s)
+            self._wait_for_all(lab, rest)
         objects.merge("Subnet", subnet.name, "spec", {"disableInterConnection": False})
         with self._check("after setting it to false, the route is back"):
-            wait_until(
-                lambda: all(_shows(lab, other, subnet, present=True) for other in others),
-                self.limit_s,
+            self._wait(
+                lambda: all(learned(other) == _networks([subnet], other) for other in others),
                 f"the route of {subnet.name} to appear",
             )
         with self._check("all pods are reachable again"):
-            _wait_for_all(lab, paths, self.limit_s)
+            self._wait_for_all(lab, paths)
+
+    def _wait(self, check: Callable[[], T], state: str) -> T:
+        return wait_until(check, self.limit_s, state, interval_s=0.05)
+
+    def _wait_for_all(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
+        self._wait(lambda: len(probe.ping(lab.layout, paths)) == len(paths), "replies on all paths")
 
     @contextmanager
     def _check(self, what: str) -> Iterator[None]:
@@ -235,44 +242,8 @@ def _fail_if(cases: Sequence[str], message: str) -> None:
         raise lab_error("traffic", message, "see `isthmus lab status`", value="; ".join(cases))
 
 
-def _expect_silence(lab: Lab, paths: Sequence[TrafficPath]) -> None:
-    _fail_if(
-        [str(path) for path in probe.ping(lab.layout, paths)],
-        "reply received before the clusters have joined",
-    )
-
-
-def _wait_for_all(lab: Lab, paths: Sequence[TrafficPath], limit_s: float) -> None:
-    wait_until(
-        lambda: len(probe.ping(lab.layout, paths)) == len(paths), limit_s, "replies on all paths"
-    )
-
-
-def _expect_learned(lab: Lab, cluster: ClusterPlan) -> None:
-    """Check that a cluster has learned all routes of the others in its address families."""
+def _networks(subnets: Iterable[SubnetPlan], cluster: ClusterPlan) -> set[str]:
+    """The CIDRs of subnets in the address families of a cluster that should learn them."""
     families = {network.version for network in cluster.join.cidr}
-    wanted = {
-        str(network)
-        for other in lab.plan.clusters
-        for subnet in other.subnets
-        for network in subnet.cidr
-        if other != cluster and network.version in families
-        if not subnet.disable_inter_connection
-    }
-    missing = sorted(wanted - lab.cluster(cluster.name).learned())
-    _fail_if(missing, f"not learned in {cluster.name}")
-
-
-def _shows(lab: Lab, cluster: ClusterPlan, subnet: SubnetPlan, *, present: bool) -> bool:
-    """Whether a cluster has learned all (or none) of the CIDRs of a subnet in another cluster."""
-    families = {network.version for network in cluster.join.cidr}
-    wanted = {str(network) for network in subnet.cidr if network.version in families}
-    found = wanted & lab.cluster(cluster.name).learned()
-    return found == wanted if present else not found
-
-
-def _subnet_to_close(lab: Lab) -> tuple[ClusterPlan, SubnetPlan]:
-    """The last subnet with pods of the first cluster."""
-    cluster = lab.plan.clusters[0]
-    used = {pod.subnet for pod in cluster.pods}
-    return cluster, [subnet for subnet in cluster.subnets if subnet.name in used][-1]
+    networks = (network for subnet in subnets for network in subnet.cidr)
+    return {str(network) for network in networks if network.version in families}

@@ -107,7 +107,7 @@ class Lab:
         layout = Layout(name, base or state_base())
         requirements.require_root()
         if not removal.find(layout):
-            return Remains((), (), "")
+            return Remains()
         with locked(layout):
             return removal.remove(layout)
 

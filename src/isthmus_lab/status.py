@@ -5,15 +5,16 @@ does not respond counts as empty and does not affect the rest.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from isthmus_lab.errors import LabError
 from isthmus_lab.lab import Lab
 from isthmus_lab.system import processes
-from isthmus_lab.topology.plan import IC_DAEMON, ClusterPlan, NodePlan, daemons_of
+from isthmus_lab.topology.plan import IC_DAEMON, ClusterPlan, Interface, NodePlan, daemons_of
 
 _TIMEOUT = "--timeout=3"
 """Seconds within which a database must respond."""
@@ -65,11 +66,7 @@ class ClusterStatus:
 
 @dataclass(frozen=True, slots=True)
 class IcStatus:
-    """A machine of the IC databases.
-
-    Args:
-        daemons: as in `NodeStatus`; empty if the lab runs no databases.
-    """
+    """A machine of the IC databases; without daemons if the lab runs no databases."""
 
     name: str
     address: str
@@ -78,11 +75,7 @@ class IcStatus:
 
 @dataclass(frozen=True, slots=True)
 class LabStatus:
-    """A lab.
-
-    Args:
-        ic: the machines of the IC databases.
-    """
+    """A lab; `ic` are the machines of the IC databases."""
 
     name: str
     ic: tuple[IcStatus, ...]
@@ -101,81 +94,58 @@ class LabStatus:
 def status_of(lab: Lab) -> LabStatus:
     """Read the state of a lab."""
     running = processes.running_daemons(lab.layout.lab)
+    ic_daemons = [IC_DAEMON] if lab.plan.runs_ic else []
     with ThreadPoolExecutor(8) as pool:
-        nodes = {node.name: pool.submit(_tunnels, lab, node) for node in lab.plan.nodes}
-        clusters = [pool.submit(_cluster_rows, lab, cluster) for cluster in lab.plan.clusters]
-        tunnels = {name: future.result() for name, future in nodes.items()}
-        rows = [future.result() for future in clusters]
+        clusters = pool.map(partial(_cluster, lab, running), lab.plan.clusters)
     return LabStatus(
         name=lab.layout.lab,
         ic=tuple(
-            IcStatus(
-                name=member.name,
-                address=str(member.address),
-                daemons=_running(running, member.name, [IC_DAEMON] if lab.plan.runs_ic else []),
-            )
-            for member in lab.plan.ic_members
+            IcStatus(one.name, str(one.address), _running(running, one.name, ic_daemons))
+            for one in lab.plan.ic_members
         ),
-        clusters=tuple(
-            _cluster(lab, cluster, running, tunnels, chassis, up)
-            for cluster, (chassis, up) in zip(lab.plan.clusters, rows, strict=True)
-        ),
+        clusters=tuple(clusters),
     )
 
 
-def _cluster(  # noqa: PLR0913, PLR0917 - one caller, which has collected all values
-    lab: Lab,
-    cluster: ClusterPlan,
-    running: dict[str, int],
-    tunnels: dict[str, tuple[str, ...]],
-    chassis: set[str],
-    up: set[str],
-) -> ClusterStatus:
+def _cluster(lab: Lab, running: dict[str, int], cluster: ClusterPlan) -> ClusterStatus:
+    rows = partial(_table, lab, cluster.central.name)
+    chassis = {row[0] for row in rows(["ovn-sbctl", "--columns=name", "list", "Chassis"])}
+    ports = rows(["ovn-nbctl", "--columns=name", "find", "Logical_Switch_Port", "up=true"])
+    up = {row[0] for row in ports}
+    with ThreadPoolExecutor(8) as pool:
+        tunnels = list(pool.map(partial(_tunnels, lab), cluster.nodes))
     return ClusterStatus(
         name=cluster.name,
         joined=lab.cluster(cluster.name).objects.exists("ConfigMap", "ovn-ic-config"),
         nodes=tuple(
             NodeStatus(
                 name=node.name,
-                roles=tuple(_roles(node)),
-                addresses=tuple(str(i.ip) for i in node.underlay),
+                roles=_roles(node),
+                addresses=_texts(node.underlay),
                 daemons=_running(running, node.name, daemons_of(cluster, node)),
                 registered=node.system_id in chassis,
-                tunnels=tunnels[node.name],
+                tunnels=remotes,
             )
-            for node in cluster.nodes
+            for node, remotes in zip(cluster.nodes, tunnels, strict=True)
         ),
         pods=tuple(
-            PodStatus(
-                name=pod.name,
-                node=pod.node,
-                subnet=pod.subnet,
-                addresses=tuple(str(i.ip) for i in pod.addresses),
-                up=pod.port in up,
-            )
+            PodStatus(pod.name, pod.node, pod.subnet, _texts(pod.addresses), pod.port in up)
             for pod in cluster.pods
         ),
     )
+
+
+def _texts(interfaces: Iterable[Interface]) -> tuple[str, ...]:
+    return tuple(str(interface.ip) for interface in interfaces)
 
 
 def _running(running: dict[str, int], host: str, names: Sequence[str]) -> dict[str, int | None]:
     return {name: running.get(f"{host}/{name}") for name in names}
 
 
-def _roles(node: NodePlan) -> Iterator[str]:
-    if node.central:
-        yield "central"
-    yield "gateway" if node.gateway else "worker"
-
-
-def _cluster_rows(lab: Lab, cluster: ClusterPlan) -> tuple[set[str], set[str]]:
-    """The names of all chassis, and of the ports that are up."""
-    host = cluster.central.name
-    chassis = _table(lab, host, ["ovn-sbctl", "--columns=name", "list", "Chassis"])
-    ports = _table(
-        lab, host, ["ovn-nbctl", "--columns=name", "find", "Logical_Switch_Port", "up=true"]
-    )
-    return {row[0] for row in chassis}, {row[0] for row in ports}
+def _roles(node: NodePlan) -> tuple[str, ...]:
+    own = "gateway" if node.gateway else "worker"
+    return ("central", own) if node.central else (own,)
 
 
 def _tunnels(lab: Lab, node: NodePlan) -> tuple[str, ...]:

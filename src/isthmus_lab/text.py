@@ -3,25 +3,15 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from isthmus.inspect.layout import table
 
-def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
-    """A table whose columns are as wide as their widest cells, without truncation.
 
-    Args:
-        heads: titles of the columns.
-        rows: cells, as many as there are columns.
-        indent: prefix of every line.
-    """
-    lines = [heads, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    cells = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    ]
-    return "\n".join(indent + line.rstrip() for line in cells)
+def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """An indented table without truncation."""
+    return "\n".join(f"  {line}" for line in table(heads, rows))
 
 
 def command(*words: str) -> str:

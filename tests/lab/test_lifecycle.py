@@ -120,16 +120,6 @@ def test_down_of_nothing_changes_nothing(lab_name: Callable[[], str]) -> None:
     assert not Layout(name, state_base()).root.exists()
 
 
-def test_dry_run_removes_nothing(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
-    """`down --dry-run` lists all processes and namespaces and removes none."""
-    lab = make_lab(small)
-    command = [ISTHMUS, "lab", "down", "--dry-run", "-n", lab.layout.lab]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert f"namespace {lab.layout.netns('az1-gw')}" in printed
-    assert " az1-gw/ovs-vswitchd" in printed
-    assert status_of(lab).whole
-
-
 def test_added_cluster_leaves_the_others_alone(
     small: Topology, make_lab: Callable[[Topology], Lab]
 ) -> None:

@@ -4,7 +4,6 @@ Called by the starter, in parallel with the rest of the lab.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from isthmus_lab.build.daemons import node_agent
 from isthmus_lab.kube.objects import kube_api
@@ -23,38 +22,26 @@ Spawn = Callable[[str, str, Sequence[str]], None]
 """Starts a daemon: node, name, command."""
 
 
-@dataclass(frozen=True, slots=True)
-class KubeStarter:
-    """Starts API servers.
+def start_api_server(layout: Layout, cluster: ClusterPlan, spawn: Spawn) -> None:
+    """Start etcd, the API server and the emulation of Kube-OVN's daemon.
 
-    Args:
-        layout: paths of the lab.
-        spawn: starts a daemon.
+    Returns when the Nodes, Subnets and VPCs of the cluster exist, and the ServiceAccount of
+    Isthmus with its roles and kubeconfig.
+
+    Raises:
+        LabError: a daemon did not start.
+        ApiError: an object was rejected.
     """
-
-    layout: Layout
-    spawn: Spawn
-
-    def start(self, cluster: ClusterPlan) -> None:
-        """Start etcd, the API server and the emulation of Kube-OVN's daemon.
-
-        Returns when the Nodes, Subnets and VPCs of the cluster exist, and the ServiceAccount of
-        Isthmus with its roles and kubeconfig.
-
-        Raises:
-            LabError: a daemon did not start.
-            ApiError: an object was rejected.
-        """
-        host, server = cluster.central.name, kube_server(self.layout, cluster)
-        server.prepare()
-        # The loopback interface of a new namespace is down.
-        run(["ip", "link", "set", "lo", "up"], netns=self.layout.netns(host))
-        self.spawn(host, "etcd", server.etcd())
-        self.spawn(host, "kube-apiserver", server.apiserver())
-        api = kube_api(self.layout, cluster)
-        wait_until(api.is_ready, _LIMIT_S, f"the API server of {cluster.name} to be ready")
-        api.apply_files(crds())
-        for manifest in (*kube_ovn.objects(cluster), *roles(kube_ovn.NAMESPACE)):
-            api.apply(manifest)
-        server.for_token(ACCOUNT, api.service_account_token(kube_ovn.NAMESPACE, ACCOUNT))
-        self.spawn(host, "node-agent", node_agent(self.layout, cluster))
+    host, server = cluster.central.name, kube_server(layout, cluster)
+    server.prepare()
+    # The loopback interface of a new namespace is down.
+    run(["ip", "link", "set", "lo", "up"], netns=layout.netns(host))
+    spawn(host, "etcd", server.etcd())
+    spawn(host, "kube-apiserver", server.apiserver())
+    api = kube_api(layout, cluster)
+    wait_until(api.is_ready, _LIMIT_S, f"the API server of {cluster.name} to be ready")
+    api.apply_files(crds())
+    for manifest in (*kube_ovn.objects(cluster), *roles(kube_ovn.NAMESPACE)):
+        api.apply(manifest)
+    server.for_token(ACCOUNT, api.service_account_token(kube_ovn.NAMESPACE, ACCOUNT))
+    spawn(host, "node-agent", node_agent(layout, cluster))

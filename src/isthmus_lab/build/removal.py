@@ -5,6 +5,7 @@ that labs that were partly built, partly removed or killed are removed too.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,24 +21,21 @@ class Remains:
     Args:
         processes: all processes with its environment variable.
         namespaces: names of its network namespaces, which contain all its links.
-        directory: its directory, or "" if that is empty or does not exist.
+        files: the contents of its directory.
     """
 
-    processes: tuple[Process, ...]
-    namespaces: tuple[str, ...]
-    directory: str
+    processes: Sequence[Process] = ()
+    namespaces: Sequence[str] = ()
+    files: Sequence[Path] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.processes or self.namespaces or self.directory)
+        return bool(self.processes or self.namespaces or self.files)
 
 
 def find(layout: Layout) -> Remains:
     """Find what exists of a lab on this machine."""
-    return Remains(
-        processes=tuple(processes.of_lab(layout.lab)),
-        namespaces=tuple(netns.of_lab(layout.lab)),
-        directory=str(layout.root) if _has_files(layout) else "",
-    )
+    files = list(layout.root.iterdir()) if layout.root.is_dir() else []
+    return Remains(processes.of_lab(layout.lab), netns.of_lab(layout.lab), files)
 
 
 def known(base: Path) -> list[str]:
@@ -62,13 +60,9 @@ def remove(layout: Layout) -> Remains:
     if found.namespaces:
         batch = "".join(f"netns del {name}\n" for name in found.namespaces)
         processes.run(["ip", "-force", "-batch", "-"], stdin=batch)
-    for path in layout.root.iterdir() if layout.root.exists() else ():
+    for path in layout.root.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
     return found
-
-
-def _has_files(layout: Layout) -> bool:
-    return layout.root.is_dir() and any(layout.root.iterdir())

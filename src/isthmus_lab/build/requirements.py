@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from isthmus.model.problems import Problem, Subject
@@ -10,19 +9,10 @@ from isthmus_lab.build.daemons import isthmus
 from isthmus_lab.errors import LabError, lab_error
 from isthmus_lab.kube import assets, roles
 
-_PACKAGES = {
-    "ovsdb-server": "openvswitch-switch",
-    "ovs-vswitchd": "openvswitch-switch",
-    "ovsdb-tool": "openvswitch-common",
-    "ovs-vsctl": "openvswitch-switch",
-    "ovn-northd": "ovn-central",
-    "ovn-nbctl": "ovn-common",
-    "ovn-sbctl": "ovn-common",
-    "ovn-controller": "ovn-host",
-    "ip": "iproute2",
-    "ethtool": "ethtool",
-}
-"""Programs, and the Debian packages that contain them."""
+_PROGRAMS = (
+    *("ovsdb-server", "ovsdb-tool", "ovs-vswitchd", "ovs-vsctl", "ip", "ethtool"),
+    *("ovn-northd", "ovn-nbctl", "ovn-sbctl", "ovn-controller"),
+)
 
 SCHEMAS = {
     "conf": Path("/usr/share/openvswitch/vswitch.ovsschema"),
@@ -43,38 +33,22 @@ def check(*, isthmus_needed: bool, kubernetes: bool = False) -> None:
         LabError: the process is not root, or programs are missing.
     """
     require_root()
-    missing = {
-        program: package for program, package in _PACKAGES.items() if not shutil.which(program)
-    }
-    problems = []
-    if missing:
-        packages = " ".join(sorted(set(missing.values())))
+    programs = [*_PROGRAMS, *([isthmus()] if isthmus_needed else [])]
+    problems: list[Problem] = []
+    if missing := [name for name in programs if not shutil.which(name)]:
+        subject = Subject("the lab", "programs", ", ".join(missing))
+        problems.append(subject.problem("are not installed", "run `make setup`"))
+    if kubernetes and (absent := assets.missing()):
+        problems += assets.missing_error(absent).problems
+    if kubernetes and not roles.DIRECTORY.is_dir():
         problems.append(
-            Subject("the lab", "programs", ", ".join(sorted(missing))).problem(
-                "are not installed", f"run `make setup`, or `apt-get install {packages}`"
+            Subject("the lab", "roles", str(roles.DIRECTORY)).problem(
+                "does not exist, so Isthmus would have no rights in API servers",
+                "run the lab from a checkout of the source code",
             )
         )
-    if isthmus_needed and not Path(isthmus()).is_file():
-        problems.append(
-            Subject("the lab", "programs", isthmus()).problem(
-                "is not installed with this Python interpreter", "run `make setup`"
-            )
-        )
-    if kubernetes:
-        problems += _kubernetes()
     if problems:
         raise LabError(*problems)
-
-
-def _kubernetes() -> Iterator[Problem]:
-    """What is missing for API servers."""
-    if absent := assets.missing():
-        yield from assets.missing_error(absent).problems
-    if not roles.DIRECTORY.is_dir():
-        yield Subject("the lab", "roles", str(roles.DIRECTORY)).problem(
-            "does not exist, so Isthmus would have no rights in API servers",
-            "run the lab from a checkout of the source code",
-        )
 
 
 def require_root() -> None:

@@ -5,15 +5,16 @@ listening socket, a bridge, a port that is up), never for a fixed time.
 """
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from isthmus.model.problems import Problem, Subject
 from isthmus_lab.build import daemons, network
-from isthmus_lab.build.api_server import KubeStarter
+from isthmus_lab.build.api_server import start_api_server
 from isthmus_lab.build.requirements import SCHEMAS
 from isthmus_lab.errors import LabError
 from isthmus_lab.kube.objects import objects_of
@@ -79,14 +80,14 @@ class Starter:
         if self.plan.ic_tls:
             self._certificates(clusters, fabric=fabric)
         self._links(nodes, fabric=fabric)
-        self._datapath = self._choose_datapath()
+        self._datapath = self.plan.topology.datapath
+        if self._datapath == "auto":
+            self._datapath = probe(self.layout.netns(FABRIC))
         self.report(f"namespaces and links; data path {self._datapath}")
         tasks: list[Callable[[], None]] = [self._ic] if fabric else []
         tasks += [partial(self._objects, cluster) for cluster in clusters]
         tasks += [partial(self._central, cluster) for cluster in clusters]
-        tasks += [
-            partial(self._node, cluster, node) for cluster in clusters for node in cluster.nodes
-        ]
+        tasks += [partial(self._node, one, node) for one in clusters for node in one.nodes]
         in_parallel(tasks)
         if self.join:
             # Not earlier: Isthmus would wait a second before it retries the IC databases.
@@ -113,7 +114,8 @@ class Starter:
             raise LabError(*ended)
 
     def _ended(self, host: str, daemon: str) -> Problem:
-        lines = self._log(host, daemon).read_text(encoding="utf-8", errors="replace").splitlines()
+        log = self.layout.log(host, daemon)
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         return Subject(f"node {host}", daemon).problem(
             f"exited right after its start; last log line: {lines[-1] if lines else 'none'}",
             f"see `isthmus lab logs -n {self.layout.lab} {host} {daemon}`",
@@ -121,14 +123,11 @@ class Starter:
 
     def _directories(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
         hosts = [node.name for cluster in clusters for node in cluster.nodes]
-        for host in [*hosts, *(self._ic_hosts() if fabric else [])]:
+        for host in [*hosts, *(one.name for one in self.plan.ic_members if fabric)]:
             for path in (self.layout.run(host), self.layout.db(host), self.layout.logs(host)):
                 path.mkdir(parents=True)
         for cluster in clusters:
             self.layout.manifests(cluster.name).mkdir(parents=True)
-
-    def _ic_hosts(self) -> list[str]:
-        return [member.name for member in self.plan.ic_members]
 
     def _certificates(self, clusters: Sequence[ClusterPlan], *, fabric: bool) -> None:
         # Labs without TLS skip this slow import.
@@ -144,17 +143,16 @@ class Starter:
             ic_certificates.issue_zone(self.layout, cluster)
 
     def _links(self, nodes: Sequence[NodePlan], *, fabric: bool) -> None:
-        hosts = [*(n.name for n in nodes), *(pod.name for n in nodes for pod in n.pods)]
         members = self.plan.ic_members if fabric else ()
-        machines = [FABRIC, *self._ic_hosts()] if fabric else []
-        batch = network.netns_batch(self.layout, [*machines, *hosts])
-        plugs = [line for node in nodes for line in network.plug_batch(node.fabric_link)]
+        machines: list[IcPlan | NodePlan] = [*members, *nodes]
+        hosts = [FABRIC] if fabric else []
+        hosts += [one.name for one in (*machines, *(pod for node in nodes for pod in node.pods))]
+        batch, plugs = network.netns_batch(self.layout, hosts), []
         if fabric:
-            own = [line for one in members for line in network.plug_batch(one.fabric_link)]
-            plugs = [*network.fabric_batch(), *own, *plugs]
-        links = [(member.name, member.fabric_link) for member in members]
-        links += [(node.name, node.fabric_link) for node in nodes]
-        batch += [network.uplink(self.layout, *link) for link in links]
+            plugs += network.fabric_batch()
+        for machine in machines:
+            batch.append(network.uplink(self.layout, machine.name, machine.fabric_link))
+            plugs += network.plug_batch(machine.fabric_link)
         for node in nodes:
             batch += network.pod_links(self.layout, node)
         network.ip_batch(batch)
@@ -165,10 +163,6 @@ class Starter:
             # The userspace switches of the nodes do not compute checksums left to a device.
             network.disable_offload(self.layout.netns(member.name), [network.UNDERLAY_LINK])
 
-    def _choose_datapath(self) -> str:
-        wanted = self.plan.topology.datapath
-        return probe(self.layout.netns(FABRIC)) if wanted == "auto" else wanted
-
     def _ic(self) -> None:
         if not self.plan.runs_ic:
             return
@@ -176,17 +170,14 @@ class Starter:
             command = daemons.ic_databases(self.layout, self.plan, member)
             self._spawn(member.name, IC_DAEMON, command)
         for member in self.plan.ic_members:
-            wait_until(
-                partial(self._serves_ic, member),
-                _LIMIT_S,
-                f"IC databases to listen on {member.address}",
-            )
+            what = f"IC databases to listen on {member.address}"
+            wait_until(partial(self._serves_ic, member), _LIMIT_S, what)
             self.report(f"IC databases at {member.address}")
 
     def _serves_ic(self, member: IcPlan) -> bool:
         if len(self.plan.ic_members) > 1:
             # Members listen before the cluster exists, and log when they are ready.
-            return "\nready: " in "\n" + self._log(member.name, IC_DAEMON).read_text("utf-8")
+            return "\nready: " in "\n" + self.layout.log(member.name, IC_DAEMON).read_text("utf-8")
         netns, address = self.layout.netns(member.name), str(member.address)
         return all(listens(netns, address, port) for port in (IC_NB_PORT, IC_SB_PORT))
 
@@ -199,34 +190,25 @@ class Starter:
 
     def _objects(self, cluster: ClusterPlan) -> None:
         """Create the Kubernetes objects of a cluster, in files or in an API server."""
-        ready = self._apis[cluster.name]
-        try:
+        with _completing(self._apis[cluster.name]):
             if cluster.kubernetes:
-                KubeStarter(self.layout, self._spawn).start(cluster)
+                start_api_server(self.layout, cluster, self._spawn)
                 self.report(f"cluster {cluster.name}: API server")
             else:
                 objects = objects_of(self.layout, cluster)
                 for manifest in kube_ovn.objects(cluster):
                     objects.apply(manifest)
-        except BaseException as error:
-            ready.set_exception(error)
-            raise
-        ready.set_result(None)
 
     def _central(self, cluster: ClusterPlan) -> None:
         """Start the databases of a cluster, northd, Isthmus and the web servers."""
-        ready, host = self._centrals[cluster.name], cluster.central.name
-        try:
+        host = cluster.central.name
+        with _completing(self._centrals[cluster.name]):
             self._database(host, "ovnnb_db", "ovnnb_db.sock", NB_PORT)
             self._database(host, "ovnsb_db", "ovnsb_db.sock", SB_PORT)
-            log = self._log(host, "ovn-northd")
+            log = self.layout.log(host, "ovn-northd")
             self._spawn(host, "ovn-northd", daemons.northd(self.layout.run(host), log))
             wait = ["--wait=sb", f"--timeout={_LIMIT_S:g}"]
             self._tool(host, ["ovn-nbctl", *wait, *kube_ovn.nb_commands(cluster)], "OVN_NB_DB")
-        except BaseException as error:
-            ready.set_exception(error)
-            raise
-        ready.set_result(None)
         self._apis[cluster.name].result()
         if cluster.isthmus:
             self._spawn(host, "isthmus", daemons.engine(self.layout, cluster))
@@ -238,9 +220,8 @@ class Starter:
         host, netns = node.name, self.layout.netns(node.name)
         run_dir = self.layout.run(host)
         self._database(host, "conf", "db.sock")
-        self._spawn(
-            host, "ovs-vswitchd", daemons.vswitchd(run_dir, self._log(host, "ovs-vswitchd"))
-        )
+        command = daemons.vswitchd(run_dir, self.layout.log(host, "ovs-vswitchd"))
+        self._spawn(host, "ovs-vswitchd", command)
         network.ip_batch(network.node_links_batch(node), netns)
         for pod in node.pods:
             network.ip_batch(network.pod_batch(pod), self.layout.netns(pod.name))
@@ -253,9 +234,8 @@ class Starter:
         # Without an SB database, ovn-controller would wait a second before it retries; while northd
         # fills the database, ovn-controller has been seen to exit. `_central` has its own limits.
         self._centrals[cluster.name].result()
-        self._spawn(
-            host, "ovn-controller", daemons.controller(run_dir, self._log(host, "ovn-controller"))
-        )
+        command = daemons.controller(run_dir, self.layout.log(host, "ovn-controller"))
+        self._spawn(host, "ovn-controller", command)
         self.report(f"node {host}")
 
     def _settle(self, cluster: ClusterPlan) -> None:
@@ -275,13 +255,11 @@ class Starter:
     def _database(self, host: str, name: str, socket_name: str, port: int = 0) -> None:
         run_dir, file = self.layout.run(host), self.layout.db(host) / f"{name}.db"
         run(["ovsdb-tool", "create", str(file), str(SCHEMAS[name])])
-        log = self._log(host, f"ovsdb-{name}")
-        self._spawn(
-            host, f"ovsdb-{name}", daemons.ovsdb_server(file, run_dir, log, socket_name, port)
-        )
-        wait_until(
-            lambda: _answers(run_dir / socket_name), _LIMIT_S, f"{host}: database {name} to listen"
-        )
+        log = self.layout.log(host, f"ovsdb-{name}")
+        command = daemons.ovsdb_server(file, run_dir, log, socket_name, port)
+        self._spawn(host, f"ovsdb-{name}", command)
+        what = f"{host}: database {name} to listen"
+        wait_until(lambda: _answers(run_dir / socket_name), _LIMIT_S, what)
 
     def _spawn(self, host: str, daemon: str, command: Sequence[str]) -> None:
         spawn(
@@ -289,7 +267,7 @@ class Starter:
             netns=self.layout.netns(host),
             env=self.layout.environment(host),
             daemon=f"{host}/{daemon}",
-            log=self._log(host, daemon),
+            log=self.layout.log(host, daemon),
         )
 
     def _tool(self, host: str, command: Sequence[str], variable: str = "") -> None:
@@ -298,9 +276,6 @@ class Starter:
         if variable:
             env[variable] = f"unix:{self.layout.run(host) / sockets[variable]}"
         run(command, netns=self.layout.netns(host), env=env, timeout_s=2 * _LIMIT_S)
-
-    def _log(self, host: str, daemon: str) -> Path:
-        return self.layout.log(host, daemon)
 
 
 def in_parallel(tasks: Sequence[Callable[[], None]]) -> None:
@@ -313,6 +288,17 @@ def in_parallel(tasks: Sequence[Callable[[], None]]) -> None:
         for future in futures:
             if future.done():
                 future.result()
+
+
+@contextmanager
+def _completing(future: "Future[None]") -> Iterator[None]:
+    """Complete a future at the end of the body, with its exception if there is one."""
+    try:
+        yield
+    except BaseException as error:
+        future.set_exception(error)
+        raise
+    future.set_result(None)
 
 
 def _joined(parts: Sequence[Sequence[str]]) -> list[str]:

@@ -37,7 +37,9 @@ def missing() -> list[str]:
 
 def required(name: str) -> str:
     """The path of a program. Raises: LabError, if it is not installed."""
-    return program(name) or _raise(missing_error([name]))
+    if found := program(name):
+        return found
+    raise missing_error([name])
 
 
 def missing_error(names: list[str]) -> LabError:
@@ -49,10 +51,6 @@ def missing_error(names: list[str]) -> LabError:
         key="programs",
         value=", ".join(names),
     )
-
-
-def _raise(error: LabError) -> str:
-    raise error
 
 
 def _cache() -> list[Path]:

@@ -2,7 +2,6 @@
 
 import struct
 
-from isthmus_lab.text import columns
 from isthmus_lab.topology.loader import find, load, parse, read
 from isthmus_lab.topology.planner import make_plan
 from isthmus_lab.traffic import icmp, probe
@@ -42,10 +41,3 @@ def test_translated_addresses_are_noticed() -> None:
     path = probe.paths(PLAN.pods, PLAN.pods)[0]
     assert probe.sees_own_address(path, f"{path.target.name} sees {path.expected_source}")
     assert not probe.sees_own_address(path, f"{path.target.name} sees 192.168.65.11")
-
-
-def test_columns_are_never_cut() -> None:
-    """Cells of any width are printed in full and aligned."""
-    assert columns(("A", "B"), [("x" * 200, "y"), ("z", "")], indent="") == "\n".join(
-        ["A" + " " * 201 + "B", "x" * 200 + "  y", "z"]
-    )
