@@ -81,7 +81,7 @@ class _Copies(ZoneReconciler[str]):
 
         Args:
             kind: of the copy.
-            have: the copy as it is; None if there is none.
+            have: the existing copy; None if there is none.
             source: what is copied.
             columns: of a new copy, besides those that both kinds have.
         """
