@@ -2,10 +2,10 @@
 
 usage: prose.py [PATH...]
 
-Without arguments it checks the whole project, except for what scripts/prose.toml lists, as
-`make check` does. It reads Markdown (outside code), docstrings, string literals and comments of
-Python, and whole shell scripts, Makefiles and YAML files. It prints file:line, the words found and
-what to write instead; the exit status is 1 if it finds any.
+Without arguments it checks the whole project, as `make check` does. It reads Markdown (outside
+code), docstrings, string literals and comments of Python, and whole shell scripts, Makefiles and
+YAML files. It prints file:line, the words found and what to write instead; the exit status is 1 if
+it finds any.
 """
 
 import io
@@ -33,7 +33,7 @@ SHELL_LIKE = {".sh", ".yaml", ".yml", ".toml", ".service", ".env", ".cfg", ""}
 
 @cache
 def settings() -> dict[str, Any]:
-    """The word list, the folders that are not checked, and the exceptions."""
+    """The word list and the exceptions."""
     return tomllib.loads((ROOT / "scripts/prose.toml").read_text(encoding="utf-8"))
 
 
@@ -125,11 +125,8 @@ def files(arguments: list[str]) -> Iterator[Path]:
 
 def main(arguments: list[str]) -> int:
     """Print what is found below the paths; 1 if there is anything."""
-    unchecked = () if arguments else tuple(f"{one}/" for one in settings()["unchecked"])
     count = 0
     for path in files([str(Path(one).resolve()) for one in arguments] or ["."]):
-        if f"{path.relative_to(ROOT)}/".startswith(unchecked):
-            continue
         for line, words, instead in sorted(findings(path)):
             print(f'{path.relative_to(ROOT)}:{line}: "{words}": {instead}')
             count += 1

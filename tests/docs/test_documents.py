@@ -63,6 +63,15 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
+def test_pages_in_the_code_exist() -> None:
+    """Every page under docs/ that a comment, docstring or script refers to exists."""
+    for folder in ("src", "tests", "scripts", "bench", "deploy", "examples"):
+        for path in ROOT.glob(f"{folder}/**/*"):
+            if path.suffix in {".py", ".sh", ".yaml", ".toml"}:
+                for page in re.findall(r"\bdocs/[\w./-]+\.md\b", read(path)):
+                    assert (ROOT / page).exists(), f"{path}: {page}"
+
+
 @every_document
 def test_make_targets_exist(document: Path) -> None:
     """`make help` explains every `make TARGET VARIABLE=…` in the documents."""

@@ -39,12 +39,8 @@ KINDS: dict[str, Callable[[int], Iterable[Trial]]] = {
     "three, in every order": lambda _: in_every_order(3),
     "three, coming and going before the last is there": lambda number: [interrupted(3, number, 6)],
     "five, coming and going before the last is there": lambda number: [interrupted(5, number, 10)],
-    "three, one ends in the moment of founding": lambda number: [
-        _one_of(interrupted_bootstrap(3), number)
-    ],
-    "five, one ends in the moment of founding": lambda number: [
-        _one_of(interrupted_bootstrap(5), number)
-    ],
+    "three, one stops during bootstrap": lambda number: [_one_of(interrupted_bootstrap(3), number)],
+    "five, one stops during bootstrap": lambda number: [_one_of(interrupted_bootstrap(5), number)],
     "five, in every order": lambda _: in_every_order(5),
 }
 """Trials of a round, by its number, which is the seed of random choices."""

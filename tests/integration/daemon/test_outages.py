@@ -57,7 +57,8 @@ def test_moving_to_a_place_that_is_not_there_yet(site: Site, tmp_path: Path) -> 
     try:
         cluster.use(moved)
         wait_until(
-            lambda: "OVN_IC_Southbound: remote = " in cluster.servers.log("run"), "it is said"
+            lambda: "OVN_IC_Southbound: remote = " in cluster.servers.log("run"),
+            "the problem is reported",
         )
         assert "cannot be reached" in cluster.servers.log("run")
         assert cluster.learned() == {"10.2.0.0/16"}
@@ -79,13 +80,16 @@ def test_an_outage_with_a_restart(site: Site) -> None:
     ic.kill_pair()
     assert cluster.servers.stop("run") == 0
     cluster.start("again")
-    wait_until(lambda: cluster.servers.log("again").count("cannot be reached") == 2, "it is said")
-    # What is local goes on: the daemon is active, and follows NB.
+    wait_until(
+        lambda: cluster.servers.log("again").count("cannot be reached") == 2,
+        "the problem is reported",
+    )
+    # Local work continues: the daemon is active, and follows NB.
     assert "|active" in cluster.servers.log("again")
     assert cluster.routes() == before
     ic.serve_pair()
     ic.advertise("10.3.0.0/16")
-    wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "work goes on")
+    wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "work continues")
     assert set(before.splitlines()) <= set(cluster.routes().splitlines())
     assert cluster.deleted_routes() == 0
 
@@ -113,7 +117,9 @@ def test_unreachable_databases_are_named_and_resolved(site: Site) -> None:
     cluster, ic = site
     ic.kill_pair()
     began = time.monotonic()
-    wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "it is said", 10.0)
+    wait_until(
+        lambda: "cannot be reached" in cluster.servers.log("run"), "the problem is reported", 10.0
+    )
     assert 2.0 < time.monotonic() - began < 5.0
     for database in IC:
         expected = f"database {database}: remote = 'tcp:127.0.0.1:{ic.ports[database]}'"
@@ -132,7 +138,9 @@ def test_a_server_that_hangs_is_named(site: Site) -> None:
     ic.signal(FILES[Database.IC_SB], signal.SIGSTOP)
     cluster.start("again")
     wait_until(
-        lambda: "OVN_IC_Southbound: remote" in cluster.servers.log("again"), "it is said", 10.0
+        lambda: "OVN_IC_Southbound: remote" in cluster.servers.log("again"),
+        "the problem is reported",
+        10.0,
     )
     assert "does not send its contents" in cluster.servers.log("again")
     assert cluster.deleted_routes() == 0
@@ -182,8 +190,8 @@ def test_without_southbound_nothing_is_written(site: Site) -> None:
     cluster.servers.stop(FILES[Database.SB], signal.SIGKILL)
     wait_until(lambda: cluster.servers.log("run").count("standby: waiting") == 2, "it stands by")
     ic.advertise("10.3.0.0/16")
-    wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "it is said")
+    wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "the problem is reported")
     assert cluster.learned() == {"10.2.0.0/16"}
     cluster.servers.serve(Database.SB)
-    wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "work goes on")
+    wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "work continues")
     assert cluster.servers.log("run").count("standby: waiting") == 2

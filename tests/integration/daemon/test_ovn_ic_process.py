@@ -379,5 +379,7 @@ def test_a_bad_probe_interval_is_named(zone: RealZone, daemon: OvnIc) -> None:
     daemon.detach()
     wait_until(lambda: active(daemon), "it works")
     zone.nbctl("set", "NB_Global", ".", "options:ic_probe_interval=often")
-    wait_until(lambda: "options:ic_probe_interval = 'often'" in daemon.log, "it is said")
+    wait_until(
+        lambda: "options:ic_probe_interval = 'often'" in daemon.log, "the problem is reported"
+    )
     assert active(daemon)

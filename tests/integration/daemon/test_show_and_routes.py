@@ -1,4 +1,4 @@
-"""`isthmus show` and `isthmus routes` against real databases, for people and for programs."""
+"""`isthmus show` and `isthmus routes` against real databases, for users and for programs."""
 
 import json
 import os

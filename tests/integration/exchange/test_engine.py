@@ -1,4 +1,4 @@
-"""Our engine on real ovsdb-servers and northd, beside and instead of the real ovn-ic."""
+"""Our engine on real ovsdb-servers and northd, next to and instead of the real ovn-ic."""
 
 import re
 from collections.abc import Iterator
@@ -109,7 +109,7 @@ def test_zones_learn_from_each_other(fleet: RealFleet, daemons: tuple[str, str])
     two.add_subnet("late", "10.99.0.1/24")
     wait_until(lambda: "10.99.0.0/24" in one.learned(), "a late subnet is learned")
     two.nbctl("lrp-del", "late")
-    wait_until(lambda: joined(one, 2), "and forgotten")
+    wait_until(lambda: joined(one, 2), "and its routes are removed")
 
 
 def test_the_result_is_that_of_ovn_ic(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_one_takes_over_from_the_other(fleet: RealFleet, first: str, second: str
     two.add_subnet("late", "10.99.0.1/24")
     wait_until(lambda: "10.99.0.0/24" in one.learned(), "learned through the second")
     two.nbctl("lrp-del", "late")
-    wait_until(lambda: joined(one, 2), "and forgotten")
+    wait_until(lambda: joined(one, 2), "and its routes are removed")
     assert sorted(rows().splitlines()) == sorted(before.splitlines())
 
 

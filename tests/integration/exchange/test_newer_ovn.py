@@ -1,4 +1,4 @@
-"""What only newer OVN has, beside the ovn-ic of the same version (make test-ovn-matrix)."""
+"""Features of newer OVN, compared with the ovn-ic of the same version (make test-ovn-matrix)."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -89,7 +89,7 @@ def test_killed_and_taken_over(fleet: RealFleet, first: str, second: str) -> Non
     wait_until(lambda: "10.99.0.0/16" in zone.learned(), "the standby has done it")
     assert time.monotonic() - released < 1.0
     zone.add_subnet("own", "10.98.0.1/16")
-    wait_until(lambda: "10.98.0.0/16" in other.learned(), "and goes on")
+    wait_until(lambda: "10.98.0.0/16" in other.learned(), "and continues")
     assert logs.deleted() == {}
 
 

@@ -1,4 +1,4 @@
-"""`isthmus zone list` and `isthmus zone prune` on real databases, with ovn-ic beside them."""
+"""`isthmus zone list` and `isthmus zone prune` on real databases, with ovn-ic next to them."""
 
 import json
 import subprocess

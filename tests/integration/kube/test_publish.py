@@ -87,7 +87,7 @@ class Published:
         found = self.kube.api.request("GET", EVENTS)["items"]
         return sorted(found, key=lambda event: str(event["eventTime"]))
 
-    def told(self, kind: str, reason: str) -> bool:
+    def event(self, kind: str, reason: str) -> bool:
         """Whether an Event reports that a condition has this reason."""
         return any(
             event["reason"] == reason and event["note"].startswith(f"{kind}=")
@@ -143,7 +143,7 @@ def test_what_is_published(published: Published) -> None:
     ]
     assert [zone["name"] for zone in yaml.safe_load(data["zones"])] == ["az2"]
     assert yaml.safe_load(data["problems"]) == []
-    wait_until(lambda: published.told("Joined", "Joined"), "it is told")
+    wait_until(lambda: published.event("Joined", "Joined"), "the Event appears")
     event = published.events()[-1]
     assert event["regarding"]["name"] == CONFIG
     assert event["regarding"]["uid"] == configuration["metadata"]["uid"]
@@ -157,11 +157,11 @@ def test_an_invalid_value_is_told_and_mending_it_is_enough(published: Published)
     assert "empty entry" in published.condition("Accepted")["message"]
     assert published.condition("Degraded")["status"] == "True"
     assert published.condition("Joined") == before
-    wait_until(lambda: published.told("Accepted", "InvalidValue"), "it is told")
+    wait_until(lambda: published.event("Accepted", "InvalidValue"), "the Event appears")
     published.configure()
     wait_until(published.says("Accepted", "True"), "it is accepted again")
-    wait_until(published.says("Degraded", "False"), "all is well")
-    wait_until(lambda: published.told("Accepted", "Valid"), "that is told, too")
+    wait_until(published.says("Degraded", "False"), "nothing is degraded")
+    wait_until(lambda: published.event("Accepted", "Valid"), "the next Event appears")
 
 
 def test_a_conflict_comes_and_goes(published: Published) -> None:
@@ -170,7 +170,7 @@ def test_a_conflict_comes_and_goes(published: Published) -> None:
     wait_until(published.says("Conflict", "True", "OverlappingPrefix"), "the conflict is seen")
     message = published.condition("Conflict")["message"]
     assert all(word in message for word in ("10.2.0.0/16", "10.2.7.0/24", "az2", "other")), message
-    wait_until(lambda: published.told("Conflict", "OverlappingPrefix"), "it is told")
+    wait_until(lambda: published.event("Conflict", "OverlappingPrefix"), "the Event appears")
     published.kube.api.delete("Subnet", "other")
     wait_until(published.says("Conflict", "False"), "it is over")
 
@@ -181,7 +181,7 @@ def test_gateway_labels_follow_the_configuration(published: Published) -> None:
     assert published.label("node9") is None
     published.configure(gw_nodes="node9,node7")
     wait_until(lambda: published.label("node9") == "true", "the new one is")
-    wait_until(lambda: published.label("node1") == "false", "the old one is no more")
+    wait_until(lambda: published.label("node1") == "false", "the old label is removed")
     wait_until(published.says("Degraded", "True", "NoGateway"), "none of them has a chassis")
     published.kube.node("node7", "192.0.2.7")
     wait_until(lambda: published.label("node7") == "true", "a node that comes later")
@@ -196,7 +196,7 @@ def test_hand_edits_and_deletion_are_mended(published: Published) -> None:
     api = published.kube.api
     began = time.monotonic()
     api.merge("ConfigMap", STATUS, {"data": {"joined": "False", "conditions": "- ["}}, NAMESPACE)
-    wait_until(lambda: published.data()["joined"] == "True", "it is mended")
+    wait_until(lambda: published.data()["joined"] == "True", "the status is restored")
     assert time.monotonic() - began < 1.0
     since = published.condition("Joined")["lastTransitionTime"]
     api.delete("ConfigMap", STATUS, NAMESPACE)
@@ -204,7 +204,7 @@ def test_hand_edits_and_deletion_are_mended(published: Published) -> None:
     assert published.condition("Joined")["lastTransitionTime"] == since
     for _ in range(20):
         api.merge("ConfigMap", STATUS, {"data": {"joined": "False"}}, NAMESPACE)
-    wait_until(lambda: published.data()["joined"] == "True", "it is mended in the end")
+    wait_until(lambda: published.data()["joined"] == "True", "the status is restored in the end")
 
 
 def test_without_a_role_the_interconnection_goes_on(
@@ -234,7 +234,10 @@ def test_an_api_server_that_stalls_holds_nothing_up(
     wait_until(lambda: "10.3.0.0/16" in cluster.learned(), "routes are learned")
     proxy.cut()
     proxy.restore()
-    wait_until(lambda: yaml.safe_load(published.data()["routes"])["learned"] == 2, "it is said")
+    wait_until(
+        lambda: yaml.safe_load(published.data()["routes"])["learned"] == 2,
+        "the problem is reported",
+    )
 
 
 def test_the_standby_publishes_when_it_takes_over(published: Published) -> None:

@@ -74,7 +74,7 @@ def test_an_api_server_that_is_away_changes_nothing(
     routes = cluster.routes()
     proxy.cut(refuse=True)
     kube.subnet("net", OWN, disableInterConnection=True)
-    wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "the outage is told")
+    wait_until(lambda: "cannot be reached" in cluster.servers.log("run"), "the outage is reported")
     ic.advertise("10.3.0.0/16")
     wait_until(lambda: len(cluster.learned()) == 2, "routes are learned meanwhile")
     assert OWN in ic.advertised()
@@ -93,12 +93,14 @@ def test_a_restart_withdraws_nothing(
     cluster.servers.stop("run")
     kubeconfig = next(kube.kubeconfig.parent.glob(f"isthmus*-{proxy.port}"))
     cluster.start("again", "--kubernetes", f"--kubeconfig={kubeconfig}")
-    wait_until(lambda: "cannot be reached" in cluster.servers.log("again"), "the outage is told")
+    wait_until(
+        lambda: "cannot be reached" in cluster.servers.log("again"), "the outage is reported"
+    )
     assert cluster.routes() == routes
     assert OWN in ic.advertised()
     proxy.restore()
     ic.advertise("10.3.0.0/16")
-    wait_until(lambda: len(cluster.learned()) == 2, "it goes on")
+    wait_until(lambda: len(cluster.learned()) == 2, "work continues")
     assert set(routes.splitlines()) <= set(cluster.routes().splitlines())
 
 

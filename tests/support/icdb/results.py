@@ -26,7 +26,7 @@ def record(section: str, command: str, text: str, document: Path = RESULTS) -> N
         document: the document, which exists.
     """
     now = datetime.now(UTC)
-    head = f"`{command}`, {now:%Y-%m-%d %H:%M} UTC, {surroundings()}."
+    head = f"`{command}`, {now:%Y-%m-%d %H:%M} UTC, {environment()}."
     whole = f"## {section}\n\n{head}\n\n{text.strip()}\n"
     before = document.read_text(encoding="utf-8")
     # Up to the next heading of the same level, or the end.
@@ -47,7 +47,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-def surroundings() -> str:
+def environment() -> str:
     """The versions of OVN and its server, and the machine."""
     server = run_program(INSTALLATION, "ovsdb-server", "--version").splitlines()[0].split()[-1]
     machine = f"{platform.machine()} with {os.cpu_count()} processors"

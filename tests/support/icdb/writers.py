@@ -63,7 +63,7 @@ class Writers:
     def more(self, number: int) -> None:
         """Wait until so many more have been committed."""
         wanted = len(self.committed) + number
-        wait_until(lambda: len(self.committed) >= wanted, "writes go on", LIMIT)
+        wait_until(lambda: len(self.committed) >= wanted, "writes continue", LIMIT)
 
     def _write(self, writer: int) -> None:
         for number in count():

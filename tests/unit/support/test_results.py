@@ -12,7 +12,7 @@ def test_a_run_replaces_its_own_section_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sections of other targets stay, and the earlier section of the same run is replaced."""
-    monkeypatch.setattr(ic_results, "surroundings", lambda: "here")
+    monkeypatch.setattr(ic_results, "environment", lambda: "here")
     document = tmp_path / "RESULTS.md"
     document.write_text("# Results\n\nSome words.\n")
     for section, text in [("A", "one"), ("A b", "two"), ("C", "three"), ("A", "x\n\n### s\n\ny")]:

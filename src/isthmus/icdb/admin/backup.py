@@ -147,7 +147,7 @@ def in_use(servers: Sequence[LocalServer], client: OvsdbClient, backup: Backup) 
     Transit switches that the backup has too do not count, since a new cluster starts with some.
 
     Returns:
-        sentences for people; none if nothing of value would be lost.
+        sentences for the operator; none if nothing of value would be lost.
     """
     found = []
     for server in servers:
@@ -323,7 +323,7 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file beside it to the disk, then rename that."""
+    """Write a temporary file in the same directory to the disk, then rename it."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(descriptor, "wb") as made:

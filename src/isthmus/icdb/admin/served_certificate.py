@@ -24,7 +24,7 @@ class ServedCertificate:
 
     Args:
         expires: its end, in OpenSSL's format; empty if there is none.
-        fault: why it is rejected, with the remedy, for people; empty if it is accepted.
+        fault: why it is rejected, with the remedy, for the operator; empty if it is accepted.
     """
 
     expires: str = ""

@@ -23,7 +23,7 @@ from isthmus.icdb.local.ovsdb_tools import ToolError, is_older, ovsdb_tool
 from isthmus.model.problems import Problem
 
 MIN_FREE_SPACE = 8 * 1024 * 1024
-"""Bytes that should be free on a database's disk: room for a new log beside the old."""
+"""Bytes that should be free on a database's disk: room for a new log next to the old one."""
 
 RESTORE = (
     "restore it from a backup; or move it away and start again: a new database is created, and the"
@@ -282,8 +282,8 @@ def _convert(server: LocalServer) -> None:
     has, installed = ovsdb_tool("db-version", file), ovsdb_tool("schema-version", server.schema)
     if is_older(installed, has):
         _log.warning(
-            "%s: its schema version, %s, is newer than the installed one, %s; it is served as it"
-            " is; install the OVN version that created it",
+            "%s: its schema version, %s, is newer than the installed one, %s; it is served"
+            " unchanged; install the OVN version that created it",
             file,
             has,
             installed,

@@ -44,7 +44,7 @@ class Program:
     """A process to keep running.
 
     Args:
-        name: for people and logs.
+        name: for messages and logs.
         command: its command line, which stays in the foreground.
         log_file: its log.
         control_socket: where it accepts `exit` (ovs-appctl(8)); None if only signals stop it.

@@ -3,8 +3,9 @@
 Called by `member_loop` with the answers that `peer_probe` collected. Invariant, tested over all
 histories of starts, lost disks and joins: one list of members never has two clusters. A bootstrap
 member that lost its disk remembers nothing, so only the others can report that a cluster exists.
-One that has joined reports it; one that does not answer may have joined. So all must answer, or an
-operator must vouch for those that cannot (docs/decisions/0015-founding-and-joining.md).
+A member that has joined reports it; a member that does not answer may have joined. So all must
+answer, or an operator must vouch for those that cannot
+(docs/decisions/0015-bootstrap-and-rejoin.md).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -37,7 +38,7 @@ class PeerAnswer:
         state: what it reports.
         cid: its cluster's id, if it is a member of one.
         sid: its own server id, if its database is clustered.
-        detail: for people: why there is no answer, or what it has instead.
+        detail: for the operator: why there is no answer, or what it has instead.
         connected: whether it is in contact with a majority of its cluster.
         untrusted: whether there is no answer because one side rejects the other's certificate.
     """

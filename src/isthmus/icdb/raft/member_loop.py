@@ -221,8 +221,8 @@ class MemberLoop:
     def _remove_replaced(self, servers: Sequence[RaftServer]) -> None:
         """Remove servers whose member lost its disk and came back with a new server id.
 
-        Raft admits the new server beside the old one of the same address, which would count as a
-        missing member for ever.
+        Raft admits the new server next to the old one of the same address, which would count as a
+        missing member forever.
         """
         hosts = [host_of(server.address) for server in servers]
         twice = sorted({host for host in hosts if hosts.count(host) > 1})
@@ -269,7 +269,7 @@ def newer_schema(server: DatabaseServer, schema: str, installed: str) -> list[Pr
     subject = Subject(f"database {server.database}", "schema", schema)
     return [
         subject.problem(
-            f"is newer than the installed one, {installed}; it is served as it is",
+            f"is newer than the installed one, {installed}; it is served unchanged",
             "install the OVN version on this host that the other members have",
         )
     ]

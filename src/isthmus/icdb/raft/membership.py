@@ -50,7 +50,7 @@ class MemberInput:
     Args:
         members: hosts; each text may hold several, separated by commas or spaces.
         address: the local member's host.
-        founder: the bootstrap member's host.
+        founder: the host of the bootstrap member.
         found_without: hosts, as in `members`.
     """
 

@@ -1,6 +1,6 @@
 """The text of `cluster/status` (ovsdb-server(1)) as values. Pure.
 
-Called by `local_status` and by `icdb.admin`. The text is made for people and its form is not
+Called by `local_status` and by `icdb.admin`. The text is made for operators, and its form is not
 guaranteed. What cannot be parsed is left out, so a newer server is still shown.
 """
 

@@ -253,7 +253,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
             plan.proxy,
             plan.nb.address,
             lambda: all(map(_same_server, plan.servers)),
-            "IC databases' guard",
+            "authorizing proxy",
         )
 
     def _wait_until(
@@ -266,7 +266,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
     ) -> bool:
         """Wait until a process answers; False if a signal came first.
 
-        A process that a signal killed meanwhile is restarted. One that exits before it has
+        A process that a signal killed meanwhile is restarted. A process that exits before it has
         answered has logged what is wrong.
         """
         deadline = time.monotonic() + READY_LIMIT

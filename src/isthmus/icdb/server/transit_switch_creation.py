@@ -32,7 +32,7 @@ def create_transit_switches(plan: Plan) -> tuple[Problem, ...]:
     """Create the transit switches that do not exist.
 
     Returns:
-        how existing transit switches differ from the plan (they are left as they are), and which
+        how existing transit switches differ from the plan (these are not changed), and which
         could not be created because zones use their addresses.
 
     Raises:

@@ -85,7 +85,7 @@ class CreationPlan:
     Args:
         create: those that do not exist.
         clashes: those whose names another vendor's transit switches have.
-        differences: those that exist with other subnets or another network, and stay as they are.
+        differences: those that exist with other subnets or another network, and are not changed.
     """
 
     create: tuple[TransitSwitchSpec, ...] = ()

@@ -137,7 +137,7 @@ def test_nothing_is_overwritten_without_confirmation(
 
 
 def test_a_backup_is_not_replaced_without_confirmation(tmp_path: Path) -> None:
-    """The existing file stays as it is, and no temporary file stays beside it."""
+    """The existing file does not change, and no temporary file stays behind."""
     with cluster_in(tmp_path, 1) as [alone]:
         file = made(alone, tmp_path / "backup.tar.gz")
         content = file.read_bytes()
@@ -239,7 +239,7 @@ def test_contents_that_are_not_the_database_are_not_restored(tmp_path: Path) -> 
 
 
 def test_a_backup_of_one_database_restores_that_one(tmp_path: Path) -> None:
-    """The other database stays as it is, and is listed as such."""
+    """The other database does not change, and is listed as such."""
     nb, sb = DATABASES.values()
     with cluster_in(tmp_path, 1) as [alone]:
         parts = contents(made(alone, tmp_path / "backup.tar.gz"))

@@ -107,7 +107,7 @@ def test_a_cluster_by_tls(tmp_path: Path) -> None:
     """Three members that start at once create one cluster; all their addresses are `ssl:`.
 
     With all certificates renewed while they run, a server that is killed comes back, and by then
-    shows and believes what is new.
+    shows and trusts the new files.
     """
     pki = tmp_path / "pki"
     authority = certificates(pki)
