@@ -22,12 +22,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        # Everything after the verb belongs to the verb, including --help.
-        "allow_interspersed_args": False,
-        "ignore_unknown_options": False,
-    },
+    # Everything after the verb belongs to the verb, including --help.
+    context_settings={"help_option_names": ["-h", "--help"], "allow_interspersed_args": False}
 )
 def isthmus(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
     verb: Annotated[str, typer.Argument(metavar="VERB", help="Verb of isthmus: status, show …")],
@@ -39,8 +35,7 @@ def isthmus(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
         str, typer.Option("--namespace", "-n", help="Namespace of Isthmus.")
     ] = "kube-system",
     pod: Annotated[
-        str,
-        typer.Option(help="Pod to run in.", show_default="any ready pod of the Deployment"),
+        str, typer.Option(help="Pod to run in.", show_default="any ready pod of the Deployment")
     ] = "",
     context: Annotated[str, typer.Option(help="Context of the kubeconfig.")] = "",
     kubeconfig: Annotated[str, typer.Option(metavar="FILE", help="Kubeconfig for kubectl.")] = "",
@@ -54,23 +49,19 @@ def isthmus(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:
+        remedy = "install kubectl, or add its directory to PATH"
+        subject = Subject("command kubectl", "PATH")
         raise CommandError(
-            Subject("command kubectl", "PATH").problem(
-                f"cannot be started: {error.strerror}",
-                "install kubectl, or add its directory to PATH",
-            )
+            subject.problem(f"cannot be started: {error.strerror}", remedy)
         ) from error
 
 
 def _check(verb: str) -> None:
     usable = [name for name in known_verbs() if name not in SERVERS]
     if verb not in usable:
-        raise CommandError(
-            Subject("command kubectl isthmus", "VERB", verb).problem(
-                "cannot run in the daemon's pod" if verb in SERVERS else "is not a verb of isthmus",
-                f"use one of {', '.join(usable)}",
-            )
-        )
+        why = "cannot run in the daemon's pod" if verb in SERVERS else "is not a verb of isthmus"
+        subject = Subject("command kubectl isthmus", "VERB", verb)
+        raise CommandError(subject.problem(why, f"use one of {', '.join(usable)}"))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from isthmus.pki.certificates import (
     CA_DAYS,
     LEAF_DAYS,
     IssueSpec,
+    KeyPair,
     Kind,
     UnusableError,
     bundle,
@@ -34,7 +36,7 @@ from isthmus.pki.files import (
     write_pair,
 )
 
-app = group()
+app = group("Create the certificates of the IC databases' members, zones and operators.")
 
 CaOption = Annotated[
     Path, typer.Option("--ca", metavar="DIR", help="Directory of the CAs (`pki init`).")
@@ -47,12 +49,7 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Replace existing files."
 DEFAULT_CA = Path("ca")
 
 
-@app.callback()
-def pki() -> None:
-    """Create the certificates of the IC databases' members, zones and operators."""
-
-
-@app.command("init")
+@app.command()
 def init(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Directory to write to.")
@@ -106,14 +103,13 @@ def issue_(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes
     addresses = tuple(_host(word) for word in words if word)
     member = kind is Kind.MEMBER
     if member and not addresses:
-        raise CommandError(_no_address(name))
-    directory = out or _directory(kind, name)
+        message = "is not given, so other members and zones could not reach the member"
+        raise _refused("--address", "", message, "add it for each IP address and host name")
+    directory = out or _default_directory(name)
     files = TlsFiles(*(directory / file for file in ("tls.key", "tls.crt", "ca.crt")))
     trusted_files = (files.ca_cert, files.members_ca)
     _refuse_existing((files.certificate, files.private_key, *trusted_files), yes=yes)
-    with _problems_of(str(ca), ca):
-        signer = ca_pair.load_signer(ca, member=member)
-        trusted = ca_pair.trusted_cas(ca, member=member)
+    signer, trusted = _signer_and_trusted(ca, member=member)
     with _problems_of(f"{kind} {name}", directory):
         pair = issue(signer, IssueSpec(kind, name, addresses), _now(), days)
         write_pair(files, pair)
@@ -145,10 +141,7 @@ def renew_(
     if before is not None and left >= before:
         print_lines(f"{files.certificate} is valid for {left} days; nothing was changed")
         return
-    member = ca_pair.is_member(info)
-    with _problems_of(str(ca), ca):
-        signer = ca_pair.load_signer(ca, member=member)
-        trusted = ca_pair.trusted_cas(ca, member=member)
+    signer, trusted = _signer_and_trusted(ca, member=ca_pair.is_member(info))
     with _problems_of(str(files.certificate), directory):
         pair = renew(signer, files.certificate.read_bytes(), _now(), days)
     _check_trusted(files, ca, trusted)
@@ -195,7 +188,7 @@ def bundle_(
             print_lines(f"{file}: {info.common_name}, valid until {_day(info)}")
 
 
-@app.command("show")
+@app.command()
 def show(
     paths: Annotated[
         list[Path],
@@ -211,7 +204,13 @@ def show(
     found = [(path, info) for path in paths for info in _certificates_in(path)]
     directories = [files for path in paths if (files := _files_in(path))]
     problems = [problem for files in directories for problem in _check(files, now)]
-    problems += [_expired(path, i) for path, i in found if path.is_file() and i.not_after <= now]
+    problems += [
+        Subject("command pki", "certificate", str(path)).problem(
+            f"of {info.common_name} expired on {_day(info)}", RENEW
+        )
+        for path, info in found
+        if path.is_file() and info.not_after <= now
+    ]
     warnings = [problem for files in directories for problem in expiring(files, now)]
     if output is Output.JSON:
         entries = [_json(path, info, now) for path, info in found]
@@ -222,6 +221,11 @@ def show(
             print_lines(*_lines(path, info, now))
         print_problems((*problems, *warnings))
     raise typer.Exit(1 if problems else 0)
+
+
+def _signer_and_trusted(ca: Path, *, member: bool) -> tuple[KeyPair, ca_pair.TrustedCas]:
+    with _problems_of(str(ca), ca):
+        return ca_pair.load_signer(ca, member=member), ca_pair.trusted_cas(ca, member=member)
 
 
 def _own(files: TlsFiles) -> CertificateInfo:
@@ -254,21 +258,16 @@ def _check(files: TlsFiles, now: datetime.datetime) -> tuple[Problem, ...]:
 
 
 def _json(path: Path, info: CertificateInfo, now: datetime.datetime) -> dict[str, object]:
+    fields = asdict(info)
+    name, unit = fields.pop("common_name"), fields.pop("unit")
+    fields |= {key: fields[key].isoformat() for key in ("not_before", "not_after")}
+    kind = "authority" if info.authority else unit
     return {
         "path": str(path),
-        "name": info.common_name,
-        "kind": "authority" if info.authority else info.unit,
-        "subject": info.subject,
-        "issuer": info.issuer,
-        "serial": info.serial,
-        "not_before": info.not_before.isoformat(),
-        "not_after": info.not_after.isoformat(),
+        "name": name,
+        "kind": kind,
         "days_left": info.days_left(now),
-        "names": list(info.names),
-        "purposes": list(info.purposes),
-        "authority": info.authority,
-        "sha256": info.sha256,
-    }
+    } | fields
 
 
 def _lines(path: Path, info: CertificateInfo, now: datetime.datetime) -> Iterator[str]:
@@ -312,7 +311,7 @@ def _check_trusted(files: TlsFiles, ca: Path, trusted: ca_pair.TrustedCas) -> No
             f"first make it and all peers trust both: `isthmus pki bundle {directory} {ca}"
             f" --out {directory} --yes`"
         )
-        raise CommandError(Subject("command pki", file.name, str(file)).problem(message, remedy))
+        raise _refused(file.name, str(file), message, remedy)
 
 
 @contextmanager
@@ -322,12 +321,11 @@ def _problems_of(what: str, path: Path) -> Iterator[None]:
         yield
     except UnusableError as error:
         remedy = "inspect it with `isthmus pki show`, and use another one"
-        raise CommandError(Subject("command pki", what).problem(str(error), remedy)) from error
+        raise _refused(what, "", str(error), remedy) from error
     except OSError as error:
-        file = str(error.filename or path)
         message = f"cannot be read or written: {error.strerror}"
         remedy = "use an accessible path; `isthmus pki init` creates CAs"
-        raise CommandError(Subject("command pki", "file", file).problem(message, remedy)) from error
+        raise _refused("file", str(error.filename or path), message, remedy) from error
 
 
 def _host(text: str) -> str:
@@ -335,28 +333,16 @@ def _host(text: str) -> str:
     if not host:
         message = "is neither an IP address nor a host name"
         remedy = "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port"
-        raise CommandError(Subject("command pki", "--address", text).problem(message, remedy))
+        raise _refused("--address", text, message, remedy)
     return host
 
 
-def _directory(kind: Kind, name: str) -> Path:
-    """The default directory, which must be in the current one."""
+def _default_directory(name: str) -> Path:
     if not name or "/" in name or name in {".", ".."}:
         message = "is not a valid directory name, so the key would be written elsewhere"
-        raise CommandError(
-            Subject(f"{kind} {name}", "NAME", name).problem(
-                message, "add --out, or use another name"
-            )
-        )
+        raise _refused("NAME", name, message, "add --out, or use another name")
     return Path(name)
 
 
-def _no_address(name: str) -> Problem:
-    message = "needs the addresses at which other members and zones reach it"
-    remedy = "add --address for each IP address and host name"
-    return Subject(f"member {name}", "--address").problem(message, remedy)
-
-
-def _expired(path: Path, info: CertificateInfo) -> Problem:
-    message = f"of {info.common_name} expired on {_day(info)}"
-    return Subject("command pki", "certificate", str(path)).problem(message, RENEW)
+def _refused(key: str, value: str, message: str, remedy: str) -> CommandError:
+    return CommandError(Subject("command pki", key, value).problem(message, remedy))

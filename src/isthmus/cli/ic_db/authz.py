@@ -56,12 +56,6 @@ SharedOption: TypeAlias = Annotated[
 _log = logging.getLogger(__name__)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command, also under its former name."""
-    app.command()(authz)
-    app.command("guard", hidden=True)(authz)
-
-
 def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
     tls_dir: Annotated[
         Path,

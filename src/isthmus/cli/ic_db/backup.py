@@ -22,7 +22,6 @@ from isthmus.cli.ic_db.options import (
     SchemaDirOption,
     SchemaOptions,
     directories,
-    verb,
 )
 from isthmus.icdb.admin import backup as backups
 from isthmus.icdb.admin import file_check, schema_upgrade
@@ -68,14 +67,6 @@ class CheckOptions(DataOptions):
     ] = None
     schema_dir: SchemaDirOption = SCHEMA_DIR
     output: OutputOption = Output.TEXT
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this module."""
-    app.command()(verb(BackupOptions, backup))
-    app.command()(verb(RestoreOptions, restore))
-    app.command()(verb(UpgradeOptions, upgrade))
-    app.command()(verb(CheckOptions, check))
 
 
 def backup(options: BackupOptions) -> None:

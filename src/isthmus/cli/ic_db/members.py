@@ -12,7 +12,7 @@ import typer
 from isthmus.cli.common.confirm import YesOption, confirmed
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.output import print_lines
-from isthmus.cli.ic_db.options import MemberOptions, ServerOptions, TimeoutOption, verb
+from isthmus.cli.ic_db.options import MemberOptions, ServerOptions, TimeoutOption
 from isthmus.icdb.admin import membership_changes
 from isthmus.model.problems import Problem, Subject
 
@@ -43,14 +43,6 @@ class MoveLeaderOptions(ServerOptions):
     """Options of `move-leader`."""
 
     timeout: TimeoutOption = 10.0
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this module."""
-    app.command()(verb(LeaveOptions, leave))
-    app.command()(verb(KickOptions, kick))
-    app.command("move-leader")(verb(MoveLeaderOptions, move_leader))
-    app.command()(verb(ServerOptions, compact))
 
 
 def leave(options: LeaveOptions) -> None:

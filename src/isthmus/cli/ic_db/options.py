@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -31,8 +31,6 @@ from isthmus.pki.files import TlsFiles
 
 DATA_DIR, RUN_DIR = default_dirs(os.environ)
 SCHEMA_DIR = Path("/usr/share/ovn")
-
-Options = TypeVar("Options")
 
 SchemaDirOption: TypeAlias = Annotated[
     Path, typer.Option(help="Directory of OVN's database schemas.")
@@ -136,15 +134,15 @@ def directories(data_dir: Path, run_dir: Path, schema_dir: Path = SCHEMA_DIR) ->
     return Directories(*(each.absolute() for each in (data_dir, run_dir, schema_dir)))
 
 
-def verb(options: type[Options], action: Callable[[Options], None]) -> Callable[..., None]:
-    """A function for typer that has the options of a dataclass and the help of an action.
+def verb(action: Callable[[Any], None]) -> Callable[..., None]:
+    """A function for typer with the help of an action, and the options that its parameter has.
 
-    Its `IcDbError` is printed like any other problem.
+    An `IcDbError` of the action is printed like any other problem.
 
     Args:
-        options: the dataclass.
-        action: what to do with an instance; its docstring is the help.
+        action: takes one of the dataclasses; its docstring is the help.
     """
+    options = action.__annotations__["options"]
 
     def run(**values: Any) -> None:
         try:
@@ -154,8 +152,6 @@ def verb(options: type[Options], action: Callable[[Options], None]) -> Callable[
 
     signature = inspect.signature(options)
     run.__doc__, run.__name__ = action.__doc__, action.__name__
-    run.__annotations__ = {
-        parameter.name: parameter.annotation for parameter in signature.parameters.values()
-    }
+    run.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
     run.__signature__ = signature  # type: ignore[attr-defined]
     return run

@@ -15,7 +15,7 @@ from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
-from isthmus.cli.ic_db import authz, backup, members, status, transit_switches
+from isthmus.cli.ic_db import authz, backup, members, transit_switches
 from isthmus.cli.ic_db.options import (
     SCHEMA_DIR,
     NbPortOption,
@@ -25,12 +25,8 @@ from isthmus.cli.ic_db.options import (
     directories,
     verb,
 )
-from isthmus.icdb.local.database_server import (
-    NB_PORT,
-    NB_RAFT_PORT,
-    SB_PORT,
-    SB_RAFT_PORT,
-)
+from isthmus.cli.ic_db.status import status
+from isthmus.icdb.local.database_server import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
 from isthmus.icdb.raft.member_file import load_member_file
 from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
 from isthmus.icdb.server import kube_ovn_env
@@ -46,12 +42,7 @@ KUBE_OVN_TLS = Path("/var/run/tls")
 
 _log = logging.getLogger(__name__)
 
-app = group()
-
-
-@app.callback()
-def ic_db() -> None:
-    """Operate the interconnection databases."""
+app = group("Operate the interconnection databases.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,12 +201,14 @@ def run(options: RunOptions) -> None:
     serve(plan, on_ready)
 
 
-app.command()(verb(RunOptions, run))
-status.register(app)
-members.register(app)
-backup.register(app)
+for _action in (
+    *(run, status, members.leave, members.kick, members.move_leader, members.compact),
+    *(backup.backup, backup.restore, backup.upgrade, backup.check),
+):
+    app.command()(verb(_action))
 app.add_typer(transit_switches.app, name="transit-switch")
-authz.register(app)
+app.command()(authz.authz)
+app.command("guard", hidden=True)(authz.authz)  # the former name
 
 
 def _plan(options: RunOptions) -> Plan:

@@ -8,14 +8,8 @@ from dataclasses import asdict, dataclass
 import typer
 
 from isthmus.authz.status import ProxyStatus, proxy_status
-from isthmus.cli.common.output import (
-    Output,
-    OutputOption,
-    print_json,
-    print_lines,
-    print_problems,
-)
-from isthmus.cli.ic_db.options import MemberOptions, TimeoutOption, verb
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines, print_problems
+from isthmus.cli.ic_db.options import MemberOptions, TimeoutOption
 from isthmus.icdb.admin.status import DatabaseStatus, MemberStatus, database_status
 from isthmus.icdb.errors import IcDbError
 from isthmus.inspect.layout import table
@@ -28,11 +22,6 @@ class StatusOptions(MemberOptions):
 
     timeout: TimeoutOption = 3.0
     output: OutputOption = Output.TEXT
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb of this module."""
-    app.command()(verb(StatusOptions, status))
 
 
 def status(options: StatusOptions) -> None:

@@ -24,11 +24,6 @@ from isthmus.model.rows import Database
 app = group("List, add and remove transit switches.")
 
 
-@app.callback()
-def transit_switch() -> None:
-    """List, add and remove transit switches."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RemoteOptions:
     """Where the IC databases are."""
@@ -115,6 +110,6 @@ def remove(options: RemoveOptions) -> None:
         print_lines("done; the zones will follow")
 
 
-app.command("list")(verb(ListOptions, list_switches))
-app.command()(verb(AddOptions, add))
-app.command()(verb(RemoveOptions, remove))
+app.command("list")(verb(list_switches))
+app.command()(verb(add))
+app.command()(verb(remove))
