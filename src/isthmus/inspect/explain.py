@@ -8,6 +8,7 @@ on databases that were read once. Invariant: every verdict comes from the reconc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 from isthmus.engine.view import View
 from isthmus.exchange.routes.advertise import AdvertiseDecision, AdvertiseKey, key_of
@@ -199,7 +200,7 @@ class _Explainer:
             writer = self._exchange.learned_routes
             if writer is not None and writer.waits(key):
                 rule += "; another path is in use until packets arrive by this one"
-        zone = self._view.table(AvailabilityZone).get(route.availability_zone)
+        zone = self._view.get(AvailabilityZone, route.availability_zone)
         return RouteVerdict(
             verdict=verdict,
             rule=rule,
@@ -222,24 +223,18 @@ class _Explainer:
         return f"{refusal} ({detail})" if detail else str(refusal)
 
     def _router(self, uuid: RowId) -> str:
-        router = self._view.table(LogicalRouter).get(uuid)
+        router = self._view.get(LogicalRouter, uuid)
         return router.name if router else "?"
 
     def _describe(self, uuid: RowId) -> str:
-        if (port := self._view.table(LogicalRouterPort).get(uuid)) is not None:
+        if (port := self._view.get(LogicalRouterPort, uuid)) is not None:
             return f"router port {port.name}"
-        if (route := self._view.table(LogicalRouterStaticRoute).get(uuid)) is not None:
+        if (route := self._view.get(LogicalRouterStaticRoute, uuid)) is not None:
             return f"static route {route.ip_prefix} via {route.nexthop}"
-        if (balancer := self._view.table(LoadBalancer).get(uuid)) is not None:
+        if (balancer := self._view.get(LoadBalancer, uuid)) is not None:
             return f"load balancer {balancer.name or uuid}"
         return f"SB Learned_Route {uuid}"
 
 
-def _order(decision: RouteVerdict) -> tuple[str, ...]:
-    return (
-        decision.prefix,
-        decision.zone,
-        decision.transit_switch,
-        decision.port,
-        decision.nexthop,
-    )
+_order = attrgetter("prefix", "zone", "transit_switch", "port", "nexthop")
+"""The order of routes in an explanation."""

@@ -61,51 +61,38 @@ class ClusterRoutes:
 
 def routes(view: View) -> ClusterRoutes:
     """The routes of a cluster, by direction, router and prefix; the view holds NB and IC-SB."""
-    nb_global = view.table(NbGlobal).single()
+    nb_global = view.single(NbGlobal)
     name = nb_global.name if nb_global else ""
-    found = [*_advertised(view, name), *_learned(view)]
+    own = next((zone.uuid for zone in view.table(AvailabilityZone) if zone.name == name), None)
+    found = []
+    for row in view.table(IcRoute):
+        if row.availability_zone == own:
+            router = view.get(LogicalRouter, RowId(row.external_ids.get("lr-id", "")))
+            found.append(_route(view, Direction.ADVERTISED, row, router))
+    for learned in view.table(LogicalRouterStaticRoute):
+        if source := learned.external_ids.get(IC_LEARNED_ROUTE):
+            row = view.get(IcRoute, RowId(source)) or _withdrawn(learned)
+            router = view.parent(ROUTER_ROUTES, learned.uuid)
+            found.append(_route(view, Direction.LEARNED, row, router))
     return ClusterRoutes(name, tuple(sorted(found, key=_order)))
 
 
-def _advertised(view: View, name: str) -> list[RouteInfo]:
-    zones = view.table(AvailabilityZone)
-    own = next((zone.uuid for zone in zones if zone.name == name), None)
-    return [
-        _route(view, Direction.ADVERTISED, row, row.external_ids.get("lr-id"))
-        for row in view.table(IcRoute)
-        if row.availability_zone == own
-    ]
+def _withdrawn(learned: LogicalRouterStaticRoute) -> IcRoute:
+    """The route in IC-SB from which a route was learned, as far as NB still has it."""
+    return IcRoute(
+        uuid=learned.uuid,
+        ip_prefix=learned.ip_prefix,
+        nexthop=learned.nexthop,
+        transit_switch="?",
+        origin=learned.options.get("origin", ""),
+        route_table=learned.route_table,
+    )
 
 
-def _learned(view: View) -> list[RouteInfo]:
-    held_by = view.relation(ROUTER_ROUTES)
-    found = []
-    for row in view.table(LogicalRouterStaticRoute):
-        source = row.external_ids.get(IC_LEARNED_ROUTE)
-        if source is None:
-            continue
-        router = held_by.parent(row.uuid)
-        advertised = view.table(IcRoute).get(RowId(source))
-        if advertised is not None:
-            found.append(_route(view, Direction.LEARNED, advertised, router))
-        else:
-            found.append(
-                RouteInfo(
-                    direction=Direction.LEARNED,
-                    prefix=row.ip_prefix,
-                    nexthop=row.nexthop,
-                    zone="?",
-                    transit_switch="?",
-                    origin=row.options.get("origin", ""),
-                    route_table=row.route_table,
-                    router=_router_name(view, router),
-                )
-            )
-    return found
-
-
-def _route(view: View, direction: Direction, row: IcRoute, router: str | None) -> RouteInfo:
-    zone = view.table(AvailabilityZone).get(row.availability_zone)
+def _route(
+    view: View, direction: Direction, row: IcRoute, router: LogicalRouter | None
+) -> RouteInfo:
+    zone = view.get(AvailabilityZone, row.availability_zone)
     return RouteInfo(
         direction=direction,
         prefix=row.ip_prefix,
@@ -114,13 +101,8 @@ def _route(view: View, direction: Direction, row: IcRoute, router: str | None) -
         transit_switch=row.transit_switch,
         origin=row.origin,
         route_table=row.route_table,
-        router=_router_name(view, router),
+        router=router.name if router else "",
     )
-
-
-def _router_name(view: View, uuid: str | None) -> str:
-    router = view.table(LogicalRouter).get(RowId(uuid)) if uuid else None
-    return router.name if router else ""
 
 
 def _order(route: RouteInfo) -> tuple[object, ...]:

@@ -28,10 +28,8 @@ def joined(report: Mapping[str, Any]) -> bool:
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     conditions = {one["type"]: one for one in report["conditions"]}
-    first = conditions["Joined"]
-    word = {"True": "joined", "False": "not joined", "Unknown": "unknown whether joined"}
-    yield f"{word[first['status']]} ({first['reason']}) since {first['lastTransitionTime']}"
-    yield from _why(first)
+    first = conditions.pop("Joined")
+    yield from _condition(first)
     if first["status"] == "True":
         routes = report["routes"]
         yield (
@@ -41,19 +39,15 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     if not report["active"]:
         yield "  this daemon is on standby: another daemon of this cluster is active"
     for kind, condition in conditions.items():
-        if kind != "Joined" and condition["status"] != GOOD.get(kind):
-            yield from _attention(condition)
+        if condition["status"] != GOOD.get(kind):
+            yield from _condition(condition)
 
 
-def _attention(condition: Mapping[str, str]) -> Iterator[str]:
+def _condition(condition: Mapping[str, str]) -> Iterator[str]:
     name = condition["type"].lower()
     word = {"True": name, "False": f"not {name}", "Unknown": f"unknown whether {name}"}
     since = condition["lastTransitionTime"]
     yield f"{word[condition['status']]} ({condition['reason']}) since {since}"
-    yield from _why(condition)
-
-
-def _why(condition: Mapping[str, str]) -> Iterator[str]:
     yield f"  {condition['message']}"
     if condition["remedy"]:
         yield f"  remedy: {condition['remedy']}"

@@ -107,7 +107,7 @@ def _zone(view: View, zone: AvailabilityZone) -> ZoneInfo:
 
 
 def _gateway(view: View, gateway: Gateway, ports: Iterable[IcPortBinding]) -> GatewayInfo:
-    encaps = (view.table(IcEncap).get(uuid) for uuid in gateway.encaps)
+    encaps = (view.get(IcEncap, uuid) for uuid in gateway.encaps)
     tunnels = [TunnelEnd(encap.type, encap.ip) for encap in encaps if encap is not None]
     return GatewayInfo(
         name=gateway.name,
