@@ -164,20 +164,19 @@ class Lab:
             *self.plan.pods,
         ]
         host = self._named(name, {one.name: one for one in known}, "machine or pod")
-        if isinstance(host, PodPlan):
-            return self.layout.netns(name), {TAG: self.layout.lab, "PATH": _path()}
+        # Includes `isthmus` whether or not its virtual environment is active.
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+        env = {TAG: self.layout.lab, "PATH": path}
+        if not isinstance(host, PodPlan):
+            env |= self.layout.environment(name)
         if isinstance(host, IcPlan):
-            databases = daemons.ic_environment(self.layout, self.plan, host)
-        else:
+            env |= daemons.ic_environment(self.layout, self.plan, host)
+        elif isinstance(host, NodePlan):
             cluster = self.plan.cluster(host.cluster)
-            databases = daemons.database_environment(self.layout, self.plan, cluster, name)
+            env |= daemons.database_environment(self.layout, self.plan, cluster, name)
             if host.central and cluster.kubernetes:
-                databases["KUBECONFIG"] = str(kube_server(self.layout, cluster).kubeconfig)
-        return self.layout.netns(name), {
-            **self.layout.environment(name),
-            **databases,
-            "PATH": _path(),
-        }
+                env["KUBECONFIG"] = str(kube_server(self.layout, cluster).kubeconfig)
+        return self.layout.netns(name), env
 
     def run(self, host: str, command: Sequence[str], *, timeout_s: float = 30.0) -> str:
         """Run a command on a machine or in a pod and return its output.
@@ -223,11 +222,7 @@ class Lab:
         links = {node.name: node.fabric_link for node in self.plan.nodes}
         links |= {member.name: member.fabric_link for member in self.plan.ic_members}
         link = self._named(machine, links, "machine")
-        self.run_in_fabric(["ip", "link", "set", link, state])
-
-    def run_in_fabric(self, command: Sequence[str]) -> str:
-        """Run a command in the namespace of the fabric. Raises: LabError."""
-        return processes.run(command, netns=self.layout.netns(FABRIC))
+        processes.run(["ip", "link", "set", link, state], netns=self.layout.netns(FABRIC))
 
     def _named(self, name: str, known: Mapping[str, T], what: str) -> T:
         if name not in known:
@@ -239,11 +234,6 @@ class Lab:
                 value=name,
             )
         return known[name]
-
-
-def _path() -> str:
-    # Includes `isthmus` whether or not its virtual environment is active.
-    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def start_ic_databases(lab: Lab) -> None:
         lab.run("ic", ["ovsdb-tool", "create", str(file), f"/usr/share/ovn/{schema}.ovsschema"])
         lab.start("ic", schema, ["ovsdb-server", str(file), f"--remote=ptcp:{port}:[::]"])
         wait_until(partial(listens, netns, address, port), LIMIT_S, f"{schema} to listen")
-    for name, _ in lab.plan.transit_switches:
+    for name in (switch.name for switch in lab.plan.topology.transit_switches):
         lab.run("ic", ["ovn-ic-nbctl", "ts-add", name])
 
 
@@ -108,7 +108,8 @@ def refresh_flows(handle: ClusterHandle) -> None:
 def _has_keys(handle: ClusterHandle) -> bool:
     plan = handle.lab.plan
     key = "options:requested-tnl-key"
-    ports = [f"{ts}-{c.az_name}" for ts, _ in plan.transit_switches for c in plan.clusters]
+    names = [switch.name for switch in plan.topology.transit_switches]
+    ports = [f"{ts}-{c.az_name}" for ts in names for c in plan.clusters]
     return all(
         handle.nbctl("--if-exists", "get", "Logical_Switch_Port", port, key).strip()
         for port in ports

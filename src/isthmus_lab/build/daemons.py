@@ -122,12 +122,15 @@ def isthmus() -> str:
 
 def ic_databases(layout: Layout, plan: LabPlan, member: IcPlan) -> list[str]:
     """The command of the IC databases on one of their machines."""
-    switches = [f"--transit-switch={name}={cidr}" for name, cidr in plan.transit_switches]
+    switches = [
+        f"--transit-switch={switch.name}={','.join(map(str, switch.cidr))}"
+        for switch in plan.topology.transit_switches
+    ]
     where = ["--listen", str(member.address)]
     if len(plan.ic_members) > 1:
         members = ",".join(str(other.address) for other in plan.ic_members)
         where = ["--members", members, "--address", str(member.address)]
-    tls = ["--tls-dir", str(layout.tls(member.name))] if plan.ic_tls else ["--insecure"]
+    tls = ["--tls-dir", str(layout.tls(member.name))] if plan.topology.ic.tls else ["--insecure"]
     return [
         *(isthmus(), "ic-db", "run"),
         *("--data-dir", str(layout.db(member.name)), "--run-dir", str(layout.run(member.name))),
@@ -179,13 +182,13 @@ def database_environment(
         "OVN_SB_DB": sb,
         "OVN_IC_NB_DB": ic_remote(plan, IC_NB_PORT),
         "OVN_IC_SB_DB": ic_remote(plan, IC_SB_PORT),
-        **(_certificates(layout, cluster.name) if plan.ic_tls else {}),
+        **(_certificates(layout, cluster.name) if plan.topology.ic.tls else {}),
     }
 
 
 def ic_environment(layout: Layout, plan: LabPlan, member: IcPlan) -> dict[str, str]:
     """Variables that point OVN's tools to the IC databases, on a machine that runs them."""
-    if len(plan.ic_members) == 1 and not plan.ic_tls:
+    if len(plan.ic_members) == 1 and not plan.topology.ic.tls:
         ports = {"OVN_IC_NB_DB": IC_NB_PORT, "OVN_IC_SB_DB": IC_SB_PORT}
         return {name: ic_remote(plan, port) for name, port in ports.items()}
     # Its own servers, which need no certificate but may be followers: use --no-leader-only.
@@ -193,7 +196,7 @@ def ic_environment(layout: Layout, plan: LabPlan, member: IcPlan) -> dict[str, s
     sockets = {"OVN_IC_NB_DB": "ovn_ic_nb_db.sock", "OVN_IC_SB_DB": "ovn_ic_sb_db.sock"}
     return {
         **{name: f"unix:{run / socket}" for name, socket in sockets.items()},
-        **(_certificates(layout, member.name) if plan.ic_tls else {}),
+        **(_certificates(layout, member.name) if plan.topology.ic.tls else {}),
     }
 
 

@@ -62,7 +62,9 @@ def pod_links(layout: Layout, node: NodePlan) -> Iterator[str]:
 def machine_batch(link: str, addresses: tuple[Interface, ...]) -> list[str]:
     """In a machine: add addresses to an existing link."""
     lines = ["link set lo up", f"link set {link} addrgenmode none"]
-    lines += [f"addr add {address} dev {link}{_nodad(address)}" for address in addresses]
+    # Addresses are unique; duplicate address detection would take a second.
+    nodad = {4: "", 6: " nodad"}
+    lines += [f"addr add {address} dev {link}{nodad[address.version]}" for address in addresses]
     return [*lines, f"link set {link} up"]
 
 
@@ -112,8 +114,3 @@ def disable_offload(netns: str, links: Iterable[str]) -> None:
     """Let the kernel compute checksums: userspace switches forward packets without them."""
     for link in links:
         run(["ethtool", "-K", link, "tx", "off"], netns=netns)
-
-
-def _nodad(address: Interface) -> str:
-    # Addresses are unique; duplicate address detection would take a second.
-    return " nodad" if address.version == 6 else ""

@@ -77,7 +77,7 @@ class Starter:
         self._centrals = {cluster.name: Future() for cluster in clusters}
         self._apis = {cluster.name: Future() for cluster in clusters}
         self._directories(clusters, fabric=fabric)
-        if self.plan.ic_tls:
+        if self.plan.topology.ic.tls:
             self._certificates(clusters, fabric=fabric)
         self._links(nodes, fabric=fabric)
         self._datapath = self.plan.topology.datapath
@@ -208,7 +208,7 @@ class Starter:
             log = self.layout.log(host, "ovn-northd")
             self._spawn(host, "ovn-northd", daemons.northd(self.layout.run(host), log))
             wait = ["--wait=sb", f"--timeout={_LIMIT_S:g}"]
-            self._tool(host, ["ovn-nbctl", *wait, *kube_ovn.nb_commands(cluster)], "OVN_NB_DB")
+            self._tool(cluster, host, ["ovn-nbctl", *wait, *kube_ovn.nb_commands(cluster)])
         self._apis[cluster.name].result()
         if cluster.isthmus:
             self._spawn(host, "isthmus", daemons.engine(self.layout, cluster))
@@ -228,7 +228,7 @@ class Starter:
             network.disable_offload(self.layout.netns(pod.name), [network.POD_LINK])
         # ovs-vsctl returns when ovs-vswitchd has applied everything: the bridges exist now.
         configuration = daemons.vswitch_configuration(self.layout, cluster, node, self._datapath)
-        self._tool(host, ["ovs-vsctl", f"--db=unix:{run_dir / 'db.sock'}", *configuration])
+        self._tool(cluster, host, ["ovs-vsctl", f"--db=unix:{run_dir / 'db.sock'}", *configuration])
         network.ip_batch(network.node_addresses_batch(cluster, node), netns)
         network.disable_offload(netns, network.links_of(node))
         # Without an SB database, ovn-controller would wait a second before it retries; while northd
@@ -247,9 +247,9 @@ class Starter:
         ]
         host = cluster.central.name
         timeout = f"--timeout={_LIMIT_S:g}"
-        self._tool(host, ["ovn-sbctl", timeout, *_joined(chassis)], "OVN_SB_DB")
+        self._tool(cluster, host, ["ovn-sbctl", timeout, *_joined(chassis)])
         if waits:
-            self._tool(host, ["ovn-nbctl", timeout, *_joined(waits)], "OVN_NB_DB")
+            self._tool(cluster, host, ["ovn-nbctl", timeout, *_joined(waits)])
         self.report(f"cluster {cluster.name}: {len(cluster.pods)} pods up")
 
     def _database(self, host: str, name: str, socket_name: str, port: int = 0) -> None:
@@ -270,11 +270,9 @@ class Starter:
             log=self.layout.log(host, daemon),
         )
 
-    def _tool(self, host: str, command: Sequence[str], variable: str = "") -> None:
+    def _tool(self, cluster: ClusterPlan, host: str, command: Sequence[str]) -> None:
         env = self.layout.environment(host)
-        sockets = {"OVN_NB_DB": "ovnnb_db.sock", "OVN_SB_DB": "ovnsb_db.sock"}
-        if variable:
-            env[variable] = f"unix:{self.layout.run(host) / sockets[variable]}"
+        env |= daemons.database_environment(self.layout, self.plan, cluster, host)
         run(command, netns=self.layout.netns(host), env=env, timeout_s=2 * _LIMIT_S)
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from isthmus_lab.kube.api import ApiRequestError, KubeApi
 from isthmus_lab.kube.manifests import Manifests
@@ -15,26 +15,6 @@ from isthmus_lab.kube.server import kube_server
 from isthmus_lab.topology import kube_ovn
 from isthmus_lab.topology.layout import Layout
 from isthmus_lab.topology.plan import ClusterPlan
-
-
-class Objects(Protocol):
-    """Operations on objects; see `isthmus_lab.kube.manifests.Manifests` for arguments."""
-
-    def exists(self, kind: str, name: str) -> bool:
-        """Whether an object exists; False if unknown."""
-        ...
-
-    def apply(self, manifest: Mapping[str, Any]) -> None:
-        """Create or replace an object."""
-        ...
-
-    def merge(self, kind: str, name: str, part: str, values: Mapping[str, Any]) -> None:
-        """Change some keys of a part of an object, e.g. "spec"; None removes a key."""
-        ...
-
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object if it exists."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +80,10 @@ class KubectlObjects:
         """Delete an object if it exists. Raises: LabError."""
         delete = ["delete", kind.lower(), name, "--ignore-not-found"]
         self.kubectl([*delete, *_namespace_option(kind)])
+
+
+Objects: TypeAlias = Manifests | KubeObjects | KubectlObjects
+"""The objects of a cluster; all three have the methods and arguments of `Manifests`."""
 
 
 def objects_of(layout: Layout, cluster: ClusterPlan) -> Objects:

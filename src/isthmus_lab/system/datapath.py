@@ -19,17 +19,9 @@ def probe(netns: str) -> Datapath:
     # the same kernel packages but must be loaded explicitly.
     try:
         run(["ip", "link", "add", "probe0", "type", "geneve", "external"], netns=netns)
-    except LabError:
-        return "netdev"
-    run(["ip", "link", "del", "probe0"], netns=netns)
-    return "system" if _has_openvswitch() else "netdev"
-
-
-def _has_openvswitch() -> bool:
-    if Path("/sys/module/openvswitch").is_dir():
-        return True
-    try:
-        run(["modprobe", "openvswitch"])
+        run(["ip", "link", "del", "probe0"], netns=netns)
+        if not Path("/sys/module/openvswitch").is_dir():
+            run(["modprobe", "openvswitch"])
     except (LabError, OSError):
-        return False
-    return True
+        return "netdev"
+    return "system"

@@ -6,8 +6,7 @@ even if there is a learned route. Isthmus adds policies with a higher priority f
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from isthmus_lab.topology.plan import (
     IC_NB_PORT,
@@ -50,17 +49,16 @@ def nb_commands(cluster: ClusterPlan) -> list[str]:
             ["set", "Logical_Switch_Port", pod.port, f"external_ids:pod={pod.namespace}/{pod.name}"]
         )
     commands += _port_groups(cluster)
-    commands += _default_routes(cluster)
-    commands += _policy_commands(_policies(cluster))
+    for gateway in cluster.join.gateways:
+        everything = "0.0.0.0/0" if gateway.version == 4 else "::/0"
+        commands.append(["lr-route-add", ROUTER, everything, str(gateway.ip)])
+    commands += _policy_commands(cluster)
     return [word for command in commands for word in ("--", *command)][1:]
 
 
 def _switch(subnet: SubnetPlan) -> Iterator[list[str]]:
-    switch, port, router_port = (
-        subnet.name,
-        f"{subnet.name}-{subnet.router}",
-        f"{subnet.router}-{subnet.name}",
-    )
+    switch, port = subnet.name, f"{subnet.name}-{subnet.router}"
+    router_port = f"{subnet.router}-{subnet.name}"
     networks = [str(interface) for interface in subnet.gateways]
     yield ["ls-add", switch]
     yield ["set", "Logical_Switch", switch, _VENDOR]
@@ -93,30 +91,17 @@ def _port_groups(cluster: ClusterPlan) -> Iterator[list[str]]:
             yield ["pg-add", _group(subnet.name, node.name), *ports]
 
 
-def _default_routes(cluster: ClusterPlan) -> Iterator[list[str]]:
-    for gateway in cluster.join.gateways:
-        everything = "0.0.0.0/0" if gateway.version == 4 else "::/0"
-        yield ["lr-route-add", ROUTER, everything, str(gateway.ip)]
+_Policy: TypeAlias = tuple[int, str, Address | None]
+"""A router policy: priority, match, and the next hop of `reroute`, or None for `allow`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Policy:
-    """A router policy: `reroute` if it has a next hop, else `allow`."""
-
-    priority: int
-    match: str
-    via: Address | None = None
-
-
-def _policy_commands(policies: Iterable[_Policy]) -> Iterator[list[str]]:
-    for number, policy in enumerate(policies):
-        what = ["action=allow"]
-        if policy.via is not None:
-            what = ["action=reroute", f'nexthops="{policy.via}"']
+def _policy_commands(cluster: ClusterPlan) -> Iterator[list[str]]:
+    for number, (priority, match, via) in enumerate(_policies(cluster)):
+        what = ["action=reroute", f'nexthops="{via}"'] if via else ["action=allow"]
         yield [
             f"--id=@policy{number}",
-            *("create", "Logical_Router_Policy", f"priority={policy.priority}"),
-            *(f'match="{policy.match}"', *what, _VENDOR.replace(":vendor", "=vendor")),
+            *("create", "Logical_Router_Policy", f"priority={priority}"),
+            *(f'match="{match}"', *what, _VENDOR.replace(":vendor", "=vendor")),
         ]
         yield ["add", "Logical_Router", ROUTER, "policies", f"@policy{number}"]
 
@@ -125,12 +110,12 @@ def _policies(cluster: ClusterPlan) -> Iterator[_Policy]:
     default = [subnet for subnet in cluster.subnets if subnet.router == ROUTER]
     for subnet in (cluster.join, *default):
         for network in subnet.cidr:
-            yield _Policy(SUBNET_POLICY, f"ip{network.version}.dst == {network}")
+            yield SUBNET_POLICY, f"ip{network.version}.dst == {network}", None
     for node in cluster.nodes:
         for own in node.underlay:
             for via in node.join:
                 if via.version == own.version:
-                    yield _Policy(NODE_POLICY, f"ip{own.version}.dst == {own.ip}", via.ip)
+                    yield NODE_POLICY, f"ip{own.version}.dst == {own.ip}", via.ip
     for subnet in default:
         yield from _gateway_policies(cluster, subnet)
 
@@ -141,12 +126,12 @@ def _gateway_policies(cluster: ClusterPlan, subnet: SubnetPlan) -> Iterator[_Pol
         family = f"ip{network.version}"
         if subnet.centralized:
             via = _join_address(cluster.central, network)
-            yield _Policy(GATEWAY_POLICY, f"{family}.src == {network}", via)
+            yield GATEWAY_POLICY, f"{family}.src == {network}", via
             continue
         for node in cluster.nodes:
             addresses = f"${_group(subnet.name, node.name)}_{family}"
             via = _join_address(node, network)
-            yield _Policy(GATEWAY_POLICY, f"{family}.src == {addresses}", via)
+            yield GATEWAY_POLICY, f"{family}.src == {addresses}", via
 
 
 def _join_address(node: NodePlan, network: Network) -> Address:

@@ -150,16 +150,12 @@ class LabPlan:
 
     Args:
         ic_members: the machines of the IC databases; more than one form a cluster.
-        ic_tls: whether the IC databases use TLS.
         runs_ic: whether the lab runs databases on them.
-        transit_switches: name and CIDRs of each, comma-joined.
     """
 
     topology: Topology
     ic_members: tuple[IcPlan, ...]
-    ic_tls: bool
     runs_ic: bool
-    transit_switches: tuple[tuple[str, str], ...]
     clusters: tuple[ClusterPlan, ...]
 
     @property
@@ -194,5 +190,5 @@ def endpoint(address: Address, port: int, method: str = "tcp") -> str:
 
 def ic_remote(plan: LabPlan, port: int) -> str:
     """The addresses of an IC database, all members comma-separated, as in ovsdb(7)."""
-    method = "ssl" if plan.ic_tls else "tcp"
+    method = "ssl" if plan.topology.ic.tls else "tcp"
     return ",".join(endpoint(member.address, port, method) for member in plan.ic_members)

@@ -38,11 +38,7 @@ def make_plan(topology: Topology) -> LabPlan:
     return LabPlan(
         topology=topology,
         ic_members=tuple(_ic_members(topology)),
-        ic_tls=topology.ic.tls,
         runs_ic=topology.interconnect == "isthmus",
-        transit_switches=tuple(
-            (switch.name, ",".join(map(str, switch.cidr))) for switch in topology.transit_switches
-        ),
         clusters=tuple(clusters),
     )
 

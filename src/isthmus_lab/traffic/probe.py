@@ -4,23 +4,20 @@ Used by tests and the demo. Sockets are opened inside the namespaces of the pods
 the same path as those of programs in the pods.
 """
 
-import selectors
 import socket
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
+from select import POLLIN, poll
 
 from isthmus_lab.system.netns import inside
 from isthmus_lab.topology.layout import Layout
-from isthmus_lab.topology.plan import PodPlan
+from isthmus_lab.topology.plan import Address, PodPlan
 from isthmus_lab.traffic import icmp
 from isthmus_lab.traffic.pod_server import PORT
-
-Address: TypeAlias = IPv4Address | IPv6Address
 
 _THREADS = 16
 
@@ -74,43 +71,32 @@ def ping(
         The round-trip time in seconds of every path with a reply.
     """
     answered: dict[TrafficPath, float] = {}
-    with selectors.DefaultSelector() as selector:
-        sent: dict[TrafficPath, float] = {}
+    sent: dict[TrafficPath, float] = {}
+    poller, waiting = poll(), {}
+    with ExitStack() as stack:
         for path in wanted:
-            link = icmp.echo_socket(layout.netns(path.source.name), path.address.version)
-            selector.register(link, selectors.EVENT_READ, path)
+            name, version = layout.netns(path.source.name), path.address.version
+            link = stack.enter_context(icmp.echo_socket(name, version))
+            waiting[link.fileno()] = link, path
+            poller.register(link, POLLIN)
             sent[path] = time.monotonic()
-            _send_echo(link, path)
+            # An error, for example no route, counts as no reply.
+            with suppress(OSError):
+                link.sendto(icmp.request(version, _payload(path)), (str(path.address), 0))
         deadline = time.monotonic() + timeout_s
         while len(answered) < len(sent) and (left := deadline - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
-                if key.data not in answered and _is_reply(key.fileobj, key.data):
-                    answered[key.data] = time.monotonic() - sent[key.data]
-        for key in list(selector.get_map().values()):
-            _socket(key.fileobj).close()
+            for descriptor, _ in poller.poll(left * 1000):
+                link, path = waiting[descriptor]
+                if path not in answered and _is_reply(link, path):
+                    answered[path] = time.monotonic() - sent[path]
     return answered
-
-
-def _socket(found: object) -> socket.socket:
-    if not isinstance(found, socket.socket):
-        raise TypeError("only sockets are registered")
-    return found
-
-
-def _send_echo(link: socket.socket, path: TrafficPath) -> None:
-    try:
-        link.sendto(icmp.request(path.address.version, _payload(path)), (str(path.address), 0))
-    except OSError:
-        # For example no route: counts as no reply.
-        return
 
 
 def _payload(path: TrafficPath) -> bytes:
     return str(path).encode().ljust(56)
 
 
-def _is_reply(found: object, path: TrafficPath) -> bool:
-    link = _socket(found)
+def _is_reply(link: socket.socket, path: TrafficPath) -> bool:
     try:
         packet, sender = link.recvfrom(2048)
     except OSError:
