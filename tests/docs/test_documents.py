@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from isthmus.cli.main import app
+from isthmus.cli.main import LazyVerb, app, load
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -98,6 +98,8 @@ def check_command(args: list[str]) -> None:
         verb = words.pop(0)
         command = command.get_command(context, verb)
         assert command is not None, f"no verb {verb}: isthmus {' '.join(args)}"
+        if isinstance(command, LazyVerb):
+            command = load(command.verb)
     if "--" in words:
         words = words[: words.index("--")]
     flags = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -11,7 +12,7 @@ import yaml
 
 from isthmus.cli.kubectl import SERVERS
 from isthmus.cli.kubectl import app as plugin
-from isthmus.cli.main import app, known_verbs
+from isthmus.cli.main import LazyVerb, app, known_verbs, load
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
@@ -54,11 +55,13 @@ def test_plugin_commands_exist(page: Path) -> None:
 
 
 def check_verb(words: list[str]) -> None:
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     context = typer.Context(command)
     while words and hasattr(command, "get_command") and not words[0].startswith("-"):
         command = command.get_command(context, words[0])
         assert command is not None, words[0]
+        if isinstance(command, LazyVerb):
+            command = load(command.verb)
         words = words[1:]
     known = {flag for parameter in command.params for flag in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= known

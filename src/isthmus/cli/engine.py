@@ -17,13 +17,7 @@ from isthmus.cli.common.databases import read_databases
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
-from isthmus.cli.options.remotes import (
-    IcNbRemote,
-    IcSbRemote,
-    NbRemote,
-    SbRemote,
-    TimeoutOption,
-)
+from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, SbRemote, TimeoutOption
 from isthmus.engine.engine import Engine
 from isthmus.exchange.wiring import exchange
 from isthmus.inspect.engine_text import explanation_text
@@ -65,11 +59,8 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     """
     network = parse_network(prefix)
     if network is None:
-        raise CommandError(
-            Subject("command engine explain", "PREFIX", prefix).problem(
-                "is not a valid prefix", "write ADDRESS/LENGTH"
-            )
-        )
+        subject = Subject("command engine explain", "PREFIX", prefix)
+        raise CommandError(subject.problem("is not a valid prefix", "write ADDRESS/LENGTH"))
     if unixctl is not None:
         _print_reply(unixctl, output, "engine/explain", str(network))
         return

@@ -92,10 +92,6 @@ def _own(name: str) -> Verb | None:
     return next((verb for verb in VERBS if verb.name == name), None)
 
 
-def _find(name: str) -> Verb | None:
-    return _own(name) or known_verbs().get(name)
-
-
 def load(verb: Verb) -> Any:
     """Import a verb, and make it the command that typer runs.
 
@@ -127,46 +123,33 @@ def _import(verb: Verb) -> Any:
         raise CommandError(subject.problem(f"cannot be loaded: {error}", remedy)) from error
 
 
+class LazyVerb(TyperCommand):
+    """A verb as `isthmus --help` lists it, imported when it is called."""
+
+    def __init__(self, verb: Verb) -> None:
+        super().__init__(name=verb.name, short_help=_summary(verb))
+        self.verb = verb
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Continue with the real command."""
+        return load(self.verb).make_context(*args, **options)
+
+
 class Verbs(TyperGroup):
-    """The group of all verbs, each imported when it is needed."""
+    """The group of all verbs."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
-        """The names of all verbs."""
-        return list(known_verbs())
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
-        """The command of that name, or None."""
-        if cmd_name not in self.commands and (verb := _find(cmd_name)) is not None:
-            self.commands[cmd_name] = load(verb)
-        return self.commands.get(cmd_name)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb that was typed; the error for a misspelt one suggests similar verbs."""
-        if args and _find(args[0]) is None:
-            self._add_summaries()
-        return super().resolve_command(ctx, args)
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print help from the verbs' summaries."""
-        self._add_summaries()
-        super().format_help(ctx, formatter)
-
-    def _add_summaries(self) -> None:
-        for verb in known_verbs().values():
-            if verb.name not in self.commands:
-                self.commands[verb.name] = _summarized(verb)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: LazyVerb(verb) for name, verb in known_verbs().items()}
 
 
-def _summarized(verb: Verb) -> Any:
-    """A command that only has a name and a summary."""
+def _summary(verb: Verb) -> str:
     try:
         found = verb if verb.summary else _import(verb)
     except CommandError as error:
         # Help must not fail because of one broken extension; running it reports the rest.
-        found = Verb(verb.name, verb.target, f"({error.problems[0].message})")
-    if isinstance(found, Verb):
-        return TyperCommand(name=verb.name, short_help=found.summary)
-    return load(verb)
+        return f"({error.problems[0].message})"
+    return found.summary if isinstance(found, Verb) else load(verb).get_short_help_str()
 
 
 def _print_version(requested: bool) -> None:
@@ -177,7 +160,7 @@ def _print_version(requested: bool) -> None:
         raise typer.Exit
 
 
-def _tls_option(flag: str, short: str, variable: str, description: str) -> Any:
+def _file(flag: str, short: str, variable: str, description: str) -> Any:
     return typer.Option(flag, short, metavar="FILE", envvar=variable, help=description)
 
 
@@ -195,13 +178,13 @@ def isthmus(
         ),
     ] = False,
     private_key: Annotated[
-        str, _tls_option("--private-key", "-p", PRIVATE_KEY, "Private key for ssl: remotes.")
+        str, _file("--private-key", "-p", PRIVATE_KEY, "Private key for ssl: remotes.")
     ] = "",
     certificate: Annotated[
-        str, _tls_option("--certificate", "-c", CERTIFICATE, "Certificate of the private key.")
+        str, _file("--certificate", "-c", CERTIFICATE, "Certificate of the private key.")
     ] = "",
     ca_cert: Annotated[
-        str, _tls_option("--ca-cert", "-C", CA_CERT, "Certificate of the CA that signs servers.")
+        str, _file("--ca-cert", "-C", CA_CERT, "Certificate of the CA that signs servers.")
     ] = "",
 ) -> None:
     """Connect the pod networks of several Kube-OVN clusters through OVN interconnection."""
@@ -209,8 +192,7 @@ def isthmus(
         # Imports the ovs package, which light verbs do not need.
         from isthmus.cli.options.tls import tls_of  # noqa: PLC0415
 
-        tls = tls_of("isthmus", private_key, certificate, ca_cert)
-        if tls is not None:
+        if tls := tls_of("isthmus", private_key, certificate, ca_cert):
             tls.use()
 
 

@@ -12,7 +12,7 @@ from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
 from isthmus.cli.options.environment import CONTROL_SOCKET
-from isthmus.cli.options.manifests import Origin
+from isthmus.cli.options.manifests import manifest_source
 from isthmus.cli.options.remotes import NbRemote, SbRemote
 from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_in
@@ -20,7 +20,6 @@ from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
 from isthmus.controller.inputs.snapshot import ObjectKey
 from isthmus.daemon.service import KubernetesWriters, Settings, controller_and_engine
 from isthmus.daemon.unixctl_commands import version_command
-from isthmus.kube.client import Client
 from isthmus.kube.publish.node_labels import NodeLabeler
 from isthmus.kube.publish.status_publisher import StatusPublisher
 from isthmus.model.problems import Subject
@@ -57,8 +56,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
         str, typer.Option(metavar="NAME", help="Context of the kubeconfig.", show_default=False)
     ] = "",
     config_map: Annotated[
-        str,
-        typer.Option(metavar="NAMESPACE/NAME", help="ConfigMap that holds the configuration."),
+        str, typer.Option(metavar="NAMESPACE/NAME", help="ConfigMap that holds the configuration.")
     ] = f"{CONFIG_MAP.namespace}/{CONFIG_MAP.name}",
     ic_db_tls: Annotated[
         bool,
@@ -84,9 +82,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
         ),
     ] = EngineChoice.ISTHMUS,
     vpc: Annotated[str, typer.Option(help="Logical router to interconnect.")] = DEFAULT_VPC,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log every transaction.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log transactions.")] = False,
     unixctl: Annotated[
         Path | None,
         typer.Option(
@@ -105,8 +101,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     namespace, _, name = config_map.rpartition("/")
     key = ObjectKey("ConfigMap", namespace or CONFIG_MAP.namespace, name)
-    origin = Origin(manifests, kubernetes, kubeconfig, context)
-    client = origin.client()
+    source, client = manifest_source(manifests, kubernetes, kubeconfig, context, key)
     alone = engine is EngineChoice.NONE
     if ic_tls_dir is not None:
         tls_in(ic_tls_dir).use((Database.IC_NB, Database.IC_SB))
@@ -114,24 +109,19 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     inputs = Inputs(key, vpc, tls=tls, port_lists=not alone)
     settings = Settings({Database.NB: ovnnb_db, Database.SB: ovnsb_db}, alone=alone)
     control = _control(run_dir() / unixctl) if unixctl else None
-    writers = _writers(client, key) if client is not None else None
-    source = origin.source(client, key)
+    writers = None
+    if client is not None:
+        writers = KubernetesWriters(StatusPublisher(client, key), NodeLabeler(client))
     loop = controller_and_engine(settings, source, inputs, control, writers)
     loop.run(notify_ready, frozenset(settings.remotes))
-
-
-def _writers(client: Client, config_map: ObjectKey) -> KubernetesWriters:
-    return KubernetesWriters(StatusPublisher(client, config_map), NodeLabeler(client))
 
 
 def _control(path: Path) -> ControlServer:
     try:
         control = ControlServer(str(path))
     except OSError as error:
-        raise CommandError(
-            Subject("command run", "--unixctl", str(path)).problem(
-                f"cannot be created: {error.strerror}", "choose a socket in a writable directory"
-            )
-        ) from error
+        message, remedy = f"cannot be created: {error.strerror}", "use a writable directory"
+        subject = Subject("command run", "--unixctl", str(path))
+        raise CommandError(subject.problem(message, remedy)) from error
     control.register(version_command(f"isthmus {version('isthmus')}"))
     return control

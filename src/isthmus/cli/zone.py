@@ -22,16 +22,12 @@ from isthmus.model.text import counted
 
 _ATTEMPTS = 5
 
-_HEADINGS = ("ZONE", "STATE", "LAST HEARTBEAT", "GATEWAYS", "PORTS", "ROUTES")
-
 app = group("Manage availability zones.")
 
 
 @app.command("list")
 def list_zones(
-    ic_sb_db: IcSbRemote,
-    timeout: TimeoutOption = 5.0,
-    output: OutputOption = Output.TEXT,
+    ic_sb_db: IcSbRemote, timeout: TimeoutOption = 5.0, output: OutputOption = Output.TEXT
 ) -> None:
     """List zones with the age of their last heartbeat.
 
@@ -42,12 +38,12 @@ def list_zones(
     if output is Output.JSON:
         print_json([asdict(zone) for zone in found])
         return
+    heading = ("ZONE", "STATE", "LAST HEARTBEAT", "GATEWAYS", "PORTS", "ROUTES")
     rows = (
-        (zone.name, zone.state, _age(zone.silent_for), *map(str, counts))
-        for zone in found
-        for counts in [(zone.gateways, zone.ports, zone.routes)]
+        (z.name, z.state, _age(z.silent_for), *map(str, (z.gateways, z.ports, z.routes)))
+        for z in found
     )
-    print_lines(*table(_HEADINGS, rows))
+    print_lines(*table(heading, rows))
 
 
 @app.command("take-over")
@@ -121,11 +117,8 @@ def prune(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     runs, it registers the zone again.
     """
     if (name is None) is not all_dead:
-        raise CommandError(
-            Subject("command zone prune", "NAME").problem(
-                "takes either the name of a zone or --all-dead", "give one of them"
-            )
-        )
+        message, remedy = "takes either the name of a zone or --all-dead", "give one of them"
+        raise CommandError(Subject("command zone prune", "NAME").problem(message, remedy))
     remotes = {Database.IC_NB: ic_nb_db, Database.IC_SB: ic_sb_db}
     view, now = read_databases(remotes, timeout), int(time.time())
     names = (name,) if name is not None else dead(view, now, silent_for)

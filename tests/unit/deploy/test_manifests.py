@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 
-from isthmus.cli import health
-from isthmus.cli.main import app
+from isthmus.cli import health, main
 from isthmus.cli.options import environment as surroundings
 from isthmus.model.rows import Database
 
@@ -52,8 +50,7 @@ def test_arguments_and_programs_exist() -> None:
     """The container runs a verb with existing flags, and probes that the package installs."""
     found = container("base/deployment.yaml")
     verb, *flags = found["args"]
-    command: Any = typer.main.get_command(app)
-    known = command.get_command(typer.Context(command), verb)
+    known = main.load(main.known_verbs()[verb])
     assert set(flags) <= {flag for parameter in known.params for flag in parameter.opts}
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):

@@ -35,12 +35,8 @@ def confirmed(subject: str, consequence: str, remedy: str, *, yes: bool, dry_run
     if yes:
         return True
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise CommandError(
-            Subject(subject, "--yes").problem(
-                f"is not given, and {consequence}; nothing was changed",
-                f"{remedy}, then give --yes",
-            )
-        )
+        message = f"is not given, and {consequence}; nothing was changed"
+        raise CommandError(Subject(subject, "--yes").problem(message, f"{remedy}, then give --yes"))
     if typer.confirm(f"{consequence[0].upper()}{consequence[1:]}. Continue?"):
         return True
     print_lines("nothing was changed")

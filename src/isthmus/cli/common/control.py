@@ -63,9 +63,7 @@ def _default_socket() -> Path:
     try:
         return run_dir() / f"ovn-ic.{int(pidfile.read_text())}.ctl"
     except (OSError, ValueError) as error:
-        raise CommandError(
-            Subject("control socket", "--unixctl").problem(
-                f"is not given, and {pidfile} cannot be read: {error}",
-                "give the control socket with which the daemon was started",
-            )
-        ) from error
+        message = f"is not given, and {pidfile} cannot be read: {error}"
+        remedy = "give the control socket with which the daemon was started"
+        subject = Subject("control socket", "--unixctl")
+        raise CommandError(subject.problem(message, remedy)) from error

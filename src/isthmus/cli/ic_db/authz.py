@@ -99,12 +99,9 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     try:
         asyncio.run(_serve(proxy, str(address), files))
     except OSError as error:
-        raise CommandError(
-            Subject(_PROXY).problem(
-                f"cannot serve: {error}",
-                "check that the ports are free and that the files in --tls-dir are complete",
-            )
-        ) from error
+        remedy = "check that the ports are free and that the files in --tls-dir are complete"
+        problem = Subject(_PROXY).problem(f"cannot serve: {error}", remedy)
+        raise CommandError(problem) from error
 
 
 def parse_policy(prefixes: list[str] | None, shared: str) -> AuthorizationPolicy:

@@ -31,12 +31,10 @@ def _default(schema: str, socket: str) -> str:
     if used is None:
         return f"unix:{run_dir()}/{socket}.sock"
     if schema not in used:
-        raise CommandError(
-            Subject("daemon", CONTROL_SOCKET, os.environ[CONTROL_SOCKET]).problem(
-                f"does not use {schema}, because this cluster has not joined",
-                "set enable-ic in ovn-ic-config, or give the address of the database",
-            )
-        )
+        message = f"does not use {schema}, because this cluster has not joined"
+        remedy = "set enable-ic in ovn-ic-config, or give the address of the database"
+        subject = Subject("daemon", CONTROL_SOCKET, os.environ[CONTROL_SOCKET])
+        raise CommandError(subject.problem(message, remedy))
     return used[schema]
 
 

@@ -22,12 +22,9 @@ def tls_of(program: str, private_key: str, certificate: str, ca_cert: str) -> Tl
     if len(missing) == len(given):
         return None
     if missing:
-        raise CommandError(
-            Subject(f"command {program}", missing[0]).problem(
-                "is not given, but TLS needs a private key, a certificate and a CA certificate",
-                "give all three options or none",
-            )
-        )
+        message = "is not given, but TLS needs a private key, a certificate and a CA certificate"
+        subject = Subject(f"command {program}", missing[0])
+        raise CommandError(subject.problem(message, "give all three options or none"))
     return Tls(private_key, certificate, ca_cert)
 
 

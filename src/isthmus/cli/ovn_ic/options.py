@@ -233,12 +233,10 @@ def _control_path(given: str | None) -> str | None:
 def _tls(found: argparse.Namespace) -> Tls | None:
     ca_cert = found.ca_cert or found.bootstrap_ca_cert
     if found.bootstrap_ca_cert and not Path(ca_cert).exists():
-        raise CommandError(
-            Subject(f"command {PROGRAM}", "--bootstrap-ca-cert", found.bootstrap_ca_cert).problem(
-                "does not exist, and is never fetched from a peer",
-                "copy the CA's certificate to this file over a trusted channel",
-            )
-        )
+        message = "does not exist, and is never fetched from a peer"
+        remedy = "copy the CA's certificate to this file over a trusted channel"
+        subject = Subject(f"command {PROGRAM}", "--bootstrap-ca-cert", ca_cert)
+        raise CommandError(subject.problem(message, remedy))
     tls = tls_of(PROGRAM, found.private_key, found.certificate, ca_cert)
     try:
         return tls and replace(
@@ -248,8 +246,6 @@ def _tls(found: argparse.Namespace) -> Tls | None:
             server_name=found.ssl_server_name,
         )
     except ValueError as error:
-        raise CommandError(
-            Subject(f"command {PROGRAM}", "--ssl-protocols", found.ssl_protocols).problem(
-                str(error), "give versions such as TLSv1.2,TLSv1.3"
-            )
-        ) from error
+        subject = Subject(f"command {PROGRAM}", "--ssl-protocols", found.ssl_protocols)
+        remedy = "give versions such as TLSv1.2,TLSv1.3"
+        raise CommandError(subject.problem(str(error), remedy)) from error
