@@ -48,7 +48,7 @@ class Authorizer:
         self._new_prefixes: dict[str, list[Network]] = {}
 
     async def check(self, operations: list[Any], zone: str) -> list[JsonOperation]:
-        """Authorize a transaction; arguments and result are those of `rules.check`.
+        """Authorize a transaction; arguments and result are those of `rules.checked`.
 
         Raises:
             RefusedError: the zone may not do this.

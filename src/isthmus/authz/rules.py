@@ -23,10 +23,12 @@ from isthmus.authz.zone_rows import check_owned
 _HARMLESS = frozenset({"comment", "select", "wait", "commit", "abort"})
 
 
-def check(
+def checked(
     operations: Sequence[Json], zone: str, state: DatabaseState, policy: AuthorizationPolicy
-) -> list[JsonOperation]:
-    """Check a transaction.
+) -> Iterator[JsonOperation]:
+    """Check a transaction, one operation after the other.
+
+    The caller may serve others in between; the committed rows may change between two operations.
 
     Args:
         operations: as they came in `transact`, after the database's name.
@@ -34,25 +36,12 @@ def check(
         state: the committed rows.
         policy: the operator's.
 
-    Returns:
+    Yields:
         the operations to pass on: those of the zone, with conditions by which the server verifies
         the owner of each row, and further operations that the server must check.
 
     Raises:
         RefusedError: one of them is not allowed, so none may be passed on.
-    """
-    return list(checked(operations, zone, state, policy))
-
-
-def checked(
-    operations: Sequence[Json], zone: str, state: DatabaseState, policy: AuthorizationPolicy
-) -> Iterator[JsonOperation]:
-    """`check`, one operation after the other, for a caller that serves others in between.
-
-    The committed rows may change between two operations.
-
-    Raises:
-        RefusedError: see `check`.
     """
     if not zone or not all(isinstance(operation, dict) for operation in operations):
         raise RefusedError(zone, "", "", "an operation is not an object")

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from isthmus.ovsdb.json_stream import MessageDecoder, PieceSplitter, encode
+from isthmus.ovsdb.json_stream import PieceSplitter, encode
 from isthmus.ovsdb.jsonrpc import request, result_of
 
 _READ_SIZE = 1 << 16
@@ -30,9 +30,10 @@ async def call(
         RpcError: the server refused the request.
     """
     writer.write(encode(request(method, *params)))
-    decoder = MessageDecoder()
-    while data := await reader.read(_READ_SIZE):
-        for message in decoder.feed(data):
+    async with aclosing(read_messages(reader)) as messages:
+        async for message in messages:
+            if not isinstance(message, dict):
+                raise ValueError("a message is not a JSON object")
             if message.get("id") == method and not message.get("method"):
                 return result_of(message)
     raise EOFError("the connection was closed without a reply")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from isthmus.authz.database_state import COLUMNS, DatabaseState
 from isthmus.authz.request import AuthorizationPolicy, RefusedError
-from isthmus.authz.rules import check
+from isthmus.authz.rules import checked
 
 
 def uuid(number: int) -> str:
@@ -64,6 +64,11 @@ def committed() -> DatabaseState:
     state = DatabaseState()
     state.apply({t: {u: {"new": row} for u, row in table.items()} for t, table in rows.items()})
     return state
+
+
+def check(operations: list[Any], zone: str, state: DatabaseState, policy: Any) -> list[Any]:
+    """The operations to pass on."""
+    return list(checked(operations, zone, state, policy))
 
 
 def insert(table: str, **row: Any) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
 
-from isthmus.ovsdb.jsonrpc_asyncio import LARGE, read_messages, read_pieces
+from isthmus.ovsdb.jsonrpc_asyncio import LARGE, call, read_messages, read_pieces
 
 
 def stream(*parts: bytes) -> asyncio.StreamReader:
@@ -62,3 +63,19 @@ def test_an_endless_message_is_rejected() -> None:
             await anext(read_messages(endless, limit=1000))
 
     asyncio.run(read())
+
+
+@pytest.mark.parametrize("reply", [b"[1]", b"HTTP/1.1 400 Bad Request", b"{1}"])
+def test_a_call_to_another_protocol_is_an_error(reply: bytes) -> None:
+    """A reply that is not a JSON object is a `ValueError`."""
+    ours, theirs = socket.socketpair()
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        theirs.sendall(reply)
+        with pytest.raises(ValueError, match=r"."):
+            await call(reader, writer, "list_dbs")
+        writer.close()
+
+    with theirs:
+        asyncio.run(ask())
