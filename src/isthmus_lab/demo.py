@@ -33,21 +33,6 @@ LIMIT_S = 30.0
 """How long a change may take to reach all clusters: tens of times the usual time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of a check.
-
-    Args:
-        what: the expected state.
-        fault: why the check failed; "" if it passed.
-        seconds: how long it took.
-    """
-
-    what: str
-    fault: str
-    seconds: float
-
-
 @dataclass(slots=True)
 class Demo:
     """A run of the demo.
@@ -55,12 +40,12 @@ class Demo:
     Args:
         out: where to print.
         limit_s: how long a change may take to reach all clusters.
-        checks: results so far, in order.
+        results: "ok" or "FAILED", the time taken, and the expected state of each check so far.
     """
 
     out: Console
     limit_s: float = LIMIT_S
-    checks: list[Check] = field(default_factory=list)
+    results: list[tuple[str, str, str]] = field(default_factory=list)
     _start: float = field(default_factory=time.monotonic)
 
     def run(self, topology: Topology) -> Lab:
@@ -85,15 +70,11 @@ class Demo:
     @property
     def passed(self) -> bool:
         """Whether all checks passed."""
-        return not any(check.fault for check in self.checks)
+        return all(result == "ok" for result, _, _ in self.results)
 
     def summary(self) -> str:
         """A table of all checks."""
-        rows = [
-            ("ok" if not check.fault else "FAILED", f"{check.seconds:.1f} s", check.what)
-            for check in self.checks
-        ]
-        return columns(("RESULT", "TIME", "CHECK"), rows)
+        return columns(("RESULT", "TIME", "CHECK"), self.results)
 
     def _join(self, lab: Lab, paths: Sequence[TrafficPath]) -> None:
         self._title("Joining the clusters: ovn-ic-config")
@@ -217,14 +198,14 @@ class Demo:
 
     @contextmanager
     def _check(self, what: str) -> Iterator[None]:
-        start, fault = time.monotonic(), ""
+        start, result, fault = time.monotonic(), "ok", ""
         try:
             with self.out.status(what):
                 yield
         except LabError as error:
-            fault = str(error)
-        self.checks.append(Check(what, fault, time.monotonic() - start))
-        self._reached(f"FAILED: {what}: {fault}" if fault else f"ok: {what}")
+            result, fault = "FAILED", f": {error}"
+        self.results.append((result, f"{time.monotonic() - start:.1f} s", what))
+        self._reached(f"{result}: {what}{fault}")
 
     def _title(self, text: str) -> None:
         self.out.print(f"\n{text}", style="bold")

@@ -70,13 +70,12 @@ def _interface(link: str, port: str) -> list[str]:
     return ["--", "set", "Interface", link, f"external_ids:iface-id={port}"]
 
 
-def ovsdb_server(database: Path, run: Path, log: Path, socket: str, port: int = 0) -> list[str]:
+def ovsdb_server(database: Path, run: Path, socket: str, port: int = 0) -> list[str]:
     """The command of an ovsdb-server.
 
     Args:
         database: the database file.
         run: directory for sockets.
-        log: log file.
         socket: file name of the socket on which it listens.
         port: TCP port on all addresses of its namespace; 0 for none.
     """
@@ -84,35 +83,29 @@ def ovsdb_server(database: Path, run: Path, log: Path, socket: str, port: int = 
     if port:
         # Accepts IPv4 too: the socket is not limited to IPv6.
         command.append(f"--remote=ptcp:{port}:[::]")
-    return [*command, f"--unixctl={run / database.stem}.ctl", *_logging(log)]
+    return [*command, f"--unixctl={run / database.stem}.ctl"]
 
 
-def vswitchd(run: Path, log: Path) -> list[str]:
+def vswitchd(run: Path) -> list[str]:
     """The command of the ovs-vswitchd of a node."""
     control = f"--unixctl={run / 'ovs-vswitchd.ctl'}"
-    return [*_FIRST, "ovs-vswitchd", f"unix:{run / 'db.sock'}", control, *_logging(log)]
+    return [*_FIRST, "ovs-vswitchd", f"unix:{run / 'db.sock'}", control]
 
 
-def controller(run: Path, log: Path) -> list[str]:
+def controller(run: Path) -> list[str]:
     """The command of the ovn-controller of a node; its control socket is in OVN_RUNDIR."""
     pidfile = f"--pidfile={run / 'ovn-controller.pid'}"
-    return [*_FIRST, "ovn-controller", f"unix:{run / 'db.sock'}", pidfile, *_logging(log)]
+    return [*_FIRST, "ovn-controller", f"unix:{run / 'db.sock'}", pidfile]
 
 
-def northd(run: Path, log: Path) -> list[str]:
+def northd(run: Path) -> list[str]:
     """The command of the ovn-northd of a cluster."""
     return [
         "ovn-northd",
         f"--ovnnb-db=unix:{run / 'ovnnb_db.sock'}",
         f"--ovnsb-db=unix:{run / 'ovnsb_db.sock'}",
         f"--unixctl={run / 'ovn-northd.ctl'}",
-        *_logging(log),
     ]
-
-
-def _logging(log: Path) -> list[str]:
-    # Output before the log file is open goes to standard error, which is the same file.
-    return [f"--log-file={log}", "-vconsole:off"]
 
 
 def isthmus() -> str:

@@ -205,8 +205,7 @@ class Starter:
         with _completing(self._centrals[cluster.name]):
             self._database(host, "ovnnb_db", "ovnnb_db.sock", NB_PORT)
             self._database(host, "ovnsb_db", "ovnsb_db.sock", SB_PORT)
-            log = self.layout.log(host, "ovn-northd")
-            self._spawn(host, "ovn-northd", daemons.northd(self.layout.run(host), log))
+            self._spawn(host, "ovn-northd", daemons.northd(self.layout.run(host)))
             wait = ["--wait=sb", f"--timeout={_LIMIT_S:g}"]
             self._tool(cluster, host, ["ovn-nbctl", *wait, *kube_ovn.nb_commands(cluster)])
         self._apis[cluster.name].result()
@@ -220,8 +219,7 @@ class Starter:
         host, netns = node.name, self.layout.netns(node.name)
         run_dir = self.layout.run(host)
         self._database(host, "conf", "db.sock")
-        command = daemons.vswitchd(run_dir, self.layout.log(host, "ovs-vswitchd"))
-        self._spawn(host, "ovs-vswitchd", command)
+        self._spawn(host, "ovs-vswitchd", daemons.vswitchd(run_dir))
         network.ip_batch(network.node_links_batch(node), netns)
         for pod in node.pods:
             network.ip_batch(network.pod_batch(pod), self.layout.netns(pod.name))
@@ -234,8 +232,7 @@ class Starter:
         # Without an SB database, ovn-controller would wait a second before it retries; while northd
         # fills the database, ovn-controller has been seen to exit. `_central` has its own limits.
         self._centrals[cluster.name].result()
-        command = daemons.controller(run_dir, self.layout.log(host, "ovn-controller"))
-        self._spawn(host, "ovn-controller", command)
+        self._spawn(host, "ovn-controller", daemons.controller(run_dir))
         self.report(f"node {host}")
 
     def _settle(self, cluster: ClusterPlan) -> None:
@@ -255,8 +252,7 @@ class Starter:
     def _database(self, host: str, name: str, socket_name: str, port: int = 0) -> None:
         run_dir, file = self.layout.run(host), self.layout.db(host) / f"{name}.db"
         run(["ovsdb-tool", "create", str(file), str(SCHEMAS[name])])
-        log = self.layout.log(host, f"ovsdb-{name}")
-        command = daemons.ovsdb_server(file, run_dir, log, socket_name, port)
+        command = daemons.ovsdb_server(file, run_dir, socket_name, port)
         self._spawn(host, f"ovsdb-{name}", command)
         what = f"{host}: database {name} to listen"
         wait_until(lambda: _answers(run_dir / socket_name), _LIMIT_S, what)
