@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
@@ -12,13 +11,7 @@ from isthmus.inspect.clear_text import weakness_lines, weaknesses
 from isthmus.inspect.status_text import joined, status_text
 
 
-def status(
-    unixctl: SocketOption = None,
-    output: OutputOption = Output.TEXT,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing; only set the exit status.")
-    ] = False,
-) -> None:
+def status(unixctl: SocketOption = None, output: OutputOption = Output.TEXT) -> None:
     """Show whether this cluster has joined and, if anything is wrong, why and what to do.
 
     Asks the running daemon over its control socket. Exit status: 0 if the cluster has joined,
@@ -27,9 +20,7 @@ def status(
     """
     report = json.loads(ask_daemon(unixctl, "isthmus/conditions", "json"))
     unencrypted = weaknesses(json.loads(ask_daemon(unixctl, "remotes")))
-    if quiet:
-        pass
-    elif output is Output.JSON:
+    if output is Output.JSON:
         print_json({**report, "weaknesses": [asdict(problem) for problem in unencrypted]})
     else:
         typer.echo("\n".join([status_text(report), *weakness_lines(unencrypted)]))

@@ -14,19 +14,11 @@ import typer
 from isthmus.cli.common.confirm import DryRunOption, YesOption, confirmed
 from isthmus.cli.common.errors import raise_if_any
 from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
-from isthmus.cli.ic_db.options import (
-    RUN_DIR,
-    SCHEMA_DIR,
-    DataOptions,
-    MemberOptions,
-    SchemaDirOption,
-    SchemaOptions,
-    directories,
-)
+from isthmus.cli.ic_db.options import MemberOptions, ServerOptions
 from isthmus.icdb.admin import backup as backups
 from isthmus.icdb.admin import file_check, schema_upgrade
 from isthmus.icdb.admin.ovsdb_client import OvsdbClient
-from isthmus.icdb.local.database_server import LocalServer, local_servers
+from isthmus.icdb.local.database_server import LocalServer
 from isthmus.icdb.local.ovsdb_tools import is_older
 
 
@@ -39,7 +31,7 @@ class BackupOptions(MemberOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestoreOptions(SchemaOptions):
+class RestoreOptions(MemberOptions):
     """Options of `restore`."""
 
     file: Annotated[Path, typer.Argument(help="A file that `isthmus ic-db backup` created.")]
@@ -48,14 +40,14 @@ class RestoreOptions(SchemaOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpgradeOptions(SchemaOptions):
+class UpgradeOptions(MemberOptions):
     """Options of `upgrade`."""
 
     dry_run: DryRunOption = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOptions(DataOptions):
+class CheckOptions(ServerOptions):
     """Options of `check`."""
 
     others: Annotated[
@@ -65,7 +57,6 @@ class CheckOptions(DataOptions):
             " ovn_ic_sb_db.db), to be compared with this member's."
         ),
     ] = None
-    schema_dir: SchemaDirOption = SCHEMA_DIR
     output: OutputOption = Output.TEXT
 
 
@@ -136,9 +127,8 @@ def upgrade(options: UpgradeOptions) -> None:
 
 def check(options: CheckOptions) -> None:
     """Check the database files of this member, whether or not its servers run."""
-    servers = local_servers(directories(options.data_dir, RUN_DIR, options.schema_dir))
     copies = [directory.absolute() for directory in options.others or []]
-    found = [file_check.check(server, copies) for server in servers]
+    found = [file_check.check(server, copies) for server in options.servers()]
     if options.output is Output.JSON:
         print_json([asdict(checked) for checked in found])
     else:

@@ -30,11 +30,7 @@ from isthmus.ovsdb.tls import Tls
 from isthmus.pki.files import TlsFiles
 
 DATA_DIR, RUN_DIR = default_dirs(os.environ)
-SCHEMA_DIR = Path("/usr/share/ovn")
 
-SchemaDirOption: TypeAlias = Annotated[
-    Path, typer.Option(help="Directory of OVN's database schemas.")
-]
 NbPortOption: TypeAlias = Annotated[
     int, typer.Option(min=1, max=65535, help="Northbound clients' TCP port on all members.")
 ]
@@ -47,8 +43,8 @@ TimeoutOption: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """Where the database files of this host's servers are."""
+class ServerOptions:
+    """Where the files of this host's servers are; the same options as those of `ic-db run`."""
 
     data_dir: Annotated[
         Path,
@@ -56,22 +52,25 @@ class DataOptions:
             help="Directory of the database files.", show_default="$OVN_DBDIR, or /var/lib/ovn"
         ),
     ] = DATA_DIR
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerOptions(DataOptions):
-    """Where this host's servers are: the same options as those of `isthmus ic-db run`."""
-
     run_dir: Annotated[
         Path,
         typer.Option(
             help="Directory of the servers' sockets.", show_default="$OVN_RUNDIR, or /var/run/ovn"
         ),
     ] = RUN_DIR
+    schema_dir: Annotated[Path, typer.Option(help="Directory of OVN's database schemas.")] = Path(
+        "/usr/share/ovn"
+    )
+
+    @property
+    def directories(self) -> Directories:
+        """The directories as absolute paths."""
+        given = (self.data_dir, self.run_dir, self.schema_dir)
+        return Directories(*(each.absolute() for each in given))
 
     def servers(self) -> tuple[LocalServer, LocalServer]:
         """This host's servers."""
-        return local_servers(directories(self.data_dir, self.run_dir))
+        return local_servers(self.directories)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +91,7 @@ class MemberOptions(ServerOptions):
 
     def servers(self) -> tuple[LocalServer, LocalServer]:
         """This host's servers."""
-        files = directories(self.data_dir, self.run_dir)
-        return local_servers(files, self.nb_port, self.sb_port)
+        return local_servers(self.directories, self.nb_port, self.sb_port)
 
     def client(self, timeout: float | None = None) -> OvsdbClient:
         """A client with the certificates of --tls-dir, or those that the environment names.
@@ -115,23 +113,6 @@ class MemberOptions(ServerOptions):
         raise_if_any(tls.faults())
         files = (tls.private_key, tls.certificate, tls.ca_cert)
         return OvsdbClient(limit, TlsFiles(*map(Path, files)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class SchemaOptions(MemberOptions):
-    """The same, with the installed schemas."""
-
-    schema_dir: SchemaDirOption = SCHEMA_DIR
-
-    def servers(self) -> tuple[LocalServer, LocalServer]:
-        """This host's servers."""
-        files = directories(self.data_dir, self.run_dir, self.schema_dir)
-        return local_servers(files, self.nb_port, self.sb_port)
-
-
-def directories(data_dir: Path, run_dir: Path, schema_dir: Path = SCHEMA_DIR) -> Directories:
-    """Directories as absolute paths."""
-    return Directories(*(each.absolute() for each in (data_dir, run_dir, schema_dir)))
 
 
 def verb(action: Callable[[Any], None]) -> Callable[..., None]:

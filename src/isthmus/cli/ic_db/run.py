@@ -17,17 +17,13 @@ from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
 from isthmus.cli.ic_db import authz, backup, members, transit_switches
 from isthmus.cli.ic_db.options import (
-    SCHEMA_DIR,
     NbPortOption,
     SbPortOption,
-    SchemaDirOption,
     ServerOptions,
-    directories,
     verb,
 )
 from isthmus.cli.ic_db.status import status
 from isthmus.icdb.local.database_server import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
-from isthmus.icdb.raft.member_file import load_member_file
 from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
 from isthmus.icdb.server import kube_ovn_env
 from isthmus.icdb.server.plan import Plan, Ports, database_servers, listen_of_member, parse_listen
@@ -81,10 +77,6 @@ class MembershipOptions:
             help="Members that never held data and are gone for good: the bootstrap member does not"
             " wait for them.",
         ),
-    ] = None
-    member_file: Annotated[
-        Path | None,
-        typer.Option(help="YAML file with `members`, `address`, `founder`; flags take precedence."),
     ] = None
 
 
@@ -167,7 +159,6 @@ class RunOptions(AuthorizationOptions, NetworkOptions, MembershipOptions, Server
             show_default=f"{DEFAULT.name}={DEFAULT.subnet} if there is none yet",
         ),
     ] = None
-    schema_dir: SchemaDirOption = SCHEMA_DIR
     forget_zones_after: Annotated[
         int | None,
         typer.Option(
@@ -223,10 +214,9 @@ def _plan(options: RunOptions) -> Plan:
     if isinstance(plain, Problem):
         raise CommandError(plain)
     log_dir = options.log_dir and options.log_dir.absolute()
-    files = directories(options.data_dir, options.run_dir, options.schema_dir)
     ports = Ports(options.nb_port, options.sb_port, options.nb_raft_port, options.sb_raft_port)
     tls = _tls_files(options.tls_dir)
-    nb, sb = database_servers(replace(files, log_dir=log_dir), listen, ports, tls)
+    nb, sb = database_servers(replace(options.directories, log_dir=log_dir), listen, ports, tls)
     return Plan(
         nb,
         sb,
@@ -244,12 +234,8 @@ def _membership(options: MembershipOptions) -> Membership | None:
         options.founder,
         tuple(options.found_without or ()),
     )
-    problems: list[Problem] = []
-    if options.member_file is not None:
-        in_file, problems = load_member_file(options.member_file)
-        given = given.or_else(in_file)
-    membership, more = parse_membership(given)
-    raise_if_any([*problems, *more])
+    membership, problems = parse_membership(given)
+    raise_if_any(problems)
     return membership
 
 

@@ -1,18 +1,15 @@
-"""The members of the cluster of IC databases, as given by flags, environment or a file. Pure.
+"""The members of the cluster of IC databases, as given by flags or the environment. Pure.
 
 Called by the command line; `bootstrap`, `cluster_files` and `member_loop` use the result. A member
 is named by one host: an IPv4 or IPv6 address, or a host name; all members use the same ports.
 Invariant: the local member and the bootstrap member of a `Membership` are in its list.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from isthmus.icdb.local.hosts import normal_host
 from isthmus.model.problems import Problem, Subject
-
-_EXAMPLE = "write `members: [192.0.2.1, 192.0.2.2, 192.0.2.3]`, `address: 192.0.2.1`, `founder: …`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +56,6 @@ class MemberInput:
     founder: str = ""
     found_without: tuple[str, ...] = ()
 
-    def or_else(self, other: "MemberInput") -> "MemberInput":
-        """The same, with the values of `other` where nothing was given."""
-        names = [field.name for field in fields(self)]
-        return MemberInput(*(getattr(self, name) or getattr(other, name) for name in names))
-
 
 def parse_membership(given: MemberInput) -> tuple[Membership | None, list[Problem]]:
     """Check the members as given.
@@ -103,36 +95,6 @@ def parse_membership(given: MemberInput) -> tuple[Membership | None, list[Proble
     ]
     local, first = (*own, "")[0], (*bootstrap, members[0])[0]
     return Membership(local, members, first, frozenset(without)), problems
-
-
-def read_member_file(name: str, contents: Any) -> tuple[MemberInput, list[Problem]]:
-    """The contents of `--member-file`: keys `members` (a list), `address` and `founder`.
-
-    Args:
-        name: the file's, for messages.
-        contents: the parsed YAML document.
-    """
-
-    def problem(message: str) -> Problem:
-        return _problem("--member-file", name, message, _EXAMPLE)
-
-    if not isinstance(contents, Mapping):
-        return MemberInput(), [problem("is not a YAML mapping")]
-    known = ("members", "address", "founder")
-    problems = [problem(f"has an unknown key {key!r}") for key in contents if key not in known]
-    members = contents.get("members", [])
-    if isinstance(members, str):
-        members = [members]
-    if not isinstance(members, Sequence) or not all(isinstance(host, str) for host in members):
-        problems.append(problem("has `members` that are not a list of hosts"))
-        members = []
-    texts = {key: contents.get(key) or "" for key in ("address", "founder")}
-    problems += [
-        problem(f"has an `{key}` that is not a host")
-        for key, text in texts.items()
-        if not isinstance(text, str)
-    ]
-    return MemberInput(tuple(members), str(texts["address"]), str(texts["founder"])), problems
 
 
 def _hosts(flag: str, texts: Iterable[str]) -> tuple[tuple[str, ...], list[Problem]]:

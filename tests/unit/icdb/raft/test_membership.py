@@ -3,12 +3,7 @@
 import pytest
 
 from isthmus.icdb.local.hosts import bracketed, host_of
-from isthmus.icdb.raft.membership import (
-    MemberInput,
-    Membership,
-    parse_membership,
-    read_member_file,
-)
+from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
 
 
 def test_a_list_and_an_address() -> None:
@@ -61,29 +56,6 @@ def test_bad_input_is_named(given: MemberInput, key: str, said: str) -> None:
     assert problem.key == key
     assert said in problem.message
     assert problem.remedy
-
-
-def test_a_member_file() -> None:
-    """A YAML document has the same three values."""
-    contents = {"members": ["a", "b"], "address": "a", "founder": "b"}
-    assert read_member_file("f", contents) == (MemberInput(("a", "b"), "a", "b"), [])
-    assert read_member_file("f", {"members": "a,b"})[0] == MemberInput(("a,b",))
-
-
-@pytest.mark.parametrize(
-    ("contents", "said"),
-    [
-        (None, "is not a YAML mapping"),
-        ({"member": ["a"]}, "has an unknown key 'member'"),
-        ({"members": [1]}, "has `members` that are not a list of hosts"),
-        ({"address": 4}, "has an `address` that is not a host"),
-    ],
-)
-def test_bad_member_files_are_named(contents: object, said: str) -> None:
-    """The problem has the file and the fault."""
-    _, [problem] = read_member_file("f", contents)
-    assert (problem.key, problem.value) == ("--member-file", "f")
-    assert said in problem.message
 
 
 def test_hosts_in_addresses() -> None:
