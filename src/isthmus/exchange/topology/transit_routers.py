@@ -91,18 +91,12 @@ class TransitRouterKeys(ZoneReconciler[RowId]):
         self._tunnel_keys.release()
 
     def align(self, key: RowId, zone: AvailabilityZone) -> Iterator[Operation]:
-        rows = (r for r in self._view.all(DATAPATHS_BY_IC_NB, key) if r.type == TRANSIT_ROUTER)
-        have = sorted(rows, key=lambda row: (row.tunnel_key, row.uuid))
-        wanted = self._view.get(TransitRouter, key) is not None
-        for row in have[1:] if wanted else have:
-            yield Delete(IcDatapathBinding, row.uuid)
-        if wanted and not have:
-            columns: dict[str, Value] = {"type": TRANSIT_ROUTER, "nb_ic_uuid": Ref(key)}
-            tunnel_key = self._tunnel_keys.choose()
-            yield Insert(IcDatapathBinding, {**columns, "tunnel_key": tunnel_key})
-        elif wanted and not self._tunnel_keys.fits(have[0]):
-            moved = {"tunnel_key": self._tunnel_keys.choose()}
-            yield Update(IcDatapathBinding, have[0].uuid, moved)
+        rows = self._view.all(DATAPATHS_BY_IC_NB, key)
+        columns: dict[str, Value] = {"type": TRANSIT_ROUTER, "nb_ic_uuid": Ref(key)}
+        return self._tunnel_keys.align(
+            (row for row in rows if row.type == TRANSIT_ROUTER),
+            None if self._view.get(TransitRouter, key) is None else columns,
+        )
 
 
 class TransitRouterCopies(ZoneReconciler[str]):

@@ -14,7 +14,7 @@ from isthmus.model.indexes import (
     SWITCHES_BY_TS,
     TRANSIT_SWITCHES_BY_NAME,
 )
-from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value, set_keys
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Value, set_keys
 from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER, TRANSIT_SWITCH
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -56,39 +56,17 @@ class TransitSwitchKeys(ZoneReconciler[str]):
 
     def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         rows = self._view.all(DATAPATHS_BY_TS, key)
-        datapaths = sorted(
-            (row for row in rows if row.type != TRANSIT_ROUTER),
-            key=lambda row: (row.tunnel_key, row.uuid),
-        )
         ts = self._view.one(TRANSIT_SWITCHES_BY_NAME, key)
-        # Zones that raced created duplicates; all zones keep the same one.
-        for datapath in datapaths if ts is None else datapaths[1:]:
-            yield Delete(IcDatapathBinding, datapath.uuid)
-        if ts is not None and datapaths:
-            yield from self._update(datapaths[0], ts)
-        elif ts is not None:
-            row = {
-                "transit_switch": key,
-                "tunnel_key": self._tunnel_keys.choose(),
-                **self._type_and_uuid(ts),
-            }
-            yield Insert(IcDatapathBinding, row)
+        return self._tunnel_keys.align(
+            (row for row in rows if row.type != TRANSIT_ROUTER),
+            None if ts is None else self._columns(ts),
+        )
 
-    def _type_and_uuid(self, ts: TransitSwitch) -> dict[str, Value]:
-        """The columns that newer schemas have in addition to the name."""
-        if not self._view.schema.has(IcDatapathBinding, "nb_ic_uuid"):
-            return {}
-        return {"type": TRANSIT_SWITCH, "nb_ic_uuid": Ref(ts.uuid)}
-
-    def _update(self, have: IcDatapathBinding, ts: TransitSwitch) -> Iterator[Operation]:
-        row: dict[str, Value] = {}
-        if not self._tunnel_keys.fits(have):
-            row["tunnel_key"] = self._tunnel_keys.choose()
-        columns = self._type_and_uuid(ts)
-        if columns and (have.type, have.nb_ic_uuid) != (TRANSIT_SWITCH, ts.uuid):
-            row |= columns
-        if row:
-            yield Update(IcDatapathBinding, have.uuid, row)
+    def _columns(self, ts: TransitSwitch) -> dict[str, Value]:
+        columns: dict[str, Value] = {"transit_switch": ts.name}
+        if self._view.schema.has(IcDatapathBinding, "nb_ic_uuid"):
+            columns |= {"type": TRANSIT_SWITCH, "nb_ic_uuid": Ref(ts.uuid)}
+        return columns
 
 
 class TransitSwitchCopies(ZoneReconciler[str]):

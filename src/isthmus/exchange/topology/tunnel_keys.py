@@ -5,7 +5,7 @@ same free key. Where a unique index refuses the second row, that zone chooses ag
 seen the first. A key that was chosen stays reserved until its transaction has ended.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from isthmus.engine.reconciler import DerivedState, Only, SingleKey
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.indexes import DATAPATHS_BY_TUNNEL_KEY, IC_ENCAPS_BY_TYPE
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
 from isthmus.model.rows import IcDatapathBinding, IcEncap, IcNbGlobal, Row
 
 GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
@@ -63,12 +64,42 @@ class DatapathKeys:
     def _allowed(self) -> range:
         return VXLAN_KEYS if self._mode.on else GLOBAL_KEYS
 
-    def fits(self, have: IcDatapathBinding) -> bool:
+    def align(
+        self, rows: Iterable[IcDatapathBinding], columns: Mapping[str, Value] | None
+    ) -> Iterator[Operation]:
+        """Keep one row, with these columns and a key that fits.
+
+        Args:
+            rows: of one transit switch or router; zones that raced have created duplicates, and
+                all zones keep the same one.
+            columns: None if there is no such switch or router.
+        """
+        have = sorted(rows, key=lambda row: (row.tunnel_key, row.uuid))
+        for row in have if columns is None else have[1:]:
+            yield Delete(IcDatapathBinding, row.uuid)
+        if columns is None:
+            return
+        if not have:
+            yield Insert(IcDatapathBinding, {**columns, "tunnel_key": self._choose()})
+            return
+        kept = have[0]
+        existing: dict[str, Value | None] = {
+            "transit_switch": kept.transit_switch,
+            "type": kept.type,
+            "nb_ic_uuid": None if kept.nb_ic_uuid is None else Ref(kept.nb_ic_uuid),
+        }
+        changed = {column: value for column, value in columns.items() if existing[column] != value}
+        if not self._fits(kept):
+            changed["tunnel_key"] = self._choose()
+        if changed:
+            yield Update(IcDatapathBinding, kept.uuid, changed)
+
+    def _fits(self, have: IcDatapathBinding) -> bool:
         """Whether a row may keep its key."""
         same = self._view.all(DATAPATHS_BY_TUNNEL_KEY, have.tunnel_key)
         return have.tunnel_key in self._allowed and min(row.uuid for row in same) == have.uuid
 
-    def choose(self) -> int:
+    def _choose(self) -> int:
         """A free key, which stays reserved until `release`."""
         taken = self._view.index(DATAPATHS_BY_TUNNEL_KEY)
         free = (k for k in self._allowed if k not in self._reserved and taken.one(k) is None)
