@@ -1,0 +1,1 @@
+"""The rows that each release of Kube-OVN leaves behind, for tests of adoption and migration."""
