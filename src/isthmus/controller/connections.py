@@ -15,6 +15,7 @@ from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     ISTHMUS,
     KUBE_OVN,
+    SUBNET,
     TS_MARK,
     VENDOR,
     claimed_address,
@@ -33,6 +34,7 @@ from isthmus.model.indexes import (
     TRANSIT_SWITCHES_BY_NAME,
 )
 from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts
+from isthmus.model.prefixes import Network, parse_network
 from isthmus.model.rows import (
     Chassis,
     GatewayChassis,
@@ -94,8 +96,29 @@ class Connections:
 
     def transit_switches(self, vpc: str) -> list[str]:
         """The names of the transit switches to connect a VPC to, in the order of their numbers."""
-        rows = self._view.table(TransitSwitch)
-        return sorted((row.name for row in rows if self.vpc_of(row) == vpc), key=_natural)
+        rows = [row for row in self._view.table(TransitSwitch) if self.vpc_of(row) == vpc]
+        return sorted((row.name for row in rows if self.shadowing(row) is None), key=_natural)
+
+    def shadowing(self, row: TransitSwitch) -> TransitSwitch | None:
+        """The transit switch that is connected instead of one whose subnet it shares, if any.
+
+        A router cannot have two ports in one subnet. Of transit switches of one network whose
+        subnets overlap, the one that has a port of ours is connected, else the first by number.
+        """
+        network, subnets = network_of(row), _subnets(row)
+        if network is None:
+            return None
+        rivals = [
+            other
+            for other in self._view.table(TransitSwitch)
+            if other.uuid != row.uuid
+            and network_of(other) == network
+            and _overlap(subnets, _subnets(other))
+        ]
+        if not rivals:
+            return None
+        first = min((row, *rivals), key=lambda ts: (not self.ports_on(ts.name), _natural(ts.name)))
+        return None if first.uuid == row.uuid else first
 
     # -- routers and ports -------------------------------------------------------------------
 
@@ -203,6 +226,22 @@ def transit_switches_of(change: Change) -> set[str]:
         elif isinstance(row, LogicalSwitch):
             names.update(interconn_ts(row))
     return names
+
+
+def _subnets(row: TransitSwitch) -> list[Network]:
+    """The subnets of a transit switch that are valid."""
+    texts = row.external_ids.get(SUBNET, "").split(",")
+    return [subnet for text in texts if (subnet := parse_network(text.strip())) is not None]
+
+
+def _overlap(some: list[Network], others: list[Network]) -> bool:
+    return any(a.version == b.version and a.overlaps(b) for a in some for b in others)
+
+
+def subnets_changed(change: Change) -> bool:
+    """Whether a transit switch was added or deleted, or has other subnets than before."""
+    found = [row.external_ids.get(SUBNET) for row in change.of(TransitSwitch)]
+    return len(found) == 1 or len(set(found)) > 1
 
 
 def _port_name(port: PortPair) -> str:

@@ -1,15 +1,39 @@
 """The label of gateway Nodes, `ovn.kubernetes.io/ic-gw`: which Nodes need another value.
 
 Kube-OVN's node daemon makes the chassis of a Node with this label a gateway. The daemon calls
-`gateway_labels` after each change of the inputs, and `isthmus.kube` sets the labels. Pure.
+`gateway_labels` after each change of the inputs or the gateways, and `isthmus.kube` sets the
+labels. Pure.
+
+Invariant: a Node keeps its label while its chassis is a gateway candidate of one of our ports.
+`RouterPorts` removes a candidate only when another one can serve, so a misspelt `gw-nodes` never
+takes the last gateway out of interconnection.
 """
 
 from collections.abc import Iterable, Iterator
 
+from isthmus.controller.connections import Connections
+from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
+from isthmus.engine.view import View
+from isthmus.model.indexes import CHASSIS_BY_NAME, MARKED_LRPS_BY_TS
 
 GATEWAY_LABEL = "ovn.kubernetes.io/ic-gw"
 """The label: "true" on gateways."""
+
+
+def gateway_nodes(view: View, inputs: Inputs) -> frozenset[str]:
+    """The nodes of `gw-nodes`, and those that are still gateway candidates of our ports."""
+    connections = Connections(view, inputs)
+    marked = view.index(MARKED_LRPS_BY_TS)
+    serving = {
+        chassis.hostname
+        for name in tuple(marked.keys())
+        for port in marked.all(name)
+        for candidate in connections.gateway_chassis(port)
+        if (chassis := view.one(CHASSIS_BY_NAME, candidate.chassis_name)) is not None
+    }
+    configured = inputs.config.gateways if inputs.config is not None else ()
+    return frozenset(serving).union(configured)
 
 
 def gateway_labels(snapshot: Snapshot, gateways: Iterable[str]) -> dict[str, str]:
@@ -17,7 +41,7 @@ def gateway_labels(snapshot: Snapshot, gateways: Iterable[str]) -> dict[str, str
 
     Args:
         snapshot: the Nodes with their labels.
-        gateways: the names in `gw-nodes`; none while the cluster does not take part.
+        gateways: the names of the Nodes that need the label, see `gateway_nodes`.
 
     Returns:
         "true" for gateways without that value; "false" for Nodes that have "true" and are not

@@ -1,16 +1,17 @@
 """The event source of node labels: which gateway labels differ from the configuration.
 
-It offers the difference to the `NodeLabeler` after each change of the inputs, while this daemon is
-the active one of its zone.
+It offers the difference to the `NodeLabeler` after each change of the inputs or the gateways, while
+this daemon is the active one of its zone.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from isthmus.controller.gateway_labels import gateway_labels
+from isthmus.controller.gateway_labels import gateway_labels, gateway_nodes
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.daemon.controller_source import ControllerSource
 from isthmus.daemon.sessions import DatabaseSessions
+from isthmus.engine.view import View
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
 
@@ -32,9 +33,10 @@ class Labeler(Protocol):
 
 
 class NodeLabelSource:
-    """Compares labels when snapshot or configuration have changed.
+    """Compares labels when the snapshot or the gateways have changed.
 
     Args:
+        view: with the gateway candidates.
         inputs: with the configuration.
         controller: whose snapshots have the Nodes with their labels.
         sessions: of the loop.
@@ -43,13 +45,14 @@ class NodeLabelSource:
 
     def __init__(
         self,
+        view: View,
         inputs: Inputs,
         controller: ControllerSource,
         sessions: DatabaseSessions,
         labeler: Labeler,
     ) -> None:
-        self._inputs, self._controller, self._sessions = inputs, controller, sessions
-        self._labeler = labeler
+        self._view, self._inputs = view, inputs
+        self._controller, self._sessions, self._labeler = controller, sessions, labeler
         self._compared: tuple[object, object] = (None, None)
         self._labels: dict[str, str] = {}
         self._problems: Sequence[Problem] = ()
@@ -57,13 +60,13 @@ class NodeLabelSource:
     def run(self, now: float) -> None:  # noqa: ARG002 - an event source's signature
         """Offer the labels to set now."""
         self._problems = self._labeler.problems()
-        snapshot, wanted = self._controller.snapshot, self._inputs.wanted
-        if snapshot is None or wanted is None:
+        snapshot = self._controller.snapshot
+        if snapshot is None or self._inputs.wanted is None:
             return
-        if self._compared[0] is not snapshot or self._compared[1] is not wanted:
-            self._compared = (snapshot, wanted)
-            config = self._inputs.config
-            self._labels = gateway_labels(snapshot, config.gateways if config is not None else ())
+        nodes = gateway_nodes(self._view, self._inputs)
+        if self._compared[0] is not snapshot or self._compared[1] != nodes:
+            self._compared = (snapshot, nodes)
+            self._labels = gateway_labels(snapshot, nodes)
         self._labeler.offer(self._labels if self._sessions.active else {})
 
     def problems(self) -> Sequence[Problem]:

@@ -105,7 +105,7 @@ def controller_and_engine(
     if settings.alone:
         sources.append(ReconcilerTimer(parts.registration))
     if writers is not None:
-        sources.append(NodeLabelSource(inputs, controller, sessions, writers.labeler))
+        sources.append(NodeLabelSource(view, inputs, controller, sessions, writers.labeler))
     publisher = None if writers is None else writers.publisher
     # The last one: it reports what the others have found in the same turn.
     status = StatusSource(view, inputs, engine, sessions, tuple(sources), publisher)

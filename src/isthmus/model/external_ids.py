@@ -81,6 +81,16 @@ def is_ours(external_ids: Mapping[str, str]) -> bool:
     return external_ids.get(VENDOR) in {KUBE_OVN, ISTHMUS}
 
 
+def is_our_transit_switch(row: TransitSwitch) -> bool:
+    """Whether Kube-OVN or Isthmus created a transit switch.
+
+    Kube-OVN marks its transit switches with the vendor from 1.16 on. Earlier releases write only
+    the subnet, a key that no other known creator of transit switches uses.
+    """
+    ids = row.external_ids
+    return is_ours(ids) or (VENDOR not in ids and bool(ids.get(SUBNET)))
+
+
 def network_of(row: TransitSwitch) -> str | None:
     """The network that a transit switch serves.
 
@@ -89,7 +99,7 @@ def network_of(row: TransitSwitch) -> str | None:
         another vendor's, or has no subnet.
     """
     ids = row.external_ids
-    if not is_ours(ids) or not ids.get(SUBNET):
+    if not is_our_transit_switch(row) or not ids.get(SUBNET):
         return None
     network = ids.get(NETWORK, "")
-    return network if network or ids[VENDOR] == KUBE_OVN else None
+    return network if network or ids.get(VENDOR) != ISTHMUS else None

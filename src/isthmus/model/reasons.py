@@ -80,6 +80,11 @@ class Reason(StrEnum):
         Severity.ERROR,
         "a transit switch has no usable subnet",
     )
+    SHARED_SUBNET = (
+        "SharedSubnet",
+        Severity.ERROR,
+        "two transit switches have overlapping subnets, and only one of them is connected",
+    )
     NOT_PERMITTED = (
         "NotPermitted",
         Severity.ERROR,

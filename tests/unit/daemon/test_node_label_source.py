@@ -59,7 +59,9 @@ def labeler() -> RecordingLabeler:
 @pytest.fixture
 def source(controlled: Controlled, labeler: RecordingLabeler) -> NodeLabelSource:
     """The event source."""
-    return NodeLabelSource(controlled.inputs, controlled.source, controlled.sessions, labeler)
+    return NodeLabelSource(
+        controlled.view, controlled.inputs, controlled.source, controlled.sessions, labeler
+    )
 
 
 def test_labels_follow_nodes_and_configuration(

@@ -23,7 +23,8 @@ class Subnet:
 
     Args:
         name: its name.
-        prefixes: its CIDRs, at most one per family (`spec.cidrBlock`).
+        prefixes: its CIDRs, at most one per family (`spec.cidrBlock`); none if OVN does not
+            provide it (`spec.provider`), or if a DHCP server assigns an underlay's addresses.
         vpc: its VPC; empty means the default one (`spec.vpc`).
         vlan: the VLAN of an underlay subnet; else empty (`spec.vlan`).
         disabled: whether it stays out of the interconnection (`spec.disableInterConnection`).
@@ -64,6 +65,11 @@ def parse_subnet(
     if last is not None:
         return last, tuple(problems)
     return (subnet if prefixes else None), tuple(problems)
+
+
+def _is_ovn(provider: str) -> bool:
+    """Whether OVN provides a subnet: "ovn", "NAME.NAMESPACE.ovn", or nothing given (Kube-OVN)."""
+    return not provider or provider.rpartition(".")[2] == "ovn"
 
 
 def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Problem]:
@@ -108,6 +114,10 @@ class _SubnetReader:
 
     def prefixes(self) -> tuple[Network, ...]:
         value = self.spec.get("cidrBlock")
+        provider = self.string("provider")
+        if not _is_ovn(provider) or (value in {None, ""} and self.spec.get("vlan")):
+            # Not on OVN's routers, or an underlay whose addresses come from a DHCP server.
+            return ()
         if not isinstance(value, str) or not value.strip():
             message = "is missing" if value is None else "must be a string like 10.16.0.0/16"
             self._bad("cidrBlock", value, message, "write the subnet's CIDR")

@@ -16,6 +16,7 @@ from isthmus.controller.connections import (
     Connections,
     held_addresses,
     ports_changed,
+    subnets_changed,
     transit_switches_of,
 )
 from isthmus.controller.inputs.inputs import Changed, Inputs
@@ -71,7 +72,7 @@ class AddressClaims(ControllerReconciler[str]):
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """What claims depend on: this cluster's zone, the addresses in use, and ports to adopt."""
         return {
-            TransitSwitch: transit_switches_of,
+            TransitSwitch: self._of_transit_switch,
             IcPortBinding: transit_switches_of,
             NbGlobal: self._all,
             IcSbGlobal: self._all,
@@ -116,7 +117,7 @@ class AddressClaims(ControllerReconciler[str]):
         if config is None:
             # The ports are removed first: until then the addresses are in use.
             return None if is_joined(self.view) else {}
-        if self.connections.vpc_of(row) is None:
+        if self.connections.vpc_of(row) is None or self.connections.shadowing(row) is not None:
             return None if self.connections.ports_on(row.name) else {}
         if not is_registered(self.view, config.zone):
             return None
@@ -188,6 +189,9 @@ class AddressClaims(ControllerReconciler[str]):
                 interface = parse_interface(text)
                 if interface is not None:
                     yield interface.ip
+
+    def _of_transit_switch(self, change: Change) -> Iterable[str]:
+        return self.keys() if subnets_changed(change) else transit_switches_of(change)
 
     def _all(self, _: Change) -> Iterable[str]:
         return self.keys()

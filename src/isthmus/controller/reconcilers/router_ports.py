@@ -18,6 +18,7 @@ from isthmus.controller.connections import (
     PortPair,
     held_addresses,
     ports_changed,
+    subnets_changed,
     transit_switches_of,
 )
 from isthmus.controller.inputs.inputs import Changed, Inputs
@@ -34,9 +35,11 @@ from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     SUBNET,
     TS_MARK,
+    VENDOR,
     IPAddress,
     claimed_address,
     is_ours,
+    network_of,
 )
 from isthmus.model.indexes import IC_PORTS_BY_TS
 from isthmus.model.operations import Operation
@@ -136,6 +139,14 @@ class RouterPorts(ControllerReconciler[str]):
         existing = self.connections.ports_on(key)
         vpc = self.connections.vpc_of(row) if row is not None else None
         router = self.connections.router(vpc) if vpc is not None else None
+        if row is not None and existing and not _is_marked(row):
+            # A missing mark does not ask for a disconnection.
+            self.report(key, _unmarked(key))
+            return ()
+        rival = self.connections.shadowing(row) if row is not None and vpc is not None else None
+        if rival is not None and row is not None:
+            self.report(key, _shared_subnet(row, rival))
+            return remove_ports(self.connections, existing)
         if row is None or vpc is None or router is None:
             return remove_ports(self.connections, existing)  # `VpcReports` reports a missing router
         networks = _networks(row, cluster.uuid)
@@ -221,8 +232,10 @@ class RouterPorts(ControllerReconciler[str]):
             if port.name == wanted.switch_port and port.uuid not in own:
                 return _name_taken("Logical_Switch_Port", port.name)
         peer = self.connections.router_port_named(wanted.router_port)
+        # Kube-OVN marks router ports from 1.12 on; before, only the switch port identifies them.
+        adopted = any(port.router_port == peer for port in existing)
         if peer is not None and (
-            not is_ours(peer.external_ids)
+            not (adopted or is_ours(peer.external_ids))
             or (
                 self.connections.router_of(peer) != ends.router and TS_MARK not in peer.external_ids
             )
@@ -241,7 +254,7 @@ class RouterPorts(ControllerReconciler[str]):
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
         sides = list(change.of(TransitSwitch))
-        if len({self.connections.vpc_of(row) for row in sides}) > 1 or len(sides) == 1:
+        if len({self.connections.vpc_of(row) for row in sides}) > 1 or subnets_changed(change):
             return self._all(change)  # gateways depend on a switch's position among all
         return transit_switches_of(change)
 
@@ -285,6 +298,28 @@ def _mac(existing: Iterable[PortPair], seed: str) -> str:
     # 02: locally administered, unicast (IEEE 802, section 8.2).
     digest = blake2b(seed.encode(), digest_size=5).digest()
     return ":".join(f"{octet:02x}" for octet in (2, *digest))
+
+
+def _is_marked(row: TransitSwitch) -> bool:
+    """Whether the marks of a transit switch say whose it is: ours with a subnet, or another's."""
+    return VENDOR in row.external_ids or network_of(row) is not None
+
+
+def _unmarked(name: str) -> Problem:
+    return Subject(f"Transit_Switch {name}", "external_ids").problem(
+        "has neither a vendor nor a subnet any more, so its ports are not changed",
+        f"restore the subnet: ovn-ic-nbctl set Transit_Switch {name} external_ids:subnet=CIDR",
+        Reason.INVALID_TRANSIT_SWITCH,
+    )
+
+
+def _shared_subnet(row: TransitSwitch, rival: TransitSwitch) -> Problem:
+    subnet = row.external_ids[SUBNET]
+    return Subject(f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", subnet).problem(
+        f"overlaps the subnet of {rival.name}, so only {rival.name} is connected",
+        "delete one of the two, or create it again with a subnet of its own",
+        Reason.SHARED_SUBNET,
+    )
 
 
 def _name_taken(table: str, name: str) -> Problem:

@@ -20,7 +20,7 @@ from typing import TypeAlias
 from isthmus.controller.config.configmap import Config, JoinZone, LeaveZone
 from isthmus.controller.status.cluster_state import ClusterState, TransitSwitchState
 from isthmus.model.problems import Problem
-from isthmus.model.reasons import ConditionReason, Reason
+from isthmus.model.reasons import ConditionReason, Reason, Severity
 from isthmus.model.rows import Database
 
 AnyReason: TypeAlias = Reason | ConditionReason
@@ -316,7 +316,11 @@ def _conflict(state: StatusInput) -> Condition:
 
 def _degraded(state: StatusInput) -> Condition:
     kind = ConditionType.DEGRADED
-    others = (problem for problem in state.problems if problem.reason not in CONFLICTS)
+    others = (
+        problem
+        for problem in state.problems
+        if problem.reason not in CONFLICTS and problem.reason.severity is not Severity.INFO
+    )
     found = sorted(others, key=lambda problem: (_ORDER[problem.reason], problem))
     if found:
         first, *rest = found

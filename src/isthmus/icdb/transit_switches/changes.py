@@ -11,7 +11,7 @@ from math import ceil, log2
 
 from isthmus.engine.view import View
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
-from isthmus.model.external_ids import NETWORK, SUBNET, is_ours
+from isthmus.model.external_ids import NETWORK, SUBNET, is_our_transit_switch
 from isthmus.model.operations import Delete, Insert, Operation, Value, Wait
 from isthmus.model.prefixes import Network, parse_network
 from isthmus.model.problems import Problem, Subject
@@ -50,7 +50,7 @@ def list_transit_switches(view: View) -> tuple[ListedTransitSwitch, ...]:
             name=row.name,
             subnet=row.external_ids.get(SUBNET, ""),
             network=row.external_ids.get(NETWORK, ""),
-            ours=is_ours(row.external_ids),
+            ours=is_our_transit_switch(row),
             zones=_attached(view, row.name),
             room=min(map(room, _subnets(row)), default=None),
         )
@@ -120,7 +120,7 @@ def removal(
         return (), (
             _problem(name, "", f"does not exist; existing ones: {known}", "give one of these"),
         )
-    if not is_ours(row.external_ids):
+    if not is_our_transit_switch(row):
         message = "is another vendor's, and is left alone"
         return (), (_problem(name, "", message, "remove it with the vendor's tools"),)
     zones = _attached(view, name)
@@ -134,7 +134,7 @@ def removal(
 
 def _existing(spec: TransitSwitchSpec, row: TransitSwitch) -> Iterator[Problem]:
     subnet, network = row.external_ids.get(SUBNET, ""), row.external_ids.get(NETWORK, "")
-    if not is_ours(row.external_ids):
+    if not is_our_transit_switch(row):
         yield _problem(spec.name, "", "is another vendor's", "give another name")
     elif frozenset(_subnets(row)) != frozenset(spec.subnets) or network != spec.network:
         found = f"{subnet}@{network}" if network else subnet
@@ -156,7 +156,7 @@ def _too_small(spec: TransitSwitchSpec, zones: int) -> Iterator[Problem]:
 
 def _overlapping_switches(view: View, spec: TransitSwitchSpec) -> Iterator[Problem]:
     for row in view.table(TransitSwitch):
-        if is_ours(row.external_ids) and row.external_ids.get(NETWORK, "") != spec.network:
+        if is_our_transit_switch(row) and row.external_ids.get(NETWORK, "") != spec.network:
             continue  # networks of custom VPCs may have the same addresses
         for one, other in _overlapping(spec.subnets, _subnets(row)):
             message = f"overlaps {other} of transit switch {row.name}"

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from itertools import combinations
 
-from isthmus.model.external_ids import ISTHMUS, KUBE_OVN, NETWORK, SUBNET, VENDOR, is_ours
+from isthmus.model.external_ids import (
+    ISTHMUS,
+    KUBE_OVN,
+    NETWORK,
+    SUBNET,
+    VENDOR,
+    is_our_transit_switch,
+)
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import TransitSwitch
 
@@ -104,17 +111,17 @@ def plan_creation(
     """
     rows = {row.name: row for row in existing}
     if wanted is None:
-        if any(is_ours(row.external_ids) for row in rows.values()):
+        if any(is_our_transit_switch(row) for row in rows.values()):
             return CreationPlan()
         wanted = (DEFAULT,)
     known = [(spec, rows[spec.name]) for spec in wanted if spec.name in rows]
     return CreationPlan(
         create=tuple(spec for spec in wanted if spec.name not in rows),
-        clashes=tuple(_taken(spec) for spec, row in known if not is_ours(row.external_ids)),
+        clashes=tuple(_taken(spec) for spec, row in known if not is_our_transit_switch(row)),
         differences=tuple(
             _different(spec, row)
             for spec, row in known
-            if is_ours(row.external_ids) and not _is_as(spec, row)
+            if is_our_transit_switch(row) and not _is_as(spec, row)
         ),
     )
 

@@ -12,6 +12,7 @@ from isthmus.controller.inputs.nodes import parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.controller.inputs.subnets import Subnet, parse_subnet
 from isthmus.manifests.documents import read_documents
+from isthmus.model.prefixes import Network
 from support.fakes.manifests import config_map, manifest, node, snapshot, subnet
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
@@ -64,6 +65,26 @@ def test_a_dual_stack_subnet() -> None:
         Subnet("a", (ip_network("10.16.0.0/16"), ip_network("fd00::/64")), "v", "x"),
         (),
     )
+
+
+@pytest.mark.parametrize(
+    ("cidr", "spec", "prefixes"),
+    [
+        (None, {"vlan": "v100"}, ()),
+        ("", {"vlan": "v100"}, ()),
+        (None, {"provider": "macvlan.default"}, ()),
+        ("10.16.0.0/16", {"provider": "macvlan.default"}, ()),
+        ("10.16.0.0/16", {"provider": "net1.default.ovn"}, (ip_network("10.16.0.0/16"),)),
+        ("10.16.0.0/16", {"provider": "ovn"}, (ip_network("10.16.0.0/16"),)),
+    ],
+)
+def test_subnets_that_kube_ovn_accepts(
+    cidr: str | None, spec: dict[str, str], prefixes: tuple[Network, ...]
+) -> None:
+    """Underlays with a DHCP server have no CIDR, and other providers' Subnets are not on OVN."""
+    found, problems = parse_subnet(subnet("a", cidr, **spec), None)
+    assert problems == ()
+    assert found == Subnet("a", prefixes, vlan=spec.get("vlan", ""))
 
 
 @pytest.mark.parametrize(

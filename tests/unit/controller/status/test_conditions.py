@@ -133,6 +133,12 @@ def test_conflicts_are_separate_from_other_problems() -> None:
     assert said(ConditionType.DEGRADED, problems=(AWAY,)).status is ConditionStatus.TRUE
 
 
+def test_a_policy_that_works_is_not_degraded() -> None:
+    """What the configuration asks for is listed, and needs no attention."""
+    refused = Problem("zone az2", "routes", "3", "not accepted", "none", Reason.REFUSED_BY_POLICY)
+    assert said(ConditionType.DEGRADED, problems=(refused,)).status is ConditionStatus.FALSE
+
+
 def test_many_problems_fit_into_a_message() -> None:
     """The most urgent problem is named, the others are counted, and the text fits into an Event."""
     minor = [
