@@ -45,6 +45,20 @@ def test_a_file_that_stays_away_and_comes_back(joined: Joined) -> None:
     assert joined.daemon("az1") == running
 
 
+def test_an_emptied_file_is_not_a_deleted_one(joined: Joined) -> None:
+    """A failed writer leaves an empty file: it is reported, and traffic continues."""
+    handle, before = joined.cluster("az1"), port_row(joined)
+    file = handle.manifests.path("ConfigMap", "ovn-ic-config")
+    text, since = file.read_text(), len(handle.isthmus_log())
+    file.write_text("")
+    fault = f"file {file.name}: is empty"
+    joined.wait(lambda: fault in handle.isthmus_log()[since:], "a report")
+    assert joined.all_answer()
+    file.write_text(text)
+    joined.wait(lambda: f"resolved: {fault}" in handle.isthmus_log()[since:], "it to be resolved")
+    assert port_row(joined) == before
+
+
 def test_the_whole_directory_vanishes(joined: Joined) -> None:
     """An unreadable directory does not mean leaving: traffic continues, later changes work."""
     handle, before = joined.cluster("az1"), port_row(joined)

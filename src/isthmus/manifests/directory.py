@@ -3,7 +3,8 @@
 The daemon polls `fileno()` and calls `poll`. Every `*.yaml`, `*.yml` and `*.json` file is read,
 with any number of documents; hidden files and backup files of editors are not. Symbolic links are
 followed, so a mounted ConfigMap works. `isthmus.manifests.file_history` has the rules for files
-with errors and deleted files; a directory that is missing or unreadable changes nothing.
+with errors and deleted files; a directory that is missing, unreadable or emptied at once changes
+nothing.
 """
 
 import os
@@ -85,6 +86,10 @@ class DirectorySource:
             self._directory_problems = (self._unreadable(error),)
             self._next = min([now + RESCAN_OFTEN, *self._due(now)])
             return
+        if not found and sum(bool(file.in_force) for file in self._files.values()) > 1:
+            self._directory_problems = (self._emptied(),)
+            self._next = now + RESCAN_OFTEN
+            return
         self._listed = True
         self._directory_problems = ()
         if self._watcher.failure:
@@ -147,6 +152,12 @@ class DirectorySource:
         return Subject(f"directory {self._path}").problem(
             f"cannot be read: {error.strerror or error}",
             "create it or make it readable; until then the objects that it held stay in force",
+        )
+
+    def _emptied(self) -> Problem:
+        return Subject(f"directory {self._path}").problem(
+            "lost all its files at once, as if it were not mounted; their objects stay in force",
+            'restore the files; to leave the interconnection, write enable-ic: "false"',
         )
 
     def _unwatchable(self) -> Problem:

@@ -29,10 +29,12 @@ class FileContent:
     Args:
         manifests: the valid objects of the kinds that are read, the first of duplicates.
         problems: those of all other documents.
+        empty: whether the file has no documents at all.
     """
 
     manifests: Mapping[ObjectKey, Manifest]
     problems: tuple[Problem, ...]
+    empty: bool = False
 
 
 def read_documents(file: str, content: bytes) -> FileContent:
@@ -61,7 +63,7 @@ def read_documents(file: str, content: bytes) -> FileContent:
             problems.append(duplicate(found, file, file))
         elif found is not None:
             manifests[found] = Manifest(found, body, file)
-    return FileContent(manifests, tuple(problems))
+    return FileContent(manifests, tuple(problems), not bodies)
 
 
 def duplicate(key: ObjectKey, first: str, second: str) -> Problem:

@@ -1,7 +1,8 @@
 """The objects of one file over time: the rules for changes, errors and deletion.
 
 Pure; the directory source calls it with the state of the file. Invariant: an object stays in force
-until the file, unchanged for `SETTLE` seconds, lacks it and has no error.
+until the file, unchanged for `SETTLE` seconds, lacks it and has no error. An empty file is an
+error: a full disk or a failed writer leaves one, and deleting the file is as easy.
 """
 
 from collections.abc import Callable, Mapping
@@ -94,7 +95,14 @@ class ManifestFile:
     def _take(self, content: FileContent, settled: bool) -> None:
         self.problems = content.problems
         self.present = content.manifests
-        if content.problems:
+        if content.empty and self.in_force:
+            self.problems = (
+                Subject(f"file {self.name}").problem(
+                    "is empty, so the objects that it held stay in force",
+                    "restore it, or delete the file to delete its objects",
+                ),
+            )
+        if self.problems:
             # An invalid object must not count as a deleted one.
             self.in_force = {**self.in_force, **self.present}
             self._content = None

@@ -125,11 +125,28 @@ def test_a_file_is_read_when_its_writer_has_finished(path: Path, reader: Reader)
     assert reader.problems == ""
 
 
-def test_an_empty_file_counts_later(path: Path, reader: Reader) -> None:
-    """The objects of an emptied file are deleted after the settle time."""
-    (path / "a.yaml").write_text("")
-    assert reader.seen() == {"a": "10.1.0.0/16"}
-    assert reader.after(SETTLE) == {}
+@pytest.mark.parametrize("content", ["", "\n", "---\n", "# Subnets\n"])
+def test_an_empty_file_keeps_what_it_held(content: str, path: Path, reader: Reader) -> None:
+    """A failed writer leaves an empty file; only deleting the file deletes its objects."""
+    (path / "a.yaml").write_text(content)
+    assert reader.after(SETTLE + 6) == {"a": "10.1.0.0/16"}
+    assert reader.problems.startswith("file a.yaml: is empty, so the objects that it held stay")
+    (path / "a.yaml").unlink()
+    assert reader.after(SETTLE + 6) == {}
+    assert reader.problems == ""
+
+
+def test_a_directory_that_loses_all_files_at_once_keeps_them(path: Path, reader: Reader) -> None:
+    """A directory that is no longer mounted looks empty; a single file may be deleted."""
+    (path / "b.yaml").write_text(SUBNET % ("b", "10.2.0.0/16"))
+    both = reader.after(SETTLE + 6)
+    for file in path.iterdir():
+        file.unlink()
+    assert reader.after(SETTLE + 6) == both
+    assert "lost all its files at once" in reader.problems
+    (path / "a.yaml").write_text(SUBNET % ("a", "10.1.0.0/16"))
+    assert reader.after(SETTLE + 6) == {"a": "10.1.0.0/16"}
+    assert reader.problems == ""
 
 
 def test_a_broken_file_keeps_what_it_held(path: Path, reader: Reader) -> None:
