@@ -13,43 +13,34 @@ import pytest
 
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl_client import ask
+from support.kube_ovn.releases import RELEASES, Release
 from support.ovn.daemon import Cluster, IcServers, cluster_in
 from support.ovn.servers import FILES, Servers, wait_until
 
 pytestmark = pytest.mark.ovn
 
-SWITCHES = {"ts": "169.254.100.%d/24", "ts1": "169.254.101.%d/24"}
-GATEWAYS = {"ts": {"gw1": 100, "gwb": 99}, "ts1": {"gwb": 100, "gw1": 99}}
-"""Kube-OVN rotates the list of gateway nodes by the index of the transit switch."""
-
-NETWORKS = ["ip4.dst == 10.2.0.0/16"]
+GATEWAYS = ("gw1", "gwb")
 
 
-def make_as_kube_ovn(cluster: Cluster) -> None:
+def switches(release: Release) -> dict[str, str]:
+    """The transit switches of a default deployment, at most two, with our address on each."""
+    names = ("ts", "ts1")[: release.transit_switches]
+    return {name: f"169.254.{100 + index}.1/24" for index, name in enumerate(names)}
+
+
+def make_as_kube_ovn(cluster: Cluster, release: Release) -> None:
     """Create what Kube-OVN's controller does with gw-nodes "node1,nodeb" and auto-route "true"."""
-    zone = cluster.zone
+    zone, found = cluster.zone, switches(release)
     options = ("options:ic-route-adv=true", "options:ic-route-learn=true")
     blacklist = 'options:ic-route-blacklist="10.199.0.0/16,100.64.0.0/16,192.0.2.1/32"'
     zone.nbctl("set", "NB_Global", ".", "name=az1", *options, blacklist)
     names = ("--bare", "--columns=name", "list", "logical_switch")
-    wait_until(lambda: SWITCHES.keys() <= set(zone.nbctl(*names).split()), "ovn-ic's copies")
-    for number, (ts, network) in enumerate(SWITCHES.items()):
-        lrp, lsp = f"az1-{ts}", f"{ts}-az1"
-        zone.nbctl("lrp-add", "r", lrp, f"00:00:00:AA:BB:{number:02X}", network % 1)
-        zone.nbctl("set", "Logical_Router_Port", lrp, "external_ids:vendor=kube-ovn")
-        for chassis, priority in GATEWAYS[ts].items():
-            zone.nbctl("lrp-set-gateway-chassis", lrp, chassis, str(priority))
-        zone.nbctl(
-            "lsp-add", ts, lsp, "--", "lsp-set-type", lsp, "router", "--",
-            "lsp-set-addresses", lsp, "router", "--", "lsp-set-options", lsp, f"router-port={lrp}",
-            "--", "set", "Logical_Switch_Port", lsp, f"external_ids:ls={ts}",
-            "external_ids:vendor=kube-ovn",
-        )  # fmt: skip
-    for match in NETWORKS:
-        zone.nbctl("lr-policy-add", "r", "29500", match, "allow")
-    policy = zone.nbctl("--bare", "--columns=_uuid", "find", "Logical_Router_Policy").strip()
-    ids = ("external_ids:vendor=kube-ovn", "external_ids:origin=connected")
-    zone.nbctl("set", "Logical_Router_Policy", policy, *ids)
+    wait_until(lambda: found.keys() <= set(zone.nbctl(*names).split()), "ovn-ic's copies")
+    for index, (ts, address) in enumerate(found.items()):
+        for command in release.connection("az1", ts, index, address, "r", GATEWAYS):
+            zone.nbctl(*command)
+    if commands := list(release.policies("r", ["10.2.0.0/16"])):
+        zone.nbctl(*(word for command in commands for word in ("--", *command)))
 
 
 def write_manifests(cluster: Cluster) -> None:
@@ -87,21 +78,35 @@ class Log:
         return found
 
 
+@pytest.fixture(params=["1.8", "1.11", "1.12", "1.15", "1.16"])
+def release(request: pytest.FixtureRequest) -> Release:
+    """A release of Kube-OVN."""
+    return RELEASES[request.param]
+
+
 @pytest.fixture
-def adopted(tmp_path: Path) -> Iterator[tuple[Cluster, IcServers]]:
-    """A cluster of Kube-OVN whose `ovn-ic` has just been stopped."""
+def adopted(tmp_path: Path, release: Release) -> Iterator[tuple[Cluster, IcServers]]:
+    """A cluster of a release of Kube-OVN whose `ovn-ic` has just been stopped."""
     with cluster_in(tmp_path) as (cluster, ic):
-        ts1 = ("create", "Transit_Switch", "name=ts1", 'external_ids:subnet="169.254.101.0/24"')
-        ic.ctl("ovn-ic-nbctl", Database.IC_NB, *ts1, "external_ids:vendor=kube-ovn")
+        ic.ctl("ovn-ic-nbctl", Database.IC_NB, "clear", "Transit_Switch", "ts", "external_ids")
+        for index, ts in enumerate(switches(release)):
+            ids = release.transit_switch_ids(ts, index).items()
+            pairs = [f'external_ids:{key}="{value}"' for key, value in ids]
+            verb = ("set", "Transit_Switch", ts) if ts == "ts" else ("create", "Transit_Switch")
+            named = () if ts == "ts" else (f"name={ts}",)
+            ic.ctl("ovn-ic-nbctl", Database.IC_NB, *verb, *named, *pairs)
         zone = cluster.zone
         zone.sbctl("chassis-add", "gwb", "geneve", "192.0.2.11")
         zone.sbctl("set", "chassis", "gwb", "hostname=nodeb", "other_config:is-interconn=true")
         zone.start_ovn_ic()
-        make_as_kube_ovn(cluster)
+        make_as_kube_ovn(cluster, release)
         ports = ("--bare", "--columns=logical_port,address", "list", "Port_Binding")
         wait_until(
-            lambda: ic.ctl("ovn-ic-sbctl", Database.IC_SB, *ports).count("169.254.10") == 3,
-            "both ports are published",
+            lambda: (
+                ic.ctl("ovn-ic-sbctl", Database.IC_SB, *ports).count("169.254.10")
+                == 1 + len(switches(release))
+            ),
+            "the ports are published",
         )
         wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the peer's route is learned")
         wait_until(
@@ -121,15 +126,15 @@ def ports_and_routes(cluster: Cluster) -> list[str]:
         nbctl("--columns=_uuid,name,type,addresses,options", "list", "Logical_Switch_Port"),
         nbctl("list", "Gateway_Chassis"),
         nbctl("list", "Logical_Router_Static_Route"),
-        nbctl("list", "Logical_Router_Policy"),
         nbctl("list", "Logical_Switch"),
         cluster.zone.sbctl("--columns=_uuid,name,hostname,encaps", "list", "Chassis"),
     ]
 
 
-def test_only_faults_are_corrected(adopted: tuple[Cluster, IcServers]) -> None:
-    """Only marks, claims and the missing MTU are added."""
+def test_only_faults_are_corrected(adopted: tuple[Cluster, IcServers], release: Release) -> None:
+    """Only marks, claims, the missing MTU and, for 1.8, the missing policies are added."""
     cluster, ic = adopted
+    policies = cluster.zone.nbctl("list", "Logical_Router_Policy")
     own = cluster.servers
     logs = {
         **{database: Log(own, database) for database in (Database.NB, Database.SB)},
@@ -139,15 +144,25 @@ def test_only_faults_are_corrected(adopted: tuple[Cluster, IcServers]) -> None:
     socket = str(own.directory / "run.ctl")
     cluster.start("run", f"--manifests={cluster.manifests}", f"--unixctl={socket}")
     mtu = ("--bare", "--columns=name", "find", "Logical_Router_Port", "options:gateway_mtu=1400")
-    wait_until(lambda: len(cluster.zone.nbctl(*mtu).split()) == 2, "both ports are taken over")
+    count = len(switches(release))
+    wait_until(lambda: len(cluster.zone.nbctl(*mtu).split()) == count, "the ports are taken over")
     wait_until(lambda: json.loads(ask(socket, "engine/show", "json"))["settled"], "all is done")
     assert ports_and_routes(cluster) == before
     written = {database: log.written() for database, log in logs.items()}
-    assert written[Database.NB] == {
+    expected = {
         ("NB_Global", "external_ids"),
         ("Logical_Router_Port", "external_ids"),
         ("Logical_Router_Port", "options"),
     }
+    if "ls" not in release.switch_port_ids:
+        expected.add(("Logical_Switch_Port", "external_ids"))
+    if release.policy_origins:
+        assert cluster.zone.nbctl("list", "Logical_Router_Policy") == policies
+    else:
+        columns = ("priority", "match", "action", "external_ids")
+        expected |= {("Logical_Router_Policy", column) for column in columns}
+        expected.add(("Logical_Router", "policies"))
+    assert written[Database.NB] == expected
     assert written[Database.SB] == set()
     assert written[Database.IC_NB] == {("Transit_Switch", "external_ids")}
     # ovn-ic 23.03 does not write down which router a route comes from, as later versions do.
