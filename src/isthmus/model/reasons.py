@@ -118,6 +118,11 @@ class Reason(StrEnum):
         Severity.ERROR,
         "`accept` or `advertise` is set, but `ovn-ic` exchanges the routes",
     )
+    DUPLICATE_CHASSIS = (
+        "DuplicateChassis",
+        Severity.WARNING,
+        "several chassis have the hostname of a gateway node",
+    )
     INVALID_OPTION = ("InvalidOption", Severity.WARNING, "an option in a row has an invalid value")
     INVALID_SUBNET = ("InvalidSubnet", Severity.WARNING, "a Subnet contains an invalid value")
     INVALID_NODE = ("InvalidNode", Severity.WARNING, "a Node has an invalid address")

@@ -132,3 +132,16 @@ def test_a_misspelt_gateway_keeps_its_label(fleet: ControlledFleet) -> None:
     zone.add_chassis("gw2-az1", "192.0.2.91", hostname="gww")
     fleet.settle()
     assert gateway_nodes(zone.intents[0].view, zone.inputs) == {"gww"}
+
+
+def test_all_chassis_of_a_reinstalled_gateway_are_candidates(fleet: ControlledFleet) -> None:
+    """The old row may come first by name; with both as candidates, BFD finds the live one."""
+    zone = fleet.zones[0]
+    zone.add_chassis("a-stale", "192.0.2.91", hostname="gw")
+    fleet.settle()
+    rows = zone.all(GatewayChassis)
+    assert {row["chassis_name"] for row in rows} == {"a-stale", "gw-az1"}
+    assert len({row["priority"] for row in rows}) == 2
+    assert reasons(zone) == {Reason.DUPLICATE_CHASSIS}
+    (problem,) = zone.problems()
+    assert "a-stale, gw-az1" in problem.message

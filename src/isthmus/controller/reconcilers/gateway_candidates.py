@@ -4,7 +4,7 @@ Used by `RouterPorts`. As in Kube-OVN, `gw-nodes` is rotated by the position of 
 among those of the same VPC, so that each transit switch prefers another node.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from isthmus.controller.connections import Connections
@@ -12,7 +12,6 @@ from isthmus.controller.inputs.inputs import Inputs
 from isthmus.model.ovn_keys import is_interconn
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
-from isthmus.model.rows import Chassis
 
 HIGHEST_PRIORITY = 100
 
@@ -43,18 +42,23 @@ def choose_gateways(
     Returns:
         The nodes that can serve. A node without a usable chassis is left out and reported. A node
         that is not Ready, or that was deleted while its chassis remains, is included and reported.
+        If several chassis have a node's hostname, all are candidates, and BFD finds the live one.
     """
     nodes = inputs.config.gateways if inputs.config is not None else ()
     priorities: dict[str, int] = {}
     problems: list[Problem] = []
+    others: list[str] = []
     for place, node in enumerate(_rotated(nodes, switches, switch)):
-        chassis = _usable(connections.chassis_of(node))
-        if chassis is not None:
+        names = [chassis.name for chassis in connections.chassis_of(node) if is_interconn(chassis)]
+        if names:
             # A node's priority does not depend on whether the nodes before it can serve.
-            priorities.setdefault(chassis.name, HIGHEST_PRIORITY - place)
-            problems += _warnings(inputs, node)
+            priorities.setdefault(names[0], HIGHEST_PRIORITY - place)
+            others += names[1:]
+            problems += _warnings(inputs, node, names)
         else:
             problems.append(_problem(connections, inputs, node))
+    for place, name in enumerate(others, len(nodes)):
+        priorities.setdefault(name, max(HIGHEST_PRIORITY - place, 0))
     return Gateways(priorities, tuple(problems))
 
 
@@ -63,14 +67,15 @@ def _rotated(nodes: tuple[str, ...], switches: list[str], switch: str) -> tuple[
     return nodes[shift:] + nodes[:shift]
 
 
-def _usable(candidates: Iterable[Chassis]) -> Chassis | None:
-    """The first chassis that is a gateway; a reinstalled node may have left others."""
-    return next((c for c in candidates if is_interconn(c)), None)
-
-
-def _warnings(inputs: Inputs, name: str) -> Iterator[Problem]:
+def _warnings(inputs: Inputs, name: str, chassis: list[str]) -> Iterator[Problem]:
     """What is wrong with a gateway's Node; it stays a gateway (docs/decisions/0010)."""
-    node = inputs.nodes.get(name)
+    node, subject = inputs.nodes.get(name), Subject(str(inputs.config_map), "data.gw-nodes", name)
+    if len(chassis) > 1:
+        yield subject.problem(
+            f"several chassis have this hostname, so all are gateways: {', '.join(chassis)}",
+            "delete those that a reinstalled node left: ovn-sbctl chassis-del NAME",
+            Reason.DUPLICATE_CHASSIS,
+        )
     if node is not None and node.ready is False:
         message = "the node is not Ready; it stays a gateway while BFD reaches it"
         remedy, reason = f"check `kubectl describe node {name}`", Reason.NOT_READY
@@ -82,7 +87,7 @@ def _warnings(inputs: Inputs, name: str) -> Iterator[Problem]:
         remedy = "remove it from the list, and delete the chassis: ovn-sbctl chassis-del NAME"
     else:
         return
-    yield Subject(str(inputs.config_map), "data.gw-nodes", name).problem(message, remedy, reason)
+    yield subject.problem(message, remedy, reason)
 
 
 def _problem(connections: Connections, inputs: Inputs, node: str) -> Problem:
