@@ -1,25 +1,21 @@
 """Events on the configuration's ConfigMap: one for each change of a condition.
 
 `isthmus.kube.publish.status_publisher` adds changes and asks which Event is due. Pure: time is an
-argument. At most `BURST` Events are written at once, then one per `INTERVAL`; of the changes of one
-condition that wait, the last one wins, so that a flapping condition neither floods the API server
-nor hides its final state.
+argument. Each condition has at most one Event per `INTERVAL`; of the changes that wait, the last
+one wins, so that a flapping condition neither floods the API server nor hides its final state.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from isthmus.controller.status.conditions import LONGEST, Condition, ConditionType, changes
 from isthmus.controller.status.report import ConfigMapVersion
-from isthmus.kube.publish.rate_limit import Bucket
 from isthmus.model.reasons import ConditionReason
 
-BURST = 10
-"""How many Events may be written at once."""
-
 INTERVAL = 10.0
-"""Seconds until one more may be written."""
+"""Seconds between two Events about the same condition."""
 
 CONTROLLER = "isthmus"
 """What `reportingController` says."""
@@ -46,16 +42,15 @@ class EventQueue:
 
     instance: str
     _waiting: dict[str, tuple[Condition, ConfigMapVersion]] = field(default_factory=dict)
-    _rate: Bucket = field(default_factory=lambda: Bucket(BURST, INTERVAL))
+    _held: dict[str, float] = field(default_factory=dict)
 
     def add(self, condition: Condition, observed: ConfigMapVersion) -> None:
         """Take in a change of a condition."""
-        self._waiting.pop(condition.type, None)
         self._waiting[condition.type] = (condition, observed)
 
-    def due(self, now: float) -> float | None:
-        """When `next` may have something: monotonic seconds; None if nothing waits."""
-        return self._rate.due(now) if self._waiting else None
+    def due(self) -> float:
+        """When `next` has something: monotonic seconds; inf if nothing waits."""
+        return min((self._held.get(kind, -inf) for kind in self._waiting), default=inf)
 
     def next(self, now: float, moment: str) -> dict[str, Any] | None:
         """The next Event to create, which counts as written; None if none may be written now.
@@ -64,12 +59,11 @@ class EventQueue:
             now: monotonic seconds.
             moment: the time in the format of RFC 3339, with microseconds.
         """
-        due = self.due(now)
-        if due is None or due > now:
-            return None
-        self._rate.take()
-        kind = next(iter(self._waiting))
-        return _event(*self._waiting.pop(kind), self.instance, moment)
+        for kind in self._waiting:
+            if self._held.get(kind, -inf) <= now:
+                self._held[kind] = now + INTERVAL
+                return _event(*self._waiting.pop(kind), self.instance, moment)
+        return None
 
 
 def _event(

@@ -20,7 +20,7 @@ from isthmus.kube.list_watch import Timing
 from isthmus.kube.publish.api_writer import MANAGER, ApiWriter, retry_at
 from isthmus.kube.publish.events import EventQueue, noteworthy
 from isthmus.kube.publish.status_configmap import status_name
-from isthmus.kube.publish.status_writes import StatusWrite, StatusWrites
+from isthmus.kube.publish.status_writes import StatusWrites
 from isthmus.kube.resources import Resource
 from isthmus.kube.watcher import ResourceWatcher
 from isthmus.model.problems import Problem
@@ -85,10 +85,7 @@ class StatusPublisher(ApiWriter):
             return
         self._observed = state.objects
         found = next(iter(state.objects.values()), None)
-        if found is None:
-            writes.observe(None, "")
-        else:
-            writes.observe(found.body["data"], str(found.body["metadata"]["resourceVersion"]))
+        writes.observe({} if found is None else found.body["data"])
 
     def _write_status(self, writes: StatusWrites, report: StatusReport, now: float) -> float:
         write, due = writes.next(report, now, _moment("seconds"))
@@ -96,30 +93,28 @@ class StatusPublisher(ApiWriter):
             if due == inf:
                 self._failures.pop(_STATUS, None)
             return due
-        failure = self._attempt(_STATUS, lambda: self._apply(writes, write), now)
+        failure = self._attempt(_STATUS, lambda: self._apply(write.data), now)
         if failure is not None:
             writes.retry_at(retry_at(failure, now))
             return now
+        writes.done(write, now)
         for condition in noteworthy(write.before, write.conditions):
             self._events.add(condition, report.config_map)
         return now
 
-    def _apply(self, writes: StatusWrites, write: StatusWrite) -> None:
+    def _apply(self, data: Mapping[str, str]) -> None:
         status = self._status
         body = {
             "apiVersion": status.api_version,
             "kind": status.kind,
             "metadata": {"name": status.name, "namespace": status.namespace},
-            "data": dict(write.data),
+            "data": data,
         }
         query = {"fieldManager": MANAGER, "force": "true"}
         path = f"{status.path}/{status.name}"
         # JSON is YAML, too: the only media type of an apply.
         content = "application/apply-patch+yaml"
-        answer = self._client.call("PATCH", path, query, body, content=content)
-        metadata = answer.get("metadata")
-        made = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
-        writes.done(write, str(made or ""))
+        self._client.call("PATCH", path, query, body, content=content)
 
     def _write_event(self, now: float) -> float:
         if self._unsent is not None and now < self._unsent_due:
@@ -127,8 +122,7 @@ class StatusPublisher(ApiWriter):
         event = self._unsent or self._events.next(now, _moment("microseconds"))
         self._unsent = None
         if event is None:
-            due = self._events.due(now)
-            return inf if due is None else due
+            return self._events.due()
         failure = self._attempt(_EVENTS, lambda: self._create(event), now)
         if failure is not None and (not failure.lasting or failure.status in _FIXABLE):
             self._unsent, self._unsent_due = event, retry_at(failure, now)
