@@ -55,7 +55,9 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments)
     _become_user(options)
     log = _start_log(options)
-    _become_daemon(options)
+    # A write to a closed connection must be an error on its socket, not end the process.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    options.daemon.start()
     try:
         _serve(options, log)
     except CommandError:
@@ -86,20 +88,14 @@ def _start_log(options: Options) -> DaemonLog:
     log = DaemonLog(PROGRAM, forward_to_logging())
     log.install()
     try:
-        for spec in options.logs.specs:
+        for spec in options.log_specs:
             log.set(spec)
-        log.use_syslog(options.logs.syslog_method, options.logs.syslog_target)
-        if options.logs.file:
-            log.open_file(Path(options.logs.file))
+        log.use_syslog(options.syslog_method, options.syslog_target)
+        if options.log_file:
+            log.open_file(Path(options.log_file))
     except (ValueError, OSError) as error:
         raise _refused("logging options", error, "see the logging options of --help") from error
     return log
-
-
-def _become_daemon(options: Options) -> None:
-    # A write to a closed connection must be an error on its socket, not end the process.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    options.daemon.start()
 
 
 def _become_user(options: Options) -> None:

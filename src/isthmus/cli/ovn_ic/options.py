@@ -6,10 +6,10 @@ options of OVN 23.03's `ovn-ic` are accepted, and the newer ones that its script
 
 import argparse
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.options.run_dir import run_dir
@@ -34,20 +34,8 @@ _DATABASES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Logs:
-    """Log levels and destinations.
-
-    Args:
-        specs: levels and patterns, in the order given.
-        file: the log file's path, or empty.
-        syslog_method, syslog_target: the values of the options with these names.
-    """
-
-    specs: tuple[str, ...] = ()
-    file: str = ""
-    syslog_method: str = "libc"
-    syslog_target: str = ""
+_SWITCH: dict[str, Any] = {"action": "store_true"}
+_OPTIONAL_FILE: dict[str, Any] = {"nargs": "?", "const": "", "metavar": "FILE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +44,19 @@ class Options:
 
     Args:
         unixctl: the control socket's path; empty for none, None for the default.
+        log_specs: levels and patterns, in the order given.
+        log_file: the log file's path, or empty.
+        syslog_method, syslog_target: the values of the options with these names.
     """
 
     remotes: dict[Database, str]
     daemon: Daemon
-    unixctl: str | None = None
-    logs: Logs = field(default_factory=Logs)
-    tls: Tls | None = None
+    unixctl: str | None
+    tls: Tls | None
+    log_specs: tuple[str, ...]
+    log_file: str
+    syslog_method: str
+    syslog_target: str
 
 
 class _Parser(argparse.ArgumentParser):
@@ -101,97 +95,60 @@ def parser() -> argparse.ArgumentParser:
     _add_daemon(found)
     _add_logging(found)
     _add_tls(found)
-    other = found.add_argument_group("Other options")
-    other.add_argument("--unixctl", "-u", metavar="SOCKET", help="override control socket name")
-    other.add_argument("-h", "--help", action="help", help="display this help message")
-    other.add_argument("-o", "--options", action=_PrintOptions, nargs=0, help="list all options")
-    other.add_argument(
-        "-V", "--version", action="version", version=VERSION, help="display version information"
-    )
+    flag = found.add_argument_group("Other options").add_argument
+    flag("--unixctl", "-u", metavar="SOCKET", help="override control socket name")
+    flag("-h", "--help", action="help", help="display this help message")
+    flag("-o", "--options", action=_PrintOptions, nargs=0, help="list all options")
+    flag("-V", "--version", action="version", version=VERSION, help="display version information")
     return found
 
 
 def _add_databases(found: argparse.ArgumentParser) -> None:
-    group = found.add_argument_group("Databases")
-    for database, flags, variable, socket, name in _DATABASES:
+    flag = found.add_argument_group("Databases").add_argument
+    for database, names, variable, socket, name in _DATABASES:
         default = os.environ.get(variable) or f"unix:{run_dir()}/{socket}.sock"
-        group.add_argument(
-            *flags,
-            dest=database.name,
-            metavar="DATABASE",
-            default=default,
-            help=f"connect to {name} database at DATABASE (default: {default})".replace("%", "%%"),
-        )
+        text = f"connect to {name} database at DATABASE (default: {default})".replace("%", "%%")
+        flag(*names, dest=database.name, metavar="DATABASE", default=default, help=text)
 
 
 def _add_daemon(found: argparse.ArgumentParser) -> None:
-    group = found.add_argument_group("Daemon options")
-    flag = group.add_argument
-    flag("--detach", action="store_true", help="run in background as daemon")
-    flag("--monitor", action="store_true", help="create a process to monitor this daemon")
+    flag = found.add_argument_group("Daemon options").add_argument
+    flag("--detach", **_SWITCH, help="run in background as daemon")
+    flag("--monitor", **_SWITCH, help="create a process to monitor this daemon")
     flag("--user", default="", metavar="USER[:GROUP]", help="run as this user")
-    flag("--no-chdir", action="store_true", help="do not chdir to '/'")
-    flag("--no-self-confinement", action="store_true", help="accepted for compatibility; no effect")
-    pidfile = f"create pidfile (default: {run_dir()}/{PROGRAM}.pid)"
-    flag("--pidfile", nargs="?", const="", metavar="FILE", help=pidfile.replace("%", "%%"))
-    flag(
-        "--overwrite-pidfile",
-        action="store_true",
-        help="with --pidfile, start even if already running",
-    )
+    flag("--no-chdir", **_SWITCH, help="do not chdir to '/'")
+    flag("--no-self-confinement", **_SWITCH, help="accepted for compatibility; no effect")
+    pidfile = f"create pidfile (default: {run_dir()}/{PROGRAM}.pid)".replace("%", "%%")
+    flag("--pidfile", **_OPTIONAL_FILE, help=pidfile)
+    flag("--overwrite-pidfile", **_SWITCH, help="with --pidfile, start even if already running")
 
 
 def _add_logging(found: argparse.ArgumentParser) -> None:
-    group = found.add_argument_group("Logging options")
-    flag = group.add_argument
-    flag(
-        "-v",
-        "--verbose",
-        nargs="?",
-        action="append",
-        const="any:any:dbg",
-        default=[],
-        metavar="SPEC",
-        help="set logging levels; without SPEC, maximum verbosity",
-    )
-    default = f"{_log_dir()}/{PROGRAM}.log".replace("%", "%%")
-    flag(
-        "--log-file",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help=f"log to FILE as well (default: {default})",
-    )
-    flag(
-        "--syslog-method",
-        default=os.environ.get("OVS_SYSLOG_METHOD") or "libc",
-        metavar="libc|null|unix:FILE|udp:IP:PORT",
-        help="specify how to send messages to syslog daemon",
-    )
+    flag = found.add_argument_group("Logging options").add_argument
+    levels: dict[str, Any] = {"nargs": "?", "action": "append", "const": "any:any:dbg"}
+    text = "set logging levels; without SPEC, maximum verbosity"
+    flag("-v", "--verbose", default=[], **levels, metavar="SPEC", help=text)
+    log_file = f"log to FILE as well (default: {_log_dir()}/{PROGRAM}.log)".replace("%", "%%")
+    flag("--log-file", **_OPTIONAL_FILE, help=log_file)
+    method = os.environ.get("OVS_SYSLOG_METHOD") or "libc"
+    methods, text = "libc|null|unix:FILE|udp:IP:PORT", "how to send messages to the syslog daemon"
+    flag("--syslog-method", default=method, metavar=methods, help=text)
     flag("--syslog-target", default="", metavar="HOST:PORT", help="also send syslog msgs there")
 
 
 def _add_tls(found: argparse.ArgumentParser) -> None:
     group = found.add_argument_group("TLS (required to use ssl: databases)")
-    flag = group.add_argument
-    flag("-p", "--private-key", default="", metavar="FILE", help="file with private key")
-    flag("-c", "--certificate", default="", metavar="FILE", help="certificate for private key")
-    flag("-C", "--ca-cert", default="", metavar="FILE", help="file with peer CA certificate")
-    flag(
-        "--bootstrap-ca-cert",
-        default="",
-        metavar="FILE",
-        help="as --ca-cert; the file must exist, and is never fetched from a peer",
-    )
-    flag("--ssl-protocols", default="", metavar="PROTOS", help="list of TLS protocols to enable")
-    flag("--ssl-ciphers", default="", metavar="CIPHERS", help="ciphers for TLS 1.2")
-    flag(
-        "--ssl-ciphersuites",
-        default="",
-        metavar="SUITES",
-        help="accepted for compatibility; TLS 1.3 uses OpenSSL's defaults",
-    )
-    flag("--ssl-server-name", default="", metavar="NAME", help="server name to ask for (SNI)")
+    for names, metavar, text in (
+        ("-p --private-key", "FILE", "file with private key"),
+        ("-c --certificate", "FILE", "certificate for private key"),
+        ("-C --ca-cert", "FILE", "file with peer CA certificate"),
+        ("--bootstrap-ca-cert", "FILE", "as --ca-cert; must exist, is never fetched from a peer"),
+        ("--ssl-protocols", "PROTOS", "list of TLS protocols to enable"),
+        ("--ssl-ciphers", "CIPHERS", "ciphers for TLS 1.2"),
+        ("--ssl-ciphersuites", "SUITES", "no effect; TLS 1.3 uses OpenSSL's defaults"),
+        ("--ssl-server-name", "NAME", "server name to ask for (SNI)"),
+    ):
+        group.add_argument(*names.split(), default="", metavar=metavar, help=text)
 
 
 def parse(arguments: list[str]) -> Options:
@@ -204,8 +161,8 @@ def parse(arguments: list[str]) -> Options:
     found = parser().parse_args(arguments)
     remotes = {database: getattr(found, database.name) for database, *_ in _DATABASES}
     daemon = Daemon(
-        program=PROGRAM,
-        run_dir=str(run_dir()),
+        PROGRAM,
+        str(run_dir()),
         pidfile=found.pidfile,
         overwrite_pidfile=found.overwrite_pidfile,
         detach=found.detach,
@@ -214,13 +171,16 @@ def parse(arguments: list[str]) -> Options:
         user=found.user,
     )
     file = found.log_file
-    logs = Logs(
-        specs=tuple(found.verbose),
-        file="" if file is None else str(_log_dir() / (file or f"{PROGRAM}.log")),
+    return Options(
+        remotes,
+        daemon,
+        unixctl=_control_path(found.unixctl),
+        tls=_tls(found),
+        log_specs=tuple(found.verbose),
+        log_file="" if file is None else str(_log_dir() / (file or f"{PROGRAM}.log")),
         syslog_method=found.syslog_method,
         syslog_target=found.syslog_target,
     )
-    return Options(remotes, daemon, _control_path(found.unixctl), logs, _tls(found))
 
 
 def _control_path(given: str | None) -> str | None:

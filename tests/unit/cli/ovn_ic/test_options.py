@@ -32,7 +32,7 @@ def test_defaults() -> None:
     assert options.daemon.pidfile is None
     assert not options.daemon.detach
     assert options.unixctl is None
-    assert options.logs.file == ""
+    assert options.log_file == ""
     assert options.tls is None
 
 
@@ -51,8 +51,8 @@ def test_optional_values() -> None:
     options = parse(["--pidfile", "--detach", "--log-file", "-v", "-vconsole:off", "--verbose=dbg"])
     assert options.daemon.pidfile == ""
     assert options.daemon.detach
-    assert options.logs.file == "/log/here/ovn-ic.log"
-    assert options.logs.specs == ("any:any:dbg", "console:off", "dbg")
+    assert options.log_file == "/log/here/ovn-ic.log"
+    assert options.log_specs == ("any:any:dbg", "console:off", "dbg")
 
 
 def test_what_ovn_ctl_gives() -> None:
@@ -68,7 +68,7 @@ def test_what_ovn_ctl_gives() -> None:
     assert options.daemon.monitor
     assert not options.daemon.chdir
     assert options.daemon.user == "ovn:ovn"
-    assert (options.daemon.pidfile, options.logs.file) == ("/run/x.pid", "/log/x.log")
+    assert (options.daemon.pidfile, options.log_file) == ("/run/x.pid", "/log/x.log")
 
 
 @pytest.mark.parametrize(
