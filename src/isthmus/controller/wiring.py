@@ -6,7 +6,6 @@ The daemon gives them to the engine together with those of the exchange engine. 
 
 from typing import Any, TypeAlias
 
-from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.reconcilers.address_claims import AddressClaims
 from isthmus.controller.reconcilers.base import ControllerKeyed
@@ -24,6 +23,19 @@ from isthmus.engine.view import View
 
 AnyControllerReconciler: TypeAlias = ControllerKeyed[Any]
 
+_KINDS: tuple[type[AnyControllerReconciler], ...] = (
+    NbGlobalOptions,
+    AddressClaims,
+    RouterPorts,
+    VpcReports,
+    DeclaredRoutes,
+    RoutePolicies,
+    LeaveNorthbound,
+    LeaveSouthbound,
+    RemoveJoinedZone,
+)
+"""In the order in which a joining zone needs them; only speed depends on it."""
+
 
 def reconcilers(view: View, inputs: Inputs) -> list[AnyControllerReconciler]:
     """Create the reconcilers.
@@ -31,19 +43,5 @@ def reconcilers(view: View, inputs: Inputs) -> list[AnyControllerReconciler]:
     Args:
         view: shared with the engine.
         inputs: the inputs in force.
-
-    Returns:
-        The reconcilers in the order in which a joining zone needs them; only speed depends on it.
     """
-    connections = Connections(view, inputs)
-    return [
-        NbGlobalOptions(view, inputs, connections),
-        AddressClaims(view, inputs, connections),
-        RouterPorts(view, inputs, connections),
-        VpcReports(view, inputs, connections),
-        DeclaredRoutes(view, inputs, connections),
-        RoutePolicies(view, inputs, connections),
-        LeaveNorthbound(view, inputs, connections),
-        LeaveSouthbound(view, inputs, connections),
-        RemoveJoinedZone(view, inputs, connections),
-    ]
+    return [kind(view, inputs) for kind in _KINDS]

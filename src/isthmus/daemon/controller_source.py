@@ -6,8 +6,8 @@ from typing import Protocol
 from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
-from isthmus.controller.joined_zone import joined_zone
 from isthmus.controller.reconcilers.base import ControllerKeyed
+from isthmus.controller.zones import joined_zone
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View

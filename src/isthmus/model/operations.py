@@ -4,10 +4,11 @@ They mirror RFC 7047, section 5.2. `isthmus.ovsdb` encodes them; tests interpret
 a str, int or bool, a `Ref`/`NewRef`, a (frozen)set or list of those, or a mapping of strings.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from isthmus.model.indexes import ChildrenOf
 from isthmus.model.rows import Row, RowId
 
 
@@ -83,6 +84,23 @@ class Wait:
 
 
 Operation: TypeAlias = Insert | Update | Mutate | Delete | Wait
+
+
+def insert_child(
+    held: ChildrenOf[Any, Any], parent: RowId, row: Mapping[str, Value]
+) -> Iterator[Operation]:
+    """Insert a row, and enter it into its parent's column."""
+    ref = NewRef()
+    yield Insert(held.child, row, ref)
+    yield Mutate(held.parent, parent, ((held.column, "insert", frozenset({ref})),))
+
+
+def remove_children(
+    held: ChildrenOf[Any, Any], parent: RowId, children: Iterable[RowId]
+) -> Iterator[Operation]:
+    """Take rows out of their parent's column, which deletes them; nothing for no rows."""
+    if refs := frozenset(map(Ref, children)):
+        yield Mutate(held.parent, parent, ((held.column, "delete", refs),))
 
 
 def set_keys(table: type[Row], uuid: RowId, column: str, values: Mapping[str, str]) -> Mutate:

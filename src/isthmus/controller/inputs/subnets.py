@@ -10,6 +10,7 @@ from typing import Any
 
 from isthmus.controller.config.suggestions import shortened, suggestion
 from isthmus.controller.inputs.snapshot import Manifest
+from isthmus.model.prefix_index import sort_key
 from isthmus.model.prefixes import Network, is_inside
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -83,7 +84,7 @@ def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Pro
         if not subnet.vlan
         for prefix in subnet.prefixes
     ]
-    pairs.sort(key=lambda pair: (pair[0], *_order(pair[1]), pair[2].name))
+    pairs.sort(key=lambda pair: (pair[0], *sort_key(pair[1]), pair[2].name))
     around: list[tuple[str, Network, Subnet]] = []
     for pair in pairs:
         vpc, prefix, subnet = pair
@@ -98,10 +99,6 @@ def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Pro
                 Reason.OVERLAPPING_SUBNETS,
             )
         around.append(pair)
-
-
-def _order(prefix: Network) -> tuple[int, int, int]:
-    return prefix.version, int(prefix.network_address), prefix.prefixlen
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,22 +13,16 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.connections import (
-    Connections,
     held_addresses,
     ports_changed,
     subnets_changed,
     transit_switches_of,
 )
-from isthmus.controller.inputs.inputs import Changed, Inputs
-from isthmus.controller.reconcilers.address_allocation import (
-    choose,
-    parse_subnets,
-    usable,
-)
+from isthmus.controller.inputs.inputs import Changed
+from isthmus.controller.reconcilers.address_allocation import choose, parse_subnets, usable
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.zones import claimant, is_joined, is_registered, zone_name
 from isthmus.engine.reconciler import Watch
-from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     SUBNET,
@@ -38,7 +32,7 @@ from isthmus.model.external_ids import (
     claimed_address,
 )
 from isthmus.model.indexes import IC_PORTS_BY_ADDRESS
-from isthmus.model.operations import Operation, Wait, drop_keys, set_keys
+from isthmus.model.operations import Operation, Wait, change_map
 from isthmus.model.prefixes import Network, parse_address, parse_interface, parse_port_address
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -64,10 +58,6 @@ class AddressClaims(ControllerReconciler[str]):
     name: ClassVar[str] = "address claims"
     writes: ClassVar[Database] = Database.IC_NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB, Database.IC_SB})
-
-    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
-        super().__init__(view, inputs, connections)
-        self._published = view.index(IC_PORTS_BY_ADDRESS)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """What claims depend on: this cluster's zone, the addresses in use, and ports to adopt."""
@@ -101,13 +91,8 @@ class AddressClaims(ControllerReconciler[str]):
         wanted = self._wanted(row, cluster.uuid, held)
         if wanted is None or wanted == held:
             return
-        stale = frozenset(name for name in held if held[name] != wanted.get(name))
-        new = {name: value for name, value in wanted.items() if held.get(name) != value}
         yield Wait(TransitSwitch, row.uuid, {"external_ids": dict(row.external_ids)})
-        if stale:
-            yield drop_keys(TransitSwitch, row.uuid, "external_ids", stale)
-        if new:
-            yield set_keys(TransitSwitch, row.uuid, "external_ids", new)
+        yield from change_map(TransitSwitch, row.uuid, "external_ids", held, wanted)
 
     def _wanted(
         self, row: TransitSwitch, cluster: RowId, held: Mapping[str, str]
@@ -169,7 +154,7 @@ class AddressClaims(ControllerReconciler[str]):
 
     def _strangers(self, name: str, address: IPAddress, cluster: RowId) -> Iterator[str]:
         """The zones of other clusters that publish a port with this address."""
-        for port in self._published.all((name, address)):
+        for port in self.view.all(IC_PORTS_BY_ADDRESS, (name, address)):
             zone = zone_name(self.view, port.availability_zone)
             if claimant(self.view, zone) != cluster:
                 yield zone

@@ -18,12 +18,11 @@ class ControllerKeyed(Keyed[K]):
     Args:
         view: the contents of the databases.
         inputs: the inputs in force.
-        connections: shared by all reconcilers.
     """
 
-    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
+    def __init__(self, view: View, inputs: Inputs) -> None:
         super().__init__()
-        self.view, self.inputs, self.connections = view, inputs, connections
+        self.view, self.inputs, self.connections = view, inputs, Connections(view, inputs)
 
     @abstractmethod
     def affected(self, changed: Changed) -> Iterable[K]:

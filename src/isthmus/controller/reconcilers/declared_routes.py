@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from isthmus.controller.config.configmap import ConfigKey
-from isthmus.controller.connections import Connections
 from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerReconciler
@@ -27,7 +26,7 @@ from isthmus.model.indexes import (
     UNLEARNED_ROUTES_BY_PREFIX,
     ZONES_BY_NAME,
 )
-from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
+from isthmus.model.operations import Operation, Value, insert_child, remove_children, set_keys
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import (
@@ -50,6 +49,7 @@ from isthmus.model.rows import (
     LogicalRouterPort,
     LogicalRouterStaticRoute,
     Row,
+    RowId,
 )
 
 
@@ -96,8 +96,8 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
     writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_SB})
 
-    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
-        super().__init__(view, inputs, connections)
+    def __init__(self, view: View, inputs: Inputs) -> None:
+        super().__init__(view, inputs)
         self._rows = view.table(LogicalRouterStaticRoute)
         self._routers = view.table(LogicalRouter)
         self._zones = view.table(AvailabilityZone)
@@ -325,23 +325,16 @@ def _align(
     ours: Iterable[LogicalRouterStaticRoute],
 ) -> Iterator[Operation]:
     """Give our routes the desired next hops; leave correct ones unchanged."""
-    missing, surplus = dict(wanted), set[Ref]()
+    missing, surplus = dict(wanted), list[RowId]()
     for row in ours:
         hop = parse_address(row.nexthop)
         zone = missing.pop(hop, None) if hop is not None and _is_plain(row) else None
         if zone is None:
-            surplus.add(Ref(row.uuid))
+            surplus.append(row.uuid)
         elif row.external_ids[DECLARED] != zone:
             yield set_keys(LogicalRouterStaticRoute, row.uuid, "external_ids", {DECLARED: zone})
     for hop, zone in missing.items():
-        ref = NewRef()
-        columns: dict[str, Value] = {
-            "ip_prefix": str(prefix),
-            "nexthop": str(hop),
-            "external_ids": {DECLARED: zone},
-        }
-        yield Insert(LogicalRouterStaticRoute, columns, ref)
-        yield Mutate(LogicalRouter, router.uuid, (("static_routes", "insert", frozenset({ref})),))
-    if surplus:
-        gone = frozenset(surplus)
-        yield Mutate(LogicalRouter, router.uuid, (("static_routes", "delete", gone),))
+        columns: dict[str, Value] = {"ip_prefix": str(prefix), "nexthop": str(hop)}
+        columns["external_ids"] = {DECLARED: zone}
+        yield from insert_child(ROUTER_ROUTES, router.uuid, columns)
+    yield from remove_children(ROUTER_ROUTES, router.uuid, surplus)

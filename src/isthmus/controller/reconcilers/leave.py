@@ -12,22 +12,22 @@ from typing import Any, ClassVar
 
 from isthmus.controller.connections import PortPair, held_addresses
 from isthmus.controller.inputs.inputs import Changed
-from isthmus.controller.joined_zone import KEYS, joined_zone
 from isthmus.controller.reconcilers.base import ControllerReconciler
-from isthmus.controller.reconcilers.nb_global import KEY, OPTIONS
+from isthmus.controller.reconcilers.nb_global import OPTIONS
 from isthmus.controller.reconcilers.port_operations import remove_ports
-from isthmus.engine.reconciler import Watch
-from isthmus.model.changes import Change
+from isthmus.controller.zones import JOINED_ZONE_KEYS, joined_zone
+from isthmus.engine.reconciler import Only, SingleKey, Watch
 from isthmus.model.external_ids import claimed_zone
 from isthmus.model.indexes import (
     DECLARED_ROUTES,
     LEARNED_ROUTES,
     ROUTER_POLICIES,
     ROUTER_ROUTES,
+    SWITCH_PORTS,
     ChildrenOf,
     policy_prefix,
 )
-from isthmus.model.operations import Delete, Mutate, Operation, Ref, Update, drop_keys
+from isthmus.model.operations import Delete, Operation, Update, drop_keys, remove_children
 from isthmus.model.ovn_keys import is_remote
 from isthmus.model.rows import (
     Chassis,
@@ -46,22 +46,16 @@ from isthmus.model.rows import (
 )
 
 
-class LeavingReconciler(ControllerReconciler[str]):
-    """A reconciler that only works while leaving; its only key is `KEY`."""
+class LeavingReconciler(ControllerReconciler[Only], SingleKey):
+    """A reconciler that only works while leaving."""
 
-    tables: ClassVar[tuple[type[Row], ...]] = ()
-
-    def watches(self) -> Mapping[type[Row], Watch[str]]:
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
         """The tables with rows to remove; their changes count only while leaving."""
-        return dict.fromkeys(self.tables, self._key)
+        return dict.fromkeys(self.tables, lambda _: self.keys() if self.inputs.leaving else ())
 
-    def affected(self, changed: Changed) -> Iterable[str]:
+    def affected(self, changed: Changed) -> Iterable[Only]:
         """Leaving begins with the configuration."""
-        return (KEY,) if changed.taking_part else ()
-
-    def keys(self) -> Iterable[str]:
-        """The only key."""
-        return (KEY,)
+        return self.keys() if changed.taking_part else ()
 
     def joined(self) -> NbGlobal | None:
         """The row if Isthmus has joined and must leave, and NB has no other zone name since."""
@@ -70,9 +64,6 @@ class LeavingReconciler(ControllerReconciler[str]):
         if row is None or joined is None or not self.inputs.leaving:
             return None
         return row if row.name in {"", joined.zone} else None
-
-    def _key(self, _: Change) -> Iterable[str]:
-        return (KEY,) if self.inputs.leaving else ()
 
 
 class LeaveNorthbound(LeavingReconciler):
@@ -91,7 +82,7 @@ class LeaveNorthbound(LeavingReconciler):
         LogicalRouterStaticRoute,
     )
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
+    def reconcile(self, key: Only) -> Iterable[Operation]:
         """Remove everything in one transaction."""
         row = self.joined()
         if row is None:
@@ -102,10 +93,9 @@ class LeaveNorthbound(LeavingReconciler):
         declared = self.view.all(DECLARED_ROUTES, True)
         routes = dict.fromkeys(route.uuid for route in (*learned, *declared))
         yield from self._from_routers(ROUTER_ROUTES, routes)
-        policies = (
-            policy.uuid for policy in self.view.table(LogicalRouterPolicy) if policy_prefix(policy)
-        )
-        yield from self._from_routers(ROUTER_POLICIES, policies)
+        policies = self.view.table(LogicalRouterPolicy)
+        ours = (policy.uuid for policy in policies if policy_prefix(policy))
+        yield from self._from_routers(ROUTER_POLICIES, ours)
         if row.name:
             yield Update(NbGlobal, row.uuid, {"name": ""})
         if options := OPTIONS.intersection(row.options):
@@ -118,12 +108,12 @@ class LeaveNorthbound(LeavingReconciler):
         deleted: list[LogicalSwitch] = []
         for switch in self.connections.copies(name):
             rows = list(self.connections.switch_ports(switch))
-            remote = frozenset(Ref(row.uuid) for row in rows if row.type == "remote")
             if all(row.type == "remote" or row.uuid in ours for row in rows):
                 deleted.append(switch)
                 yield Delete(LogicalSwitch, switch.uuid)
-            elif remote:
-                yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", remote),))
+            else:
+                remote = (row.uuid for row in rows if row.type == "remote")
+                yield from remove_children(SWITCH_PORTS, switch.uuid, remote)
         # Deleting a switch deletes its ports.
         left = [
             PortPair(None, None, port.router_port) if port.switch in deleted else port
@@ -135,13 +125,13 @@ class LeaveNorthbound(LeavingReconciler):
         self, held: ChildrenOf[LogicalRouter, Any], children: Iterable[RowId]
     ) -> Iterator[Operation]:
         relation = self.view.relation(held)
-        by_router: dict[RowId, set[Ref]] = {}
+        by_router: dict[RowId, list[RowId]] = {}
         for child in children:
             router = relation.parent(child)
             if router is not None:
-                by_router.setdefault(router, set()).add(Ref(child))
-        for router, refs in by_router.items():
-            yield Mutate(LogicalRouter, router, ((held.column, "delete", frozenset(refs)),))
+                by_router.setdefault(router, []).append(child)
+        for router, found in by_router.items():
+            yield from remove_children(held, router, found)
 
 
 class LeaveSouthbound(LeavingReconciler):
@@ -152,7 +142,7 @@ class LeaveSouthbound(LeavingReconciler):
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.SB})
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis)
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
+    def reconcile(self, key: Only) -> Iterable[Operation]:
         """Remove all remote chassis in one transaction."""
         row = self.joined()
         if row is None or row.name:
@@ -174,11 +164,11 @@ class RemoveJoinedZone(LeavingReconciler):
     after: ClassVar[frozenset[Database]] = frozenset({Database.SB, Database.IC_NB, Database.IC_SB})
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, Chassis, IcSbGlobal, TransitSwitch)
 
-    def reconcile(self, key: str) -> Iterable[Operation]:
+    def reconcile(self, key: Only) -> Iterable[Operation]:
         """Remove the record."""
         row = self.joined()
         if row is not None and not row.name and not self._left_over(row):
-            keys = KEYS.intersection(row.external_ids)
+            keys = JOINED_ZONE_KEYS.intersection(row.external_ids)
             yield drop_keys(NbGlobal, row.uuid, "external_ids", keys)
 
     def _left_over(self, row: NbGlobal) -> bool:

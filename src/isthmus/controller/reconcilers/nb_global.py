@@ -10,16 +10,15 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.inputs.inputs import Changed
-from isthmus.controller.joined_zone import joined_zone_ids
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.port_options import denied_by
 from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLists
-from isthmus.controller.zones import claimant
-from isthmus.engine.reconciler import Watch
+from isthmus.controller.zones import claimant, joined_zone_ids
+from isthmus.engine.reconciler import Only, SingleKey, Watch
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import TS_MARK
 from isthmus.model.indexes import ZONES_BY_NAME
-from isthmus.model.operations import Operation, Update, drop_keys, set_keys
+from isthmus.model.operations import Operation, Update, change_map
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -31,30 +30,25 @@ from isthmus.model.rows import (
     Row,
 )
 
-KEY = "NB_Global"
 ADVERTISE, LEARN = "ic-route-adv", "ic-route-learn"
 DENYLIST = "ic-route-denylist"
 OPTIONS = frozenset({ADVERTISE, LEARN, BLACKLIST})
 """The options that belong to us."""
 
 
-class NbGlobalOptions(ControllerReconciler[str]):
-    """The only row of the table; its key is `KEY`."""
+class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
+    """The only row of the table."""
 
     name: ClassVar[str] = "zone options"
     writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
+    tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, IcSbGlobal, AvailabilityZone)
 
-    def watches(self) -> Mapping[type[Row], Watch[str]]:
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
         """The row, the names of zones, and the deny lists of our router ports."""
-        return {
-            NbGlobal: _key,
-            IcSbGlobal: _key,
-            AvailabilityZone: _key,
-            LogicalRouterPort: _of_router_port,
-        }
+        return {**super().watches(), LogicalRouterPort: self._of_router_port}
 
-    def affected(self, changed: Changed) -> Iterable[str]:
+    def affected(self, changed: Changed) -> Iterable[Only]:
         """The zone, its databases, the route options, and the private prefixes."""
         keys = (
             ConfigKey.AZ_NAME,
@@ -64,13 +58,9 @@ class NbGlobalOptions(ControllerReconciler[str]):
             ConfigKey.AUTO_ROUTE,
             ConfigKey.VPCS,
         )
-        return (KEY,) if changed.any_of(*keys) or changed.private else ()
+        return self.keys() if changed.any_of(*keys) or changed.private else ()
 
-    def keys(self) -> Iterable[str]:
-        """The only key."""
-        return (KEY,)
-
-    def reconcile(self, key: str) -> Iterable[Operation]:
+    def reconcile(self, key: Only) -> Iterable[Operation]:
         """Write the difference."""
         row, config = self.view.single(NbGlobal), self.inputs.config
         self.report(key)
@@ -82,9 +72,11 @@ class NbGlobalOptions(ControllerReconciler[str]):
             return
         if row.name != config.zone:
             yield Update(NbGlobal, row.uuid, {"name": config.zone})
-        yield from _align(row, "options", row.options, self._options(config), OPTIONS)
-        memory = joined_zone_ids(config)
-        yield from _align(row, "external_ids", row.external_ids, memory, frozenset(memory))
+        others = {name: value for name, value in row.options.items() if name not in OPTIONS}
+        options = {**others, **self._options(config)}
+        yield from change_map(NbGlobal, row.uuid, "options", row.options, options)
+        ids = {**row.external_ids, **joined_zone_ids(config)}
+        yield from change_map(NbGlobal, row.uuid, "external_ids", row.external_ids, ids)
 
     def _may_take(self, row: NbGlobal, config: Config) -> bool:
         if self._taken(row, config):
@@ -118,7 +110,7 @@ class NbGlobalOptions(ControllerReconciler[str]):
             )
         if row.options.get(DENYLIST):
             problems.append(
-                Subject(KEY, f"options:{DENYLIST}", row.options[DENYLIST]).problem(
+                Subject("NB_Global", f"options:{DENYLIST}", row.options[DENYLIST]).problem(
                     f"overrides {BLACKLIST}, so Subnets with disableInterConnection, the join"
                     " subnet and node addresses may be advertised",
                     f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
@@ -127,31 +119,10 @@ class NbGlobalOptions(ControllerReconciler[str]):
             )
         return problems
 
-
-def _align(
-    row: NbGlobal,
-    column: str,
-    held: Mapping[str, str],
-    wanted: Mapping[str, str],
-    ours: frozenset[str],
-) -> Iterable[Operation]:
-    """Set our keys of a map column to the desired values."""
-    extra = frozenset(key for key in ours if key in held and key not in wanted)
-    changed = {key: value for key, value in wanted.items() if held.get(key) != value}
-    if extra:
-        yield drop_keys(NbGlobal, row.uuid, column, extra)
-    if changed:
-        yield set_keys(NbGlobal, row.uuid, column, changed)
-
-
-def _key(_: Change) -> Iterable[str]:
-    return (KEY,)
-
-
-def _of_router_port(change: Change) -> Iterable[str]:
-    lists = {
-        denied_by(row.options)
-        for row in change.sides
-        if isinstance(row, LogicalRouterPort) and TS_MARK in row.external_ids
-    }
-    return (KEY,) if any(lists) else ()
+    def _of_router_port(self, change: Change) -> Iterable[Only]:
+        ports = change.of(LogicalRouterPort)
+        return (
+            self.keys()
+            if any(denied_by(r.options) for r in ports if TS_MARK in r.external_ids)
+            else ()
+        )

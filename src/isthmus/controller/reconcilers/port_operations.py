@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from isthmus.controller.connections import Connections, PortPair
 from isthmus.controller.reconcilers.port_options import MARKS, PortSettings
 from isthmus.model.external_ids import TS_MARK
+from isthmus.model.indexes import PORT_GATEWAYS, ROUTER_PORTS, SWITCH_PORTS
 from isthmus.model.operations import (
     Insert,
-    Mutate,
     NewRef,
     Operation,
-    Ref,
     Update,
     Value,
     change_map,
+    insert_child,
+    remove_children,
     set_keys,
 )
 from isthmus.model.ovn_keys import REQUESTED_TNL_KEY, ROUTER_PORT
@@ -30,7 +31,6 @@ from isthmus.model.rows import (
     LogicalRouterPort,
     LogicalSwitch,
     LogicalSwitchPort,
-    RowId,
 )
 
 ADDRESSES = frozenset({"router"})
@@ -114,22 +114,18 @@ def remove_ports(
     """Remove ports from their switches and routers, which deletes them, except those to keep."""
     for port in ports:
         if port.switch and port.switch_port and port.switch_port != keep[0]:
-            yield _leave(LogicalSwitch, port.switch.uuid, port.switch_port.uuid)
+            yield from remove_children(SWITCH_PORTS, port.switch.uuid, [port.switch_port.uuid])
     # Two switch ports may name the same router port.
     rows = {port.router_port.uuid: port.router_port for port in ports if port.router_port}
     for row in rows.values():
         router = connections.router_of(row)
         if router is not None and (keep[1] is None or row.uuid != keep[1].uuid):
-            yield _leave(LogicalRouter, router.uuid, row.uuid)
+            yield from remove_children(ROUTER_PORTS, router.uuid, [row.uuid])
 
 
 def _is_wanted(port: PortPair, wanted: WantedPort, switch: LogicalSwitch) -> bool:
     row = port.switch_port
     return port.switch == switch and row is not None and row.name == wanted.switch_port
-
-
-def _leave(table: type[LogicalSwitch | LogicalRouter], parent: RowId, port: RowId) -> Mutate:
-    return Mutate(table, parent, (("ports", "delete", frozenset({Ref(port)})),))
 
 
 def _insert_switch_port(
@@ -138,7 +134,6 @@ def _insert_switch_port(
     # Requested at once: ovn-controller 23.03 keeps the flows of a key that is changed later.
     options = {REQUESTED_TNL_KEY: str(wanted.tunnel_key)} if wanted.tunnel_key else {}
     options |= donor.options if donor is not None else {}
-    ref = NewRef()
     row: dict[str, Value] = {
         "name": wanted.switch_port,
         "type": "router",
@@ -146,8 +141,7 @@ def _insert_switch_port(
         "options": {**options, ROUTER_PORT: wanted.router_port},
         "external_ids": wanted.switch_port_ids,
     }
-    yield Insert(LogicalSwitchPort, row, ref)
-    yield Mutate(LogicalSwitch, switch.uuid, (("ports", "insert", frozenset({ref})),))
+    yield from insert_child(SWITCH_PORTS, switch.uuid, row)
 
 
 def _update_switch_port(have: LogicalSwitchPort, wanted: WantedPort) -> Iterator[Operation]:
@@ -174,21 +168,16 @@ def _insert_router_port(
     for chassis, priority in gateways.items():
         refs.append(NewRef())
         yield Insert(GatewayChassis, _candidate(wanted, chassis, priority), refs[-1])
-    ref = NewRef()
+    options, ids = (donor.options, donor.external_ids) if donor is not None else ({}, {})
     row: dict[str, Value] = {
         "name": wanted.router_port,
         "mac": wanted.mac,
         "networks": wanted.networks,
-        "options": (
-            wanted.settings.options(donor.options, donor.external_ids)
-            if donor is not None
-            else wanted.settings.options({}, {})
-        ),
+        "options": wanted.settings.options(options, ids),
         "external_ids": wanted.router_port_ids,
         "gateway_chassis": frozenset(refs),
     }
-    yield Insert(LogicalRouterPort, row, ref)
-    yield Mutate(LogicalRouter, router.uuid, (("ports", "insert", frozenset({ref})),))
+    yield from insert_child(ROUTER_PORTS, router.uuid, row)
 
 
 def _update_router_port(
@@ -218,26 +207,16 @@ def _align_gateways(
     gateways: Mapping[str, int],
 ) -> Iterator[Operation]:
     rows = {row.name: row for row in connections.gateway_chassis(have)}
-    refs: list[NewRef] = []
     for chassis, priority in gateways.items():
         candidate = _candidate(wanted, chassis, priority)
         row = rows.pop(f"{wanted.router_port}-{chassis}", None)
         if row is None:
-            refs.append(NewRef())
-            yield Insert(GatewayChassis, candidate, refs[-1])
+            yield from insert_child(PORT_GATEWAYS, have.uuid, candidate)
         elif (row.chassis_name, row.priority) != (chassis, priority):
             yield Update(GatewayChassis, row.uuid, candidate)
-    if refs:
-        joined = frozenset(refs)
-        yield Mutate(LogicalRouterPort, have.uuid, (("gateway_chassis", "insert", joined),))
-    if rows:
-        left = frozenset(Ref(row.uuid) for row in rows.values())
-        yield Mutate(LogicalRouterPort, have.uuid, (("gateway_chassis", "delete", left),))
+    yield from remove_children(PORT_GATEWAYS, have.uuid, (row.uuid for row in rows.values()))
 
 
 def _candidate(wanted: WantedPort, chassis: str, priority: int) -> dict[str, Value]:
-    return {
-        "name": f"{wanted.router_port}-{chassis}",
-        "chassis_name": chassis,
-        "priority": priority,
-    }
+    name = f"{wanted.router_port}-{chassis}"
+    return {"name": name, "chassis_name": chassis, "priority": priority}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from isthmus.model.prefix_index import sort_key
 from isthmus.model.prefixes import Network
 
 GATEWAY_MTU = "gateway_mtu"
@@ -75,14 +76,10 @@ def listed(prefixes: Iterable[Network]) -> tuple[str, ...]:
 @lru_cache(maxsize=16)
 def _listed(prefixes: frozenset[Network]) -> tuple[str, ...]:
     # There may be thousands of node addresses, which most edits do not change.
-    return tuple(str(prefix) for prefix in sorted(prefixes, key=_order))
+    return tuple(str(prefix) for prefix in sorted(prefixes, key=sort_key))
 
 
 def denied_by(options: Mapping[str, str]) -> frozenset[str]:
     """The entries that both deny lists of a port contain."""
     lists = (entries(options.get(key, "")) for key in (DENY_ADVERTISE, DENY_LEARN))
     return frozenset.intersection(*map(frozenset, lists))
-
-
-def _order(prefix: Network) -> tuple[int, int, int]:
-    return prefix.version, int(prefix.network_address), prefix.prefixlen

@@ -10,7 +10,6 @@ Kube-OVN's guide does not work for such subnets otherwise.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.engine.reconciler import Watch
@@ -25,7 +24,14 @@ from isthmus.model.indexes import (
     policy_prefix,
     route_destination,
 )
-from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, set_keys
+from isthmus.model.operations import (
+    Operation,
+    Update,
+    Value,
+    insert_child,
+    remove_children,
+    set_keys,
+)
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import Network, parse_address, parse_interface
 from isthmus.model.rows import (
@@ -49,8 +55,8 @@ class RoutePolicies(ControllerReconciler[Network]):
     writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
-    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
-        super().__init__(view, inputs, connections)
+    def __init__(self, view: View, inputs: Inputs) -> None:
+        super().__init__(view, inputs)
         self._route_rows = view.table(LogicalRouterStaticRoute)
         self._policy_rows = view.table(LogicalRouterPolicy)
         self._routes = view.index(STATIC_ROUTES_BY_DESTINATION)
@@ -102,7 +108,7 @@ class RoutePolicies(ControllerReconciler[Network]):
         for policy in self._policies.all(key):
             parent = self._router_of_policy.parent(policy.uuid)
             if parent is not None and parent not in connected:
-                yield _removal(parent, policy)
+                yield from remove_children(ROUTER_POLICIES, parent, [policy.uuid])
 
     def _align(self, key: Network, vpc: str, router: LogicalRouter) -> Iterator[Operation]:
         origin = self._origin(key, router)
@@ -112,9 +118,8 @@ class RoutePolicies(ControllerReconciler[Network]):
             if self._router_of_policy.parent(policy.uuid) == router.uuid
         ]
         kept = policies[:1] if origin is not None else []
-        surplus = frozenset(Ref(policy.uuid) for policy in policies[len(kept) :])
-        if surplus:
-            yield Mutate(LogicalRouter, router.uuid, (("policies", "delete", surplus),))
+        surplus = (policy.uuid for policy in policies[len(kept) :])
+        yield from remove_children(ROUTER_POLICIES, router.uuid, surplus)
         if kept and origin is not None:
             yield from _correct(kept[0], origin)
         elif origin is not None:
@@ -179,26 +184,16 @@ def _moved(change: Change, column: str) -> Iterator[RowId]:
     yield from change.left.get(column, ())
 
 
-def _removal(router: RowId, policy: LogicalRouterPolicy) -> Operation:
-    gone = frozenset({Ref(policy.uuid)})
-    return Mutate(LogicalRouter, router, (("policies", "delete", gone),))
-
-
 def _insert(
     router: LogicalRouter, prefix: Network, external_ids: Mapping[str, str]
 ) -> Iterator[Operation]:
-    ref = NewRef()
-    yield Insert(
-        LogicalRouterPolicy,
-        {
-            "priority": POLICY_PRIORITY,
-            "match": f"ip{prefix.version}.dst == {prefix}",
-            "action": ALLOW,
-            "external_ids": external_ids,
-        },
-        ref,
-    )
-    yield Mutate(LogicalRouter, router.uuid, (("policies", "insert", frozenset({ref})),))
+    row: dict[str, Value] = {
+        "priority": POLICY_PRIORITY,
+        "match": f"ip{prefix.version}.dst == {prefix}",
+        "action": ALLOW,
+        "external_ids": external_ids,
+    }
+    return insert_child(ROUTER_POLICIES, router.uuid, row)
 
 
 def _correct(policy: LogicalRouterPolicy, origin: str) -> Iterator[Operation]:

@@ -14,14 +14,13 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import (
-    Connections,
     PortPair,
     held_addresses,
     ports_changed,
     subnets_changed,
     transit_switches_of,
 )
-from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.address_allocation import parse_subnets
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.gateway_candidates import choose_gateways
@@ -30,7 +29,6 @@ from isthmus.controller.reconcilers.port_options import DENY_MARK, PortSettings,
 from isthmus.controller.reconcilers.private_prefixes import PrivateLists
 from isthmus.controller.zones import is_registered
 from isthmus.engine.reconciler import Watch
-from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     SUBNET,
@@ -89,11 +87,6 @@ class RouterPorts(ControllerReconciler[str]):
 
     name: ClassVar[str] = "router ports"
     writes: ClassVar[Database] = Database.NB
-
-    def __init__(self, view: View, inputs: Inputs, connections: Connections) -> None:
-        super().__init__(view, inputs, connections)
-        self._private = PrivateLists(view, inputs, connections)
-        self._ic_ports = view.index(IC_PORTS_BY_TS)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """The parts of connections, the address claims, and the chassis of this cluster."""
@@ -167,10 +160,7 @@ class RouterPorts(ControllerReconciler[str]):
         ]
 
     def _align(
-        self,
-        config: Config,
-        ends: _Endpoints,
-        existing: list[PortPair],
+        self, config: Config, ends: _Endpoints, existing: list[PortPair]
     ) -> Iterable[Operation]:
         row, vpc = ends.transit_switch, ends.vpc
         switches = self.connections.transit_switches(vpc)
@@ -182,6 +172,7 @@ class RouterPorts(ControllerReconciler[str]):
                 return ()
         name = f"{config.zone}-{row.name}"
         existing = self._named_first(name, existing)
+        private = PrivateLists(self.view, self.inputs, self.connections)
         wanted = WantedPort(
             transit_switch=row.name,
             switch_port=f"{row.name}-{config.zone}",
@@ -190,7 +181,7 @@ class RouterPorts(ControllerReconciler[str]):
             networks=ends.networks,
             gateways=gateways.priorities or None,
             vendor=self.connections.vendor(vpc),
-            settings=PortSettings(config.mtu, self._private.on_port(vpc, _held(existing))),
+            settings=PortSettings(config.mtu, private.on_port(vpc, _held(existing))),
             tunnel_key=self._tunnel_key(row, ends.networks),
         )
         taken = self._taken(wanted, ends, existing)
@@ -217,14 +208,11 @@ class RouterPorts(ControllerReconciler[str]):
         if first is None:
             return 0
         place = int(first.ip) - int(first.network.network_address)
-        taken = {port.tunnel_key for port in self._ic_ports.all(row.name)}
+        taken = {port.tunnel_key for port in self.view.all(IC_PORTS_BY_TS, row.name)}
         return next((key for key in range(place, 1 << 15) if key > 0 and key not in taken), 0)
 
     def _taken(
-        self,
-        wanted: WantedPort,
-        ends: _Endpoints,
-        existing: list[PortPair],
+        self, wanted: WantedPort, ends: _Endpoints, existing: list[PortPair]
     ) -> Problem | None:
         """The problem that another port has one of the names; None if there is no such port."""
         own = {port.switch_port.uuid for port in existing if port.switch_port is not None}
@@ -237,16 +225,15 @@ class RouterPorts(ControllerReconciler[str]):
         if peer is not None and (
             not (adopted or is_ours(peer.external_ids))
             or (
-                self.connections.router_of(peer) != ends.router and TS_MARK not in peer.external_ids
+                TS_MARK not in peer.external_ids and self.connections.router_of(peer) != ends.router
             )
         ):
             return _name_taken("Logical_Router_Port", peer.name)
         return None
 
     def _no_gateway(self, config: Config) -> Problem:
-        return Subject(
-            str(self.inputs.config_map), "data.gw-nodes", ",".join(config.gateways)
-        ).problem(
+        subject = Subject(str(self.inputs.config_map), "data.gw-nodes", ",".join(config.gateways))
+        return subject.problem(
             "none of these nodes can serve as a gateway, so the gateways are not changed",
             "list at least one node that can, or fix what is reported for each",
             Reason.NO_GATEWAY,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
-from isthmus.controller.joined_zone import joined_zone
-from isthmus.controller.zones import claimant
+from isthmus.controller.zones import claimant, joined_zone
 from isthmus.engine.view import View
 from isthmus.model.external_ids import SUBNET
 from isthmus.model.indexes import (
@@ -29,8 +28,6 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
-
-"""In `external_ids` of a static route that was learned from another zone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,15 @@ from isthmus.model.indexes import (
     SWITCH_PORTS,
     SWITCHES_BY_TS,
 )
-from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Value, set_keys
+from isthmus.model.operations import (
+    Operation,
+    Ref,
+    Update,
+    Value,
+    insert_child,
+    remove_children,
+    set_keys,
+)
 from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER_PORT
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -113,15 +121,13 @@ class PortCopies(ZoneReconciler[str]):
             return
         switch = self._view.parent(SWITCH_PORTS, lsp.uuid)
         if switch is not None and INTERCONN_TS in switch.other_config:
-            gone = frozenset({Ref(lsp.uuid)})
-            yield Mutate(LogicalSwitch, switch.uuid, (("ports", "delete", gone),))
+            yield from remove_children(SWITCH_PORTS, switch.uuid, [lsp.uuid])
 
     @staticmethod
     def _addresses(port: IcPortBinding) -> frozenset[str]:
         return frozenset({port.address}) if port.address else frozenset()
 
     def _insert(self, port: IcPortBinding, switch: LogicalSwitch) -> Iterator[Operation]:
-        new = NewRef()
         row: dict[str, Value] = {
             "name": port.logical_port,
             "type": _REMOTE,
@@ -129,8 +135,7 @@ class PortCopies(ZoneReconciler[str]):
             "addresses": self._addresses(port),
             "options": {REQUESTED_TNL_KEY: str(port.tunnel_key)},
         }
-        yield Insert(LogicalSwitchPort, row, new)
-        yield Mutate(LogicalSwitch, switch.uuid, (("ports", "insert", frozenset({new})),))
+        return insert_child(SWITCH_PORTS, switch.uuid, row)
 
     def _update(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
         # `_insert` sets `up` once; from then on it is northd's, which would set it back.
