@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from isthmus.engine.transactions import Committed
 from isthmus.model.operations import Insert, NewRef, Operation, Ref, Update, Value
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -81,7 +82,7 @@ class Client:
             def ended(replies: list[object] = replies) -> bool:
                 reply = self.session.reply()
                 if reply is not None:
-                    assert reply.committed, reply
+                    assert reply == Committed(), reply
                     replies.append(reply)
                 return bool(replies)
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.history import Key, Outcome, Value, Write, to_line
+from isthmus.engine.transactions import Committed, Failed, Result
 from isthmus.model.operations import Delete, Insert, Operation, Update, Wait
 from isthmus.model.operations import Value as Column
 from isthmus.model.rows import Database, IcDatapathBinding, Row, RowId, TransitSwitch
 from isthmus.ovsdb.poller import Poller
-from isthmus.ovsdb.session import Reply, Session
+from isthmus.ovsdb.session import Session
 
 ROWS = 20
 """Number of rows in a database from which on a client deletes as many as it inserts."""
@@ -169,11 +170,11 @@ class Writer:
         self._session.transact(ask, f"{self._client} {self._count}")
 
 
-def _outcome(reply: Reply) -> tuple[Outcome, str]:
-    if reply.committed:
+def _outcome(reply: Result) -> tuple[Outcome, str]:
+    if isinstance(reply, Committed):
         return Outcome.ACKNOWLEDGED, ""
-    # `retry` also covers connections that broke after the request: it may have been executed.
-    return (Outcome.UNKNOWN, "") if reply.retry else (Outcome.REFUSED, reply.error)
+    # `TryAgain` also covers connections that broke after the request: it may have been executed.
+    return (Outcome.REFUSED, reply.error) if isinstance(reply, Failed) else (Outcome.UNKNOWN, "")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, TimeoutOption
 from isthmus.exchange.zones.prune import PrunePlan, dead, plan_pruning, zones
-from isthmus.exchange.zones.take_over import TakeOver, TakeOverError, plan_take_over
+from isthmus.exchange.zones.take_over import TakeOver, plan_take_over
 from isthmus.inspect.layout import table
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import Database
@@ -63,10 +63,9 @@ def take_over(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer pas
     cluster that loses the name stops exchanging routes; if it runs ovn-ic, stop ovn-ic first.
     """
     remotes = {Database.NB: ovnnb_db, Database.IC_SB: ic_sb_db}
-    try:
-        plan = plan_take_over(read_databases(remotes, timeout), name)
-    except TakeOverError as error:
-        raise CommandError(error.problem) from error
+    plan = plan_take_over(read_databases(remotes, timeout), name)
+    if isinstance(plan, Problem):
+        raise CommandError(plan)
     if not plan.operations:
         print_lines(f"zone {name} already belongs to this cluster ({plan.cluster})")
         return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from isthmus.engine.engine import Engine
-from isthmus.engine.transactions import Committed, Failed, Result, Transaction, TryAgain
+from isthmus.engine.transactions import Result, Transaction
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.problems import Problem, Subject
@@ -195,15 +195,10 @@ class DatabaseSessions:
     def ended(self) -> Iterator[tuple[Transaction, Result]]:
         """The transactions that have ended, each once."""
         for tracked in self._sessions.values():
-            while (reply := tracked.session.reply()) is not None:
+            while (result := tracked.session.reply()) is not None:
                 transaction = tracked.sent.popleft()
                 self._follow_pause()
-                if reply.committed:
-                    yield transaction, Committed()
-                elif reply.retry:
-                    yield transaction, TryAgain()
-                else:
-                    yield transaction, Failed(reply.error, reply.details)
+                yield transaction, result
 
     def _follow_pause(self) -> None:
         """Request or release the locks; never while our writes could reach the next holder."""

@@ -91,18 +91,16 @@ def _merge_map(current: Mapping[Any, Any], difference: Json) -> dict[Any, Any]:
 
 def encode(operations: Iterable[Operation]) -> list[Json]:
     """The operations of one transaction in the form of "transact"."""
-    names = _Names()
+    names: _Names = {}
     return [_encode_operation(operation, names) for operation in coalesce(operations)]
 
 
-class _Names:
-    """Assigns names to the rows that one transaction inserts."""
+_Names: TypeAlias = dict[NewRef, str]
+"""The names of the rows that one transaction inserts."""
 
-    def __init__(self) -> None:
-        self._names: dict[NewRef, str] = {}
 
-    def of(self, ref: NewRef) -> str:
-        return self._names.setdefault(ref, f"new{len(self._names)}")
+def _name(ref: NewRef, names: _Names) -> str:
+    return names.setdefault(ref, f"new{len(names)}")
 
 
 def _encode_operation(operation: Operation, names: _Names) -> Json:
@@ -110,14 +108,10 @@ def _encode_operation(operation: Operation, names: _Names) -> Json:
     match operation:
         case Insert(row=row, ref=ref):
             json = {"op": "insert", "table": table, "row": _encode_row(row, names)}
-            return json if ref is None else {**json, "uuid-name": names.of(ref)}
+            return json if ref is None else {**json, "uuid-name": _name(ref, names)}
         case Update(uuid=uuid, row=row):
-            return {
-                "op": "update",
-                "table": table,
-                "where": _is(uuid),
-                "row": _encode_row(row, names),
-            }
+            encoded = _encode_row(row, names)
+            return {"op": "update", "table": table, "where": _is(uuid), "row": encoded}
         case Mutate(uuid=uuid, mutations=mutations):
             encoded = [[column, how, _encode(value, names)] for column, how, value in mutations]
             return {"op": "mutate", "table": table, "where": _is(uuid), "mutations": encoded}
@@ -149,7 +143,7 @@ def _encode(value: Any, names: _Names) -> Json:
     if isinstance(value, Ref):
         return ["uuid", value.uuid]
     if isinstance(value, NewRef):
-        return ["named-uuid", names.of(value)]
+        return ["named-uuid", _name(value, names)]
     if isinstance(value, (dict, Mapping)):  # the check for `Mapping` alone is much slower
         return ["map", [[key, element] for key, element in value.items()]]
     if isinstance(value, (frozenset, tuple)):

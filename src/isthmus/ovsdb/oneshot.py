@@ -6,6 +6,7 @@ Called by the verbs that inspect or change something once, and by `isthmus.icdb.
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from isthmus.engine.transactions import Committed, Failed
 from isthmus.engine.view import View
 from isthmus.model.operations import Operation
 from isthmus.model.problems import Problem, Subject
@@ -110,12 +111,14 @@ def write(  # noqa: PLR0913 - where, what, and how long
     if reply is None:
         message = session.last_error or f"did not answer within {timeout:g} s"
         remedy = "check the address and the server, and whether the change was written"
-    elif not reply.committed:
-        message = f"refused the change: {reply.error or 'the rows have changed meanwhile'}"
-        message += f" ({reply.details})" if reply.details else ""
-        remedy = "check the current state, and repeat the command"
-    else:
+    elif isinstance(reply, Committed):
         return
+    else:
+        message = "refused the change: the rows have changed meanwhile"
+        if isinstance(reply, Failed):
+            details = f" ({reply.details})" if reply.details else ""
+            message = f"refused the change: {reply.error}{details}"
+        remedy = "check the current state, and repeat the command"
     raise NotWrittenError(
         Subject(f"database {database}", "remote", remote).problem(message, remedy)
     )

@@ -12,6 +12,7 @@ import ovs.db.idl
 import ovs.jsonrpc
 import ovs.stream
 
+from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
@@ -40,23 +41,6 @@ after two intervals. A busy server of NB or SB may take longer to answer, and wo
 clients at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The result of a transaction.
-
-    Args:
-        committed: it took effect.
-        retry: it did not, because of the connection, the lock or a lost race.
-        error: otherwise, the error of RFC 7047.
-        details: the server's explanation.
-    """
-
-    committed: bool = False
-    retry: bool = False
-    error: str = ""
-    details: str = ""
-
-
 class _RawTransaction(ovs.db.idl.Transaction):
     """Raw operations on the IDL's connection; the IDL passes the reply to this object."""
 
@@ -64,10 +48,10 @@ class _RawTransaction(ovs.db.idl.Transaction):
         super().__init__(idl)
         idl.txn = None  # no rows are built, so no transaction stays open
         self._raw = operations
-        self.reply: Reply | None = None
+        self.reply: Result | None = None
 
     def send(self) -> None:
-        """Send the transaction; the reply is "retry" if that is impossible."""
+        """Send the transaction; the reply is `TryAgain` if that is impossible."""
         idl = self.idl
         operations = list(self._raw)
         if idl.lock_name:
@@ -75,32 +59,32 @@ class _RawTransaction(ovs.db.idl.Transaction):
         params = [idl._db.name, *operations]  # noqa: SLF001 - as in the IDL's commit()
         message = ovs.jsonrpc.Message.create_request("transact", params)
         if idl._session.send(message):  # noqa: SLF001 - as in the IDL's commit()
-            self.reply = Reply(retry=True)
+            self.reply = TryAgain()
         else:
             idl._outstanding_txns[message.id] = self  # noqa: SLF001 - as in commit()
 
-    def result(self) -> Reply | None:
+    def result(self) -> Result | None:
         """The reply; None while there is none."""
         if self.reply is None and self._status == self.TRY_AGAIN:
-            return Reply(retry=True)  # the connection broke
+            return TryAgain()  # the connection broke
         return self.reply
 
     def _process_reply(self, message: ovs.jsonrpc.Message) -> None:
         if message.type == ovs.jsonrpc.Message.T_ERROR:
-            self.reply = Reply(error="request refused", details=str(message.error))
+            self.reply = Failed("request refused", str(message.error))
         else:
             self.reply = _reply_of(message.result)
 
 
-def _reply_of(results: list[Json]) -> Reply:
+def _reply_of(results: list[Json]) -> Result:
     """One result per operation, and another one if the commit failed (RFC 7047, section 4.1.3)."""
     for result in results:
         error = result.get("error") if isinstance(result, dict) else None
         if error in {"timed out", "not owner", "aborted"}:
-            return Reply(retry=True)
+            return TryAgain()
         if error is not None:
-            return Reply(error=error, details=result.get("details", ""))
-    return Reply(committed=True)
+            return Failed(error, result.get("details", ""))
+    return Committed()
 
 
 @dataclass(slots=True)
@@ -211,7 +195,7 @@ class Session:
             self._replica.close()
             self._start(schema)
             for transaction in self._transactions:
-                transaction.reply = transaction.reply or Reply(retry=True)
+                transaction.reply = transaction.reply or TryAgain()
         return self._replica.take_changes() if self._replica.monitoring else []
 
     def wait(self, poller: Poller) -> None:
@@ -229,7 +213,7 @@ class Session:
         self._transactions.append(_RawTransaction(self._replica, encoded))
         self._transactions[-1].send()
 
-    def reply(self) -> Reply | None:
+    def reply(self) -> Result | None:
         """The result of the oldest transaction in flight, returned once; None until it arrives."""
         reply = self._transactions[0].result() if self._transactions else None
         if reply is not None:

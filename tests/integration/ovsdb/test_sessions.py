@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.indexes import ROUTER_ROUTES
@@ -28,7 +29,7 @@ from isthmus.model.rows import (
 from isthmus.ovsdb.oneshot import UnreachableError, read
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
-from isthmus.ovsdb.session import Reply, Session
+from isthmus.ovsdb.session import Session
 from support.ovn.servers import FILES, SCHEMAS, Servers, wait_until
 
 pytestmark = pytest.mark.ovn
@@ -74,15 +75,15 @@ class Client:
         self.until(lambda: self.session.synced, "synchronised")
         return self
 
-    def transact(self, *operations: Operation) -> Reply:
+    def transact(self, *operations: Operation) -> Result:
         """Run a transaction and return its result."""
         self.until(lambda: self.session.writable, "writable")
         self.session.transact(operations, "test")
         return self.end()
 
-    def end(self) -> Reply:
+    def end(self) -> Result:
         """Wait for the result of the transaction in flight."""
-        replies: list[Reply] = []
+        replies: list[Result] = []
 
         def ended() -> bool:
             reply = self.session.reply()
@@ -247,7 +248,7 @@ def test_a_server_with_an_older_schema(servers: Servers, connect: Connect) -> No
         Insert(LogicalRouterPort, port_row, port),
         Insert(LogicalRouter, {"name": "r", "static_routes": (route,), "ports": (port,)}),
     )
-    assert reply == Reply(committed=True)
+    assert reply == Committed()
     (row,) = client.view.table(LogicalRouterStaticRoute)
     assert (row.ip_prefix, row.route_table) == ("10.0.0.0/8", "")
     assert len(client.view.table(LogicalRouterPort)) == 1
@@ -298,7 +299,7 @@ def test_a_lock_has_one_owner_at_a_time(servers: Servers, connect: Connect) -> N
     assert not second.session.writable
     first.session.close()
     second.until(lambda: second.session.writable, "the second has the lock")
-    assert second.transact(Insert(LogicalRouter, {"name": "r"})) == Reply(committed=True)
+    assert second.transact(Insert(LogicalRouter, {"name": "r"})) == Committed()
 
 
 def test_transactions_end_in_the_order_in_which_they_were_sent(
@@ -309,8 +310,8 @@ def test_transactions_end_in_the_order_in_which_they_were_sent(
     client = connect(servers.socket(NB)).sync()
     client.session.transact([Insert(LogicalRouter, {"colour": "red"})], "bad")
     client.session.transact([Insert(LogicalRouter, {"name": "r"})], "good")
-    assert not client.end().committed
-    assert client.end() == Reply(committed=True)
+    assert client.end() != Committed()
+    assert client.end() == Committed()
 
 
 def test_without_a_connection_there_is_no_lock(servers: Servers, connect: Connect) -> None:
@@ -335,11 +336,11 @@ def test_transactions_on_a_connection_that_breaks(servers: Servers, connect: Con
     assert client.session.reply() is None
     servers.stop(FILES[NB], signal.SIGKILL)
     servers.serve(NB)
-    assert client.end() == Reply(retry=True)
-    assert client.end() == Reply(retry=True)
+    assert client.end() == TryAgain()
+    assert client.end() == TryAgain()
     client.sync()
     assert client.names() == set()
-    assert client.transact(Insert(LogicalRouter, {"name": "r"})) == Reply(committed=True)
+    assert client.transact(Insert(LogicalRouter, {"name": "r"})) == Committed()
     assert client.names() == {"r"}
 
 
@@ -350,7 +351,7 @@ def test_a_transaction_without_a_connection(servers: Servers, connect: Connect) 
     servers.stop(FILES[NB], signal.SIGKILL)
     client.until(lambda: not client.session.connected, "disconnected")
     client.session.transact([Insert(LogicalRouter, {"name": "r"})], "test")
-    assert client.session.reply() == Reply(retry=True)
+    assert client.session.reply() == TryAgain()
     assert client.session.reply() is None
 
 
@@ -363,7 +364,7 @@ def test_a_lost_lock_prevents_writing(servers: Servers, connect: Connect) -> Non
     servers.start("thief", "ovsdb-client", "steal", servers.socket(NB), "the_lock")
     wait_until(lambda: "locked" in servers.log("thief"), "the lock is stolen")
     client.session.transact([Insert(LogicalRouter, {"name": "r"})], "test")
-    assert client.end() == Reply(retry=True)
+    assert client.end() == TryAgain()
     client.until(lambda: not client.session.has_lock, "the loss is noticed")
     nbctl(servers, "lr-add", "other")
     watcher.until(watcher.names, "a later change")
@@ -374,12 +375,13 @@ def test_refusals_are_explained(servers: Servers, connect: Connect) -> None:
     """An error of RFC 7047 arrives with the server's details and is not retried."""
     servers.serve(NB)
     client = connect(servers.socket(NB)).sync()
-    assert client.transact(Insert(NbGlobal, {})) == Reply(committed=True)
+    assert client.transact(Insert(NbGlobal, {})) == Committed()
     reply = client.transact(Insert(NbGlobal, {}))
-    assert (reply.committed, reply.retry, reply.error) == (False, False, "constraint violation")
+    assert isinstance(reply, Failed)
+    assert reply.error == "constraint violation"
     assert "NB_Global" in reply.details
     (row,) = client.view.table(NbGlobal)
-    assert client.transact(set_keys(NbGlobal, row.uuid, "options", {"a": "1"})).committed
+    assert client.transact(set_keys(NbGlobal, row.uuid, "options", {"a": "1"})) == Committed()
 
 
 def test_ten_thousand_rows(servers: Servers, connect: Connect) -> None:
@@ -400,14 +402,14 @@ def test_ten_thousand_rows(servers: Servers, connect: Connect) -> None:
         )
         for number in range(10_000)
     ]
-    assert writer.transact(Insert(AvailabilityZone, {"name": "az"}, zone), *rows).committed
+    assert writer.transact(Insert(AvailabilityZone, {"name": "az"}, zone), *rows) == Committed()
     reader = connect(servers.socket(Database.IC_SB), Database.IC_SB).sync()
     assert len(reader.view.table(IcRoute)) == 10_000
     assert by_uuid(reader.view) == by_uuid(writer.view)
     reader.forget()
     (az,) = reader.view.table(AvailabilityZone)
     more = {**rows[0].row, "availability_zone": Ref(RowId(az.uuid)), "ip_prefix": "fd00::/8"}
-    assert writer.transact(Insert(IcRoute, more)).committed
+    assert writer.transact(Insert(IcRoute, more)) == Committed()
     reader.until(lambda: reader.changes, "one more")
     assert len(reader.changes) == 1
 
@@ -495,14 +497,14 @@ def test_a_cluster_that_loses_its_leader(servers: Servers, connect: Connect) -> 
     cluster = Cluster(servers)
     wait_until(cluster.whole, "all have been admitted")
     client = connect(cluster.remote).sync()
-    assert client.transact(Insert(LogicalRouter, {"name": "one"})).committed
+    assert client.transact(Insert(LogicalRouter, {"name": "one"})) == Committed()
     client.forget()
     servers.stop(cluster.leader(), signal.SIGKILL)
     client.until(lambda: not client.session.synced, "the loss is noticed")
     assert client.names() == {"one"}
     client.sync()
     assert client.changes == []
-    assert client.transact(Insert(LogicalRouter, {"name": "two"})).committed
+    assert client.transact(Insert(LogicalRouter, {"name": "two"})) == Committed()
     assert client.names() == {"one", "two"}
 
 
@@ -511,7 +513,7 @@ def test_a_cluster_without_a_majority(servers: Servers, connect: Connect) -> Non
     cluster = Cluster(servers)
     wait_until(cluster.whole, "all have been admitted")
     client = connect(cluster.remote).sync()
-    assert client.transact(Insert(LogicalRouter, {"name": "one"})).committed
+    assert client.transact(Insert(LogicalRouter, {"name": "one"})) == Committed()
     client.forget()
     stopped = [cluster.leader(), next(name for name in MEMBERS if name != cluster.leader())]
     for name in stopped:

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 import pytest
 
 from isthmus.daemon import loop, sessions
-from isthmus.engine.transactions import Committed, Failed
+from isthmus.engine.transactions import Result
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import Database, Row
 from isthmus.ovsdb.poller import Poller
-from isthmus.ovsdb.session import Reply
 from support.fakes.ovsdb import FakeDatabase
 
 
@@ -40,7 +39,7 @@ class FakeSession:
         self.tls_fault: tuple[str, str] | None = None
         self.clear_text_hint = ""
         self._changes: list[Change] = []
-        self._replies: deque[Reply] = deque()
+        self._replies: deque[Result] = deque()
         FakeSession.opened.append(self)
 
     @property
@@ -72,16 +71,9 @@ class FakeSession:
         self._changes = FakeSession.databases[self.database].observe()
 
     def transact(self, operations: Iterable[Operation], _comment: str) -> None:
-        result = FakeSession.databases[self.database].transact(operations)
-        match result:
-            case Committed():
-                self._replies.append(Reply(committed=True))
-            case Failed(error, details):
-                self._replies.append(Reply(error=error, details=details))
-            case _:
-                self._replies.append(Reply(retry=True))
+        self._replies.append(FakeSession.databases[self.database].transact(operations))
 
-    def reply(self) -> Reply | None:
+    def reply(self) -> Result | None:
         return self._replies.popleft() if self._replies else None
 
     def want_lock(self, wanted: bool) -> None:

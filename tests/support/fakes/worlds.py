@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
+from isthmus.engine.transactions import Committed, Failed, Result
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.operations import Delete, Operation
@@ -134,9 +134,7 @@ class RealWorld(World):
             self.session.wait(poller)
             poller.block()
             self._follow(self.session.run())
-        if reply.committed:
-            return Committed()
-        return TryAgain() if reply.retry else Failed(reply.error, reply.details)
+        return reply
 
     def _synced(self) -> bool:
         self._follow(self.session.run())

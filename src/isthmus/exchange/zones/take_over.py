@@ -16,18 +16,6 @@ from isthmus.model.rows import IcSbGlobal, NbGlobal, RowId
 from isthmus.model.text import quoted
 
 
-class TakeOverError(Exception):
-    """The name cannot be taken over.
-
-    Args:
-        problem: the reason, and what to do.
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
-
-
 @dataclass(frozen=True, slots=True)
 class TakeOver:
     """What a take-over changes.
@@ -50,19 +38,22 @@ class TakeOver:
     operations: tuple[Operation, ...]
 
 
-def plan_take_over(view: View, name: str) -> TakeOver:
+def plan_take_over(view: View, name: str) -> TakeOver | Problem:
     """Plan the take-over of a name by this cluster.
 
     Args:
         view: NB and IC-SB.
         name: the availability zone; must be the name of this cluster in NB_Global.
 
-    Raises:
-        TakeOverError: this cluster has another name.
+    Returns:
+        The plan, or why there is none: this cluster has another name.
     """
     nb_global = view.table(NbGlobal).single()
     if nb_global is None or nb_global.name != name:
-        raise TakeOverError(_other_name(nb_global.name if nb_global else "", name))
+        return Subject("NB_Global", "name", nb_global.name if nb_global else "").problem(
+            f"is not {quoted(name)}, so this cluster cannot take over that name",
+            f"first set az-name (without the controller, NB_Global.name) to {quoted(name)}",
+        )
     ic_global = view.table(IcSbGlobal).single()
     claims = {} if ic_global is None else ic_global.external_ids
     holder = claims.get(zone_claim(name), "")
@@ -85,10 +76,3 @@ def _claim(ic_global: IcSbGlobal | None, name: str, cluster: RowId) -> tuple[Ope
     # What was shown to the operator must still be true.
     unchanged = Wait(IcSbGlobal, ic_global.uuid, {"external_ids": dict(ic_global.external_ids)})
     return unchanged, set_keys(IcSbGlobal, ic_global.uuid, "external_ids", claim)
-
-
-def _other_name(own: str, name: str) -> Problem:
-    return Subject("NB_Global", "name", own).problem(
-        f"is not {quoted(name)}, so this cluster cannot take over that name",
-        f"first set az-name (without the controller, NB_Global.name) to {quoted(name)}",
-    )
