@@ -58,8 +58,7 @@ _log = logging.getLogger(__name__)
 
 def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
     tls_dir: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Directory with tls.crt, tls.key and ca.crt."),
+        Path, typer.Option(metavar="DIR", help="Directory with tls.crt, tls.key and ca.crt.")
     ],
     listen: Annotated[str, typer.Option(metavar="ADDRESS", help="IP address to listen on.")],
     run_dir: Annotated[

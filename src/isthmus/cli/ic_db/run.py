@@ -16,12 +16,7 @@ from isthmus.cli.common.groups import group
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
 from isthmus.cli.ic_db import authz, backup, members, transit_switches
-from isthmus.cli.ic_db.options import (
-    NbPortOption,
-    SbPortOption,
-    ServerOptions,
-    verb,
-)
+from isthmus.cli.ic_db.options import NbPortOption, SbPortOption, ServerOptions, verb
 from isthmus.cli.ic_db.status import status
 from isthmus.icdb.local.database_server import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
 from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
@@ -147,8 +142,7 @@ class RunOptions(AuthorizationOptions, NetworkOptions, MembershipOptions, Server
     """Options of `run`."""
 
     log_dir: Annotated[
-        Path | None,
-        typer.Option(help="Directory of logs.", show_default="that of --run-dir"),
+        Path | None, typer.Option(help="Directory of logs.", show_default="that of --run-dir")
     ] = None
     transit_switch: Annotated[
         list[str] | None,
