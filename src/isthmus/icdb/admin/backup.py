@@ -9,16 +9,13 @@ backup of it. The two snapshots are taken one after the other, not at one moment
 import hashlib
 import io
 import json
-import os
 import tarfile
 import tempfile
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from isthmus.icdb.admin.ovsdb_client import OvsdbClient
 from isthmus.icdb.admin.schema_upgrade import schema_in_use, server_row
@@ -30,6 +27,7 @@ from isthmus.icdb.local.ovsdb_tools import ToolError, is_older, ovsdb_tool
 from isthmus.icdb.raft.peer_probe import optional_uuid
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, Database, Row, TransitSwitch
+from isthmus.pki.files import write_file
 
 FORMAT = 1
 _POLL = 0.05
@@ -83,11 +81,10 @@ def take(
     *,
     replace: bool = False,
 ) -> tuple[DatabaseSnapshot, ...]:
-    """Write a backup of running databases.
+    """Write a backup of running databases, after the local servers catch up with the others.
 
     Args:
-        servers: the local servers; they first catch up with the other members.
-        client: for the requests.
+        servers, client: the local servers.
         file: to write; its directory must exist.
         taken: the time now, in ISO 8601.
         replace: whether an existing file may be replaced.
@@ -108,7 +105,8 @@ def take(
     members = [(_MANIFEST, json.dumps(manifest, indent=2).encode())]
     members += [(snapshot.file, content) for snapshot, content in taken_now]
     try:
-        _write(file, _archive(members))
+        write_file(file, _archive(members), secret=True)
+        sync_directory(file.parent)
     except OSError as error:
         message = f"cannot be written: {error.strerror}"
         raise IcDbError(_bad(file, message, "free space, or give another directory")) from error
@@ -116,19 +114,14 @@ def take(
 
 
 def read(file: Path) -> Backup:
-    """Read a backup, and check it.
-
-    Raises:
-        IcDbError: it cannot be read, is not a backup, or is damaged.
-    """
+    """Read a backup; `IcDbError` if it cannot be read, is not a backup, or is damaged."""
     try:
-        found = _parsed(file, dict(_members(file)))
+        found = _parsed(file, _members(file))
     except _UNREADABLE as error:
         why = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         message = f"is not a readable backup: {why}"
-        raise IcDbError(
-            _bad(file, message, "give a file that `isthmus ic-db backup` created")
-        ) from error
+        remedy = "give a file that `isthmus ic-db backup` created"
+        raise IcDbError(_bad(file, message, remedy)) from error
     for name, snapshot in found.snapshots.items():
         if hashlib.sha256(found.contents[name]).hexdigest() != snapshot.sha256:
             message = f"is damaged: the checksum of {name} is wrong"
@@ -142,12 +135,9 @@ def read(file: Path) -> Backup:
 
 
 def in_use(servers: Sequence[LocalServer], client: OvsdbClient, backup: Backup) -> tuple[str, ...]:
-    """What a restoration would overwrite.
+    """Sentences about what of value a restoration would overwrite.
 
     Transit switches that the backup has too do not count, since a new cluster starts with some.
-
-    Returns:
-        sentences for the operator; none if nothing of value would be lost.
     """
     found = []
     for server in servers:
@@ -164,11 +154,7 @@ def in_use(servers: Sequence[LocalServer], client: OvsdbClient, backup: Backup) 
 def schema_problems(
     servers: Sequence[LocalServer], client: OvsdbClient, backup: Backup
 ) -> tuple[Problem, ...]:
-    """The databases whose schema in use is not the backup's.
-
-    Raises:
-        IcDbError: a server does not answer.
-    """
+    """The databases whose schema in use is not the backup's."""
     found = []
     for server in servers:
         wanted = backup.snapshots[server.database].schema
@@ -176,9 +162,7 @@ def schema_problems(
         if has != wanted:
             message = f"differs from the backup's schema version, {wanted}"
             remedy = _way_to(wanted, has, server)
-            found.append(
-                Subject(f"database {server.database}", "schema", has).problem(message, remedy)
-            )
+            found.append(replace(server.subject, key="schema", value=has).problem(message, remedy))
     return tuple(found)
 
 
@@ -193,12 +177,9 @@ def restore(server: LocalServer, client: OvsdbClient, backup: Backup) -> None:
     try:
         client.restore(server.remote, server.database, backup.contents[server.database])
     except ToolError as error:
-        raise IcDbError(
-            server.subject.problem(
-                f"was not restored: {error}",
-                "check with `isthmus ic-db status` that a majority answers, and try again",
-            )
-        ) from error
+        message = f"was not restored: {error}"
+        remedy = "check with `isthmus ic-db status` that a majority answers, and try again"
+        raise IcDbError(server.subject.problem(message, remedy)) from error
 
 
 def _catch_up(server: LocalServer, client: OvsdbClient) -> None:
@@ -212,9 +193,7 @@ def _catch_up(server: LocalServer, client: OvsdbClient) -> None:
     while members[0].index is not None and (ahead.index or 0) > _index(server, client):
         if time.monotonic() > deadline:
             message = f"this member lacks data that {ahead.address} has"
-            remedy = (
-                f"make the backup on the host {ahead.address}, and check `isthmus ic-db status`"
-            )
+            remedy = f"make the backup on host {ahead.address}, and check `isthmus ic-db status`"
             raise IcDbError(server.subject.problem(message, remedy))
         time.sleep(_POLL)  # another member's index has no event
 
@@ -312,30 +291,10 @@ def _archive(members: Sequence[tuple[str, bytes]]) -> bytes:
     return made.getvalue()
 
 
-def _members(file: Path) -> list[tuple[str, bytes]]:
+def _members(file: Path) -> dict[str, bytes]:
     with tarfile.open(file, "r:gz") as archive:
-        return [(info.name, _content(archive, info)) for info in archive if info.isfile()]
-
-
-def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    extracted: Any = archive.extractfile(info)
-    return bytes(extracted.read())
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write a temporary file in the same directory to the disk, then rename it."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as made:
-            made.write(content)
-            made.flush()
-            os.fsync(made.fileno())
-        Path(name).replace(file)
-    except OSError:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-    sync_directory(file.parent)
+        extracted = ((info.name, archive.extractfile(info)) for info in archive)
+        return {name: content.read() for name, content in extracted if content is not None}
 
 
 def _bad(file: Path, message: str, remedy: str) -> Problem:

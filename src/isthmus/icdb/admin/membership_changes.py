@@ -1,16 +1,17 @@
 """Changes of a cluster's members and leader, and smaller logs.
 
 Called by `isthmus ic-db leave|kick|move-leader|compact`. Each function makes one change to one
-database, waits until the cluster has it, and can be repeated.
+database, waits until the cluster has it, and can be repeated. All raise `IcDbError` if the local
+server does not run.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.icdb.admin.ovsdb_client import OvsdbClient
-from isthmus.icdb.admin.server_control import not_running, raft_status, refused, run_command
+from isthmus.icdb.admin.server_control import raft_status, run_command
 from isthmus.icdb.admin.status import client_remote
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_server import LocalServer
@@ -18,8 +19,7 @@ from isthmus.icdb.local.hosts import bracketed, host_of
 from isthmus.icdb.local.ovsdb_tools import ToolError
 from isthmus.icdb.raft.reachability import listens, responds
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
-from isthmus.model.problems import Problem, Subject
-from isthmus.ovsdb.unixctl_client import CommandFailedError, ask
+from isthmus.model.problems import Problem
 
 _POLL = 0.05
 _ELECTION_LIMIT = 10.0
@@ -27,13 +27,10 @@ _ELECTION_LIMIT = 10.0
 
 
 def move_leader(server: LocalServer, limit: float) -> str:
-    """Hand leadership over, if the local server leads and there are others.
+    """Hand leadership over, if the local server leads; `IcDbError` after `limit` seconds.
 
     Returns:
         the first four digits of the new leader's id; empty if the local server did not lead.
-
-    Raises:
-        IcDbError: no other member leads within `limit` seconds.
     """
     raft = raft_status(server)
     if raft.role != "leader":
@@ -54,20 +51,12 @@ def move_leader(server: LocalServer, limit: float) -> str:
 
 
 def has_database(server: LocalServer) -> bool:
-    """Whether the local server serves the database; a server that has left its cluster does not.
-
-    Raises:
-        IcDbError: the server does not run.
-    """
+    """Whether the local server serves the database; a server that has left its cluster does not."""
     return server.database in run_command(server, "ovsdb-server/list-dbs").split()
 
 
 def check_leaving(server: LocalServer) -> None:
-    """Check that the local server may leave its cluster.
-
-    Raises:
-        IcDbError: it is the last member, or there is or would be no majority.
-    """
+    """Raise `IcDbError` if the local server is the last member, or no majority is or would be."""
     raft = raft_status(server)
     if len(raft.servers) < 2:
         message = "this is the only member, and holds all data"
@@ -82,10 +71,7 @@ def check_leaving(server: LocalServer) -> None:
 def leave(server: LocalServer, limit: float) -> None:
     """Take the local server out of its cluster for good, after `check_leaving`.
 
-    Leadership is handed over first.
-
-    Raises:
-        IcDbError: it took longer than `limit` seconds.
+    Leadership is handed over first. Raises `IcDbError` after `limit` seconds.
     """
     move_leader(server, limit)
     run_command(server, "cluster/leave", server.database)
@@ -106,10 +92,7 @@ def find_member(raft: RaftStatus, target: str) -> RaftServer | None:
 def settled_member(server: LocalServer, target: str, limit: float) -> RaftServer | None:
     """The member that `find_member` finds; None only once a majority agrees that there is none.
 
-    A removal without a majority may be reverted.
-
-    Raises:
-        IcDbError: there was no majority within `limit` seconds.
+    A removal without a majority may be reverted. Raises `IcDbError` after `limit` seconds.
     """
     found, seen = None, 0
 
@@ -136,14 +119,8 @@ def is_alive(server: LocalServer, member: RaftServer, client: OvsdbClient) -> bo
 def check_without(server: LocalServer, leaver: RaftServer) -> None:
     """Check that a majority of the members would remain, and now answers.
 
-    Without a majority nothing can be written and no member removed or added.
-
-    Args:
-        server: whose cluster.
-        leaver: the member to remove; it may be the local one, or down already.
-
-    Raises:
-        IcDbError: there would be no majority, or there is none now.
+    Without a majority nothing can be written and no member removed or added. Raises `IcDbError`
+    otherwise. The leaver may be the local member, or down already.
     """
     members = raft_status(server).servers
     silent = [member for member in members if not member.itself and not responds(member.address)]
@@ -160,11 +137,7 @@ def majority_lost(
 ) -> Problem | None:
     """The problem that there is no majority, or would be none without `leaver`; None if there is.
 
-    Args:
-        server: whose cluster.
-        members: all members.
-        silent: those of them that do not answer.
-        leaver: the one of them to remove.
+    `silent` are those of the members that do not answer.
     """
     if not _is_majority(silent, members):
         return server.subject.problem(
@@ -193,11 +166,7 @@ def _not_answering(members: Sequence[RaftServer]) -> str:
 
 
 def kick(server: LocalServer, member: RaftServer, limit: float) -> None:
-    """Remove a member that does not come back, until a majority has its removal on disk.
-
-    Raises:
-        IcDbError: there is no majority, or it took longer than `limit` seconds.
-    """
+    """Remove a member, until a majority has that on disk; `IcDbError` after `limit` seconds."""
     removal = Removal(member)
 
     def gone() -> bool:
@@ -244,36 +213,26 @@ class Removal:
 def _request_removal(server: LocalServer, member: RaftServer) -> bool:
     """Ask the leader, through the local server; whether the request was sent."""
     try:
-        ask(str(server.control_socket), "cluster/kick", server.database, member.sid)
-    except OSError as error:
-        raise IcDbError(not_running(server, error)) from error
-    except CommandFailedError as error:
+        run_command(server, "cluster/kick", server.database, member.sid)
+    except IcDbError as error:
         if "failed to send" in str(error):  # ovsdb-server's only sign of a lost connection
             return False
-        raise IcDbError(refused(server, error)) from error
+        raise
     return True
 
 
 def compact(server: LocalServer) -> tuple[int, int]:
-    """Make the local server replace its log by a snapshot.
-
-    Returns:
-        the file's size before and after, in bytes.
-
-    Raises:
-        IcDbError: the server does not run, or its file is not there.
-    """
+    """Make the local server replace its log by a snapshot; its size before and after, in bytes."""
     before = _size(server)
     run_command(server, "ovsdb-server/compact", server.database)
     return before, _size(server)
 
 
 def _size(server: LocalServer) -> int:
-    file = server.database_file
     try:
-        return file.stat().st_size
+        return server.database_file.stat().st_size
     except OSError as error:
-        subject = Subject(server.subject.object, "--data-dir", str(file))
+        subject = replace(server.file_subject, key="--data-dir")
         message = f"cannot be read: {error.strerror}"
         remedy = "give the --data-dir that `isthmus ic-db run` was started with"
         raise IcDbError(subject.problem(message, remedy)) from error

@@ -30,12 +30,7 @@ def server_row(server: LocalServer, client: OvsdbClient) -> dict[str, Any]:
 
 
 def row_at(server: LocalServer, client: OvsdbClient, remote: str) -> dict[str, Any] | None:
-    """A server's row of `_Server` about the database; None if it does not have it.
-
-    Args:
-        server: names the database.
-        client: for the request.
-        remote: the server to ask.
+    """The row of `_Server` about the database that the server at `remote` has, if any.
 
     Raises:
         ToolError: it does not answer.
@@ -48,11 +43,7 @@ def row_at(server: LocalServer, client: OvsdbClient, remote: str) -> dict[str, A
 
 
 def schema_in_use(server: LocalServer, client: OvsdbClient) -> str:
-    """The version of the schema that the local server has the database by.
-
-    Raises:
-        IcDbError: the server does not run, or does not serve the database.
-    """
+    """The version of the schema that the local server has the database by; see `server_row`."""
     server_row(server, client)
     try:
         # Not from that row: for a stand-alone database, ovsdb-server 3.1 keeps the schema there
@@ -63,11 +54,7 @@ def schema_in_use(server: LocalServer, client: OvsdbClient) -> str:
 
 
 def installed_schema(server: LocalServer) -> str:
-    """The version of the installed schema.
-
-    Raises:
-        IcDbError: there is none.
-    """
+    """The version of the installed schema; `IcDbError` if there is none."""
     try:
         return ovsdb_tool("schema-version", server.schema)
     except ToolError as error:
@@ -76,11 +63,7 @@ def installed_schema(server: LocalServer) -> str:
 
 
 def upgrade(server: LocalServer, client: OvsdbClient) -> None:
-    """Convert the running database to the installed schema.
-
-    Raises:
-        IcDbError: the data do not fit the schema, or the database does not answer.
-    """
+    """Convert the running database to the installed schema; `IcDbError` if that fails."""
     try:
         client.convert(server.remote, server.schema)
     except ToolError as error:

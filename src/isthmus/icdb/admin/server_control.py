@@ -18,7 +18,8 @@ def run_command(server: LocalServer, name: str, *arguments: str) -> str:
     except OSError as error:
         raise IcDbError(not_running(server, error)) from error
     except CommandFailedError as error:
-        raise IcDbError(refused(server, error)) from error
+        message, remedy = f"its server refuses the command: {error}", "check `isthmus ic-db status`"
+        raise IcDbError(server.subject.problem(message, remedy)) from error
 
 
 def raft_status(server: LocalServer) -> RaftStatus:
@@ -36,11 +37,4 @@ def not_running(server: LocalServer, error: Exception) -> Problem:
     return subject.problem(
         f"its server on this host does not answer: {error}",
         "start `isthmus ic-db run`, or give the --run-dir that it was started with",
-    )
-
-
-def refused(server: LocalServer, error: CommandFailedError) -> Problem:
-    """The problem that the local server refuses a control command."""
-    return server.subject.problem(
-        f"its server refuses the command: {error}", "check `isthmus ic-db status`"
     )

@@ -30,6 +30,11 @@ RESTORE = (
     " clusters register again"
 )
 
+_TO_STANDALONE = (
+    "give --members and --address (or NODE_IPS and LOCAL_IP); to make it stand alone again,"
+    " convert a copy with `ovsdb-tool cluster-to-standalone`"
+)
+
 _RECORD_HEAD = re.compile(rb"OVSDB (JSON|CLUSTER) (\d+) ([0-9a-f]{40})\n")
 _RECORD_START = b"OVSDB "
 
@@ -117,11 +122,7 @@ def is_empty(server: LocalServer) -> bool:
 def checked_records(server: LocalServer, remedy: str) -> Records:
     """The contents of a server's file; an incomplete last record is logged.
 
-    `ovsdb-server` would serve what precedes any damage, and say nothing.
-
-    Args:
-        server: its file must exist.
-        remedy: what to do about a damaged file.
+    `ovsdb-server` would serve what precedes any damage, and say nothing. The file must exist.
 
     Raises:
         IcDbError: the file is damaged.
@@ -140,18 +141,11 @@ def checked_records(server: LocalServer, remedy: str) -> Records:
 
 
 def check_access(server: LocalServer) -> None:
-    """Check that this user may read and write the database's file, which exists.
-
-    Raises:
-        IcDbError: it may not.
-    """
+    """Raise `IcDbError` unless this user may read and write the database's file, which exists."""
     if not os.access(server.database_file, os.R_OK | os.W_OK, effective_ids=True):
-        raise IcDbError(
-            server.file_subject.problem(
-                "cannot be read and written by this user",
-                "make this user the file's owner (chown), with write permission (chmod)",
-            )
-        )
+        message = "cannot be read and written by this user"
+        remedy = "make this user the file's owner (chown), with write permission (chmod)"
+        raise IcDbError(server.file_subject.problem(message, remedy))
 
 
 def prepare_database(server: LocalServer) -> None:
@@ -169,7 +163,8 @@ def prepare_database(server: LocalServer) -> None:
             return
         check_access(server)
         if checked_records(server, RESTORE).model is DatabaseModel.CLUSTERED:
-            raise IcDbError(_is_clustered(server))
+            message = "is a member of a Raft cluster, but no members are given"
+            raise IcDbError(server.file_subject.problem(message, _TO_STANDALONE))
         check_standalone(server)
         _convert(server)
     except OSError as error:
@@ -194,11 +189,7 @@ def check_standalone(server: LocalServer) -> None:
 
 
 def check_name(server: LocalServer, name: str) -> None:
-    """Check that a file is of the server's database.
-
-    Raises:
-        IcDbError: it is not.
-    """
+    """Raise `IcDbError` unless a file's database is the server's."""
     if name != server.database:
         message = f"holds the database {name}, not {server.database}"
         remedy = "give --data-dir the right directory"
@@ -209,11 +200,6 @@ def create_file(server: LocalServer, command: str, *arguments: str | PurePath) -
     """Run `ovsdb-tool COMMAND FILE ARGUMENTS…`, which creates the server's database file.
 
     The file is made in a directory of its own and put in place when it is complete.
-
-    Args:
-        server: whose file.
-        command: one of `ovsdb-tool`; options that precede it are among the arguments.
-        arguments: what follows the file's name.
 
     Raises:
         IcDbError: it cannot be created.
@@ -297,11 +283,3 @@ def _convert(server: LocalServer) -> None:
         message = f"cannot be converted to schema version {installed}: {error}"
         remedy = "install the OVN version that created it"
         raise IcDbError(server.file_subject.problem(message, remedy)) from error
-
-
-def _is_clustered(server: LocalServer) -> Problem:
-    return server.file_subject.problem(
-        "is a member of a Raft cluster, but no members are given",
-        "give --members and --address (or NODE_IPS and LOCAL_IP); to make it stand alone again,"
-        " convert a copy with `ovsdb-tool cluster-to-standalone`",
-    )

@@ -154,8 +154,7 @@ def create_joining_file(
     """Create the file of a member that asks to be admitted.
 
     Args:
-        server: whose file.
-        membership: names the local member.
+        server, membership: the local member.
         cid: the cluster to join; None for any that the members are in.
         hosts: those to ask first; all others are asked too.
 
@@ -186,11 +185,7 @@ def create_cluster_file(server: DatabaseServer, membership: Membership) -> Path 
 
 
 def interrupted_admission(server: LocalServer) -> bool:
-    """Whether the server's file, of a member, is one that was interrupted while it was admitted.
-
-    Raises:
-        IcDbError: the file cannot be read, or is damaged.
-    """
+    """Whether a member's file is `NOT_ADMITTED`; `IcDbError` if it is not readable or damaged."""
     try:
         member = MemberRecords(checked_records(server, RECREATE))
     except OSError as error:
@@ -199,12 +194,9 @@ def interrupted_admission(server: LocalServer) -> bool:
 
 
 def check_member(server: LocalServer, member: MemberRecords) -> None:
-    """Check that a member's file is of the server's database, and consistent in itself.
+    """Raise `IcDbError` unless a member's file is of the server's database, and consistent.
 
     A file whose last record is incomplete cannot be checked for consistency.
-
-    Raises:
-        IcDbError: it is not.
     """
     check_name(server, member.name)
     # Of a file that holds nothing but its header, check-cluster says that "all logs are empty".
@@ -213,17 +205,12 @@ def check_member(server: LocalServer, member: MemberRecords) -> None:
     try:
         ovsdb_tool("check-cluster", server.database_file)
     except ToolError as error:
-        raise IcDbError(
-            server.file_subject.problem(f"is inconsistent: {error}", RECREATE)
-        ) from error
+        problem = server.file_subject.problem(f"is inconsistent: {error}", RECREATE)
+        raise IcDbError(problem) from error
 
 
 def _inspect(server: DatabaseServer, membership: Membership) -> FileState:
-    """The state of a member's file; what it cannot start with is kept under another name.
-
-    Raises:
-        IcDbError: see `prepare_member`.
-    """
+    """The state of a member's file; what it cannot start with is kept under another name."""
     if is_empty(server):
         return FileState.NOTHING
     check_access(server)

@@ -30,31 +30,27 @@ def check_environment(plan: Plan) -> None:
     _check_logs(plan.files, [*(server.program() for server in plan.servers), *proxy])
     for server in plan.servers:
         _check_programs(server)
-        check_port(server)
+        port = f"--{server.short}-port", server.port
+        _check_port(server, ("--listen", str(server.listen)), port)
         if plan.membership is not None:
-            _check_raft_port(server, plan.membership.own)
+            port = f"--{server.short}-raft-port", server.raft_port
+            _check_port(server, ("--address", plan.membership.own), port)
 
 
-def check_port(server: DatabaseServer) -> None:
-    """Check that the server's port is free: `ovsdb-server` itself would only log that it is not.
+def _check_port(server: DatabaseServer, host: tuple[str, str], port: tuple[str, int]) -> None:
+    """Check that a port is free: `ovsdb-server` itself would only log that it is not.
+
+    Args:
+        server: the server.
+        host, port: each with the flag that gives it.
 
     Raises:
         IcDbError: the port is in use, or the address is not one of this machine.
     """
     try:
-        _try_to_listen(str(server.listen), server.port)
+        _try_to_listen(host[1], port[1])
     except OSError as error:
-        host = ("--listen", str(server.listen))
-        port = (f"--{server.short}-port", server.port)
         raise IcDbError(_cannot_listen(server, host, port, error)) from error
-
-
-def _check_raft_port(server: DatabaseServer, host: str) -> None:
-    try:
-        _try_to_listen(host, server.raft_port)
-    except OSError as error:
-        port = (f"--{server.short}-raft-port", server.raft_port)
-        raise IcDbError(_cannot_listen(server, ("--address", host), port, error)) from error
 
 
 def has_ipv6() -> bool:
