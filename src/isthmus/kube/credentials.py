@@ -4,7 +4,6 @@ Used by the client, at its start, when credentials expire, and when the server n
 them.
 """
 
-import base64
 import os
 import ssl
 import time
@@ -15,7 +14,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from isthmus.kube.exec_plugin import PluginCredential, run_plugin
 from isthmus.kube.kubeconfig import Section, existing_files, select
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -27,6 +25,9 @@ TOKEN_FILE_LIFETIME = 60.0
 """Seconds after which a token file is read again, as client-go does: kubelet replaces it."""
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+
+_UNSUPPORTED = {"exec", "auth-provider"}
+"""Ways to log in that need programs of a cloud."""
 
 
 class CredentialsError(Exception):
@@ -79,7 +80,7 @@ class KubeCredentials:
         return not given and _IN_CLUSTER in os.environ
 
     def load(self) -> Access:
-        """Read the credentials, and run the plugin that they name if they do.
+        """Read the credentials.
 
         Raises:
             CredentialsError: they are missing or invalid.
@@ -121,32 +122,29 @@ def _access(cluster: Section, user: Section) -> Access:
     url = urlsplit(server)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise ValueError(f"{server!r} is not a valid URL of an API server")
-    if "auth-provider" in user.values:
-        raise ValueError("auth-provider is no longer supported by Kubernetes; use an exec plugin")
+    for key in sorted(user.values.keys() & _UNSUPPORTED):
+        raise ValueError(f"{key} is not supported; use a token, a tokenFile or a certificate")
     proxy = cluster.text("proxy-url") or _proxy_of_environment(url.scheme, url.hostname)
     if proxy and urlsplit(proxy).scheme not in {"http", "https"}:
         raise ValueError(f"{proxy!r} is not the URL of an HTTP proxy")
-    plugin = run_plugin(user, cluster) if "exec" in user.values else PluginCredential("", b"", inf)
-    lifetime = TOKEN_FILE_LIFETIME if user.text("tokenFile") else 0.8 * plugin.lifetime
     return Access(
         server,
-        _tls(cluster, user, plugin),
-        _authorization(user, plugin),
+        _tls(cluster, user),
+        _authorization(user),
         proxy,
         cluster.text("tls-server-name"),
-        time.monotonic() + lifetime,
+        time.monotonic() + TOKEN_FILE_LIFETIME if user.text("tokenFile") else inf,
     )
 
 
-def _tls(cluster: Section, user: Section, plugin: PluginCredential) -> ssl.SSLContext:
+def _tls(cluster: Section, user: Section) -> ssl.SSLContext:
     authority = cluster.content("certificate-authority")
     context = ssl.create_default_context(cadata=authority.decode() or None)
     if cluster.values.get("insecure-skip-tls-verify") is True:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     parts = (user.content("client-certificate"), user.content("client-key"))
-    certificate = plugin.certificate or (b"\n".join(parts) if all(parts) else b"")
-    if certificate:
-        _load_certificate(context, certificate)
+    if all(parts):
+        _load_certificate(context, b"\n".join(parts))
     return context
 
 
@@ -160,17 +158,10 @@ def _load_certificate(context: ssl.SSLContext, certificate: bytes) -> None:
         os.close(descriptor)
 
 
-def _authorization(user: Section, plugin: PluginCredential) -> dict[str, str]:
+def _authorization(user: Section) -> dict[str, str]:
     token_file = user.path("tokenFile")
-    token = plugin.token or (
-        token_file.read_text(encoding="utf-8").strip() if token_file else user.text("token")
-    )
-    if token:
-        return {"Authorization": f"Bearer {token}"}
-    if user.text("username"):
-        pair = f"{user.text('username')}:{user.text('password')}"
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    return {}
+    token = token_file.read_text(encoding="utf-8").strip() if token_file else user.text("token")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _proxy_of_environment(scheme: str, host: str) -> str:
