@@ -96,6 +96,37 @@ def test_the_only_gateway_gets_a_reserve(live: Live) -> None:
         joined.wait(lambda: candidates(joined) == 2, "two gateways")
 
 
+def test_mistakes(live: Live) -> None:
+    """What looks like a removal, but is a mistake, loses no packet; each mistake is reported."""
+    joined, first = live.joined, live.joined.lab.plan.ic_members[0].name
+
+    def reported(text: str) -> bool:
+        return text in joined.cluster("az1").isthmus_log()[since:]
+
+    def ic_nb(*command: str) -> None:
+        joined.lab.run(first, ["ovn-ic-nbctl", "--no-leader-only", *command])
+
+    since = len(joined.cluster("az1").isthmus_log())
+    with live.edit("mistake: `gw-nodes` names no existing node"):
+        joined.configure("az1", gw_nodes="az1-gx")
+        joined.wait(lambda: reported("none of these nodes can serve"), "the report")
+    joined.configure("az1", gw_nodes="az1-gw,az1-gw2")
+    with live.edit("mistake: transit switch without vendor, as before Kube-OVN 1.16"):
+        ic_nb("remove", "Transit_Switch", "ts", "external_ids", "vendor")
+    with live.edit("mistake: transit switch without vendor and subnet"):
+        ic_nb("remove", "Transit_Switch", "ts", "external_ids", "subnet")
+        joined.wait(lambda: reported("has neither a vendor nor a subnet any more"), "the report")
+    ic_nb("set", "Transit_Switch", "ts", "external_ids:subnet=169.254.100.0/24")
+    ic_nb("set", "Transit_Switch", "ts", "external_ids:vendor=kube-ovn")
+    try:
+        with live.edit("mistake: second transit switch with the same subnet"):
+            ids = ("external_ids:subnet=169.254.100.0/24", "external_ids:vendor=kube-ovn")
+            ic_nb("create", "Transit_Switch", "name=a", *ids)
+            joined.wait(lambda: reported("overlaps the subnet of ts"), "the report")
+    finally:
+        ic_nb("--if-exists", "ts-del", "a")
+
+
 def test_az_name(live: Live) -> None:
     """The zone is renamed: its ports are recreated, and traffic continues."""
     joined = live.joined
