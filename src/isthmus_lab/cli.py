@@ -22,7 +22,7 @@ from isthmus_lab.lab import Lab
 from isthmus_lab.status import LabStatus, status_of
 from isthmus_lab.system import netns, processes
 from isthmus_lab.text import columns, command
-from isthmus_lab.topology.layout import STATE_VARIABLE, state_base
+from isthmus_lab.topology.layout import STATE_VARIABLE, Layout, state_base
 from isthmus_lab.topology.loader import find, load
 from isthmus_lab.topology.schema import Topology
 
@@ -97,6 +97,9 @@ def add(
 def down(
     name: NameOption = DEFAULT,
     every: Annotated[bool, typer.Option("--all", help="Remove all labs on this machine.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only report what would be removed.")
+    ] = False,
     state: StateOption = None,
 ) -> None:
     """Remove a lab, even a partly built one."""
@@ -105,10 +108,10 @@ def down(
     if not names:
         SafeConsole(stderr=True).print("no labs exist")
     for lab in names:
-        found = Lab.down(lab, base)
+        found = removal.find(Layout(lab, base)) if dry_run else Lab.down(lab, base)
         removed = f"{len(found.processes)} processes, {len(found.namespaces)} namespaces"
         SafeConsole(stderr=True).print(
-            f"removed the lab {lab}: {removed}"
+            f"{'would remove' if dry_run else 'removed'} the lab {lab}: {removed}"
             if found
             else f"lab {lab} does not exist: nothing to do"
         )

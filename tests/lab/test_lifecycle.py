@@ -120,6 +120,17 @@ def test_down_of_nothing_changes_nothing(lab_name: Callable[[], str]) -> None:
     assert not Layout(name, state_base()).root.exists()
 
 
+def test_a_dry_run_removes_nothing(small: Topology, make_lab: Callable[[Topology], Lab]) -> None:
+    """`lab down --dry-run` reports what `lab down` would remove, and removes nothing."""
+    lab = make_lab(small)
+    found = removal.find(lab.layout)
+    command = [ISTHMUS, "lab", "down", "--dry-run", "-n", lab.layout.lab]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert f"would remove the lab {lab.layout.lab}:" in printed
+    assert f"{len(found.namespaces)} namespaces" in printed
+    assert status_of(lab).whole
+
+
 def test_added_cluster_leaves_the_others_alone(
     small: Topology, make_lab: Callable[[Topology], Lab]
 ) -> None:
