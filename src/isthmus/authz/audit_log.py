@@ -6,6 +6,7 @@ The authorizing proxy writes the file; `isthmus ic-db status` reads it.
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from isthmus.authz.request import RefusedError
@@ -42,6 +43,11 @@ class ZoneRefusals:
     why: str = ""
     at: float = 0.0
     tables: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def time(self) -> str:
+        """The time of the latest one, in UTC."""
+        return f"{datetime.fromtimestamp(self.at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(slots=True)

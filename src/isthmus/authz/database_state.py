@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from isthmus.exchange.topology.tunnel_keys import GLOBAL_KEYS, VXLAN_KEYS
+from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import (
     Address,

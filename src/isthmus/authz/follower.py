@@ -5,13 +5,14 @@ Used by the authorizing proxy, once per database.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from isthmus.authz.database_state import COLUMNS, DatabaseState, JsonRow
 from isthmus.ovsdb.json_stream import encode
+from isthmus.ovsdb.jsonrpc import echo_reply
 from isthmus.ovsdb.jsonrpc_asyncio import read_messages
 
 _RETRY_INTERVAL = 0.2
@@ -68,9 +69,8 @@ class DatabaseFollower:
         self._database, self._socket, self._state = database, socket, state
         self._route_written = route_written
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._barriers: dict[int, asyncio.Future[None]] = {}
         self._number = 0
-        self._monitor = 0
         self.ready = asyncio.Event()
         self.clustered = True
 
@@ -79,7 +79,7 @@ class DatabaseFollower:
         while True:
             try:
                 await self._follow()
-            except (OSError, ValueError, KeyError, EOFError):
+            except (OSError, ValueError, KeyError):
                 pass  # the server is down, stopping or still without the database: start again
             finally:
                 self._disconnected()
@@ -93,71 +93,56 @@ class DatabaseFollower:
         Raises:
             OSError: the connection is down.
         """
-        await self._call("transact", [self._database])
+        if self._writer is None:
+            raise ConnectionResetError("the connection to the server is down")
+        self._number += 1
+        reached = self._barriers[self._number] = asyncio.get_running_loop().create_future()
+        self._request("transact", [self._database], self._number)
+        await reached
 
     async def _follow(self) -> None:
         reader, self._writer = await connect(self._socket)
-        both = {asyncio.create_task(self._begin()), asyncio.create_task(self._read(reader))}
-        try:
-            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
-        finally:
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+        self._request("transact", ["_Server", _select_model(self._database)], "model")
+        self._request("get_schema", [self._database], "get_schema")
         async with aclosing(read_messages(reader)) as stream:
             async for message in stream:
                 self._received(message)
-        raise EOFError
 
-    async def _begin(self) -> None:
-        schema = await self._call("get_schema", [self._database])
+    def _received(self, message: Any) -> None:
+        if message.get("method") == "update":
+            self._apply(message["params"][1])
+        elif echo := echo_reply(message):
+            self._write(echo)
+        elif message.get("error"):
+            raise ValueError(str(message["error"]))
+        else:
+            self._answered(message["id"], message["result"])
+
+    def _answered(self, number: Any, result: Any) -> None:
+        if number == "model":
+            self.clustered = result[0]["rows"] != [{"model": "standalone"}]
+        elif number == "get_schema":
+            self._request("monitor", [self._database, None, self._wanted(result)], "monitor")
+        elif number == "monitor":
+            self._apply(result)
+            self.ready.set()
+        elif not (reached := self._barriers.pop(number)).done():
+            reached.set_result(None)
+
+    def _wanted(self, schema: Any) -> Mapping[str, Any]:
         tables = schema["tables"]
-        wanted = {
+        return {
             table: {"columns": [name for name in columns if name in tables[table]["columns"]]}
             for table, columns in COLUMNS[self._database].items()
             if table in tables
         }
-        [models] = await self._call("transact", ["_Server", _select_model(self._database)])
-        self.clustered = models["rows"] != [{"model": "standalone"}]
-        self._monitor = self._send("monitor", [self._database, None, wanted])
-
-    async def _call(self, method: str, params: list[Any]) -> Any:
-        if self._writer is None:
-            raise ConnectionResetError("the connection to the server is down")
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting[self._send(method, params)] = answer
-        return await answer
-
-    def _received(self, message: Any) -> None:
-        method, number = message.get("method"), message.get("id")
-        if method == "update":
-            self._apply(message["params"][1])
-        elif method == "echo":
-            self._write({"result": message["params"], "error": None, "id": number})
-        elif message.get("error"):
-            answer = self._waiting.pop(number, None)
-            if answer is None or answer.done():
-                raise ValueError(str(message["error"]))
-            answer.set_exception(ValueError(str(message["error"])))
-        elif number == self._monitor:
-            # Applied here and not in a task: updates may follow in the same packet.
-            self._apply(message["result"])
-            self.ready.set()
-        elif (answer := self._waiting.pop(number, None)) and not answer.done():
-            answer.set_result(message["result"])
 
     def _apply(self, updates: Any) -> None:
         for route in self._state.apply(updates):
             self._route_written(route)
 
-    def _send(self, method: str, params: list[Any]) -> int:
-        self._number += 1
-        self._write({"method": method, "params": params, "id": self._number})
-        return self._number
+    def _request(self, method: str, params: list[Any], number: int | str) -> None:
+        self._write({"method": method, "params": params, "id": number})
 
     def _write(self, message: Any) -> None:
         if self._writer is not None:
@@ -166,10 +151,10 @@ class DatabaseFollower:
     def _disconnected(self) -> None:
         self.ready.clear()
         self._state.clear(self._database)
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(ConnectionResetError("the connection to the server is down"))
-        self._waiting.clear()
+        for reached in self._barriers.values():
+            if not reached.done():
+                reached.set_exception(ConnectionResetError("the connection to the server is down"))
+        self._barriers.clear()
         if self._writer is not None:
             self._writer.close()
             self._writer = None

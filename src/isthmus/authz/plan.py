@@ -7,7 +7,6 @@ its supervisor, and its faults stop neither the servers nor the supervisor.
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePath
 
 from isthmus.authz.status import SOCKET
 from isthmus.icdb.local.database_server import Program
@@ -34,20 +33,16 @@ def with_authorization(plan: Plan, policy: Sequence[str]) -> Plan | Problem:
         )
     members_ca = None if plan.membership is None else plan.nb.tls.members_ca
     nb, sb = (replace(server, behind_proxy=True, members_ca=members_ca) for server in plan.servers)
-    proxy = _program(plan, plan.nb.tls.certificate.parent, policy)
-    return replace(plan, nb=nb, sb=sb, proxy=proxy)
-
-
-def _program(plan: Plan, tls_dir: PurePath, policy: Sequence[str]) -> Program:
     command = (
         # Not the script's path: Isthmus may have been started through another script.
         *(sys.executable, "-P", "-m", "isthmus", "ic-db", "authz"),
         f"--listen={plan.nb.listen}",
         f"--nb-port={plan.nb.port}",
         f"--sb-port={plan.sb.port}",
-        f"--tls-dir={tls_dir}",
+        f"--tls-dir={plan.nb.tls.certificate.parent}",
         f"--run-dir={plan.files.run_dir}",
         *policy,
     )
     logs = plan.files.log_dir or plan.files.run_dir
-    return Program(NAME, command, logs / "isthmus-ic-db-guard.log", plan.files.run_dir / SOCKET)
+    log, control = logs / "isthmus-ic-db-guard.log", plan.files.run_dir / SOCKET
+    return replace(plan, nb=nb, sb=sb, proxy=Program(NAME, command, log, control))

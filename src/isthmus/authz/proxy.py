@@ -160,10 +160,7 @@ class AuthorizingProxy:
         return accept
 
     async def _admit(
-        self,
-        database: ProxiedDatabase,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        self, database: ProxiedDatabase, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         peer = peer_of(writer.get_extra_info("peercert") or {})
         zone, unrestricted = peer.name, is_operator(peer) or peer.name in self._operators

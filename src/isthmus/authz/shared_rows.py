@@ -7,14 +7,7 @@ returns the operation to pass on if it differs from the one requested.
 from collections.abc import Callable, Iterable, Mapping
 
 from isthmus.authz.database_state import Json, JsonRow, pairs, reference
-from isthmus.authz.request import (
-    JsonOperation,
-    Request,
-    keys_of,
-    mutations,
-    row_of,
-    target,
-)
+from isthmus.authz.request import JsonOperation, Request, keys_of, mutations, row_of, target
 from isthmus.model.external_ids import alive_key, claimed_address, zone_claim
 from isthmus.model.ovn_keys import TRANSIT_ROUTER, TRANSIT_SWITCH
 

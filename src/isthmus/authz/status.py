@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +21,6 @@ SOCKET = "ovn_ic_guard.ctl"
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedZone:
-    """The refused requests of a zone, as `isthmus ic-db status -o json` prints them.
-
-    Args:
-        zone: the name in its certificate.
-        count: how many; `tables`, by table.
-        operation, table, why: of the latest one.
-        at: when that was, in UTC.
-    """
-
-    zone: str
-    count: int
-    operation: str
-    table: str
-    why: str
-    at: str
-    tables: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
 class ProxyStatus:
     """The authorizing proxy of this host.
 
@@ -49,15 +28,22 @@ class ProxyStatus:
         running: whether it answers.
         ready: whether it has the contents of both databases, and passes on what zones write.
         clients: connections, by the name in their certificates.
-        refused: by zone, the latest first.
+        refused: by the zone in the certificate, the latest first.
         problems: what prevents zones from reading or writing.
     """
 
     running: bool
     ready: bool
     clients: Mapping[str, int]
-    refused: tuple[RefusedZone, ...]
+    refused: Mapping[str, ZoneRefusals]
     problems: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that `isthmus ic-db status -o json` prints."""
+        refused = [
+            {"zone": zone, **asdict(one), "at": one.time} for zone, one in self.refused.items()
+        ]
+        return {**asdict(self), "refused": refused}
 
 
 def proxy_status(run_dir: Path, remotes: Sequence[str]) -> ProxyStatus | None:
@@ -70,7 +56,8 @@ def proxy_status(run_dir: Path, remotes: Sequence[str]) -> ProxyStatus | None:
     Returns:
         None if clients connect to the servers directly and no proxy has refused anything before.
     """
-    refused = tuple(_refused_zones(read(run_dir / FILE_NAME)))
+    zones = read(run_dir / FILE_NAME)
+    refused = dict(sorted(zones.items(), key=lambda item: -item[1].at))
     try:
         with JsonRpcClient.over_unix(run_dir / SOCKET) as client:
             reply = json.loads(client.call("status"))
@@ -122,15 +109,3 @@ async def open_control_socket(
     server = await asyncio.start_unix_server(serve, path)
     path.chmod(0o600)
     return server
-
-
-def _refused_zones(zones: Mapping[str, ZoneRefusals]) -> list[RefusedZone]:
-    latest = sorted(zones.items(), key=lambda item: -item[1].at)
-    return [
-        RefusedZone(
-            zone=zone,
-            at=datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            **{key: value for key, value in asdict(one).items() if key != "at"},
-        )
-        for zone, one in latest
-    ]

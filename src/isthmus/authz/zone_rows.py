@@ -21,13 +21,7 @@ from isthmus.authz.request import (
     row_of,
     target,
 )
-from isthmus.model.prefixes import (
-    Network,
-    is_inside,
-    parse_address,
-    parse_interface,
-    parse_network,
-)
+from isthmus.model.prefixes import Network, is_inside, parse_address, parse_interface, parse_network
 
 _MAC = re.compile(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
 

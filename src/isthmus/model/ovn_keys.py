@@ -25,6 +25,12 @@ ROUTER_ID = "router-id"
 """In `external_ids` of an IC-SB `Port_Binding`: the UUID in NB of the router (or, for a port that
 connects to another switch, of that switch) behind the port."""
 
+GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
+"""The part of the 24-bit space of tunnel keys that OVN keeps for interconnection."""
+
+VXLAN_KEYS = range(1 << 10, 1 << 12)
+"""The tunnel keys of datapaths where tunnels are VXLAN, which leaves them 12 bits."""
+
 TRANSIT_SWITCH, TRANSIT_ROUTER = "transit-switch", "transit-router"
 """In `type` of an IC-SB `Datapath_Binding`, in newer schemas."""
 

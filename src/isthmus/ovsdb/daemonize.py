@@ -48,8 +48,17 @@ class Daemon:
             LookupError: the user or group does not exist.
             PermissionError: only root can switch to another user.
         """
-        if self.user:
-            _switch_user(self.user)
+        if not self.user:
+            return
+        user, _, group = self.user.partition(":")
+        try:
+            entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
+            gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+        except KeyError as error:
+            raise LookupError(f"{self.user}: no such user or group") from error
+        os.initgroups(entry.pw_name, gid)
+        os.setgid(gid)
+        os.setuid(entry.pw_uid)
 
     def start(self) -> None:
         """Fork as configured; returns in the process that does the work.
@@ -76,15 +85,3 @@ class Daemon:
     def complete() -> None:
         """Signal the parent process that the daemon is ready, and close the terminal."""
         ovs.daemon.daemonize_complete()
-
-
-def _switch_user(name: str) -> None:
-    user, _, group = name.partition(":")
-    try:
-        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
-        gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
-    except KeyError as error:
-        raise LookupError(f"{name}: no such user or group") from error
-    os.initgroups(entry.pw_name, gid)
-    os.setgid(gid)
-    os.setuid(entry.pw_uid)

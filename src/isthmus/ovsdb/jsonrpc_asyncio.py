@@ -52,9 +52,7 @@ async def read_pieces(reader: asyncio.StreamReader) -> AsyncGenerator[tuple[str,
 
 
 async def read_messages(
-    reader: asyncio.StreamReader,
-    limit: int | None = None,
-    large: asyncio.Semaphore | None = None,
+    reader: asyncio.StreamReader, limit: int | None = None, large: asyncio.Semaphore | None = None
 ) -> AsyncGenerator[Any, None]:
     """The messages of a stream.
 

@@ -1,10 +1,9 @@
-"""Wakes the loop from another thread, through a pipe.
+"""Wakes the loop from another thread, through an event file descriptor (eventfd(2)).
 
 Used by the sources of manifests and by the writers to the Kubernetes API. Invariant: it may be set
 at any time, also after it has been closed.
 """
 
-import contextlib
 import os
 import threading
 
@@ -13,31 +12,29 @@ class Wakeup:
     """Its file descriptor is readable from `set` to `drain`."""
 
     def __init__(self) -> None:
-        self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = threading.Lock()
         self._closed = False
 
     def fileno(self) -> int:
         """The file descriptor to poll for reading."""
-        return self._read_end
+        return self._fd
 
     def set(self) -> None:
-        """Wakeup; from any thread."""
-        with self._lock, contextlib.suppress(BlockingIOError):
+        """Wake the loop; from any thread."""
+        with self._lock:
             if not self._closed:
-                os.write(self._write_end, b"!")
+                os.eventfd_write(self._fd, 1)
 
     def drain(self) -> bool:
         """Whether it was set since the last call."""
-        found = False
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._read_end, 4096):
-                found = True
-        return found
+        try:
+            return os.eventfd_read(self._fd) > 0
+        except BlockingIOError:
+            return False
 
     def close(self) -> None:
-        """Close the file descriptors."""
+        """Close the file descriptor."""
         with self._lock:
             self._closed = True
-            os.close(self._read_end)
-            os.close(self._write_end)
+            os.close(self._fd)

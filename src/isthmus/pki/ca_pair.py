@@ -12,13 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.pki.certificate_info import CertificateInfo
-from isthmus.pki.certificates import (
-    MEMBERS_CA_UNIT,
-    KeyPair,
-    Kind,
-    bundle,
-    new_ca,
-)
+from isthmus.pki.certificates import MEMBERS_CA_UNIT, KeyPair, Kind, bundle, new_ca
 from isthmus.pki.files import TlsFiles, write_file
 
 CERTIFICATE, KEY = "ca.crt", "ca.key"
@@ -68,10 +62,10 @@ def new_ca_pair(name: str, now: datetime.datetime, days: int) -> CaPair:
 def write(directory: Path, cas: CaPair) -> None:
     """Write both CAs to a directory, which is created if necessary."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(directory / CERTIFICATE, cas.others.certificate)
-    write_file(directory / KEY, cas.others.key, secret=True)
-    write_file(directory / MEMBERS_CERTIFICATE, cas.members.certificate)
-    write_file(directory / MEMBERS_KEY, cas.members.key, secret=True)
+    pairs = ((CERTIFICATE, KEY, cas.others), (MEMBERS_CERTIFICATE, MEMBERS_KEY, cas.members))
+    for certificate, key, pair in pairs:
+        write_file(directory / certificate, pair.certificate)
+        write_file(directory / key, pair.key, secret=True)
 
 
 def is_member(info: CertificateInfo) -> bool:

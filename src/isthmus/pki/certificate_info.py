@@ -13,17 +13,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from isthmus.model.problems import Problem, Subject
-from isthmus.pki.certificates import Kind, UnusableError, is_ca, load_certificates
+from isthmus.pki.certificates import Kind, UnusableError, extension, is_ca, load_certificates
 
 SOON = datetime.timedelta(days=30)
 """How long before its expiry a certificate is reported."""
 
 RENEW = "renew it (`isthmus pki renew`, or with the tool that issued it)"
 
-_PURPOSES = {
-    ExtendedKeyUsageOID.SERVER_AUTH: "server",
-    ExtendedKeyUsageOID.CLIENT_AUTH: "client",
-}
+_PURPOSES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_AUTH: "client"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +78,11 @@ class TlsMaterial:
     key_pem: bytes
     ca_pem: bytes
 
+    def problem(self, key: str, message: str, remedy: str) -> Problem:
+        """A problem of the "certificate", the "private key" or the "CA certificate"."""
+        files = {"certificate": self.certificate, "private key": self.private_key}
+        return Subject(self.object, key, files.get(key, self.ca_cert)).problem(message, remedy)
+
 
 def describe(certificate: x509.Certificate) -> CertificateInfo:
     """Extract the contents of one certificate."""
@@ -119,17 +121,14 @@ def material_problems(
         serves: whether they are a member's, which is a server and a client of the other members.
     """
     try:
-        file, value = "certificate", material.certificate
+        file = "certificate"
         own = load_certificates(material.certificate_pem)
-        file, value = "CA certificate", material.ca_cert
+        file = "CA certificate"
         cas = load_certificates(material.ca_pem)
     except UnusableError as error:
-        remedy = "put a PEM certificate there"
-        return (Subject(material.object, file, value).problem(str(error), remedy),)
-    found = [
-        *_validity(material, "certificate", material.certificate, describe(own[0]), now),
-        *_key_problems(material, own[0]),
-    ]
+        return (material.problem(file, str(error), "put a PEM certificate there"),)
+    found = _validity(material, "certificate", describe(own[0]), now)
+    found += _key_problems(material, own[0])
     if serves:
         # A client's certificate may be signed by a CA that only servers trust.
         found += _ca_problems(material, own, cas, now)
@@ -140,29 +139,26 @@ def material_problems(
 def expiry_warnings(material: TlsMaterial, now: datetime.datetime) -> tuple[Problem, ...]:
     """A problem for each certificate that expires within `SOON`."""
     found = []
-    files = (
-        ("certificate", material.certificate, material.certificate_pem),
-        ("CA certificate", material.ca_cert, material.ca_pem),
-    )
-    for key, value, pem in files:
+    files = (("certificate", material.certificate_pem), ("CA certificate", material.ca_pem))
+    for key, pem in files:
         for info in parse_pem(pem):
             left = info.not_after - now
             if datetime.timedelta(0) < left < SOON:
                 message = f"of {info.common_name} expires on {_date(info.not_after)}"
-                found.append(Subject(material.object, key, value).problem(message, RENEW))
+                found.append(material.problem(key, message, RENEW))
     return tuple(found)
 
 
 def _validity(
-    material: TlsMaterial, key: str, file: str, info: CertificateInfo, now: datetime.datetime
+    material: TlsMaterial, key: str, info: CertificateInfo, now: datetime.datetime
 ) -> list[Problem]:
     if info.not_after <= now:
         message = f"of {info.common_name} expired on {_date(info.not_after)}"
-        return [Subject(material.object, key, file).problem(message, RENEW)]
+        return [material.problem(key, message, RENEW)]
     if info.not_before > now:
         message = f"of {info.common_name} is valid only from {_date(info.not_before)}"
         remedy = "correct the clock of this host, or of the host that issued it"
-        return [Subject(material.object, key, file).problem(message, remedy)]
+        return [material.problem(key, message, remedy)]
     return []
 
 
@@ -172,14 +168,12 @@ def _key_problems(material: TlsMaterial, own: x509.Certificate) -> list[Problem]
     except (ValueError, TypeError):
         message = "does not contain a PEM private key without a passphrase"
         remedy = "put the certificate's private key there, without a passphrase"
-        return [
-            Subject(material.object, "private key", material.private_key).problem(message, remedy)
-        ]
+        return [material.problem("private key", message, remedy)]
     if key.public_key() == own.public_key():
         return []
     message = f"does not match the certificate {material.certificate}"
     remedy = "use the private key and the certificate that were issued together"
-    return [Subject(material.object, "private key", material.private_key).problem(message, remedy)]
+    return [material.problem("private key", message, remedy)]
 
 
 def _ca_problems(
@@ -194,14 +188,9 @@ def _ca_problems(
         issuer = own[-1].issuer.rfc4514_string()
         message = f"did not sign the certificate {material.certificate}, whose issuer is {issuer}"
         remedy = "use the certificate of the CA that signed it, or a bundle (`isthmus pki bundle`)"
-        return [
-            Subject(material.object, "CA certificate", material.ca_cert).problem(message, remedy)
-        ]
-    checks = [
-        _validity(material, "CA certificate", material.ca_cert, describe(signer), now)
-        for signer in signers
-    ]
-    return [] if any(not found for found in checks) else checks[0]
+        return [material.problem("CA certificate", message, remedy)]
+    checks = [_validity(material, "CA certificate", describe(ca), now) for ca in signers]
+    return checks[0] if all(checks) else []
 
 
 def _purpose_problems(material: TlsMaterial, info: CertificateInfo) -> list[Problem]:
@@ -212,7 +201,7 @@ def _purpose_problems(material: TlsMaterial, info: CertificateInfo) -> list[Prob
         f"of {info.common_name} is not valid for a {missing[0]}; a member is server and client"
     )
     remedy = "issue one with the usages server auth and client auth (`isthmus pki issue member`)"
-    return [Subject(material.object, "certificate", material.certificate).problem(message, remedy)]
+    return [material.problem("certificate", message, remedy)]
 
 
 def is_signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
@@ -230,20 +219,14 @@ def _attribute(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
+    names = extension(certificate, x509.SubjectAlternativeName) or ()
     return tuple(
         str(name.value) for name in names if isinstance(name, (x509.DNSName, x509.IPAddress))
     )
 
 
 def _purposes(certificate: x509.Certificate) -> tuple[str, ...]:
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return ()
+    usage = extension(certificate, x509.ExtendedKeyUsage) or ()
     return tuple(_PURPOSES.get(oid, oid.dotted_string) for oid in usage)
 
 

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -78,12 +81,7 @@ class IssueSpec:
     addresses: tuple[str, ...] = ()
 
 
-def new_ca(
-    name: str,
-    now: datetime.datetime,
-    days: int = CA_DAYS,
-    unit: str = CA_UNIT,
-) -> KeyPair:
+def new_ca(name: str, now: datetime.datetime, days: int = CA_DAYS, unit: str = CA_UNIT) -> KeyPair:
     """Create a self-signed CA with a P-256 key.
 
     Args:
@@ -112,9 +110,11 @@ def issue(ca: KeyPair, spec: IssueSpec, now: datetime.datetime, days: int = LEAF
     Raises:
         UnusableError: the CA cannot sign, or a name is malformed.
     """
-    extension = x509.SubjectAlternativeName([_general_name(name) for name in _names(spec)])
+    # Modern clients refuse certificates without a subject alternative name.
+    names = map(_general_name, spec.addresses or (spec.name,))
     subject = _subject(spec.name, spec.kind)
-    return _signed(ca, subject, extension, _PURPOSES[spec.kind], now, days)
+    alternative = x509.SubjectAlternativeName(names)
+    return _signed(ca, subject, alternative, _PURPOSES[spec.kind], now, days)
 
 
 def renew(
@@ -125,7 +125,7 @@ def renew(
     Raises:
         UnusableError: the CA cannot sign; or the certificate is a CA's, or lacks names or purposes.
     """
-    old = load_certificate(certificate)
+    old = load_certificates(certificate)[0]
     if is_ca(old):
         raise UnusableError("is a CA certificate; create a new CA instead (`isthmus pki init`)")
     try:
@@ -134,15 +134,6 @@ def renew(
     except x509.ExtensionNotFound as error:
         raise UnusableError(f"has no {error.oid._name}; issue a new one") from error  # noqa: SLF001 - the library's only readable name
     return _signed(ca, old.subject, names, tuple(purposes), now, days)
-
-
-def load_certificate(pem: bytes) -> x509.Certificate:
-    """The first certificate in a PEM text.
-
-    Raises:
-        UnusableError: there is none.
-    """
-    return load_certificates(pem)[0]
 
 
 def load_certificates(pem: bytes) -> list[x509.Certificate]:
@@ -159,10 +150,16 @@ def load_certificates(pem: bytes) -> list[x509.Certificate]:
 
 def is_ca(certificate: x509.Certificate) -> bool:
     """Whether a certificate is a CA's."""
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
+
+
+def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    """A certificate's extension of one kind; None if it has none."""
     try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
-        return False
+        return None
 
 
 def bundle(texts: Sequence[bytes]) -> bytes:
@@ -207,7 +204,7 @@ def _signed(  # noqa: PLR0913, PLR0917 - a certificate is what it says
 def _signer(
     ca: KeyPair, now: datetime.datetime
 ) -> tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]:
-    certificate = load_certificate(ca.certificate)
+    certificate = load_certificates(ca.certificate)[0]
     if not is_ca(certificate):
         raise UnusableError("is not a CA certificate, so it cannot sign others")
     if certificate.not_valid_after_utc <= now:
@@ -231,11 +228,6 @@ def _subject(name: str, unit: str) -> x509.Name:
             x509.NameAttribute(NameOID.COMMON_NAME, name),
         ]
     )
-
-
-def _names(spec: IssueSpec) -> tuple[str, ...]:
-    # Modern clients refuse certificates without a subject alternative name.
-    return spec.addresses or (spec.name,)
 
 
 def _general_name(text: str) -> x509.GeneralName:
@@ -282,9 +274,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 def _pair(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> KeyPair:
     pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return KeyPair(pem, _pem(certificate))
 

@@ -63,10 +63,7 @@ class TlsFiles:
         )
 
 
-LAYOUTS = (
-    ("tls.key", "tls.crt", "ca.crt"),
-    ("key", "cert", "cacert"),
-)
+LAYOUTS = (("tls.key", "tls.crt", "ca.crt"), ("key", "cert", "cacert"))
 """Key, certificate and CA certificate in cert-manager's Secrets (and those of `isthmus pki`), and
 in Kube-OVN's `kube-ovn-tls`."""
 

@@ -11,13 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from isthmus.model.problems import Problem, Subject
 from isthmus.pki.certificate_info import TlsMaterial, describe, is_signed_by
-from isthmus.pki.certificates import (
-    CA_UNIT,
-    ORGANIZATION,
-    UnusableError,
-    is_ca,
-    load_certificates,
-)
+from isthmus.pki.certificates import CA_UNIT, ORGANIZATION, UnusableError, is_ca, load_certificates
 
 KEY = "CA of members"
 """Its description in messages."""

@@ -4,9 +4,9 @@ from math import inf
 
 import pytest
 
-from isthmus.exchange.topology.tunnel_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.exchange.zones.registration import LINGER
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update
+from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,

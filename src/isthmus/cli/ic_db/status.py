@@ -46,7 +46,7 @@ def status(options: StatusOptions) -> None:
     if options.output is Output.JSON:
         databases = [{**asdict(database), "healthy": database.healthy} for database in found]
         answer = {"healthy": healthy, "databases": databases, "errors": list(map(str, failed))}
-        print_json({**answer, "guard": asdict(proxy) if proxy else None})
+        print_json({**answer, "guard": proxy.as_json() if proxy else None})
     else:
         for database in found:
             _print_database(database)
@@ -96,8 +96,8 @@ def _print_proxy(proxy: ProxyStatus | None) -> None:
     print_lines(f"authorizing proxy: {state}; connected: {names}")
     for problem in proxy.problems:
         print_lines(f"  problem: {problem}")
-    for refused in proxy.refused:
+    for zone, refused in proxy.refused.items():
         what = " ".join(part for part in (refused.operation, refused.table) if part)
         times = "once" if refused.count == 1 else f"{refused.count} times"
-        print_lines(f"  refused: zone {refused.zone}, {times}, last at {refused.at}:")
+        print_lines(f"  refused: zone {zone}, {times}, last at {refused.time}:")
         print_lines(f"    {what}: {refused.why}".removesuffix(": "))

@@ -14,13 +14,8 @@ from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.indexes import DATAPATHS_BY_TUNNEL_KEY, IC_ENCAPS_BY_TYPE
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
+from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.rows import IcDatapathBinding, IcEncap, IcNbGlobal, Row
-
-GLOBAL_KEYS = range((1 << 24) - (1 << 16) + 1, 1 << 24)
-"""The part of the 24-bit key space that OVN keeps for interconnection."""
-
-VXLAN_KEYS = range(1 << 10, 1 << 12)
-"""The keys of datapaths where tunnels are VXLAN, which leaves them 12 bits."""
 
 PORT_KEYS = range(1, 1 << 15)
 """The keys of ports on one transit switch or router."""

@@ -5,6 +5,7 @@ chunks breaks the connection, and breaks it again after each reconnection, since
 same contents in the same order. Contents with Chinese names trigger this soon.
 """
 
+import codecs
 import errno
 from typing import Any
 
@@ -20,7 +21,7 @@ class WholeCharacters:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._rest = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -30,22 +31,11 @@ class WholeCharacters:
         error, data = self._stream.recv(size)
         if error or not data:
             return error, data
-        data = self._rest + data
-        whole = len(data) - _incomplete(data)
-        data, self._rest = data[:whole], data[whole:]
-        return (0, data) if data else (errno.EAGAIN, b"")
-
-
-def _incomplete(data: bytes) -> int:
-    """The number of bytes at the end that belong to an incomplete character (RFC 3629)."""
-    for back in range(1, min(4, len(data) + 1)):
-        byte = data[-back]
-        if byte < 0x80:
-            return 0
-        if byte >= 0xC0:
-            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return back if back < length else 0
-    return 0
+        try:
+            text = self._decoder.decode(data)
+        except UnicodeDecodeError:
+            return errno.EILSEQ, b""
+        return (0, text.encode()) if text else (errno.EAGAIN, b"")
 
 
 class _WholeCharacterConnection(ovs.jsonrpc.Connection):
