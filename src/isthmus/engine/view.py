@@ -316,6 +316,12 @@ class View:
         uuids = self.relation(declared).children(parent)
         return (rows[uuid] for uuid in tuple(uuids) if uuid in rows)
 
+    def moved(self, declared: ChildrenOf[P, C], change: Change) -> list[C]:
+        """The rows that a parent gained or lost by a change, as far as they still exist."""
+        joined, left = change.joined.get(declared.column, ()), change.left.get(declared.column, ())
+        rows = self.table(declared.child).rows
+        return [rows[uuid] for uuid in (*joined, *left) if uuid in rows]
+
     def relation(self, declared: ChildrenOf[P, C]) -> Relation:
         """The parents and children of a strong-reference column, by UUID."""
         return self._relations[declared.parent, declared.column]

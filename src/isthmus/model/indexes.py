@@ -9,8 +9,9 @@ which knows no domain, and not in `exchange` or `controller`, which share many o
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from isthmus.model.changes import Change
 from isthmus.model.external_ids import DECLARED, TS_MARK, is_ours
 from isthmus.model.ovn_keys import (
     IC_LEARNED_ROUTE,
@@ -70,6 +71,10 @@ class IndexOf(Generic[R]):
 
     table: type[R]
     keys: Callable[[R], Iterable[Hashable]]
+
+    def affected(self, change: Change) -> list[Any]:
+        """The keys of a row of the table before and after a change."""
+        return [key for row in change.of(self.table) for key in self.keys(row)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

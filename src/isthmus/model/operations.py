@@ -103,6 +103,25 @@ def remove_children(
         yield Mutate(held.parent, parent, ((held.column, "delete", refs),))
 
 
+def update(row: Row, wanted: Mapping[str, Value]) -> Iterator[Update]:
+    """Set those columns of a row that differ from the wanted values.
+
+    Args:
+        wanted: an optional column is a value of its own, or an empty set.
+    """
+    changed = {
+        column: value
+        for column, value in wanted.items()
+        if _or_empty(getattr(row, column)) != (value.uuid if isinstance(value, Ref) else value)
+    }
+    if changed:
+        yield Update(type(row), row.uuid, changed)
+
+
+def _or_empty(value: Any) -> Any:
+    return frozenset() if value is None else value
+
+
 def set_keys(table: type[Row], uuid: RowId, column: str, values: Mapping[str, str]) -> Mutate:
     """Set some keys of a map column, and leave the other keys, which others may own, unchanged."""
     return Mutate(

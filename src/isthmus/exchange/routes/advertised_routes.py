@@ -15,7 +15,7 @@ from isthmus.exchange.routes.import_policy import ImportPolicy
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import IC_ROUTES_BY_CONTENT, IC_ROUTES_BY_ZONE
-from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Value, update
 from isthmus.model.rows import AvailabilityZone, Database, IcRoute, Row
 
 
@@ -73,10 +73,6 @@ class AdvertisedRoutes(ZoneReconciler[AdvertiseKey]):
                 },
             )
             return
-        row: dict[str, Value] = {}
-        if (route.origin, route.external_ids) != (source.origin, source.external_ids):
-            row |= {"origin": source.origin, "external_ids": source.external_ids}
-        if source.written and route.ip_prefix != source.written:
-            row["ip_prefix"] = source.written
-        if row:
-            yield Update(IcRoute, route.uuid, row)
+        written = source.written or route.ip_prefix
+        row: dict[str, Value] = {"origin": source.origin, "external_ids": source.external_ids}
+        yield from update(route, {**row, "ip_prefix": written})

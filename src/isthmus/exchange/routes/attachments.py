@@ -7,7 +7,6 @@ from typing import ClassVar
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.exchange.routes.options import IPV4_BY_IPV6, Filter, invalid_entries, is_true
-from isthmus.exchange.topology.published_ports import port_names
 from isthmus.exchange.zones.own_zone import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -16,6 +15,7 @@ from isthmus.model.indexes import (
     LSPS_BY_NAME,
     LSPS_BY_ROUTER_PORT,
     ROUTER_PORTS,
+    SWITCH_PORTS,
 )
 from isthmus.model.ovn_keys import ROUTER_ID, ROUTER_PORT
 from isthmus.model.prefixes import Address, Interface, Network, parse_interface, parse_port_address
@@ -95,8 +95,8 @@ class Attachments(DerivedState[str, Attachment]):
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
-            IcPortBinding: port_names,
-            LogicalSwitchPort: port_names,
+            IcPortBinding: IC_PORTS_BY_NAME.affected,
+            LogicalSwitchPort: LSPS_BY_NAME.affected,
             LogicalRouterPort: self._of_router_port,
             LogicalRouter: self._of_router,
             LogicalSwitch: self._of_switch,
@@ -108,21 +108,15 @@ class Attachments(DerivedState[str, Attachment]):
 
     def _of_router(self, change: Change) -> Iterator[str]:
         yield from self.by_router.get(change.row.uuid, ())
-        for uuid in change.joined.get("ports", ()):
-            lrp = self._view.get(LogicalRouterPort, uuid)
-            if lrp is not None:
-                yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp.name))
+        for lrp in self._view.moved(ROUTER_PORTS, change):
+            yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp.name))
 
     def _of_switch(self, change: Change) -> Iterator[str]:
-        for children in (change.joined.get("ports", ()), change.left.get("ports", ())):
-            for uuid in children:
-                lsp = self._view.get(LogicalSwitchPort, uuid)
-                if lsp is not None:
-                    yield lsp.name
+        return (lsp.name for lsp in self._view.moved(SWITCH_PORTS, change))
 
     def keys(self) -> Iterable[str]:
         yield from tuple(self.by_port)
-        yield from (port.logical_port for port in self._view.table(IcPortBinding))
+        yield from self._view.index(IC_PORTS_BY_NAME).keys()
 
     def derive(self, key: str) -> Iterable[Attachment]:
         before, after = self.by_port.get(key), self._attachment(key)

@@ -13,6 +13,7 @@ from typing import ClassVar
 from isthmus.engine.reconciler import DerivedState, Only, SingleKey
 from isthmus.engine.view import View
 from isthmus.exchange.routes.options import Refusal
+from isthmus.exchange.zones.own_zone import zone_name
 from isthmus.model.import_policy import ImportRules, LocalPrefix, LocalPrefixes
 from isthmus.model.indexes import IC_ROUTES_BY_PREFIX, IC_ROUTES_BY_ZONE
 from isthmus.model.prefixes import DEFAULT_ROUTES, Network, changed_entries, is_default, is_inside
@@ -133,8 +134,7 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
 
     def zone_of(self, route: IcRoute) -> str:
         """The name of the zone that advertises a route; "?" if its row is gone."""
-        zone = self._view.get(AvailabilityZone, route.availability_zone)
-        return zone.name if zone is not None else "?"
+        return zone_name(self._view, route.availability_zone)
 
     def rule_of(self, route: IcRoute) -> ZoneRule:
         """The rule for the zone that advertises a route."""

@@ -10,7 +10,8 @@ from isthmus.exchange.routes.path_readiness import Path, PathReadiness
 from isthmus.exchange.routes.prefix_groups import PrefixGroups
 from isthmus.exchange.routes.static_routes import Destination, FiledRoute, LearnKey, StaticRoutes
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
-from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Value, set_keys
+from isthmus.model.indexes import ROUTER_ROUTES
+from isthmus.model.operations import Operation, Value, insert_child, remove_children, set_keys
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -76,12 +77,12 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
         waits = bool(wanted) and not have and not self._is_ready(key, wanted)
         self._note(key, waits=waits)
         if not wanted:
-            return self._delete(key.router, have)
+            return remove_children(ROUTER_ROUTES, key.router, have)
         if not have:
             return self._insert(key, min(wanted)) if self._policy.complete and not waits else ()
         kept = min(have)
         spare = [uuid for uuid in have if uuid != kept]
-        return [*self._refresh(kept, wanted), *self._delete(key.router, spare)]
+        return [*self._refresh(kept, wanted), *remove_children(ROUTER_ROUTES, key.router, spare)]
 
     def _is_ready(self, key: LearnKey, wanted: Iterable[RowId]) -> bool:
         """Whether adding a route loses no packets that arrive without it."""
@@ -99,7 +100,6 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
                 del self._waiting[key.destination]
 
     def _insert(self, key: LearnKey, source: RowId) -> Iterator[Operation]:
-        new = NewRef()
         row: dict[str, Value] = {
             "ip_prefix": self._view.table(IcRoute).rows[source].ip_prefix,
             "nexthop": key.nexthop,
@@ -107,9 +107,7 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
             "external_ids": {IC_LEARNED_ROUTE: str(source)},
             "options": {"origin": key.origin},
         }
-        yield Insert(LogicalRouterStaticRoute, row, new)
-        joined = frozenset({new})
-        yield Mutate(LogicalRouter, key.router, (("static_routes", "insert", joined),))
+        return insert_child(ROUTER_ROUTES, key.router, row)
 
     def _refresh(self, kept: RowId, wanted: Mapping[RowId, None]) -> Iterator[Operation]:
         """Name another IC-SB route if the one that was learned is gone."""
@@ -117,9 +115,3 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
         if row.external_ids.get(IC_LEARNED_ROUTE) not in wanted:
             ids = {IC_LEARNED_ROUTE: str(min(wanted))}
             yield set_keys(LogicalRouterStaticRoute, kept, "external_ids", ids)
-
-    @staticmethod
-    def _delete(router: RowId, uuids: Iterable[RowId]) -> Iterator[Operation]:
-        gone = frozenset(Ref(uuid) for uuid in uuids)
-        if gone:
-            yield Mutate(LogicalRouter, router, (("static_routes", "delete", gone),))

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.zones.own_zone import ZoneReconciler
+from isthmus.exchange.zones.own_zone import ZoneReconciler, zone_name
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     CHASSIS_BY_ENCAP,
@@ -53,13 +53,13 @@ def _tunnels(view: View, row: Chassis | Gateway | None) -> dict[Tunnel, RowId]:
 class _Copies(ZoneReconciler[str]):
     """Copies chassis to gateways or back; the key is the name of both."""
 
+    indexes = (CHASSIS_BY_NAME, GATEWAYS_BY_NAME)
     encap_table: ClassVar[type[SbEncap] | type[IcEncap]]
     owner_column: ClassVar[str]
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
-            Chassis: lambda change: [row.name for row in change.of(Chassis)],
-            Gateway: lambda change: [row.name for row in change.of(Gateway)],
+            **super().watches(),
             SbEncap: self._of_sb_encap,
             IcEncap: self._of_ic_encap,
         }
@@ -119,10 +119,6 @@ class GatewayPublication(_Copies):
     encap_table: ClassVar[type[SbEncap] | type[IcEncap]] = IcEncap
     owner_column: ClassVar[str] = "gateway_name"
 
-    def keys(self) -> Iterable[str]:
-        yield from (chassis.name for chassis in self._view.table(Chassis))
-        yield from (gateway.name for gateway in self._view.table(Gateway))
-
     def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         chassis = self._view.one(CHASSIS_BY_NAME, key)
         gateway = self._view.one(GATEWAYS_BY_NAME, key)
@@ -138,9 +134,9 @@ class GatewayPublication(_Copies):
         return self._write(Gateway, gateway, chassis, columns)
 
     def _clash(self, chassis: Chassis, gateway: Gateway) -> Problem:
-        other = self._view.get(AvailabilityZone, gateway.availability_zone)
+        other = zone_name(self._view, gateway.availability_zone)
         return Subject(f"chassis {chassis.name}", "name", chassis.hostname).problem(
-            f"is the name of a gateway of zone {other.name if other else '?'}, too, so this chassis"
+            f"is the name of a gateway of zone {other}, too, so this chassis"
             " is not published as a gateway",
             "set another external_ids:system-id in the node's Open vSwitch",
             Reason.CHASSIS_NAME_TAKEN,
@@ -154,10 +150,6 @@ class RemoteChassis(_Copies):
     writes: ClassVar[Database] = Database.SB
     encap_table: ClassVar[type[SbEncap] | type[IcEncap]] = SbEncap
     owner_column: ClassVar[str] = "chassis_name"
-
-    def keys(self) -> Iterable[str]:
-        yield from (gateway.name for gateway in self._view.table(Gateway))
-        yield from (chassis.name for chassis in self._view.table(Chassis) if is_remote(chassis))
 
     def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         gateway = self._view.one(GATEWAYS_BY_NAME, key)

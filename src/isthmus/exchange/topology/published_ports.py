@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.topology.transit_switches import ports_on_copies, transit_switch_of
+from isthmus.exchange.topology.transit_switches import port_keys, ports_on_copies, transit_switch_of
 from isthmus.exchange.topology.tunnel_keys import PortKeys
-from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
+from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler, zone_name
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_CHASSIS,
@@ -23,18 +23,16 @@ from isthmus.model.indexes import (
     LSPS_BY_ROUTER_PORT,
     ROUTER_PORTS,
     SWITCH_PORTS,
-    SWITCHES_BY_TS,
     TRANSIT_SWITCHES_BY_NAME,
 )
 from isthmus.model.operations import (
     Delete,
     Insert,
-    Mutate,
     Operation,
     Ref,
-    Update,
     Value,
-    set_keys,
+    change_map,
+    update,
 )
 from isthmus.model.ovn_keys import (
     INTERCONN_TS,
@@ -56,7 +54,6 @@ from isthmus.model.rows import (
     LogicalSwitch,
     LogicalSwitchPort,
     Row,
-    RowId,
     SbPortBinding,
     TransitSwitch,
 )
@@ -84,21 +81,18 @@ class PortPublication(ZoneReconciler[str]):
             SbPortBinding: self._of_binding,
             Chassis: self._of_chassis,
             TransitSwitch: self._of_transit_switch,
-            IcPortBinding: port_names,
+            IcPortBinding: IC_PORTS_BY_NAME.affected,
         }
 
     def _of_port(self, change: Change) -> Iterator[str]:
-        for name in port_names(change):
+        for name in LSPS_BY_NAME.affected(change):
             yield name
             yield from (lsp.name for lsp in self._view.all(LSPS_BY_PEER, name))
 
     def _of_switch(self, change: Change) -> Iterator[str]:
-        for children in (*change.joined.values(), *change.left.values()):
-            for uuid in children:
-                lsp = self._view.get(LogicalSwitchPort, uuid)
-                if lsp is not None:
-                    yield lsp.name
-                    yield from (other.name for other in self._view.all(LSPS_BY_PEER, lsp.name))
+        for lsp in self._view.moved(SWITCH_PORTS, change):
+            yield lsp.name
+            yield from (other.name for other in self._view.all(LSPS_BY_PEER, lsp.name))
         names = {s.other_config.get(INTERCONN_TS) for s in change.of(LogicalSwitch)}
         if len(names) > 1 or change.new is None:
             for ts in names - {None}:
@@ -106,11 +100,8 @@ class PortPublication(ZoneReconciler[str]):
             yield from (p.name for p in self._view.children(SWITCH_PORTS, change.row.uuid))
 
     def _of_router(self, change: Change) -> Iterator[str]:
-        for children in (change.joined.get("ports", ()), change.left.get("ports", ())):
-            for uuid in children:
-                lrp = self._view.get(LogicalRouterPort, uuid)
-                if lrp is not None:
-                    yield from self._on(lrp.name)
+        for lrp in self._view.moved(ROUTER_PORTS, change):
+            yield from self._on(lrp.name)
 
     def _of_router_port(self, change: Change) -> Iterator[str]:
         for side in change.of(LogicalRouterPort):
@@ -128,19 +119,14 @@ class PortPublication(ZoneReconciler[str]):
 
     def _of_transit_switch(self, change: Change) -> Iterator[str]:
         for side in change.of(TransitSwitch):
-            yield from self._all_on(side.name)
-
-    def _all_on(self, ts: str) -> Iterator[str]:
-        yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
-        yield from (lsp.name for lsp in ports_on_copies(self._view, ts))
+            yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, side.name))
+            yield from (lsp.name for lsp in ports_on_copies(self._view, side.name))
 
     def _on(self, lrp_name: str) -> Iterator[str]:
         return (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp_name))
 
     def keys(self) -> Iterable[str]:
-        for ts in tuple(self._view.index(SWITCHES_BY_TS).keys()):
-            yield from self._all_on(ts)
-        yield from (port.logical_port for port in self._view.table(IcPortBinding))
+        return port_keys(self._view)
 
     def batch_done(self) -> None:
         self._keys.release()
@@ -226,23 +212,10 @@ class PortPublication(ZoneReconciler[str]):
 
     def _update(self, have: IcPortBinding, lsp: LogicalSwitchPort) -> Iterator[Operation]:
         address, gateway, external_ids = self._wanted(lsp)
-        row: dict[str, Value] = {}
-        if have.address != address:
-            row["address"] = address
-        if have.gateway != gateway:
-            row["gateway"] = gateway
         columns = self._type_and_uuid(have.transit_switch)
-        if columns and (have.type, Ref(have.nb_ic_uuid or RowId(""))) != tuple(columns.values()):
-            row |= columns
-        if row:
-            yield Update(IcPortBinding, have.uuid, row)
-        router = external_ids.get(ROUTER_ID)
-        if have.external_ids.get(ROUTER_ID) != router:
-            if router is None:
-                gone = frozenset({ROUTER_ID})
-                yield Mutate(IcPortBinding, have.uuid, (("external_ids", "delete", gone),))
-            else:
-                yield set_keys(IcPortBinding, have.uuid, "external_ids", {ROUTER_ID: router})
+        yield from update(have, {"address": address, "gateway": gateway, **columns})
+        ours = {key: value for key, value in have.external_ids.items() if key == ROUTER_ID}
+        yield from change_map(IcPortBinding, have.uuid, "external_ids", ours, external_ids)
 
     @staticmethod
     def _delete(have: IcPortBinding | None, zone: AvailabilityZone) -> Iterator[Operation]:
@@ -267,19 +240,9 @@ class PortPublication(ZoneReconciler[str]):
         return ours and self._published(port.logical_port) is None
 
     def _clash(self, have: IcPortBinding) -> Problem:
-        other = self._view.get(AvailabilityZone, have.availability_zone)
+        other = zone_name(self._view, have.availability_zone)
         return Subject(f"transit switch {have.transit_switch}", "port", have.logical_port).problem(
-            f"zone {other.name if other else '?'} publishes a port of the same name, so this one is"
-            " not published",
+            f"zone {other} publishes a port of the same name, so this one is not published",
             "rename the logical switch port in one of the two clusters",
             Reason.NAME_TAKEN,
         )
-
-
-def port_names(change: Change) -> Iterator[str]:
-    """The names of the ports that a change of a port or a binding affects."""
-    for side in change.sides:
-        if isinstance(side, LogicalSwitchPort):
-            yield side.name
-        elif isinstance(side, (IcPortBinding, SbPortBinding)):
-            yield side.logical_port

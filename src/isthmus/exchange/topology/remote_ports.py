@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Watch
-from isthmus.exchange.topology.published_ports import port_names
-from isthmus.exchange.topology.transit_switches import ports_on_copies, transit_switch_of
-from isthmus.exchange.zones.own_zone import ZoneReconciler
+from isthmus.exchange.topology.transit_switches import port_keys, transit_switch_of
+from isthmus.exchange.zones.own_zone import ZoneReconciler, zone_name
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_PORT,
@@ -24,11 +23,11 @@ from isthmus.model.indexes import (
 from isthmus.model.operations import (
     Operation,
     Ref,
-    Update,
     Value,
     insert_child,
     remove_children,
     set_keys,
+    update,
 )
 from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER_PORT
 from isthmus.model.problems import Problem, Subject
@@ -41,7 +40,6 @@ from isthmus.model.rows import (
     LogicalSwitch,
     LogicalSwitchPort,
     Row,
-    SbPortBinding,
 )
 
 _REMOTE = "remote"
@@ -52,28 +50,20 @@ class PortCopies(ZoneReconciler[str]):
 
     name: ClassVar[str] = "remote ports"
     writes: ClassVar[Database] = Database.NB
+    indexes = (IC_PORTS_BY_NAME, LSPS_BY_NAME)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            IcPortBinding: port_names,
-            LogicalSwitchPort: port_names,
-            LogicalSwitch: self._of_switch,
-        }
+        return {**super().watches(), LogicalSwitch: self._of_switch}
 
     def _of_switch(self, change: Change) -> Iterator[str]:
-        for uuid in change.joined.get("ports", ()):
-            lsp = self._view.get(LogicalSwitchPort, uuid)
-            if lsp is not None:
-                yield lsp.name
+        yield from (lsp.name for lsp in self._view.moved(SWITCH_PORTS, change))
         names = [s.other_config.get(INTERCONN_TS) for s in change.of(LogicalSwitch)]
         if change.old is None or len(set(names)) > 1:
             for ts in filter(None, names):
                 yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
 
     def keys(self) -> Iterable[str]:
-        yield from (port.logical_port for port in self._view.table(IcPortBinding))
-        for ts in tuple(self._view.index(SWITCHES_BY_TS).keys()):
-            yield from (lsp.name for lsp in ports_on_copies(self._view, ts))
+        return port_keys(self._view)
 
     def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         lsp = self._view.one(LSPS_BY_NAME, key)
@@ -139,17 +129,14 @@ class PortCopies(ZoneReconciler[str]):
 
     def _update(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
         # `_insert` sets `up` once; from then on it is northd's, which would set it back.
-        if lsp.addresses != self._addresses(port):
-            yield Update(LogicalSwitchPort, lsp.uuid, {"addresses": self._addresses(port)})
+        yield from update(lsp, {"addresses": self._addresses(port)})
         yield from self._set_key(lsp, port)
 
     def _clash(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Problem:
-        other = self._view.get(AvailabilityZone, port.availability_zone)
+        other = zone_name(self._view, port.availability_zone)
         return Subject(f"transit switch {port.transit_switch}", "port", port.logical_port).problem(
-            (
-                f"is the name of a port of zone {other.name if other else '?'} and of a local"
-                f" port of type {lsp.type or 'VIF'}, so the remote port is left out"
-            ),
+            f"is the name of a port of zone {other} and of a local port of type"
+            f" {lsp.type or 'VIF'}, so the remote port is left out",
             "rename the local logical switch port",
             Reason.NAME_TAKEN,
         )
@@ -160,14 +147,14 @@ class RemoteBindings(ZoneReconciler[str]):
 
     name: ClassVar[str] = "remote port bindings"
     writes: ClassVar[Database] = Database.SB
+    indexes = (
+        IC_PORTS_BY_NAME,
+        BINDINGS_BY_PORT,
+        LSPS_BY_NAME,
+    )
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            SbPortBinding: port_names,
-            IcPortBinding: port_names,
-            LogicalSwitchPort: port_names,
-            Chassis: self._of_chassis,
-        }
+        return {**super().watches(), Chassis: self._of_chassis}
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
         for side in change.of(Chassis):
@@ -175,7 +162,7 @@ class RemoteBindings(ZoneReconciler[str]):
                 yield port.logical_port
 
     def keys(self) -> Iterable[str]:
-        return (port.logical_port for port in self._view.table(IcPortBinding))
+        return self._view.index(IC_PORTS_BY_NAME).keys()
 
     def align(self, key: str, zone: AvailabilityZone) -> Iterator[Operation]:
         port = self._view.one(IC_PORTS_BY_NAME, key)
@@ -187,10 +174,8 @@ class RemoteBindings(ZoneReconciler[str]):
             return
         if "requested-chassis" in lsp.options:
             return  # an operator has chosen the chassis
-        if not port.gateway:
-            if binding.chassis is not None:
-                yield Update(SbPortBinding, binding.uuid, {"chassis": frozenset[str]()})
-            return
         chassis = self._view.one(CHASSIS_BY_NAME, port.gateway)
-        if chassis is not None and binding.chassis != chassis.uuid:
-            yield Update(SbPortBinding, binding.uuid, {"chassis": Ref(chassis.uuid)})
+        if not port.gateway:
+            yield from update(binding, {"chassis": frozenset[str]()})
+        elif chassis is not None:
+            yield from update(binding, {"chassis": Ref(chassis.uuid)})

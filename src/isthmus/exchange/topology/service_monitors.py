@@ -6,25 +6,21 @@ its ovn-controller checks, and the status comes back the same way. Schemas witho
 no keys here.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar, TypeAlias
 
-from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
-from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     IC_MONITORS_BY_ENDPOINT,
     SB_MONITORS_BY_ENDPOINT,
-    monitor_endpoint,
 )
-from isthmus.model.operations import Delete, Insert, Operation, Update, Value
+from isthmus.model.operations import Delete, Insert, Operation, Value, update
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
     IcServiceMonitor,
     NbGlobal,
-    Row,
     SbServiceMonitor,
 )
 
@@ -41,16 +37,12 @@ MonitorKey: TypeAlias = tuple[str, str, int, str | None]
 class _Monitors(ZoneReconciler[MonitorKey]):
     """Both tables, by the same key."""
 
+    indexes = (SB_MONITORS_BY_ENDPOINT, IC_MONITORS_BY_ENDPOINT)
+
     def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__(view, zone)
         self._sb = view.index(SB_MONITORS_BY_ENDPOINT)
         self._ic = view.index(IC_MONITORS_BY_ENDPOINT)
-
-    def watches(self) -> Mapping[type[Row], Watch[MonitorKey]]:
-        return {SbServiceMonitor: _keys, IcServiceMonitor: _keys}
-
-    def keys(self) -> Iterable[MonitorKey]:
-        return (*self._sb.keys(), *self._ic.keys())
 
     def _requested_by(self, zone: AvailabilityZone, key: MonitorKey) -> IcServiceMonitor | None:
         """The check that our zone requests of another."""
@@ -74,13 +66,8 @@ class MonitorRequests(_Monitors):
         wanted = sb if sb is not None and sb.remote and not sb.ic_learned else None
         yield from self._request(zone, wanted, self._requested_by(zone, key))
         requested = self._requested_of(zone, key)
-        if (
-            requested is not None
-            and sb is not None
-            and sb.ic_learned
-            and sb.status != requested.status
-        ):
-            yield Update(IcServiceMonitor, requested.uuid, {"status": _optional(sb.status)})
+        if requested is not None and sb is not None and sb.ic_learned:
+            yield from update(requested, {"status": _optional(sb.status)})
 
     @staticmethod
     def _request(
@@ -90,20 +77,16 @@ class MonitorRequests(_Monitors):
             if have is not None:
                 yield Delete(IcServiceMonitor, have.uuid)
             return
-        target = wanted.options.get(_TARGET, "")
-        details = (wanted.type, wanted.src_ip, wanted.src_mac, wanted.options)
+        row: dict[str, Value] = {
+            **_columns(wanted),
+            "source_availability_zone": zone.name,
+            "target_availability_zone": wanted.options.get(_TARGET, ""),
+            "src_mac": wanted.src_mac,
+        }
         if have is None:
-            names: dict[str, Value] = {
-                "source_availability_zone": zone.name,
-                "target_availability_zone": target,
-                "src_mac": wanted.src_mac,
-            }
-            yield Insert(IcServiceMonitor, {**_columns(wanted), **names})
-        elif (have.type, have.src_ip, have.src_mac, have.options) != details or (
-            have.target_availability_zone != target
-        ):
-            row = {**_columns(wanted), "src_mac": wanted.src_mac}
-            yield Update(IcServiceMonitor, have.uuid, {**row, "target_availability_zone": target})
+            yield Insert(IcServiceMonitor, row)
+        else:
+            yield from update(have, row)
 
 
 class MonitorCopies(_Monitors):
@@ -121,28 +104,19 @@ class MonitorCopies(_Monitors):
                 SbServiceMonitor,
                 {**_columns(requested), "ic_learned": True, "src_mac": self._mac()},
             )
-        elif sb is not None and sb.ic_learned:
-            yield from self._align(sb, requested)
+        elif sb is not None and sb.ic_learned and requested is None:
+            yield Delete(SbServiceMonitor, sb.uuid)
+        elif sb is not None and sb.ic_learned and requested is not None:
+            yield from update(sb, _columns(requested))
         elif sb is not None and sb.remote:
             answer = self._requested_by(zone, key)
-            if answer is not None and answer.status != sb.status:
-                yield Update(SbServiceMonitor, sb.uuid, {"status": _optional(answer.status)})
+            if answer is not None:
+                yield from update(sb, {"status": _optional(answer.status)})
 
     def _mac(self) -> str:
         """The source MAC that our own northd has set for checks."""
         nb_global = self._view.single(NbGlobal)
         return nb_global.options.get(_SVC_MAC, "") if nb_global else ""
-
-    @staticmethod
-    def _align(sb: SbServiceMonitor, requested: IcServiceMonitor | None) -> Iterator[Operation]:
-        if requested is None:
-            yield Delete(SbServiceMonitor, sb.uuid)
-        elif (sb.type, sb.src_ip, sb.options) != (
-            requested.type,
-            requested.src_ip,
-            requested.options,
-        ):
-            yield Update(SbServiceMonitor, sb.uuid, _columns(requested))
 
 
 def _columns(row: AnyMonitor) -> dict[str, Value]:
@@ -158,11 +132,5 @@ def _columns(row: AnyMonitor) -> dict[str, Value]:
     }
 
 
-def _optional(value: str | None) -> frozenset[str]:
-    return frozenset() if value is None else frozenset({value})
-
-
-def _keys(change: Change) -> Iterator[MonitorKey]:
-    for side in change.sides:
-        if isinstance(side, (SbServiceMonitor, IcServiceMonitor)):
-            yield monitor_endpoint(side)
+def _optional(value: str | None) -> str | frozenset[str]:
+    return frozenset() if value is None else value

@@ -29,13 +29,13 @@ from isthmus.model.indexes import (
 from isthmus.model.operations import (
     Delete,
     Insert,
-    Mutate,
-    NewRef,
     Operation,
     Ref,
-    Update,
     Value,
+    insert_child,
+    remove_children,
     set_keys,
+    update,
 )
 from isthmus.model.ovn_keys import (
     INTERCONN_TR,
@@ -104,24 +104,16 @@ class TransitRouterCopies(ZoneReconciler[str]):
 
     name: ClassVar[str] = "transit routers"
     writes: ClassVar[Database] = Database.NB
+    indexes = (TRANSIT_ROUTERS_BY_NAME, ROUTERS_BY_TR)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            TransitRouter: _router_names,
-            IcDatapathBinding: self._of_datapath,
-            LogicalRouter: _router_names,
-        }
+        return {**super().watches(), IcDatapathBinding: self._of_datapath}
 
     def _of_datapath(self, change: Change) -> Iterator[str]:
-        for side in change.sides:
-            if isinstance(side, IcDatapathBinding) and side.type == TRANSIT_ROUTER:
-                router = self._view.get(TransitRouter, side.nb_ic_uuid)
-                if router is not None:
-                    yield router.name
-
-    def keys(self) -> Iterable[str]:
-        yield from (router.name for router in self._view.table(TransitRouter))
-        yield from tuple(self._view.index(ROUTERS_BY_TR).keys())
+        for uuid in DATAPATHS_BY_IC_NB.affected(change):
+            router = self._view.get(TransitRouter, uuid)
+            if router is not None:
+                yield router.name
 
     def align(self, key: str, zone: AvailabilityZone) -> Iterator[Operation]:
         copies = sorted(self._view.all(ROUTERS_BY_TR, key), key=lambda row: row.uuid)
@@ -145,6 +137,7 @@ class TransitRouterPortPublication(ZoneReconciler[str]):
 
     name: ClassVar[str] = "transit router ports"
     writes: ClassVar[Database] = Database.IC_SB
+    indexes = (TRANSIT_ROUTER_PORTS_BY_NAME, IC_PORTS_BY_NAME)
 
     def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__(view, zone)
@@ -152,9 +145,8 @@ class TransitRouterPortPublication(ZoneReconciler[str]):
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
-            TransitRouterPort: _port_names,
+            **super().watches(),
             TransitRouter: self._of_router,
-            IcPortBinding: _port_names,
             Chassis: self._of_chassis,
         }
 
@@ -212,12 +204,8 @@ class TransitRouterPortPublication(ZoneReconciler[str]):
                 "tunnel_key": self._choose_key(router.name),
             }
             yield Insert(IcPortBinding, row)
-        elif (have.transit_switch, have.address, have.nb_ic_uuid) != (
-            router.name,
-            port.mac,
-            router.uuid,
-        ):
-            yield Update(IcPortBinding, have.uuid, row)
+        else:
+            yield from update(have, row)
 
     def _choose_key(self, router: str) -> int:
         ports = self._view.all(IC_PORTS_BY_TS, router)
@@ -229,17 +217,17 @@ class TransitRouterPortCopies(ZoneReconciler[str]):
 
     name: ClassVar[str] = "transit router port copies"
     writes: ClassVar[Database] = Database.NB
+    indexes = (
+        TRANSIT_ROUTER_PORTS_BY_NAME,
+        IC_PORTS_BY_NAME,
+        LRPS_BY_NAME,
+    )
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            TransitRouterPort: _port_names,
-            IcPortBinding: _port_names,
-            LogicalRouter: self._of_copy,
-            LogicalRouterPort: _port_names,
-        }
+        return {**super().watches(), LogicalRouter: self._of_copy}
 
     def _of_copy(self, change: Change) -> Iterator[str]:
-        for name in _router_names(change):
+        for name in ROUTERS_BY_TR.affected(change):
             for port in self._view.all(IC_PORTS_BY_TS, name):
                 yield port.logical_port
 
@@ -263,8 +251,7 @@ class TransitRouterPortCopies(ZoneReconciler[str]):
     def _remove(self, lrp: LogicalRouterPort | None) -> Iterator[Operation]:
         router = self._view.parent(ROUTER_PORTS, lrp.uuid) if lrp else None
         if lrp is not None and router is not None:
-            gone = frozenset({Ref(lrp.uuid)})
-            yield Mutate(LogicalRouter, router.uuid, (("ports", "delete", gone),))
+            yield from remove_children(ROUTER_PORTS, router.uuid, [lrp.uuid])
 
     def _align(
         self, port: TransitRouterPort, binding: IcPortBinding, lrp: LogicalRouterPort | None
@@ -279,28 +266,9 @@ class TransitRouterPortCopies(ZoneReconciler[str]):
         if copy is None:
             return
         if lrp is None:
-            new = NewRef()
-            yield Insert(LogicalRouterPort, {"name": port.name, "options": options, **row}, new)
-            joined = frozenset({new})
-            yield Mutate(LogicalRouter, copy.uuid, (("ports", "insert", joined),))
+            row |= {"name": port.name, "options": options}
+            yield from insert_child(ROUTER_PORTS, copy.uuid, row)
             return
-        if (lrp.mac, lrp.networks) != (port.mac, port.networks):
-            yield Update(LogicalRouterPort, lrp.uuid, row)
+        yield from update(lrp, row)
         if not options.items() <= lrp.options.items():
             yield set_keys(LogicalRouterPort, lrp.uuid, "options", options)
-
-
-def _router_names(change: Change) -> Iterator[str]:
-    for side in change.sides:
-        if isinstance(side, TransitRouter):
-            yield side.name
-        elif isinstance(side, LogicalRouter) and INTERCONN_TR in side.options:
-            yield side.options[INTERCONN_TR]
-
-
-def _port_names(change: Change) -> Iterator[str]:
-    for side in change.sides:
-        if isinstance(side, IcPortBinding):
-            yield side.logical_port
-        elif isinstance(side, (TransitRouterPort, LogicalRouterPort)):
-            yield side.name

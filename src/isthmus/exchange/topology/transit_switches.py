@@ -10,6 +10,7 @@ from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     DATAPATHS_BY_TS,
+    IC_PORTS_BY_NAME,
     SWITCH_PORTS,
     SWITCHES_BY_TS,
     TRANSIT_SWITCHES_BY_NAME,
@@ -35,21 +36,18 @@ class TransitSwitchKeys(ZoneReconciler[str]):
 
     name: ClassVar[str] = "transit switch keys"
     writes: ClassVar[Database] = Database.IC_SB
+    indexes = (TRANSIT_SWITCHES_BY_NAME, DATAPATHS_BY_TS)
 
     def __init__(self, view: View, zone: OwnZone, tunnel_keys: DatapathKeys) -> None:
         super().__init__(view, zone)
         self._tunnel_keys = tunnel_keys
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {TransitSwitch: ts_names, IcDatapathBinding: self._of_datapath}
+        return {**super().watches(), IcDatapathBinding: self._of_datapath}
 
     def _of_datapath(self, change: Change) -> Iterator[str]:
-        yield from ts_names(change)
+        yield from DATAPATHS_BY_TS.affected(change)
         yield from (row.transit_switch for row in self._tunnel_keys.neighbours(change))
-
-    def keys(self) -> Iterable[str]:
-        yield from (ts.name for ts in self._view.table(TransitSwitch))
-        yield from (datapath.transit_switch for datapath in self._view.table(IcDatapathBinding))
 
     def batch_done(self) -> None:
         self._tunnel_keys.release()
@@ -74,21 +72,15 @@ class TransitSwitchCopies(ZoneReconciler[str]):
 
     name: ClassVar[str] = "transit switches"
     writes: ClassVar[Database] = Database.NB
+    indexes = (
+        TRANSIT_SWITCHES_BY_NAME,
+        DATAPATHS_BY_TS,
+        SWITCHES_BY_TS,
+    )
 
     def __init__(self, view: View, zone: OwnZone, mode: VxlanMode) -> None:
         super().__init__(view, zone)
         self._mode = mode
-
-    def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            TransitSwitch: ts_names,
-            IcDatapathBinding: ts_names,
-            LogicalSwitch: interconn_names,
-        }
-
-    def keys(self) -> Iterable[str]:
-        yield from (ts.name for ts in self._view.table(TransitSwitch))
-        yield from self._view.index(SWITCHES_BY_TS).keys()
 
     def align(self, key: str, zone: AvailabilityZone) -> Iterator[Operation]:
         switches = list(self._view.all(SWITCHES_BY_TS, key))
@@ -132,17 +124,8 @@ def ports_on_copies(view: View, ts: str) -> Iterator[LogicalSwitchPort]:
         yield from view.children(SWITCH_PORTS, switch.uuid)
 
 
-def ts_names(change: Change) -> Iterable[str]:
-    """The names of the transit switches that a change of IC rows affects."""
-    for side in change.sides:
-        if isinstance(side, TransitSwitch):
-            yield side.name
-        elif isinstance(side, IcDatapathBinding):
-            yield side.transit_switch
-
-
-def interconn_names(change: Change) -> Iterable[str]:
-    """The names of the transit switches whose copies in NB a change affects."""
-    for side in change.sides:
-        if isinstance(side, LogicalSwitch) and INTERCONN_TS in side.other_config:
-            yield side.other_config[INTERCONN_TS]
+def port_keys(view: View) -> Iterator[str]:
+    """The names of all ports on copies of transit switches in NB, and in IC-SB."""
+    yield from view.index(IC_PORTS_BY_NAME).keys()
+    for ts in tuple(view.index(SWITCHES_BY_TS).keys()):
+        yield from (lsp.name for lsp in ports_on_copies(view, ts))

@@ -13,7 +13,7 @@ from isthmus.engine.reconciler import DerivedState, Only, SingleKey
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.indexes import DATAPATHS_BY_TUNNEL_KEY, IC_ENCAPS_BY_TYPE
-from isthmus.model.operations import Delete, Insert, Operation, Ref, Update, Value
+from isthmus.model.operations import Delete, Insert, Operation, Value, update
 from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.rows import IcDatapathBinding, IcEncap, IcNbGlobal, Row
 
@@ -78,16 +78,8 @@ class DatapathKeys:
             yield Insert(IcDatapathBinding, {**columns, "tunnel_key": self._choose()})
             return
         kept = have[0]
-        existing: dict[str, Value | None] = {
-            "transit_switch": kept.transit_switch,
-            "type": kept.type,
-            "nb_ic_uuid": None if kept.nb_ic_uuid is None else Ref(kept.nb_ic_uuid),
-        }
-        changed = {column: value for column, value in columns.items() if existing[column] != value}
-        if not self._fits(kept):
-            changed["tunnel_key"] = self._choose()
-        if changed:
-            yield Update(IcDatapathBinding, kept.uuid, changed)
+        key = kept.tunnel_key if self._fits(kept) else self._choose()
+        yield from update(kept, {**columns, "tunnel_key": key})
 
     def _fits(self, have: IcDatapathBinding) -> bool:
         """Whether a row may keep its key."""

@@ -1,15 +1,16 @@
 """Which row of IC-SB `Availability_Zone` is ours, and the base of all reconcilers that need it."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable
-from typing import ClassVar, TypeVar
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import chain
+from typing import Any, ClassVar, TypeVar
 
-from isthmus.engine.reconciler import DerivedState, Only, Reconciler, SingleKey
+from isthmus.engine.reconciler import DerivedState, Only, Reconciler, SingleKey, Watch
 from isthmus.engine.view import View
 from isthmus.model.external_ids import zone_claim
-from isthmus.model.indexes import ZONES_BY_NAME
+from isthmus.model.indexes import ZONES_BY_NAME, IndexOf
 from isthmus.model.operations import Operation
-from isthmus.model.rows import AvailabilityZone, IcSbGlobal, NbGlobal, Row
+from isthmus.model.rows import AvailabilityZone, IcSbGlobal, NbGlobal, Row, RowId
 
 K = TypeVar("K", bound=Hashable)
 
@@ -48,17 +49,36 @@ def _identity(zone: AvailabilityZone | None) -> tuple[str, str] | None:
     return None if zone is None else (zone.uuid, zone.name)
 
 
+def zone_name(view: View, uuid: RowId) -> str:
+    """The name of a zone; "?" if its row is gone."""
+    zone = view.get(AvailabilityZone, uuid)
+    return zone.name if zone is not None else "?"
+
+
 class ZoneReconciler(Reconciler[K]):
     """A reconciler whose objects belong to our zone; without one it writes nothing.
 
     Args:
         view: shared with the engine.
         zone: ours.
+
+    Attributes:
+        indexes: those that have the rows of an object under its key.
     """
+
+    indexes: ClassVar[tuple[IndexOf[Any], ...]] = ()
 
     def __init__(self, view: View, zone: OwnZone) -> None:
         super().__init__()
         self._view, self._zone = view, zone
+
+    def watches(self) -> Mapping[type[Row], Watch[K]]:
+        """A change of a row in one of `indexes` affects its keys there."""
+        return {index.table: index.affected for index in self.indexes}
+
+    def keys(self) -> Iterable[K]:
+        """All keys of `indexes`."""
+        return chain.from_iterable(self._view.index(index).keys() for index in self.indexes)
 
     def reconcile(self, key: K) -> Iterable[Operation]:
         self.report(key)
