@@ -19,7 +19,7 @@ from isthmus.cli.ic_db import authz, backup, members, transit_switches
 from isthmus.cli.ic_db.options import NbPortOption, SbPortOption, ServerOptions, verb
 from isthmus.cli.ic_db.status import status
 from isthmus.icdb.local.database_server import NB_PORT, NB_RAFT_PORT, SB_PORT, SB_RAFT_PORT
-from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
+from isthmus.icdb.raft.membership import Membership, parse_membership
 from isthmus.icdb.server import kube_ovn_env
 from isthmus.icdb.server.plan import Plan, Ports, database_servers, listen_of_member, parse_listen
 from isthmus.icdb.server.preflight import has_ipv6
@@ -222,13 +222,9 @@ def _plan(options: RunOptions) -> Plan:
 
 
 def _membership(options: MembershipOptions) -> Membership | None:
-    given = MemberInput(
-        tuple(options.members or ()),
-        options.address,
-        options.founder,
-        tuple(options.found_without or ()),
+    membership, problems = parse_membership(
+        options.members or (), options.address, options.founder, options.found_without or ()
     )
-    membership, problems = parse_membership(given)
     raise_if_any(problems)
     return membership
 

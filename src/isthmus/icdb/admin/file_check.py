@@ -54,12 +54,7 @@ class CheckedFile:
 
 
 def check(server: LocalServer, copies: Sequence[Path] = ()) -> CheckedFile:
-    """Check a server's file, and if it is valid, copies of other members' files with it.
-
-    Args:
-        server: whose file.
-        copies: directories with the copies.
-    """
+    """Check a server's file, and if it is valid, directories with copies of the others' with it."""
     own = _check_alone(server)
     if own.problems or not copies:
         return own

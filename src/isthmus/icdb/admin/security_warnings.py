@@ -28,13 +28,7 @@ def clear_text(remotes: Sequence[str]) -> tuple[str, ...]:
 
 
 def expiring_soon(address: str, expires: str, now: datetime) -> tuple[str, ...]:
-    """A sentence if a member's certificate expires soon.
-
-    Args:
-        address: the member.
-        expires: the end of its certificate, in OpenSSL's format; may be empty.
-        now: with a time zone.
-    """
+    """A sentence if a member's certificate, of which OpenSSL reports this end, expires soon."""
     if not expires:
         return ()
     end = datetime.fromtimestamp(ssl.cert_time_to_seconds(expires), UTC)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from isthmus.icdb.admin.ovsdb_client import OvsdbClient
@@ -123,14 +124,15 @@ def database_status(server: LocalServer, client: OvsdbClient) -> DatabaseStatus:
             remotes=remotes,
         )
     raft = raft_status(server)
-    members = _members(server, client, raft)
+    members, now = _members(server, client, raft), datetime.now(UTC)
+    expiring = (expiring_soon(each.address, each.certificate_expires, now) for each in members)
     return DatabaseStatus(
         database=server.database,
         model=DatabaseModel.CLUSTERED,
         cid=raft.cid,
         members=members,
         problems=(*_cluster_problems(raft, members), *_member_problems(members), *full),
-        weaknesses=(*clear_text([*remotes, raft.address]), *_expiring_soon(members)),
+        weaknesses=(*clear_text([*remotes, raft.address]), *chain.from_iterable(expiring)),
         remotes=remotes,
     )
 
@@ -255,12 +257,6 @@ def _member_problems(members: Sequence[MemberStatus]) -> Iterable[str]:
             yield f"member {member.address} is cut off from the majority"
         elif member.certificate_fault:
             yield f"member {member.address}: {member.certificate_fault}"
-
-
-def _expiring_soon(members: Sequence[MemberStatus]) -> Iterable[str]:
-    now = datetime.now(UTC)
-    for member in members:
-        yield from expiring_soon(member.address, member.certificate_expires, now)
 
 
 def _sessions(server: LocalServer) -> int:

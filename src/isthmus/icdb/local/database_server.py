@@ -121,11 +121,6 @@ class LocalServer:
         return self._run_file("ctl")
 
     @property
-    def pid_file(self) -> Path:
-        """The server's pid file."""
-        return self._run_file("pid")
-
-    @property
     def log_file(self) -> Path:
         """The server's log."""
         return Path((self.files.log_dir or self.files.run_dir) / f"{self.name}.log")
@@ -191,7 +186,7 @@ class DatabaseServer(LocalServer):
             *(() if self.behind_proxy else (clients,)),
             *self._tls_options,
             f"--unixctl={self.control_socket}",
-            f"--pidfile={self.pid_file}",
+            f"--pidfile={self._run_file('pid')}",
             f"--log-file={self.log_file}",
             "-vconsole:off",
             *map(str, databases),

@@ -152,13 +152,7 @@ def unanswered(answers: Mapping[str, PeerAnswer]) -> str:
 def foreign_members(
     database: Database, cid: str, answers: Mapping[str, PeerAnswer]
 ) -> list[Problem]:
-    """Members that are in another cluster than this one, or serve something else.
-
-    Args:
-        database: which one.
-        cid: this member's cluster.
-        answers: of other members.
-    """
+    """Other members that are in another cluster than this one, `cid`, or serve something else."""
     found = []
     for host, answer in answers.items():
         if answer.state is PeerState.CLUSTER and answer.cid != cid:
@@ -172,14 +166,7 @@ def foreign_members(
 def out_of_contact(
     database: Database, cid: str, file: str, answers: Mapping[str, PeerAnswer]
 ) -> Problem:
-    """Why a member of a cluster is not in contact with a majority of it.
-
-    Args:
-        database: which one.
-        cid: its cluster.
-        file: this member's, of the database.
-        answers: of all other members.
-    """
+    """Why a member of a cluster, with this file, is not in contact with a majority of it."""
     connected = [
         host
         for host, answer in answers.items()
@@ -204,15 +191,10 @@ def unlisted_members(
     database: Database, own_list: Collection[str], cluster: Iterable[str]
 ) -> list[Problem]:
     """Members of the cluster that are not in the local list."""
+    message = "is a member of the cluster, but not in this member's list"
+    remedy = "give all the same list; remove a member that is gone for good (`isthmus ic-db kick`)"
     return [
-        _problem(
-            database,
-            "--members",
-            host,
-            "is a member of the cluster, but not in this member's list",
-            "give all members the same list; remove a member that is gone for good with"
-            " `isthmus ic-db kick`",
-        )
+        _problem(database, "--members", host, message, remedy)
         for host in sorted(set(cluster) - set(own_list))
     ]
 

@@ -5,6 +5,7 @@ Called by `member_loop`.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -85,13 +86,9 @@ def _from_rows(server: LocalServer, rows: Sequence[Mapping[str, Any]]) -> LocalS
     for row in rows:
         if row["name"] == server.database:
             schema = row["schema"] if isinstance(row["schema"], str) else ""
-            raft = _raft_status(server) if answer.state is PeerState.CLUSTER else None
+            raft = None
+            if answer.state is PeerState.CLUSTER:
+                with suppress(OSError, RpcError):
+                    raft = parse_raft_status(control(server, "cluster/status"))
             return LocalStatus(answer, bool(row["leader"]), version_of(schema), raft)
     return LocalStatus(answer)
-
-
-def _raft_status(server: LocalServer) -> RaftStatus | None:
-    try:
-        return parse_raft_status(control(server, "cluster/status"))
-    except (OSError, RpcError):
-        return None

@@ -8,8 +8,7 @@ Invariant: nothing here waits longer than a few seconds, so signals and dead ser
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TypeAlias
 
@@ -40,9 +39,9 @@ from isthmus.icdb.raft.cluster_files import (
 )
 from isthmus.icdb.raft.local_status import LocalStatus, control, local_status, version_of
 from isthmus.icdb.raft.membership import Membership
-from isthmus.icdb.raft.peer_probe import ask_all, tls_context
+from isthmus.icdb.raft.peer_probe import ask_all
 from isthmus.icdb.raft.status_parser import RaftServer
-from isthmus.model.problems import Problem, Subject
+from isthmus.model.problems import Problem
 from isthmus.ovsdb.jsonrpc import RpcError
 
 RESTART_INTERVAL = 10.0
@@ -214,9 +213,7 @@ class MemberLoop:
         return self._foreign
 
     def _ask(self, hosts: Iterable[str]) -> dict[str, PeerAnswer]:
-        server = self.server
-        context = partial(tls_context, server)
-        return ask_all(hosts, server.port, server.database, self._wake, context)
+        return ask_all(self.server, hosts, self._wake)
 
     def _remove_replaced(self, servers: Sequence[RaftServer]) -> None:
         """Remove servers whose member lost its disk and came back with a new server id.
@@ -241,9 +238,7 @@ class MemberLoop:
 def replaced_servers(servers: Iterable[RaftServer], answers: Mapping[str, PeerAnswer]) -> list[str]:
     """Ids of servers that another server at the same address has replaced.
 
-    Args:
-        servers: of the cluster.
-        answers: of hosts; servers of a host that did not answer are left alone.
+    Servers of a host that did not answer are left alone.
     """
     by_host: dict[str, list[RaftServer]] = {}
     for server in servers:
@@ -258,21 +253,12 @@ def replaced_servers(servers: Iterable[RaftServer], answers: Mapping[str, PeerAn
 
 
 def newer_schema(server: DatabaseServer, schema: str, installed: str) -> list[Problem]:
-    """The problem that a database has a newer schema than this installation, if it has.
-
-    Args:
-        server: whose database.
-        schema, installed: versions of the schema in use and of the installed one.
-    """
+    """The problem that a database has a newer schema than the installed one, if it has."""
     if not is_older(installed, schema):
         return []
-    subject = Subject(f"database {server.database}", "schema", schema)
-    return [
-        subject.problem(
-            f"is newer than the installed one, {installed}; it is served unchanged",
-            "install the OVN version on this host that the other members have",
-        )
-    ]
+    message = f"is newer than the installed one, {installed}; it is served unchanged"
+    remedy = "install the OVN version on this host that the other members have"
+    return [replace(server.subject, key="schema", value=schema).problem(message, remedy)]
 
 
 def _not_served(server: DatabaseServer, answer: PeerAnswer) -> Problem:

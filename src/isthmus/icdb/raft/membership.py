@@ -40,39 +40,33 @@ class Membership:
         return self.own == self.bootstrap_member
 
 
-@dataclass(frozen=True, slots=True)
-class MemberInput:
-    """The members as an operator gave them, unchecked; empty where nothing was given.
+def parse_membership(
+    given: Sequence[str] = (),
+    address: str = "",
+    founder: str = "",
+    found_without: Sequence[str] = (),
+) -> tuple[Membership | None, list[Problem]]:
+    """Check the members as an operator gave them; empty where nothing was given.
 
     Args:
-        members: hosts; each text may hold several, separated by commas or spaces.
+        given: hosts; each text may hold several, separated by commas or spaces.
         address: the local member's host.
         founder: the host of the bootstrap member.
-        found_without: hosts, as in `members`.
-    """
-
-    members: tuple[str, ...] = ()
-    address: str = ""
-    founder: str = ""
-    found_without: tuple[str, ...] = ()
-
-
-def parse_membership(given: MemberInput) -> tuple[Membership | None, list[Problem]]:
-    """Check the members as given.
+        found_without: hosts, as in `given`.
 
     Returns:
         the membership (None without a list of members: the databases stand alone), and everything
         that is wrong with it; it must not be used if there are problems.
     """
-    members, problems = _hosts("--members", given.members)
+    members, problems = _hosts("--members", given)
     if not members:
-        return None, [*problems, *_without_members(given, problems)]
-    own, own_problems = _hosts("--address", [given.address])
-    bootstrap, bootstrap_problems = _hosts("--founder", [given.founder])
-    without, without_problems = _hosts("--found-without", given.found_without)
+        return None, problems or _without_members(",".join(given), address, founder)
+    own, own_problems = _hosts("--address", [address])
+    bootstrap, bootstrap_problems = _hosts("--founder", [founder])
+    without, without_problems = _hosts("--found-without", found_without)
     problems += [*own_problems, *bootstrap_problems, *without_problems, *_duplicates(members)]
     listed = ", ".join(members)
-    if not given.address:
+    if not address:
         problems.append(
             _problem(
                 "--address",
@@ -113,15 +107,14 @@ def _hosts(flag: str, texts: Iterable[str]) -> tuple[tuple[str, ...], list[Probl
     return tuple(host for host in map(normal_host, words) if host), problems
 
 
-def _without_members(given: MemberInput, problems: Sequence[Problem]) -> list[Problem]:
-    """What is wrong with the other options if there is no list of members."""
-    found = _hosts("--address", [given.address])[1]
-    if given.founder:
+def _without_members(text: str, address: str, founder: str) -> list[Problem]:
+    """What is wrong with the options if the list of members, `text`, has no host."""
+    found = _hosts("--address", [address])[1]
+    if founder:
         message = "is given without a list of members"
         remedy = "give --members (or NODE_IPS) too"
-        found.append(_problem("--founder", given.founder, message, remedy))
-    text = ",".join(given.members)
-    if text.strip() and not found and not problems:
+        found.append(_problem("--founder", founder, message, remedy))
+    if text.strip() and not found:
         remedy = "name all members, e.g. 192.0.2.1,192.0.2.2,192.0.2.3, or omit the option"
         found.append(_problem("--members", text, "contains no host", remedy))
     return found

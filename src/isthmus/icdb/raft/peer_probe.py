@@ -8,8 +8,9 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from isthmus.icdb.local.database_server import DatabaseServer
@@ -19,6 +20,7 @@ from isthmus.model.rows import Database
 from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import call
 from isthmus.ovsdb.tls import Tls
+from isthmus.pki.files import TlsFiles
 
 TIMEOUT = 1.0
 """Seconds for a member to answer. `_Server` has few rows; a slower member is asked again later."""
@@ -30,46 +32,36 @@ _REJECTED = frozenset({"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED"})
 
 
 def ask_all(
-    hosts: Iterable[str],
-    port: int,
-    database: Database,
-    wake: Iterable[int] = (),
-    context: Callable[[], ssl.SSLContext | None] = lambda: None,
+    server: DatabaseServer, hosts: Iterable[str], wake: Iterable[int] = ()
 ) -> dict[str, PeerAnswer]:
     """Ask members about a database.
 
     Args:
+        server: of the database; the members have the same port and use TLS if it does.
         hosts: the members.
-        port: for clients, the same for all.
-        database: which one.
         wake: descriptors; when one becomes readable, members that have not answered yet count as
             silent.
-        context: makes the context for TLS, or None for plain TCP.
 
     Returns:
         an answer for each host.
     """
-    return asyncio.run(_ask_all(tuple(hosts), port, database, tuple(wake), context))
+    return asyncio.run(_ask_all(server, tuple(hosts), tuple(wake)))
 
 
 async def _ask_all(
-    hosts: tuple[str, ...],
-    port: int,
-    database: Database,
-    wake: tuple[int, ...],
-    context: Callable[[], ssl.SSLContext | None],
+    server: DatabaseServer, hosts: tuple[str, ...], wake: tuple[int, ...]
 ) -> dict[str, PeerAnswer]:
     woken = asyncio.Event()
     loop = asyncio.get_running_loop()
     for descriptor in wake:
         loop.add_reader(descriptor, woken.set)
-    asking = {host: asyncio.create_task(_ask(host, port, database, context)) for host in hosts}
+    asking = {host: asyncio.create_task(_ask(server, host)) for host in hosts}
     waking = asyncio.create_task(woken.wait())
     everyone: asyncio.Future[Any] = asyncio.gather(*asking.values(), return_exceptions=True)
     try:
         either: set[asyncio.Future[Any]] = {waking, everyone}
         await asyncio.wait(either, timeout=TIMEOUT, return_when="FIRST_COMPLETED")
-        return {host: _answer(task, port) for host, task in asking.items()}
+        return {host: _answer(task, server.port) for host, task in asking.items()}
     finally:
         for descriptor in wake:
             loop.remove_reader(descriptor)
@@ -91,17 +83,14 @@ def _answer(task: "asyncio.Task[PeerAnswer]", port: int) -> PeerAnswer:
     return PeerAnswer(PeerState.SILENT, detail=_why(error, port), untrusted=untrusted)
 
 
-async def _ask(
-    host: str, port: int, database: Database, context: Callable[[], ssl.SSLContext | None]
-) -> PeerAnswer:
-    reader, writer = await _connect(host, port, context)
+async def _ask(server: DatabaseServer, host: str) -> PeerAnswer:
+    reader, writer = await _connect(server, host)
     try:
         [result] = await call(reader, writer, "transact", "_Server", SERVER_DATABASES)
-        return read_rows(database, result["rows"])
+        return read_rows(server.database, result["rows"])
     except (RpcError, LookupError, TypeError):
-        return PeerAnswer(
-            PeerState.OTHER, detail="it is not an OVSDB server that lists its databases"
-        )
+        detail = "it is not an OVSDB server that lists its databases"
+        return PeerAnswer(PeerState.OTHER, detail=detail)
     finally:
         writer.close()
         with suppress(OSError):
@@ -109,15 +98,20 @@ async def _ask(
 
 
 async def _connect(
-    host: str, port: int, context: Callable[[], ssl.SSLContext | None]
+    server: DatabaseServer, host: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    made = context()
-    name = host if made else None
+    context = tls_context(server.tls) if server.tls else None
+    open_connection = partial(
+        asyncio.open_connection,
+        port=server.port,
+        ssl=context,
+        server_hostname=host if context else None,
+    )
     *others, last = await addresses_of(host)
     for address in others:
         with suppress(OSError):
-            return await asyncio.open_connection(address, port, ssl=made, server_hostname=name)
-    return await asyncio.open_connection(last, port, ssl=made, server_hostname=name)
+            return await open_connection(address)
+    return await open_connection(last)
 
 
 def read_rows(database: Database, rows: Iterable[Mapping[str, Any]]) -> PeerAnswer:
@@ -155,15 +149,12 @@ def _why(error: BaseException, port: int) -> str:
     return text or str(error) or "the connection was closed; the server may not use TLS"
 
 
-def tls_context(server: DatabaseServer) -> ssl.SSLContext | None:
-    """The context for a connection to one of the members; None for plain TCP.
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """The context for a connection to one of the members.
 
     The files are read again every time, since they may have been replaced.
 
     Raises:
         OSError: a file cannot be read, or the files do not match.
     """
-    files = server.tls
-    if files is None:
-        return None
     return Tls(str(files.private_key), str(files.certificate), str(files.ca_cert)).context()

@@ -25,7 +25,6 @@ def check_environment(plan: Plan) -> None:
     Raises:
         IcDbError: naming the first fault.
     """
-    _make_log_dir(plan.files)
     proxy = () if plan.proxy is None else (plan.proxy,)
     _check_logs(plan.files, [*(server.program() for server in plan.servers), *proxy])
     for server in plan.servers:
@@ -61,22 +60,12 @@ def has_ipv6() -> bool:
         return False
 
 
-def _make_log_dir(files: Directories) -> None:
-    if files.log_dir is None:
-        return
-    try:
-        Path(files.log_dir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        subject = Subject("IC databases", "--log-dir", str(files.log_dir))
-        message = f"cannot be created: {error.strerror}"
-        remedy = "give a directory that this user may write to"
-        raise IcDbError(subject.problem(message, remedy)) from error
-
-
 def _check_logs(files: Directories, programs: Iterable[Program]) -> None:
     for program in programs:
         try:
-            Path(program.log_file).open("ab").close()
+            log = Path(program.log_file)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.open("ab").close()
         except OSError as error:
             flag = "--log-dir" if files.log_dir else "--run-dir"
             message = f"cannot be written to: {error.strerror}"

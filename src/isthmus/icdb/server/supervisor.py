@@ -299,7 +299,7 @@ def _answers(server: DatabaseServer) -> bool:
 def _same_server(server: DatabaseServer) -> bool:
     """Whether the server behind the Unix socket is the one that clients reach on the port."""
     try:
-        context = tls_context(server)
+        context = tls_context(server.tls) if server.tls else None
         with (
             JsonRpcClient.over_unix(server.socket) as local,
             JsonRpcClient.over_tcp(server.connect_to, server.port, context) as remote,

@@ -7,7 +7,6 @@ is never pruned. What fails is retried later.
 
 import logging
 import time
-from collections.abc import Mapping
 
 from isthmus.exchange.zones.prune import PrunePlan, dead, plan_pruning
 from isthmus.icdb.server.plan import Plan
@@ -52,7 +51,7 @@ class ZonePruning:
                 return
             removal = plan_pruning(view, names[0], now, self._after, alive_too=False)
             if isinstance(removal, PrunePlan):
-                write_removal(self._remotes, removal, _TIMEOUT, leader_only=False)
+                self._remove(removal)
                 age = removal.zone.silent_for
                 _log.warning("zone pruned: %s, last heartbeat %s s ago", names[0], age)
             if names[1:]:
@@ -60,30 +59,11 @@ class ZonePruning:
         except (UnreachableError, NotWrittenError) as error:
             _log.info("dead zones are checked again later: %s", error)
 
-
-def write_removal(
-    remotes: Mapping[Database, str],
-    removal: PrunePlan,
-    timeout: float,
-    *,
-    leader_only: bool = True,
-) -> None:
-    """Remove a zone; IC-SB first, which refuses if the zone has written a heartbeat since.
-
-    Args:
-        remotes: where the IC databases are.
-        removal: what to remove.
-        timeout: seconds for each database.
-        leader_only: see `isthmus.ovsdb.replica.Replica`.
-
-    Raises:
-        NotWrittenError: it was refused, or a server did not answer in time.
-    """
-    for database, operations in (
-        (Database.IC_SB, removal.ic_sb),
-        (Database.IC_NB, removal.ic_nb),
-    ):
-        if operations:
-            kinds = {operation.table for operation in operations}
-            remote = remotes[database]
-            write(database, remote, kinds, operations, timeout, leader_only=leader_only)
+    def _remove(self, removal: PrunePlan) -> None:
+        """Remove a zone; IC-SB first, which refuses if the zone has written a heartbeat since."""
+        parts = ((Database.IC_SB, removal.ic_sb), (Database.IC_NB, removal.ic_nb))
+        for database, operations in parts:
+            if operations:
+                kinds = {operation.table for operation in operations}
+                remote = self._remotes[database]
+                write(database, remote, kinds, operations, _TIMEOUT, leader_only=False)

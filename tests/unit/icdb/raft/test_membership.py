@@ -1,16 +1,16 @@
 """The list of members as operators give it."""
 
+from typing import Any
+
 import pytest
 
 from isthmus.icdb.local.hosts import bracketed, host_of
-from isthmus.icdb.raft.membership import MemberInput, Membership, parse_membership
+from isthmus.icdb.raft.membership import Membership, parse_membership
 
 
 def test_a_list_and_an_address() -> None:
     """The first of the list is the bootstrap member; a text may hold several hosts."""
-    membership, problems = parse_membership(
-        MemberInput(("192.0.2.1, 192.0.2.2", "[FD00::0:3]"), "fd00::3")
-    )
+    membership, problems = parse_membership(("192.0.2.1, 192.0.2.2", "[FD00::0:3]"), "fd00::3")
     assert problems == []
     assert membership == Membership("fd00::3", ("192.0.2.1", "192.0.2.2", "fd00::3"), "192.0.2.1")
     assert membership.others == ("192.0.2.1", "192.0.2.2")
@@ -19,7 +19,7 @@ def test_a_list_and_an_address() -> None:
 
 def test_host_names() -> None:
     """Names are brought into one form."""
-    membership, problems = parse_membership(MemberInput(("IC-1.example.org.",), "ic-1.example.org"))
+    membership, problems = parse_membership(("IC-1.example.org.",), "ic-1.example.org")
     assert problems == []
     assert membership is not None
     assert membership.is_bootstrap_member
@@ -27,32 +27,32 @@ def test_host_names() -> None:
 
 def test_without_a_list_the_databases_stand_alone() -> None:
     """An address alone is accepted, since Kube-OVN's command lines may have it."""
-    assert parse_membership(MemberInput(address="192.0.2.1")) == (None, [])
+    assert parse_membership(address="192.0.2.1") == (None, [])
 
 
 @pytest.mark.parametrize(
     ("given", "key", "said"),
     [
         (
-            MemberInput(("a", "b")),
+            (("a", "b"),),
             "--address",
             "is missing, so it is unknown which of the members a, b",
         ),
-        (MemberInput(("a", "b"), "c"), "--address", "is not in the list of members: a, b"),
-        (MemberInput(("a", "b"), "a", "c"), "--founder", "is not in the list of members: a, b"),
-        (MemberInput(("a", "a"), "a"), "--members", "is given twice"),
-        (MemberInput(("a", "b:6647"), "a"), "--members", "is neither an IP address nor a host"),
-        (MemberInput(("a", "192.0.2.300"), "a"), "--members", "is neither an IP address"),
-        (MemberInput(("a", "b"), "a", "", ("c",)), "--found-without", "is not in the list"),
-        (MemberInput((), "a", "b"), "--founder", "is given without a list of members"),
-        (MemberInput((), "", "b"), "--founder", "is given without a list of members"),
-        (MemberInput((), "a@@"), "--address", "is neither an IP address nor a host"),
-        (MemberInput((",",), "a"), "--members", "contains no host"),
+        ((("a", "b"), "c"), "--address", "is not in the list of members: a, b"),
+        ((("a", "b"), "a", "c"), "--founder", "is not in the list of members: a, b"),
+        ((("a", "a"), "a"), "--members", "is given twice"),
+        ((("a", "b:6647"), "a"), "--members", "is neither an IP address nor a host"),
+        ((("a", "192.0.2.300"), "a"), "--members", "is neither an IP address"),
+        ((("a", "b"), "a", "", ("c",)), "--found-without", "is not in the list"),
+        (((), "a", "b"), "--founder", "is given without a list of members"),
+        (((), "", "b"), "--founder", "is given without a list of members"),
+        (((), "a@@"), "--address", "is neither an IP address nor a host"),
+        (((",",), "a"), "--members", "contains no host"),
     ],
 )
-def test_bad_input_is_named(given: MemberInput, key: str, said: str) -> None:
+def test_bad_input_is_named(given: tuple[Any, ...], key: str, said: str) -> None:
     """The problem has the flag, the fault and a remedy."""
-    _, [problem] = parse_membership(given)
+    _, [problem] = parse_membership(*given)
     assert problem.key == key
     assert said in problem.message
     assert problem.remedy

@@ -2,16 +2,24 @@
 
 import socket
 import threading
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from isthmus.icdb.local.database_server import DatabaseServer, Directories
 from isthmus.icdb.raft.bootstrap import PeerState
 from isthmus.icdb.raft.peer_probe import TIMEOUT, ask_all
-from isthmus.model.rows import Database
 
 PATIENCE = 60.0
 """Seconds that a name server takes in these tests."""
+
+
+def _server(port: int) -> DatabaseServer:
+    """A server of IC-NB without TLS, whose other members have this port."""
+    files, listen = Directories(*[Path("/x")] * 3), ip_address("127.0.0.1")
+    return DatabaseServer("nb", port, files, listen=listen, raft_port=1)
 
 
 def _closed_port() -> int:
@@ -22,7 +30,7 @@ def _closed_port() -> int:
 def test_a_refused_connection_has_the_systems_error() -> None:
     """The text is that of every other tool, with the port."""
     port = _closed_port()
-    answer = ask_all(["127.0.0.1"], port, Database.IC_NB)["127.0.0.1"]
+    answer = ask_all(_server(port), ["127.0.0.1"])["127.0.0.1"]
     assert answer.state is PeerState.SILENT
     assert answer.detail == f"port {port}: Connection refused"
 
@@ -38,7 +46,7 @@ def test_a_name_that_cannot_be_resolved_is_reported(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = int(server.getsockname()[1])
-        answers = ask_all(["gone.example", "two.example"], port, Database.IC_NB)
+        answers = ask_all(_server(port), ["gone.example", "two.example"])
         # The connection in the backlog shows that the second address was tried.
         server.settimeout(0)
         server.accept()[0].close()
@@ -58,7 +66,7 @@ def test_a_name_server_delays_no_other_member(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     port = _closed_port()
     for _ in range(2):
-        answers = ask_all(["slow.example", "127.0.0.1"], port, Database.IC_NB)
+        answers = ask_all(_server(port), ["slow.example", "127.0.0.1"])
         assert answers["slow.example"].detail == f"no answer within {TIMEOUT:g} s"
         assert "Connection refused" in answers["127.0.0.1"].detail
     waiting = [t for t in threading.enumerate() if t.name == "resolve slow.example"]
