@@ -8,6 +8,7 @@ from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.controller.zones import joined_zone
+from isthmus.daemon.event_source import EventSource
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
@@ -35,7 +36,7 @@ class ManifestSource(Protocol):
         """Stop watching."""
 
 
-class ControllerSource:
+class ControllerSource(EventSource):
     """Follows the manifests, and connects to the IC databases that they name.
 
     Args:

@@ -7,13 +7,12 @@ that did nothing, the loop waits for the next event. It never polls.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
+from isthmus.daemon.event_source import EventSource
 from isthmus.daemon.problem_log import ProblemLog
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.daemon.stop_signal import StopSignal
 from isthmus.engine.engine import Engine
-from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 
@@ -24,22 +23,6 @@ _MEANING = {
     "standby": "standby: waiting for the lock",
     "paused": "paused: nothing is written",
 }
-
-
-class EventSource(Protocol):
-    """A part of the loop besides sessions and engine, which can wake it."""
-
-    def run(self, now: float) -> None:
-        """Do what can be done without waiting: the only method that may mark keys."""
-
-    def problems(self) -> Sequence[Problem]:
-        """The problems that it has now."""
-
-    def wait(self, poller: Poller, now: float) -> None:
-        """Have the poller wake when `run` has something to do."""
-
-    def close(self) -> None:
-        """Release all resources."""
 
 
 class Loop:

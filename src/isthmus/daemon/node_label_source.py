@@ -5,34 +5,18 @@ this daemon is the active one of its zone.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from isthmus.controller.gateway_labels import gateway_labels, gateway_nodes
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.daemon.controller_source import ControllerSource
+from isthmus.daemon.event_source import EventSource, Writer
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.view import View
 from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
 
 
-class Labeler(Protocol):
-    """Sets labels in the API; works on its own, and has the latest offer only."""
-
-    def offer(self, labels: Mapping[str, str]) -> None:
-        """Take over the labels to set, by Node; never blocks."""
-
-    def problems(self) -> Sequence[Problem]:
-        """What prevents it from writing."""
-
-    def fileno(self) -> int:
-        """Readable when `problems` has changed; reading them makes it unreadable."""
-
-    def close(self) -> None:
-        """End."""
-
-
-class NodeLabelSource:
+class NodeLabelSource(EventSource):
     """Compares labels when the snapshot or the gateways have changed.
 
     Args:
@@ -49,7 +33,7 @@ class NodeLabelSource:
         inputs: Inputs,
         controller: ControllerSource,
         sessions: DatabaseSessions,
-        labeler: Labeler,
+        labeler: Writer[Mapping[str, str]],
     ) -> None:
         self._view, self._inputs = view, inputs
         self._controller, self._sessions, self._labeler = controller, sessions, labeler

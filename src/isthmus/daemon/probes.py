@@ -6,12 +6,12 @@ An event source of the loop. `NB_Global.options` sets the interval for NB and SB
 
 from collections.abc import Sequence
 
+from isthmus.daemon.event_source import EventSource
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.view import View
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database, IcNbGlobal, NbGlobal
-from isthmus.ovsdb.poller import Poller
 
 OPTION = "ic_probe_interval"
 
@@ -21,7 +21,7 @@ _GOVERNED: tuple[tuple[type[NbGlobal] | type[IcNbGlobal], tuple[Database, ...]],
 )
 
 
-class ProbeIntervals:
+class ProbeIntervals(EventSource):
     """Follows the option in both tables.
 
     Args:
@@ -49,12 +49,6 @@ class ProbeIntervals:
     def problems(self) -> Sequence[Problem]:
         """Values that are not numbers."""
         return self._problems
-
-    def wait(self, poller: Poller, now: float) -> None:
-        """Nothing to wait for: the rows arrive through the sessions."""
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def _bad(table: str, value: str) -> Problem:

@@ -5,18 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.controller.inputs.inputs import Inputs
+from isthmus.controller.status.report import StatusReport
 from isthmus.controller.wiring import reconcilers
 from isthmus.daemon.controller_source import ControllerSource, ManifestSource
-from isthmus.daemon.engine_commands import engine_commands
+from isthmus.daemon.event_source import EventSource, Writer
 from isthmus.daemon.garbage_collector import collect_rarely
-from isthmus.daemon.loop import EventSource, Loop
-from isthmus.daemon.node_label_source import Labeler, NodeLabelSource
+from isthmus.daemon.loop import Loop
+from isthmus.daemon.node_label_source import NodeLabelSource
 from isthmus.daemon.probes import ProbeIntervals
-from isthmus.daemon.readiness import ready_command, remotes_command
 from isthmus.daemon.sessions import CONTROLLER_LOCK, LOCK, DatabaseSessions
-from isthmus.daemon.status_source import Publisher, StatusSource
+from isthmus.daemon.status_source import StatusSource
 from isthmus.daemon.timers import HeartbeatTimer, ReconcilerTimer
-from isthmus.daemon.unixctl_commands import process_commands
+from isthmus.daemon.unixctl_commands import (
+    engine_commands,
+    process_commands,
+    ready_command,
+    remotes_command,
+    status_command,
+)
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.routes.path_readiness import SETTLE
@@ -49,8 +55,8 @@ class KubernetesWriters:
         labeler: of gateway Nodes.
     """
 
-    publisher: Publisher
-    labeler: Labeler
+    publisher: Writer[StatusReport]
+    labeler: Writer[Mapping[str, str]]
 
 
 def engine_alone(settings: Settings, control: ControlServer | None = None) -> Loop:
@@ -111,7 +117,7 @@ def controller_and_engine(
     status = StatusSource(view, inputs, engine, sessions, tuple(sources), publisher)
     if control is not None:
         ready = ready_command(sessions, inputs, settings.remotes)
-        control.register(ready, remotes_command(sessions), *status.commands())
+        control.register(ready, remotes_command(sessions), status_command(status))
     return _loop(engine, sessions, (*sources, status), control)
 
 

@@ -5,25 +5,21 @@ control command `isthmus/conditions`, and offers it to a publisher, which writes
 look. Invariant: nothing here waits.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import inf
-from typing import Protocol
 
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.status.cluster_state import ClusterState, ClusterStateReader
 from isthmus.controller.status.conditions import StatusInput, assess, carry
-from isthmus.controller.status.report import StatusReport, config_map_version, sections
+from isthmus.controller.status.report import StatusReport, config_map_version
+from isthmus.daemon.event_source import EventSource, Writer
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
-from isthmus.inspect.status_text import status_text
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
 from isthmus.ovsdb.poller import Poller
-from isthmus.ovsdb.unixctl import Command
-from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 INTERVAL = 0.1
 """Seconds between two assessments: shorter than anyone notices, longer than one takes."""
@@ -35,30 +31,7 @@ PASSING = frozenset({Reason.NOT_INTERCONNECTING, Reason.NO_GATEWAY})
 """Reasons of problems that setting the label of a gateway Node solves within seconds."""
 
 
-class HasProblems(Protocol):
-    """Another event source, whose problems are part of the report."""
-
-    def problems(self) -> Sequence[Problem]:
-        """The problems that it has now."""
-
-
-class Publisher(Protocol):
-    """Writes reports where users look; works on its own, and has the latest offer only."""
-
-    def offer(self, report: StatusReport) -> None:
-        """Take over a report; never blocks."""
-
-    def problems(self) -> Sequence[Problem]:
-        """What prevents it from writing."""
-
-    def fileno(self) -> int:
-        """Readable when `problems` has changed; reading them makes it unreadable."""
-
-    def close(self) -> None:
-        """End."""
-
-
-class StatusSource:
+class StatusSource(EventSource):
     """Assesses and offers.
 
     Args:
@@ -76,8 +49,8 @@ class StatusSource:
         inputs: Inputs,
         engine: Engine,
         sessions: DatabaseSessions,
-        others: Sequence[HasProblems] = (),
-        publisher: Publisher | None = None,
+        others: Sequence[EventSource] = (),
+        publisher: Writer[StatusReport] | None = None,
     ) -> None:
         self._inputs, self._engine, self._sessions = inputs, engine, sessions
         self._others, self._publisher = others, publisher
@@ -118,23 +91,6 @@ class StatusSource:
         """End the publisher."""
         if self._publisher is not None:
             self._publisher.close()
-
-    def commands(self) -> list[Command]:
-        """The control command that returns the report."""
-        return [Command("isthmus/conditions", self._show, "[text|json]", 0, 1)]
-
-    def _show(self, arguments: Sequence[str]) -> str:
-        if self.report is None:
-            raise CommandFailedError("the status has not been assessed yet; try again")
-        form = arguments[0] if arguments else "text"
-        if form not in {"text", "json"}:
-            raise CommandFailedError(f'"{form}" is not a format; use text or json')
-        values = {
-            "zone": self.report.cluster.zone,
-            "active": self.report.active,
-            **sections(self.report),
-        }
-        return json.dumps(values) if form == "json" else status_text(values)
 
     def _assess(self, now: float) -> StatusReport:
         inputs = self._inputs

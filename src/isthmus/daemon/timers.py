@@ -1,12 +1,12 @@
 """Event sources that wait for times: those that reconcilers ask for, and the heartbeat."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
+from isthmus.daemon.event_source import EventSource
 from isthmus.exchange.zones.heartbeat import INTERVAL, Heartbeat
-from isthmus.model.problems import Problem
 from isthmus.ovsdb.poller import Poller
 
 
@@ -17,21 +17,14 @@ class Timed(Protocol):
         """Mark what is due; when to be called again: monotonic seconds, or inf."""
 
 
-class _Timer:
-    """What all timers have in common: no problems, and nothing to close."""
+class _Timer(EventSource):
+    """Wakes the loop at a time."""
 
     _due: float
-
-    def problems(self) -> Sequence[Problem]:
-        """None: timers do not fail."""
-        return ()
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake the loop when the timer is due."""
         poller.wake_in(self._due - now)
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 class ReconcilerTimer(_Timer):

@@ -124,11 +124,11 @@ class DaemonLog(logging.Handler):
             self._file = None
 
     def set(self, spec: str) -> None:
-        """Change levels, a pattern or the syslog facility.
+        """Change levels or a pattern.
 
         Args:
             spec: module, destination and level in any order, separated by blanks, colons or
-                commas, each at most once; or "PATTERN:DESTINATION:PATTERN"; or "FACILITY:NAME".
+                commas, each at most once; or "PATTERN:DESTINATION:PATTERN".
 
         Raises:
             ValueError: the specification is malformed; the text is that of ovs-appctl.
@@ -138,8 +138,6 @@ class DaemonLog(logging.Handler):
             case ["pattern", destination, _, *_]:
                 pattern = spec.split(":", 2)[-1]
                 self._patterns.update(dict.fromkeys(_destinations(destination), pattern))
-            case ["facility", name]:
-                self._set_facility(name)
             case _:
                 self._set_levels(words)
         self._adjust()
@@ -224,23 +222,16 @@ class DaemonLog(logging.Handler):
 
     def _kind(self, word: str) -> str:
         """The kind of a word in a specification; empty for "any"."""
-        lower = word.lower()
-        if lower == "any":
-            return ""
-        if lower in DESTINATIONS:
-            return "destination"
-        if lower in LEVELS:
-            return "level"
+        kinds = {
+            "any": "",
+            **dict.fromkeys(DESTINATIONS, "destination"),
+            **dict.fromkeys(LEVELS, "level"),
+        }
         if word.replace("-", "_") in self._levels:
             return "module"
-        raise ValueError(f'no destination, level, or module "{word}"')
-
-    def _set_facility(self, name: str) -> None:
-        facility = SysLogHandler.facility_names.get(name)
-        if facility is None:
-            raise ValueError(f"invalid facility {name}")
-        for handler in self._syslog:
-            handler.facility = facility
+        if word.lower() not in kinds:
+            raise ValueError(f'no destination, level, or module "{word}"')
+        return kinds[word.lower()]
 
     def _add_syslog(self, address: str | tuple[str, int]) -> None:
         handler = SysLogHandler(address, facility=SysLogHandler.LOG_DAEMON)

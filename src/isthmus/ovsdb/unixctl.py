@@ -32,7 +32,8 @@ class Command:
 
     Args:
         name: as typed, e.g. "is-paused".
-        run: takes the arguments and returns the reply; may raise `CommandFailedError`.
+        run: takes the arguments and returns the reply. A `CommandFailedError`, `ValueError` or
+            `OSError` becomes an error reply.
         usage: the arguments, for `list-commands`.
         least, most: the number of arguments; `most` None is any number.
     """
@@ -137,7 +138,7 @@ class _ControlConnection(ovs.unixctl.server.UnixctlConnection):
                 raise CommandFailedError(f'"{request.method}" command has non-string argument')
             _log.debug("received request %s%s", request.method, arguments)
             reply = self._execute(request.method, arguments)
-        except CommandFailedError as error:
+        except (CommandFailedError, ValueError, OSError) as error:
             self.reply_error(f"{error}\n")
         else:
             self.reply(reply if reply.endswith("\n") or not reply else f"{reply}\n")

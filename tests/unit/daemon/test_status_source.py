@@ -9,8 +9,10 @@ import pytest
 
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.status.report import StatusReport
+from isthmus.daemon.event_source import EventSource
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.daemon.status_source import INTERVAL, QUIET, StatusSource
+from isthmus.daemon.unixctl_commands import status_command
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.model.problems import Problem, Subject
@@ -60,7 +62,7 @@ class Reported:
         self.sessions.run(0.0)
         self.others: list[Problem] = []
         self.source = StatusSource(
-            view, self.inputs, self.engine, self.sessions, (self,), publisher
+            view, self.inputs, self.engine, self.sessions, (cast("EventSource", self),), publisher
         )
 
     def problems(self) -> Sequence[Problem]:
@@ -75,8 +77,7 @@ class Reported:
 
     def ask(self, *arguments: str) -> str:
         """Run the control command."""
-        (command,) = self.source.commands()
-        return command.run(arguments)
+        return status_command(self.source).run(arguments)
 
 
 @pytest.fixture
