@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -73,7 +74,7 @@ class WatchStream:
             ApiError: the connection broke, was silent for too long, or an ERROR event came.
         """
         rest = b""
-        with _AsApiError():
+        with _as_api_error():
             for chunk in self._response.stream(amt=None):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in filter(None, lines):
@@ -141,13 +142,13 @@ class Client:
         Raises:
             ApiError: anything went wrong.
         """
-        with _AsApiError():
+        with _as_api_error():
             return _object(self._send(method, path, query or {}, body, content, answer).data)
 
     def is_ready(self) -> bool:
         """Whether the server reports that it is ready."""
         try:
-            with _AsApiError():
+            with _as_api_error():
                 return self._send("GET", "/readyz", {}, None, "", ANSWER).data == b"ok"
         except ApiError:
             return False
@@ -163,7 +164,7 @@ class Client:
         Raises:
             ApiError: it was not accepted.
         """
-        with _AsApiError():
+        with _as_api_error():
             return WatchStream(self._send("GET", path, query, None, "", silence))
 
     def close(self) -> None:
@@ -241,15 +242,15 @@ def _pool(access: Access) -> urllib3.PoolManager:
     return urllib3.ProxyManager(access.proxy, proxy_headers=headers, **options)
 
 
-class _AsApiError:
-    """Turns what the transport raises into an `ApiError`."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, ApiError):
-            raise ApiError(_failure(error)) from error
+@contextmanager
+def _as_api_error() -> Iterator[None]:
+    """Turn what the transport raises into an `ApiError`."""
+    try:
+        yield
+    except ApiError:
+        raise
+    except Exception as error:
+        raise ApiError(_failure(error)) from error
 
 
 def _failure(error: BaseException) -> Failure:

@@ -15,7 +15,35 @@ from isthmus.model.reasons import Reason
 UNREACHABLE, SILENT, TLS, MALFORMED = "Unreachable", "Timeout", "TLS", "Malformed"
 """Reasons of failures without a readable answer."""
 
-CREDENTIALS = "check the kubeconfig or, in a pod, its ServiceAccount"
+_CREDENTIALS = "check the kubeconfig or, in a pod, its ServiceAccount"
+_ADDRESS = (
+    "check that it runs and that its address is correct; the last known objects stay in force"
+)
+_UNANSWERED = ("cannot be reached: {message}", _ADDRESS, Reason.UNREACHABLE)
+
+_PROBLEMS: Mapping[int | str, tuple[str, str, Reason]] = {
+    HTTPStatus.UNAUTHORIZED: ("rejected the credentials", _CREDENTIALS, Reason.UNAUTHORIZED),
+    HTTPStatus.FORBIDDEN: (
+        "access denied: {message}", "apply the roles in deploy/kubernetes", Reason.FORBIDDEN
+    ),
+    HTTPStatus.NOT_FOUND: (
+        "is not served by the API server", "install Kube-OVN's CRDs", Reason.NOT_FOUND
+    ),
+    TLS: ("the TLS handshake failed: {message}", _CREDENTIALS, Reason.TLS),
+    MALFORMED: (
+        "returned an invalid response: {message}", "check the server's URL", Reason.MALFORMED
+    ),
+    UNREACHABLE: _UNANSWERED,
+    SILENT: _UNANSWERED,
+}  # fmt: skip
+"""Message, remedy and reason of a problem, by HTTP status or, without one, the failure's reason."""
+
+_OTHER = (
+    "returned {status} {reason}: {message}", "check the API server's log", Reason.API_ERROR
+)  # fmt: skip
+
+_OF_THE_SERVER = {Reason.UNAUTHORIZED, Reason.TLS, Reason.MALFORMED, Reason.UNREACHABLE}
+"""Reasons of problems that do not depend on what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,39 +111,12 @@ def problem_of(failure: Failure, server: str, what: str) -> Problem:
         server: the API server's URL.
         what: what was asked for, e.g. "subnets.kubeovn.io".
     """
-    api = f"Kubernetes API {server}"
-    match failure.status:
-        case HTTPStatus.UNAUTHORIZED:
-            return Subject(api).problem(
-                "rejected the credentials", CREDENTIALS, Reason.UNAUTHORIZED
-            )
-        case HTTPStatus.FORBIDDEN:
-            message = f"access denied: {failure.message}"
-            return Subject(api, what).problem(
-                message, "apply the roles in deploy/kubernetes", Reason.FORBIDDEN
-            )
-        case HTTPStatus.NOT_FOUND:
-            message = "is not served by the API server"
-            return Subject(api, what).problem(message, "install Kube-OVN's CRDs", Reason.NOT_FOUND)
-        case 0:
-            return _unanswered(failure, api)
-    message = f"returned {failure.status} {failure.reason}: {failure.message}"
-    return Subject(api, what).problem(message, "check the API server's log", Reason.API_ERROR)
-
-
-def _unanswered(failure: Failure, api: str) -> Problem:
-    match failure.reason:
-        case str(reason) if reason == TLS:
-            message = f"the TLS handshake failed: {failure.message}"
-            return Subject(api).problem(message, CREDENTIALS, Reason.TLS)
-        case str(reason) if reason == MALFORMED:
-            message = f"returned an invalid response: {failure.message}"
-            return Subject(api).problem(message, "check the server's URL", Reason.MALFORMED)
-    message = f"cannot be reached: {failure.message}"
-    remedy = (
-        "check that it runs and that its address is correct; the last known objects stay in force"
+    template, remedy, reason = _PROBLEMS.get(failure.status or failure.reason, _OTHER)
+    message = template.format(status=failure.status, reason=failure.reason, message=failure.message)
+    whole = reason in _OF_THE_SERVER
+    return Subject(f"Kubernetes API {server}", "" if whole else what).problem(
+        message, remedy, reason
     )
-    return Subject(api).problem(message, remedy, Reason.UNREACHABLE)
 
 
 def _phrase(code: int) -> str:

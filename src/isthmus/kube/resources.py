@@ -4,7 +4,7 @@ Used by watchers and writers. Invariant: fields that change constantly and are n
 of Nodes, counters of Subnets, `managedFields`) are not kept, so that they never count as a change.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,48 +67,30 @@ def manifest(resource: Resource, body: Mapping[str, Any], origin: str) -> Manife
         raise ValueError(f"a {resource.kind} without a name")
     namespace = str(metadata.get("namespace") or "")
     kept = {key: metadata[key] for key in ("name", "namespace", "uid") if key in metadata}
-    rest = _KEPT[resource.kind](body, metadata, kept)
+    match resource.kind:
+        case "ConfigMap":
+            # The status reports which version of the configuration is in force.
+            kept["resourceVersion"] = metadata.get("resourceVersion", "")
+            kept["labels"] = metadata.get("labels") or {}
+            rest: dict[str, Any] = {"data": body.get("data") or {}}
+        case "Node":
+            labels = metadata.get("labels")
+            if isinstance(labels, dict) and GATEWAY_LABEL in labels:
+                kept["labels"] = {GATEWAY_LABEL: labels[GATEWAY_LABEL]}
+            rest = {"status": _node_status(body.get("status"))}
+        case _:
+            rest = {"spec": body.get("spec") or {}}
     whole = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": kept, **rest}
     return Manifest(ObjectKey(resource.kind, namespace, name), whole, origin)
 
 
-def _configuration(
-    body: Mapping[str, Any], metadata: Mapping[str, Any], kept: dict[str, Any]
-) -> dict[str, Any]:
-    # The status reports which version of the configuration is in force.
-    kept["resourceVersion"] = metadata.get("resourceVersion", "")
-    kept["labels"] = metadata.get("labels") or {}
-    return {"data": body.get("data") or {}}
-
-
-def _specification(
-    body: Mapping[str, Any], _metadata: Mapping[str, Any], _kept: dict[str, Any]
-) -> dict[str, Any]:
-    return {"spec": body.get("spec") or {}}
-
-
-def _node(
-    body: Mapping[str, Any], metadata: Mapping[str, Any], kept: dict[str, Any]
-) -> dict[str, Any]:
-    labels, status = metadata.get("labels"), body.get("status")
-    if isinstance(labels, dict) and GATEWAY_LABEL in labels:
-        kept["labels"] = {GATEWAY_LABEL: labels[GATEWAY_LABEL]}
+def _node_status(status: Any) -> dict[str, Any]:
     if not isinstance(status, dict):
-        return {"status": {}}
+        return {}
     conditions = status.get("conditions")
     ready = [
         {key: condition.get(key) for key in ("type", "status")}
         for condition in (conditions if isinstance(conditions, list) else ())
         if isinstance(condition, dict) and condition.get("type") == "Ready"
     ]
-    return {"status": {"addresses": status.get("addresses") or [], "conditions": ready}}
-
-
-_Kept = Callable[[Mapping[str, Any], Mapping[str, Any], dict[str, Any]], dict[str, Any]]
-
-_KEPT: Mapping[str, _Kept] = {
-    "ConfigMap": _configuration,
-    "Node": _node,
-    "Subnet": _specification,
-    "Vpc": _specification,
-}
+    return {"addresses": status.get("addresses") or [], "conditions": ready}

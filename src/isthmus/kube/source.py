@@ -45,7 +45,6 @@ class KubernetesSource:
             ResourceWatcher(client, kind, self._wake.set, timing) for kind in resources
         ]
         self._last: Snapshot | None = None
-        self._taken: list[ResourceState] = []
         self._pending = True
         self._hold = time.monotonic() + START
         self._due = inf
@@ -81,9 +80,9 @@ class KubernetesSource:
         if self._last is None and now < self._hold and not _settled(states):
             return None
         self._pending = False
-        if self._last is not None and self._same(states, snapshot):
+        if snapshot == self._last:
             return None
-        self._last, self._taken, self._hold = snapshot, states, now + GATHER
+        self._last, self._hold = snapshot, now + GATHER
         return snapshot
 
     def close(self) -> None:
@@ -103,19 +102,6 @@ class KubernetesSource:
         problems = {(one.object, one.key, one.reason): one for one in reversed(found)}
         return Snapshot(
             objects, tuple(sorted(problems.values())), all(state.listed for state in states)
-        )
-
-    def _same(self, states: Sequence[ResourceState], snapshot: Snapshot) -> bool:
-        """Whether nothing is new (objects by identity: there may be many)."""
-        last = self._last
-        return (
-            last is not None
-            and last.problems == snapshot.problems
-            and last.complete == snapshot.complete
-            and all(
-                before.objects is after.objects
-                for before, after in zip(self._taken, states, strict=True)
-            )
         )
 
 

@@ -62,14 +62,14 @@ class DirectorySource:
             now: monotonic seconds.
 
         Returns:
-            The snapshot if it differs from the last one that was returned, else None. Objects
-            are compared by their files' state, so an unchanged one is the same value as before.
+            The snapshot if it differs from the last one that was returned, else None. The
+            objects of an unchanged file are the same values as before.
         """
         if not self._watcher.changed.drain() and now < self._next:
             return None
         self._scan(now)
         snapshot = self._merge()
-        if self._last is not None and _same(snapshot, self._last):
+        if snapshot == self._last:
             return None
         self._last = snapshot
         return snapshot
@@ -79,22 +79,30 @@ class DirectorySource:
         self._watcher.close()
 
     def _scan(self, now: float) -> None:
-        often = False
         try:
             found = self._list()
         except OSError as error:
-            self._directory_problems = (self._unreadable(error),)
+            self._directory_problems = self._problem(
+                f"cannot be read: {error.strerror or error}",
+                "create it or make it readable; until then the objects that it held stay in force",
+            )
             self._next = min([now + RESCAN_OFTEN, *self._due(now)])
             return
         if not found and sum(bool(file.in_force) for file in self._files.values()) > 1:
-            self._directory_problems = (self._emptied(),)
+            self._directory_problems = self._problem(
+                "lost all its files at once, as if not mounted; their objects stay in force",
+                'restore the files; to leave the interconnection, write enable-ic: "false"',
+            )
             self._next = now + RESCAN_OFTEN
             return
         self._listed = True
-        self._directory_problems = ()
-        if self._watcher.failure:
-            self._directory_problems = (self._unwatchable(),)
-            often = True
+        self._directory_problems, often = (), bool(self._watcher.failure)
+        if often:
+            self._directory_problems = self._problem(
+                f"cannot be watched: {self._watcher.failure}",
+                "raise the inotify limits and restart; until then it is read every"
+                f" {RESCAN_OFTEN:g} s",
+            )
         for name in sorted(found | self._files.keys()):
             file = self._files.setdefault(name, ManifestFile(name))
             often |= not self._update(file, name in found, now)
@@ -148,40 +156,10 @@ class DirectorySource:
         complete = self._listed and all(file.valid_once or not file.problems for file in files)
         return Snapshot(objects, tuple(problems), complete)
 
-    def _unreadable(self, error: OSError) -> Problem:
-        return Subject(f"directory {self._path}").problem(
-            f"cannot be read: {error.strerror or error}",
-            "create it or make it readable; until then the objects that it held stay in force",
-        )
-
-    def _emptied(self) -> Problem:
-        return Subject(f"directory {self._path}").problem(
-            "lost all its files at once, as if it were not mounted; their objects stay in force",
-            'restore the files; to leave the interconnection, write enable-ic: "false"',
-        )
-
-    def _unwatchable(self) -> Problem:
-        return Subject(f"directory {self._path}").problem(
-            f"cannot be watched: {self._watcher.failure}",
-            f"raise the inotify limits and restart; until then it is read every {RESCAN_OFTEN:g} s",
-        )
+    def _problem(self, message: str, remedy: str) -> tuple[Problem]:
+        return (Subject(f"directory {self._path}").problem(message, remedy),)
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_size,
-    )
-
-
-def _same(one: Snapshot, other: Snapshot) -> bool:
-    """Whether two snapshots hold the same manifests (by identity: bodies can be huge)."""
-    return (
-        one.problems == other.problems
-        and one.complete == other.complete
-        and one.objects.keys() == other.objects.keys()
-        and all(one.objects[key] is other.objects[key] for key in one.objects)
-    )
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_dev, status.st_ino, *times, status.st_size)

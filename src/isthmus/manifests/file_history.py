@@ -53,11 +53,9 @@ class ManifestFile:
     def unreadable(self, reason: str) -> None:
         """Note that the file exists but cannot be read; its objects stay in force."""
         self._signature, self._unread, self._content = (), False, None
-        self.problems = (
-            Subject(f"file {self.name}").problem(
-                f"cannot be read: {reason}",
-                "make it readable; until then the objects that it held stay in force",
-            ),
+        self._report(
+            f"cannot be read: {reason}",
+            "make it readable; until then the objects that it held stay in force",
         )
 
     def advance(self, read: Callable[[], bytes], now: float) -> None:
@@ -96,11 +94,9 @@ class ManifestFile:
         self.problems = content.problems
         self.present = content.manifests
         if content.empty and self.in_force:
-            self.problems = (
-                Subject(f"file {self.name}").problem(
-                    "is empty, so the objects that it held stay in force",
-                    "restore it, or delete the file to delete its objects",
-                ),
+            self._report(
+                "is empty, so the objects that it held stay in force",
+                "restore it, or delete the file to delete its objects",
             )
         if self.problems:
             # An invalid object must not count as a deleted one.
@@ -118,9 +114,10 @@ class ManifestFile:
         if settled or not self.in_force:
             self.in_force, self.problems = {}, ()
             return
-        self.problems = (
-            Subject(f"file {self.name}").problem(
-                "does not exist any more",
-                f"restore it; after {SETTLE:g} s its objects count as deleted",
-            ),
+        self._report(
+            "does not exist any more",
+            f"restore it; after {SETTLE:g} s its objects count as deleted",
         )
+
+    def _report(self, message: str, remedy: str) -> None:
+        self.problems = (Subject(f"file {self.name}").problem(message, remedy),)

@@ -70,17 +70,15 @@ def _condition(value: Mapping[Any, Any]) -> Condition | None:
         return None
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes enumerations as the strings that they are."""
+
+
+_Dumper.add_multi_representer(str, _Dumper.represent_str)
+
+
 def _yaml(value: Any) -> str:
-    dumped: str = yaml.safe_dump(
-        _plain(value), sort_keys=False, allow_unicode=True, width=PLAIN_WIDTH
+    dumped: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=PLAIN_WIDTH
     )
     return dumped
-
-
-def _plain(value: Any) -> Any:
-    """The value without enumerations, which YAML does not know."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, str) else value
