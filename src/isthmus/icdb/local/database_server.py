@@ -6,10 +6,11 @@ directory that the scripts made can be taken over.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path, PurePath
 
 from isthmus.icdb.local.hosts import bracketed
+from isthmus.model.prefixes import Address
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 from isthmus.pki.files import TlsFiles
@@ -142,7 +143,7 @@ class DatabaseServer(LocalServer):
         members_ca: used in place of `tls.ca_cert` if only members connect to the server.
     """
 
-    listen: IPv4Address | IPv6Address
+    listen: Address
     raft_port: int
     tls: TlsFiles | None = None
     behind_proxy: bool = False
@@ -163,7 +164,7 @@ class DatabaseServer(LocalServer):
         return f"{self.method}:{bracketed(host)}:{self.raft_port}"
 
     @property
-    def connect_to(self) -> IPv4Address | IPv6Address:
+    def connect_to(self) -> Address:
         """An address that reaches the server from this host, also if it listens on all."""
         if not self.listen.is_unspecified:
             return self.listen

@@ -30,7 +30,7 @@ class CertificateReload:
     ) -> None:
         self._files = files
         self._separate_members_ca = separate_members_ca
-        self._loaded, self._members_ca = self._pair_time(), self._members_ca_time()
+        self._loaded, self._members_ca = _modified(files.certificate), self._members_ca_time()
         self._blockers = BlockerLog(files.object)
         self._interval = interval
         self._due = time.monotonic() + interval
@@ -43,7 +43,7 @@ class CertificateReload:
         Returns:
             whether there is a new pair.
         """
-        pair = self._pair_time()
+        pair = _modified(self._files.certificate)
         changed = pair not in {self._loaded, None}
         previous, self._members_ca = self._members_ca, self._members_ca_time()
         if not changed and previous == self._members_ca and time.monotonic() < self._due:
@@ -63,9 +63,6 @@ class CertificateReload:
         with suppress(OSError):
             os.utime(self._files.private_key)
         return True
-
-    def _pair_time(self) -> int | None:
-        return _modified(self._files.certificate)
 
     def _members_ca_time(self) -> int | None:
         return _modified(self._files.members_ca) if self._separate_members_ca else None

@@ -90,11 +90,7 @@ class ChildProcess:
         self._process.send_signal(number)
 
     def exit_by_control_socket(self) -> bool:
-        """Send it the command `exit`.
-
-        Returns:
-            whether it accepted the command.
-        """
+        """Send it the command `exit`; whether it accepted that."""
         if self.program.control_socket is None:
             return False
         try:
@@ -132,11 +128,7 @@ class ProcessSlot:
         self.child = ChildProcess(program, keep_open)
 
     def release(self) -> str:
-        """Release the process, which has ended, and schedule its restart.
-
-        Returns:
-            how it ended, for messages.
-        """
+        """Release the process, which has ended, schedule its restart, and say how it ended."""
         assert self.child is not None  # noqa: S101 - its end was waited for
         child, self.child = self.child, None
         now = time.monotonic()

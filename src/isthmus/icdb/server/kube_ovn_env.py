@@ -6,9 +6,10 @@ other variables are parsed here.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, parse_transit_switches
+from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
 
 TS_KEYS = ("TS_NAME", "TS_CIDR", "TS_NUM", "PROTOCOL")
@@ -53,23 +54,19 @@ def transit_switches(
         problems.append(_problem("TS_NUM", number, message, f"write 1 to {MOST}"))
     firsts = _networks(given["TS_CIDR"])
     if isinstance(firsts, Problem):
-        problems.append(firsts)
-    elif (
-        firsts and not problems and _families(firsts) != _PROTOCOLS[protocol] and given["PROTOCOL"]
-    ):
+        return (), [*problems, firsts]
+    families = tuple(sorted(network.version for network in firsts))
+    if firsts and not problems and given["PROTOCOL"] and families != _PROTOCOLS[protocol]:
         message = f"does not have the address families of PROTOCOL={protocol}"
         remedy = "give one subnet for each family, such as 169.254.100.0/24,fe80:a9fe:64::/112"
         problems.append(_problem("TS_CIDR", given["TS_CIDR"], message, remedy))
-    if problems or isinstance(firsts, Problem):
+    if problems:
         return (), problems
     return _specs(name, int(number), firsts, _PROTOCOLS[protocol])
 
 
 def _specs(
-    name: str,
-    number: int,
-    firsts: tuple[IPv4Network | IPv6Network, ...],
-    families: tuple[int, ...],
+    name: str, number: int, firsts: tuple[Network, ...], families: tuple[int, ...]
 ) -> tuple[tuple[TransitSwitchSpec, ...], list[Problem]]:
     try:
         texts = [
@@ -83,9 +80,7 @@ def _specs(
     return specs, [replace(problem, key="TS_NAME, TS_CIDR") for problem in problems]
 
 
-def _subnets(
-    firsts: tuple[IPv4Network | IPv6Network, ...], families: tuple[int, ...], index: int
-) -> str:
+def _subnets(firsts: tuple[Network, ...], families: tuple[int, ...], index: int) -> str:
     """The subnets of a transit switch, by its number."""
     if not firsts:
         return ",".join(_default(family, index) for family in families)
@@ -100,16 +95,12 @@ def _default(family: int, index: int) -> str:
     return f"169.254.{number}.0/24" if family == 4 else f"fe80:a9fe:{number:x}::/112"
 
 
-def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...] | Problem:
+def _networks(text: str) -> tuple[Network, ...] | Problem:
     try:
         return tuple(ip_network(cidr.strip()) for cidr in text.split(",") if cidr.strip())
     except ValueError as error:
         remedy = "write e.g. 169.254.100.0/24, or 169.254.100.0/24,fe80:a9fe:64::/112"
         return _problem("TS_CIDR", text, f"is not a subnet: {error}", remedy)
-
-
-def _families(networks: tuple[IPv4Network | IPv6Network, ...]) -> tuple[int, ...]:
-    return tuple(sorted(network.version for network in networks))
 
 
 def _problem(key: str, value: str, message: str, remedy: str) -> Problem:

@@ -3,9 +3,10 @@
 Called by the command line; `supervisor` carries it out.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from isthmus.icdb.local.database_server import (
     NB_PORT,
@@ -19,6 +20,7 @@ from isthmus.icdb.local.database_server import (
 from isthmus.icdb.local.hosts import is_loopback, unbracketed
 from isthmus.icdb.raft.membership import Membership
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
+from isthmus.model.prefixes import Address
 from isthmus.model.problems import Problem, Subject
 from isthmus.pki.files import TlsFiles
 
@@ -77,10 +79,7 @@ class Plan:
 
 
 def database_servers(
-    files: Directories,
-    listen: IPv4Address | IPv6Address,
-    ports: Ports,
-    tls: TlsFiles | None = None,
+    files: Directories, listen: Address, ports: Ports, tls: TlsFiles | None = None
 ) -> tuple[DatabaseServer, DatabaseServer]:
     """Both servers on one address."""
     return (
@@ -92,13 +91,9 @@ def database_servers(
 def plan_problems(plan: Plan) -> list[Problem]:
     """What is wrong with a plan, as far as it can be seen before anything is touched."""
     problems = [*_port_problems(plan), *_clear_text_problems(plan)]
-    longest = max(
-        len(str(server.socket).encode(errors="surrogateescape")) for server in plan.servers
-    )
+    longest = max(len(os.fsencode(server.socket)) for server in plan.servers)
     if longest > SOCKET_PATH_LIMIT:
-        message = (
-            f"makes the path of a socket {longest} bytes long, and Linux allows {SOCKET_PATH_LIMIT}"
-        )
+        message = f"makes a socket's path {longest} bytes long; Linux allows {SOCKET_PATH_LIMIT}"
         subject = Subject("IC databases", "--run-dir", str(plan.files.run_dir))
         problems.append(subject.problem(message, "give a directory with a shorter path"))
     return problems
@@ -135,7 +130,7 @@ def _clear_text_problems(plan: Plan) -> Iterable[Problem]:
             return
 
 
-def parse_listen(text: str) -> IPv4Address | IPv6Address | Problem:
+def parse_listen(text: str) -> Address | Problem:
     """The address of `--listen`; IPv6 with or without brackets."""
     try:
         return ip_address(unbracketed(text))
@@ -146,7 +141,7 @@ def parse_listen(text: str) -> IPv4Address | IPv6Address | Problem:
         )
 
 
-def listen_of_member(own: str, ipv6: bool) -> IPv4Address | IPv6Address:
+def listen_of_member(own: str, ipv6: bool) -> Address:
     """The address on which a member listens for clients by default.
 
     A member that is named by a host name listens on all addresses: the name may resolve to
@@ -164,10 +159,6 @@ def listen_of_member(own: str, ipv6: bool) -> IPv4Address | IPv6Address:
 
 
 def restart_delay(ends: int) -> float:
-    """Seconds to wait before a restart.
-
-    Args:
-        ends: how often the server ended in a row, at least 1.
-    """
+    """Seconds to wait before the restart of a server that ended `ends` times in a row."""
     # The exponent is bounded: a server may end at every start for weeks.
     return min(RESTART_FIRST * 2.0 ** min(ends - 1, 30), RESTART_MOST)

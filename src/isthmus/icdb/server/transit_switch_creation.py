@@ -9,8 +9,7 @@ import logging
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.server.plan import Plan
 from isthmus.icdb.transit_switches.changes import overlaps
-from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, plan_creation
-from isthmus.model.operations import Insert
+from isthmus.icdb.transit_switches.spec import plan_creation
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database, TransitSwitch
 from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
@@ -63,15 +62,11 @@ def _create(plan: Plan) -> tuple[Problem, ...]:
     refused = {spec: overlaps(view, spec) for spec in creation.create}
     create = [spec for spec in creation.create if not refused[spec]]
     if create:
-        inserts = [_insertion(spec) for spec in create]
+        inserts = [spec.insertion for spec in create]
         remote = remotes[Database.IC_NB]
         write(Database.IC_NB, remote, (TransitSwitch,), inserts, _TIMEOUT, leader_only=False)
         _log.info("created transit switches: %s", ", ".join(spec.name for spec in create))
     return (*creation.differences, *(problem for found in refused.values() for problem in found))
-
-
-def _insertion(spec: TransitSwitchSpec) -> Insert:
-    return Insert(TransitSwitch, {"name": spec.name, "external_ids": dict(spec.external_ids)})
 
 
 def _failure(plan: Plan, error: Exception) -> Exception:

@@ -5,14 +5,19 @@ switch is listed and never changed. Neither are the values of an existing row: c
 addresses in its subnet.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, log2
 
 from isthmus.engine.view import View
-from isthmus.icdb.transit_switches.spec import TransitSwitchSpec
+from isthmus.icdb.transit_switches.spec import (
+    TransitSwitchSpec,
+    described,
+    overlapping,
+    subnets_of,
+)
 from isthmus.model.external_ids import NETWORK, SUBNET, is_our_transit_switch
-from isthmus.model.operations import Delete, Insert, Operation, Value, Wait
+from isthmus.model.operations import Delete, Operation, Wait
 from isthmus.model.prefixes import Network, parse_network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, IcPortBinding, IcRoute, TransitSwitch
@@ -52,7 +57,7 @@ def list_transit_switches(view: View) -> tuple[ListedTransitSwitch, ...]:
             network=row.external_ids.get(NETWORK, ""),
             ours=is_our_transit_switch(row),
             zones=_attached(view, row.name),
-            room=min(map(room, _subnets(row)), default=None),
+            room=min(map(room, subnets_of(row)), default=None),
         )
         for row in rows
     )
@@ -71,12 +76,7 @@ def longest_prefix(ports: int, version: int) -> int:
 def addition(
     view: View, spec: TransitSwitchSpec, zones: int
 ) -> tuple[tuple[Operation, ...], tuple[Problem, ...]]:
-    """Plan the addition of a transit switch.
-
-    Args:
-        view: IC-NB and IC-SB.
-        spec: the switch.
-        zones: the number of zones that need a port on it.
+    """Plan the addition of a transit switch on which a number of zones need ports.
 
     Returns:
         the write to IC-NB, and why it must not be made; neither if the switch exists as given.
@@ -85,31 +85,18 @@ def addition(
     if same is not None:
         return (), tuple(_existing(spec, same))
     problems = (*_too_small(spec, zones), *overlaps(view, spec))
-    if problems:
-        return (), problems
-    row: Mapping[str, Value] = {"name": spec.name, "external_ids": dict(spec.external_ids)}
-    return (Insert(TransitSwitch, row),), ()
+    return ((), problems) if problems else ((spec.insertion,), ())
 
 
 def overlaps(view: View, spec: TransitSwitchSpec) -> tuple[Problem, ...]:
-    """Why a transit switch must not be created: others that use its addresses.
-
-    Args:
-        view: IC-NB and IC-SB.
-        spec: the switch.
-    """
+    """Why a transit switch must not be created: others that use its addresses."""
     return (*_overlapping_switches(view, spec), *_overlapping_routes(view, spec))
 
 
 def removal(
     view: View, name: str, *, attached_too: bool
 ) -> tuple[tuple[Operation, ...], tuple[Problem, ...]]:
-    """Plan the removal of a transit switch.
-
-    Args:
-        view: IC-NB and IC-SB.
-        name: the switch.
-        attached_too: whether to remove it although zones have ports on it.
+    """Plan the removal of a transit switch, `attached_too`: although zones have ports on it.
 
     Returns:
         the write to IC-NB, and why it must not be made.
@@ -117,9 +104,8 @@ def removal(
     row = next((row for row in view.table(TransitSwitch) if row.name == name), None)
     if row is None:
         known = ", ".join(sorted(row.name for row in view.table(TransitSwitch))) or "none"
-        return (), (
-            _problem(name, "", f"does not exist; existing ones: {known}", "give one of these"),
-        )
+        message = f"does not exist; existing ones: {known}"
+        return (), (_problem(name, "", message, "give one of these"),)
     if not is_our_transit_switch(row):
         message = "is another vendor's, and is left alone"
         return (), (_problem(name, "", message, "remove it with the vendor's tools"),)
@@ -133,11 +119,10 @@ def removal(
 
 
 def _existing(spec: TransitSwitchSpec, row: TransitSwitch) -> Iterator[Problem]:
-    subnet, network = row.external_ids.get(SUBNET, ""), row.external_ids.get(NETWORK, "")
     if not is_our_transit_switch(row):
         yield _problem(spec.name, "", "is another vendor's", "give another name")
-    elif frozenset(_subnets(row)) != frozenset(spec.subnets) or network != spec.network:
-        found = f"{subnet}@{network}" if network else subnet
+    elif not spec.is_as(row):
+        found = described(row.external_ids)
         message = f"exists as {found}, and clusters may have addresses in that subnet"
         yield _problem(spec.name, str(spec), message, "give another name, or remove it first")
 
@@ -145,24 +130,20 @@ def _existing(spec: TransitSwitchSpec, row: TransitSwitch) -> Iterator[Problem]:
 def _too_small(spec: TransitSwitchSpec, zones: int) -> Iterator[Problem]:
     for subnet in spec.subnets:
         if room(subnet) < zones:
-            needed = longest_prefix(zones, subnet.version)
-            yield _problem(
-                spec.name,
-                str(subnet),
-                f"has room for {room(subnet)} zones; {zones} zones need at least a /{needed}",
-                f"give a /{needed} or larger, or fewer --zones",
-            )
+            length = longest_prefix(zones, subnet.version)
+            message = f"has room for {room(subnet)} zones; {zones} zones need at least a /{length}"
+            remedy = f"give a /{length} or larger, or fewer --zones"
+            yield _problem(spec.name, str(subnet), message, remedy)
 
 
 def _overlapping_switches(view: View, spec: TransitSwitchSpec) -> Iterator[Problem]:
     for row in view.table(TransitSwitch):
         if is_our_transit_switch(row) and row.external_ids.get(NETWORK, "") != spec.network:
             continue  # networks of custom VPCs may have the same addresses
-        for one, other in _overlapping(spec.subnets, _subnets(row)):
+        for one, other in overlapping(spec.subnets, subnets_of(row)):
             message = f"overlaps {other} of transit switch {row.name}"
-            yield _problem(
-                spec.name, str(one), message, "give a subnet that no other transit switch has"
-            )
+            remedy = "give a subnet that no other transit switch has"
+            yield _problem(spec.name, str(one), message, remedy)
 
 
 def _overlapping_routes(view: View, spec: TransitSwitchSpec) -> Iterator[Problem]:
@@ -174,20 +155,10 @@ def _overlapping_routes(view: View, spec: TransitSwitchSpec) -> Iterator[Problem
         of_other = networks.get(route.transit_switch, "") != spec.network
         if prefix is None or prefix.prefixlen == 0 or of_other:
             continue
-        for one, other in _overlapping(spec.subnets, (prefix,)):
+        for one, other in overlapping(spec.subnets, (prefix,)):
             zone = names.get(route.availability_zone, "unknown")
             message = f"overlaps {other}, which zone {zone} advertises on {route.transit_switch}"
             yield _problem(spec.name, str(one), message, "give a subnet that no zone uses")
-
-
-def _overlapping(
-    ones: Iterable[Network], others: Iterable[Network]
-) -> Iterator[tuple[Network, Network]]:
-    candidates = tuple(others)
-    for one in ones:
-        for other in candidates:
-            if one.version == other.version and one.overlaps(other):
-                yield one, other
 
 
 def _attached(view: View, name: str) -> tuple[str, ...]:
@@ -196,13 +167,6 @@ def _attached(view: View, name: str) -> tuple[str, ...]:
     return tuple(sorted({names.get(port.availability_zone, "unknown") for port in ports}))
 
 
-def _subnets(row: TransitSwitch) -> tuple[Network, ...]:
-    texts = row.external_ids.get(SUBNET, "").split(",")
-    parsed = (parse_network(text.strip()) for text in texts)
-    return tuple(subnet for subnet in parsed if subnet is not None)
-
-
 def _problem(name: str, value: str, message: str, remedy: str) -> Problem:
-    return Subject(f"transit switch {name}", "subnet" if value else "", value).problem(
-        message, remedy
-    )
+    subject = Subject(f"transit switch {name}", "subnet" if value else "", value)
+    return subject.problem(message, remedy)

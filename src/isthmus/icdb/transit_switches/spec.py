@@ -7,10 +7,10 @@ controllers leave it alone. Invariant: an existing row is never changed.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
-from itertools import combinations
+from ipaddress import IPv4Network, ip_interface, ip_network
+from itertools import combinations, product
 
 from isthmus.model.external_ids import (
     ISTHMUS,
@@ -20,15 +20,16 @@ from isthmus.model.external_ids import (
     VENDOR,
     is_our_transit_switch,
 )
+from isthmus.model.operations import Insert
+from isthmus.model.prefixes import Network, parse_network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import TransitSwitch
 
+_TAKEN = "is the name of another vendor's transit switch"
 _FORM = "NAME=CIDR[,CIDR6][@NETWORK]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FEWEST_ADDRESSES = 4
 """Two router ports, the network address and, for IPv4, the broadcast address."""
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,18 @@ class TransitSwitchSpec:
             return {SUBNET: self.subnet, VENDOR: KUBE_OVN}
         return {SUBNET: self.subnet, VENDOR: ISTHMUS, NETWORK: self.network}
 
+    @property
+    def insertion(self) -> Insert:
+        """The write that creates the row."""
+        return Insert(TransitSwitch, {"name": self.name, "external_ids": dict(self.external_ids)})
+
+    def is_as(self, row: TransitSwitch) -> bool:
+        """Whether a row has these subnets and this network."""
+        same_network = row.external_ids.get(NETWORK, "") == self.network
+        return same_network and frozenset(subnets_of(row)) == frozenset(self.subnets)
+
     def __str__(self) -> str:
-        return _text(self.name, self.subnet, self.network)
+        return f"{self.name}={described(self.external_ids)}"
 
 
 DEFAULT = TransitSwitchSpec("ts", (IPv4Network("169.254.100.0/24"),))
@@ -117,11 +128,17 @@ def plan_creation(
     known = [(spec, rows[spec.name]) for spec in wanted if spec.name in rows]
     return CreationPlan(
         create=tuple(spec for spec in wanted if spec.name not in rows),
-        clashes=tuple(_taken(spec) for spec, row in known if not is_our_transit_switch(row)),
+        clashes=tuple(
+            _problem(
+                str(spec), "is the name of another vendor's transit switch", "give another name"
+            )
+            for spec, row in known
+            if not is_our_transit_switch(row)
+        ),
         differences=tuple(
             _different(spec, row)
             for spec, row in known
-            if is_our_transit_switch(row) and not _is_as(spec, row)
+            if is_our_transit_switch(row) and not spec.is_as(row)
         ),
     )
 
@@ -132,9 +149,8 @@ def _parse(text: str) -> TransitSwitchSpec | Problem:
     if not equals or not _NAME.fullmatch(name):
         return _problem(text, f"is not {_FORM}", f"write e.g. {DEFAULT}")
     if at and not _NAME.fullmatch(network):
-        return _problem(
-            text, f"{network!r} is not a valid network name", f"write e.g. {DEFAULT}@blue"
-        )
+        message = f"{network!r} is not a valid network name"
+        return _problem(text, message, f"write e.g. {DEFAULT}@blue")
     subnets: list[Network] = []
     for cidr in cidrs.split(","):
         subnet = _parse_subnet(text, cidr)
@@ -142,21 +158,18 @@ def _parse(text: str) -> TransitSwitchSpec | Problem:
             return subnet
         subnets.append(subnet)
     if len({subnet.version for subnet in subnets}) < len(subnets):
-        return _problem(
-            text, "has two subnets of one address family", "give one IPv4 and one IPv6 subnet"
-        )
-    return TransitSwitchSpec(
-        name, tuple(sorted(subnets, key=lambda subnet: subnet.version)), network
-    )
+        message = "has two subnets of one address family"
+        return _problem(text, message, "give one IPv4 and one IPv6 subnet")
+    subnets.sort(key=lambda subnet: subnet.version)
+    return TransitSwitchSpec(name, tuple(subnets), network)
 
 
 def _parse_subnet(text: str, cidr: str) -> Network | Problem:
     try:
         subnet = ip_network(cidr, strict=False)
     except ValueError:
-        return _problem(
-            text, f"{cidr!r} is not a CIDR", "write ADDRESS/LENGTH, e.g. 169.254.100.0/24"
-        )
+        remedy = "write ADDRESS/LENGTH, e.g. 169.254.100.0/24"
+        return _problem(text, f"{cidr!r} is not a CIDR", remedy)
     if ip_interface(cidr).ip != subnet.network_address:
         return _problem(text, f"{cidr!r} has host bits set", f"write {subnet}")
     if subnet.num_addresses < _FEWEST_ADDRESSES:
@@ -169,53 +182,40 @@ def _clashes(specs: Sequence[TransitSwitchSpec]) -> Iterable[Problem]:
         value = str(other)
         if one.name == other.name:
             yield _problem(value, "has a name that is given twice", "give each transit switch once")
-        elif one.network == other.network and any(
-            a.version == b.version and a.overlaps(b) for a in one.subnets for b in other.subnets
-        ):
-            yield _problem(
-                value,
-                f"overlaps the subnet {one.subnet} of {one.name}",
-                "give each transit switch a subnet of its own",
-            )
+        elif one.network == other.network and any(overlapping(one.subnets, other.subnets)):
+            message = f"overlaps the subnet {one.subnet} of {one.name}"
+            yield _problem(value, message, "give each transit switch a subnet of its own")
 
 
-def _is_as(spec: TransitSwitchSpec, row: TransitSwitch) -> bool:
-    same_network = row.external_ids.get(NETWORK, "") == spec.network
-    return same_network and _subnets(row) == frozenset(spec.subnets)
+def described(external_ids: Mapping[str, str]) -> str:
+    """The subnets, and the network if there is one, as in `--transit-switch`."""
+    subnet, network = external_ids.get(SUBNET, ""), external_ids.get(NETWORK, "")
+    return f"{subnet}@{network}" if network else subnet
 
 
-def _text(name: str, subnet: str, network: str) -> str:
-    return f"{name}={subnet}@{network}" if network else f"{name}={subnet}"
+def subnets_of(row: TransitSwitch) -> tuple[Network, ...]:
+    """The row's subnets, as far as they can be parsed."""
+    texts = row.external_ids.get(SUBNET, "").split(",")
+    parsed = (parse_network(text.strip()) for text in texts)
+    return tuple(subnet for subnet in parsed if subnet is not None)
 
 
-def _subnets(row: TransitSwitch) -> frozenset[Network]:
-    """The row's subnets; none if they cannot be parsed, which counts as different."""
-    found = row.external_ids.get("subnet", "").split(",")
-    try:
-        return frozenset(ip_network(cidr.strip()) for cidr in found)
-    except ValueError:
-        return frozenset()
-
-
-def _taken(spec: TransitSwitchSpec) -> Problem:
-    return _problem(
-        str(spec),
-        "is the name of another vendor's transit switch",
-        "give another name",
-    )
+def overlapping(
+    ones: Iterable[Network], others: Sequence[Network]
+) -> Iterator[tuple[Network, Network]]:
+    """The pairs that have addresses in common."""
+    for one, other in product(ones, others):
+        if one.version == other.version and one.overlaps(other):
+            yield one, other
 
 
 def _different(spec: TransitSwitchSpec, row: TransitSwitch) -> Problem:
-    ids = row.external_ids
-    found = _text("", ids.get(SUBNET, ""), ids.get(NETWORK, "")).removeprefix("=")
-    wanted = _text("", spec.subnet, spec.network).removeprefix("=")
-    moved = ids.get(NETWORK, "") != spec.network
-    return Subject(
-        f"transit switch {spec.name}",
-        f"external_ids:{NETWORK if moved else SUBNET}",
-        ids.get(NETWORK, "") if moved else ids.get(SUBNET, ""),
-    ).problem(
-        f"the transit switch exists as {found} and is not changed to {wanted}",
+    ids, found = row.external_ids, described(row.external_ids)
+    key = SUBNET if ids.get(NETWORK, "") == spec.network else NETWORK
+    subject = Subject(f"transit switch {spec.name}", f"external_ids:{key}", ids.get(key, ""))
+    return subject.problem(
+        f"the transit switch exists as {found} and is not changed to"
+        f" {described(spec.external_ids)}",
         f"start with --transit-switch {spec.name}={found}, or let every cluster leave and delete"
         " the transit switch first",
     )
