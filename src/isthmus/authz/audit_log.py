@@ -51,13 +51,6 @@ class ZoneRefusals:
 
 
 @dataclass(slots=True)
-class _LogWindow:
-    since: float
-    count: int = 0
-    last: str = ""
-
-
-@dataclass(slots=True)
 class AuditLog:
     """All refused requests by zone; the counts continue after a restart.
 
@@ -67,7 +60,8 @@ class AuditLog:
 
     file: Path
     zones: dict[str, ZoneRefusals] = field(init=False)
-    _windows: dict[str, _LogWindow] = field(init=False, default_factory=dict)
+    _logged: dict[str, set[str]] = field(init=False, default_factory=dict)
+    _logged_since: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self.zones = read(self.file)
@@ -82,13 +76,12 @@ class AuditLog:
         if table not in refusals.tables and len(refusals.tables) >= MAX_TABLES:
             table = OTHER
         refusals.tables[table] = refusals.tables.get(table, 0) + 1
-        window = self._windows.get(refused.zone)
-        if window is None or now - window.since >= _WINDOW:
-            window = self._windows[refused.zone] = _LogWindow(now)
-        if str(refused) == window.last or window.count >= LOG_LIMIT:
+        if now - self._logged_since >= _WINDOW:
+            self._logged, self._logged_since = {}, now
+        logged = self._logged.setdefault(refused.zone, set())
+        if str(refused) in logged or len(logged) >= LOG_LIMIT:
             return False
-        window.last = str(refused)
-        window.count += 1
+        logged.add(str(refused))
         return True
 
     def save(self) -> None:

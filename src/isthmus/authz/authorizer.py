@@ -7,8 +7,8 @@ runs between the last check and the return from `check`.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from isthmus.authz.database_state import DatabaseState, JsonRow
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
@@ -16,6 +16,8 @@ from isthmus.authz.rules import checked
 from isthmus.authz.zone_rows import route_conflict
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import Network, parse_network
+
+_Item = TypeVar("_Item")
 
 SLICE = 0.01
 """Seconds of checking after which other tasks run."""
@@ -59,35 +61,31 @@ class Authorizer:
             new_prefixes = self._new_prefixes[zone] = []
             try:
                 while True:
-                    passed = await self._check_once(operations, zone)
+                    self._require_complete()
+                    checking = checked(operations, zone, self._state, self._policy)
+                    passed = [operation async for operation in self._in_slices(checking)]
                     if not await self._overlaps(operations, new_prefixes):
                         return passed
             finally:
                 del self._new_prefixes[zone]
 
-    async def _check_once(self, operations: list[Any], zone: str) -> list[JsonOperation]:
-        passed: list[JsonOperation] = []
+    async def _in_slices(self, items: Iterable[_Item]) -> AsyncIterator[_Item]:
+        """Yield items; after each slice of time, other tasks run."""
         began = time.monotonic()
-        self._require_complete()
-        for operation in checked(operations, zone, self._state, self._policy):
-            passed.append(operation)
-            if len(passed) % _STRIDE == 0 and time.monotonic() - began > SLICE:
+        for number, item in enumerate(items, 1):
+            yield item
+            if number % _STRIDE == 0 and time.monotonic() - began > SLICE:
                 await asyncio.sleep(0)
                 self._require_complete()
                 began = time.monotonic()
-        return passed
 
     async def _overlaps(self, operations: list[Any], new_prefixes: list[Network]) -> bool:
         """Whether other zones have meanwhile added routes within these operations' prefixes."""
         if not new_prefixes:
             return False
         own: PrefixIndex[None] = PrefixIndex()
-        began = time.monotonic()
-        for number, prefix in enumerate(_route_prefixes(operations)):
+        async for prefix in self._in_slices(_route_prefixes(operations)):
             own.add(prefix, None)
-            if number % _STRIDE == 0 and time.monotonic() - began > SLICE:
-                await asyncio.sleep(0)
-                began = time.monotonic()
         overlaps = any(True for prefix in new_prefixes for _ in own.inside(prefix))
         new_prefixes.clear()
         return overlaps

@@ -110,7 +110,8 @@ class DatabaseState:
         """
         for uuid in self._routes.covering(prefix):
             row = self.row("Route", uuid)
-            if _is_default(row) and not is_default(prefix):
+            over = _prefix(row)
+            if over is not None and is_default(over) and not is_default(prefix):
                 return  # longest first: only default routes are left, possibly thousands
             yield row
 
@@ -187,8 +188,3 @@ def _nexthop(row: JsonRow) -> tuple[str, Address] | None:
     """A route's transit switch and next hop."""
     address = parse_address(str(row.get("nexthop", "")))
     return None if address is None else (str(row.get("transit_switch")), address)
-
-
-def _is_default(row: JsonRow) -> bool:
-    prefix = _prefix(row)
-    return prefix is not None and is_default(prefix)

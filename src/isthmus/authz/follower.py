@@ -66,7 +66,7 @@ class DatabaseFollower:
         state: DatabaseState,
         route_written: Callable[[JsonRow], None],
     ) -> None:
-        self._database, self._socket, self._state = database, socket, state
+        self.database, self.socket, self._state = database, socket, state
         self._route_written = route_written
         self._writer: asyncio.StreamWriter | None = None
         self._barriers: dict[int, asyncio.Future[None]] = {}
@@ -97,13 +97,13 @@ class DatabaseFollower:
             raise ConnectionResetError("the connection to the server is down")
         self._number += 1
         reached = self._barriers[self._number] = asyncio.get_running_loop().create_future()
-        self._request("transact", [self._database], self._number)
+        self._request("transact", [self.database], self._number)
         await reached
 
     async def _follow(self) -> None:
-        reader, self._writer = await connect(self._socket)
-        self._request("transact", ["_Server", _select_model(self._database)], "model")
-        self._request("get_schema", [self._database], "get_schema")
+        reader, self._writer = await connect(self.socket)
+        self._request("transact", ["_Server", _select_model(self.database)], "model")
+        self._request("get_schema", [self.database], "get_schema")
         async with aclosing(read_messages(reader)) as stream:
             async for message in stream:
                 self._received(message)
@@ -122,7 +122,7 @@ class DatabaseFollower:
         if number == "model":
             self.clustered = result[0]["rows"] != [{"model": "standalone"}]
         elif number == "get_schema":
-            self._request("monitor", [self._database, None, self._wanted(result)], "monitor")
+            self._request("monitor", [self.database, None, self._wanted(result)], "monitor")
         elif number == "monitor":
             self._apply(result)
             self.ready.set()
@@ -133,7 +133,7 @@ class DatabaseFollower:
         tables = schema["tables"]
         return {
             table: {"columns": [name for name in columns if name in tables[table]["columns"]]}
-            for table, columns in COLUMNS[self._database].items()
+            for table, columns in COLUMNS[self.database].items()
             if table in tables
         }
 
@@ -150,7 +150,7 @@ class DatabaseFollower:
 
     def _disconnected(self) -> None:
         self.ready.clear()
-        self._state.clear(self._database)
+        self._state.clear(self.database)
         for reached in self._barriers.values():
             if not reached.done():
                 reached.set_exception(ConnectionResetError("the connection to the server is down"))

@@ -11,11 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.authz.audit_log import AuditLog
+from isthmus.authz.audit_log import FILE_NAME, AuditLog
 from isthmus.authz.authorizer import Authorizer
 from isthmus.authz.database_state import COLUMNS, DatabaseState
 from isthmus.authz.follower import DatabaseFollower
@@ -29,11 +28,13 @@ from isthmus.authz.listener import (
 )
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
 from isthmus.authz.session import ClientSession
-from isthmus.authz.status import open_control_socket
+from isthmus.authz.status import SOCKET, open_control_socket
 from isthmus.pki.files import TlsFiles
 
 MAX_CONNECTIONS = 64
 """Connections that one zone may have; a daemon uses two."""
+
+_SERVER_SOCKETS = ("ovn_ic_nb_db.sock", "ovn_ic_sb_db.sock")
 
 _READY_LIMIT = 3.0
 """Seconds that a write waits until the databases' contents are complete."""
@@ -48,57 +49,32 @@ _SAVE_DELAY = 0.1
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ProxiedDatabase:
-    """One database behind the proxy.
-
-    Args:
-        database: its schema's name.
-        port: the port that clients connect to.
-        socket: the server's Unix socket.
-    """
-
-    database: str
-    port: int
-    socket: Path
-
-
-def proxied_databases(run_dir: Path, nb_port: int, sb_port: int) -> tuple[ProxiedDatabase, ...]:
-    """IC-NB and IC-SB, with the sockets that `isthmus ic-db run` has in its run directory."""
-    nb, sb = COLUMNS
-    return (
-        ProxiedDatabase(nb, nb_port, run_dir / "ovn_ic_nb_db.sock"),
-        ProxiedDatabase(sb, sb_port, run_dir / "ovn_ic_sb_db.sock"),
-    )
-
-
 class AuthorizingProxy:
     """Serves clients of both databases.
 
     Args:
-        databases: IC-NB and IC-SB.
+        run_dir: that of `isthmus ic-db run`, with the servers' sockets; the proxy's control socket
+            and audit log are there as well.
+        ports: for clients of IC-NB and IC-SB.
         policy: the operator's.
         operators: names in certificates that may write everything, in addition to the members and
             operators of `isthmus pki`.
-        audit_log: counts refusals.
-        socket: path of the control socket.
     """
 
     def __init__(
         self,
-        databases: tuple[ProxiedDatabase, ...],
+        run_dir: Path,
+        ports: tuple[int, int],
         policy: AuthorizationPolicy,
         operators: frozenset[str],
-        audit_log: AuditLog,
-        socket: Path,
     ) -> None:
-        self._databases, self._operators = databases, operators
-        self._audit_log, self._socket = audit_log, socket
+        self._ports, self._operators = ports, operators
+        self._audit_log, self._socket = AuditLog(run_dir / FILE_NAME), run_dir / SOCKET
         state = DatabaseState()
         self._authorizer = Authorizer(state, policy, self._require_ready, self._refused)
         self._followers = [
-            DatabaseFollower(one.database, one.socket, state, self._authorizer.route_written)
-            for one in databases
+            DatabaseFollower(database, run_dir / socket, state, self._authorizer.route_written)
+            for database, socket in zip(COLUMNS, _SERVER_SOCKETS, strict=True)
         ]
         self._clients: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()
@@ -130,8 +106,8 @@ class AuthorizingProxy:
         with ExitStack() as stack:
             try:
                 listeners = tuple(
-                    stack.enter_context(closing(TlsListener(listen, one.port, self._accept(one))))
-                    for one in self._databases
+                    stack.enter_context(closing(TlsListener(listen, port, self._accept(follower))))
+                    for port, follower in zip(self._ports, self._followers, strict=True)
                 )
                 control = await open_control_socket(self._socket, self._status, end)
                 stack.enter_context(closing(control))
@@ -150,7 +126,7 @@ class AuthorizingProxy:
         clients = {name: number for name, number in self._connections.items() if number}
         return {"ready": self.ready, "clients": clients}
 
-    def _accept(self, database: ProxiedDatabase) -> Accept:
+    def _accept(self, database: DatabaseFollower) -> Accept:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             # A task of our own: asyncio logs an error when its stream server's task is cancelled.
             task = asyncio.create_task(self._admit(database, reader, writer))
@@ -160,7 +136,7 @@ class AuthorizingProxy:
         return accept
 
     async def _admit(
-        self, database: ProxiedDatabase, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, database: DatabaseFollower, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         peer = peer_of(writer.get_extra_info("peercert") or {})
         zone, unrestricted = peer.name, is_operator(peer) or peer.name in self._operators

@@ -15,8 +15,8 @@ from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
 
 
-class UnreachableError(Exception):
-    """Databases that could not be read in time.
+class OneShotError(Exception):
+    """Databases could not be read in time, or a transaction did not take effect.
 
     Args:
         problems: one per database.
@@ -25,18 +25,6 @@ class UnreachableError(Exception):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
-
-
-class NotWrittenError(Exception):
-    """The transaction did not take effect.
-
-    Args:
-        problem: why, and what to do.
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
 
 
 def read(remotes: Mapping[Database, str], timeout: float, *, leader_only: bool = True) -> View:
@@ -48,7 +36,7 @@ def read(remotes: Mapping[Database, str], timeout: float, *, leader_only: bool =
         leader_only: see `isthmus.ovsdb.replica.Replica`.
 
     Raises:
-        UnreachableError: at least one did not answer in time, or has no valid address.
+        OneShotError: at least one did not answer in time, or has no valid address.
     """
     view = View()
     waiting = [
@@ -56,7 +44,7 @@ def read(remotes: Mapping[Database, str], timeout: float, *, leader_only: bool =
     ]
     try:
         if invalid := [session for session in waiting if session.has_invalid_address]:
-            raise UnreachableError(*(_unreachable(session, timeout) for session in invalid))
+            raise OneShotError(*(_unreachable(session, timeout) for session in invalid))
         for _ in _turns(waiting, timeout):
             for session in tuple(waiting):
                 for change in session.run():
@@ -68,7 +56,7 @@ def read(remotes: Mapping[Database, str], timeout: float, *, leader_only: bool =
                     waiting.remove(session)
             if not waiting:
                 return view
-        raise UnreachableError(*(_unreachable(session, timeout) for session in waiting))
+        raise OneShotError(*(_unreachable(session, timeout) for session in waiting))
     finally:
         for session in waiting:
             session.close()
@@ -93,7 +81,7 @@ def write(  # noqa: PLR0913 - where, what, and how long
         leader_only: see `isthmus.ovsdb.replica.Replica`.
 
     Raises:
-        NotWrittenError: it was refused, or there was no answer in time.
+        OneShotError: it was refused, or there was no answer in time.
     """
     session = Session(database, remote, tuple(kinds), leader_only=leader_only)
     reply, sent = None, False
@@ -119,9 +107,8 @@ def write(  # noqa: PLR0913 - where, what, and how long
             details = f" ({reply.details})" if reply.details else ""
             message = f"refused the change: {reply.error}{details}"
         remedy = "check the current state, and repeat the command"
-    raise NotWrittenError(
-        Subject(f"database {database}", "remote", remote).problem(message, remedy)
-    )
+    subject = Subject(f"database {database}", "remote", remote)
+    raise OneShotError(subject.problem(message, remedy))
 
 
 def _turns(sessions: list[Session], timeout: float) -> Iterator[None]:

@@ -141,9 +141,8 @@ class _TlsStream(ovs.stream.SSLStream):
         address = ovs.socket_util.inet_parse_active(suffix, 0, raises=False)
         tls = cls.tls_for(suffix)
         if tls is None or not address[0]:
-            _log.warning(
-                "ssl:%s: needs HOST:PORT, a private key, a certificate and a CA certificate", suffix
-            )
+            needs = "HOST:PORT, a private key, a certificate and a CA certificate"
+            _log.warning("ssl:%s: needs %s", suffix, needs)
             return errno.EINVAL, None
         try:
             context = tls.context()
@@ -163,14 +162,16 @@ class _TlsStream(ovs.stream.SSLStream):
             return error_number, None
         return 0, wrapped
 
+    @property
+    def _address(self) -> str:
+        return str(self.name).removeprefix("ssl:")
+
     def connect(self) -> int:
         """Continue with connection and handshake; 0 when done, else an errno."""
         error: int = ovs.stream.Stream.connect(self)
         if error:
             if error != errno.EAGAIN:
-                self.failures.pop(
-                    self.name.removeprefix("ssl:"), None
-                )  # the cause is not TLS any more
+                self.failures.pop(self._address, None)  # the cause is not TLS any more
             return error
         self._awaits_answer = False
         try:
@@ -188,11 +189,10 @@ class _TlsStream(ovs.stream.SSLStream):
     def _failed(self, what: str, error: OSError) -> None:
         message = f"{what}: {_reason(error)}"
         _log.warning("%s: %s", self.name, message)
-        address = self.name.removeprefix("ssl:")
         # With TLS 1.3 a server refuses our certificate only after the handshake, and may close the
         # connection before we have read the alert. The first reason is therefore kept.
-        if address not in self.failures or not isinstance(error, ssl.SSLEOFError):
-            self.failures[address] = message
+        if self._address not in self.failures or not isinstance(error, ssl.SSLEOFError):
+            self.failures[self._address] = message
 
     def recv(self, n: int) -> tuple[int, Any]:
         """Receive up to n bytes; (error, bytes)."""
@@ -208,7 +208,7 @@ class _TlsStream(ovs.stream.SSLStream):
         except OSError as error:
             return error.errno or errno.EPROTO, ""
         if received[1]:
-            self.failures.pop(self.name.removeprefix("ssl:"), None)
+            self.failures.pop(self._address, None)
         return received
 
     def send(self, buf: Any) -> int:
@@ -285,11 +285,7 @@ def _remedy(failure: str) -> str:
     """The remedy for an error of OpenSSL, by its text (x509_txt.c, ssl_err.c)."""
     if "certificate has expired" in failure:
         return "renew the server's certificate (`isthmus pki renew`), or correct the clocks"
-    if (
-        "certificate verify failed" in failure
-        or "issuer certificate" in failure
-        or "self" in failure
-    ):
+    if any(part in failure for part in ("certificate verify failed", "issuer certificate", "self")):
         return (
             "use the CA certificate that signed the server's certificate; servers and clients need"
             " the same CA, or a bundle of both (`isthmus pki bundle`)"

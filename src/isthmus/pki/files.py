@@ -92,11 +92,9 @@ def check_files(
 ) -> tuple[Problem, ...]:
     """Why connections with these files would fail; see `material_problems`."""
     material = read_files(files)
-    return (
-        (material,)
-        if isinstance(material, Problem)
-        else material_problems(material, now, serves=serves)
-    )
+    if isinstance(material, Problem):
+        return (material,)
+    return material_problems(material, now, serves=serves)
 
 
 def check_member_files(files: TlsFiles, now: datetime.datetime) -> tuple[Problem, ...]:
@@ -145,7 +143,8 @@ def write_file(path: Path, contents: bytes, *, secret: bool = False) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(contents)
-            os.fchmod(file.fileno(), 0o600 if secret else _mode(before))
+            mode = 0o644 if before is None else before.st_mode & 0o777
+            os.fchmod(file.fileno(), 0o600 if secret else mode)
             if before is not None and os.geteuid() == 0:
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
             file.flush()
@@ -155,7 +154,3 @@ def write_file(path: Path, contents: bytes, *, secret: bool = False) -> None:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-
-
-def _mode(before: os.stat_result | None) -> int:
-    return 0o644 if before is None else before.st_mode & 0o777

@@ -26,7 +26,7 @@ from isthmus.model.rows import (
     NbGlobal,
     RowId,
 )
-from isthmus.ovsdb.oneshot import UnreachableError, read
+from isthmus.ovsdb.oneshot import OneShotError, read
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
 from isthmus.ovsdb.session import Session
@@ -284,7 +284,7 @@ def test_invalid_addresses(remote: str, connect: Connect) -> None:
     client.session.wait(Poller())
     assert re.search("is not a valid address|requires a private key", client.session.last_error)
     assert not client.session.connected
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(OneShotError) as caught:
         read({NB: remote}, 60.0)
     assert client.session.last_error in str(caught.value)
 
@@ -426,13 +426,13 @@ def test_reading_once(servers: Servers) -> None:
     remotes = {d: servers.socket(d) for d in (NB, Database.IC_SB, Database.SB)}
     view = read({NB: remotes[NB], Database.IC_SB: remotes[Database.IC_SB]}, 30.0)
     assert [row.name for row in view.table(LogicalRouter)] == ["r"]
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(OneShotError) as caught:
         read(remotes, 0.2)
     (problem,) = caught.value.problems
     assert problem.object == "database OVN_Southbound"
     assert problem.value == remotes[Database.SB]
     assert problem.message == "did not answer within 0.2 s"
-    with pytest.raises(UnreachableError, match="does not serve database OVN_IC_Northbound"):
+    with pytest.raises(OneShotError, match="does not serve database OVN_IC_Northbound"):
         read({Database.IC_NB: remotes[NB]}, 1.0)
 
 

@@ -21,11 +21,11 @@ def read_databases(remotes: Mapping[Database, str], timeout: float) -> View:
     Raises:
         CommandError: at least one database does not answer.
     """
-    from isthmus.ovsdb.oneshot import UnreachableError, read  # noqa: PLC0415 - see above
+    from isthmus.ovsdb.oneshot import OneShotError, read  # noqa: PLC0415 - see above
 
     try:
         return read(remotes, timeout)
-    except UnreachableError as error:
+    except OneShotError as error:
         raise CommandError(*error.problems) from error
 
 
@@ -42,11 +42,11 @@ def write_database(
     Raises:
         CommandError: the transaction did not take effect.
     """
-    from isthmus.ovsdb.oneshot import NotWrittenError, write  # noqa: PLC0415 - see above
+    from isthmus.ovsdb.oneshot import OneShotError, write  # noqa: PLC0415 - see above
 
     if not operations:
         return
     try:
         write(database, remote, {each.table for each in operations}, operations, timeout)
-    except NotWrittenError as error:
-        raise CommandError(error.problem) from error
+    except OneShotError as error:
+        raise CommandError(*error.problems) from error

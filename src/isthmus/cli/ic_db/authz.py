@@ -16,10 +16,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from isthmus.authz.audit_log import FILE_NAME, AuditLog
-from isthmus.authz.proxy import AuthorizingProxy, proxied_databases
+from isthmus.authz.proxy import AuthorizingProxy
 from isthmus.authz.request import AuthorizationPolicy
-from isthmus.authz.status import SOCKET
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
@@ -89,11 +87,7 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     raise_if_any(check_files(files, datetime.datetime.now(datetime.UTC), serves=True))
     raise_descriptor_limit()
     proxy = AuthorizingProxy(
-        proxied_databases(run_dir, nb_port, sb_port),
-        parse_policy(prefixes, shared),
-        frozenset(operator or []),
-        AuditLog(run_dir / FILE_NAME),
-        run_dir / SOCKET,
+        run_dir, (nb_port, sb_port), parse_policy(prefixes, shared), frozenset(operator or [])
     )
     try:
         asyncio.run(_serve(proxy, str(address), files))

@@ -12,7 +12,7 @@ from isthmus.icdb.transit_switches.changes import overlaps
 from isthmus.icdb.transit_switches.spec import plan_creation
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database, TransitSwitch
-from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
+from isthmus.ovsdb.oneshot import OneShotError, read, write
 
 _ATTEMPTS = 5
 """How often to try a stand-alone database; a cluster is tried again in the supervisor's loop."""
@@ -43,7 +43,7 @@ def create_transit_switches(plan: Plan) -> tuple[Problem, ...]:
         attempts -= 1
         try:
             return _create(plan)
-        except (UnreachableError, NotWrittenError) as error:
+        except OneShotError as error:
             # Another client may have created one of them since they were read.
             if not attempts:
                 raise _failure(plan, error) from error

@@ -11,7 +11,7 @@ import time
 from isthmus.exchange.zones.prune import PrunePlan, dead, plan_pruning
 from isthmus.icdb.server.plan import Plan
 from isthmus.model.rows import Database
-from isthmus.ovsdb.oneshot import NotWrittenError, UnreachableError, read, write
+from isthmus.ovsdb.oneshot import OneShotError, read, write
 
 MAX_INTERVAL = 600.0
 """Most seconds between checks: as often as zones write heartbeats."""
@@ -56,7 +56,7 @@ class ZonePruning:
                 _log.warning("zone pruned: %s, last heartbeat %s s ago", names[0], age)
             if names[1:]:
                 self._due = time.monotonic()  # in the next turn, since rows have changed
-        except (UnreachableError, NotWrittenError) as error:
+        except OneShotError as error:
             _log.info("dead zones are checked again later: %s", error)
 
     def _remove(self, removal: PrunePlan) -> None:
