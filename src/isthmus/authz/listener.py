@@ -54,11 +54,7 @@ class PeerIdentity:
 
 
 class _AcceptProtocol(asyncio.Protocol):
-    """Hands over a new connection before anything is read from it.
-
-    Args:
-        receive: takes the connection.
-    """
+    """Hands a new connection to `receive` before anything is read from it."""
 
     def __init__(self, receive: Callable[[asyncio.Transport], None]) -> None:
         self._receive = receive

@@ -52,9 +52,6 @@ class ServerBarrier:
 
     A server reads no further request while the client does not accept its answers. Without the
     barrier, a client could delay a transaction until long after it was authorized.
-
-    Args:
-        server: the connection to the server.
     """
 
     def __init__(self, server: asyncio.StreamWriter) -> None:

@@ -114,11 +114,8 @@ class Request:
         elif table == "Availability_Zone":
             more = [["name", "==", self.zone]]
         elif before:
-            more = [
-                [column, "==", before[column]]
-                for column in _OWNER_COLUMNS[table]
-                if column in before
-            ]
+            columns = _OWNER_COLUMNS[table]
+            more = [[column, "==", before[column]] for column in columns if column in before]
         else:
             more = [["_uuid", "==", ["uuid", _NO_UUID]]]
         return {**operation, "where": [*operation["where"], *more]}
@@ -177,11 +174,9 @@ def target(operation: JsonOperation) -> str:
 
 def target_value(operation: JsonOperation) -> list[Json]:
     """The same in its JSON form; else empty."""
-    where = operation.get("where")
-    if isinstance(where, list) and len(where) == 1:
-        match where[0]:
-            case ["_uuid", "==", list(value)]:
-                return value
+    match operation.get("where"):
+        case [["_uuid", "==", list(value)]]:
+            return value
     return []
 
 

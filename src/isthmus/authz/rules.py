@@ -28,13 +28,8 @@ def checked(
 ) -> Iterator[JsonOperation]:
     """Check a transaction, one operation after the other.
 
-    The caller may serve others in between; the committed rows may change between two operations.
-
-    Args:
-        operations: as they came in `transact`, after the database's name.
-        zone: the name in the sender's certificate.
-        state: the committed rows.
-        policy: the operator's.
+    The arguments are those of `Request`. The caller may serve others in between; the committed
+    rows may change between two operations.
 
     Yields:
         the operations to pass on: those of the zone, with conditions by which the server verifies

@@ -77,12 +77,7 @@ def proxy_status(run_dir: Path, remotes: Sequence[str]) -> ProxyStatus | None:
 async def open_control_socket(
     path: Path, status: Callable[[], Mapping[str, Any]], end: Callable[[], object]
 ) -> asyncio.Server:
-    """Serve the control commands `status` and `exit` (ovs-appctl(8)).
-
-    Args:
-        path: of the socket.
-        status: the answer to `status`.
-        end: called on `exit`.
+    """Serve the control commands `status`, which prints `status()`, and `exit`, which calls `end`.
 
     Raises:
         OSError: the socket cannot be created.

@@ -120,15 +120,9 @@ def route_conflict(
     The longest prefix that contains `prefix` decides where the packets go now. A zone may advertise
     parts of its own prefix, whatever wider prefix another zone advertises.
 
-    Args:
-        state: the committed rows.
-        policy: the operator's.
-        zone, prefix: of the route.
-        itself: the route, if it is committed.
-
     Returns:
-        the conflict; empty if the zone has these packets already, or the policy allows
-        the route.
+        the conflict, to which `itself`, the route if it is committed, does not count; empty if the
+        zone has these packets already, or the policy allows the route.
     """
     declared = policy.prefixes.get(zone, ())
     if any(is_inside(prefix, one) for one in (*declared, *policy.shared)):

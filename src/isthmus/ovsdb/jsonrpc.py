@@ -77,10 +77,7 @@ def result_of(reply: Mapping[str, Any]) -> Any:
 
 
 class JsonRpcClient:
-    """A connection to one server, for requests one after the other.
-
-    Args:
-        connected: the connection, with its time limit set.
+    """A connection to one server, with its time limit set, for requests one after the other.
 
     Raises:
         OSError: the connection cannot be made, broke or timed out; from all methods.

@@ -15,12 +15,7 @@ class CommandFailedError(Exception):
 
 
 def ask(path: str, command: str, *arguments: str, timeout: float = TIMEOUT) -> str:
-    """Send a command and return the reply.
-
-    Args:
-        path: the control socket.
-        command, arguments: see the daemon's `list-commands`.
-        timeout: seconds.
+    """Send a command (see the daemon's `list-commands`) and return the reply.
 
     Raises:
         OSError: no daemon listens on the socket, or it does not reply in time.

@@ -115,10 +115,7 @@ def material_problems(
 ) -> tuple[Problem, ...]:
     """Why connections with these files would fail; empty if they are suitable.
 
-    Args:
-        material: the files' contents.
-        now: with a time zone.
-        serves: whether they are a member's, which is a server and a client of the other members.
+    `serves` says that they are a member's, which is a server and a client of the other members.
     """
     try:
         file = "certificate"

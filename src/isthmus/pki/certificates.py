@@ -7,6 +7,7 @@ certificate of its CA; the authorizing proxy checks both.
 
 import datetime
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -82,13 +83,7 @@ class IssueSpec:
 
 
 def new_ca(name: str, now: datetime.datetime, days: int = CA_DAYS, unit: str = CA_UNIT) -> KeyPair:
-    """Create a self-signed CA with a P-256 key.
-
-    Args:
-        name: its common name.
-        now: with a time zone.
-        days: its validity.
-        unit: `CA_UNIT` or `MEMBERS_CA_UNIT`.
+    """Create a self-signed CA with a P-256 key; its unit is `CA_UNIT` or `MEMBERS_CA_UNIT`.
 
     Raises:
         UnusableError: the name is empty or too long.
@@ -231,10 +226,8 @@ def _subject(name: str, unit: str) -> x509.Name:
 
 
 def _general_name(text: str) -> x509.GeneralName:
-    try:
+    with suppress(ValueError):
         return x509.IPAddress(ip_address(text.strip("[]")))
-    except ValueError:
-        pass
     try:
         return x509.DNSName(text)
     except ValueError as error:

@@ -131,12 +131,9 @@ def write_pair(files: TlsFiles, pair: KeyPair) -> None:
 
 
 def write_file(path: Path, contents: bytes, *, secret: bool = False) -> None:
-    """Replace a file atomically, keeping its owner.
+    """Replace a file in an existing directory atomically, keeping its owner.
 
-    Args:
-        path: in an existing directory.
-        contents: the new contents.
-        secret: whether only its owner may read it; otherwise an existing file keeps its mode.
+    If it is secret, only its owner may read it; otherwise an existing file keeps its mode.
     """
     before = path.stat() if path.exists() else None
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -30,7 +30,6 @@ def members_ca_problems(
     Args:
         material: a member's files, which have no other problems.
         file, pem: the name of the file with the members' CA, and its contents.
-        now: with a time zone.
     """
     try:
         trusted = load_certificates(pem)

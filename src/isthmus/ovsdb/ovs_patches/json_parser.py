@@ -17,13 +17,9 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 class Parser(MessageScanner):
-    """Has the interface of `ovs.json.Parser`: `feed` until `is_done`, then `finish`.
+    """Has the interface of `ovs.json.Parser`: `feed` until `is_done`, then `finish`."""
 
-    Args:
-        check_trailer: accepted for compatibility; text after a message belongs to the next one.
-    """
-
-    def __init__(self, check_trailer: bool = False) -> None:  # noqa: ARG002 - theirs
+    def __init__(self, check_trailer: bool = False) -> None:  # noqa: ARG002 - not needed here
         super().__init__()
         self._pieces: list[str] = []
 

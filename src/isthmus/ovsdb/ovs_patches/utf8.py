@@ -13,11 +13,7 @@ import ovs.jsonrpc
 
 
 class WholeCharacters:
-    """A stream whose `recv` returns only whole characters; the rest waits for the next call.
-
-    Args:
-        stream: an `ovs.stream.Stream`; all other attributes are its own.
-    """
+    """An `ovs.stream.Stream` whose `recv` returns only whole characters, and keeps the rest."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
