@@ -8,6 +8,7 @@ any character.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.engine.view import View
@@ -59,6 +60,12 @@ class PortPair:
     switch_port: LogicalSwitchPort | None
     router_port: LogicalRouterPort | None
 
+    @property
+    def name(self) -> str:
+        """The name of the switch port, else of the router port."""
+        row = self.switch_port or self.router_port
+        return row.name if row is not None else ""
+
 
 class Connections:
     """The connections of the VPCs of the inputs.
@@ -70,8 +77,6 @@ class Connections:
 
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs = view, inputs
-
-    # -- transit switches --------------------------------------------------------------------
 
     def transit_switch_names(self) -> set[str]:
         """The names of all transit switches that exist, or of which a copy or a port is left."""
@@ -120,8 +125,6 @@ class Connections:
         first = min((row, *rivals), key=lambda ts: (not self.ports_on(ts.name), _natural(ts.name)))
         return None if first.uuid == row.uuid else first
 
-    # -- routers and ports -------------------------------------------------------------------
-
     def router(self, vpc: str) -> LogicalRouter | None:
         """The router of a VPC."""
         return self._view.one(ROUTERS_BY_NAME, vpc)
@@ -167,7 +170,7 @@ class Connections:
             for orphan in self._view.all(MARKED_LRPS_BY_TS, transit_switch)
             if orphan.uuid not in paired
         ]
-        return sorted(found, key=_port_name)
+        return sorted(found, key=attrgetter("name"))
 
     def transit_switch_of_port(self, change: Change) -> tuple[str, ...]:
         """The transit switch on whose copy a switch port is (a watch).
@@ -210,22 +213,19 @@ def held_addresses(row: TransitSwitch, cluster: RowId) -> dict[str, str]:
     }
 
 
-def ports_changed(change: Change) -> bool:
-    """Whether a router or switch was added, deleted or changed, or its ports were."""
-    return change.old != change.new or "ports" in change.joined or "ports" in change.left
+def renamed(change: Change) -> bool:
+    """Whether a router was added, deleted or renamed."""
+    names = [row.name for row in change.of(LogicalRouter)]
+    return len(names) != 2 or names[0] != names[1]
 
 
 def transit_switches_of(change: Change) -> set[str]:
     """The transit switches that a row of these tables belongs or belonged to (a watch)."""
     names: set[str] = set()
-    for row in change.sides:
-        if isinstance(row, TransitSwitch):
-            names.add(row.name)
-        elif isinstance(row, IcPortBinding):
-            names.add(row.transit_switch)
-        elif isinstance(row, LogicalSwitch):
-            names.update(interconn_ts(row))
-    return names
+    for switch in change.of(LogicalSwitch):
+        names.update(interconn_ts(switch))
+    names.update(row.name for row in change.of(TransitSwitch))
+    return names.union(row.transit_switch for row in change.of(IcPortBinding))
 
 
 def _subnets(row: TransitSwitch) -> list[Network]:
@@ -242,11 +242,6 @@ def subnets_changed(change: Change) -> bool:
     """Whether a transit switch was added or deleted, or has other subnets than before."""
     found = [row.external_ids.get(SUBNET) for row in change.of(TransitSwitch)]
     return len(found) == 1 or len(set(found)) > 1
-
-
-def _port_name(port: PortPair) -> str:
-    row = port.switch_port or port.router_port
-    return row.name if row is not None else ""
 
 
 def _natural(name: str) -> tuple[str, int, str]:

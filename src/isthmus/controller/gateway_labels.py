@@ -9,7 +9,7 @@ Invariant: a Node keeps its label while its chassis is a gateway candidate of on
 takes the last gateway out of interconnection.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
@@ -47,21 +47,11 @@ def gateway_labels(snapshot: Snapshot, gateways: Iterable[str]) -> dict[str, str
         "true" for gateways without that value; "false" for Nodes that have "true" and are not
         gateways. Nodes that have never been gateways are left out.
     """
-    wanted = frozenset(gateways)
-    found: dict[str, str] = {}
-    for name, value in _labels(snapshot):
-        if name in wanted and value != "true":
-            found[name] = "true"
-        elif name not in wanted and value == "true":
-            found[name] = "false"
+    wanted, found = frozenset(gateways), dict[str, str]()
+    for manifest in snapshot.of_kind("Node"):
+        name, metadata = manifest.key.name, manifest.body.get("metadata")
+        labels = metadata.get("labels") if isinstance(metadata, dict) else None
+        value = labels.get(GATEWAY_LABEL) if isinstance(labels, dict) else None
+        if (name in wanted) != (value == "true"):
+            found[name] = "true" if name in wanted else "false"
     return found
-
-
-def _labels(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
-    """The name of each Node and the value of its label; None if it has none."""
-    for key, manifest in snapshot.objects.items():
-        if key.kind == "Node":
-            metadata = manifest.body.get("metadata")
-            labels = metadata.get("labels") if isinstance(metadata, dict) else None
-            value = labels.get(GATEWAY_LABEL) if isinstance(labels, dict) else None
-            yield key.name, value if isinstance(value, str) else None

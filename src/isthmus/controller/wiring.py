@@ -10,11 +10,7 @@ from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.reconcilers.address_claims import AddressClaims
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.controller.reconcilers.declared_routes import DeclaredRoutes
-from isthmus.controller.reconcilers.leave import (
-    LeaveNorthbound,
-    LeaveSouthbound,
-    RemoveJoinedZone,
-)
+from isthmus.controller.reconcilers.leave import LeaveNorthbound, LeaveSouthbound, RemoveJoinedZone
 from isthmus.controller.reconcilers.nb_global import NbGlobalOptions
 from isthmus.controller.reconcilers.route_policies import RoutePolicies
 from isthmus.controller.reconcilers.router_ports import RouterPorts

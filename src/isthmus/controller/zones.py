@@ -38,11 +38,8 @@ class JoinedZone:
 
 def joined_zone_ids(config: Config) -> Mapping[str, str]:
     """The keys of `NB_Global.external_ids` to set when joining."""
-    return {
-        ZONE: config.zone,
-        IC_NB_REMOTE: config.ic_nb_remote,
-        IC_SB_REMOTE: config.ic_sb_remote,
-    }
+    remotes = {IC_NB_REMOTE: config.ic_nb_remote, IC_SB_REMOTE: config.ic_sb_remote}
+    return {ZONE: config.zone, **remotes}
 
 
 def joined_zone(row: NbGlobal | None) -> JoinedZone | None:

@@ -81,7 +81,7 @@ class ControllerSource(EventSource):
 
     def problems(self) -> Sequence[Problem]:
         """Problems with the manifests, or with what they ask for."""
-        problems = [*self._inputs.problems()]
+        problems = [*self._inputs.problems]
         config = self._inputs.config
         if self._import_policy is None and config is not None and config.rules != RouteRules():
             problems.append(_not_enforced(str(self._inputs.config_map)))

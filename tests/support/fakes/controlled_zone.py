@@ -83,7 +83,7 @@ class ControlledZone(Zone):
 
     def problems(self) -> list[Problem]:
         """All problems, those of the manifests first."""
-        return [*self.inputs.problems(), *super().problems()]
+        return [*self.inputs.problems, *super().problems()]
 
     def traces(self) -> list[str]:
         """What interconnection has left in the cluster's own databases."""

@@ -832,7 +832,7 @@ def test_overlapping_subnets_are_reported(fleet: ControlledFleet) -> None:
         subnet("g", "10.199.0.0/16", disableInterConnection=True),
     )
     fleet.settle()
-    overlaps = [str(p) for p in one.inputs.problems()]
+    overlaps = [str(p) for p in one.inputs.problems]
     assert [text.partition(" in the same")[0] for text in overlaps] == [
         "Subnet b: spec.cidrBlock = '10.1.0.0/16': overlaps 10.1.0.0/16 of Subnet a",
         "Subnet c: spec.cidrBlock = '10.1.7.0/24': overlaps 10.1.0.0/16 of Subnet b",

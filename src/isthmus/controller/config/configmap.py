@@ -9,20 +9,15 @@ with any bad value is an `InvalidConfig` as a whole, so it is never applied in p
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
-from isthmus.controller.config import scalar_values as values
-from isthmus.controller.config import yaml_values as rule_values
+from isthmus.controller.config import scalar_values, yaml_values
 from isthmus.controller.config.errors import InvalidValueError
 from isthmus.controller.config.suggestions import shortened, suggestion
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.route_rules import DeclaredRoute, RouteRules, ZoneRule
-
-T = TypeVar("T")
-D = TypeVar("D")
 
 
 class ConfigKey(StrEnum):
@@ -44,7 +39,6 @@ class ConfigKey(StrEnum):
 
 KEYS: tuple[str, ...] = tuple(ConfigKey)
 ALL_KEYS = frozenset(ConfigKey)
-DEFAULT_NB_PORT, DEFAULT_SB_PORT = 6645, 6646
 
 DEFAULT_MTU = 1400
 """Bytes; the MTU of Kube-OVN's pods on nodes with an MTU of 1500, less 100 bytes for Geneve."""
@@ -62,7 +56,8 @@ class Config:
         auto_route: whether routes are advertised and learned (`auto-route`).
         mtu: of packets through our router ports, in bytes; None for no limit (`mtu`).
         vpcs: the network of each custom VPC that takes part (`vpcs`).
-        rules: which routes may be learned and advertised (`accept`, `advertise`).
+        accept: the rule for each zone, and for zones that are not listed (`accept`).
+        advertise: the prefixes that may be advertised; None for any (`advertise`).
         routes: the declared routes (`routes`).
         tls: whether the IC databases are reached by TLS; a flag of the daemon, not a key.
     """
@@ -75,9 +70,17 @@ class Config:
     auto_route: bool
     mtu: int | None = DEFAULT_MTU
     vpcs: Mapping[str, str] = field(default_factory=dict)
-    rules: RouteRules = field(default_factory=RouteRules)
+    accept: Mapping[str, ZoneRule] = field(default_factory=dict)
+    advertise: tuple[Network, ...] | None = None
     routes: tuple[DeclaredRoute, ...] = ()
     tls: bool = False
+
+    @property
+    def rules(self) -> RouteRules:
+        """Which routes may be learned and advertised."""
+        zones = dict(self.accept)
+        others = zones.pop(yaml_values.OTHERS, ZoneRule())
+        return RouteRules(zones, others, self.advertise)
 
     @property
     def ic_nb_remote(self) -> str:
@@ -118,19 +121,23 @@ class InvalidConfig:
     problems: tuple[Problem, ...]
 
 
-_VALUES: Mapping[ConfigKey, Callable[[Config], object]] = {
-    ConfigKey.AZ_NAME: attrgetter("zone"),
-    ConfigKey.IC_DB_HOST: attrgetter("hosts"),
-    ConfigKey.IC_NB_PORT: attrgetter("nb_port"),
-    ConfigKey.IC_SB_PORT: attrgetter("sb_port"),
-    ConfigKey.GW_NODES: attrgetter("gateways"),
-    ConfigKey.AUTO_ROUTE: attrgetter("auto_route"),
-    ConfigKey.MTU: attrgetter("mtu"),
-    ConfigKey.VPCS: attrgetter("vpcs"),
-    ConfigKey.ACCEPT: attrgetter("rules.zones", "rules.others"),
-    ConfigKey.ADVERTISE: attrgetter("rules.advertise"),
-    ConfigKey.ROUTES: attrgetter("routes"),
+_REQUIRED = object()
+"""In place of a default, and of the value of a required key with a problem."""
+
+_VALUES: Mapping[ConfigKey, tuple[str, Callable[[str], Any], Any]] = {
+    ConfigKey.AZ_NAME: ("zone", scalar_values.zone, _REQUIRED),
+    ConfigKey.IC_DB_HOST: ("hosts", scalar_values.hosts, _REQUIRED),
+    ConfigKey.IC_NB_PORT: ("nb_port", scalar_values.port, 6645),
+    ConfigKey.IC_SB_PORT: ("sb_port", scalar_values.port, 6646),
+    ConfigKey.GW_NODES: ("gateways", scalar_values.gateways, _REQUIRED),
+    ConfigKey.AUTO_ROUTE: ("auto_route", scalar_values.boolean, False),
+    ConfigKey.MTU: ("mtu", scalar_values.mtu, DEFAULT_MTU),
+    ConfigKey.VPCS: ("vpcs", scalar_values.vpcs, {}),
+    ConfigKey.ACCEPT: ("accept", yaml_values.accept, {}),
+    ConfigKey.ADVERTISE: ("advertise", yaml_values.advertise, None),
+    ConfigKey.ROUTES: ("routes", yaml_values.routes, ()),
 }
+"""The attribute of `Config`, the parser and the default of each key except `enable-ic`."""
 
 
 def changed_keys(
@@ -144,7 +151,8 @@ def changed_keys(
     """
     if isinstance(before, JoinZone) and isinstance(after, JoinZone):
         old, new = before.config, after.config
-        return frozenset(key for key, value in _VALUES.items() if value(old) != value(new))
+        fields = ((key, attribute) for key, (attribute, *_) in _VALUES.items())
+        return frozenset(key for key, a in fields if getattr(old, a) != getattr(new, a))
     return frozenset() if type(before) is type(after) else ALL_KEYS
 
 
@@ -157,61 +165,19 @@ def parse_config(name: str, data: Any, default_vpc: str) -> JoinZone | LeaveZone
         default_vpc: the name of the VPC that takes part without being listed in `vpcs`.
     """
     reader = _ConfigReader(name, data)
-    if reader.read("enable-ic", values.boolean) is False:
+    if reader.read(ConfigKey.ENABLE_IC, scalar_values.boolean, _REQUIRED) is False:
         # Leaving must be possible even if other values are not valid.
         return LeaveZone('enable-ic is "false"')
     reader.check_keys()
-    config = _config(reader, default_vpc)
-    if reader.problems or config is None:
-        return InvalidConfig(tuple(reader.problems + reader.warnings))
-    return JoinZone(config, tuple(reader.warnings))
-
-
-def _config(reader: "_ConfigReader", default_vpc: str) -> Config | None:
-    """The configuration; None if a required value is missing or not valid."""
-    zone = reader.read("az-name", values.zone)
-    hosts = reader.read("ic-db-host", values.hosts)
-    nb_port = reader.read("ic-nb-port", values.port, DEFAULT_NB_PORT)
-    sb_port = reader.read("ic-sb-port", values.port, DEFAULT_SB_PORT)
-    gateways = reader.read("gw-nodes", values.gateways)
-    auto_route = reader.read("auto-route", values.boolean, False)
-    reader.warn_missing(
-        "auto-route", "no route is advertised or learned", 'write "true" or "false"'
-    )
-    mtu = reader.read_optional("mtu", values.mtu, DEFAULT_MTU)
-    vpcs = reader.read_optional("vpcs", values.vpcs, None) or {}
-    zones = reader.read_optional("accept", rule_values.accept, None) or {}
-    advertise = reader.read_optional("advertise", rule_values.advertise, None)
-    routes = reader.read_optional("routes", rule_values.routes, None) or ()
-    if zone is None or hosts is None or nb_port is None or sb_port is None:
-        return None
-    if gateways is None or auto_route is None:
-        return None
-    config = Config(
-        zone=zone,
-        hosts=_unique(hosts),
-        nb_port=nb_port,
-        sb_port=sb_port,
-        gateways=reader.once("gw-nodes", gateways),
-        auto_route=auto_route,
-        mtu=mtu,
-        vpcs=vpcs,
-        rules=_rules(zones, advertise),
-        routes=tuple(
-            replace(route, vpc="") if route.vpc == default_vpc else route for route in routes
-        ),
-    )
-    reader.cross_check(config, default_vpc)
-    return config
-
-
-def _rules(zones: Mapping[str, ZoneRule], advertise: tuple[Network, ...] | None) -> RouteRules:
-    named = {zone: rule for zone, rule in zones.items() if zone != rule_values.OTHERS}
-    return RouteRules(named, zones.get(rule_values.OTHERS, ZoneRule()), advertise)
-
-
-def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(items))
+    found = {
+        attribute: reader.read(key, parse, default)
+        for key, (attribute, parse, default) in _VALUES.items()
+    }
+    if _REQUIRED not in found.values():
+        config = reader.checked(Config(**found), default_vpc)
+        if not reader.problems:
+            return JoinZone(config, tuple(reader.warnings))
+    return InvalidConfig(tuple(reader.problems + reader.warnings))
 
 
 class _ConfigReader:
@@ -223,69 +189,57 @@ class _ConfigReader:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         if data is not None and not isinstance(data, dict):
-            self._bad(
-                "data",
-                data,
-                "must be a mapping of keys to strings",
-                "write lines of the form key: value",
-            )
+            message = "must be a mapping of keys to strings"
+            self._bad("data", data, message, "write lines of the form key: value")
 
-    def read(self, key: str, parse: Callable[[str], T], default: T | None = None) -> T | None:
-        """The parsed value; the default if the key is missing; None if there is a problem."""
-        if key not in self._data and default is None:
-            self._bad(f"data.{key}", None, "is missing", f"add {key} to the ConfigMap's data")
-        return self.read_optional(key, parse, default)
-
-    def read_optional(self, key: str, parse: Callable[[str], T], default: D) -> T | D | None:
-        """The same for an optional key; the default may be None."""
+    def read(self, key: str, parse: Callable[[str], Any], default: Any) -> Any:
+        """The parsed value; the default if the key is missing, or if there is a problem."""
         if key not in self._data:
+            if default is _REQUIRED:
+                self._bad(f"data.{key}", None, "is missing", f"add {key} to the ConfigMap's data")
             return default
         value = self._data[key]
         if not isinstance(value, str):
-            self._bad(
-                f"data.{key}", value, "must be a string", f"put it in quotes: {_quoted(value)}"
-            )
-            return None
+            remedy = f"put it in quotes: {_quoted(value)}"
+            self._bad(f"data.{key}", value, "must be a string", remedy)
+            return default
         try:
             return parse(value)
         except InvalidValueError as error:
             for fault in error.faults:
                 found = fault.value if fault.path else value
                 self._bad(f"data.{key}{fault.path}", found, fault.message, fault.remedy)
-            return None
+            return default
 
-    def cross_check(self, config: Config, default_vpc: str) -> None:
-        """Report values that contradict each other."""
+    def checked(self, config: Config, default_vpc: str) -> Config:
+        """The configuration without duplicates; reports these and contradicting values."""
+        names = config.gateways
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            message = "is listed more than once; the first entry counts"
+            self._warn(f"data.{ConfigKey.GW_NODES}", name, message, "list it once")
+        default = {"", default_vpc}
+        routes = (r if r.vpc not in default else replace(r, vpc="") for r in config.routes)
+        config = replace(config, gateways=tuple(dict.fromkeys(names)), routes=tuple(routes))
         if default_vpc in config.vpcs:
-            self._bad(
-                "data.vpcs",
-                self._data["vpcs"],
-                f"lists the default VPC {default_vpc}, which always takes part",
-                f"remove {default_vpc} from the list",
-            )
+            message = f"lists the default VPC {default_vpc}, which always takes part"
+            remedy = f"remove {default_vpc} from the list"
+            self._bad("data.vpcs", self._data["vpcs"], message, remedy)
         for number, route in enumerate(config.routes):
+            key = f"data.routes[{number}]"
             if route.vpc and route.vpc not in config.vpcs:
-                self._bad(
-                    f"data.routes[{number}].vpc",
-                    route.vpc,
-                    "does not take part in the interconnection",
-                    f"add {route.vpc} to vpcs, or write another VPC",
-                )
+                message = "does not take part in the interconnection"
+                remedy = f"add {route.vpc} to vpcs, or write another VPC"
+                self._bad(f"{key}.vpc", route.vpc, message, remedy)
             if route.zone == config.zone:
-                self._bad(
-                    f"data.routes[{number}].zone",
-                    route.zone,
-                    "is this cluster's own az-name",
-                    "write the zone that the route leads to",
-                )
-
-    def warn_missing(self, key: str, effect: str, remedy: str) -> None:
-        """Report a missing key whose default may be unexpected."""
-        if key not in self._data:
-            self._warn(f"data.{key}", "", f"is missing, so {effect}", remedy)
+                remedy = "write the zone that the route leads to"
+                self._bad(f"{key}.zone", route.zone, "is this cluster's own az-name", remedy)
+        return config
 
     def check_keys(self) -> None:
-        """Report unknown keys; one that resembles a missing key makes the ConfigMap invalid."""
+        """Report unknown keys, of which one that resembles a missing key is an error.
+
+        A missing `auto-route` is reported, too: its default may be unexpected.
+        """
         missing = [key for key in KEYS if key not in self._data]
         for key in self._data:
             if key in KEYS:
@@ -294,34 +248,19 @@ class _ConfigReader:
             if wanted is not None:
                 self._bad(f"data.{key}", None, "is not a known key", f"write {wanted}")
             else:
-                self._warn(
-                    f"data.{key}",
-                    "",
-                    "is not a known key, so it has no effect",
-                    f"remove it; valid: {', '.join(KEYS)}",
-                )
-
-    def once(self, key: str, items: tuple[str, ...]) -> tuple[str, ...]:
-        """The items without duplicates; reports the duplicates."""
-        for item in _unique(tuple(item for item in items if items.count(item) > 1)):
-            self._warn(
-                f"data.{key}",
-                item,
-                "is listed more than once; the first entry counts",
-                "list it once",
-            )
-        return _unique(items)
+                message, remedy = "is not a known key, so it has no effect", ", ".join(KEYS)
+                self._warn(f"data.{key}", "", message, f"remove it; valid: {remedy}")
+        if ConfigKey.AUTO_ROUTE in missing:
+            message = "is missing, so no route is advertised or learned"
+            self._warn(f"data.{ConfigKey.AUTO_ROUTE}", "", message, 'write "true" or "false"')
 
     def _warn(self, key: str, value: str, message: str, remedy: str) -> None:
-        self.warnings.append(
-            Subject(self._name, key, value).problem(message, remedy, Reason.INEFFECTIVE)
-        )
+        subject = Subject(self._name, key, value)
+        self.warnings.append(subject.problem(message, remedy, Reason.INEFFECTIVE))
 
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
-        text = "" if value is None else shortened(value)
-        self.problems.append(
-            Subject(self._name, key, text).problem(message, remedy, Reason.INVALID_VALUE)
-        )
+        subject = Subject(self._name, key, "" if value is None else shortened(value))
+        self.problems.append(subject.problem(message, remedy, Reason.INVALID_VALUE))
 
 
 def _quoted(value: Any) -> str:

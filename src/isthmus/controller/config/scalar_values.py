@@ -41,10 +41,14 @@ def zone(text: str) -> str:
 
 def port(text: str) -> int:
     """`ic-nb-port` and `ic-sb-port`."""
-    digits = text.strip()
-    if digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) <= 65535:
-        return int(digits)
+    if (number := _number(text)) in range(1, 65536):
+        return number
     raise invalid("is not a valid TCP port", "write a number from 1 to 65535")
+
+
+def _number(text: str) -> int:
+    """A number of at most 5 digits; -1 for any other text."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,5}\s*", text) else -1
 
 
 def _items(text: str, what: str) -> list[str]:
@@ -57,8 +61,8 @@ def _items(text: str, what: str) -> list[str]:
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """`ic-db-host`: addresses and host names, without brackets."""
-    return tuple(_host(item) for item in _items(text, "host"))
+    """`ic-db-host`: addresses and host names, without brackets and duplicates."""
+    return tuple(dict.fromkeys(_host(item) for item in _items(text, "host")))
 
 
 def _host(text: str) -> str:
@@ -73,15 +77,10 @@ def _host(text: str) -> str:
         return str(address)
     if _HOST_NAME.fullmatch(text) and not text.rstrip(".").rpartition(".")[2].isdigit():
         return text
+    remedy = "list IPv4 or IPv6 addresses or host names, separated by commas"
     if re.search(r":\d+$", text):
-        raise invalid(
-            f"{text} is neither an IP address nor a host name",
-            "remove the port; set it with ic-nb-port and ic-sb-port",
-        )
-    raise invalid(
-        f"{text} is neither an IP address nor a host name",
-        "list IPv4 or IPv6 addresses or host names, separated by commas",
-    )
+        remedy = "remove the port; set it with ic-nb-port and ic-sb-port"
+    raise invalid(f"{text} is neither an IP address nor a host name", remedy)
 
 
 def gateways(text: str) -> tuple[str, ...]:
@@ -89,14 +88,11 @@ def gateways(text: str) -> tuple[str, ...]:
     items = tuple(_items(text, "node name"))
     for item in items:
         if not _NODE_NAME.fullmatch(item):
-            raise invalid(
-                f"{item} is not a valid node name",
-                "list names as `kubectl get nodes` prints them, separated by commas",
-            )
+            remedy = "list names as `kubectl get nodes` prints them, separated by commas"
+            raise invalid(f"{item} is not a valid node name", remedy)
     if len(set(items)) > MOST_GATEWAYS:
-        raise invalid(
-            f"lists more than {MOST_GATEWAYS} nodes", f"list at most {MOST_GATEWAYS} gateways"
-        )
+        remedy = f"list at most {MOST_GATEWAYS} gateways"
+        raise invalid(f"lists more than {MOST_GATEWAYS} nodes", remedy)
     return items
 
 
@@ -104,11 +100,8 @@ def mtu(text: str) -> int | None:
     """`mtu`: a number of bytes; None for "off"."""
     if text == "off":
         return None
-    digits = text.strip()
-    if digits.isascii() and digits.isdigit() and len(digits) <= 5:
-        number = int(digits)
-        if SMALLEST_MTU <= number <= LARGEST_MTU:
-            return number
+    if SMALLEST_MTU <= (number := _number(text)) <= LARGEST_MTU:
+        return number
     remedy = f'write the MTU of pods, {SMALLEST_MTU} to {LARGEST_MTU}, e.g. "1400", or "off"'
     raise invalid("is not a valid MTU", remedy)
 
@@ -121,10 +114,8 @@ def vpcs(text: str) -> Mapping[str, str]:
         if not equals:
             raise invalid(f"{item} has no network", f"write VPC=NETWORK, e.g. {vpc}=blue")
         if not _NODE_NAME.fullmatch(vpc):
-            raise invalid(
-                f"{vpc or item} is not a valid VPC name",
-                "write names as `kubectl get vpcs` prints them, each as VPC=NETWORK",
-            )
+            remedy = "write names as `kubectl get vpcs` prints them, each as VPC=NETWORK"
+            raise invalid(f"{vpc or item} is not a valid VPC name", remedy)
         if not _NETWORK_NAME.fullmatch(network):
             raise invalid(
                 f"{network or item} is not a valid network name",
@@ -134,9 +125,7 @@ def vpcs(text: str) -> Mapping[str, str]:
         if vpc in found:
             raise invalid(f"lists {vpc} more than once", "give each VPC one network")
         if network in found.values():
-            raise invalid(
-                f"lists network {network} for two VPCs",
-                "give each VPC of this cluster its own network",
-            )
+            remedy = "give each VPC of this cluster its own network"
+            raise invalid(f"lists network {network} for two VPCs", remedy)
         found[vpc] = network
     return found

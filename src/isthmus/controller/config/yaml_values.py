@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from isthmus.controller.config.errors import InvalidValueError, ValueFault
+from isthmus.controller.config.errors import InvalidValueError, ValueFault, invalid
 from isthmus.controller.config.strict_yaml import StrictLoader, yaml_error
 from isthmus.controller.config.suggestions import suggestion
 from isthmus.model.prefixes import Network
@@ -58,9 +58,8 @@ def routes(text: str) -> tuple[DeclaredRoute, ...]:
     found: list[DeclaredRoute] = []
     value = _loaded(text)
     if not isinstance(value, list):
-        reader.wrong(
-            "must be a list of routes", "write e.g. - {prefix: 10.17.0.0/16, zone: az2}", ""
-        )
+        remedy = "write e.g. - {prefix: 10.17.0.0/16, zone: az2}"
+        reader.wrong("must be a list of routes", remedy)
         value = []
     for number, item in enumerate(value):
         route = reader.route(item, f"[{number}]")
@@ -74,18 +73,15 @@ def routes(text: str) -> tuple[DeclaredRoute, ...]:
 
 def _loaded(text: str) -> Any:
     if not text.strip():
-        raise InvalidValueError(ValueFault("is empty", "write a value, or remove the key"))
+        raise invalid("is empty", "write a value, or remove the key")
     try:
         return yaml.load(text, StrictLoader)  # noqa: S506 - derived from the safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where, reason = yaml_error(error)
-        remedy = "correct it"
-        if "alias" in (getattr(error, "context", None) or ""):
-            remedy = 'put "*" in quotes'
+        alias = "alias" in (getattr(error, "context", None) or "")
         place = f" in {where}" if where else ""
-        raise InvalidValueError(
-            ValueFault(f"is not valid YAML{place}: {reason}", remedy)
-        ) from error
+        remedy = 'put "*" in quotes' if alias else "correct it"
+        raise invalid(f"is not valid YAML{place}: {reason}", remedy) from error
 
 
 class _ValueReader:

@@ -107,6 +107,7 @@ class Inputs:
         node_prefixes: the addresses of each Node, as prefixes of one address each.
         node_addresses: those of all Nodes.
         vpc_objects: the names of the Vpc objects.
+        problems: all problems of the inputs.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Inputs:
         self.subnets: Mapping[str, Subnet] = {}
         self.nodes: Mapping[str, Node] = {}
         self.vpc_objects: frozenset[str] = frozenset()
-        self._problems: tuple[Problem, ...] = ()
+        self.problems: tuple[Problem, ...] = ()
         self._read_subnets: _Read[Subnet] = {}
         self._read_nodes: _Read[Node] = {}
         # There may be thousands of Nodes, and every reconciled router port needs these.
@@ -162,10 +163,6 @@ class Inputs:
         vpcs = self.config.vpcs if self.config is not None else {}
         return next((vpc for vpc, name in vpcs.items() if name == network), None)
 
-    def problems(self) -> tuple[Problem, ...]:
-        """All problems of the inputs."""
-        return self._problems
-
     def update(self, snapshot: Snapshot) -> Changed:
         """Take over the valid objects of a snapshot, and return what changed."""
         wanted, subnets, nodes = self.wanted, self.subnets, self.nodes
@@ -174,9 +171,8 @@ class Inputs:
         all_nodes_known = self.all_nodes_known
         problems = list(snapshot.problems)
         self.wanted = self._read_config(snapshot, problems)
-        self._read_subnets = _read(
-            snapshot.of_kind("Subnet"), self._read_subnets, parse_subnet, problems
-        )
+        found = snapshot.of_kind("Subnet")
+        self._read_subnets = _read(found, self._read_subnets, parse_subnet, problems)
         self._read_nodes = _read(snapshot.of_kind("Node"), self._read_nodes, parse_node, problems)
         self.subnets, self.nodes = _items(self._read_subnets), _items(self._read_nodes)
         changed_nodes = _changed_names(nodes, self.nodes)
@@ -186,7 +182,7 @@ class Inputs:
         self.vpc_objects = frozenset(m.key.name for m in snapshot.of_kind("Vpc"))
         self.complete = snapshot.complete
         problems += shared_prefixes(self.subnets.values(), self.vpc)
-        self._problems = tuple(problems)
+        self.problems = tuple(problems)
         return Changed(
             config_keys=changed_keys(wanted, self.wanted),
             vpcs=frozenset(vpcs).symmetric_difference(self.vpcs),
@@ -249,13 +245,9 @@ class Inputs:
             if snapshot.complete:
                 self.manifest, self.refused = None, False
                 return LeaveZone(f"there is no {self.config_map}")
-            problems.append(
-                Subject(str(self.config_map)).problem(
-                    "is missing, but not everything could be read, so nothing is changed",
-                    "fix what cannot be read, or create the ConfigMap with enable-ic",
-                    Reason.NOT_READ,
-                )
-            )
+            message = "is missing, but not everything could be read, so nothing is changed"
+            remedy = "fix what cannot be read, or create the ConfigMap with enable-ic"
+            problems.append(Subject(str(self.config_map)).problem(message, remedy, Reason.NOT_READ))
             return self.wanted
         parsed = parse_config(str(manifest.key), manifest.body.get("data"), self.vpc)
         problems += parsed.problems

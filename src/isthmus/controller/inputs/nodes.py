@@ -48,19 +48,13 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
         try:
             addresses.append(ip_address(value if isinstance(value, str) else ""))
         except ValueError:
-            problems.append(
-                Subject(name, f"status.addresses[{index}].address", shortened(value)).problem(
-                    "is not a valid IP address",
-                    "write the node's InternalIP",
-                    Reason.INVALID_NODE,
-                )
-            )
+            subject = Subject(name, f"status.addresses[{index}].address", shortened(value))
+            message, remedy = "is not a valid IP address", "write the node's InternalIP"
+            problems.append(subject.problem(message, remedy, Reason.INVALID_NODE))
     if entries is not None and not isinstance(entries, list):
-        problems.append(
-            Subject(name, "status.addresses", shortened(entries)).problem(
-                "must be a list", "list entries with type and address", Reason.INVALID_NODE
-            )
-        )
+        subject = Subject(name, "status.addresses", shortened(entries))
+        remedy = "list entries with type and address"
+        problems.append(subject.problem("must be a list", remedy, Reason.INVALID_NODE))
     node = Node(manifest.key.name, tuple(addresses), _ready(status))
     return (last if problems and last is not None else node), tuple(problems)
 

@@ -122,14 +122,12 @@ class _SubnetReader:
         try:
             prefixes = tuple(ip_network(item.strip(), strict=False) for item in value.split(","))
         except ValueError as error:
-            self._bad(
-                "cidrBlock", value, f"is not a valid CIDR: {error}", "write e.g. 10.16.0.0/16"
-            )
+            message = f"is not a valid CIDR: {error}"
+            self._bad("cidrBlock", value, message, "write e.g. 10.16.0.0/16")
             return ()
         if len({prefix.version for prefix in prefixes}) < len(prefixes):
-            self._bad(
-                "cidrBlock", value, "has two CIDRs of one family", "write at most one per family"
-            )
+            message = "has two CIDRs of one family"
+            self._bad("cidrBlock", value, message, "write at most one per family")
             return ()
         return prefixes
 
@@ -159,7 +157,5 @@ class _SubnetReader:
         return disabled
 
     def _bad(self, key: str, value: Any, message: str, remedy: str) -> None:
-        text = "" if value is None else shortened(value)
-        self.problems.append(
-            Subject(self.name, f"spec.{key}", text).problem(message, remedy, Reason.INVALID_SUBNET)
-        )
+        subject = Subject(self.name, f"spec.{key}", "" if value is None else shortened(value))
+        self.problems.append(subject.problem(message, remedy, Reason.INVALID_SUBNET))

@@ -12,12 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
-from isthmus.controller.connections import (
-    held_addresses,
-    ports_changed,
-    subnets_changed,
-    transit_switches_of,
-)
+from isthmus.controller.connections import held_addresses, subnets_changed, transit_switches_of
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.address_allocation import choose, parse_subnets, usable
 from isthmus.controller.reconcilers.base import ControllerReconciler
@@ -64,11 +59,11 @@ class AddressClaims(ControllerReconciler[str]):
         return {
             TransitSwitch: self._of_transit_switch,
             IcPortBinding: transit_switches_of,
-            NbGlobal: self._all,
-            IcSbGlobal: self._all,
-            AvailabilityZone: self._all,
-            LogicalRouterPort: self._all,
-            LogicalRouter: lambda change: self.keys() if ports_changed(change) else (),
+            NbGlobal: self.all_keys,
+            IcSbGlobal: self.all_keys,
+            AvailabilityZone: self.all_keys,
+            LogicalRouterPort: self.all_keys,
+            LogicalRouter: self.of_router,
             LogicalSwitch: transit_switches_of,
             LogicalSwitchPort: self.connections.transit_switch_of_port,
         }
@@ -178,9 +173,6 @@ class AddressClaims(ControllerReconciler[str]):
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
         return self.keys() if subnets_changed(change) else transit_switches_of(change)
 
-    def _all(self, _: Change) -> Iterable[str]:
-        return self.keys()
-
 
 def _address(key: str) -> IPAddress | None:
     text = claimed_address(key)
@@ -188,9 +180,8 @@ def _address(key: str) -> IPAddress | None:
 
 
 def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
-    return Subject(
-        f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", row.external_ids[SUBNET]
-    ).problem(
+    subnet = row.external_ids[SUBNET]
+    return Subject(f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", subnet).problem(
         f"is not a valid subnet: {error}",
         "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet, separated by a comma",
         Reason.INVALID_TRANSIT_SWITCH,

@@ -7,13 +7,14 @@ declared one takes its place. Our routes have no `vendor`: Kube-OVN may remove r
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from isthmus.controller.config.configmap import ConfigKey
+from isthmus.controller.connections import renamed
 from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerReconciler
+from isthmus.controller.zones import zone_name
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
@@ -60,30 +61,18 @@ class DeclaredKey(NamedTuple):
     prefix: Network
 
 
-@dataclass(slots=True)
 class _Declarations:
-    """The routes that the configuration declares, by key, prefix and zone."""
+    """The routes that a configuration declares, by key, prefix and zone."""
 
-    routes: dict[DeclaredKey, list[DeclaredRoute]] = field(default_factory=dict)
-    by_prefix: PrefixIndex[DeclaredKey] = field(default_factory=PrefixIndex)
-    by_zone: dict[str, list[DeclaredKey]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, inputs: Inputs) -> "_Declarations":
-        """Read them from the configuration in force."""
-        declared = cls()
-        for route in inputs.config.routes if inputs.config is not None else ():
-            key = DeclaredKey(route.vpc or inputs.vpc, route.prefix)
-            declared.routes.setdefault(key, []).append(route)
-            declared.by_prefix.add(route.prefix, key)
-            declared.by_zone.setdefault(route.zone, []).append(key)
-        return declared
-
-    def differing(self, other: "_Declarations") -> Iterator[DeclaredKey]:
-        """The keys whose routes are not the same in the other."""
-        for key in self.routes.keys() | other.routes.keys():
-            if self.routes.get(key) != other.routes.get(key):
-                yield key
+    def __init__(self, routes: Iterable[DeclaredRoute], default_vpc: str) -> None:
+        self.routes: dict[DeclaredKey, list[DeclaredRoute]] = {}
+        self.by_prefix = PrefixIndex[DeclaredKey]()
+        self.by_zone: dict[str, list[DeclaredKey]] = {}
+        for route in routes:
+            key = DeclaredKey(route.vpc or default_vpc, route.prefix)
+            self.routes.setdefault(key, []).append(route)
+            self.by_prefix.add(route.prefix, key)
+            self.by_zone.setdefault(route.zone, []).append(key)
 
 
 class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
@@ -98,16 +87,8 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
 
     def __init__(self, view: View, inputs: Inputs) -> None:
         super().__init__(view, inputs)
-        self._rows = view.table(LogicalRouterStaticRoute)
-        self._routers = view.table(LogicalRouter)
-        self._zones = view.table(AvailabilityZone)
-        self._by_prefix = view.index(UNLEARNED_ROUTES_BY_PREFIX)
-        self._marked = view.index(DECLARED_ROUTES)
-        self._zone_by_name = view.index(ZONES_BY_NAME)
-        self._ports = view.index(IC_PORTS_BY_ZONE_AND_TS)
-        self._parents = view.relation(ROUTER_ROUTES)
         # As of the last `affected`, to be compared with the next ones.
-        self._declared = _Declarations()
+        self._declared = _Declarations((), inputs.vpc)
         self._local = LocalPrefixes()
 
     def watches(self) -> Mapping[type[Row], Watch[DeclaredKey]]:
@@ -125,8 +106,12 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
         keys: dict[DeclaredKey, None] = {}
         redeclared = changed.any_of(ConfigKey.ROUTES)
         if redeclared:
-            before, self._declared = self._declared, _Declarations.of(self.inputs)
-            keys |= dict.fromkeys(self._declared.differing(before))
+            config, before = self.inputs.config, self._declared.routes
+            routes = config.routes if config is not None else ()
+            self._declared = _Declarations(routes, self.inputs.vpc)
+            now = self._declared.routes
+            differing = (k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+            keys |= dict.fromkeys(differing)
         if self._declared.routes and (redeclared or changed.local):
             for prefix in self._local.update(import_rules(self.inputs).local):
                 keys |= dict.fromkeys(self._declared.by_prefix.overlapping(prefix))
@@ -135,7 +120,7 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
     def keys(self) -> Iterable[DeclaredKey]:
         """The keys that are declared, and those with routes of ours or with problems."""
         keys = dict.fromkeys((*self._declared.routes, *self.problems))
-        for row in self._marked.all(True):
+        for row in self.view.all(DECLARED_ROUTES, True):
             keys |= dict.fromkeys(self._key_of(row))
         return tuple(keys)
 
@@ -157,14 +142,14 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
         missing = {hop: zone for hop, zone in wanted.items() if hop not in made_by_hand}
         return tuple(_align(router, key.prefix, missing, ours))
 
-    # -- what is wanted ----------------------------------------------------------------------
-
     def _wanted(self, key: DeclaredKey, problems: list[Problem]) -> dict[Address, str]:
         """The next hops, each with its zone."""
         routes = self._declared.routes.get(key, [])
         if not routes:
             return {}
-        if (local := self._overlap(key)) is not None:
+        local = None if is_default(key.prefix) else self._local.first(key.vpc, key.prefix)
+        if local is not None:
+            # The routes would make a prefix of this cluster unreachable.
             problems.append(self._overlapping(key, local))
             return {}
         wanted: dict[Address, str] = {}
@@ -177,19 +162,13 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
 
     def _next_hops(self, route: DeclaredRoute, key: DeclaredKey) -> Iterator[Address]:
         """The zone's address on each transit switch that the VPC's router is connected to."""
-        zone = self._zone_by_name.one(route.zone)
+        zone = self.view.one(ZONES_BY_NAME, route.zone)
         for port in self.connections.router_ports(key.vpc) if zone is not None else ():
             switch = port.external_ids[TS_MARK]
             if zone is not None and route.transit_switch in {"", switch}:
-                theirs = self._ports.all((zone.uuid, switch))
+                theirs = self.view.all(IC_PORTS_BY_ZONE_AND_TS, (zone.uuid, switch))
                 for binding in sorted(theirs, key=lambda row: row.logical_port)[:1]:
                     yield from _reachable(binding, port, key.prefix.version)
-
-    def _overlap(self, key: DeclaredKey) -> LocalPrefix | None:
-        """A prefix of this cluster that the routes would make unreachable."""
-        return None if is_default(key.prefix) else self._local.first(key.vpc, key.prefix)
-
-    # -- what is there -----------------------------------------------------------------------
 
     def _existing(
         self, key: DeclaredKey, router: LogicalRouter | None
@@ -197,43 +176,33 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
         """The router's manual routes to the prefix, and ours."""
         rows = [
             row
-            for row in self._by_prefix.all(key.prefix)
-            if router is not None and self._parents.parent(row.uuid) == router.uuid
+            for row in self.view.all(UNLEARNED_ROUTES_BY_PREFIX, key.prefix)
+            if router is not None and self.view.parent(ROUTER_ROUTES, row.uuid) == router
         ]
         by_hand = [row for row in rows if DECLARED not in row.external_ids and _is_plain(row)]
         return by_hand, [row for row in rows if DECLARED in row.external_ids]
 
     def _key_of(self, row: LogicalRouterStaticRoute) -> Iterator[DeclaredKey]:
-        router = self._routers.get(self._parents.parent(row.uuid))
+        router = self.view.parent(ROUTER_ROUTES, row.uuid)
         prefix = parse_network(row.ip_prefix)
         if router is not None and prefix is not None:
             yield DeclaredKey(router.name, prefix)
 
-    # -- what changed ------------------------------------------------------------------------
-
     def _of_route(self, change: Change) -> Iterator[DeclaredKey]:
-        for row in change.sides:
-            if (
-                isinstance(row, LogicalRouterStaticRoute)
-                and IC_LEARNED_ROUTE not in row.external_ids
-            ):
+        for row in change.of(LogicalRouterStaticRoute):
+            if IC_LEARNED_ROUTE not in row.external_ids:
                 prefix = parse_network(row.ip_prefix)
                 yield from self._declared.by_prefix.equal(prefix) if prefix is not None else ()
                 if DECLARED in row.external_ids:
                     yield from self._key_of(row)
 
     def _of_router(self, change: Change) -> Iterator[DeclaredKey]:
-        names = {row.name for row in change.of(LogicalRouter)}
-        if len(change.sides) != 2 or len(names) != 1:
+        if renamed(change) or "ports" in change.joined or "ports" in change.left:
             yield from self.keys()
-            return
-        for column in ("joined", "left"):
-            for uuid in getattr(change, column).get("static_routes", ()):
-                row = self._rows.get(uuid)
-                if row is not None:
-                    yield from self._of_route(Change(None, row))
-        if {"ports"} & (change.joined.keys() | change.left.keys()):
-            yield from self.keys()
+        for children in (change.joined, change.left):
+            for uuid in children.get("static_routes", ()):
+                row = self.view.get(LogicalRouterStaticRoute, uuid)
+                yield from self._of_route(Change(None, row)) if row is not None else ()
 
     def _of_router_port(self, change: Change) -> Iterable[DeclaredKey]:
         reach = {
@@ -244,14 +213,12 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
 
     def _of_port(self, change: Change) -> Iterator[DeclaredKey]:
         for row in change.of(IcPortBinding):
-            zone = self._zones.get(row.availability_zone)
-            yield from self._declared.by_zone.get(zone.name, ()) if zone else self.keys()
+            zone = zone_name(self.view, row.availability_zone)
+            yield from self._declared.by_zone.get(zone, ()) if zone else self.keys()
 
     def _of_zone(self, change: Change) -> Iterator[DeclaredKey]:
         for row in change.of(AvailabilityZone):
             yield from self._declared.by_zone.get(row.name, ())
-
-    # -- problems ----------------------------------------------------------------------------
 
     def _beside(
         self,
@@ -262,26 +229,21 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
         """Manual routes to the same prefix with other next hops."""
         others = sorted(row.nexthop for row in by_hand if parse_address(row.nexthop) not in wanted)
         if others:
-            remove = f"ovn-nbctl lr-route-del {key.vpc} {key.prefix}"
             message = (
                 f"router {key.vpc} has a manual route to the same prefix with next hop"
                 f" {', '.join(others)}, which takes a share of the traffic"
             )
-            remedy = f"remove it: {remove} {others[0]}"
+            remedy = f"remove it: ovn-nbctl lr-route-del {key.vpc} {key.prefix} {others[0]}"
             yield self._problem(key, "", message, remedy, Reason.MANUAL_ROUTE)
 
     def _overlapping(self, key: DeclaredKey, local: LocalPrefix) -> Problem:
-        return self._problem(
-            key,
-            "",
-            f"overlaps {local.prefix} of {local.owner} in VPC {key.vpc}, so the route is not"
-            " created",
-            "declare another prefix, or change the CIDR of one of the two",
-            Reason.OVERLAPPING_PREFIX,
-        )
+        where = f"{local.prefix} of {local.owner} in VPC {key.vpc}"
+        message = f"overlaps {where}, so the route is not created"
+        remedy = "declare another prefix, or change the CIDR of one of the two"
+        return self._problem(key, "", message, remedy, Reason.OVERLAPPING_PREFIX)
 
     def _unreachable(self, key: DeclaredKey, route: DeclaredRoute) -> Problem:
-        if self._zone_by_name.one(route.zone) is None:
+        if self.view.one(ZONES_BY_NAME, route.zone) is None:
             message, reason = "no zone has this name, so there is no route", Reason.UNKNOWN_ZONE
             remedy = "write the name as `isthmus show` prints it, or make the zone join"
         else:
@@ -299,9 +261,8 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
         self, key: DeclaredKey, zone: str, message: str, remedy: str, reason: Reason
     ) -> Problem:
         value = f"{key.prefix} via {zone}" if zone else str(key.prefix)
-        return Subject(str(self.inputs.config_map), "data.routes", value).problem(
-            message, remedy, reason
-        )
+        subject = Subject(str(self.inputs.config_map), "data.routes", value)
+        return subject.problem(message, remedy, reason)
 
 
 def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) -> Iterator[Address]:

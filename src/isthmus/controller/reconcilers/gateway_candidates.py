@@ -4,8 +4,7 @@ Used by `RouterPorts`. As in Kube-OVN, `gw-nodes` is rotated by the position of 
 among those of the same VPC, so that each transit switch prefers another node.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
@@ -16,22 +15,9 @@ from isthmus.model.reasons import Reason
 HIGHEST_PRIORITY = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Gateways:
-    """The chosen gateways.
-
-    Args:
-        priorities: the priority of each chassis by its name, the highest first.
-        problems: why nodes of `gw-nodes` cannot serve, or may not.
-    """
-
-    priorities: Mapping[str, int]
-    problems: tuple[Problem, ...]
-
-
 def choose_gateways(
     connections: Connections, inputs: Inputs, switches: list[str], switch: str
-) -> Gateways:
+) -> tuple[dict[str, int], list[Problem]]:
     """The gateways of one transit switch.
 
     Args:
@@ -40,9 +26,10 @@ def choose_gateways(
         switch: one of them.
 
     Returns:
-        The nodes that can serve. A node without a usable chassis is left out and reported. A node
-        that is not Ready, or that was deleted while its chassis remains, is included and reported.
-        If several chassis have a node's hostname, all are candidates, and BFD finds the live one.
+        The priority of each chassis that can serve by its name, and why nodes of `gw-nodes` cannot
+        serve, or may not. A node without a usable chassis is left out and reported. A node that is
+        not Ready, or that was deleted while its chassis remains, is included and reported. If
+        several chassis have a node's hostname, all are candidates, and BFD finds the live one.
     """
     nodes = inputs.config.gateways if inputs.config is not None else ()
     priorities: dict[str, int] = {}
@@ -59,7 +46,7 @@ def choose_gateways(
             problems.append(_problem(connections, inputs, node))
     for place, name in enumerate(others, len(nodes)):
         priorities.setdefault(name, max(HIGHEST_PRIORITY - place, 0))
-    return Gateways(priorities, tuple(problems))
+    return priorities, problems
 
 
 def _rotated(nodes: tuple[str, ...], switches: list[str], switch: str) -> tuple[str, ...]:
@@ -80,10 +67,8 @@ def _warnings(inputs: Inputs, name: str, chassis: list[str]) -> Iterator[Problem
         message = "the node is not Ready; it stays a gateway while BFD reaches it"
         remedy, reason = f"check `kubectl describe node {name}`", Reason.NOT_READY
     elif node is None and inputs.all_nodes_known:
-        message, reason = (
-            "the node does not exist any more, but its chassis does",
-            Reason.NO_SUCH_NODE,
-        )
+        message = "the node does not exist any more, but its chassis does"
+        reason = Reason.NO_SUCH_NODE
         remedy = "remove it from the list, and delete the chassis: ovn-sbctl chassis-del NAME"
     else:
         return

@@ -5,7 +5,7 @@ from the inputs, so an entry is removed with its reason. If another cluster has 
 name, nothing is changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
@@ -50,14 +50,8 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
 
     def affected(self, changed: Changed) -> Iterable[Only]:
         """The zone, its databases, the route options, and the private prefixes."""
-        keys = (
-            ConfigKey.AZ_NAME,
-            ConfigKey.IC_DB_HOST,
-            ConfigKey.IC_NB_PORT,
-            ConfigKey.IC_SB_PORT,
-            ConfigKey.AUTO_ROUTE,
-            ConfigKey.VPCS,
-        )
+        databases = (ConfigKey.IC_DB_HOST, ConfigKey.IC_NB_PORT, ConfigKey.IC_SB_PORT)
+        keys = (ConfigKey.AZ_NAME, *databases, ConfigKey.AUTO_ROUTE, ConfigKey.VPCS)
         return self.keys() if changed.any_of(*keys) or changed.private else ()
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
@@ -66,8 +60,7 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
         self.report(key)
         if row is None or config is None:
             return
-        problems = self._problems(row, config)
-        self.report(key, *problems)
+        self.report(key, *self._problems(row, config))
         if not self._may_take(row, config):
             return
         if row.name != config.zone:
@@ -98,31 +91,21 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
         options = {BLACKLIST: ",".join(private)} if private else {}
         return {**options, ADVERTISE: "true", LEARN: "true"} if config.auto_route else options
 
-    def _problems(self, row: NbGlobal, config: Config) -> list[Problem]:
-        problems: list[Problem] = []
+    def _problems(self, row: NbGlobal, config: Config) -> Iterator[Problem]:
         if self._taken(row, config) and row.name != config.zone:
-            problems.append(
-                Subject(str(self.inputs.config_map), "data.az-name", config.zone).problem(
-                    "is in use by another cluster in the same IC databases, so nothing is changed",
-                    "choose a name that no other cluster uses",
-                    Reason.ZONE_NAME_TAKEN,
-                )
+            yield Subject(str(self.inputs.config_map), "data.az-name", config.zone).problem(
+                "is in use by another cluster in the same IC databases, so nothing is changed",
+                "choose a name that no other cluster uses",
+                Reason.ZONE_NAME_TAKEN,
             )
         if row.options.get(DENYLIST):
-            problems.append(
-                Subject("NB_Global", f"options:{DENYLIST}", row.options[DENYLIST]).problem(
-                    f"overrides {BLACKLIST}, so Subnets with disableInterConnection, the join"
-                    " subnet and node addresses may be advertised",
-                    f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
-                    Reason.PRIVATE_PREFIXES_EXPOSED,
-                )
+            yield Subject("NB_Global", f"options:{DENYLIST}", row.options[DENYLIST]).problem(
+                f"overrides {BLACKLIST}, so Subnets with disableInterConnection, the join"
+                " subnet and node addresses may be advertised",
+                f"remove it: ovn-nbctl remove NB_Global . options {DENYLIST}",
+                Reason.PRIVATE_PREFIXES_EXPOSED,
             )
-        return problems
 
     def _of_router_port(self, change: Change) -> Iterable[Only]:
-        ports = change.of(LogicalRouterPort)
-        return (
-            self.keys()
-            if any(denied_by(r.options) for r in ports if TS_MARK in r.external_ids)
-            else ()
-        )
+        ours = (row for row in change.of(LogicalRouterPort) if TS_MARK in row.external_ids)
+        return self.keys() if any(denied_by(row.options) for row in ours) else ()

@@ -89,7 +89,8 @@ def align_ports(
         router: the router to connect.
     """
     ports = list(existing)
-    switch_port = next((p.switch_port for p in ports if _is_wanted(p, wanted, switch)), None)
+    here = (p.switch_port for p in ports if p.switch == switch and p.switch_port is not None)
+    switch_port = next((row for row in here if row.name == wanted.switch_port), None)
     router_port = connections.router_port_named(wanted.router_port)
     if router_port is not None and connections.router_of(router_port) != router:
         router_port = None  # of the VPC that was connected before; removed below
@@ -121,11 +122,6 @@ def remove_ports(
         router = connections.router_of(row)
         if router is not None and (keep[1] is None or row.uuid != keep[1].uuid):
             yield from remove_children(ROUTER_PORTS, router.uuid, [row.uuid])
-
-
-def _is_wanted(port: PortPair, wanted: WantedPort, switch: LogicalSwitch) -> bool:
-    row = port.switch_port
-    return port.switch == switch and row is not None and row.name == wanted.switch_port
 
 
 def _insert_switch_port(

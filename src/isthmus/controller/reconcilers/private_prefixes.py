@@ -1,12 +1,9 @@
 """Which deny list has which private prefix: the global list, or the lists of router ports.
 
-The global list, `NB_Global.options:ic-route-blacklist`, is Kube-OVN's, and all versions of `ovn-ic`
-apply it; but it applies to all routers. Therefore the private prefixes of custom VPCs are in the
-deny lists of their own router ports. When there are custom VPCs, they may use the same addresses as
-private Subnets of the default VPC, so those prefixes move to the default VPC's router ports, too. A
-prefix that moves is in both places for a moment, and never in neither. For an engine that does not
-apply lists of ports, the global list has all prefixes: rather than advertise a private prefix, some
-public prefixes of another VPC are not exchanged. Used by `NbGlobalOptions` and `RouterPorts`.
+The global list, `NB_Global.options:ic-route-blacklist`, is Kube-OVN's and applies to all routers.
+With custom VPCs, private prefixes are in the deny lists of the router ports instead, see
+docs/decisions/0012-custom-vpcs.md. A prefix that moves is in both places for a moment, and never in
+neither. Used by `NbGlobalOptions` and `RouterPorts`.
 
 Privacy goes through NB, although the import policy (`isthmus.controller.import_policy`) passes the
 prefixes of the same Subnets to our exchange engine directly. The lists in NB also work while

@@ -8,12 +8,13 @@ Kube-OVN's guide does not work for such subnets otherwise.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import ClassVar
 
-from isthmus.controller.inputs.inputs import Changed, Inputs
+from isthmus.controller.connections import renamed
+from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.engine.reconciler import Watch
-from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     POLICIES_BY_PREFIX,
@@ -55,15 +56,6 @@ class RoutePolicies(ControllerReconciler[Network]):
     writes: ClassVar[Database] = Database.NB
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB})
 
-    def __init__(self, view: View, inputs: Inputs) -> None:
-        super().__init__(view, inputs)
-        self._route_rows = view.table(LogicalRouterStaticRoute)
-        self._policy_rows = view.table(LogicalRouterPolicy)
-        self._routes = view.index(STATIC_ROUTES_BY_DESTINATION)
-        self._policies = view.index(POLICIES_BY_PREFIX)
-        self._router_of_route = view.relation(ROUTER_ROUTES)
-        self._router_of_policy = view.relation(ROUTER_POLICIES)
-
     def watches(self) -> Mapping[type[Row], Watch[Network]]:
         """Routes, policies, their routers, and the router ports on transit switches."""
         return {
@@ -80,21 +72,22 @@ class RoutePolicies(ControllerReconciler[Network]):
             yield from self.keys() if self.inputs.config is not None else ()
             return
         for router in filter(None, map(self.connections.router, changed.vpcs)):
-            routes = self._router_of_route.children(router.uuid)
-            policies = self._router_of_policy.children(router.uuid)
+            routes = self.view.relation(ROUTER_ROUTES).children(router.uuid)
+            policies = self.view.relation(ROUTER_POLICIES).children(router.uuid)
             yield from self._prefixes_of(routes, policies)
 
     def _prefixes_of(self, routes: Iterable[RowId], policies: Iterable[RowId]) -> Iterator[Network]:
         for uuid in routes:
-            route = self._route_rows.get(uuid)
+            route = self.view.get(LogicalRouterStaticRoute, uuid)
             yield from route_destination(route) if route is not None else ()
         for uuid in policies:
-            policy = self._policy_rows.get(uuid)
+            policy = self.view.get(LogicalRouterPolicy, uuid)
             yield from policy_prefix(policy) if policy is not None else ()
 
     def keys(self) -> Iterable[Network]:
         """The prefixes of all routes and of all policies."""
-        return {*self._routes.keys(), *self._policies.keys()}
+        policies = self.view.index(POLICIES_BY_PREFIX)
+        return {*self.view.index(STATIC_ROUTES_BY_DESTINATION).keys(), *policies.keys()}
 
     def reconcile(self, key: Network) -> Iterable[Operation]:
         """Keep one policy for each router with such a route, and remove all others."""
@@ -104,18 +97,18 @@ class RoutePolicies(ControllerReconciler[Network]):
         for vpc, router in vpcs.items():
             if router is not None:
                 yield from self._align(key, vpc, router)
-        connected = {router.uuid for router in vpcs.values() if router is not None}
-        for policy in self._policies.all(key):
-            parent = self._router_of_policy.parent(policy.uuid)
-            if parent is not None and parent not in connected:
-                yield from remove_children(ROUTER_POLICIES, parent, [policy.uuid])
+        connected = [router.uuid for router in vpcs.values() if router is not None]
+        for policy in self.view.all(POLICIES_BY_PREFIX, key):
+            parent = self.view.parent(ROUTER_POLICIES, policy.uuid)
+            if parent is not None and parent.uuid not in connected:
+                yield from remove_children(ROUTER_POLICIES, parent.uuid, [policy.uuid])
 
     def _align(self, key: Network, vpc: str, router: LogicalRouter) -> Iterator[Operation]:
         origin = self._origin(key, router)
         policies = [
             policy
-            for policy in self._policies.all(key)
-            if self._router_of_policy.parent(policy.uuid) == router.uuid
+            for policy in self.view.all(POLICIES_BY_PREFIX, key)
+            if self.view.relation(ROUTER_POLICIES).parent(policy.uuid) == router.uuid
         ]
         kept = policies[:1] if origin is not None else []
         surplus = (policy.uuid for policy in policies[len(kept) :])
@@ -131,8 +124,8 @@ class RoutePolicies(ControllerReconciler[Network]):
             route.options.get(ORIGIN, "connected")
             if IC_LEARNED_ROUTE in route.external_ids
             else "static"
-            for route in self._routes.all(key)
-            if self._router_of_route.parent(route.uuid) == router.uuid
+            for route in self.view.all(STATIC_ROUTES_BY_DESTINATION, key)
+            if self.view.relation(ROUTER_ROUTES).parent(route.uuid) == router.uuid
             and (IC_LEARNED_ROUTE in route.external_ids or self._leads_away(route, router))
         ]
         return min(origins, default=None)
@@ -148,10 +141,11 @@ class RoutePolicies(ControllerReconciler[Network]):
         )
 
     def _of_router(self, change: Change) -> Iterator[Network]:
-        if change.old is None or change.new is None or _name(change.old) != _name(change.new):
+        if renamed(change):
             yield from self.keys()
-            return
-        yield from self._prefixes_of(_moved(change, "static_routes"), _moved(change, "policies"))
+        for children in (change.joined, change.left):
+            routes, policies = children.get("static_routes", ()), children.get("policies", ())
+            yield from self._prefixes_of(routes, policies)
 
     def _of_router_port(self, change: Change) -> Iterable[Network]:
         reach = {
@@ -159,29 +153,18 @@ class RoutePolicies(ControllerReconciler[Network]):
             for row in change.of(LogicalRouterPort)
         }
         known = len(change.sides) == 2 and len(reach) == 1
-        return () if known else self._by_hand()
-
-    def _by_hand(self) -> Iterator[Network]:
-        for route in self._route_rows:
-            if IC_LEARNED_ROUTE not in route.external_ids:
-                yield from route_destination(route)
+        if known:
+            return ()
+        routes = self.view.table(LogicalRouterStaticRoute)
+        manual = (route for route in routes if IC_LEARNED_ROUTE not in route.external_ids)
+        return chain.from_iterable(map(route_destination, manual))
 
 
 def _prefixes(change: Change) -> Iterator[Network]:
-    for row in change.sides:
-        if isinstance(row, LogicalRouterStaticRoute):
-            yield from route_destination(row)
-        elif isinstance(row, LogicalRouterPolicy):
-            yield from policy_prefix(row)
-
-
-def _name(row: Row) -> str:
-    return row.name if isinstance(row, LogicalRouter) else ""
-
-
-def _moved(change: Change, column: str) -> Iterator[RowId]:
-    yield from change.joined.get(column, ())
-    yield from change.left.get(column, ())
+    for route in change.of(LogicalRouterStaticRoute):
+        yield from route_destination(route)
+    for policy in change.of(LogicalRouterPolicy):
+        yield from policy_prefix(policy)
 
 
 def _insert(

@@ -16,7 +16,6 @@ from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import (
     PortPair,
     held_addresses,
-    ports_changed,
     subnets_changed,
     transit_switches_of,
 )
@@ -94,7 +93,7 @@ class RouterPorts(ControllerReconciler[str]):
             TransitSwitch: self._of_transit_switch,
             LogicalSwitch: transit_switches_of,
             LogicalSwitchPort: self.connections.transit_switch_of_port,
-            LogicalRouter: lambda change: self.keys() if ports_changed(change) else (),
+            LogicalRouter: self.of_router,
             LogicalRouterPort: self._all,
             GatewayChassis: self._all,
             Chassis: self._of_chassis,
@@ -152,22 +151,18 @@ class RouterPorts(ControllerReconciler[str]):
 
     def _astray(self, existing: list[PortPair], router: LogicalRouter) -> list[PortPair]:
         """The connections of other routers, which must not stay connected to this network."""
-        return [
-            port
-            for port in existing
-            if port.router_port is not None
-            and self.connections.router_of(port.router_port) != router
-        ]
+        of = self.connections.router_of
+        return [p for p in existing if p.router_port is not None and of(p.router_port) != router]
 
     def _align(
         self, config: Config, ends: _Endpoints, existing: list[PortPair]
     ) -> Iterable[Operation]:
         row, vpc = ends.transit_switch, ends.vpc
         switches = self.connections.transit_switches(vpc)
-        gateways = choose_gateways(self.connections, self.inputs, switches, row.name)
-        self.report(row.name, *gateways.problems)
-        if not gateways.priorities:
-            self.report(row.name, self._no_gateway(config), *gateways.problems)
+        gateways, problems = choose_gateways(self.connections, self.inputs, switches, row.name)
+        self.report(row.name, *problems)
+        if not gateways:
+            self.report(row.name, self._no_gateway(config), *problems)
             if not existing:
                 return ()
         name = f"{config.zone}-{row.name}"
@@ -179,14 +174,14 @@ class RouterPorts(ControllerReconciler[str]):
             router_port=name,
             mac=_mac(existing, f"{config.zone} {row.name} {ends.cluster}"),
             networks=ends.networks,
-            gateways=gateways.priorities or None,
+            gateways=gateways or None,
             vendor=self.connections.vendor(vpc),
             settings=PortSettings(config.mtu, private.on_port(vpc, _held(existing))),
             tunnel_key=self._tunnel_key(row, ends.networks),
         )
         taken = self._taken(wanted, ends, existing)
         if taken is not None:
-            self.report(row.name, taken, *gateways.problems)
+            self.report(row.name, taken, *problems)
             return remove_ports(self.connections, self._astray(existing, ends.router))
         return align_ports(self.connections, wanted, existing, ends.switch, ends.router)
 
@@ -222,14 +217,11 @@ class RouterPorts(ControllerReconciler[str]):
         peer = self.connections.router_port_named(wanted.router_port)
         # Kube-OVN marks router ports from 1.12 on; before, only the switch port identifies them.
         adopted = any(port.router_port == peer for port in existing)
-        if peer is not None and (
-            not (adopted or is_ours(peer.external_ids))
-            or (
-                TS_MARK not in peer.external_ids and self.connections.router_of(peer) != ends.router
-            )
-        ):
-            return _name_taken("Logical_Router_Port", peer.name)
-        return None
+        if peer is None:
+            return None
+        here = TS_MARK in peer.external_ids or self.connections.router_of(peer) == ends.router
+        ours = here and (adopted or is_ours(peer.external_ids))
+        return None if ours else _name_taken("Logical_Router_Port", peer.name)
 
     def _no_gateway(self, config: Config) -> Problem:
         subject = Subject(str(self.inputs.config_map), "data.gw-nodes", ",".join(config.gateways))
@@ -246,8 +238,7 @@ class RouterPorts(ControllerReconciler[str]):
         return transit_switches_of(change)
 
     def _of_chassis(self, change: Change) -> Iterable[str]:
-        local = any(isinstance(row, Chassis) and not is_remote(row) for row in change.sides)
-        return self.keys() if local else ()
+        return () if all(map(is_remote, change.of(Chassis))) else self.keys()
 
     def _all(self, change: Change) -> Iterable[str]:
         return {*self.keys(), *transit_switches_of(change)}
@@ -272,9 +263,8 @@ def _networks(row: TransitSwitch, cluster: RowId) -> frozenset[str]:
 
 def _held(existing: Iterable[PortPair]) -> list[str]:
     """Our present entries in the deny lists of the connection."""
-    ports = (port.router_port for port in existing)
-    ids = (port.external_ids for port in ports if port is not None)
-    return [entry for marks in ids for entry in entries(marks.get(DENY_MARK, ""))]
+    ports = (port.router_port for port in existing if port.router_port is not None)
+    return [entry for p in ports for entry in entries(p.external_ids.get(DENY_MARK, ""))]
 
 
 def _mac(existing: Iterable[PortPair], seed: str) -> str:

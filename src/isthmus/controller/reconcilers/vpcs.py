@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
+from isthmus.controller.connections import renamed
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.engine.reconciler import DerivedState, Watch
@@ -24,7 +25,8 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """Routers and transit switches."""
-        return {LogicalRouter: self._of_router, TransitSwitch: self._all, NbGlobal: self._all}
+        all_keys = self.all_keys
+        return {LogicalRouter: self._of_router, TransitSwitch: all_keys, NbGlobal: all_keys}
 
     def affected(self, changed: Changed) -> Iterable[str]:
         """The configuration says which VPCs take part."""
@@ -68,13 +70,8 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
         )
 
     def _of_router(self, change: Change) -> Iterable[str]:
-        rows = list(change.of(LogicalRouter))
-        names = {row.name for row in rows}
-        came_or_went = len(rows) == 1 or len(names) == 2
-        return names.intersection(self.inputs.vpcs) if came_or_went else ()
-
-    def _all(self, _: Change) -> Iterable[str]:
-        return self.keys()
+        names = {row.name for row in change.of(LogicalRouter)}
+        return names.intersection(self.inputs.vpcs) if renamed(change) else ()
 
 
 def _no_router(vpc: str) -> Problem:

@@ -6,11 +6,11 @@ depend on the number of routes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
-from isthmus.controller.zones import claimant, joined_zone
+from isthmus.controller.zones import is_registered, joined_zone
 from isthmus.engine.view import View
 from isthmus.model.external_ids import SUBNET
 from isthmus.model.indexes import (
@@ -21,13 +21,7 @@ from isthmus.model.indexes import (
     LEARNED_ROUTES,
     ZONES_BY_NAME,
 )
-from isthmus.model.rows import (
-    AvailabilityZone,
-    IcPortBinding,
-    NbGlobal,
-    RowId,
-    TransitSwitch,
-)
+from isthmus.model.rows import AvailabilityZone, NbGlobal, RowId
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +113,6 @@ class ClusterStateReader:
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs = view, inputs
         self._connections = Connections(view, inputs)
-        self._routes = view.tally(IC_ROUTES_BY_ZONE_AND_TS)
-        self._learned = view.tally(LEARNED_ROUTES)
 
     def read(self) -> ClusterState:
         """The state at this moment."""
@@ -130,7 +122,7 @@ class ClusterStateReader:
         ours = {switch.name for switch in switches if switch.port}
         advertised = on_offer = 0
         by_zone: dict[RowId, int] = {}
-        for (zone, switch), number in self._routes.items():
+        for (zone, switch), number in self._view.tally(IC_ROUTES_BY_ZONE_AND_TS).items():
             by_zone[zone] = by_zone.get(zone, 0) + number
             if own is not None and zone == own.uuid:
                 advertised += number
@@ -144,34 +136,28 @@ class ClusterStateReader:
             gateways=tuple(self._gateway_nodes(switches)),
             zones=tuple(self._other_zones(own, by_zone)),
             advertised=advertised,
-            learned=sum(number for _, number in self._learned.items()),
+            learned=sum(number for _, number in self._view.tally(LEARNED_ROUTES).items()),
             on_offer=on_offer,
         )
 
     def _own_zone(self, nb_global: NbGlobal | None) -> AvailabilityZone | None:
-        if nb_global is None or not nb_global.name:
-            return None
-        if claimant(self._view, nb_global.name) != nb_global.uuid:
-            return None
-        return self._view.one(ZONES_BY_NAME, nb_global.name)
+        name = nb_global.name if nb_global is not None else ""
+        registered = bool(name) and is_registered(self._view, name)
+        return self._view.one(ZONES_BY_NAME, name) if registered else None
 
     def _switches(self, own: AvailabilityZone | None) -> Iterator[TransitSwitchState]:
         ports = self._view.all(IC_PORTS_BY_ZONE, own.uuid) if own is not None else ()
         bindings = {row.transit_switch: row for row in ports}
         vpcs = self._inputs.vpcs or (self._inputs.vpc,)
         for name in (name for vpc in vpcs for name in self._connections.transit_switches(vpc)):
-            row = self._connections.transit_switch(name)
-            yield self._switch(name, row, bindings.get(name))
-
-    def _switch(
-        self, name: str, row: TransitSwitch | None, binding: IcPortBinding | None
-    ) -> TransitSwitchState:
-        subnet = row.external_ids.get(SUBNET, "") if row is not None else ""
-        if binding is None:
-            return TransitSwitchState(name, subnet)
-        chassis = self._view.one(CHASSIS_BY_NAME, binding.gateway)
-        node = (chassis.hostname or chassis.name) if chassis is not None else ""
-        return TransitSwitchState(name, subnet, binding.logical_port, binding.address, node)
+            row, binding = self._connections.transit_switch(name), bindings.get(name)
+            state = TransitSwitchState(name, row.external_ids.get(SUBNET, "") if row else "")
+            if binding is not None:
+                chassis = self._view.one(CHASSIS_BY_NAME, binding.gateway)
+                node = (chassis.hostname or chassis.name) if chassis is not None else ""
+                port, address = binding.logical_port, binding.address
+                state = replace(state, port=port, address=address, gateway=node)
+            yield state
 
     def _gateway_nodes(self, switches: Iterable[TransitSwitchState]) -> Iterator[GatewayState]:
         serving: dict[str, list[str]] = {}

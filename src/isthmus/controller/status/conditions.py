@@ -15,10 +15,11 @@ Invariant: what is not known yet is Unknown, never False.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TypeAlias
 
 from isthmus.controller.config.configmap import Config, JoinZone, LeaveZone
-from isthmus.controller.status.cluster_state import ClusterState, TransitSwitchState
+from isthmus.controller.status.cluster_state import ClusterState
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import ConditionReason, Reason, Severity
 from isthmus.model.rows import Database
@@ -146,22 +147,14 @@ def carry(
         now: as assessed.
         moment: the time of `now` (RFC 3339).
     """
-    known = {condition.type: condition for condition in before}
-    return tuple(replace(one, since=_since(known.get(one.type), one, moment)) for one in now)
+    since = {(condition.type, condition.status): condition.since for condition in before}
+    return tuple(replace(one, since=since.get((one.type, one.status)) or moment) for one in now)
 
 
 def changes(before: Iterable[Condition], now: Iterable[Condition]) -> list[Condition]:
     """The conditions of `now` with another status or another reason than before."""
     known = {one.type: (one.status, one.reason) for one in before}
     return [one for one in now if known.get(one.type) != (one.status, one.reason)]
-
-
-def _since(before: Condition | None, now: Condition, moment: str) -> str:
-    same = before is not None and before.status is now.status and before.since
-    return before.since if before is not None and same else moment
-
-
-# -- Accepted --------------------------------------------------------------------------------------
 
 
 def _accepted(state: StatusInput) -> Condition:
@@ -180,9 +173,6 @@ def _accepted(state: StatusInput) -> Condition:
         return _true(kind, ConditionReason.NOT_ENABLED, state.wanted.reason)
     message = f"the configuration of zone {state.wanted.config.zone} is in force"
     return _true(kind, ConditionReason.VALID, message)
-
-
-# -- Joined ----------------------------------------------------------------------------------------
 
 
 def _joined(state: StatusInput) -> Condition:
@@ -247,13 +237,10 @@ def _unregistered(state: StatusInput, config: Config) -> Condition | None:
 def _no_switch(state: StatusInput, _config: Config) -> Condition | None:
     if state.cluster.transit_switches:
         return None
-    return Condition(
-        ConditionType.JOINED,
-        ConditionStatus.FALSE,
-        Reason.NO_TRANSIT_SWITCH,
-        "the IC northbound database has no transit switch for this cluster",
-        "create one: isthmus ic-db run --transit-switch NAME=CIDR",
-    )
+    message = "the IC northbound database has no transit switch for this cluster"
+    remedy = "create one: isthmus ic-db run --transit-switch NAME=CIDR"
+    condition = _false(ConditionType.JOINED, Reason.NO_TRANSIT_SWITCH, message)
+    return replace(condition, remedy=remedy)
 
 
 def _no_port(state: StatusInput, _config: Config) -> Condition | None:
@@ -266,7 +253,7 @@ def _no_port(state: StatusInput, _config: Config) -> Condition | None:
 def _no_gateway(state: StatusInput, _config: Config) -> Condition | None:
     if any(switch.gateway for switch in state.cluster.transit_switches):
         return None
-    ports = [_port_on(switch) for switch in state.cluster.transit_switches if switch.port]
+    ports = [f"{ts.port} on {ts.name}" for ts in state.cluster.transit_switches if ts.port]
     return _prevented(state, Reason.NO_GATEWAY, f"no gateway serves {_names(ports)}")
 
 
@@ -276,13 +263,9 @@ def _no_routes(state: StatusInput, config: Config) -> Condition | None:
         return None
     if state.problem(*REFUSALS) is not None:
         return None
-    return Condition(
-        ConditionType.JOINED,
-        ConditionStatus.FALSE,
-        ConditionReason.NO_ROUTES,
-        f"none of the {cluster.on_offer} routes that other zones advertise is learned",
-        "find out why: isthmus engine explain PREFIX",
-    )
+    message = f"none of the {cluster.on_offer} routes that other zones advertise is learned"
+    remedy = "find out why: isthmus engine explain PREFIX"
+    return replace(_missing(state, ConditionReason.NO_ROUTES, message), remedy=remedy)
 
 
 def _prevented(state: StatusInput, reason: AnyReason, message: str) -> Condition:
@@ -297,9 +280,6 @@ def _missing(state: StatusInput, reason: AnyReason, message: str) -> Condition:
     """Something is missing, and no problem explains why."""
     reason = reason if state.settled else ConditionReason.CONVERGING
     return _false(ConditionType.JOINED, reason, message)
-
-
-# -- Conflict and Degraded -------------------------------------------------------------------------
 
 
 def _conflict(state: StatusInput) -> Condition:
@@ -338,35 +318,25 @@ def _unread(state: StatusInput) -> bool:
     return state.wanted is None
 
 
-# -- their parts -----------------------------------------------------------------------------------
-
-
-def _true(
-    kind: ConditionType, reason: AnyReason, message: str, problem: Problem | None = None
+def _condition(
+    status: ConditionStatus,
+    kind: ConditionType,
+    reason: AnyReason,
+    message: str,
+    problem: Problem | None = None,
 ) -> Condition:
     remedy = problem.remedy if problem is not None else ""
-    return Condition(kind, ConditionStatus.TRUE, reason, message, remedy)
+    return Condition(kind, status, reason, message, remedy)
 
 
-def _false(
-    kind: ConditionType, reason: AnyReason, message: str, problem: Problem | None = None
-) -> Condition:
-    return replace(_true(kind, reason, message, problem), status=ConditionStatus.FALSE)
-
-
-def _unknown(
-    kind: ConditionType, reason: AnyReason, message: str, problem: Problem | None = None
-) -> Condition:
-    return replace(_true(kind, reason, message, problem), status=ConditionStatus.UNKNOWN)
+_true = partial(_condition, ConditionStatus.TRUE)
+_false = partial(_condition, ConditionStatus.FALSE)
+_unknown = partial(_condition, ConditionStatus.UNKNOWN)
 
 
 def _text(problem: Problem) -> str:
     """The problem without its remedy."""
     return str(replace(problem, remedy="")).removesuffix("; ")
-
-
-def _port_on(switch: TransitSwitchState) -> str:
-    return f"{switch.port} on {switch.name}"
 
 
 def _names(names: list[str]) -> str:

@@ -81,19 +81,8 @@ def sections(report: StatusReport) -> dict[str, Any]:
         "conditions": [condition_value(condition) for condition in report.conditions],
         "problems": _problem_values(report.problems),
         "transitSwitches": [asdict(switch) for switch in cluster.transit_switches],
-        "gateways": [
-            {"node": node.node, "chassis": node.chassis, "activeOn": list(node.active_on)}
-            for node in cluster.gateways
-        ],
-        "zones": [
-            {
-                "name": zone.name,
-                "gateways": list(zone.gateways),
-                "transitSwitches": list(zone.transit_switches),
-                "routes": zone.routes,
-            }
-            for zone in cluster.zones
-        ],
+        "gateways": [asdict(node, dict_factory=_plain) for node in cluster.gateways],
+        "zones": [asdict(zone, dict_factory=_plain) for zone in cluster.zones],
         "routes": {
             "advertised": cluster.advertised,
             "onOffer": cluster.on_offer,
@@ -119,13 +108,14 @@ def condition_value(condition: Condition) -> dict[str, str]:
     }
 
 
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Attributes with names in camel case, and lists in place of tuples."""
+    plain = ((name, list(v) if isinstance(v, tuple) else v) for name, v in items)
+    return {name[0] + name.title().replace("_", "")[1:]: value for name, value in plain}
+
+
 def _problem_values(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
-    found = [_problem_value(problem) for problem in problems[:MOST_PROBLEMS]]
-    if len(problems) > MOST_PROBLEMS:
-        more = Subject("").problem(f"{len(problems) - MOST_PROBLEMS} more", "read the daemon's log")
-        found.append(_problem_value(more))
-    return found
-
-
-def _problem_value(problem: Problem) -> dict[str, str]:
-    return {"reason": problem.reason, **asdict(problem)}
+    shown = list(problems[:MOST_PROBLEMS])
+    if more := len(problems) - len(shown):
+        shown.append(Subject("").problem(f"{more} more", "read the daemon's log"))
+    return [{"reason": problem.reason, **asdict(problem)} for problem in shown]

@@ -25,7 +25,7 @@ def private(inputs: Inputs) -> set[str]:
 
 def told(inputs: Inputs) -> str:
     """The reported problems as text."""
-    return "\n".join(map(str, inputs.problems()))
+    return "\n".join(map(str, inputs.problems))
 
 
 # -- subnets and nodes -------------------------------------------------------------------------
