@@ -144,9 +144,9 @@ class Engine:
         self._wake(now)
         self._hold_back(known)
         # What must go alone comes first: if it turns out to need nothing, the others may go.
-        planned = self._send(self._isolate(set(writable).difference(self._in_flight.databases)))
+        planned = self._send(self._isolate(set(writable).difference(self._in_flight)))
         batches: _Batches = {}
-        for database in self._in_flight.databases:
+        for database in self._in_flight:
             if database in writable:
                 self._follow_up(database, batches)
         for reconciler in self._writers:
@@ -184,7 +184,7 @@ class Engine:
 
     def abandon(self, database: Database) -> None:
         """Drop what is in flight to a database whose connection was given up."""
-        for transaction in self._in_flight.drop(database):
+        for transaction in self._in_flight.pop(database, ()):
             for reconciler in transaction.reconcilers:
                 reconciler.batch_done()
             _mark_work(transaction.work, "its database was replaced")
@@ -224,7 +224,8 @@ class Engine:
             last_recompute=self.last_recompute,
             in_flight=tuple(
                 TransactionReport(sent.database, sent.comment, len(sent.operations))
-                for sent in self._in_flight
+                for transactions in self._in_flight.values()
+                for sent in transactions
             ),
             reconcilers=tuple(self._report_of(r, writable, synced) for r in self.reconcilers),
         )
@@ -287,7 +288,7 @@ class Engine:
         if reconciler is None or self._isolated.get(database) or any(r.dirty for r in others):
             return
         operations, work = batches.setdefault(database, ([], []))
-        self._drain(reconciler, operations, work, self._in_flight.keys(database))
+        self._drain(reconciler, operations, work, self._in_flight.busy(database))
 
     def _is_quiet(self, database: Database, batches: _Batches) -> bool:
         """`quiet`, with regard to what is being planned, too."""

@@ -4,8 +4,8 @@ Invariant: one per database, except those of a single reconciler whose keys do n
 other: `AHEAD` of them may be in flight at a time, and no two of them have a key in common.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from isthmus.engine.reconciler import AnyReconciler
@@ -97,52 +97,29 @@ def problem_of(failed: Failed, database: str, what: str, key: str) -> Problem:
     )
 
 
-@dataclass(slots=True)
-class InFlight:
-    """The transactions whose results are not known yet, by database."""
-
-    _sent: dict[Database, list[Transaction]] = field(default_factory=dict)
-
-    def __contains__(self, database: Database) -> bool:
-        return database in self._sent
-
-    def __len__(self) -> int:
-        return sum(map(len, self._sent.values()))
-
-    def __iter__(self) -> Iterator[Transaction]:
-        for transactions in self._sent.values():
-            yield from transactions
-
-    @property
-    def databases(self) -> Collection[Database]:
-        """The databases with a transaction in flight."""
-        return self._sent.keys()
+class InFlight(dict[Database, list[Transaction]]):
+    """The transactions whose results are not known yet; a database without any has no entry."""
 
     def add(self, transactions: Iterable[Transaction]) -> None:
         """Record what is being sent."""
         for transaction in transactions:
-            self._sent.setdefault(transaction.database, []).append(transaction)
+            self.setdefault(transaction.database, []).append(transaction)
 
     def remove(self, transaction: Transaction) -> None:
         """Record that a transaction has ended."""
-        others = self._sent[transaction.database]
-        others.remove(transaction)
-        if not others:
-            del self._sent[transaction.database]
-
-    def drop(self, database: Database) -> list[Transaction]:
-        """Remove and return all transactions of a database."""
-        return self._sent.pop(database, [])
+        self[transaction.database].remove(transaction)
+        if not self[transaction.database]:
+            del self[transaction.database]
 
     def may_follow(self, database: Database) -> AnyReconciler | None:
         """The reconciler that may send its next transaction already; None if there is none."""
-        transactions = self._sent.get(database, [])
+        transactions = self.get(database, [])
         owners = {owner for transaction in transactions for owner in transaction.reconcilers}
         if not 0 < len(transactions) < AHEAD or len(owners) != 1:
             return None
         (owner,) = owners
         return owner if owner.independent else None
 
-    def keys(self, database: Database) -> set[Hashable]:
-        """The keys that are in flight to a database."""
-        return {key for transaction in self._sent[database] for _, key in transaction.work}
+    def busy(self, database: Database) -> set[Hashable]:
+        """The reconcilers' keys that are in flight to a database."""
+        return {key for transaction in self[database] for _, key in transaction.work}

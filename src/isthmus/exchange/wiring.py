@@ -53,6 +53,9 @@ class RouteState:
     Args:
         view: shared with the engine.
         policy_follows: whether `policy.set_rules` will be called; until then it is incomplete.
+
+    Attributes:
+        states: all of it, in order.
     """
 
     def __init__(self, view: View, *, policy_follows: bool) -> None:
@@ -68,23 +71,8 @@ class RouteState:
         self.groups = PrefixGroups(self.policy, self.learned)
         self.refused = RefusedRoutes(self.policy, self.groups)
         self.ambiguous = AmbiguousPrefixes(view, self.policy, self.learned, self.groups)
-
-    @property
-    def states(self) -> tuple[AnyDerivedState, ...]:
-        """All of it, in order."""
-        return (
-            self.policy,
-            self.zone,
-            self.options,
-            self.static_routes,
-            self.vips,
-            self.attachments,
-            self.advertised,
-            self.learned,
-            self.groups,
-            self.refused,
-            self.ambiguous,
-        )
+        decided = self.advertised, self.learned, self.groups, self.refused, self.ambiguous
+        self.states: tuple[AnyDerivedState, ...] = (self.zone, *rules, *decided)
 
     def edges(self) -> list[AnyEdge]:
         """Which of it depends on which."""
@@ -170,20 +158,12 @@ def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -
         Edge(policy, advertised, lambda change: advertised.keys() if change.completed else ()),
         Edge(policy, learned, lambda change: learned.keys() if change.completed else ()),
     ]
-    waiting: tuple[PathReadiness, ...] = ()
+    states: tuple[AnyDerivedState, ...] = (*routes.states, vxlan)
     if paths is not None:
-        waiting = (paths,)
+        states = (*states, paths)
         edges.append(Edge(paths, learned, lambda _: learned.waiting()))
-    states = (*routes.states, vxlan, *waiting)
-    return Exchange(
-        (*states, registration, *in_zone),
-        tuple(edges),
-        routes,
-        registration,
-        learned,
-        heartbeat,
-        paths,
-    )
+    parts = (*states, registration, *in_zone)
+    return Exchange(parts, tuple(edges), routes, registration, learned, heartbeat, paths)
 
 
 def observer(view: View) -> Exchange:

@@ -50,6 +50,7 @@ from isthmus.model.rows import (
     SbLearnedRoute,
     SbPortBinding,
     SbServiceMonitor,
+    ServiceMonitor,
     TransitRouter,
     TransitRouterPort,
     TransitSwitch,
@@ -118,9 +119,7 @@ def route_destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
     return _prefix(row.ip_prefix) if row.policy != "src-ip" else ()
 
 
-def monitor_endpoint(
-    row: SbServiceMonitor | IcServiceMonitor,
-) -> tuple[str, str, int, str | None]:
+def monitor_endpoint(row: ServiceMonitor) -> tuple[str, str, int, str | None]:
     """Logical port, address, port and protocol: what SB's index makes unique."""
     return row.logical_port, row.ip, row.port, row.protocol
 
@@ -140,6 +139,12 @@ def _value(column: Mapping[str, str], key: str) -> tuple[str, ...]:
 
 def _mark(row: LogicalRouterPort) -> tuple[str, ...]:
     return _value(row.external_ids, TS_MARK) if is_ours(row.external_ids) else ()
+
+
+def _content(row: IcRoute) -> tuple[Hashable, ...]:
+    prefix = canonical(row.ip_prefix)
+    path = row.availability_zone, row.transit_switch, row.route_table, prefix, row.nexthop
+    return (path,)
 
 
 # --- Northbound -----------------------------------------------------------------------------
@@ -244,18 +249,7 @@ IC_ROUTES_BY_ZONE_AND_TS = IndexOf(
     IcRoute, lambda row: ((row.availability_zone, row.transit_switch),)
 )
 IC_ROUTES_BY_PREFIX = IndexOf(IcRoute, lambda row: _prefix(row.ip_prefix))
-IC_ROUTES_BY_CONTENT = IndexOf(
-    IcRoute,
-    lambda row: (
-        (
-            row.availability_zone,
-            row.transit_switch,
-            row.route_table,
-            canonical(row.ip_prefix),
-            row.nexthop,
-        ),
-    ),
-)
+IC_ROUTES_BY_CONTENT = IndexOf(IcRoute, _content)
 """By zone, transit switch, route table, canonical prefix and next hop: duplicates share a key."""
 
 IC_MONITORS_BY_ENDPOINT = IndexOf(IcServiceMonitor, lambda row: (monitor_endpoint(row),))

@@ -225,9 +225,9 @@ class SbLearnedRoute(Row):
     nexthop: str = ""
 
 
-@table(Database.SB, "Service_Monitor")
-class SbServiceMonitor(Row):
-    """A health check: of another zone's endpoint (`remote`), or for another zone (`ic_learned`)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceMonitor(Row):
+    """The columns of a health check that SB and IC-SB have in common."""
 
     type: str | None = None
     ip: str = ""
@@ -238,6 +238,12 @@ class SbServiceMonitor(Row):
     src_mac: str = ""
     status: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+@table(Database.SB, "Service_Monitor")
+class SbServiceMonitor(ServiceMonitor):
+    """A health check: of another zone's endpoint (`remote`), or for another zone (`ic_learned`)."""
+
     ic_learned: bool = False
     remote: bool = False
 
@@ -362,17 +368,8 @@ class IcRoute(Row):
 
 
 @table(Database.IC_SB, "Service_Monitor")
-class IcServiceMonitor(Row):
+class IcServiceMonitor(ServiceMonitor):
     """A health check that one zone requests of another; zones by name (OVN 25.09 on)."""
 
-    type: str | None = None
-    ip: str = ""
-    protocol: str | None = None
-    port: int = 0
-    logical_port: str = ""
-    src_ip: str = ""
-    src_mac: str = ""
-    status: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
     source_availability_zone: str = ""
     target_availability_zone: str = ""

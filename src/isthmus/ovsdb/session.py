@@ -41,6 +41,12 @@ after two intervals. A busy server of NB or SB may take longer to answer, and wo
 clients at once."""
 
 
+_CLEAR_TEXT_HINT = (
+    "; if the server requires TLS, use an ssl: address and certificates"
+    " (`isthmus run --ic-tls-dir`)"
+)
+
+
 class _RawTransaction(ovs.db.idl.Transaction):
     """Raw operations on the IDL's connection; the IDL passes the reply to this object."""
 
@@ -171,8 +177,12 @@ class Session:
 
     @property
     def clear_text_hint(self) -> str:
-        """An addition to the remedy if the server does not answer in clear text; may be empty."""
-        return tls.clear_text_hint(_split(self.remote))
+        """An addition to the remedy if the server does not answer in clear text; may be empty.
+
+        A server that requires TLS accepts the connection and closes it without an error.
+        """
+        clear_text = any(remote.startswith("tcp:") for remote in _split(self.remote))
+        return _CLEAR_TEXT_HINT if clear_text else ""
 
     @property
     def writable(self) -> bool:

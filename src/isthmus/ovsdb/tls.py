@@ -194,19 +194,23 @@ class _TlsStream(ovs.stream.SSLStream):
         if self._address not in self.failures or not isinstance(error, ssl.SSLEOFError):
             self.failures[self._address] = message
 
+    def _errno(self, error: OSError) -> int:
+        """The errno for an error of a connection that was open."""
+        if isinstance(error, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):
+            return errno.EAGAIN
+        if isinstance(error, ssl.SSLError):
+            self._failed("TLS failed", error)
+            return errno.EPROTO
+        return error.errno or errno.EPROTO
+
     def recv(self, n: int) -> tuple[int, Any]:
         """Receive up to n bytes; (error, bytes)."""
         try:
             received: tuple[int, Any] = self._recv(n)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return errno.EAGAIN, ""
         except ssl.SSLZeroReturnError:
             return 0, ""
-        except ssl.SSLError as error:
-            self._failed("TLS failed", error)
-            return errno.EPROTO, ""
         except OSError as error:
-            return error.errno or errno.EPROTO, ""
+            return self._errno(error), ""
         if received[1]:
             self.failures.pop(self._address, None)
         return received
@@ -215,13 +219,8 @@ class _TlsStream(ovs.stream.SSLStream):
         """Send as much as possible; the number of bytes, or a negative errno."""
         try:
             return self._send(buf)  # type: ignore[no-any-return]
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return -errno.EAGAIN
-        except ssl.SSLError as error:
-            self._failed("TLS failed", error)
-            return -errno.EPROTO
         except OSError as error:
-            return -(error.errno or errno.EPROTO)
+            return -self._errno(error)
 
     def wait(self, poller: Any, wait: int) -> None:
         """Wait for the socket, but not while decrypted bytes are available."""
@@ -266,19 +265,6 @@ def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
             return f"cannot be reached by TLS: our {what}", problem.remedy
         return f"cannot be reached by TLS: {failure}", _remedy(failure)
     return None
-
-
-def clear_text_hint(remotes: Iterable[str]) -> str:
-    """An addition to the remedy where a server in clear text does not answer; may be empty.
-
-    A server that requires TLS accepts the connection and closes it without an error.
-    """
-    if not any(remote.startswith("tcp:") for remote in remotes):
-        return ""
-    return (
-        "; if the server requires TLS, use an ssl: address and certificates"
-        " (`isthmus run --ic-tls-dir`)"
-    )
 
 
 def _remedy(failure: str) -> str:

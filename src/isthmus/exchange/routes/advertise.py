@@ -38,7 +38,6 @@ from isthmus.model.indexes import (
     SB_DATAPATHS_BY_ROUTER,
     UNLEARNED_ROUTES_BY_PREFIX,
 )
-from isthmus.model.ovn_keys import ROUTER_PORT
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -180,11 +179,10 @@ class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
 
     def _of_switch_port(self, change: Change) -> Iterator[RowId]:
         """The router port, which may connect to a transit switch now, or not any more."""
-        for side in change.sides:
-            if isinstance(side, LogicalSwitchPort) and ROUTER_PORT in side.options:
-                lrp = self._view.one(LRPS_BY_NAME, side.options[ROUTER_PORT])
-                if lrp is not None:
-                    yield lrp.uuid
+        for name in LSPS_BY_ROUTER_PORT.affected(change):
+            lrp = self._view.one(LRPS_BY_NAME, name)
+            if lrp is not None:
+                yield lrp.uuid
 
     def of_attachment(self, attachment: Attachment) -> Iterator[RowId]:
         """All sources of a router may be advertised through its attachment."""
@@ -302,9 +300,8 @@ class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
         row = self._view.table(LogicalRouterStaticRoute).rows[uuid]
         router = self._view.relation(ROUTER_ROUTES).parent(uuid)
         prefix = parse_network(row.ip_prefix)
-        if router is None or uuid not in self._routes.own_by_router.get(router, ()):
-            return
-        if prefix is None:
+        is_own = router is not None and uuid in self._routes.own_by_router.get(router, ())
+        if router is None or prefix is None or not is_own:
             return
         refusal = self._refuses_static(row)
         for attachment in self._attached(router):
@@ -357,14 +354,10 @@ class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
         refusal = refusal or self._policy.refuses_advertising(prefix)
         if refusal is not None:
             return refusal
-        nexthop = self._nexthop(attachment, prefix)
+        interface = attachment.nexthop_for(prefix.version)
+        nexthop = None if interface is None else interface.ip
+        if nexthop is None and prefix.version == 6:
+            nexthop = link_local_of(attachment.mac)
         if nexthop is None:
             return Refusal.NO_NEXTHOP
         return AdvertiseKey(attachment.ts, table, str(prefix), str(nexthop))
-
-    @staticmethod
-    def _nexthop(attachment: Attachment, prefix: Network) -> Address | None:
-        interface = attachment.nexthop_for(prefix.version)
-        if interface is not None:
-            return interface.ip
-        return link_local_of(attachment.mac) if prefix.version == 6 else None

@@ -8,7 +8,7 @@ refused for longer than its reason lasts.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from isthmus.engine.reconciler import DerivedState, Only, SingleKey
 from isthmus.engine.view import View
@@ -37,6 +37,29 @@ class PolicyChange:
     limited: frozenset[str]
     advertised: frozenset[Network] | None
     completed: bool
+
+
+class Group(NamedTuple):
+    """Prefixes of one zone that concern the policy for one reason, on one router.
+
+    Args:
+        reason: why they are not learned; `TOO_MANY` ones may be learned, but only so many.
+        router: the UUID of the router.
+        zone: the name of the zone.
+        local: the local prefix that they overlap.
+    """
+
+    reason: Refusal
+    router: RowId
+    zone: str
+    local: LocalPrefix | None = None
+
+
+class Finding(NamedTuple):
+    """One prefix of a group: what the policy makes of one IC-SB route on one router."""
+
+    group: Group
+    prefix: Network
 
 
 class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
@@ -170,6 +193,25 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
         """Whether default routes may be learned from the route's zone."""
         return self.active and self.rule_of(route).default_route
 
+    def finding(
+        self, route: IcRoute, prefix: Network, router: RowId, refusal: Refusal | None
+    ) -> Finding | None:
+        """What the policy makes of a route; None if it is not concerned.
+
+        Args:
+            route, prefix: the IC-SB route and its prefix.
+            router: the UUID of the router that might learn it.
+            refusal: why it does not, the limit of its zone aside; None if it does.
+        """
+        reason = refusal or Refusal.TOO_MANY
+        if not self.active or reason not in _GROUPED:
+            return None
+        zone = self.zone_of(route)
+        if refusal is None and self.limit_of(zone) is None:
+            return None
+        local = self.local_at(router, prefix) if refusal is Refusal.OVERLAP else None
+        return Finding(Group(reason, router, zone, local), prefix)
+
     # -- explanations ------------------------------------------------------------------------
 
     def detail(
@@ -206,6 +248,8 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
         row = self._view.get(LogicalRouter, router)
         return row.name if row is not None else ""
 
+
+_GROUPED = {Refusal.OVERLAP, Refusal.NOT_ACCEPTED, Refusal.DEFAULT, Refusal.TOO_MANY}
 
 _SHOWN = 5
 

@@ -10,8 +10,7 @@ from typing import ClassVar, NamedTuple
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.exchange.routes.attachments import Attachment, Attachments
-from isthmus.exchange.routes.findings import Finding, finding_of
-from isthmus.exchange.routes.import_policy import ImportPolicy
+from isthmus.exchange.routes.import_policy import Finding, ImportPolicy
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
 from isthmus.exchange.routes.options import LOADBALANCER, GlobalRouteOptions, Refusal
 from isthmus.exchange.routes.static_routes import FiledRoute, LearnKey, OwnKey, StaticRoutes
@@ -190,7 +189,7 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
             refusal = self.refuses(route, attachment)
             if refusal is None:
                 meant[learn_key(route, attachment.router)] = None
-            finding = finding_of(self._policy, route, prefix, attachment.router, refusal)
+            finding = self._policy.finding(route, prefix, attachment.router, refusal)
             if finding is not None:
                 findings[finding] = None
         if not meant and not findings:

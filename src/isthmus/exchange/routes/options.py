@@ -159,16 +159,14 @@ class Filter:
     @classmethod
     def of(cls, direction: str, *sources: Mapping[str, str]) -> "Filter":
         """Read `ic-route-filter-{direction}` and `ic-route-deny-{direction}` of all sources."""
-        filters = [
-            s[f"ic-route-filter-{direction}"]
-            for s in sources
-            if s.get(f"ic-route-filter-{direction}")
-        ]
-        denies = [
-            s[f"ic-route-deny-{direction}"] for s in sources if s.get(f"ic-route-deny-{direction}")
-        ]
-        allowed, bad_filter = parse_list(",".join(filters))
-        denied, bad_deny = parse_list(",".join(denies))
+        filters, denies = (
+            ",".join(
+                filter(None, (source.get(f"ic-route-{kind}-{direction}") for source in sources))
+            )
+            for kind in ("filter", "deny")
+        )
+        allowed, bad_filter = parse_list(filters)
+        denied, bad_deny = parse_list(denies)
         return cls(allowed if filters else None, denied, (*bad_filter, *bad_deny))
 
     def refuses(self, prefix: Network) -> Refusal | None:

@@ -12,8 +12,7 @@ from typing import ClassVar, NamedTuple, TypeAlias
 
 from isthmus.engine.reconciler import DerivedState
 from isthmus.exchange.routes.attachments import Attachment
-from isthmus.exchange.routes.findings import Finding, FindingKind, Group
-from isthmus.exchange.routes.import_policy import ImportPolicy
+from isthmus.exchange.routes.import_policy import Finding, Group, ImportPolicy
 from isthmus.exchange.routes.learn import LearnedSources
 from isthmus.exchange.routes.options import Refusal
 from isthmus.exchange.routes.static_routes import LearnKey
@@ -81,7 +80,7 @@ class PrefixGroups(DerivedState[GroupsKey, GroupChange]):
         if group not in self.groups:
             self.groups[group] = PrefixCounts()
             limit = self._policy.limit_of(group.zone)
-            if group.kind is FindingKind.LIMITED and limit is not None:
+            if group.reason is Refusal.TOO_MANY and limit is not None:
                 self._limits[group] = limit
         prefixes, limit = self.groups[group], self._limits.get(group)
         if not prefixes.add(prefix) or limit is None:

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from isthmus.engine.reconciler import DerivedState, Watch
-from isthmus.exchange.routes.findings import FindingKind, Group
-from isthmus.exchange.routes.import_policy import ImportPolicy
+from isthmus.exchange.routes.import_policy import Group, ImportPolicy
+from isthmus.exchange.routes.options import Refusal
 from isthmus.exchange.routes.prefix_groups import PrefixGroups
 from isthmus.model.changes import Change
 from isthmus.model.prefix_index import PrefixCounts
@@ -20,12 +20,12 @@ from isthmus.model.rows import LogicalRouter, Row, RowId
 
 _EXAMPLES = 3
 
-_RULES: Mapping[FindingKind, str] = {
-    FindingKind.NOT_ACCEPTED: "outside the prefixes that are accepted from it",
-    FindingKind.DEFAULT: "default routes, which are not accepted",
-    FindingKind.LIMITED: "beyond its maximum of {limit}",
+_RULES: Mapping[Refusal, str] = {
+    Refusal.NOT_ACCEPTED: "outside the prefixes that are accepted from it",
+    Refusal.DEFAULT: "default routes, which are not accepted",
+    Refusal.TOO_MANY: "beyond its maximum of {limit}",
 }
-"""By kind, how prefixes break the rules for their zone."""
+"""By reason, how prefixes break the rules for their zone."""
 
 
 class ZoneOnRouter(NamedTuple):
@@ -132,8 +132,8 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
     def refused_of(self, key: ZoneOnRouter) -> Iterator[Refused]:
         """What the rules refuse of a zone, by rule."""
         router = self._policy.router_name(key.router)
-        for kind, rule in _RULES.items():
-            count, prefixes = self._groups.too_many(Group(kind, key.router, key.zone))
+        for reason, rule in _RULES.items():
+            count, prefixes = self._groups.too_many(Group(reason, key.router, key.zone))
             if count:
                 broken = rule.format(limit=self._policy.limit_of(key.zone))
                 examples = tuple(map(str, islice(prefixes, _EXAMPLES)))
@@ -142,7 +142,7 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
 
 def problem_key(group: Group) -> ProblemKey:
     """The problem that a group belongs to."""
-    return ZoneOnRouter(group.router, group.zone) if group.kind in _RULES else group
+    return ZoneOnRouter(group.router, group.zone) if group.reason in _RULES else group
 
 
 def and_more(prefixes: PrefixCounts) -> str:

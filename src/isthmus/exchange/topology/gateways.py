@@ -13,7 +13,7 @@ from isthmus.model.indexes import (
     GATEWAYS_BY_ENCAP,
     GATEWAYS_BY_NAME,
 )
-from isthmus.model.operations import Delete, Insert, NewRef, Operation, Ref, Update, Value
+from isthmus.model.operations import Delete, Insert, NewRef, Operation, Ref, Value, update
 from isthmus.model.ovn_keys import IS_REMOTE, is_interconn, is_remote
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -99,16 +99,13 @@ class _Copies(ZoneReconciler[str]):
                 self.owner_column: source.name,
             }
             yield Insert(self.encap_table, encap, new)
-        row: dict[str, Value] = (
-            {} if have and set(wanted) == set(existing) else {"encaps": tuple(refs)}
-        )
+        row: dict[str, Value] = {"hostname": source.hostname}
+        if set(wanted) != set(existing):
+            row["encaps"] = tuple(refs)
         if have is None:
-            yield Insert(kind, {"name": source.name, "hostname": source.hostname, **row, **columns})
-            return
-        if have.hostname != source.hostname:
-            row["hostname"] = source.hostname
-        if row:
-            yield Update(kind, have.uuid, row)
+            yield Insert(kind, {"name": source.name, **row, **columns})
+        else:
+            yield from update(have, row)
 
 
 class GatewayPublication(_Copies):

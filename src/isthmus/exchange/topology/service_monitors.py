@@ -22,13 +22,11 @@ from isthmus.model.rows import (
     IcServiceMonitor,
     NbGlobal,
     SbServiceMonitor,
+    ServiceMonitor,
 )
 
 _TARGET = "az-name"
 _SVC_MAC = "svc_monitor_mac"
-
-AnyMonitor = SbServiceMonitor | IcServiceMonitor
-
 
 MonitorKey: TypeAlias = tuple[str, str, int, str | None]
 """Logical port, address, port and protocol: see `monitor_endpoint`."""
@@ -119,7 +117,7 @@ class MonitorCopies(_Monitors):
         return nb_global.options.get(_SVC_MAC, "") if nb_global else ""
 
 
-def _columns(row: AnyMonitor) -> dict[str, Value]:
+def _columns(row: ServiceMonitor) -> dict[str, Value]:
     """The columns that both tables have."""
     return {
         "type": _optional(row.type),

@@ -19,7 +19,7 @@ from isthmus.engine.view import View
 from isthmus.exchange.zones.zone_rows import ZoneRows, drop_claim
 from isthmus.model.external_ids import claimed_zone, zone_claim
 from isthmus.model.indexes import CHASSIS_BY_NAME, GATEWAYS_BY_ZONE, ZONES_BY_NAME
-from isthmus.model.operations import Insert, Mutate, Operation, Update, set_keys
+from isthmus.model.operations import Insert, Mutate, Operation, Update
 from isthmus.model.ovn_keys import is_remote
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -141,15 +141,10 @@ class ZoneRegistration(SingleKey, Reconciler[Only]):
         for other in others:
             yield from self._remove(other)
         zone = self._view.one(ZONES_BY_NAME, kept)
-        ic_global = self._view.single(IcSbGlobal)
-        yield from drop_claim(ic_global, kept)
-        if zone is None:
-            yield Insert(AvailabilityZone, {"name": nb_global.name})
-        else:
+        yield from drop_claim(self._view.single(IcSbGlobal), kept)
+        if zone is not None:
             yield Update(AvailabilityZone, zone.uuid, {"name": nb_global.name})
-        if ic_global is not None:
-            claim = {zone_claim(nb_global.name): str(nb_global.uuid)}
-            yield set_keys(IcSbGlobal, ic_global.uuid, "external_ids", claim)
+        yield from self._register(zone, nb_global)
 
     def _leave(self, name: str) -> Iterable[Operation]:
         """Remove a zone of ours, and its claim once its rows are sure to stay away."""
