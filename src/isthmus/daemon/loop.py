@@ -6,23 +6,40 @@ that did nothing, the loop waits for the next event. It never polls.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from isthmus.daemon.event_source import EventSource
-from isthmus.daemon.problem_log import ProblemLog
 from isthmus.daemon.sessions import DatabaseSessions
-from isthmus.daemon.stop_signal import StopSignal
 from isthmus.engine.engine import Engine
+from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.stop_signal import StopSignal
 
 _log = logging.getLogger(__name__)
+_problems_log = logging.getLogger("isthmus.problems")
 
 _MEANING = {
     "active": "active",
     "standby": "standby: waiting for the lock",
     "paused": "paused: nothing is written",
 }
+
+
+class ProblemLog:
+    """Logs each problem once when it appears and once when it is resolved."""
+
+    def __init__(self) -> None:
+        self._logged: set[Problem] = set()
+
+    def update(self, problems: Iterable[Problem]) -> None:
+        """Log the difference to the last call."""
+        current = set(problems)
+        for problem in sorted(current - self._logged):
+            _problems_log.warning("%s", problem)
+        for problem in sorted(self._logged - current):
+            _problems_log.info("resolved: %s", problem)
+        self._logged = current
 
 
 class Loop:

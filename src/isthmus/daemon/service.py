@@ -1,5 +1,6 @@
 """The composition root: which parts make up a daemon."""
 
+import gc
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from isthmus.controller.status.report import StatusReport
 from isthmus.controller.wiring import reconcilers
 from isthmus.daemon.controller_source import ControllerSource, ManifestSource
 from isthmus.daemon.event_source import EventSource, Writer
-from isthmus.daemon.garbage_collector import collect_rarely
 from isthmus.daemon.loop import Loop
 from isthmus.daemon.node_label_source import NodeLabelSource
 from isthmus.daemon.probes import ProbeIntervals
@@ -26,9 +26,13 @@ from isthmus.daemon.unixctl_commands import (
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.routes.path_readiness import SETTLE
-from isthmus.exchange.wiring import Exchange, exchange, observer
+from isthmus.exchange.wiring import exchange, observer
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl import ControlServer
+
+COLLECTOR = (100_000, 20, 20)
+"""Objects allocated minus freed until the youngest are collected (some 10 MiB of rows), and
+collections of one generation until the next older one is collected as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
     parts = exchange(view)
     engine = Engine(view, parts.reconcilers, parts.edges, clock=time.perf_counter)
     sessions = _sessions(settings, view, engine)
-    _register_engine(control, engine, parts, sessions)
+    if control is not None:
+        control.register(*engine_commands(engine, parts, sessions))
     probes = ProbeIntervals(view, sessions, settings.probe_interval)
     return _loop(engine, sessions, (probes,), control)
 
@@ -95,7 +100,8 @@ def controller_and_engine(
     everything = (*parts.reconcilers, *controlled)
     engine = Engine(view, everything, parts.edges, clock=time.perf_counter)
     sessions = _sessions(settings, view, engine)
-    _register_engine(control, engine, parts, sessions)
+    if control is not None:
+        control.register(*engine_commands(engine, parts, sessions))
     import_policy = None if settings.alone else parts.routes.policy
     controller = ControllerSource(
         manifests, inputs, controlled, engine, sessions, view, import_policy
@@ -121,13 +127,6 @@ def controller_and_engine(
     return _loop(engine, sessions, (*sources, status), control)
 
 
-def _register_engine(
-    control: ControlServer | None, engine: Engine, parts: Exchange, sessions: DatabaseSessions
-) -> None:
-    if control is not None:
-        control.register(*engine_commands(engine, parts, sessions))
-
-
 def _loop(
     engine: Engine,
     sessions: DatabaseSessions,
@@ -143,7 +142,9 @@ def _loop(
 
 
 def _sessions(settings: Settings, view: View, engine: Engine) -> DatabaseSessions:
-    collect_rarely()
+    # Reference counting frees rows. The collector would traverse all of them again and again while
+    # a large update is decoded (docs/decisions/0009-cost-of-a-start.md).
+    gc.set_threshold(*COLLECTOR)
     lock = CONTROLLER_LOCK if settings.alone else LOCK
     sessions = DatabaseSessions(view, settings.probe_interval, lock)
     for database, remote in settings.remotes.items():

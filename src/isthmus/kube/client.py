@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -256,29 +256,22 @@ def _as_api_error() -> Iterator[None]:
 def _failure(error: BaseException) -> Failure:
     """The failure behind an exception of the transport; the cause counts, not what wraps it."""
     chain = list(_causes(error))
-    known = next((cause.failure for cause in chain if isinstance(cause, ApiError)), None)
-    return known or _distrust(chain) or _unreachable(chain)
-
-
-def _distrust(chain: Sequence[BaseException]) -> Failure | None:
     for cause in chain:
+        if isinstance(cause, ApiError):
+            return cause.failure
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Failure(0, TLS, cause.verify_message)
         # A connection that is cut in the handshake says nothing about certificates.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
             return Failure(0, TLS, (cause.reason or "the handshake failed").replace("_", " "))
-    return None
-
-
-def _unreachable(chain: Sequence[BaseException]) -> Failure:
     if any("timed out" in str(cause) for cause in chain):
         return Failure(0, SILENT, "the server does not answer")
     for cause in chain:
-        if isinstance(cause, socket.gaierror):
-            return Failure(0, UNREACHABLE, "its host name cannot be resolved")
         # However an established connection ends, the problem is the same.
         if isinstance(cause, OSError) and not isinstance(cause, _BROKEN) and cause.strerror:
-            return Failure(0, UNREACHABLE, cause.strerror.lower())
+            unresolved = isinstance(cause, socket.gaierror)
+            text = "its host name cannot be resolved" if unresolved else cause.strerror.lower()
+            return Failure(0, UNREACHABLE, text)
     return Failure(0, UNREACHABLE, "the connection broke")
 
 

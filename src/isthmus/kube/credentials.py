@@ -124,7 +124,8 @@ def _access(cluster: Section, user: Section) -> Access:
         raise ValueError(f"{server!r} is not a valid URL of an API server")
     for key in sorted(user.values.keys() & _UNSUPPORTED):
         raise ValueError(f"{key} is not supported; use a token, a tokenFile or a certificate")
-    proxy = cluster.text("proxy-url") or _proxy_of_environment(url.scheme, url.hostname)
+    environment = {} if proxy_bypass(url.hostname) else getproxies()
+    proxy = cluster.text("proxy-url") or environment.get(url.scheme, "")
     if proxy and urlsplit(proxy).scheme not in {"http", "https"}:
         raise ValueError(f"{proxy!r} is not the URL of an HTTP proxy")
     return Access(
@@ -162,11 +163,6 @@ def _authorization(user: Section) -> dict[str, str]:
     token_file = user.path("tokenFile")
     token = token_file.read_text(encoding="utf-8").strip() if token_file else user.text("token")
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _proxy_of_environment(scheme: str, host: str) -> str:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for; empty for none."""
-    return "" if proxy_bypass(host) else getproxies().get(scheme, "")
 
 
 def _one_line(error: Exception) -> str:

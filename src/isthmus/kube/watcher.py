@@ -84,8 +84,7 @@ class ResourceWatcher:
             if self._objects is None:
                 self._objects = dict(self._list_watch.objects)
             found = self._list_watch
-            due = found.due()
-            return ResourceState(self._objects, found.listed, found.problem(now), due)
+            return ResourceState(self._objects, found.listed, found.problem(now), found.due())
 
     def close(self) -> None:
         """Stop; a thread in the middle of a request ends soon after."""
@@ -133,7 +132,7 @@ class ResourceWatcher:
         version, token = metadata.get("resourceVersion"), metadata.get("continue")
         with self._lock:
             changed = self._list_watch.page(items or [], str(version or ""), str(token or ""))
-            self._changed(changed)
+            self._objects = None if changed else self._objects
         if changed:
             self._notify()
 
@@ -162,7 +161,7 @@ class ResourceWatcher:
         for kind, body in stream:
             with self._lock:
                 changed = self._list_watch.event(kind, body)
-                self._changed(changed)
+                self._objects = None if changed else self._objects
             if changed:
                 self._notify()
         with self._lock:
@@ -174,10 +173,6 @@ class ResourceWatcher:
         with self._lock:
             self._list_watch.failed(failure, time.monotonic())
         self._notify()
-
-    def _changed(self, changed: bool) -> None:
-        if changed:
-            self._objects = None
 
     def _stream_ended(self) -> None:
         with self._lock:

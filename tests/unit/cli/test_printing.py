@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.output import print_lines, print_problems
 from isthmus.cli.main import app
-from isthmus.daemon.problem_log import ProblemLog
+from isthmus.daemon.loop import ProblemLog
 from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
 from isthmus.engine.view import View
 from isthmus.inspect.clear_text import weakness_lines

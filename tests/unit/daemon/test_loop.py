@@ -8,7 +8,6 @@ import pytest
 
 from isthmus.daemon.loop import Loop
 from isthmus.daemon.sessions import DatabaseSessions
-from isthmus.daemon.stop_signal import StopSignal
 from isthmus.daemon.timers import ReconcilerTimer
 from isthmus.engine.engine import Engine
 from isthmus.engine.reconciler import Reconciler, Watch
@@ -17,6 +16,7 @@ from isthmus.model.operations import Insert, Operation
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database, Row, TransitSwitch
 from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.stop_signal import StopSignal
 from support.fakes.ovsdb import FakeDatabase
 from support.fakes.session import FakePoller, FakeSession, fake_sessions
 

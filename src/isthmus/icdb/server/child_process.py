@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their parent, and the signals that stop the parent.
+"""Child processes that cannot outlive their parent.
 
 Called by `supervisor`. Only from the main thread: the kernel ties a child's death to the thread
 that started it.
@@ -7,19 +7,17 @@ that started it.
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
-from types import FrameType
 
 from isthmus.icdb.local.database_server import Program
 from isthmus.icdb.server.plan import STABLE_AFTER, restart_delay
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
+from isthmus.ovsdb.stop_signal import StopSignal
 
 STOP_LIMIT = 10.0
 """Seconds that a server has to end after SIGTERM before it is killed."""
@@ -171,36 +169,8 @@ def _die_with(parent: int) -> Callable[[], None]:
     return prepare
 
 
-class StopSignals(AbstractContextManager["StopSignals"]):
-    """Makes SIGTERM and SIGINT visible to `select`, within the context."""
-
-    def __enter__(self) -> "StopSignals":
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._handlers = {
-            number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        self._reader.close()
-        self._writer.close()
-
-    def fileno(self) -> int:
-        """A descriptor that becomes readable with the first signal, and stays so."""
-        return self._reader.fileno()
-
-
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: Python has written to the wake-up descriptor already."""
-
-
 def wait(
-    readable: Iterable[ChildProcess | StopSignals], seconds: float | None
-) -> list[ChildProcess | StopSignals]:
+    readable: Iterable[ChildProcess | StopSignal], seconds: float | None
+) -> list[ChildProcess | StopSignal]:
     """Those of `readable` that ended or were signalled within `seconds` (None: no limit)."""
     return select(list(readable), [], [], seconds)[0]

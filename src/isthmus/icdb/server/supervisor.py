@@ -19,7 +19,7 @@ from isthmus.icdb.raft.cluster_files import prepare_member
 from isthmus.icdb.raft.member_loop import MemberLoop
 from isthmus.icdb.raft.peer_probe import tls_context
 from isthmus.icdb.server.certificate_reload import CertificateReload
-from isthmus.icdb.server.child_process import ChildProcess, ProcessSlot, StopSignals, stop, wait
+from isthmus.icdb.server.child_process import ChildProcess, ProcessSlot, stop, wait
 from isthmus.icdb.server.directory_lock import DirectoryLock
 from isthmus.icdb.server.plan import Plan, plan_problems
 from isthmus.icdb.server.preflight import check_environment
@@ -27,6 +27,7 @@ from isthmus.icdb.server.transit_switch_creation import NotYetError, create_tran
 from isthmus.icdb.server.zone_pruning import ZonePruning
 from isthmus.model.problems import Problem, Subject
 from isthmus.ovsdb.jsonrpc import JsonRpcClient
+from isthmus.ovsdb.stop_signal import StopSignal
 
 READY_LIMIT = 30.0
 """Seconds for a server to answer; one that reads a very large database takes a few."""
@@ -56,7 +57,8 @@ def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
     if problems:
         raise IcDbError(*problems)
     with ExitStack() as stack:
-        signals = stack.enter_context(StopSignals())
+        signals = StopSignal()
+        stack.callback(signals.close)
         locks = (
             stack.enter_context(DirectoryLock(plan.files.data_dir, "--data-dir", "data")),
             stack.enter_context(DirectoryLock(plan.files.run_dir, "--run-dir", "run")),
@@ -99,7 +101,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         IcDbError: a database file cannot be served.
     """
 
-    def __init__(self, plan: Plan, signals: StopSignals, keep_open: tuple[int, ...]) -> None:
+    def __init__(self, plan: Plan, signals: StopSignal, keep_open: tuple[int, ...]) -> None:
         self._plan = plan
         self._signals = signals
         self._keep_open = keep_open
@@ -152,7 +154,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
                 self._pruning.check()
             self._check_disk()
             for woken in wait((self._signals, *self._children()), self._pause(ready)):
-                if isinstance(woken, StopSignals):
+                if isinstance(woken, StopSignal):
                     return
                 self._release(woken)
 

@@ -1,4 +1,4 @@
-"""Turns SIGTERM and SIGINT into a readable file descriptor, which wakes the loop."""
+"""Turns SIGTERM and SIGINT into a readable file descriptor, which wakes a loop."""
 
 import signal
 import socket
@@ -6,7 +6,7 @@ from types import FrameType
 
 
 class StopSignal:
-    """Installed by the loop while it runs.
+    """Installed by a loop while it runs, in the main thread.
 
     Attributes:
         received: the name of the signal that has come; empty if none has.
