@@ -190,17 +190,12 @@ def _catch_up(server: LocalServer, client: OvsdbClient) -> None:
     members = database_status(server, client).members
     ahead = max(members, key=lambda member: member.index or 0)
     deadline = time.monotonic() + client.timeout
-    while members[0].index is not None and (ahead.index or 0) > _index(server, client):
+    while members[0].index is not None and (ahead.index or 0) > server_row(server, client)["index"]:
         if time.monotonic() > deadline:
             message = f"this member lacks data that {ahead.address} has"
             remedy = f"make the backup on host {ahead.address}, and check `isthmus ic-db status`"
             raise IcDbError(server.subject.problem(message, remedy))
         time.sleep(_POLL)  # another member's index has no event
-
-
-def _index(server: LocalServer, client: OvsdbClient) -> int:
-    index = server_row(server, client)["index"]
-    return index if isinstance(index, int) else 0
 
 
 def _snapshot(server: LocalServer, client: OvsdbClient) -> tuple[DatabaseSnapshot, bytes]:

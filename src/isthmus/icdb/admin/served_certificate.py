@@ -4,7 +4,6 @@ Called by `status`. OVS's own programs report only that a connection failed.
 """
 
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,34 +16,24 @@ from isthmus.pki.files import TlsFiles
 _OPENSSL_DATE = "%b %d %H:%M:%S %Y GMT"
 
 
-@dataclass(frozen=True, slots=True)
-class ServedCertificate:
-    """The certificate that a server presents.
-
-    Args:
-        expires: its end, in OpenSSL's format; empty if there is none.
-        fault: why it is rejected, with the remedy, for the operator; empty if it is accepted.
-    """
-
-    expires: str = ""
-    fault: str = ""
-
-
-def served_certificate(remote: str, tls: TlsFiles | None, timeout: float) -> ServedCertificate:
+def served_certificate(remote: str, tls: TlsFiles | None, timeout: float) -> tuple[str, str]:
     """Connect to a server with TLS, and check its certificate.
 
     Args:
         remote: such as "ssl:192.0.2.1:6645"; other methods have no certificate.
         tls: our files; without them nothing is checked.
         timeout: seconds for each connection.
+
+    Returns:
+        its end, in OpenSSL's format; and why it is rejected, with the remedy. Both may be empty.
     """
     if not remote.startswith("ssl:") or tls is None:
-        return ServedCertificate()
+        return "", ""
     try:
         der = presented_certificate(remote, unverified(), timeout)
         certificate = parse_pem(ssl.DER_cert_to_PEM_cert(der).encode())[0]
     except (OSError, UnusableError):
-        return ServedCertificate()
+        return "", ""
     fault = ""
     try:
         presented_certificate(remote, tls_context(tls), timeout)
@@ -52,7 +41,7 @@ def served_certificate(remote: str, tls: TlsFiles | None, timeout: float) -> Ser
         fault = _fault(certificate, error.verify_message, tls.ca_cert)
     except OSError:
         pass  # it has presented a certificate all the same
-    return ServedCertificate(certificate.not_after.strftime(_OPENSSL_DATE), fault)
+    return certificate.not_after.strftime(_OPENSSL_DATE), fault
 
 
 def _fault(certificate: CertificateInfo, reason: str, ca_cert: Path) -> str:

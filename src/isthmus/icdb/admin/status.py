@@ -16,7 +16,7 @@ from typing import Any
 from isthmus.icdb.admin.ovsdb_client import OvsdbClient
 from isthmus.icdb.admin.schema_upgrade import row_at, schema_in_use, server_row
 from isthmus.icdb.admin.security_warnings import clear_text, expiring_soon
-from isthmus.icdb.admin.served_certificate import ServedCertificate, served_certificate
+from isthmus.icdb.admin.served_certificate import served_certificate
 from isthmus.icdb.admin.server_control import raft_status, run_command
 from isthmus.icdb.local.database_file import MIN_FREE_SPACE, DatabaseModel, free_space
 from isthmus.icdb.local.database_server import LocalServer
@@ -110,29 +110,24 @@ def database_status(server: LocalServer, client: OvsdbClient) -> DatabaseStatus:
     """
     row = server_row(server, client)
     remotes = tuple(run_command(server, "ovsdb-server/list-remotes").split())
-    full = _nearly_full(server)
-    if row["model"] != DatabaseModel.CLUSTERED:
-        member = _standalone_member(server, client, row)
+    if row["model"] == DatabaseModel.CLUSTERED:
+        raft = raft_status(server)
+        cid, weak = raft.cid, clear_text([*remotes, raft.address])
+        members = _members(server, client, raft)
+        problems = [*_cluster_problems(raft, members), *_member_problems(members)]
+    else:
+        cid, weak = "", clear_text(remotes)
+        members = (_standalone_member(server, client, row),)
         problems = [] if row["connected"] else ["the database has lost its storage"]
-        return DatabaseStatus(
-            database=server.database,
-            model=DatabaseModel.STANDALONE,
-            cid="",
-            members=(member,),
-            problems=(*problems, *full),
-            weaknesses=clear_text(remotes),
-            remotes=remotes,
-        )
-    raft = raft_status(server)
-    members, now = _members(server, client, raft), datetime.now(UTC)
+    now = datetime.now(UTC)
     expiring = (expiring_soon(each.address, each.certificate_expires, now) for each in members)
     return DatabaseStatus(
         database=server.database,
-        model=DatabaseModel.CLUSTERED,
-        cid=raft.cid,
+        model=row["model"],
+        cid=cid,
         members=members,
-        problems=(*_cluster_problems(raft, members), *_member_problems(members), *full),
-        weaknesses=(*clear_text([*remotes, raft.address]), *chain.from_iterable(expiring)),
+        problems=(*problems, *_nearly_full(server)),
+        weaknesses=(*weak, *chain.from_iterable(expiring)),
         remotes=remotes,
     )
 
@@ -163,21 +158,20 @@ def _member(
     server: LocalServer, client: OvsdbClient, raft: RaftStatus, member: RaftServer
 ) -> MemberStatus:
     remote = client_remote(server, member)
-    certificate = served_certificate(remote, client.tls, client.timeout)
+    expires, fault = served_certificate(remote, client.tls, client.timeout)
     unreachable = MemberStatus(
         address=bracketed(host_of(member.address)),
         sid=member.sid,
         role=UNREACHABLE,
         local=member.itself,
-        certificate_expires=certificate.expires,
-        certificate_fault=certificate.fault,
+        certificate_expires=expires,
+        certificate_fault=fault,
         there=False,
     )
     try:
         row = row_at(server, client, server.remote if member.itself else remote)
     except ToolError as error:
-        message = certificate.fault or str(error)
-        return _unreachable(replace(unreachable, message=message), remote, client, certificate)
+        return _unreachable(replace(unreachable, message=fault or str(error)), remote, client)
     if row is None:
         return replace(unreachable, message="its server does not have the database")
     role = "leader" if row["leader"] else "follower"
@@ -196,19 +190,14 @@ def _member(
     )
 
 
-def _unreachable(
-    member: MemberStatus, remote: str, client: OvsdbClient, certificate: ServedCertificate
-) -> MemberStatus:
+def _unreachable(member: MemberStatus, remote: str, client: OvsdbClient) -> MemberStatus:
     """A member that does not answer; with TLS, it may only lack or reject certificates."""
-    if not remote.startswith("ssl:"):
-        return member
-    if client.tls is not None and certificate.expires:
+    if client.tls is not None and member.certificate_expires:
         ours = client.tls.certificate
         rejected = f"; it may reject {ours}: its ca.crt must contain the CA that signed that"
-        return replace(
-            member, there=True, message=member.message + ("" if certificate.fault else rejected)
-        )
-    if client.tls is None and listens(remote, client.timeout):
+        message = member.message + ("" if member.certificate_fault else rejected)
+        return replace(member, there=True, message=message)
+    if remote.startswith("ssl:") and client.tls is None and listens(remote, client.timeout):
         return replace(member, there=True, message=_NO_CERTIFICATES)
     return member
 

@@ -32,13 +32,7 @@ class BlockerLog:
         """Whether a problem was logged since "all problems resolved" was."""
 
     def update(self, problems: Iterable[Problem], now: float, joining: bool = False) -> None:
-        """Log what is new among the problems of this moment.
-
-        Args:
-            problems: all there are.
-            now: seconds.
-            joining: whether they are those of a member that joins.
-        """
+        """Log what is new among all problems of this moment; `joining`: of a member that joins."""
         grace = JOINING_GRACE if joining else GRACE
         current = dict.fromkeys(problems)
         self._since = {problem: self._since.get(problem, now) for problem in current}

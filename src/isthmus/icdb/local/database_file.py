@@ -80,15 +80,12 @@ def read_records(file: Path) -> Records:
         OSError: it cannot be read.
     """
     content = file.read_bytes()
-    models, contents, position = [], [], 0
-    for model, record, end in _complete_records(content):
-        models.append(model)
-        contents.append(record)
-        position = end
-    torn = position < len(content)
-    if not contents or (torn and not _is_incomplete(content[position:])):
-        raise DamagedError(f"no valid record at byte {position}")
-    return Records(models[0], tuple(contents), position, torn)
+    found = list(_complete_records(content))
+    size = found[-1][2] if found else 0
+    torn = size < len(content)
+    if not found or (torn and not _is_incomplete(content[size:])):
+        raise DamagedError(f"no valid record at byte {size}")
+    return Records(found[0][0], tuple(record for _, record, _ in found), size, torn)
 
 
 def _complete_records(content: bytes) -> Iterator[tuple[DatabaseModel, Mapping[str, Any], int]]:

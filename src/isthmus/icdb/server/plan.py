@@ -145,11 +145,7 @@ def listen_of_member(own: str, ipv6: bool) -> Address:
     """The address on which a member listens for clients by default.
 
     A member that is named by a host name listens on all addresses: the name may resolve to
-    different addresses on other hosts and at other times.
-
-    Args:
-        own: the member, as in `Membership`.
-        ipv6: whether this machine has IPv6; "::" means both families.
+    different addresses on other hosts and at other times. With `ipv6`, "::" means both families.
     """
     try:
         return ip_address(own)

@@ -37,11 +37,7 @@ def check_environment(plan: Plan) -> None:
 
 
 def _check_port(server: DatabaseServer, host: tuple[str, str], port: tuple[str, int]) -> None:
-    """Check that a port is free: `ovsdb-server` itself would only log that it is not.
-
-    Args:
-        server: the server.
-        host, port: each with the flag that gives it.
+    """Check a port, which `ovsdb-server` would only log; host and port have their flags.
 
     Raises:
         IcDbError: the port is in use, or the address is not one of this machine.
@@ -49,7 +45,19 @@ def _check_port(server: DatabaseServer, host: tuple[str, str], port: tuple[str, 
     try:
         _try_to_listen(host[1], port[1])
     except OSError as error:
-        raise IcDbError(_cannot_listen(server, host, port, error)) from error
+        subject = Subject(server.subject.object, *host)
+        if isinstance(error, socket.gaierror):
+            message = f"cannot be resolved: {error.strerror}"
+            remedy = "fix the name in DNS or /etc/hosts, or give an IP address"
+        elif error.errno == errno.EADDRNOTAVAIL:
+            message = "is not an address of this machine"
+            remedy = "give one of its addresses (`ip address` lists them)"
+        else:
+            where = f"{server.method}:{bracketed(host[1])}:{port[1]}"
+            subject = Subject(server.subject.object, port[0], str(port[1]))
+            message = f"cannot listen on {where}: {error.strerror}"
+            remedy = "stop what listens there (`ss -ltnp` lists it), or give another port"
+        raise IcDbError(subject.problem(message, remedy)) from error
 
 
 def has_ipv6() -> bool:
@@ -97,23 +105,4 @@ def _not_installed(what: str, message: str) -> Problem:
         message,
         f"install OVN's IC databases (on Debian: apt-get install {PACKAGE}), and have /usr/sbin on"
         " PATH; or name the directory of the schemas with --schema-dir",
-    )
-
-
-def _cannot_listen(
-    server: DatabaseServer, host: tuple[str, str], port: tuple[str, int], error: OSError
-) -> Problem:
-    """The problem with a host or a port, each given with its flag."""
-    database = server.subject.object
-    if isinstance(error, socket.gaierror):
-        message = f"cannot be resolved: {error.strerror}"
-        remedy = "fix the name in DNS or /etc/hosts, or give an IP address"
-        return Subject(database, *host).problem(message, remedy)
-    if error.errno == errno.EADDRNOTAVAIL:
-        message = "is not an address of this machine"
-        remedy = "give one of its addresses (`ip address` lists them)"
-        return Subject(database, *host).problem(message, remedy)
-    return Subject(database, port[0], str(port[1])).problem(
-        f"cannot listen on {server.method}:{bracketed(host[1])}:{port[1]}: {error.strerror}",
-        "stop the process that listens there (`ss -ltnp` lists it), or give another port",
     )

@@ -41,6 +41,8 @@ _POLL = 0.02
 
 _log = logging.getLogger(__name__)
 
+_Check = Callable[[], bool]
+
 
 def serve(plan: Plan, on_ready: Callable[[tuple[Problem, ...]], None]) -> None:
     """Serve both databases until SIGTERM or SIGINT.
@@ -241,11 +243,9 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         _log.error("%s", slot.release())
 
     def _server_answers(self, slot: _ServerSlot) -> bool:
-        server = slot.server
+        server, what = slot.server, slot.server.subject.object
         where = server.socket if server.behind_proxy else server.address
-        return self._wait_until(
-            slot, slot.program, where, lambda: _answers(server), server.subject.object
-        )
+        return self._wait_until(slot, slot.program, where, lambda: _answers(server), what)
 
     def _proxy_answers(self) -> bool:
         """Wait until clients reach the right servers through the proxy."""
@@ -259,12 +259,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         )
 
     def _wait_until(
-        self,
-        slot: ProcessSlot,
-        program: Program,
-        where: object,
-        answers: Callable[[], bool],
-        what: str,
+        self, slot: ProcessSlot, program: Program, where: object, answers: _Check, what: str
     ) -> bool:
         """Wait until a process answers; False if a signal came first.
 
