@@ -40,13 +40,7 @@ class ReconcilerReport:
 
 @dataclass(frozen=True, slots=True)
 class TransactionReport:
-    """A transaction that its database has not answered yet.
-
-    Args:
-        database: where it was sent.
-        comment: the names of the reconcilers that it is from.
-        operations: how many it has.
-    """
+    """A transaction without an answer; the comment names its reconcilers."""
 
     database: Database
     comment: str

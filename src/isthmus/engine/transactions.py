@@ -73,13 +73,7 @@ Result = Committed | TryAgain | Failed
 
 
 def problem_of(failed: Failed, database: str, what: str, key: str) -> Problem:
-    """The problem of a key that was refused in a transaction of its own.
-
-    Args:
-        failed: the server's answer.
-        database: the name of the database.
-        what, key: the name of the reconciler, and the key.
-    """
+    """The problem of a reconciler's key that was refused in a transaction of its own."""
     subject = Subject(f"database {database}", what, key)
     answer = f"{failed.error} ({failed.details})"
     if failed.error == NOT_PERMITTED:

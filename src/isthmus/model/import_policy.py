@@ -16,12 +16,7 @@ from isthmus.model.route_rules import RouteRules
 
 @dataclass(frozen=True, slots=True)
 class LocalPrefix:
-    """A prefix that is this cluster's own.
-
-    Args:
-        prefix: the prefix.
-        owner: the object that has it, e.g. "Subnet apps" or "Node node-1".
-    """
+    """A prefix of this cluster's own, with its object, e.g. "Subnet apps" or "Node node-1"."""
 
     prefix: Network
     owner: str

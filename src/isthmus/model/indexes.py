@@ -80,13 +80,7 @@ class IndexOf(Generic[R]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChildrenOf(Generic[P, C]):
-    """Declares one of the strong-reference columns of `Row.CHILDREN`.
-
-    Args:
-        parent: the kind of row that has the column.
-        column: its name.
-        child: the kind of row that it refers to.
-    """
+    """Declares one of the strong-reference columns of `Row.CHILDREN`."""
 
     parent: type[P]
     column: str

@@ -125,9 +125,7 @@ def _or_empty(value: Any) -> Any:
 def set_keys(table: type[Row], uuid: RowId, column: str, values: Mapping[str, str]) -> Mutate:
     """Set some keys of a map column, and leave the other keys, which others may own, unchanged."""
     return Mutate(
-        table,
-        uuid,
-        ((column, "delete", frozenset(values)), (column, "insert", dict(values))),
+        table, uuid, ((column, "delete", frozenset(values)), (column, "insert", dict(values)))
     )
 
 
@@ -137,11 +135,7 @@ def drop_keys(table: type[Row], uuid: RowId, column: str, keys: frozenset[str]) 
 
 
 def change_map(
-    table: type[Row],
-    uuid: RowId,
-    column: str,
-    before: Mapping[str, str],
-    after: Mapping[str, str],
+    table: type[Row], uuid: RowId, column: str, before: Mapping[str, str], after: Mapping[str, str]
 ) -> Iterator[Mutate]:
     """Change a map column from one value to another; only the keys that differ are written."""
     gone = frozenset(key for key in before if key not in after)

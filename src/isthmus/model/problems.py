@@ -38,11 +38,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What problems are about; `problem` builds one.
-
-    Args:
-        object, key, value: see `Problem`.
-    """
+    """What problems are about, see `Problem`; `problem` builds one."""
 
     object: str
     key: str = ""

@@ -52,11 +52,9 @@ ROW_TYPES: list[type[Row]] = []
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def table(database: Database, name: str, *children: str) -> Callable[[type[R]], type[R]]:
-    """Make a class the row class of a table: a frozen dataclass, listed in `ROW_TYPES`.
+    """Make a class the row class of a table, whose columns `children` are strong references.
 
-    Args:
-        database, name: where the table is.
-        children: its columns of strong references.
+    It becomes a frozen dataclass, and is listed in `ROW_TYPES`.
     """
 
     def decorate(kind: type[R]) -> type[R]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import ovs.db.schema
 import ovs.db.types
 
-from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Operation, Ref, Update, Wait
+from isthmus.model.operations import Insert, Mutate, NewRef, Operation, Ref, Update, Wait
 from isthmus.model.rows import Row
 from isthmus.ovsdb.coalesce import coalesce
 
@@ -22,11 +22,7 @@ Merger: TypeAlias = Callable[[Any, Json], Any]
 
 
 class Column:
-    """How one column of the server's schema is decoded.
-
-    Args:
-        type_: the column's type.
-    """
+    """How one column of the server's schema is decoded."""
 
     __slots__ = ("decode", "merge")
 
@@ -104,33 +100,23 @@ def _name(ref: NewRef, names: _Names) -> str:
 
 
 def _encode_operation(operation: Operation, names: _Names) -> Json:
-    table = operation.table.TABLE
+    json: dict[str, Json] = {"op": type(operation).__name__.lower(), "table": operation.table.TABLE}
+    if not isinstance(operation, Insert):
+        json["where"] = [["_uuid", "==", ["uuid", operation.uuid]]]
     match operation:
         case Insert(row=row, ref=ref):
-            json = {"op": "insert", "table": table, "row": _encode_row(row, names)}
-            return json if ref is None else {**json, "uuid-name": _name(ref, names)}
-        case Update(uuid=uuid, row=row):
-            encoded = _encode_row(row, names)
-            return {"op": "update", "table": table, "where": _is(uuid), "row": encoded}
-        case Mutate(uuid=uuid, mutations=mutations):
+            json["row"] = _encode_row(row, names)
+            if ref is not None:
+                json["uuid-name"] = _name(ref, names)
+        case Update(row=row):
+            json["row"] = _encode_row(row, names)
+        case Mutate(mutations=mutations):
             encoded = [[column, how, _encode(value, names)] for column, how, value in mutations]
-            return {"op": "mutate", "table": table, "where": _is(uuid), "mutations": encoded}
-        case Delete(uuid=uuid):
-            return {"op": "delete", "table": table, "where": _is(uuid)}
-        case Wait(uuid=uuid, row=row):
-            return {
-                "op": "wait",
-                "table": table,
-                "where": _is(uuid),
-                "timeout": 0,
-                "columns": list(row),
-                "until": "==",
-                "rows": [_encode_row(row, names)],
-            }
-
-
-def _is(uuid: str) -> Json:
-    return [["_uuid", "==", ["uuid", uuid]]]
+            json["mutations"] = encoded
+        case Wait(row=row):
+            rows = [_encode_row(row, names)]
+            json |= {"timeout": 0, "columns": list(row), "until": "==", "rows": rows}
+    return json
 
 
 def _encode_row(row: Mapping[str, Any], names: _Names) -> Json:

@@ -229,10 +229,7 @@ class Replica(ovs.db.idl.Idl):
         self.cond_seqno = 0
 
     def _Idl__do_parse_update(  # noqa: N802 - overrides the IDL's
-        self,
-        table_updates: Json,
-        version: str,
-        tables: Any,
+        self, table_updates: Json, version: str, tables: Any
     ) -> None:
         if tables is not self.tables:
             super()._Idl__do_parse_update(table_updates, version, tables)

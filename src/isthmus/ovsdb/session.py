@@ -276,12 +276,7 @@ class Session:
         self.generation += 1
         interval = self._interval(self.probe_interval)
         self._replica = Replica(
-            self.database,
-            self.remote,
-            schema,
-            self.kinds,
-            interval,
-            leader_only=self.leader_only,
+            self.database, self.remote, schema, self.kinds, interval, leader_only=self.leader_only
         )
         _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
         # The constructor ignores its argument for Unix sockets.

@@ -114,11 +114,7 @@ class AdvertisedSource:
 
 @dataclass(frozen=True, slots=True)
 class AdvertiseDecision:
-    """What becomes of one prefix of one source at one attachment.
-
-    Args:
-        outcome: the route to advertise, or why there is none.
-    """
+    """What becomes of one prefix of one source at one attachment: a route, or why there is none."""
 
     source: AdvertisedSource
     attachment: Attachment

@@ -219,11 +219,7 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
     ) -> str:
         """What the rule behind a refusal says; empty if the refusal is not by this policy.
 
-        Args:
-            refusal: why the route is refused.
-            route: an IC-SB route; None for a prefix of our own.
-            prefix: the route's.
-            router: the UUID of the router that does not get or advertise it.
+        The route is None for a prefix of our own; the router does not get or advertise it.
         """
         if refusal is Refusal.OVERLAP and (local := self.local_at(router, prefix)) is not None:
             return f"{local.prefix} of {local.owner}"

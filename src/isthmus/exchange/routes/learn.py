@@ -32,14 +32,7 @@ from isthmus.model.prefixes import (
     parse_address,
     parse_network,
 )
-from isthmus.model.rows import (
-    AvailabilityZone,
-    IcRoute,
-    LogicalRouter,
-    Row,
-    RowId,
-    SbLearnedRoute,
-)
+from isthmus.model.rows import AvailabilityZone, IcRoute, LogicalRouter, Row, RowId, SbLearnedRoute
 
 
 class Outcome(NamedTuple):
@@ -60,12 +53,7 @@ NOTHING = Outcome()
 
 
 class LearnChange(NamedTuple):
-    """An IC-SB route that was decided about again.
-
-    Args:
-        route: its UUID.
-        keys: what it asked for before and asks for now; empty if its outcome is the same.
-    """
+    """What an IC-SB route asked for and asks for now; empty if its outcome is the same."""
 
     route: RowId
     keys: tuple[LearnKey, ...]
@@ -208,7 +196,6 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
             self._refuses_sender(route, attachment)
             or _refuses_marks(route, attachment)
             or _refuses_nexthop(nexthop, attachment)
-            or self._refuses_kind(route)
             or self._refuses_prefix(route, prefix, attachment)
             or self._refuses_own(route, prefix, attachment)
         )
@@ -237,6 +224,8 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
     def _refuses_prefix(
         self, route: IcRoute, prefix: Network, attachment: Attachment
     ) -> Refusal | None:
+        if route.origin == LOADBALANCER and not self._options.current.learn_lb:
+            return Refusal.LOAD_BALANCER
         default = is_default(prefix) and self._policy.allows_default(route)
         refusal = self._options.current.refuses_learning(prefix, default=default)
         if refusal not in {None, Refusal.DENYLIST}:
@@ -244,10 +233,6 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         # The policy before the lists: an overlap with a private Subnet must be reported, too.
         by_policy = self._policy.refuses_learning(route, prefix, attachment.router)
         return by_policy or refusal or attachment.learn.refuses(prefix)
-
-    def _refuses_kind(self, route: IcRoute) -> Refusal | None:
-        learns = route.origin != LOADBALANCER or self._options.current.learn_lb
-        return None if learns else Refusal.LOAD_BALANCER
 
 
 def learn_key(route: IcRoute, router: RowId) -> LearnKey:

@@ -209,13 +209,7 @@ class GlobalRouteOptions(SingleKey, DerivedState[Only, frozenset[Network] | None
 
 
 def invalid_entries(row: str, options: str, read: RouteOptions | Filter) -> Iterator[Problem]:
-    """The problems of invalid entries in the options of a row.
-
-    Args:
-        row: as shown, e.g. "NB_Global".
-        options: the names of the options.
-        read: what was read from them.
-    """
+    """The problems of invalid entries in the options of a row, as it is shown."""
     for entry in dict.fromkeys(read.bad_entries):
         yield Subject(row, f"options:{options}", entry).problem(
             "is not a valid prefix, so this entry is skipped",

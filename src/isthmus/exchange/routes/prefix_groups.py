@@ -25,24 +25,14 @@ GroupsKey: TypeAlias = RowId | Group
 
 
 class GroupChange(NamedTuple):
-    """A group that has changed.
-
-    Args:
-        group: which.
-        moved: the prefixes that moved across its limit, in either direction.
-    """
+    """A group that has changed; `moved` moved across its limit, in either direction."""
 
     group: Group
     moved: tuple[Network, ...] = ()
 
 
 class PrefixGroups(DerivedState[GroupsKey, GroupChange]):
-    """All groups.
-
-    Args:
-        policy: has the limits.
-        sources: has the findings about each route.
-    """
+    """All groups, from the findings of the sources and the limits of the policy."""
 
     name: ClassVar[str] = "prefix groups"
 

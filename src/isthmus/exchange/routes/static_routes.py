@@ -49,14 +49,7 @@ class OwnKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FiledRoute:
-    """A static route by what it means.
-
-    Args:
-        uuid: the row's.
-        router: the router that has it.
-        learned: set if it was learned.
-        own: set if it was not learned and its prefix is valid.
-    """
+    """A static route: `learned` if it was, `own` if it was not and its prefix is valid."""
 
     uuid: RowId
     router: RowId

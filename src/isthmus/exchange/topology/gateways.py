@@ -58,11 +58,7 @@ class _Copies(ZoneReconciler[str]):
     owner_column: ClassVar[str]
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            **super().watches(),
-            SbEncap: self._of_sb_encap,
-            IcEncap: self._of_ic_encap,
-        }
+        return {**super().watches(), SbEncap: self._of_sb_encap, IcEncap: self._of_ic_encap}
 
     def _of_sb_encap(self, change: Change) -> Iterable[str]:
         return [chassis.name for chassis in self._view.all(CHASSIS_BY_ENCAP, change.row.uuid)]

@@ -25,15 +25,7 @@ from isthmus.model.indexes import (
     SWITCH_PORTS,
     TRANSIT_SWITCHES_BY_NAME,
 )
-from isthmus.model.operations import (
-    Delete,
-    Insert,
-    Operation,
-    Ref,
-    Value,
-    change_map,
-    update,
-)
+from isthmus.model.operations import Delete, Insert, Operation, Ref, Value, change_map, update
 from isthmus.model.ovn_keys import (
     INTERCONN_TS,
     REQUESTED_TNL_KEY,
@@ -139,11 +131,7 @@ class PortPublication(ZoneReconciler[str]):
         return self._delete(have, zone) if lsp is None else self._align(key, lsp, have, zone)
 
     def _align(
-        self,
-        key: str,
-        lsp: LogicalSwitchPort,
-        have: IcPortBinding | None,
-        zone: AvailabilityZone,
+        self, key: str, lsp: LogicalSwitchPort, have: IcPortBinding | None, zone: AvailabilityZone
     ) -> Iterable[Operation]:
         if have is None:
             return self._insert(lsp, zone)

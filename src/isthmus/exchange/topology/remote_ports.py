@@ -147,11 +147,7 @@ class RemoteBindings(ZoneReconciler[str]):
 
     name: ClassVar[str] = "remote port bindings"
     writes: ClassVar[Database] = Database.SB
-    indexes = (
-        IC_PORTS_BY_NAME,
-        BINDINGS_BY_PORT,
-        LSPS_BY_NAME,
-    )
+    indexes = (IC_PORTS_BY_NAME, BINDINGS_BY_PORT, LSPS_BY_NAME)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {**super().watches(), Chassis: self._of_chassis}

@@ -11,10 +11,7 @@ from typing import ClassVar, TypeAlias
 
 from isthmus.engine.view import View
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
-from isthmus.model.indexes import (
-    IC_MONITORS_BY_ENDPOINT,
-    SB_MONITORS_BY_ENDPOINT,
-)
+from isthmus.model.indexes import IC_MONITORS_BY_ENDPOINT, SB_MONITORS_BY_ENDPOINT
 from isthmus.model.operations import Delete, Insert, Operation, Value, update
 from isthmus.model.rows import (
     AvailabilityZone,

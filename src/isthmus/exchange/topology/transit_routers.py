@@ -144,11 +144,7 @@ class TransitRouterPortPublication(ZoneReconciler[str]):
         self._keys = PortKeys()
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {
-            **super().watches(),
-            TransitRouter: self._of_router,
-            Chassis: self._of_chassis,
-        }
+        return {**super().watches(), TransitRouter: self._of_router, Chassis: self._of_chassis}
 
     def _of_router(self, change: Change) -> Iterator[str]:
         ports = self._view.all(TRANSIT_ROUTER_PORTS_BY_ROUTER, change.row.uuid)
@@ -217,11 +213,7 @@ class TransitRouterPortCopies(ZoneReconciler[str]):
 
     name: ClassVar[str] = "transit router port copies"
     writes: ClassVar[Database] = Database.NB
-    indexes = (
-        TRANSIT_ROUTER_PORTS_BY_NAME,
-        IC_PORTS_BY_NAME,
-        LRPS_BY_NAME,
-    )
+    indexes = (TRANSIT_ROUTER_PORTS_BY_NAME, IC_PORTS_BY_NAME, LRPS_BY_NAME)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {**super().watches(), LogicalRouter: self._of_copy}

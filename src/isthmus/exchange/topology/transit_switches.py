@@ -72,11 +72,7 @@ class TransitSwitchCopies(ZoneReconciler[str]):
 
     name: ClassVar[str] = "transit switches"
     writes: ClassVar[Database] = Database.NB
-    indexes = (
-        TRANSIT_SWITCHES_BY_NAME,
-        DATAPATHS_BY_TS,
-        SWITCHES_BY_TS,
-    )
+    indexes = (TRANSIT_SWITCHES_BY_NAME, DATAPATHS_BY_TS, SWITCHES_BY_TS)
 
     def __init__(self, view: View, zone: OwnZone, mode: VxlanMode) -> None:
         super().__init__(view, zone)

@@ -58,10 +58,6 @@ def zone_name(view: View, uuid: RowId) -> str:
 class ZoneReconciler(Reconciler[K]):
     """A reconciler whose objects belong to our zone; without one it writes nothing.
 
-    Args:
-        view: shared with the engine.
-        zone: ours.
-
     Attributes:
         indexes: those that have the rows of an object under its key.
     """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from isthmus.engine.view import View
-from isthmus.exchange.zones.zone_rows import ZoneRows, drop_claim
+from isthmus.exchange.zones.zone_rows import ZoneRows, claims_of, drop_claim
 from isthmus.model.external_ids import alive_since, claimed_address, claimed_zone, zone_claim
 from isthmus.model.operations import Operation, Wait, drop_keys
 from isthmus.model.problems import Problem, Subject
@@ -65,8 +65,7 @@ def zones(view: View, now: int) -> tuple[ZoneLife, ...]:
         view: IC-SB, and IC-NB if claims to addresses count, too.
         now: seconds since 1970.
     """
-    row = view.single(IcSbGlobal)
-    claims = {} if row is None else row.external_ids
+    claims = claims_of(view)
     names = {zone.name for zone in view.table(AvailabilityZone)}
     names |= {name for key in claims if (name := claimed_zone(key)) is not None}
     names |= {
@@ -130,8 +129,7 @@ def dead(view: View, now: int, after: int) -> tuple[str, ...]:
 
 
 def _life(view: View, name: str, now: int) -> ZoneLife:
-    row = view.single(IcSbGlobal)
-    claims = {} if row is None else row.external_ids
+    claims = claims_of(view)
     last = alive_since(claims, name)
     # The clock of the zone's host may be ahead of ours.
     silent = None if last is None else max(0, now - last)

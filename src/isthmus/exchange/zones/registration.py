@@ -10,13 +10,13 @@ has no name any more, because it reads them in different databases. Then it regi
 more. The claim of a zone that was left therefore stays until the rows have been away for a while.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import ClassVar
 
 from isthmus.engine.reconciler import Only, Reconciler, SingleKey
 from isthmus.engine.view import View
-from isthmus.exchange.zones.zone_rows import ZoneRows, drop_claim
+from isthmus.exchange.zones.zone_rows import ZoneRows, claims_of, drop_claim
 from isthmus.model.external_ids import claimed_zone, zone_claim
 from isthmus.model.indexes import CHASSIS_BY_NAME, GATEWAYS_BY_ZONE, ZONES_BY_NAME
 from isthmus.model.operations import Insert, Mutate, Operation, Update
@@ -91,19 +91,15 @@ class ZoneRegistration(SingleKey, Reconciler[Only]):
         removed = [operation for old in stale for operation in self._remove(old)]
         return [*removed, *self._register(zone, nb_global)]
 
-    def _claims(self) -> Mapping[str, str]:
-        ic_global = self._view.single(IcSbGlobal)
-        return {} if ic_global is None else ic_global.external_ids
-
     def _claimed(self, nb_global: NbGlobal) -> list[str]:
         return sorted(
             name
-            for key, holder in self._claims().items()
+            for key, holder in claims_of(self._view).items()
             if holder == nb_global.uuid and (name := claimed_zone(key)) is not None
         )
 
     def _taken(self, nb_global: NbGlobal) -> Problem | None:
-        holder = self._claims().get(zone_claim(nb_global.name))
+        holder = claims_of(self._view).get(zone_claim(nb_global.name))
         if holder == nb_global.uuid:
             return None
         zone = self._view.one(ZONES_BY_NAME, nb_global.name)

@@ -8,7 +8,7 @@ ours replaces the zone's gateways, ports and routes with its own.
 from dataclasses import dataclass
 
 from isthmus.engine.view import View
-from isthmus.exchange.zones.zone_rows import ZoneRows
+from isthmus.exchange.zones.zone_rows import ZoneRows, claims_of
 from isthmus.model.external_ids import zone_claim
 from isthmus.model.operations import Insert, Operation, Wait, set_keys
 from isthmus.model.problems import Problem, Subject
@@ -55,8 +55,7 @@ def plan_take_over(view: View, name: str) -> TakeOver | Problem:
             f"first set az-name (without the controller, NB_Global.name) to {quoted(name)}",
         )
     ic_global = view.table(IcSbGlobal).single()
-    claims = {} if ic_global is None else ic_global.external_ids
-    holder = claims.get(zone_claim(name), "")
+    holder = claims_of(view).get(zone_claim(name), "")
     rows = ZoneRows.of(view, name)
     return TakeOver(
         zone=name,

@@ -3,7 +3,7 @@
 Used by `registration` for our own zone, by `prune` for a dead one, and by `take_over`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from isthmus.engine.view import View
@@ -60,6 +60,12 @@ class ZoneRows:
             yield Delete(type(row), row.uuid)  # encaps go with their gateways
         if self.zone is not None:
             yield Delete(AvailabilityZone, self.zone.uuid)
+
+
+def claims_of(view: View) -> Mapping[str, str]:
+    """The `external_ids` of IC_SB_Global, which hold the zones' claims and heartbeats."""
+    ic_global = view.single(IcSbGlobal)
+    return {} if ic_global is None else ic_global.external_ids
 
 
 def drop_claim(ic_global: IcSbGlobal | None, name: str) -> Iterator[Operation]:
