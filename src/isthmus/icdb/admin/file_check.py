@@ -69,9 +69,9 @@ def _check_alone(server: LocalServer) -> CheckedFile:
     checked = CheckedFile(server.database, str(server.database_file))
     try:
         return _valid(server, checked)
-    except (IcDbError, PermissionError) as error:
-        if isinstance(error, IcDbError):
-            return replace(checked, problems=error.problems)
+    except IcDbError as error:
+        return replace(checked, problems=error.problems)
+    except PermissionError:
         remedy = "run this command as the file's owner"
         problem = server.file_subject.problem("cannot be read by this user", remedy)
         return replace(checked, problems=(problem,))

@@ -16,12 +16,7 @@ _MAX_ERROR = 300
 
 @dataclass(frozen=True, slots=True)
 class OvsdbClient:
-    """Requests with `ovsdb-client`; all methods raise `ToolError` if the request fails.
-
-    Args:
-        timeout: whole seconds for each request.
-        tls: for ssl: remotes; None without.
-    """
+    """Requests with `ovsdb-client`, of `timeout` seconds; all raise `ToolError` if they fail."""
 
     timeout: int = 5
     tls: TlsFiles | None = None

@@ -130,10 +130,8 @@ def checked_records(server: LocalServer, remedy: str) -> Records:
     except DamagedError as error:
         raise IcDbError(server.file_subject.problem(f"is damaged: {error}", remedy)) from error
     if records.torn:
-        _log.warning(
-            "%s: the last transaction is incomplete, as after a power failure, and is dropped",
-            server.database_file,
-        )
+        message = "the last transaction is incomplete, as after a power failure, and is dropped"
+        _log.warning("%s: %s", server.database_file, message)
     return records
 
 
@@ -196,10 +194,7 @@ def check_name(server: LocalServer, name: str) -> None:
 def create_file(server: LocalServer, command: str, *arguments: str | PurePath) -> None:
     """Run `ovsdb-tool COMMAND FILE ARGUMENTS…`, which creates the server's database file.
 
-    The file is made in a directory of its own and put in place when it is complete.
-
-    Raises:
-        IcDbError: it cannot be created.
+    The file is put in place when it is complete. Raises `IcDbError` if that fails.
     """
     file = server.database_file
     directory = file.with_suffix(".new")
@@ -238,12 +233,9 @@ def nearly_full(server: LocalServer) -> list[Problem]:
     """The problem that the disk of a server's database is nearly full, if it is."""
     if free_space(server) >= MIN_FREE_SPACE:
         return []
-    return [
-        server.file_subject.problem(
-            f"its disk is nearly full; {space_left(server)}",
-            "free space or enlarge the disk; `isthmus ic-db compact` makes the file smaller",
-        )
-    ]
+    message = f"its disk is nearly full; {space_left(server)}"
+    remedy = "free space or enlarge the disk; `isthmus ic-db compact` makes the file smaller"
+    return [server.file_subject.problem(message, remedy)]
 
 
 def space_left(server: LocalServer) -> str:
@@ -264,13 +256,9 @@ def _convert(server: LocalServer) -> None:
     file = server.database_file
     has, installed = ovsdb_tool("db-version", file), ovsdb_tool("schema-version", server.schema)
     if is_older(installed, has):
-        _log.warning(
-            "%s: its schema version, %s, is newer than the installed one, %s; it is served"
-            " unchanged; install the OVN version that created it",
-            file,
-            has,
-            installed,
-        )
+        newer = f"its schema version, {has}, is newer than the installed one, {installed}"
+        remedy = "it is served unchanged; install the OVN version that created it"
+        _log.warning("%s: %s; %s", file, newer, remedy)
     if not is_older(has, installed):
         return
     _log.info("%s: converting from schema version %s to %s", file, has, installed)

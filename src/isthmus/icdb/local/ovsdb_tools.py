@@ -19,10 +19,7 @@ class ToolError(Exception):
 
 
 def ovsdb_tool(*arguments: str | PurePath) -> str:
-    """Run `ovsdb-tool`.
-
-    Returns:
-        its output, without white space around it.
+    """Run `ovsdb-tool`, and return its output without white space around it.
 
     Raises:
         ToolError: it failed.
@@ -47,12 +44,9 @@ def run_program(*command: str, stdin: bytes = b"") -> "subprocess.CompletedProce
             file.seek(0)
             return subprocess.run(command, stdin=file, capture_output=True, check=False)
     except FileNotFoundError as error:
-        raise IcDbError(
-            Subject(f"program {command[0]}").problem(
-                "is not on PATH",
-                "install Open vSwitch (on Debian: apt-get install openvswitch-common)",
-            )
-        ) from error
+        remedy = "install Open vSwitch (on Debian: apt-get install openvswitch-common)"
+        problem = Subject(f"program {command[0]}").problem("is not on PATH", remedy)
+        raise IcDbError(problem) from error
 
 
 def last_error(done: "subprocess.CompletedProcess[bytes]") -> str:

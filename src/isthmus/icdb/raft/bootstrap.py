@@ -61,12 +61,7 @@ class CreateCluster:
 
 @dataclass(frozen=True, slots=True)
 class JoinCluster:
-    """Join the cluster.
-
-    Args:
-        cid: its id.
-        hosts: members of it.
-    """
+    """Join the cluster with this id, of which these hosts are members."""
 
     cid: str
     hosts: tuple[str, ...]
@@ -74,11 +69,7 @@ class JoinCluster:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Ask again later.
-
-    Args:
-        problems: why neither is possible yet.
-    """
+    """Ask again later; the problems are why neither is possible yet."""
 
     problems: tuple[Problem, ...]
 

@@ -112,10 +112,8 @@ class MemberRecords:
             return FileState.JOINING
         lists = ("servers", "prev_servers")
         members = (record.get(key, {}) for record in self.records.contents for key in lists)
-        return FileState.MEMBER if any(map(self._is_in, members)) else FileState.NOT_ADMITTED
-
-    def _is_in(self, servers: Iterable[str]) -> bool:
-        return self.sid in servers
+        is_member = any(self.sid in servers for servers in members)
+        return FileState.MEMBER if is_member else FileState.NOT_ADMITTED
 
 
 def prepare_member(server: DatabaseServer, membership: Membership) -> FileState:
@@ -161,17 +159,14 @@ def create_joining_file(
     Raises:
         IcDbError: it cannot be created.
     """
-    own, contacts = server.raft_address(membership.own), _contacts(server, hosts)
-    contacts = tuple(dict.fromkeys((*contacts, *_contacts(server, membership.others))))
+    own = server.raft_address(membership.own)
+    contacts = _contacts(server, dict.fromkeys((*hosts, *membership.others)))
     options = () if cid is None else (f"--cid={cid}",)
     create_file(server, "join-cluster", server.database, own, *contacts, *options)
 
 
 def create_cluster_file(server: DatabaseServer, membership: Membership) -> Path | None:
-    """Create the file of a cluster's first member, from the stand-alone database if there is one.
-
-    Returns:
-        where the stand-alone database is kept.
+    """Create a cluster's first file, from the stand-alone database if any; where that is kept.
 
     Raises:
         IcDbError: it cannot be created; the stand-alone database is unchanged.

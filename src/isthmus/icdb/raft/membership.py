@@ -64,25 +64,22 @@ def parse_membership(
     own, own_problems = _hosts("--address", [address])
     bootstrap, bootstrap_problems = _hosts("--founder", [founder])
     without, without_problems = _hosts("--found-without", found_without)
-    problems += [*own_problems, *bootstrap_problems, *without_problems, *_duplicates(members)]
+    problems += [*own_problems, *bootstrap_problems, *without_problems]
+    problems += [
+        _problem("--members", member, "is given twice", "name each member once")
+        for member in sorted(set(members))
+        if members.count(member) > 1
+    ]
     listed = ", ".join(members)
     if not address:
-        problems.append(
-            _problem(
-                "--address",
-                "",
-                f"is missing, so it is unknown which of the members {listed} this one is",
-                "give this machine's own address as it is in the list (--address or LOCAL_IP)",
-            )
-        )
+        message = f"is missing, so it is unknown which of the members {listed} this one is"
+        remedy = "give this machine's own address as it is in the list (--address or LOCAL_IP)"
+        problems.append(_problem("--address", "", message, remedy))
     named = {"--address": own, "--founder": bootstrap, "--found-without": without}
+    message = f"is not in the list of members: {listed}"
+    remedy = "give every member the same list, and its own address as it is in that list"
     problems += [
-        _problem(
-            flag,
-            host,
-            f"is not in the list of members: {listed}",
-            "give every member the same list, and its own address as it is in that list",
-        )
+        _problem(flag, host, message, remedy)
         for flag, hosts in named.items()
         for host in hosts
         if host not in members
@@ -94,16 +91,9 @@ def parse_membership(
 def _hosts(flag: str, texts: Iterable[str]) -> tuple[tuple[str, ...], list[Problem]]:
     """The hosts in an option's values, and the problems with the others."""
     words = [word for text in texts for word in text.replace(",", " ").split()]
-    problems = [
-        _problem(
-            flag,
-            word,
-            "is neither an IP address nor a host name",
-            "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port",
-        )
-        for word in words
-        if not normal_host(word)
-    ]
+    message = "is neither an IP address nor a host name"
+    remedy = "write e.g. 192.0.2.1, fd00::1 or ic-1.example.org, without a port"
+    problems = [_problem(flag, word, message, remedy) for word in words if not normal_host(word)]
     return tuple(host for host in map(normal_host, words) if host), problems
 
 
@@ -118,13 +108,6 @@ def _without_members(text: str, address: str, founder: str) -> list[Problem]:
         remedy = "name all members, e.g. 192.0.2.1,192.0.2.2,192.0.2.3, or omit the option"
         found.append(_problem("--members", text, "contains no host", remedy))
     return found
-
-
-def _duplicates(members: Sequence[str]) -> list[Problem]:
-    twice = sorted({member for member in members if members.count(member) > 1})
-    return [
-        _problem("--members", member, "is given twice", "name each member once") for member in twice
-    ]
 
 
 def _problem(key: str, value: str, message: str, remedy: str) -> Problem:

@@ -19,10 +19,7 @@ _pending: "dict[str, Future[_Addresses]]" = {}
 
 
 async def addresses_of(host: str) -> _Addresses:
-    """The addresses of a host, in the order in which to try them.
-
-    Args:
-        host: an IP address or a name.
+    """The addresses of a host (an address or a name), in the order in which to try them.
 
     Raises:
         OSError: the name cannot be resolved (`socket.gaierror`).

@@ -34,16 +34,13 @@ _REJECTED = frozenset({"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED"})
 def ask_all(
     server: DatabaseServer, hosts: Iterable[str], wake: Iterable[int] = ()
 ) -> dict[str, PeerAnswer]:
-    """Ask members about a database.
+    """The answer of each member about a database.
 
     Args:
         server: of the database; the members have the same port and use TLS if it does.
         hosts: the members.
         wake: descriptors; when one becomes readable, members that have not answered yet count as
             silent.
-
-    Returns:
-        an answer for each host.
     """
     return asyncio.run(_ask_all(server, tuple(hosts), tuple(wake)))
 
@@ -78,8 +75,8 @@ def _answer(task: "asyncio.Task[PeerAnswer]", port: int) -> PeerAnswer:
         return task.result()
     if not isinstance(error, (OSError, ValueError, EOFError)):
         raise error
-    untrusted = isinstance(error, ssl.SSLError) and "CERT" in (error.reason or "")
-    untrusted |= isinstance(error, ssl.SSLError) and error.reason in _REJECTED
+    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+    untrusted = "CERT" in reason or reason in _REJECTED
     return PeerAnswer(PeerState.SILENT, detail=_why(error, port), untrusted=untrusted)
 
 

@@ -95,12 +95,11 @@ def _servers(lines: Iterable[str]) -> Iterable[RaftServer]:
         found = _SERVER.match(line)
         if found is None:
             continue
-        rest = found["rest"]
-        last = _LAST.search(rest)
+        last = _LAST.search(found["rest"])
         yield RaftServer(
             sid=found[1],
             address=found[2],
-            itself="(self)" in rest,
+            itself="(self)" in found["rest"],
             last_heard=int(last[1]) if last else None,
         )
 

@@ -36,12 +36,9 @@ class CertificateReload:
         self._due = time.monotonic() + interval
 
     def check(self) -> bool:
-        """Check whether the pair has changed, and if so make the servers load it.
+        """Make the servers load the pair if it has changed; whether there is a new one.
 
         A pair that does not match is not loaded: the server would keep half of it.
-
-        Returns:
-            whether there is a new pair.
         """
         pair = _modified(self._files.certificate)
         changed = pair not in {self._loaded, None}

@@ -32,12 +32,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ChildProcess:
-    """A running (or just ended) process.
-
-    Args:
-        program: the program that it runs.
-        keep_open: file descriptors that it inherits.
-    """
+    """A running (or just ended) process of a program; it inherits the descriptors `keep_open`."""
 
     def __init__(self, program: Program, keep_open: Sequence[int] = ()) -> None:
         self.program = program

@@ -35,10 +35,8 @@ def transit_switches(
     """The transit switches that `TS_NAME`, `TS_CIDR`, `TS_NUM` and `PROTOCOL` ask for.
 
     The first has the given name, the others have a number appended: ts, ts1, ts2. Without a subnet
-    they get Kube-OVN's; with one, the subnets of the same size that follow it.
-
-    Returns:
-        the transit switches, none if no variable is set; and what is wrong.
+    they get Kube-OVN's; with one, the subnets of the same size that follow it. Returns what is
+    wrong, too; without any of the variables, there are no transit switches.
     """
     given = {key: environment.get(key, "").strip() for key in TS_KEYS}
     if not any(given.values()):

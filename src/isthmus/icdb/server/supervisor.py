@@ -123,10 +123,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         stop(self._children())
 
     def start(self) -> bool:
-        """Start both servers and the proxy, and wait until they answer.
-
-        Returns:
-            False if a signal came first.
+        """Start both servers and the proxy, and wait until they answer; False after a signal.
 
         Raises:
             IcDbError: a process ended, or does not answer.

@@ -23,12 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class ZonePruning:
-    """Checks for dead zones now and then.
-
-    Args:
-        plan: whose databases.
-        after: heartbeat age in seconds from which a zone counts as dead.
-    """
+    """Prunes zones of the plan's databases whose last heartbeat is `after` seconds old."""
 
     def __init__(self, plan: Plan, after: int) -> None:
         self._after = after
