@@ -208,11 +208,9 @@ class Inputs:
         those of the join subnet, and the addresses of Nodes (Kube-OVN adds host routes for them to
         its router).
         """
-        if vpc not in self._private_prefixes:
-            self._private_prefixes[vpc] = self._find_private(vpc)
-        return self._private_prefixes[vpc]
-
-    def _find_private(self, vpc: str) -> frozenset[Network]:
+        known = self._private_prefixes.get(vpc)
+        if known is not None:
+            return known
         subnets = frozenset(
             prefix
             for subnet in self.subnets.values()
@@ -220,7 +218,8 @@ class Inputs:
             or (subnet.name == JOIN_SUBNET and vpc == self.vpc)
             for prefix in subnet.prefixes
         )
-        return subnets | self.node_addresses if vpc == self.vpc else subnets
+        found = subnets | self.node_addresses if vpc == self.vpc else subnets
+        return self._private_prefixes.setdefault(vpc, found)
 
     def _take_addresses(self, before: Mapping[str, Node]) -> None:
         known = self.node_prefixes

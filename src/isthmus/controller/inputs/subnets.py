@@ -68,11 +68,6 @@ def parse_subnet(
     return (subnet if prefixes else None), tuple(problems)
 
 
-def _is_ovn(provider: str) -> bool:
-    """Whether OVN provides a subnet: "ovn", "NAME.NAMESPACE.ovn", or nothing given (Kube-OVN)."""
-    return not provider or provider.rpartition(".")[2] == "ovn"
-
-
 def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Problem]:
     """Overlaps between the subnets of each VPC.
 
@@ -111,8 +106,10 @@ class _SubnetReader:
 
     def prefixes(self) -> tuple[Network, ...]:
         value = self.spec.get("cidrBlock")
-        provider = self.string("provider")
-        if not _is_ovn(provider) or (value in {None, ""} and self.spec.get("vlan")):
+        # OVN's subnets have the provider "ovn" or "NAME.NAMESPACE.ovn", or none (Kube-OVN).
+        provider = self.string("provider") or "ovn"
+        foreign = provider.rpartition(".")[2] != "ovn"
+        if foreign or (value in {None, ""} and self.spec.get("vlan")):
             # Not on OVN's routers, or an underlay whose addresses come from a DHCP server.
             return ()
         if not isinstance(value, str) or not value.strip():

@@ -132,7 +132,12 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
             return ()
         problems: list[Problem] = []
         wanted = self._wanted(key, problems)
-        by_hand, ours = self._existing(key, router)
+        rows = [
+            row
+            for row in self.view.all(UNLEARNED_ROUTES_BY_PREFIX, key.prefix)
+            if router is not None and self.view.parent(ROUTER_ROUTES, row.uuid) == router
+        ]
+        by_hand = [row for row in rows if DECLARED not in row.external_ids and _is_plain(row)]
         if wanted:
             problems += self._beside(key, wanted, by_hand)
         self.report(key, *problems)
@@ -140,6 +145,7 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
             return ()
         made_by_hand = {parse_address(row.nexthop) for row in by_hand}
         missing = {hop: zone for hop, zone in wanted.items() if hop not in made_by_hand}
+        ours = (row for row in rows if DECLARED in row.external_ids)
         return tuple(_align(router, key.prefix, missing, ours))
 
     def _wanted(self, key: DeclaredKey, problems: list[Problem]) -> dict[Address, str]:
@@ -170,18 +176,6 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
                 for binding in sorted(theirs, key=lambda row: row.logical_port)[:1]:
                     yield from _reachable(binding, port, key.prefix.version)
 
-    def _existing(
-        self, key: DeclaredKey, router: LogicalRouter | None
-    ) -> tuple[list[LogicalRouterStaticRoute], list[LogicalRouterStaticRoute]]:
-        """The router's manual routes to the prefix, and ours."""
-        rows = [
-            row
-            for row in self.view.all(UNLEARNED_ROUTES_BY_PREFIX, key.prefix)
-            if router is not None and self.view.parent(ROUTER_ROUTES, row.uuid) == router
-        ]
-        by_hand = [row for row in rows if DECLARED not in row.external_ids and _is_plain(row)]
-        return by_hand, [row for row in rows if DECLARED in row.external_ids]
-
     def _key_of(self, row: LogicalRouterStaticRoute) -> Iterator[DeclaredKey]:
         router = self.view.parent(ROUTER_ROUTES, row.uuid)
         prefix = parse_network(row.ip_prefix)
@@ -205,11 +199,9 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
                 yield from self._of_route(Change(None, row)) if row is not None else ()
 
     def _of_router_port(self, change: Change) -> Iterable[DeclaredKey]:
-        reach = {
-            (row.networks, row.external_ids.get(TS_MARK)) for row in change.of(LogicalRouterPort)
-        }
-        known = len(change.sides) == 2 and len(reach) == 1
-        return () if known else self.keys()
+        ports = change.of(LogicalRouterPort)
+        reach = [(row.networks, row.external_ids.get(TS_MARK)) for row in ports]
+        return () if len(reach) == 2 and reach[0] == reach[1] else self.keys()
 
     def _of_port(self, change: Change) -> Iterator[DeclaredKey]:
         for row in change.of(IcPortBinding):
@@ -229,40 +221,32 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
         """Manual routes to the same prefix with other next hops."""
         others = sorted(row.nexthop for row in by_hand if parse_address(row.nexthop) not in wanted)
         if others:
-            message = (
-                f"router {key.vpc} has a manual route to the same prefix with next hop"
-                f" {', '.join(others)}, which takes a share of the traffic"
-            )
+            manual = f"a manual route to the same prefix with next hop {', '.join(others)}"
+            message = f"router {key.vpc} has {manual}, which takes a share of the traffic"
             remedy = f"remove it: ovn-nbctl lr-route-del {key.vpc} {key.prefix} {others[0]}"
-            yield self._problem(key, "", message, remedy, Reason.MANUAL_ROUTE)
+            yield self._subject(key).problem(message, remedy, Reason.MANUAL_ROUTE)
 
     def _overlapping(self, key: DeclaredKey, local: LocalPrefix) -> Problem:
         where = f"{local.prefix} of {local.owner} in VPC {key.vpc}"
         message = f"overlaps {where}, so the route is not created"
         remedy = "declare another prefix, or change the CIDR of one of the two"
-        return self._problem(key, "", message, remedy, Reason.OVERLAPPING_PREFIX)
+        return self._subject(key).problem(message, remedy, Reason.OVERLAPPING_PREFIX)
 
     def _unreachable(self, key: DeclaredKey, route: DeclaredRoute) -> Problem:
         if self.view.one(ZONES_BY_NAME, route.zone) is None:
             message, reason = "no zone has this name, so there is no route", Reason.UNKNOWN_ZONE
             remedy = "write the name as `isthmus show` prints it, or make the zone join"
         else:
-            family = f"IPv{key.prefix.version}"
-            switch = route.transit_switch or "any transit switch"
-            message = (
-                f"the zone has no {family} address on {switch} in reach of VPC {key.vpc},"
-                " so there is no route"
-            )
+            address = f"IPv{key.prefix.version} address"
+            where = f"{route.transit_switch or 'any transit switch'} in reach of VPC {key.vpc}"
+            message = f"the zone has no {address} on {where}, so there is no route"
             reason = Reason.NO_NEXT_HOP
             remedy = "check with `isthmus show` which transit switches the zone is connected to"
-        return self._problem(key, route.zone, message, remedy, reason)
+        return self._subject(key, route.zone).problem(message, remedy, reason)
 
-    def _problem(
-        self, key: DeclaredKey, zone: str, message: str, remedy: str, reason: Reason
-    ) -> Problem:
+    def _subject(self, key: DeclaredKey, zone: str = "") -> Subject:
         value = f"{key.prefix} via {zone}" if zone else str(key.prefix)
-        subject = Subject(str(self.inputs.config_map), "data.routes", value)
-        return subject.problem(message, remedy, reason)
+        return Subject(str(self.inputs.config_map), "data.routes", value)
 
 
 def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) -> Iterator[Address]:

@@ -35,7 +35,8 @@ def choose_gateways(
     priorities: dict[str, int] = {}
     problems: list[Problem] = []
     others: list[str] = []
-    for place, node in enumerate(_rotated(nodes, switches, switch)):
+    shift = switches.index(switch) % len(nodes) if switch in switches and nodes else 0
+    for place, node in enumerate(nodes[shift:] + nodes[:shift]):
         names = [chassis.name for chassis in connections.chassis_of(node) if is_interconn(chassis)]
         if names:
             # A node's priority does not depend on whether the nodes before it can serve.
@@ -47,11 +48,6 @@ def choose_gateways(
     for place, name in enumerate(others, len(nodes)):
         priorities.setdefault(name, max(HIGHEST_PRIORITY - place, 0))
     return priorities, problems
-
-
-def _rotated(nodes: tuple[str, ...], switches: list[str], switch: str) -> tuple[str, ...]:
-    shift = switches.index(switch) % len(nodes) if switch in switches and nodes else 0
-    return nodes[shift:] + nodes[:shift]
 
 
 def _warnings(inputs: Inputs, name: str, chassis: list[str]) -> Iterator[Problem]:

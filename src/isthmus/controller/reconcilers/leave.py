@@ -91,7 +91,7 @@ class LeaveNorthbound(LeavingReconciler):
             yield from self._switch(switch)
         learned = self.view.all(LEARNED_ROUTES, True)
         declared = self.view.all(DECLARED_ROUTES, True)
-        routes = dict.fromkeys(route.uuid for route in (*learned, *declared))
+        routes = (route.uuid for route in (*learned, *declared))
         yield from self._from_routers(ROUTER_ROUTES, routes)
         policies = self.view.table(LogicalRouterPolicy)
         ours = (policy.uuid for policy in policies if policy_prefix(policy))
@@ -124,14 +124,10 @@ class LeaveNorthbound(LeavingReconciler):
     def _from_routers(
         self, held: ChildrenOf[LogicalRouter, Any], children: Iterable[RowId]
     ) -> Iterator[Operation]:
-        relation = self.view.relation(held)
-        by_router: dict[RowId, list[RowId]] = {}
-        for child in children:
-            router = relation.parent(child)
-            if router is not None:
-                by_router.setdefault(router, []).append(child)
-        for router, found in by_router.items():
-            yield from remove_children(held, router, found)
+        relation, gone = self.view.relation(held), frozenset(children)
+        for router in self.view.table(LogicalRouter):
+            found = gone.intersection(relation.children(router.uuid))
+            yield from remove_children(held, router.uuid, found)
 
 
 class LeaveSouthbound(LeavingReconciler):

@@ -113,9 +113,12 @@ class RoutePolicies(ControllerReconciler[Network]):
         kept = policies[:1] if origin is not None else []
         surplus = (policy.uuid for policy in policies[len(kept) :])
         yield from remove_children(ROUTER_POLICIES, router.uuid, surplus)
-        if kept and origin is not None:
-            yield from _correct(kept[0], origin)
-        elif origin is not None:
+        for policy in kept:
+            if policy.action != ALLOW:
+                yield Update(LogicalRouterPolicy, policy.uuid, {"action": ALLOW})
+            if origin is not None and policy.external_ids.get(ORIGIN) != origin:
+                yield set_keys(LogicalRouterPolicy, policy.uuid, "external_ids", {ORIGIN: origin})
+        if origin is not None and not kept:
             yield from _insert(router, key, {ORIGIN: origin, **self.connections.vendor(vpc)})
 
     def _origin(self, key: Network, router: LogicalRouter) -> str | None:
@@ -148,12 +151,8 @@ class RoutePolicies(ControllerReconciler[Network]):
             yield from self._prefixes_of(routes, policies)
 
     def _of_router_port(self, change: Change) -> Iterable[Network]:
-        reach = {
-            (row.networks, frozenset(row.external_ids.items()))
-            for row in change.of(LogicalRouterPort)
-        }
-        known = len(change.sides) == 2 and len(reach) == 1
-        if known:
+        reach = [(row.networks, row.external_ids) for row in change.of(LogicalRouterPort)]
+        if len(reach) == 2 and reach[0] == reach[1]:
             return ()
         routes = self.view.table(LogicalRouterStaticRoute)
         manual = (route for route in routes if IC_LEARNED_ROUTE not in route.external_ids)
@@ -177,10 +176,3 @@ def _insert(
         "external_ids": external_ids,
     }
     return insert_child(ROUTER_POLICIES, router.uuid, row)
-
-
-def _correct(policy: LogicalRouterPolicy, origin: str) -> Iterator[Operation]:
-    if policy.action != ALLOW:
-        yield Update(LogicalRouterPolicy, policy.uuid, {"action": ALLOW})
-    if policy.external_ids.get(ORIGIN) != origin:
-        yield set_keys(LogicalRouterPolicy, policy.uuid, "external_ids", {ORIGIN: origin})

@@ -108,14 +108,9 @@ class RouterPorts(ControllerReconciler[str]):
         """
         config = self.inputs.config
         gateways = config.gateways if config is not None else ()
-        if (
-            changed.any_of(ConfigKey.AZ_NAME, ConfigKey.GW_NODES, ConfigKey.MTU, ConfigKey.VPCS)
-            or changed.private
-            or changed.node_list
-            or not changed.nodes.isdisjoint(gateways)
-        ):
-            return self.keys()
-        return ()
+        keys = (ConfigKey.AZ_NAME, ConfigKey.GW_NODES, ConfigKey.MTU, ConfigKey.VPCS)
+        nodes = changed.node_list or not changed.nodes.isdisjoint(gateways)
+        return self.keys() if changed.any_of(*keys) or changed.private or nodes else ()
 
     def keys(self) -> Iterable[str]:
         """The transit switches that exist, and those of which something is left in NB."""
@@ -131,8 +126,9 @@ class RouterPorts(ControllerReconciler[str]):
         existing = self.connections.ports_on(key)
         vpc = self.connections.vpc_of(row) if row is not None else None
         router = self.connections.router(vpc) if vpc is not None else None
-        if row is not None and existing and not _is_marked(row):
-            # A missing mark does not ask for a disconnection.
+        unmarked = row is not None and VENDOR not in row.external_ids and network_of(row) is None
+        if existing and unmarked:
+            # Neither ours nor another's: a missing mark does not ask for a disconnection.
             self.report(key, _unmarked(key))
             return ()
         rival = self.connections.shadowing(row) if row is not None and vpc is not None else None
@@ -275,11 +271,6 @@ def _mac(existing: Iterable[PortPair], seed: str) -> str:
     # 02: locally administered, unicast (IEEE 802, section 8.2).
     digest = blake2b(seed.encode(), digest_size=5).digest()
     return ":".join(f"{octet:02x}" for octet in (2, *digest))
-
-
-def _is_marked(row: TransitSwitch) -> bool:
-    """Whether the marks of a transit switch say whose it is: ours with a subnet, or another's."""
-    return VENDOR in row.external_ids or network_of(row) is not None
 
 
 def _unmarked(name: str) -> Problem:

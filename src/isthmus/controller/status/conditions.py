@@ -207,7 +207,7 @@ def _leaving(state: StatusInput, wanted: LeaveZone, unreachable: Problem | None)
 
 
 def _joining(state: StatusInput, config: Config) -> Condition:
-    for check in (_unregistered, _no_switch, _no_port, _no_gateway, _no_routes):
+    for check in (_unregistered, _unconnected, _no_routes):
         if (found := check(state, config)) is not None:
             return found
     kind, cluster = ConditionType.JOINED, state.cluster
@@ -234,26 +234,19 @@ def _unregistered(state: StatusInput, config: Config) -> Condition | None:
     return _missing(state, ConditionReason.REGISTERING, message)
 
 
-def _no_switch(state: StatusInput, _config: Config) -> Condition | None:
-    if state.cluster.transit_switches:
+def _unconnected(state: StatusInput, _config: Config) -> Condition | None:
+    switches = state.cluster.transit_switches
+    if not switches:
+        message = "the IC northbound database has no transit switch for this cluster"
+        remedy = "create one: isthmus ic-db run --transit-switch NAME=CIDR"
+        condition = _false(ConditionType.JOINED, Reason.NO_TRANSIT_SWITCH, message)
+        return replace(condition, remedy=remedy)
+    ports = [f"{switch.port} on {switch.name}" for switch in switches if switch.port]
+    if not ports:
+        message = f"there is no port on {_names([switch.name for switch in switches])} yet"
+        return _prevented(state, ConditionReason.PORT_MISSING, message)
+    if any(switch.gateway for switch in switches):
         return None
-    message = "the IC northbound database has no transit switch for this cluster"
-    remedy = "create one: isthmus ic-db run --transit-switch NAME=CIDR"
-    condition = _false(ConditionType.JOINED, Reason.NO_TRANSIT_SWITCH, message)
-    return replace(condition, remedy=remedy)
-
-
-def _no_port(state: StatusInput, _config: Config) -> Condition | None:
-    if any(switch.port for switch in state.cluster.transit_switches):
-        return None
-    names = _names([switch.name for switch in state.cluster.transit_switches])
-    return _prevented(state, ConditionReason.PORT_MISSING, f"there is no port on {names} yet")
-
-
-def _no_gateway(state: StatusInput, _config: Config) -> Condition | None:
-    if any(switch.gateway for switch in state.cluster.transit_switches):
-        return None
-    ports = [f"{ts.port} on {ts.name}" for ts in state.cluster.transit_switches if ts.port]
     return _prevented(state, Reason.NO_GATEWAY, f"no gateway serves {_names(ports)}")
 
 

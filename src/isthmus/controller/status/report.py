@@ -76,7 +76,7 @@ def config_map_version(key: ObjectKey, manifest: Manifest | None) -> ConfigMapVe
 
 def sections(report: StatusReport) -> dict[str, Any]:
     """The report as plain values, one entry for each section, the most important first."""
-    cluster = report.cluster
+    cluster, observed = report.cluster, report.config_map
     return {
         "conditions": [condition_value(condition) for condition in report.conditions],
         "problems": _problem_values(report.problems),
@@ -88,10 +88,7 @@ def sections(report: StatusReport) -> dict[str, Any]:
             "onOffer": cluster.on_offer,
             "learned": cluster.learned,
         },
-        "observed": {
-            "resourceVersion": report.config_map.resource_version,
-            "sha256": report.config_map.digest,
-        },
+        "observed": {"resourceVersion": observed.resource_version, "sha256": observed.digest},
     }
 
 
