@@ -18,7 +18,7 @@ from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_in
 from isthmus.controller.inputs.inputs import CONFIG_MAP, DEFAULT_VPC, Inputs
 from isthmus.controller.inputs.snapshot import ObjectKey
-from isthmus.daemon.service import KubernetesWriters, Settings, controller_and_engine
+from isthmus.daemon.service import Settings, controller_and_engine
 from isthmus.daemon.unixctl_commands import version_command
 from isthmus.kube.publish.node_labels import NodeLabeler
 from isthmus.kube.publish.status_publisher import StatusPublisher
@@ -111,7 +111,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes th
     control = _control(run_dir() / unixctl) if unixctl else None
     writers = None
     if client is not None:
-        writers = KubernetesWriters(StatusPublisher(client, key), NodeLabeler(client))
+        writers = (StatusPublisher(client, key), NodeLabeler(client))
     loop = controller_and_engine(settings, source, inputs, control, writers)
     loop.run(notify_ready, frozenset(settings.remotes))
 

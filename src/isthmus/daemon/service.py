@@ -1,6 +1,7 @@
 """The composition root: which parts make up a daemon."""
 
 import gc
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from isthmus.daemon.unixctl_commands import (
     engine_commands,
     process_commands,
     ready_command,
-    remotes_command,
     status_command,
 )
 from isthmus.engine.engine import Engine
@@ -28,11 +28,14 @@ from isthmus.engine.view import View
 from isthmus.exchange.routes.path_readiness import SETTLE
 from isthmus.exchange.wiring import exchange, observer
 from isthmus.model.rows import Database
-from isthmus.ovsdb.unixctl import ControlServer
+from isthmus.ovsdb.unixctl import Command, ControlServer
 
 COLLECTOR = (100_000, 20, 20)
 """Objects allocated minus freed until the youngest are collected (some 10 MiB of rows), and
 collections of one generation until the next older one is collected as well."""
+
+KubernetesWriters = tuple[Writer[StatusReport], Writer[Mapping[str, str]]]
+"""What writes to the Kubernetes API: the status, and the labels of gateway Nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +51,6 @@ class Settings:
     remotes: Mapping[Database, str]
     probe_interval: int | None = None
     alone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KubernetesWriters:
-    """What writes to the Kubernetes API.
-
-    Args:
-        publisher: of the status.
-        labeler: of gateway Nodes.
-    """
-
-    publisher: Writer[StatusReport]
-    labeler: Writer[Mapping[str, str]]
 
 
 def engine_alone(settings: Settings, control: ControlServer | None = None) -> Loop:
@@ -111,19 +101,21 @@ def controller_and_engine(
         ProbeIntervals(view, sessions, settings.probe_interval),
     ]
     if parts.paths is not None:
-        sources.append(ReconcilerTimer(parts.paths))
+        sources.append(ReconcilerTimer(parts.paths.tick))
     if parts.heartbeat is not None:
         sources.append(HeartbeatTimer(parts.heartbeat))
     if settings.alone:
-        sources.append(ReconcilerTimer(parts.registration))
-    if writers is not None:
-        sources.append(NodeLabelSource(view, inputs, controller, sessions, writers.labeler))
-    publisher = None if writers is None else writers.publisher
+        sources.append(ReconcilerTimer(parts.registration.tick))
+    publisher, labeler = writers or (None, None)
+    if labeler is not None:
+        sources.append(NodeLabelSource(view, inputs, controller, sessions, labeler))
     # The last one: it reports what the others have found in the same turn.
     status = StatusSource(view, inputs, engine, sessions, tuple(sources), publisher)
     if control is not None:
+        # The addresses of the databases in use, as JSON by the names of their schemas.
+        remotes = Command("remotes", lambda _: json.dumps(sessions.remotes))
         ready = ready_command(sessions, inputs, settings.remotes)
-        control.register(ready, remotes_command(sessions), status_command(status))
+        control.register(ready, remotes, status_command(status))
     return _loop(engine, sessions, (*sources, status), control)
 
 

@@ -213,16 +213,12 @@ class DatabaseSessions:
 
     def problems(self, now: float) -> list[Problem]:
         """One problem for each database that does not answer."""
-        found = (
-            (database, tracked, tracked.problem(now))
-            for database, tracked in self._sessions.items()
-        )
         return [
             Subject(f"database {database}", "remote", tracked.session.remote).problem(
                 *problem, Reason.DATABASE_UNREACHABLE
             )
-            for database, tracked, problem in found
-            if problem is not None
+            for database, tracked in self._sessions.items()
+            if (problem := tracked.problem(now)) is not None
         ]
 
     def next_wakeup(self, now: float) -> float | None:

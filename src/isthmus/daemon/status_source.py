@@ -114,11 +114,12 @@ class StatusSource(EventSource):
             cluster=cluster,
             problems=tuple(sorted(problems)),
         )
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         before = self.report.conditions if self.report is not None else ()
         return StatusReport(
             active=self._sessions.active,
             config_map=configuration,
-            conditions=carry(before, assess(state), _moment()),
+            conditions=carry(before, assess(state), moment),
             cluster=cluster,
             problems=state.problems,
         )
@@ -131,8 +132,3 @@ class StatusSource(EventSource):
             self._quiet_since = min(self._quiet_since, now)
         self._assessed_quiet = now >= self._quiet_since + QUIET
         return self._assessed_quiet
-
-
-def _moment() -> str:
-    """Now, in the format of Kubernetes' conditions."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

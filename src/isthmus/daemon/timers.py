@@ -3,18 +3,10 @@
 import time
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
 
 from isthmus.daemon.event_source import EventSource
 from isthmus.exchange.zones.heartbeat import INTERVAL, Heartbeat
 from isthmus.ovsdb.poller import Poller
-
-
-class Timed(Protocol):
-    """A part of the engine that waits for a time, e.g. for paths to settle."""
-
-    def tick(self, now: float) -> float:
-        """Mark what is due; when to be called again: monotonic seconds, or inf."""
 
 
 class _Timer(EventSource):
@@ -31,16 +23,17 @@ class ReconcilerTimer(_Timer):
     """Passes the time to a part of the engine.
 
     Args:
-        timed: the part.
+        tick: marks what is due, e.g. paths that have settled; takes monotonic seconds, and returns
+            when to be called again, or inf.
     """
 
-    def __init__(self, timed: Timed) -> None:
-        self._timed = timed
+    def __init__(self, tick: Callable[[float], float]) -> None:
+        self._tick = tick
         self._due = inf
 
     def run(self, now: float) -> None:
         """Let the part mark what is due."""
-        self._due = self._timed.tick(now)
+        self._due = self._tick(now)
 
 
 class HeartbeatTimer(_Timer):

@@ -42,6 +42,9 @@ def process_commands(loop: Loop, sessions: DatabaseSessions) -> list[Command]:
     `pause` releases the lock and stops writing; the daemon still follows the databases.
     """
 
+    def memory(_arguments: Sequence[str]) -> str:
+        return f"peak-rss-kb:{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}"
+
     def connection(database: Database) -> Callable[[Sequence[str]], str]:
         return lambda _: "connected" if sessions.connected(database) else "not connected"
 
@@ -51,7 +54,7 @@ def process_commands(loop: Loop, sessions: DatabaseSessions) -> list[Command]:
         Command("resume", _silent(sessions.resume)),
         Command("is-paused", lambda _: "true" if sessions.paused else "false"),
         Command("status", lambda _: f"Status: {loop.status}"),
-        Command("memory/show", lambda _: f"peak-rss-kb:{_peak_memory()}"),
+        Command("memory/show", memory),
         *(Command(name, connection(database)) for name, database in _CONNECTIONS.items()),
     ]
 
@@ -122,11 +125,6 @@ def status_command(status: StatusSource) -> Command:
     return Command("isthmus/conditions", show, _FORMATS, 0, 1)
 
 
-def remotes_command(sessions: DatabaseSessions) -> Command:
-    """`remotes`: the addresses of the databases in use, as JSON by the names of their schemas."""
-    return Command("remotes", lambda _: json.dumps(sessions.remotes))
-
-
 def ready_command(
     sessions: DatabaseSessions, inputs: Inputs, needed: Collection[Database]
 ) -> Command:
@@ -172,7 +170,3 @@ def _formatted(
     if form not in {"text", "json"}:
         raise CommandFailedError(f'"{form}" is not a format; use text or json')
     return json.dumps(values) if form == "json" else text(values)
-
-
-def _peak_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -77,7 +77,8 @@ class KubernetesSource:
         states = [watcher.state(now) for watcher in self._watchers]
         self._due = min((state.due for state in states if state.due > now), default=inf)
         snapshot = self._snapshot(states)
-        if self._last is None and now < self._hold and not _settled(states):
+        settled = all(state.listed or state.problem is not None for state in states)
+        if self._last is None and now < self._hold and not settled:
             return None
         self._pending = False
         if snapshot == self._last:
@@ -103,8 +104,3 @@ class KubernetesSource:
         return Snapshot(
             objects, tuple(sorted(problems.values())), all(state.listed for state in states)
         )
-
-
-def _settled(states: Sequence[ResourceState]) -> bool:
-    """Whether each kind has been listed or has a problem."""
-    return all(state.listed or state.problem is not None for state in states)

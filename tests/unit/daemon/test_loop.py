@@ -96,7 +96,7 @@ class Bench:
         self.due = Due(self.reconciler, inf)
         self.recorder = Recorder()
         self.recorder.sessions = self.sessions
-        self.timers = ReconcilerTimer(self.due)
+        self.timers = ReconcilerTimer(self.due.tick)
         self.loop = Loop(self.engine, self.sessions, (self.recorder, self.timers), lambda: self.now)
 
     def settle(self) -> None:

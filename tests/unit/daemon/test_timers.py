@@ -40,7 +40,7 @@ class Heartbeats:
 def test_a_reconciler_is_called_in_run_alone() -> None:
     """Waiting passes no time, since what it marks then would not be planned."""
     ticks = Ticks()
-    timer = ReconcilerTimer(ticks)
+    timer = ReconcilerTimer(ticks.tick)
     assert sleeps(timer, 0.0) == inf
     timer.run(5.0)
     assert sleeps(timer, 8.0) == 7.0
