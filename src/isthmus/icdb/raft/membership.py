@@ -60,7 +60,8 @@ def parse_membership(
     """
     members, problems = _hosts("--members", given)
     if not members:
-        return None, problems or _without_members(",".join(given), address, founder)
+        text = "" if problems else ",".join(given)
+        return None, [*problems, *_without_members(text, address, founder)]
     own, own_problems = _hosts("--address", [address])
     bootstrap, bootstrap_problems = _hosts("--founder", [founder])
     without, without_problems = _hosts("--found-without", found_without)
