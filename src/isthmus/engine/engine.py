@@ -153,7 +153,7 @@ class Engine:
             if not reconciler.after:
                 self._collect(reconciler, batches, writable, known)
         for reconciler in self._writers:
-            if reconciler.after and all(self._is_quiet(d, batches) for d in reconciler.after):
+            if reconciler.after and all(self.quiet(d, batches) for d in reconciler.after):
                 self._collect(reconciler, batches, writable, known)
         return planned + self._send(
             Transaction(database, tuple(operations), tuple(work))
@@ -193,12 +193,19 @@ class Engine:
         """When `plan` must be called again even if nothing happens: monotonic seconds."""
         return min((failure.due for failure in self._failures.values()), default=None)
 
-    def quiet(self, database: Database) -> bool:
-        """Whether nothing of ours is left to write to a database, or in flight to it.
+    def quiet(self, database: Database, batches: _Batches | None = None) -> bool:
+        """Whether nothing of ours is left to write to a database, in flight, or in `batches`.
 
         Reconcilers that wait for other databases themselves (`Reconciler.after`) do not count.
         """
-        return self._is_quiet(database, {})
+        operations, _ = (batches or {}).get(database, ((), ()))
+        return not (
+            operations
+            or database in self._in_flight
+            or self._isolated.get(database)
+            or any(reconciler.writes is database for reconciler, _ in self._failures)
+            or any(r.dirty for r in self._writers if r.writes is database and not r.after)
+        )
 
     def settled(self) -> bool:
         """Whether nothing is dirty, in flight or put off."""
@@ -289,17 +296,6 @@ class Engine:
             return
         operations, work = batches.setdefault(database, ([], []))
         self._drain(reconciler, operations, work, self._in_flight.busy(database))
-
-    def _is_quiet(self, database: Database, batches: _Batches) -> bool:
-        """`quiet`, with regard to what is being planned, too."""
-        operations, _ = batches.get(database, ((), ()))
-        return not (
-            operations
-            or database in self._in_flight
-            or self._isolated.get(database)
-            or any(reconciler.writes is database for reconciler, _ in self._failures)
-            or any(r.dirty for r in self._writers if r.writes is database and not r.after)
-        )
 
     def _derive(self, state: AnyDerivedState) -> None:
         dirty, state.dirty = state.dirty, {}

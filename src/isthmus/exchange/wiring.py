@@ -51,7 +51,6 @@ class RouteState:
     """What is known and decided about routes: all derived state, and nothing that writes.
 
     Args:
-        view: shared with the engine.
         policy_follows: whether `policy.set_rules` will be called; until then it is incomplete.
 
     Attributes:
@@ -130,7 +129,6 @@ def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -
     """Wire the interconnection engine over a view.
 
     Args:
-        view: shared with the engine.
         policy_follows: whether there is a controller, which will set the import policy. Until then
             no route is added. Another route to a prefix is then added only when packets will
             arrive by it; `ovn-ic` does not wait for gateways, so neither does the engine in its
@@ -170,9 +168,6 @@ def observer(view: View) -> Exchange:
     """Wire what a controller needs next to an `ovn-ic` that exchanges the routes.
 
     That is the derived state about routes, and the registration of our zone.
-
-    Args:
-        view: shared with the engine.
     """
     routes = RouteState(view, policy_follows=True)
     registration = ZoneRegistration(view, LINGER)

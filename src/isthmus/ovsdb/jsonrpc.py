@@ -31,12 +31,7 @@ SERVER_DATABASES = {
 
 
 class RpcError(Exception):
-    """The server refused a request.
-
-    Args:
-        error: the code, e.g. "constraint violation" (RFC 7047, section 3.1).
-        details: the server's explanation; may be empty.
-    """
+    """The server refused a request, with a code (RFC 7047, section 3.1) and maybe details."""
 
     def __init__(self, error: str, details: str = "") -> None:
         super().__init__(error, details)

@@ -24,12 +24,7 @@ from isthmus.model.rows import LogicalRouter, Row, RowId
 
 
 class SharingZones(NamedTuple):
-    """Zones that advertise the same prefix, which a router learns from all of them.
-
-    Args:
-        router: the UUID of the router.
-        names: of the zones, in order.
-    """
+    """Zones, by name, that advertise the same prefix, which a router learns from all of them."""
 
     router: RowId
     names: tuple[str, ...]

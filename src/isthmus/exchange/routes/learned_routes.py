@@ -27,7 +27,6 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
     """Our routers' learned static routes: each wanted one once, and no other.
 
     Args:
-        view, zone: see `ZoneReconciler`.
         routes: the static routes that exist.
         groups: what is wanted.
         policy: no route is added before it is complete.

@@ -37,8 +37,6 @@ class PathReadiness(SingleKey, DerivedState[Only, None]):
     again for routes that do not exist yet.
 
     Args:
-        view: shared with the engine.
-        attachments: where our routers attach.
         settle: seconds for which both gateways must have been known; with more than 0, `tick` must
             be called.
     """
@@ -70,14 +68,7 @@ class PathReadiness(SingleKey, DerivedState[Only, None]):
         return (None,)
 
     def tick(self, now: float) -> float:
-        """Mark what is due.
-
-        Args:
-            now: monotonic seconds.
-
-        Returns:
-            When to be called again even if nothing happens: monotonic seconds, or inf.
-        """
+        """Mark what is due; return when to be called again, in monotonic seconds, or inf."""
         for path, due in self._settling.items():
             self._settling[path] = min(due, now + self._settle)
         for path in [path for path, due in self._settling.items() if due <= now]:

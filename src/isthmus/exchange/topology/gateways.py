@@ -73,14 +73,7 @@ class _Copies(ZoneReconciler[str]):
         source: Chassis | Gateway,
         columns: Mapping[str, Value],
     ) -> Iterator[Operation]:
-        """Write the copy of a row, with its encaps.
-
-        Args:
-            kind: of the copy.
-            have: the existing copy; None if there is none.
-            source: what is copied.
-            columns: of a new copy, besides those that both kinds have.
-        """
+        """Write the copy of a row, with its encaps; a new copy also gets `columns`."""
         existing, wanted = _tunnels(self._view, have), _tunnels(self._view, source)
         refs: list[Ref | NewRef] = []
         for tunnel in sorted(wanted, key=lambda tunnel: (tunnel.type, tunnel.ip)):

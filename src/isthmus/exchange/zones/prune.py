@@ -61,9 +61,7 @@ class PrunePlan:
 def zones(view: View, now: int) -> tuple[ZoneLife, ...]:
     """All zones that have registered, or of which a claim is left, by name.
 
-    Args:
-        view: IC-SB, and IC-NB if claims to addresses count, too.
-        now: seconds since 1970.
+    Claims to addresses count if the view has IC-NB; `now` is in seconds since 1970.
     """
     claims = claims_of(view)
     names = {zone.name for zone in view.table(AvailabilityZone)}
@@ -114,13 +112,7 @@ def plan_pruning(
 
 
 def dead(view: View, now: int, after: int) -> tuple[str, ...]:
-    """The zones whose last heartbeat is at least that old; zones without one are not included.
-
-    Args:
-        view: IC-SB.
-        now: seconds since 1970.
-        after: seconds.
-    """
+    """The zones whose last heartbeat is at least `after` seconds old; others are not included."""
     return tuple(
         zone.name
         for zone in zones(view, now)

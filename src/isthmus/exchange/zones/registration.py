@@ -40,7 +40,6 @@ class ZoneRegistration(SingleKey, Reconciler[Only]):
     again.
 
     Args:
-        view: shared with the engine.
         linger: seconds for which the rows of a zone that was left must have been away before its
             claim goes; with more than 0, `tick` must be called.
     """
@@ -56,14 +55,7 @@ class ZoneRegistration(SingleKey, Reconciler[Only]):
         self._claims_due: dict[str, float] = {}
 
     def tick(self, now: float) -> float:
-        """Mark what is due.
-
-        Args:
-            now: monotonic seconds.
-
-        Returns:
-            When to be called again even if nothing happens: monotonic seconds, or inf.
-        """
+        """Mark what is due; return when to be called again, in monotonic seconds, or inf."""
         for name, due in self._claims_due.items():
             self._claims_due[name] = min(due, now + self._linger)
         for name in [name for name, due in self._claims_due.items() if _RIPE < due <= now]:
