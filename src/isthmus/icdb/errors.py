@@ -4,11 +4,7 @@ from isthmus.model.problems import Problem
 
 
 class IcDbError(Exception):
-    """Something cannot be done.
-
-    Args:
-        problems: why, and what to do; at least one.
-    """
+    """Something cannot be done; the problems, at least one, are why, and what to do."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(*problems)

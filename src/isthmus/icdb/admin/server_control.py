@@ -8,11 +8,7 @@ from isthmus.ovsdb.unixctl_client import CommandFailedError, ask
 
 
 def run_command(server: LocalServer, name: str, *arguments: str) -> str:
-    """The reply of the local server to a control command.
-
-    Raises:
-        IcDbError: the server does not run, or refuses.
-    """
+    """The local server's reply to a control command; `IcDbError` if it is down, or refuses."""
     try:
         return ask(str(server.control_socket), name, *arguments)
     except OSError as error:
@@ -23,11 +19,7 @@ def run_command(server: LocalServer, name: str, *arguments: str) -> str:
 
 
 def raft_status(server: LocalServer) -> RaftStatus:
-    """The status of the local server in its cluster.
-
-    Raises:
-        IcDbError: the server does not run, or its database is not clustered.
-    """
+    """The local server's status in its cluster; `IcDbError` if it is down, or has no cluster."""
     return parse_raft_status(run_command(server, "cluster/status", server.database))
 
 

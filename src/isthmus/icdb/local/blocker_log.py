@@ -18,11 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class BlockerLog:
-    """Logs each problem once, and once that all of them are resolved.
-
-    Args:
-        subject: named when all problems are resolved, e.g. "OVN_IC_Northbound".
-    """
+    """Logs each problem once, and once that all of those of a subject are resolved."""
 
     def __init__(self, subject: str) -> None:
         self._subject = subject

@@ -169,8 +169,7 @@ def prepare_database(server: LocalServer) -> None:
 def check_standalone(server: LocalServer) -> None:
     """Check the contents of a stand-alone database, whose records are complete.
 
-    Raises:
-        IcDbError: the file is another database's, or its contents do not fit its schema.
+    Raises `IcDbError` if the file is another database's, or does not fit its schema.
     """
     file = server.database_file
     try:

@@ -149,9 +149,7 @@ def _why(error: BaseException, port: int) -> str:
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
     """The context for a connection to one of the members.
 
-    The files are read again every time, since they may have been replaced.
-
-    Raises:
-        OSError: a file cannot be read, or the files do not match.
+    The files are read every time, since they may have been replaced. Raises `OSError` if they
+    cannot be read or do not match.
     """
     return Tls(str(files.private_key), str(files.certificate), str(files.ca_cert)).context()

@@ -78,8 +78,7 @@ def addition(
 ) -> tuple[tuple[Operation, ...], tuple[Problem, ...]]:
     """Plan the addition of a transit switch on which a number of zones need ports.
 
-    Returns:
-        the write to IC-NB, and why it must not be made; neither if the switch exists as given.
+    Returns the write to IC-NB, and why it must not be made; neither if it exists as given.
     """
     same = next((row for row in view.table(TransitSwitch) if row.name == spec.name), None)
     if same is not None:
@@ -96,10 +95,9 @@ def overlaps(view: View, spec: TransitSwitchSpec) -> tuple[Problem, ...]:
 def removal(
     view: View, name: str, *, attached_too: bool
 ) -> tuple[tuple[Operation, ...], tuple[Problem, ...]]:
-    """Plan the removal of a transit switch, `attached_too`: although zones have ports on it.
+    """Plan the removal of a transit switch, with `attached_too` even if zones have ports on it.
 
-    Returns:
-        the write to IC-NB, and why it must not be made.
+    Returns the write to IC-NB, and why it must not be made.
     """
     row = next((row for row in view.table(TransitSwitch) if row.name == name), None)
     if row is None:
