@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from isthmus.authz.authorizer import Authorizer
 from isthmus.authz.database_state import COLUMNS, DatabaseState
 from isthmus.authz.follower import DatabaseFollower
 from isthmus.authz.listener import (
-    Accept,
     TlsListener,
     enable_keepalive,
     is_operator,
@@ -106,7 +106,9 @@ class AuthorizingProxy:
         with ExitStack() as stack:
             try:
                 listeners = tuple(
-                    stack.enter_context(closing(TlsListener(listen, port, self._accept(follower))))
+                    stack.enter_context(
+                        closing(TlsListener(listen, port, partial(self._accept, follower)))
+                    )
                     for port, follower in zip(self._ports, self._followers, strict=True)
                 )
                 control = await open_control_socket(self._socket, self._status, end)
@@ -126,14 +128,13 @@ class AuthorizingProxy:
         clients = {name: number for name, number in self._connections.items() if number}
         return {"ready": self.ready, "clients": clients}
 
-    def _accept(self, database: DatabaseFollower) -> Accept:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            # A task of our own: asyncio logs an error when its stream server's task is cancelled.
-            task = asyncio.create_task(self._admit(database, reader, writer))
-            self._clients.add(task)
-            task.add_done_callback(self._clients.discard)
-
-        return accept
+    def _accept(
+        self, database: DatabaseFollower, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        # A task of our own: asyncio logs an error when its stream server's task is cancelled.
+        task = asyncio.create_task(self._admit(database, reader, writer))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
 
     async def _admit(
         self, database: DatabaseFollower, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -138,12 +138,10 @@ def _check_claim(
     request: Request, operation: JsonOperation, mutator: str, value: Json, claims: Mapping[str, str]
 ) -> Json:
     """The mutation's value; a deletion names the value, so the key must still be the zone's."""
-    wanted = pairs(value) if mutator == "insert" else keys_of(value)
-    found = {
-        key: wanted[key] if mutator == "insert" else claims[key]
-        for key in wanted
-        if mutator == "insert" or key in claims
-    }
+    if mutator == "insert":
+        found = pairs(value)
+    else:
+        found = {key: claims[key] for key in keys_of(value) if key in claims}
     for key, holder in found.items():
         if claimed_address(key) is None:
             raise request.refused(operation, f"the zone does not own external_ids:{key}")

@@ -62,9 +62,8 @@ def proxy_status(run_dir: Path, remotes: Sequence[str]) -> ProxyStatus | None:
         with JsonRpcClient.over_unix(run_dir / SOCKET) as client:
             reply = json.loads(client.call("status"))
     except (OSError, RpcError, ValueError) as error:
-        needed = bool(remotes) and not any(
-            remote.startswith(("ptcp:", "pssl:")) for remote in remotes
-        )
+        direct = any(remote.startswith(("ptcp:", "pssl:")) for remote in remotes)
+        needed = bool(remotes) and not direct
         if not needed and not refused:
             return None
         problems = (f"the authorizing proxy does not answer, so no zone can connect: {error}",)
@@ -87,15 +86,14 @@ async def open_control_socket(
         # Also when cancelled: asyncio logs an error when its stream server's task is cancelled.
         with suppress(OSError, ValueError, AttributeError, asyncio.CancelledError):
             async for request in read_messages(reader):
-                method, number = request.get("method"), request.get("id")
-                result: str | None = ""
-                error = None
+                method = request.get("method")
+                reply = {"id": request.get("id"), "result": "", "error": None}
                 if method == "status":
-                    result = json.dumps(status())
+                    reply["result"] = json.dumps(status())
                 elif method != "exit":
-                    result = None
                     error = f"{str(method)!r} is not a valid command; use status or exit"
-                writer.write(encode({"id": number, "result": result, "error": error}))
+                    reply |= {"result": None, "error": error}
+                writer.write(encode(reply))
                 await writer.drain()
                 if method == "exit":
                     end()

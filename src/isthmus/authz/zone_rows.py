@@ -5,14 +5,7 @@ Called by `rules`. Pure. Each function raises `RefusedError` for what the zone m
 
 import re
 
-from isthmus.authz.database_state import (
-    DatabaseState,
-    Json,
-    JsonRow,
-    elements,
-    port_addresses,
-    reference,
-)
+from isthmus.authz.database_state import DatabaseState, JsonRow, elements, port_addresses, reference
 from isthmus.authz.request import (
     AuthorizationPolicy,
     JsonOperation,
@@ -37,16 +30,13 @@ def check_owned(request: Request, operation: JsonOperation) -> None:
         if column != "external_ids" and not (table == "Gateway" and column == "encaps"):
             raise request.refused(operation, f"zones may not mutate column {column}")
     if operation["op"] == "insert" or "availability_zone" in row:
-        _require_own_zone(request, operation, row.get("availability_zone"))
+        value = row.get("availability_zone")
+        own = request.is_own({"availability_zone": value}) or reference(value) in request.own_names
+        if not own:
+            raise request.refused(operation, "the row would belong to another zone")
     {"Gateway": _check_gateway, "Port_Binding": _check_port, "Route": _check_route}[table](
         request, operation, {**before, **row}
     )
-
-
-def _require_own_zone(request: Request, operation: JsonOperation, value: Json) -> None:
-    if request.is_own({"availability_zone": value}) or reference(value) in request.own_names:
-        return
-    raise request.refused(operation, "the row would belong to another zone")
 
 
 def _check_gateway(request: Request, operation: JsonOperation, _row: JsonRow) -> None:

@@ -26,12 +26,8 @@ from isthmus.model.rows import Database
 
 _log = logging.getLogger("ovs.stream_ssl")
 
-_VERSIONS = {
-    "TLSv1": ssl.TLSVersion.TLSv1,
-    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
-    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
-}
+_VERSIONS = {v.name.replace("_", "."): v for v in ssl.TLSVersion if v.name.startswith("TLS")}
+"""By OpenSSL's names, "TLSv1" to "TLSv1.3"."""
 
 
 @dataclass(frozen=True, slots=True)

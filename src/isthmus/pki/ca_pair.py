@@ -24,12 +24,7 @@ FILES = (CERTIFICATE, KEY, MEMBERS_CERTIFICATE, MEMBERS_KEY)
 
 @dataclass(frozen=True, slots=True)
 class CaPair:
-    """The CAs of a site.
-
-    Args:
-        others: signs zones and operators.
-        members: signs members.
-    """
+    """The CAs of a site: one signs members, the other one zones and operators."""
 
     others: KeyPair
     members: KeyPair

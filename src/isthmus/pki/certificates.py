@@ -47,14 +47,6 @@ class Kind(StrEnum):
     OPERATOR = "operator"
 
 
-_PURPOSES = {
-    # Members of a Raft cluster use the same certificate as servers and as clients.
-    Kind.MEMBER: (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
-    Kind.ZONE: (ExtendedKeyUsageOID.CLIENT_AUTH,),
-    Kind.OPERATOR: (ExtendedKeyUsageOID.CLIENT_AUTH,),
-}
-
-
 class UnusableError(Exception):
     """A key or certificate is not suitable; the text says why."""
 
@@ -109,7 +101,11 @@ def issue(ca: KeyPair, spec: IssueSpec, now: datetime.datetime, days: int = LEAF
     names = map(_general_name, spec.addresses or (spec.name,))
     subject = _subject(spec.name, spec.kind)
     alternative = x509.SubjectAlternativeName(names)
-    return _signed(ca, subject, alternative, _PURPOSES[spec.kind], now, days)
+    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if spec.kind is Kind.MEMBER:
+        # Members of a Raft cluster use the same certificate as servers and as clients.
+        purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
+    return _signed(ca, subject, alternative, purposes, now, days)
 
 
 def renew(
@@ -169,7 +165,8 @@ def bundle(texts: Sequence[bytes]) -> bytes:
             subject = certificate.subject.rfc4514_string()
             raise UnusableError(f"contains the certificate of {subject}, which is not a CA")
         found.setdefault(certificate.fingerprint(hashes.SHA256()), certificate)
-    return b"".join(_pem(certificate) for certificate in found.values())
+    pem = serialization.Encoding.PEM
+    return b"".join(certificate.public_bytes(pem) for certificate in found.values())
 
 
 def _signed(  # noqa: PLR0913, PLR0917 - a certificate is what it says
@@ -216,13 +213,12 @@ def _signer(
 def _subject(name: str, unit: str) -> x509.Name:
     if not 1 <= len(name) <= MAX_NAME:
         raise UnusableError(f"the name {name!r} is not 1 to {MAX_NAME} characters long")
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
-            x509.NameAttribute(NameOID.COMMON_NAME, name),
-        ]
-    )
+    parts = {
+        NameOID.ORGANIZATION_NAME: ORGANIZATION,
+        NameOID.ORGANIZATIONAL_UNIT_NAME: unit,
+        NameOID.COMMON_NAME: name,
+    }
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts.items()])
 
 
 def _general_name(text: str) -> x509.GeneralName:
@@ -269,8 +265,4 @@ def _pair(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> Key
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return KeyPair(pem, _pem(certificate))
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
+    return KeyPair(pem, certificate.public_bytes(serialization.Encoding.PEM))

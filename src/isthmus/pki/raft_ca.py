@@ -48,10 +48,8 @@ def _no_anchor(trusted: list[x509.Certificate]) -> str:
     """OpenSSL, as ovsdb-server uses it, accepts only self-signed CAs as trust anchors."""
     for certificate in trusted:
         if not is_ca(certificate) or not is_signed_by(certificate, certificate):
-            return (
-                f"contains {_name(certificate)}, which is not a self-signed CA, so no certificate"
-                " would be accepted"
-            )
+            what = f"contains {_name(certificate)}, which is not a self-signed CA"
+            return f"{what}, so no certificate would be accepted"
     return ""
 
 
@@ -62,9 +60,8 @@ def _signs_zones(
     for ca in trusted:
         info = describe(ca)
         if info.unit == CA_UNIT and f"O={ORGANIZATION}" in info.subject.split(","):
-            return (
-                f"contains {_name(ca)}, which also signs zones, so they could join the Raft cluster"
-            )
+            what = f"contains {_name(ca)}, which also signs zones"
+            return f"{what}, so they could join the Raft cluster"
     keys = set(map(_key, trusted))
     others = [ca for ca in all_cas if _key(ca) not in keys]
     if not others:
