@@ -220,7 +220,8 @@ class Engine:
         """All problems, each once, in a stable order."""
         found = {p for r in self.reconcilers for ps in r.problems.values() for p in ps}
         for (reconciler, key), failure in self._failures.items():
-            found.add(problem_of(failure.result, reconciler.writes, reconciler.name, str(key)))
+            what = "" if key == () else str(key)  # the key of what has just one object
+            found.add(problem_of(failure.result, reconciler.writes, reconciler.name, what))
         return sorted(found)
 
     def report(self, writable: Collection[Database], synced: Collection[Database]) -> EngineReport:

@@ -10,7 +10,9 @@ from isthmus.engine.engine import BACKOFF_MOST, BATCH, Engine
 from isthmus.engine.reconciler import (
     DerivedState,
     Edge,
+    Only,
     Reconciler,
+    SingleKey,
     Watch,
     edges_to_all_keys,
 )
@@ -71,6 +73,16 @@ class IndependentWriter(Writer):
     """A reconciler whose keys do not depend on each other."""
 
     independent: ClassVar[bool] = True
+
+
+class OnlyWriter(SingleKey, Reconciler[Only]):
+    """Has just one object, and always inserts it."""
+
+    name: ClassVar[str] = "options"
+    writes: ClassVar[Database] = Database.IC_SB
+
+    def reconcile(self, key: Only) -> Iterable[Operation]:
+        return [Insert(AvailabilityZone, {"name": str(key)})]
 
 
 class Deriver(DerivedState[str, str]):
@@ -353,6 +365,18 @@ def test_one_bad_key_does_not_delay_the_others() -> None:
         "bad",
     )
     assert "constraint violation (too bad)" in problem.message
+
+
+def test_a_refusal_of_the_only_object_has_no_value() -> None:
+    """The name of the reconciler says it all, so its empty key is not shown."""
+    writer = OnlyWriter()
+    engine = Engine(View(), [writer])
+    writer.mark(writer.keys())
+    for _ in range(2):
+        (transaction,) = plan(engine)
+        engine.completed(transaction, REFUSED, 0.0)
+    (problem,) = engine.problems()
+    assert problem.where == "database OVN_IC_Southbound: options"
 
 
 def test_a_refusal_for_lack_of_permission_is_reported_as_such() -> None:
