@@ -39,10 +39,18 @@ class _ReplicatedTable:
     def put(self, uuid: RowId, json: Json) -> Change | None:
         """Take a complete row: a new one, or one that is sent again after a reconnection."""
         self.unconfirmed.discard(uuid)
+        old = self.rows.get(uuid)
         values = {n: c.decode(json[n]) for n, c in self.fields.items() if n in json}
-        references = {n: decode_set(json[n]) if n in json else frozenset() for n in self.children}
-        differences = {n: new ^ self.held[n].get(uuid, set()) for n, new in references.items()}
-        return self._replace(uuid, self.kind(uuid=uuid, **values), differences)
+        new = self.kind(uuid=uuid, **values)
+        joined: dict[str, frozenset[RowId]] = {}
+        left: dict[str, frozenset[RowId]] = {}
+        for name in self.children:
+            held = decode_set(json[name]) if name in json else frozenset()
+            before = self.held[name].get(uuid, set())
+            self._note(joined, left, name, held - before, frozenset(before - held))
+            self.held[name][uuid] = set(held)
+        self.rows[uuid] = new
+        return Change(old, new, joined, left) if old != new or joined or left else None
 
     def modify(self, uuid: RowId, json: Json) -> Change | None:
         """Take the difference to a known row."""
@@ -53,25 +61,16 @@ class _ReplicatedTable:
             if name in json
         }
         new = replace(old, **merged) if merged else old
-        return self._replace(
-            uuid, new, {n: decode_set(json[n]) for n in self.children if n in json}
-        )
-
-    def _replace(
-        self, uuid: RowId, new: Row, differences: Mapping[str, frozenset[RowId]]
-    ) -> Change | None:
-        """Replace a row; its columns of references lose those in `differences` or gain them."""
-        old, self.rows[uuid] = self.rows.get(uuid), new
         joined: dict[str, frozenset[RowId]] = {}
         left: dict[str, frozenset[RowId]] = {}
-        for name, difference in differences.items():
-            held = self.held[name].setdefault(uuid, set())
-            gone = frozenset(difference & held)
-            if came := difference - gone:
-                joined[name] = came
-            if gone:
-                left[name] = gone
-            held ^= difference
+        for name in self.children:
+            if name in json:
+                difference = decode_set(json[name])
+                held = self.held[name].setdefault(uuid, set())
+                gone = frozenset(difference & held)
+                self._note(joined, left, name, difference - gone, gone)
+                held ^= difference
+        self.rows[uuid] = new
         return Change(old, new, joined, left) if old != new or joined or left else None
 
     def drop(self, uuid: RowId) -> Change | None:
@@ -82,6 +81,19 @@ class _ReplicatedTable:
             return None
         left = {name: frozenset(self.held[name].pop(uuid, ())) for name in self.children}
         return Change(old, None, {}, {name: held for name, held in left.items() if held})
+
+    @staticmethod
+    def _note(
+        joined: dict[str, frozenset[RowId]],
+        left: dict[str, frozenset[RowId]],
+        name: str,
+        came: frozenset[RowId],
+        went: frozenset[RowId],
+    ) -> None:
+        if came:
+            joined[name] = came
+        if went:
+            left[name] = went
 
 
 def _columns(
