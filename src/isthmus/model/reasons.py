@@ -22,6 +22,9 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+_ERROR, _WARNING, _INFO = Severity
+
+
 class Reason(StrEnum):
     """The reason of a problem.
 
@@ -36,93 +39,46 @@ class Reason(StrEnum):
     severity: Severity
     meaning: str
 
-    def __new__(cls, value: str, meaning: str, severity: Severity = Severity.ERROR) -> Self:
+    def __new__(cls, value: str, meaning: str, severity: Severity = _ERROR) -> Self:
         """Attach severity and meaning to the text of the reason."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.severity, member.meaning = severity, meaning
         return member
 
-    DATABASE_UNREACHABLE = (
-        "DatabaseUnreachable",
-        "a database does not respond; traffic continues, but no routes are exchanged",
-    )
-    ZONE_NAME_TAKEN = (
-        "ZoneNameTaken",
-        "another cluster in the same IC databases uses this `az-name`",
-    )
+    DATABASE_UNREACHABLE = ("DatabaseUnreachable", "a database does not respond; traffic continues")
+    ZONE_NAME_TAKEN = ("ZoneNameTaken", "another cluster uses this `az-name`")
     INVALID_VALUE = ("InvalidValue", "the ConfigMap contains an invalid value")
     FORBIDDEN = ("Forbidden", "the Kubernetes API refuses access to an object")
     NO_ROUTER = ("NoRouter", "a connected VPC has no logical router")
     NO_GATEWAY = ("NoGateway", "no node in `gw-nodes` can serve as a gateway")
-    NOT_INTERCONNECTING = (
-        "NotInterconnecting",
-        "a gateway node's chassis does not take part in interconnection",
-    )
+    NOT_INTERCONNECTING = ("NotInterconnecting", "a gateway's chassis lacks `ovn-is-interconn`")
     NO_CHASSIS = ("NoChassis", "a gateway node has no chassis in SB")
     NO_SUCH_NODE = ("NoSuchNode", "a node in `gw-nodes` does not exist")
-    CHASSIS_NAME_TAKEN = (
-        "ChassisNameTaken",
-        "another zone's gateway has the same chassis name as one of this cluster's",
-    )
+    CHASSIS_NAME_TAKEN = ("ChassisNameTaken", "a gateway of another zone has the same chassis name")
     NAME_TAKEN = ("NameTaken", "another object has the name that a port needs")
     NO_FREE_ADDRESS = ("NoFreeAddress", "a transit switch's subnet has no free address")
     INVALID_TRANSIT_SWITCH = ("InvalidTransitSwitch", "a transit switch has no usable subnet")
-    SHARED_SUBNET = (
-        "SharedSubnet",
-        "two transit switches have overlapping subnets, and only one of them is connected",
-    )
+    SHARED_SUBNET = ("SharedSubnet", "two transit switches overlap, and only one is connected")
     NOT_PERMITTED = ("NotPermitted", "the authorizing proxy refuses a write of this zone")
     WRITE_REFUSED = ("WriteRefused", "a database rejects a transaction")
     NOT_READ = ("NotRead", "a manifest or an API resource cannot be read")
     NO_VPC = ("NoVpc", "`vpcs` names a VPC that does not exist")
     NO_TRANSIT_SWITCH = ("NoTransitSwitch", "no transit switch serves a VPC's network")
-    OVERLAPPING_PREFIX = (
-        "OverlappingPrefix",
-        "another zone's prefix overlaps one of this cluster's and is not learned",
-    )
-    AMBIGUOUS_PREFIX = (
-        "AmbiguousPrefix",
-        "several zones advertise the same prefix, and traffic is shared between them",
-    )
-    PRIVATE_PREFIXES_EXPOSED = (
-        "PrivatePrefixesExposed",
-        "`ic-route-denylist` overrides the list that excludes private prefixes",
-    )
-    NOT_ENFORCED = (
-        "NotEnforced",
-        "`accept` or `advertise` is set, but `ovn-ic` exchanges the routes",
-    )
-    DUPLICATE_CHASSIS = (
-        "DuplicateChassis",
-        "several chassis have the hostname of a gateway node",
-        Severity.WARNING,
-    )
-    INVALID_OPTION = ("InvalidOption", "an option in a row has an invalid value", Severity.WARNING)
-    INVALID_SUBNET = ("InvalidSubnet", "a Subnet contains an invalid value", Severity.WARNING)
-    INVALID_NODE = ("InvalidNode", "a Node has an invalid address", Severity.WARNING)
-    OVERLAPPING_SUBNETS = (
-        "OverlappingSubnets",
-        "two Subnets of one VPC share addresses",
-        Severity.WARNING,
-    )
-    MANUAL_ROUTE = (
-        "ManualRoute",
-        "a manual static route has the prefix of a declared one and shares its traffic",
-        Severity.WARNING,
-    )
-    UNKNOWN_ZONE = (
-        "UnknownZone",
-        "a declared route names a zone that has not joined",
-        Severity.WARNING,
-    )
-    NO_NEXT_HOP = (
-        "NoNextHop",
-        "the zone of a declared route has no port that can be the next hop",
-        Severity.WARNING,
-    )
-    NOT_READY = ("NotReady", "a gateway node is not Ready in Kubernetes", Severity.WARNING)
-    INEFFECTIVE = ("Ineffective", "a value of the ConfigMap has no effect", Severity.WARNING)
+    OVERLAPPING_PREFIX = ("OverlappingPrefix", "another zone's prefix overlaps, and is not learned")
+    AMBIGUOUS_PREFIX = ("AmbiguousPrefix", "several zones advertise a prefix and share its traffic")
+    PRIVATE_PREFIXES_EXPOSED = ("PrivatePrefixesExposed", "`ic-route-denylist` exposes prefixes")
+    NOT_ENFORCED = ("NotEnforced", "`accept` or `advertise` is set, but `ovn-ic` has no such rules")
+    DUPLICATE_CHASSIS = ("DuplicateChassis", "several chassis have a gateway's hostname", _WARNING)
+    INVALID_OPTION = ("InvalidOption", "an option in a row has an invalid value", _WARNING)
+    INVALID_SUBNET = ("InvalidSubnet", "a Subnet contains an invalid value", _WARNING)
+    INVALID_NODE = ("InvalidNode", "a Node has an invalid address", _WARNING)
+    OVERLAPPING_SUBNETS = ("OverlappingSubnets", "two Subnets of one VPC overlap", _WARNING)
+    MANUAL_ROUTE = ("ManualRoute", "a manual route shares the traffic of a declared one", _WARNING)
+    UNKNOWN_ZONE = ("UnknownZone", "a declared route names a zone that has not joined", _WARNING)
+    NO_NEXT_HOP = ("NoNextHop", "the zone of a declared route has no usable port", _WARNING)
+    NOT_READY = ("NotReady", "a gateway node is not Ready in Kubernetes", _WARNING)
+    INEFFECTIVE = ("Ineffective", "a value of the ConfigMap has no effect", _WARNING)
     CREDENTIALS = ("Credentials", "the Kubernetes credentials cannot be used")
     UNAUTHORIZED = ("Unauthorized", "the API server does not accept the credentials")
     UNREACHABLE = ("Unreachable", "the API server does not respond")
@@ -131,12 +87,8 @@ class Reason(StrEnum):
     MALFORMED = ("Malformed", "the API server returned an invalid response")
     API_ERROR = ("ApiError", "the API server returned an error")
     PUBLISHER_FAILED = ("PublisherFailed", "the status could not be published")
-    CLEAR_TEXT = ("ClearText", "a database connection is not encrypted", Severity.INFO)
-    REFUSED_BY_POLICY = (
-        "RefusedByPolicy",
-        "`accept` or `advertise` excludes routes, as configured",
-        Severity.INFO,
-    )
+    CLEAR_TEXT = ("ClearText", "a database connection is not encrypted", _INFO)
+    REFUSED_BY_POLICY = ("RefusedByPolicy", "`accept` or `advertise` excludes routes", _INFO)
     OTHER = ("NeedsAttention", "a problem without a more specific reason")
 
 
