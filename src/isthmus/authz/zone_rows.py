@@ -67,7 +67,8 @@ def _check_port(request: Request, operation: JsonOperation, row: JsonRow) -> Non
         # The owner's port may be missing for a moment; ovn-ic may also leave routes behind.
         if not all(map(request.is_own, request.state.routes_to(switch, address))):
             raise request.refused(operation, f"another zone has routes with next hop {address}")
-    if mac and mac.lower() in map(_mac, others):
+    macs = (str(row.get("address", "")).partition(" ")[0].lower() for row in others)
+    if mac and mac.lower() in macs:
         raise request.refused(operation, f"another zone's port has the MAC {mac}")
 
 
@@ -128,7 +129,3 @@ def route_conflict(
         if owner != zone:
             return f"zone {owner} advertises {over}, which contains {prefix}"
     return ""
-
-
-def _mac(row: JsonRow) -> str:
-    return str(row.get("address", "")).partition(" ")[0].lower()

@@ -118,7 +118,9 @@ class Connections:
             for other in self._view.table(TransitSwitch)
             if other.uuid != row.uuid
             and network_of(other) == network
-            and _overlap(subnets, _subnets(other))
+            and any(
+                a.version == b.version and a.overlaps(b) for a in subnets for b in _subnets(other)
+            )
         ]
         if not rivals:
             return None
@@ -232,10 +234,6 @@ def _subnets(row: TransitSwitch) -> list[Network]:
     """The subnets of a transit switch that are valid."""
     texts = row.external_ids.get(SUBNET, "").split(",")
     return [subnet for text in texts if (subnet := parse_network(text.strip())) is not None]
-
-
-def _overlap(some: list[Network], others: list[Network]) -> bool:
-    return any(a.version == b.version and a.overlaps(b) for a in some for b in others)
 
 
 def subnets_changed(change: Change) -> bool:

@@ -37,7 +37,10 @@ class Column:
         elif type_.is_scalar():
             self.decode, self.merge = _decode_atom, _replace(_decode_atom)
         else:
-            self.decode, self.merge = decode_set, _merge_set
+            self.decode, self.merge = (
+                decode_set,
+                lambda now, difference: now ^ decode_set(difference),
+            )
 
 
 def columns_of(schema: ovs.db.schema.DbSchema, kind: type[Row]) -> dict[str, Column]:
@@ -68,10 +71,6 @@ def _decode_map(json: Json) -> dict[Any, Any]:
 
 def _replace(decode: Decoder) -> Merger:
     return lambda _current, difference: decode(difference)
-
-
-def _merge_set(current: frozenset[Any], difference: Json) -> frozenset[Any]:
-    return current ^ decode_set(difference)
 
 
 def _merge_map(current: Mapping[Any, Any], difference: Json) -> dict[Any, Any]:

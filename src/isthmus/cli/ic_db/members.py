@@ -14,7 +14,7 @@ from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.output import print_lines
 from isthmus.cli.ic_db.options import MemberOptions, ServerOptions, TimeoutOption
 from isthmus.icdb.admin import membership_changes
-from isthmus.model.problems import Problem, Subject
+from isthmus.model.problems import Subject
 
 _QUESTION_TIMEOUT = 5.0
 """Seconds to wait for the answer of a member before removing it."""
@@ -73,19 +73,23 @@ def kick(options: KickOptions) -> None:
     A member that is alive is only removed with --yes. Refused if no majority would be left.
     """
     client, found = options.client(_QUESTION_TIMEOUT), []
+    argument = Subject("IC databases", "MEMBER", options.member)
     for server in options.servers():
         member = membership_changes.settled_member(server, options.member, options.timeout)
         if member is None:
             continue
         if member.itself:
-            raise CommandError(_is_itself(options.member))
+            remedy = "use `isthmus ic-db leave` to remove it"
+            raise CommandError(argument.problem("is this host's own server", remedy))
         if not options.yes and membership_changes.is_alive(server, member, client):
             subject, remedy = f"member {member.address}", "check that this is the right member"
             confirmed(subject, "the member is alive", remedy, yes=False, dry_run=False)
         membership_changes.check_without(server, member)
         found.append((server, member))
     if not found:
-        raise CommandError(_no_member(options.member))
+        message = "is not the address or server id of a member"
+        remedy = "give one of those that `isthmus ic-db status` shows"
+        raise CommandError(argument.problem(message, remedy))
     for server, member in found:
         membership_changes.kick(server, member, options.timeout)
         print_lines(f"{server.database}: removed {member.sid} at {member.address}")
@@ -104,16 +108,3 @@ def compact(options: ServerOptions) -> None:
     for server in options.servers():
         before, after = membership_changes.compact(server)
         print_lines(f"{server.database}: {before} bytes before, {after} after")
-
-
-def _is_itself(member: str) -> Problem:
-    return Subject("IC databases", "MEMBER", member).problem(
-        "is this host's own server", "use `isthmus ic-db leave` to remove it"
-    )
-
-
-def _no_member(member: str) -> Problem:
-    return Subject("IC databases", "MEMBER", member).problem(
-        "is not the address or server id of a member",
-        "give one of those that `isthmus ic-db status` shows",
-    )
