@@ -89,7 +89,7 @@ class Demo:
         with self._check("every pod reaches every pod of the other clusters"):
             self._wait_for_all(lab, paths)
 
-    def _objects(self, lab: Lab, cluster: ClusterPlan) -> Objects:
+    def _objects(self, lab: Lab, cluster: ClusterPlan) -> Objects | KubectlObjects:
         """The objects of a cluster. With an API server, edits use kubectl and are printed."""
         handle = lab.cluster(cluster.name)
         if not cluster.kubernetes:

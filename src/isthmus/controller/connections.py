@@ -111,8 +111,6 @@ class Connections:
         subnets overlap, the one that has a port of ours is connected, else the first by number.
         """
         network, subnets = network_of(row), _subnets(row)
-        if network is None:
-            return None
         rivals = [
             other
             for other in self._view.table(TransitSwitch)

@@ -10,11 +10,9 @@ vendor, its subnet and the network that it serves; each cluster's controller rea
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address
 
+from isthmus.model.prefixes import Address
 from isthmus.model.rows import RowId, TransitSwitch
-
-IPAddress = IPv4Address | IPv6Address
 
 VENDOR = "vendor"
 KUBE_OVN = "kube-ovn"
@@ -61,7 +59,7 @@ def alive_since(external_ids: Mapping[str, str], zone: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def address_claim(address: IPAddress) -> str:
+def address_claim(address: Address) -> str:
     """The key in `Transit_Switch.external_ids` whose value is `address_holder(...)`."""
     return _ADDRESS + str(address)
 

@@ -131,10 +131,6 @@ def _value(column: Mapping[str, str], key: str) -> tuple[str, ...]:
     return (column[key],) if key in column else ()
 
 
-def _mark(row: LogicalRouterPort) -> tuple[str, ...]:
-    return _value(row.external_ids, TS_MARK) if is_ours(row.external_ids) else ()
-
-
 def _content(row: IcRoute) -> tuple[Hashable, ...]:
     prefix = canonical(row.ip_prefix)
     path = row.availability_zone, row.transit_switch, row.route_table, prefix, row.nexthop
@@ -161,7 +157,10 @@ LRPS_BY_NETWORK = IndexOf(
     LogicalRouterPort,
     lambda row: {i.network for text in row.networks if (i := parse_interface(text)) is not None},
 )
-MARKED_LRPS_BY_TS = IndexOf(LogicalRouterPort, _mark)
+MARKED_LRPS_BY_TS = IndexOf(
+    LogicalRouterPort,
+    lambda row: _value(row.external_ids, TS_MARK) if is_ours(row.external_ids) else (),
+)
 """Router ports that the controller made, by the transit switch that they connect."""
 
 LB_GROUPS_BY_LB = IndexOf(LoadBalancerGroup, lambda row: row.load_balancer)

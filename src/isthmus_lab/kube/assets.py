@@ -25,7 +25,8 @@ def program(name: str) -> str:
     newest version first.
     """
     named = os.environ.get("KUBEBUILDER_ASSETS")
-    cached = [str(directory) for directory in sorted(_cache(), key=_version, reverse=True)]
+    found = sorted(_cache(), key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+    cached = [str(directory) for directory in reversed(found)]
     places = [*([named] if named else []), os.environ.get("PATH", os.defpath), *cached]
     return shutil.which(name, path=os.pathsep.join(places)) or ""
 
@@ -56,7 +57,3 @@ def missing_error(names: list[str]) -> LabError:
 def _cache() -> list[Path]:
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return list((base / "isthmus" / "kube").glob("v*"))
-
-
-def _version(directory: Path) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", directory.name))

@@ -59,11 +59,6 @@ class KubectlObjects:
     kubectl: Callable[[list[str]], str]
     directory: Path
 
-    def exists(self, kind: str, name: str) -> bool:
-        """Whether an object exists. Raises: LabError."""
-        found = ["get", kind.lower(), name, "--ignore-not-found", "-o", "name"]
-        return bool(self.kubectl([*found, *_namespace_option(kind)]))
-
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Create or replace an object. Raises: LabError."""
         files = Manifests(self.directory)
@@ -73,17 +68,13 @@ class KubectlObjects:
 
     def merge(self, kind: str, name: str, part: str, values: Mapping[str, Any]) -> None:
         """Change some keys of a part of an object. Raises: LabError."""
-        patch = ["patch", kind.lower(), name, *_namespace_option(kind), "--type=merge"]
+        namespace = ["-n", namespace_of(kind)] if namespace_of(kind) else []
+        patch = ["patch", kind.lower(), name, *namespace, "--type=merge"]
         self.kubectl([*patch, "-p", json.dumps({part: dict(values)})])
 
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object if it exists. Raises: LabError."""
-        delete = ["delete", kind.lower(), name, "--ignore-not-found"]
-        self.kubectl([*delete, *_namespace_option(kind)])
 
-
-Objects: TypeAlias = Manifests | KubeObjects | KubectlObjects
-"""The objects of a cluster; all three have the methods and arguments of `Manifests`."""
+Objects: TypeAlias = Manifests | KubeObjects
+"""The objects of a cluster; both have the methods and arguments of `Manifests`."""
 
 
 def objects_of(layout: Layout, cluster: ClusterPlan) -> Objects:
@@ -96,10 +87,6 @@ def objects_of(layout: Layout, cluster: ClusterPlan) -> Objects:
 def namespace_of(kind: str) -> str:
     """The namespace of the lab's objects of a kind; "" for kinds without namespaces."""
     return kube_ovn.NAMESPACE if kind == "ConfigMap" else ""
-
-
-def _namespace_option(kind: str) -> list[str]:
-    return ["-n", namespace_of(kind)] if namespace_of(kind) else []
 
 
 def kube_api(layout: Layout, cluster: ClusterPlan) -> KubeApi:

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from isthmus.controller.config.suggestions import shortened
 from isthmus.controller.inputs.snapshot import Manifest
-from isthmus.model.external_ids import IPAddress
+from isthmus.model.prefixes import Address
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 
@@ -22,7 +22,7 @@ class Node:
     """
 
     name: str
-    addresses: tuple[IPAddress, ...]
+    addresses: tuple[Address, ...]
     ready: bool | None = None
 
 
@@ -40,7 +40,7 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
     name, problems = str(manifest.key), list[Problem]()
     status = manifest.body.get("status")
     entries = status.get("addresses") if isinstance(status, dict) else None
-    addresses: list[IPAddress] = []
+    addresses: list[Address] = []
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         if not isinstance(entry, dict) or entry.get("type") != "InternalIP":
             continue

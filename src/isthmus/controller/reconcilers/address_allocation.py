@@ -4,8 +4,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
-from isthmus.model.external_ids import IPAddress
-from isthmus.model.prefixes import Network
+from isthmus.model.prefixes import Address, Network
 
 MOST_TRIED = 65536
 """Addresses that are tried before a subnet counts as full: as many as an IPv4 /16 has."""
@@ -26,7 +25,7 @@ def parse_subnets(text: str) -> tuple[Network, ...]:
     return subnets
 
 
-def usable(address: IPAddress, subnet: Network) -> bool:
+def usable(address: Address, subnet: Network) -> bool:
     """Whether a port in the subnet may have the address."""
     if address not in subnet:
         return False
@@ -34,7 +33,7 @@ def usable(address: IPAddress, subnet: Network) -> bool:
     return lowest <= int(address) <= highest
 
 
-def choose(subnet: Network, seed: str, taken: Callable[[IPAddress], bool]) -> IPAddress | None:
+def choose(subnet: Network, seed: str, taken: Callable[[Address], bool]) -> Address | None:
     """A free address; None if there is none among the first `MOST_TRIED` candidates.
 
     Args:

@@ -21,14 +21,19 @@ from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     SUBNET,
-    IPAddress,
     address_claim,
     address_holder,
     claimed_address,
 )
 from isthmus.model.indexes import IC_PORTS_BY_ADDRESS
 from isthmus.model.operations import Operation, Wait, change_map
-from isthmus.model.prefixes import Network, parse_address, parse_interface, parse_port_address
+from isthmus.model.prefixes import (
+    Address,
+    Network,
+    parse_address,
+    parse_interface,
+    parse_port_address,
+)
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -107,7 +112,7 @@ class AddressClaims(ControllerReconciler[str]):
             self.report(row.name, _bad_subnet(row, error))
             return None
         mine = [address for key in held if (address := _address(key)) is not None]
-        chosen: list[IPAddress] = []
+        chosen: list[Address] = []
         for subnet in subnets:
             address = self._choose(row, cluster, subnet, sorted(mine, key=int))
             if address is None:
@@ -119,15 +124,15 @@ class AddressClaims(ControllerReconciler[str]):
         return {address_claim(address): holder for address in chosen}
 
     def _choose(
-        self, row: TransitSwitch, cluster: RowId, subnet: Network, mine: Iterable[IPAddress]
-    ) -> IPAddress | None:
+        self, row: TransitSwitch, cluster: RowId, subnet: Network, mine: Iterable[Address]
+    ) -> Address | None:
         """The address that we hold, else the one that our port has, else a free one."""
         for address in mine:
             if usable(address, subnet) and not self._usurped(row.name, address, cluster):
                 return address
         others = self._others(row, cluster)
 
-        def taken(address: IPAddress) -> bool:
+        def taken(address: Address) -> bool:
             return address in others or any(self._strangers(row.name, address, cluster))
 
         for address in self._in_use(row.name):
@@ -135,7 +140,7 @@ class AddressClaims(ControllerReconciler[str]):
                 return address
         return choose(subnet, f"{cluster} {row.name}", taken)
 
-    def _others(self, row: TransitSwitch, cluster: RowId) -> set[IPAddress]:
+    def _others(self, row: TransitSwitch, cluster: RowId) -> set[Address]:
         """The addresses that other clusters claim, or that remote ports in our NB have."""
         mine = held_addresses(row, cluster)
         claimed = (_address(key) for key in row.external_ids if key not in mine)
@@ -147,14 +152,14 @@ class AddressClaims(ControllerReconciler[str]):
                         found.update(i.ip for i in parse_port_address(text))
         return found
 
-    def _strangers(self, name: str, address: IPAddress, cluster: RowId) -> Iterator[str]:
+    def _strangers(self, name: str, address: Address, cluster: RowId) -> Iterator[str]:
         """The zones of other clusters that publish a port with this address."""
         for port in self.view.all(IC_PORTS_BY_ADDRESS, (name, address)):
             zone = zone_name(self.view, port.availability_zone)
             if claimant(self.view, zone) != cluster:
                 yield zone
 
-    def _usurped(self, name: str, address: IPAddress, cluster: RowId) -> bool:
+    def _usurped(self, name: str, address: Address, cluster: RowId) -> bool:
         """Whether a zone without claims publishes our address.
 
         A zone with claims releases an address that it does not hold, so ours stays.
@@ -162,7 +167,7 @@ class AddressClaims(ControllerReconciler[str]):
         zones = self._strangers(name, address, cluster)
         return any(claimant(self.view, zone) is None for zone in zones)
 
-    def _in_use(self, name: str) -> Iterator[IPAddress]:
+    def _in_use(self, name: str) -> Iterator[Address]:
         """The addresses of our router ports on the transit switch, also those of Kube-OVN."""
         for port in self.connections.ports_on(name):
             for text in sorted(port.router_port.networks if port.router_port else ()):
@@ -174,7 +179,7 @@ class AddressClaims(ControllerReconciler[str]):
         return self.keys() if subnets_changed(change) else transit_switches_of(change)
 
 
-def _address(key: str) -> IPAddress | None:
+def _address(key: str) -> Address | None:
     text = claimed_address(key)
     return None if text is None else parse_address(text)
 

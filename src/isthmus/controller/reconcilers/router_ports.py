@@ -33,7 +33,6 @@ from isthmus.model.external_ids import (
     SUBNET,
     TS_MARK,
     VENDOR,
-    IPAddress,
     claimed_address,
     is_ours,
     network_of,
@@ -41,7 +40,7 @@ from isthmus.model.external_ids import (
 from isthmus.model.indexes import IC_PORTS_BY_TS
 from isthmus.model.operations import Operation
 from isthmus.model.ovn_keys import is_remote
-from isthmus.model.prefixes import parse_address, parse_interface
+from isthmus.model.prefixes import Address, parse_address, parse_interface
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -250,7 +249,7 @@ def _networks(row: TransitSwitch, cluster: RowId) -> frozenset[str]:
     claimed = [parse_address(claimed_address(key) or "") for key in keys]
     networks: set[str] = set()
     for subnet in subnets:
-        inside: list[IPAddress] = [a for a in claimed if a is not None and a in subnet]
+        inside: list[Address] = [a for a in claimed if a is not None and a in subnet]
         if not inside:
             return frozenset()
         networks.add(f"{min(inside, key=int)}/{subnet.prefixlen}")

@@ -99,7 +99,7 @@ class Attachments(DerivedState[str, Attachment]):
             LogicalSwitchPort: LSPS_BY_NAME.affected,
             LogicalRouterPort: self._of_router_port,
             LogicalRouter: self._of_router,
-            LogicalSwitch: self._of_switch,
+            LogicalSwitch: lambda change: (p.name for p in self._view.moved(SWITCH_PORTS, change)),
         }
 
     def _of_router_port(self, change: Change) -> Iterator[str]:
@@ -110,9 +110,6 @@ class Attachments(DerivedState[str, Attachment]):
         yield from self.by_router.get(change.row.uuid, ())
         for lrp in self._view.moved(ROUTER_PORTS, change):
             yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp.name))
-
-    def _of_switch(self, change: Change) -> Iterator[str]:
-        return (lsp.name for lsp in self._view.moved(SWITCH_PORTS, change))
 
     def keys(self) -> Iterable[str]:
         yield from tuple(self.by_port)

@@ -6,7 +6,6 @@ from typing import ClassVar, NamedTuple, TypeVar
 
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
-from isthmus.model.changes import Change
 from isthmus.model.indexes import ROUTER_ROUTES
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefixes import Network, canonical, parse_network
@@ -83,7 +82,10 @@ class StaticRoutes(DerivedState[RowId, FiledRoute]):
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
             LogicalRouterStaticRoute: lambda change: [change.row.uuid],
-            LogicalRouter: _of_router,
+            LogicalRouter: lambda change: (
+                change.joined.get("static_routes", frozenset())
+                | change.left.get("static_routes", frozenset())
+            ),
         }
 
     def keys(self) -> Iterable[RowId]:
@@ -135,7 +137,3 @@ def _remove(index: dict[K, dict[V, None]], key: K, value: V) -> None:
     index[key].pop(value, None)
     if not index[key]:
         del index[key]
-
-
-def _of_router(change: Change) -> Iterable[RowId]:
-    return (*change.joined.get("static_routes", ()), *change.left.get("static_routes", ()))

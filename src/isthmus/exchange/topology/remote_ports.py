@@ -78,7 +78,8 @@ class PortCopies(ZoneReconciler[str]):
         self, key: str, lsp: LogicalSwitchPort | None, port: IcPortBinding | None
     ) -> Iterable[Operation]:
         """Handle another zone's port, or one that is no longer published."""
-        switch = None if port is None else self._copy_of(port.transit_switch)
+        copies = () if port is None else self._view.all(SWITCHES_BY_TS, port.transit_switch)
+        switch = min(copies, key=lambda row: row.uuid, default=None)
         if port is None or switch is None:
             return self._remove(lsp)
         if lsp is None:
@@ -89,9 +90,6 @@ class PortCopies(ZoneReconciler[str]):
         if self._view.parent(SWITCH_PORTS, lsp.uuid) != switch:
             return [*self._remove(lsp), *self._insert(port, switch)]
         return self._update(lsp, port)
-
-    def _copy_of(self, ts: str) -> LogicalSwitch | None:
-        return min(self._view.all(SWITCHES_BY_TS, ts), key=lambda row: row.uuid, default=None)
 
     def _local(self, lsp: LogicalSwitchPort | None, port: IcPortBinding) -> Iterator[Operation]:
         """Handle our own port: northd must use the tunnel key that is committed in IC-SB."""
