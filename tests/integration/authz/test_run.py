@@ -280,7 +280,7 @@ def test_a_renamed_zone_needs_a_new_certificate(site: tuple[AuthorizedMembers, R
         lambda: "the certificate does not allow the name az6" in found.proxy_log(), "it is refused"
     )
     assert routes(found, "az5")
-    assert "may not " in zone.servers.log("engine")
+    found.until(lambda: "may not " in zone.servers.log("engine"), "the engine logs the refusal")
     zone.servers.stop("engine")
     forgotten = isthmus(
         *found.flags("operator", "boss"), "zone", "prune", "az5", "--alive-too", "--yes",
