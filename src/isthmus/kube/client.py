@@ -81,7 +81,7 @@ class WatchStream:
                     yield _event(line)
 
     def close(self) -> None:
-        """Wakeup the reader; from any thread."""
+        """Wake the reader; from any thread."""
         try:
             self._response.shutdown()
         except (OSError, ValueError, RuntimeError):
