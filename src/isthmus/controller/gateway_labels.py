@@ -15,7 +15,7 @@ from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
 from isthmus.engine.view import View
-from isthmus.model.indexes import CHASSIS_BY_NAME, MARKED_LRPS_BY_TS
+from isthmus.model.indexes import CHASSIS_BY_NAME
 
 GATEWAY_LABEL = "ovn.kubernetes.io/ic-gw"
 """The label: "true" on gateways."""
@@ -24,12 +24,12 @@ GATEWAY_LABEL = "ovn.kubernetes.io/ic-gw"
 def gateway_nodes(view: View, inputs: Inputs) -> frozenset[str]:
     """The nodes of `gw-nodes`, and those that are still gateway candidates of our ports."""
     connections = Connections(view, inputs)
-    marked = view.index(MARKED_LRPS_BY_TS)
     serving = {
         chassis.hostname
-        for name in tuple(marked.keys())
-        for port in marked.all(name)
-        for candidate in connections.gateway_chassis(port)
+        for name in connections.transit_switch_names()
+        for pair in connections.ports_on(name)
+        if pair.router_port is not None
+        for candidate in connections.gateway_chassis(pair.router_port)
         if (chassis := view.one(CHASSIS_BY_NAME, candidate.chassis_name)) is not None
     }
     configured = inputs.config.gateways if inputs.config is not None else ()

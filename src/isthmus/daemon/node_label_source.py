@@ -13,6 +13,7 @@ from isthmus.daemon.event_source import EventSource, Writer
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.view import View
 from isthmus.model.problems import Problem
+from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 
 
@@ -45,8 +46,9 @@ class NodeLabelSource(EventSource):
         """Offer the labels to set now."""
         self._problems = self._labeler.problems()
         snapshot = self._controller.snapshot
-        if snapshot is None or self._inputs.wanted is None:
-            return
+        read = {Database.NB, Database.SB} <= self._sessions.synced
+        if snapshot is None or self._inputs.wanted is None or not read:
+            return  # without NB and SB, the gateways in use are not known
         nodes = gateway_nodes(self._view, self._inputs)
         if self._compared[0] is not snapshot or self._compared[1] != nodes:
             self._compared = (snapshot, nodes)

@@ -134,6 +134,16 @@ def test_a_misspelt_gateway_keeps_its_label(fleet: ControlledFleet) -> None:
     assert gateway_nodes(zone.intents[0].view, zone.inputs) == {"gww"}
 
 
+def test_the_label_of_an_adopted_gateway_stays(fleet: ControlledFleet) -> None:
+    """A port that is not marked yet counts, too: the daemon labels before it marks."""
+    zone = fleet.zones[0]
+    port = zone.find(LogicalRouterPort, name="az1-ts")
+    zone.write(Update(LogicalRouterPort, RowId(port["_uuid"]), {"external_ids": {}}))
+    zone.start()
+    zone.join(gw_nodes="gww")
+    assert gateway_nodes(zone.intents[0].view, zone.inputs) == {"gw", "gww"}
+
+
 def test_all_chassis_of_a_reinstalled_gateway_are_candidates(fleet: ControlledFleet) -> None:
     """The old row may come first by name; with both as candidates, BFD finds the live one."""
     zone = fleet.zones[0]

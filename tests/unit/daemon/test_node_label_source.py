@@ -79,6 +79,16 @@ def test_labels_follow_nodes_and_configuration(
     assert labeler.offered[-1] == {}
 
 
+def test_nothing_is_labelled_before_the_databases_are_read(
+    controlled: Controlled, source: NodeLabelSource, labeler: RecordingLabeler
+) -> None:
+    """Until NB and SB are read, a gateway in use would look like a node without a port."""
+    controlled.sessions.synced.discard(Database.NB)
+    controlled.give(snapshot(config_map(gw_nodes="gx"), labelled("gw", "true")))
+    source.run(0.0)
+    assert labeler.offered == []
+
+
 def test_only_the_active_daemon_labels(
     controlled: Controlled, source: NodeLabelSource, labeler: RecordingLabeler
 ) -> None:
