@@ -19,6 +19,7 @@ from isthmus.engine.reconciler import (
     AnyReconciler,
     DerivedState,
     Reconciler,
+    Veto,
     Watch,
 )
 from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
@@ -93,6 +94,8 @@ class Engine:
     _in_flight: InFlight = field(init=False, default_factory=InFlight)
     _isolated: dict[Database, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
+    _veto: Veto | None = field(init=False)
+    _held: dict[Work, Collection[Problem]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._watchers = {}
@@ -101,6 +104,7 @@ class Engine:
                 self._watchers.setdefault(kind, []).append((keyed, watch))
         self._states = [keyed for keyed in self.reconcilers if isinstance(keyed, DerivedState)]
         self._writers = [keyed for keyed in self.reconcilers if isinstance(keyed, Reconciler)]
+        self._veto = next((k for k in self.reconcilers if isinstance(k, Veto)), None)
         for edge in self.edges:
             if edge.target in self._states[: self._states.index(edge.source) + 1]:
                 raise ValueError(f"{edge.source.name} comes after {edge.target.name}")
@@ -222,6 +226,9 @@ class Engine:
         for (reconciler, key), failure in self._failures.items():
             what = "" if key == () else str(key)  # the key of what has just one object
             found.add(problem_of(failure.result, reconciler.writes, reconciler.name, what))
+        for (reconciler, key), objections in self._held.items():
+            # What the reconciler itself has found is the cause.
+            found.update(() if key in reconciler.problems else objections)
         return sorted(found)
 
     def report(self, writable: Collection[Database], synced: Collection[Database]) -> EngineReport:
@@ -253,6 +260,7 @@ class Engine:
             dirty=len(keyed.dirty),
             alone=sum(1 for other, _ in alone if other is keyed),
             put_off=sum(1 for other, _ in self._failures if other is keyed),
+            held=sum(1 for other, _ in self._held if other is keyed),
             waits_for=tuple(self._obstacles(keyed, writable, synced)) if keyed.dirty else (),
         )
 
@@ -306,6 +314,8 @@ class Engine:
                 for change in tuple(state.derive(key)):
                     for edge in self._edges.get(state, ()):
                         _mark(edge.target, edge.affected(change), f"derived: {state.name}")
+        if state is self._veto:
+            _mark_work(self._held, "what held it back may be gone")
 
     def _drain(
         self,
@@ -334,10 +344,16 @@ class Engine:
             if work:
                 return
 
-    @staticmethod
-    def _reconciled(reconciler: AnyReconciler, key: Any) -> tuple[Operation, ...]:
+    def _reconciled(self, reconciler: AnyReconciler, key: Any) -> tuple[Operation, ...]:
+        """What a key needs, unless the veto objects."""
         reconciler.handled += 1
         operations = tuple(reconciler.reconcile(key))
+        self._held.pop((reconciler, key), None)
+        if self._veto is not None and operations:
+            objections = self._veto.objections(operations)
+            if objections is not None:
+                self._held[reconciler, key] = objections
+                return ()
         reconciler.operations += len(operations)
         return operations
 

@@ -4,11 +4,11 @@ Both kinds work key by key, a key being the name of one object. A `Reconciler` r
 operations that make an object as wanted. A `DerivedState` keeps values that reconcilers read, and
 returns what changed in them. An `Edge` says which keys that change affects; the wiring declares
 all edges. What a key leads to must depend on the view and on derived state alone, never on having
-seen an event: a full recompute is "all keys".
+seen an event: a full recompute is "all keys". A `Veto` has the last word about what is written.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -124,6 +124,25 @@ class DerivedState(Keyed[K], Generic[K, C]):
     @abstractmethod
     def derive(self, key: K) -> Iterable[C]:
         """Derive the values of `key` again; return what changed in them."""
+
+
+class Veto(SingleKey, DerivedState[Only, None]):
+    """Holds back operations that would do harm; an engine has at most one.
+
+    A key whose operations it objects to writes nothing at all, and is handled again after each
+    change of `tables` and whenever the veto itself is marked.
+    """
+
+    @abstractmethod
+    def objections(self, operations: Sequence[Operation]) -> Collection[Problem] | None:
+        """Why the operations of one key must not be run; None if they may.
+
+        Problems are for operators; without any, the key waits for what is sure to come.
+        """
+
+    def derive(self, _: Only) -> Iterable[None]:
+        """Have every key handled that is held back."""
+        return (None,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class ReconcilerReport:
         dirty: keys that are still to be handled.
         alone: keys that will be tried in a transaction of their own.
         put_off: keys that the server refused, to be retried later.
+        held: keys that write nothing, because the engine's veto objects.
         waits_for: what keeps dirty keys from being handled, e.g. "OVN_Southbound: not read yet".
     """
 
@@ -35,6 +36,7 @@ class ReconcilerReport:
     dirty: int
     alone: int
     put_off: int
+    held: int
     waits_for: tuple[str, ...]
 
 

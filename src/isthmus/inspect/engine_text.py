@@ -47,6 +47,8 @@ def _waiting(report: ReconcilerReport) -> Iterator[str]:
     if report.put_off:
         keys = counted(report.put_off, "key")
         yield f"{report.name}: {keys} refused by the server, to be retried"
+    if report.held:
+        yield f"{report.name}: {counted(report.held, 'key')} held back to keep paths that work"
 
 
 def _explanation(explanation: Explanation) -> Iterator[str]:

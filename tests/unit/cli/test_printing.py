@@ -78,7 +78,7 @@ def explanation() -> Explanation:
 
 
 def report() -> EngineReport:
-    reconciler = ReconcilerReport(EVIL, Database.NB, 1, 1, 0.0, EVIL, 1, 1, 1, (EVIL,))
+    reconciler = ReconcilerReport(EVIL, Database.NB, 1, 1, 0.0, EVIL, 1, 1, 1, 1, (EVIL,))
     return EngineReport(
         settled=False,
         recomputes=1,
