@@ -111,7 +111,7 @@ TEXTS: dict[str, Callable[[], tuple[str, int]]] = {
     "status": lambda: (status_text(conditions()), 8),
     "weaknesses": lambda: ("\n".join(weakness_lines([PROBLEM])), 2),
     "engine explain": lambda: (explanation_text(explanation()), 8),
-    "engine show": lambda: (report_text(report()), 8),
+    "engine show": lambda: (report_text(report()), 9),
     "tables": lambda: ("\n".join(table([EVIL], [[EVIL]])), 2),
     "trees": lambda: ("\n".join(tree((EVIL, [(EVIL, [])]))), 2),
 }

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from isthmus.engine.engine import Engine
-from isthmus.engine.reconciler import Veto, Reconciler
+from isthmus.engine.reconciler import Reconciler, Veto
 from isthmus.engine.transactions import Committed
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
