@@ -26,6 +26,8 @@ from isthmus.model.external_ids import (
 from isthmus.model.indexes import (
     LOCAL_CHASSIS_BY_HOSTNAME,
     LRPS_BY_NAME,
+    LSPS_BY_NAME,
+    LSPS_BY_ROUTER_PORT,
     MARKED_LRPS_BY_TS,
     PORT_GATEWAYS,
     ROUTER_PORTS,
@@ -34,8 +36,8 @@ from isthmus.model.indexes import (
     SWITCHES_BY_TS,
     TRANSIT_SWITCHES_BY_NAME,
 )
-from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts
-from isthmus.model.prefixes import Network, parse_network
+from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts, is_remote
+from isthmus.model.prefixes import Network, parse_interface, parse_network
 from isthmus.model.rows import (
     Chassis,
     GatewayChassis,
@@ -47,6 +49,9 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
+
+NODE_PORT = "node-"
+"""How the names of the nodes' switch ports begin (Kube-OVN)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,27 @@ class Connections:
         ports = (port for name in tuple(marked.keys()) for port in marked.all(name))
         return [port for port in ports if self.router_of(port) == router]
 
+    def node_networks(self, vpc: str) -> frozenset[Network]:
+        """The networks between a VPC's router and the nodes, as the northbound database has them.
+
+        Kube-OVN connects each node by a switch port `node-NAME`, whatever the switch is called.
+        """
+        nodes = self._view.index(LOCAL_CHASSIS_BY_HOSTNAME).keys()
+        ports = (self._view.one(LSPS_BY_NAME, NODE_PORT + node) for node in tuple(nodes))
+        parent = self._view.relation(SWITCH_PORTS).parent
+        switches = {parent(port.uuid) for port in ports if port is not None} - {None}
+        router = self.router(vpc)
+        if router is None or not switches:
+            return frozenset()
+        return frozenset(
+            interface.network
+            for port in self._view.children(ROUTER_PORTS, router.uuid)
+            for peer in self._view.all(LSPS_BY_ROUTER_PORT, port.name)
+            if parent(peer.uuid) in switches
+            for text in port.networks
+            if (interface := parse_interface(text)) is not None
+        )
+
     def vendor(self, vpc: str) -> Mapping[str, str]:
         """The `external_ids` that mark the objects of a VPC with their vendor."""
         return {VENDOR: KUBE_OVN if vpc == self._inputs.vpc else ISTHMUS}
@@ -183,6 +209,11 @@ class Connections:
     def gateway_chassis(self, port: LogicalRouterPort) -> list[GatewayChassis]:
         """The gateway candidates of a router port, sorted by name."""
         return sorted(self._view.children(PORT_GATEWAYS, port.uuid), key=lambda row: row.name)
+
+    @property
+    def chassis_known(self) -> bool:
+        """Whether there are any chassis; there are none while SB is not read, or made again."""
+        return next(iter(self._view.index(LOCAL_CHASSIS_BY_HOSTNAME).keys()), None) is not None
 
     def chassis_of(self, node: str) -> list[Chassis]:
         """This cluster's chassis with the hostname `node`, sorted by name."""
@@ -232,6 +263,14 @@ def _subnets(row: TransitSwitch) -> list[Network]:
     """The subnets of a transit switch that are valid."""
     texts = row.external_ids.get(SUBNET, "").split(",")
     return [subnet for text in texts if (subnet := parse_network(text.strip())) is not None]
+
+
+def connects_node(change: Change) -> bool:
+    """Whether `Connections.node_networks` may depend on a switch port or a chassis (a watch)."""
+    ports, chassis = change.of(LogicalSwitchPort), change.of(Chassis)
+    return any(port.type == "router" or port.name.startswith(NODE_PORT) for port in ports) or any(
+        not is_remote(row) for row in chassis
+    )
 
 
 def subnets_changed(change: Change) -> bool:

@@ -3,7 +3,7 @@
 Invariant: prefixes belong to the router of their VPC, so that VPCs may use the same addresses.
 """
 
-from isthmus.controller.inputs.inputs import JOIN_SUBNET, Inputs
+from isthmus.controller.inputs.inputs import Inputs
 from isthmus.model.import_policy import ImportRules
 from isthmus.model.prefixes import Network
 from isthmus.model.route_rules import RouteRules
@@ -18,9 +18,7 @@ def import_rules(inputs: Inputs) -> ImportRules:
     """
     local: dict[str, dict[str, tuple[Network, ...]]] = {}
     for subnet in inputs.subnets.values():
-        # The join subnet always belongs to the default VPC.
-        vpc = inputs.vpc if subnet.name == JOIN_SUBNET else subnet.vpc or inputs.vpc
-        local.setdefault(vpc, {})[f"Subnet {subnet.name}"] = subnet.prefixes
+        local.setdefault(subnet.vpc or inputs.vpc, {})[f"Subnet {subnet.name}"] = subnet.prefixes
     nodes = {f"Node {name}": prefixes for name, prefixes in inputs.node_prefixes.items()}
     local.setdefault(inputs.vpc, {}).update(nodes)
     config = inputs.config

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.controller.gateway_labels import GATEWAY_LABEL
+from isthmus.controller.inputs.nodes import ANNOTATIONS
 from isthmus.controller.inputs.snapshot import API_VERSIONS, Manifest, ObjectKey
 
 _PLURALS = {"ConfigMap": "configmaps", "Node": "nodes", "Subnet": "subnets", "Vpc": "vpcs"}
@@ -74,9 +75,10 @@ def manifest(resource: Resource, body: Mapping[str, Any], origin: str) -> Manife
             kept["labels"] = metadata.get("labels") or {}
             rest: dict[str, Any] = {"data": body.get("data") or {}}
         case "Node":
-            labels = metadata.get("labels")
-            if isinstance(labels, dict) and GATEWAY_LABEL in labels:
-                kept["labels"] = {GATEWAY_LABEL: labels[GATEWAY_LABEL]}
+            for field, used in (("labels", (GATEWAY_LABEL,)), ("annotations", ANNOTATIONS)):
+                given = metadata.get(field)
+                if isinstance(given, dict) and (found := {k: given[k] for k in used if k in given}):
+                    kept[field] = found
             rest = {"status": _node_status(body.get("status"))}
         case _:
             rest = {"spec": body.get("spec") or {}}

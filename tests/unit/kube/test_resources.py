@@ -53,11 +53,18 @@ def test_of_a_node_heartbeats_are_not_kept() -> None:
         "images": [{"names": ["x"]}],
     }
     labels = {GATEWAY_LABEL: "true", "kubernetes.io/os": "linux"}
-    body = kept("Node", status=status, spec={"podCIDR": "10.0.0.0/24"}, metadata={"labels": labels})
+    annotations = {"ovn.kubernetes.io/cidr": "100.64.0.0/16", "node.alpha.kubernetes.io/ttl": "0"}
+    metadata = {"labels": labels, "annotations": annotations}
+    body = kept("Node", status=status, spec={"podCIDR": "10.0.0.0/24"}, metadata=metadata)
     assert body == {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": "a", "uid": "u", "labels": {GATEWAY_LABEL: "true"}},
+        "metadata": {
+            "name": "a",
+            "uid": "u",
+            "labels": {GATEWAY_LABEL: "true"},
+            "annotations": {"ovn.kubernetes.io/cidr": "100.64.0.0/16"},
+        },
         "status": {
             "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
             "conditions": [{"type": "Ready", "status": "True"}],

@@ -23,16 +23,18 @@ from isthmus.controller.config.configmap import (
 )
 from isthmus.controller.inputs.nodes import Node, parse_node
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
-from isthmus.controller.inputs.subnets import Subnet, parse_subnet, shared_prefixes
+from isthmus.controller.inputs.subnets import (
+    Subnet,
+    parse_subnet,
+    shared_prefixes,
+    with_join_subnets,
+)
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 
 DEFAULT_VPC = "ovn-cluster"
 """Kube-OVN's default VPC, and the name of its logical router."""
-
-JOIN_SUBNET = "join"
-"""Kube-OVN's subnet between the nodes and the router; never exchanged."""
 
 CONFIG_MAP = ObjectKey("ConfigMap", "kube-system", "ovn-ic-config")
 
@@ -103,7 +105,8 @@ class Inputs:
         refused: whether the present ConfigMap is not valid.
         complete: whether everything has been read at least once; if not, there may be unknown
             private prefixes.
-        subnets, nodes: by name.
+        subnets, nodes: by name. The join subnet, which is never exchanged, is disabled here, and
+            also known without a manifest if Nodes name it.
         node_prefixes: the addresses of each Node, as prefixes of one address each.
         node_addresses: those of all Nodes.
         vpc_objects: the names of the Vpc objects.
@@ -174,7 +177,8 @@ class Inputs:
         found = snapshot.of_kind("Subnet")
         self._read_subnets = _read(found, self._read_subnets, parse_subnet, problems)
         self._read_nodes = _read(snapshot.of_kind("Node"), self._read_nodes, parse_node, problems)
-        self.subnets, self.nodes = _items(self._read_subnets), _items(self._read_nodes)
+        self.nodes = _items(self._read_nodes)
+        self.subnets = with_join_subnets(_items(self._read_subnets), self.nodes.values())
         changed_nodes = _changed_names(nodes, self.nodes)
         if changed_nodes:
             self._take_addresses(nodes)
@@ -204,9 +208,9 @@ class Inputs:
     def private_prefixes(self, vpc: str) -> frozenset[Network]:
         """The prefixes that a VPC must neither advertise nor learn.
 
-        These are the CIDRs of its Subnets with `disableInterConnection`. The default VPC also has
-        those of the join subnet, and the addresses of Nodes (Kube-OVN adds host routes for them to
-        its router).
+        These are the CIDRs of its Subnets with `disableInterConnection`, and of the join subnet.
+        The default VPC also has the addresses of Nodes (Kube-OVN adds host routes for them to its
+        router).
         """
         known = self._private_prefixes.get(vpc)
         if known is not None:
@@ -214,8 +218,7 @@ class Inputs:
         subnets = frozenset(
             prefix
             for subnet in self.subnets.values()
-            if (subnet.disabled and (subnet.vpc or self.vpc) == vpc)
-            or (subnet.name == JOIN_SUBNET and vpc == self.vpc)
+            if subnet.disabled and (subnet.vpc or self.vpc) == vpc
             for prefix in subnet.prefixes
         )
         found = subnets | self.node_addresses if vpc == self.vpc else subnets

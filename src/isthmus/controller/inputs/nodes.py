@@ -1,13 +1,19 @@
-"""Kubernetes Nodes: their names and internal addresses. Used by `Inputs`."""
+"""Kubernetes Nodes: names, internal addresses, and the subnet that connects them to OVN.
+
+Used by `Inputs`.
+"""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from isthmus.controller.config.suggestions import shortened
 from isthmus.controller.inputs.snapshot import Manifest
-from isthmus.model.prefixes import Address
+from isthmus.model.prefixes import Address, Network, parse_list
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
+
+ANNOTATIONS = _SWITCH, _CIDR = ("ovn.kubernetes.io/logical_switch", "ovn.kubernetes.io/cidr")
+"""The annotations with the name and the CIDRs of a node's subnet, which Kube-OVN sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +25,15 @@ class Node:
         addresses: its InternalIPs (`status.addresses`), in the order given.
         ready: whether its condition Ready is "True"; None if it has none, as in manifests
             written by hand.
+        join_subnet: the subnet that connects it to the router; empty without annotations.
+        join_prefixes: that subnet's CIDRs.
     """
 
     name: str
     addresses: tuple[Address, ...]
     ready: bool | None = None
+    join_subnet: str = ""
+    join_prefixes: tuple[Network, ...] = ()
 
 
 def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Problem, ...]]:
@@ -55,8 +65,20 @@ def parse_node(manifest: Manifest, last: Node | None) -> tuple[Node, tuple[Probl
         subject = Subject(name, "status.addresses", shortened(entries))
         remedy = "list entries with type and address"
         problems.append(subject.problem("must be a list", remedy, Reason.INVALID_NODE))
-    node = Node(manifest.key.name, tuple(addresses), _ready(status))
+    join_subnet, cidrs = _annotation(manifest, _SWITCH), _annotation(manifest, _CIDR)
+    join_prefixes, bad = parse_list(cidrs)
+    for entry in bad:
+        subject = Subject(name, f"metadata.annotations[{_CIDR}]", shortened(entry))
+        remedy = "write the CIDRs of the subnet that connects the node"
+        problems.append(subject.problem("is not a valid CIDR", remedy, Reason.INVALID_NODE))
+    node = Node(manifest.key.name, tuple(addresses), _ready(status), join_subnet, join_prefixes)
     return (last if problems and last is not None else node), tuple(problems)
+
+
+def _annotation(manifest: Manifest, key: str) -> str:
+    metadata = manifest.body.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return str(annotations.get(key) or "") if isinstance(annotations, dict) else ""
 
 
 def _ready(status: object) -> bool | None:

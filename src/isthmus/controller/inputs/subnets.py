@@ -3,17 +3,21 @@
 Invariant: a Subnet that may have been intended to be private never counts as public.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
 from isthmus.controller.config.suggestions import shortened, suggestion
+from isthmus.controller.inputs.nodes import Node
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.prefix_index import sort_key
 from isthmus.model.prefixes import Network, is_inside
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
+
+JOIN_SUBNET = "join"
+"""The subnet between the nodes and the router, unless Kube-OVN runs with `--node-switch`."""
 
 _KEYS = ("cidrBlock", "disableInterConnection", "vpc", "vlan")
 
@@ -66,6 +70,23 @@ def parse_subnet(
     if last is not None:
         return last, tuple(problems)
     return (subnet if prefixes else None), tuple(problems)
+
+
+def with_join_subnets(subnets: Mapping[str, Subnet], nodes: Iterable[Node]) -> Mapping[str, Subnet]:
+    """Make the join subnet private: the one that the Nodes name, with or without a manifest."""
+    joins: dict[str, dict[Network, None]] = {}
+    for node in nodes:
+        if node.join_subnet or node.join_prefixes:
+            networks = joins.setdefault(node.join_subnet or JOIN_SUBNET, {})
+            networks.update(dict.fromkeys(node.join_prefixes))
+    if not joins and JOIN_SUBNET in subnets:
+        joins[JOIN_SUBNET] = {}
+    found = dict(subnets)
+    for name, networks in joins.items():
+        written = subnets[name].prefixes if name in subnets else ()
+        prefixes = tuple(dict.fromkeys((*written, *networks)))
+        found[name] = Subnet(name, prefixes, disabled=True)  # always in the default VPC
+    return found
 
 
 def shared_prefixes(subnets: Iterable[Subnet], default_vpc: str) -> Iterator[Problem]:

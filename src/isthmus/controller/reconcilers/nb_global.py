@@ -9,23 +9,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
+from isthmus.controller.connections import connects_node
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.base import ControllerReconciler
-from isthmus.controller.reconcilers.port_options import denied_by
 from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLists
 from isthmus.controller.zones import claimant, joined_zone_ids
 from isthmus.engine.reconciler import Only, SingleKey, Watch
 from isthmus.model.changes import Change
-from isthmus.model.external_ids import TS_MARK
 from isthmus.model.indexes import ZONES_BY_NAME
 from isthmus.model.operations import Operation, Update, change_map
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
+    Chassis,
     Database,
     IcSbGlobal,
     LogicalRouterPort,
+    LogicalSwitchPort,
     NbGlobal,
     Row,
 )
@@ -45,8 +46,9 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal, IcSbGlobal, AvailabilityZone)
 
     def watches(self) -> Mapping[type[Row], Watch[Only]]:
-        """The row, the names of zones, and the deny lists of our router ports."""
-        return {**super().watches(), LogicalRouterPort: self._of_router_port}
+        """The row, the names of zones, the router ports, and what connects the nodes."""
+        ports = dict.fromkeys((LogicalSwitchPort, Chassis), self._of_node)
+        return {**super().watches(), LogicalRouterPort: self.all_keys, **ports}
 
     def affected(self, changed: Changed) -> Iterable[Only]:
         """The zone, its databases, the route options, and the private prefixes."""
@@ -106,6 +108,5 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
                 Reason.PRIVATE_PREFIXES_EXPOSED,
             )
 
-    def _of_router_port(self, change: Change) -> Iterable[Only]:
-        ours = (row for row in change.of(LogicalRouterPort) if TS_MARK in row.external_ids)
-        return self.keys() if any(denied_by(row.options) for row in ours) else ()
+    def _of_node(self, change: Change) -> Iterable[Only]:
+        return self.keys() if connects_node(change) else ()

@@ -34,7 +34,7 @@ class PrivateLists:
 
     def everywhere(self) -> tuple[str, ...]:
         """The desired entries of the global list."""
-        private = self._inputs.private_prefixes(self._inputs.vpc) | self._unlisted()
+        private = self._private(self._inputs.vpc) | self._unlisted()
         moving = self._moved()
         moved = listed(moving)
         held = self._global()
@@ -53,13 +53,17 @@ class PrivateLists:
         """
         held = list(held)
         if vpc != self._inputs.vpc:
-            wanted = listed(self._inputs.private_prefixes(vpc))
+            wanted = listed(self._private(vpc))
             return (*wanted, *self._unknown(held, wanted))
-        private, moved = listed(self._inputs.private_prefixes(vpc)), listed(self._moved())
+        private, moved = listed(self._private(vpc)), listed(self._moved())
         known = self._global()
         waiting = [entry for entry in private if entry in held and entry not in known]
         wanted = tuple(dict.fromkeys([*moved, *waiting]))
         return (*wanted, *self._unknown(held, {*wanted, *private}))
+
+    def _private(self, vpc: str) -> frozenset[Network]:
+        """The prefixes that a VPC must neither advertise nor learn."""
+        return self._inputs.private_prefixes(vpc) | self._connections.node_networks(vpc)
 
     def _moved(self) -> frozenset[Network]:
         """The default VPC's prefixes that belong on its router ports.
@@ -69,7 +73,7 @@ class PrivateLists:
         config = self._inputs.config
         if config is None or not config.vpcs or not self._inputs.port_lists:
             return frozenset()
-        private = self._inputs.private_prefixes(self._inputs.vpc)
+        private = self._private(self._inputs.vpc)
         return private - self._inputs.node_addresses
 
     def _unlisted(self) -> frozenset[Network]:
@@ -77,7 +81,7 @@ class PrivateLists:
         config = self._inputs.config
         if config is None or self._inputs.port_lists:
             return frozenset()
-        return frozenset().union(*map(self._inputs.private_prefixes, config.vpcs))
+        return frozenset().union(*map(self._private, config.vpcs))
 
     def _global(self) -> list[str]:
         row = self._view.single(NbGlobal)
@@ -89,7 +93,7 @@ class PrivateLists:
 
     def _unknown(self, held: Iterable[str], known: Iterable[str]) -> list[str]:
         """The entries of a list whose reason may not have been read yet."""
-        if self._inputs.complete:
+        if self._inputs.complete and self._connections.chassis_known:
             return []
         known = frozenset(known)
         return [entry for entry in dict.fromkeys(held) if entry not in known]

@@ -15,6 +15,7 @@ from typing import ClassVar
 from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import (
     PortPair,
+    connects_node,
     held_addresses,
     subnets_changed,
     transit_switches_of,
@@ -91,7 +92,7 @@ class RouterPorts(ControllerReconciler[str]):
         return {
             TransitSwitch: self._of_transit_switch,
             LogicalSwitch: transit_switches_of,
-            LogicalSwitchPort: self.connections.transit_switch_of_port,
+            LogicalSwitchPort: self._of_switch_port,
             LogicalRouter: self.of_router,
             LogicalRouterPort: self._all,
             GatewayChassis: self._all,
@@ -231,6 +232,11 @@ class RouterPorts(ControllerReconciler[str]):
         if len({self.connections.vpc_of(row) for row in sides}) > 1 or subnets_changed(change):
             return self._all(change)  # gateways depend on a switch's position among all
         return transit_switches_of(change)
+
+    def _of_switch_port(self, change: Change) -> Iterable[str]:
+        if connects_node(change):
+            return self._all(change)  # the private prefixes of router ports depend on it
+        return self.connections.transit_switch_of_port(change)
 
     def _of_chassis(self, change: Change) -> Iterable[str]:
         return () if all(map(is_remote, change.of(Chassis))) else self.keys()
