@@ -9,7 +9,7 @@ not depend on each other (`Reconciler.independent`) may the next transaction go 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from isthmus.engine.reconciler import (
@@ -309,11 +309,11 @@ class Engine:
     def _derive(self, state: AnyDerivedState) -> None:
         dirty, state.dirty = state.dirty, {}
         with self._timed(state):
-            for key in dirty:
-                state.handled += 1
-                for change in tuple(state.derive(key)):
-                    for edge in self._edges.get(state, ()):
-                        _mark(edge.target, edge.affected(change), f"derived: {state.name}")
+            state.handled += len(dirty)
+            changes = [change for key in dirty for change in state.derive(key)]
+            for edge in self._edges.get(state, ()):
+                keys = chain.from_iterable(map(edge.affected, changes))
+                _mark(edge.target, keys, f"derived: {state.name}")
         if state is self._veto:
             _mark_work(self._held, "what held it back may be gone")
 

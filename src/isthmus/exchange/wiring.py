@@ -66,7 +66,7 @@ class RouteState:
         self.attachments = Attachments(view, self.zone)
         rules = self.options, self.attachments, self.static_routes, self.vips, self.policy
         self.advertised = AdvertisedSources(view, *rules)
-        self.learned = LearnedSources(view, self.zone, *rules)
+        self.learned = LearnedSources(view, *rules)
         self.groups = PrefixGroups(self.policy, self.learned)
         self.refused = RefusedRoutes(self.policy, self.groups)
         self.ambiguous = AmbiguousPrefixes(view, self.policy, self.learned, self.groups)
@@ -79,7 +79,7 @@ class RouteState:
         attachments, advertised, learned = self.attachments, self.advertised, self.learned
         groups, refused, ambiguous = self.groups, self.refused, self.ambiguous
         return [
-            *edges_to_all_keys(self.zone, attachments, advertised, learned),
+            *edges_to_all_keys(self.zone, attachments),
             Edge(policy, advertised, lambda change: advertised.of_prefixes(change.advertised)),
             Edge(policy, learned, lambda change: change.routes),
             Edge(policy, groups, lambda change: groups.of_zones(change.limited)),

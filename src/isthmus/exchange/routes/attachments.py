@@ -37,6 +37,7 @@ class Attachment:
 
     Args:
         port, ts: the names of the logical switch port and of the transit switch.
+        zone: the UUID of our availability zone, whose port it is.
         router, lrp: the UUIDs of the router and of its port.
         mac: of the *published* port address: a link-local next hop comes from it.
         addresses: of the published port address, in its order: the next hops that we advertise.
@@ -49,6 +50,7 @@ class Attachment:
     """
 
     port: str
+    zone: RowId
     ts: str
     router: RowId
     lrp: RowId
@@ -143,6 +145,7 @@ class Attachments(DerivedState[str, Attachment]):
         interfaces = (parse_interface(network) for network in lrp.networks)
         return Attachment(
             port=name,
+            zone=zone.uuid,
             ts=port.transit_switch,
             router=router.uuid,
             lrp=lrp.uuid,

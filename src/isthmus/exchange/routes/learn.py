@@ -14,7 +14,6 @@ from isthmus.exchange.routes.import_policy import Finding, ImportPolicy
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
 from isthmus.exchange.routes.options import LOADBALANCER, GlobalRouteOptions, Refusal
 from isthmus.exchange.routes.static_routes import FiledRoute, LearnKey, OwnKey, StaticRoutes
-from isthmus.exchange.zones.own_zone import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     DYNAMIC_ROUTES_BY_DESTINATION,
@@ -32,7 +31,15 @@ from isthmus.model.prefixes import (
     parse_address,
     parse_network,
 )
-from isthmus.model.rows import AvailabilityZone, IcRoute, LogicalRouter, Row, RowId, SbLearnedRoute
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Database,
+    IcRoute,
+    LogicalRouter,
+    Row,
+    RowId,
+    SbLearnedRoute,
+)
 
 
 class Outcome(NamedTuple):
@@ -67,11 +74,12 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
     """
 
     name: ClassVar[str] = "learned sources"
+    # Otherwise all of them would be derived again with every database that is read later.
+    needs: ClassVar[frozenset[Database]] = frozenset(Database)
 
     def __init__(  # noqa: PLR0913, PLR0917 - everything that decides about learning
         self,
         view: View,
-        zone: OwnZone,
         options: GlobalRouteOptions,
         attachments: Attachments,
         routes: StaticRoutes,
@@ -79,7 +87,7 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         policy: ImportPolicy,
     ) -> None:
         super().__init__()
-        self._view, self._zone, self._options = view, zone, options
+        self._view, self._options = view, options
         self._attachments, self._routes, self._vips = attachments, routes, vips
         self._policy = policy
         self._outcomes: dict[RowId, Outcome] = {}
@@ -193,21 +201,12 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         if prefix is None or nexthop is None or not attachment.takes_nexthop(prefix, nexthop):
             return Refusal.UNPARSABLE
         return (
-            self._refuses_sender(route, attachment)
+            _refuses_sender(route, attachment)
             or _refuses_marks(route, attachment)
             or _refuses_nexthop(nexthop, attachment)
             or self._refuses_prefix(route, prefix, attachment)
             or self._refuses_own(route, prefix, attachment)
         )
-
-    def _refuses_sender(self, route: IcRoute, attachment: Attachment) -> Refusal | None:
-        router = route.external_ids.get("lr-id")
-        if router == attachment.router:
-            return Refusal.SAME_ROUTER
-        zone = self._zone.current
-        if router is None and zone is not None and route.availability_zone == zone.uuid:
-            return Refusal.SAME_ZONE
-        return None
 
     def _refuses_own(
         self, route: IcRoute, prefix: Network, attachment: Attachment
@@ -239,6 +238,14 @@ def learn_key(route: IcRoute, router: RowId) -> LearnKey:
     """What an IC-SB route asks to be learned on a router."""
     prefix = canonical(route.ip_prefix)
     return LearnKey(router, prefix, route.nexthop, route.origin, route.route_table)
+
+
+def _refuses_sender(route: IcRoute, attachment: Attachment) -> Refusal | None:
+    router = route.external_ids.get("lr-id")
+    if router == attachment.router:
+        return Refusal.SAME_ROUTER
+    same_zone = router is None and route.availability_zone == attachment.zone
+    return Refusal.SAME_ZONE if same_zone else None
 
 
 def _refuses_marks(route: IcRoute, attachment: Attachment) -> Refusal | None:
