@@ -80,7 +80,7 @@ class _TrackedSession:
             return error, "check the address, and that the server has this database"
         if self.overdue is None or now < self.overdue:
             return None
-        if fault := self.session.tls_fault:
+        if fault := self.session.fault:
             return fault
         if self.phase is _Phase.UNREACHED:
             remedy = "check the address, and that the server runs"

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.text import printable
+from isthmus.ovsdb.streams.addresses import split
 
 
 def weaknesses(remotes: Mapping[str, str]) -> list[Problem]:
@@ -30,7 +31,7 @@ def weaknesses(remotes: Mapping[str, str]) -> list[Problem]:
             Reason.CLEAR_TEXT,
         )
         for database, remote in remotes.items()
-        if (clear := [method for method in remote.split(",") if _is_clear(method)])
+        if (clear := [method for method in split(remote) if _is_clear(method)])
     ]
 
 

@@ -125,7 +125,7 @@ def _turns(sessions: list[Session], timeout: float) -> Iterator[None]:
 
 def _unreachable(session: Session, timeout: float) -> Problem:
     subject = Subject(f"database {session.database}", "remote", session.remote)
-    if fault := session.tls_fault:
+    if fault := session.fault:
         return subject.problem(*fault)
     return subject.problem(
         session.last_error or f"did not answer within {timeout:g} s",

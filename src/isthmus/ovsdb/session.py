@@ -16,17 +16,15 @@ from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
-from isthmus.ovsdb import tls
 from isthmus.ovsdb.codec import Json, encode
 from isthmus.ovsdb.ovs_patches import json_parser, utf8
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
+from isthmus.ovsdb.streams import tcp, tls
+from isthmus.ovsdb.streams.addresses import FORMS, is_valid, split
 
 json_parser.install()
 utf8.install()
-
-CONNECTION_METHODS = ("tcp:", "unix:", "ssl:")
-"""Prefixes of remotes (ovsdb(7)); "ssl:" requires a certificate."""
 
 RETRY_INTERVAL = 1000
 """Milliseconds within which every server of a remote is tried once. The library's own backoff grows
@@ -99,7 +97,7 @@ class Session:
 
     Args:
         database: which of the four.
-        remote: OVSDB connection methods, comma-separated (ovsdb(7)).
+        remote: OVSDB connection methods, comma-separated (ovsdb(7)), with any white space.
         kinds: the tables to replicate.
         lock: an OVSDB lock that every transaction asserts; empty for none.
         probe_interval, leader_only: see `Replica`.
@@ -124,7 +122,7 @@ class Session:
     def __post_init__(self) -> None:
         if not self.kinds:
             self.kinds = tuple(kind for kind in ROW_TYPES if kind.DATABASE is self.database)
-        tls.register_addresses(self.database, _split(self.remote))
+        tls.register_addresses(self.database, split(self.remote))
         if not self._bad_remotes():
             interval = self._interval(self.probe_interval)
             self._schema = _SchemaRequest(self.database, self.remote, interval)
@@ -164,16 +162,17 @@ class Session:
     def last_error(self) -> str:
         """Why the last schema request failed or was not sent; empty if it was not refused."""
         if bad := self._bad_remotes():
-            methods = " or ".join(f"{method}…" for method in CONNECTION_METHODS)
-            if bad[0].startswith("ssl:"):
+            if bad[0].startswith("ssl:") and not tls.configured(self.database):
                 return f"{bad[0]!r} requires a private key, a certificate and the CA's certificate"
-            return f"{', '.join(map(repr, bad))} is not a valid address: write {methods}"
+            forms = " or ".join(FORMS)
+            return f"{', '.join(map(repr, bad))} is not a valid address: write {forms}"
         return self._schema.error if self._schema is not None else ""
 
     @property
-    def tls_fault(self) -> tuple[str, str] | None:
-        """Why TLS fails, and the remedy; None if it works or is not used."""
-        return None if self.synced else tls.fault(_split(self.remote))
+    def fault(self) -> tuple[str, str] | None:
+        """Why TLS or the resolution of a name fails, and the remedy; None if neither does."""
+        remotes = split(self.remote)
+        return None if self.synced else tls.fault(remotes) or tcp.fault(remotes)
 
     @property
     def clear_text_hint(self) -> str:
@@ -181,7 +180,7 @@ class Session:
 
         A server that requires TLS accepts the connection and closes it without an error.
         """
-        clear_text = any(remote.startswith("tcp:") for remote in _split(self.remote))
+        clear_text = any(remote.startswith("tcp:") for remote in split(self.remote))
         return _CLEAR_TEXT_HINT if clear_text else ""
 
     @property
@@ -258,13 +257,12 @@ class Session:
 
     def _bad_remotes(self) -> list[str]:
         # The library raises exceptions of various types for invalid addresses.
-        remotes = _split(self.remote)
-        methods = CONNECTION_METHODS if tls.configured(self.database) else CONNECTION_METHODS[:2]
-        return [remote for remote in remotes if not remote.startswith(methods)]
+        with_tls = tls.configured(self.database)
+        return [r for r in split(self.remote) or [""] if not is_valid(r, tls=with_tls)]
 
     def _interval(self, milliseconds: int | None) -> int:
         """Milliseconds between probes: as configured, or the default."""
-        remotes = _split(self.remote)
+        remotes = split(self.remote)
         if milliseconds is not None:
             return milliseconds
         if not ovs.stream.stream_or_pstream_needs_probes(remotes[0]):
@@ -275,8 +273,9 @@ class Session:
     def _start(self, schema: Json) -> None:
         self.generation += 1
         interval = self._interval(self.probe_interval)
+        remote = ",".join(split(self.remote))
         self._replica = Replica(
-            self.database, self.remote, schema, self.kinds, interval, leader_only=self.leader_only
+            self.database, remote, schema, self.kinds, interval, leader_only=self.leader_only
         )
         _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
         # The constructor ignores its argument for Unix sockets.
@@ -290,17 +289,13 @@ def _limit_backoff(session: ovs.jsonrpc.Session) -> None:
     session.reconnect.min_backoff = session.reconnect.max_backoff = interval
 
 
-def _split(remote: str) -> list[str]:
-    return list(ovs.db.idl.Idl._parse_remotes(None, remote))  # noqa: SLF001 - uses no state
-
-
 class _SchemaRequest:
     """Requests the schema from one server after the other until one returns it."""
 
     def __init__(self, database: Database, remote: str, probe_interval: int | None) -> None:
         self._database = database
         self._session = ovs.jsonrpc.Session.open_multiple(
-            _split(remote), probe_interval=probe_interval
+            split(remote), probe_interval=probe_interval
         )
         _limit_backoff(self._session)
         self._seqno: int | None = None

@@ -34,7 +34,8 @@ class Wakeup:
             return False
 
     def close(self) -> None:
-        """Close the file descriptor."""
+        """Close the file descriptor; may be called again."""
         with self._lock:
+            if not self._closed:
+                os.close(self._fd)
             self._closed = True
-            os.close(self._fd)

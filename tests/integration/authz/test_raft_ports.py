@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.ovsdb.tls import Tls
+from isthmus.ovsdb.streams.tls import Tls
 from isthmus.pki.files import TlsFiles
 from support.icdb.authz import AuthorizedMembers, authorized_members, isthmus
 from support.icdb.run import LIMIT, Member

@@ -14,7 +14,7 @@ from isthmus.model.rows import Database
 from isthmus.ovsdb.ovs_patches.logging import forward_to_logging
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from isthmus.ovsdb.tls import Tls
+from isthmus.ovsdb.streams.tls import Tls
 from support.ovn.authority import Authority
 from support.ovn.servers import SCHEMAS, Processes, wait_until
 
@@ -212,7 +212,7 @@ def test_verbs_look_over_tls(
 
 def test_a_remote_with_tls_needs_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without certificates, an `ssl:` address is an error that names what is missing."""
-    monkeypatch.setattr("isthmus.ovsdb.tls._TlsStream.tls", None)
+    monkeypatch.setattr("isthmus.ovsdb.streams.tls._TlsStream.tls", None)
     session = Session(Database.NB, "ssl:127.0.0.1:6641")
     assert session.run() == []
     assert "private key" in session.last_error

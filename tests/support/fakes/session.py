@@ -36,7 +36,7 @@ class FakeSession:
         self.generation = 0
         self.columns: Mapping[type[Row], Mapping[str, frozenset[str]]] = {}
         self.last_error = ""
-        self.tls_fault: tuple[str, str] | None = None
+        self.fault: tuple[str, str] | None = None
         self.clear_text_hint = ""
         self._changes: list[Change] = []
         self._replies: deque[Result] = deque()

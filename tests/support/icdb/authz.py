@@ -12,7 +12,7 @@ from typing import Any
 
 from isthmus.model.rows import Database
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, request
-from isthmus.ovsdb.tls import Tls
+from isthmus.ovsdb.streams.tls import Tls
 from isthmus.pki.files import TlsFiles
 from support.icdb.run import LIMIT, Member, Members
 from support.ovn.servers import RealZone, Servers, wait_until

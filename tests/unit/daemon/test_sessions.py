@@ -108,10 +108,10 @@ def test_errors_and_tls_faults_are_reported_with_their_own_words(connected: Conn
     session.last_error = "the server has no database"
     assert connected.sessions.problems(0.0)[0].message == "the server has no database"
     session.last_error, session.answers = "", False
-    session.tls_fault = ("the certificate has expired", "issue a new one")
+    session.fault = ("the certificate has expired", "issue a new one")
     connected.turn(1.0)
     (problem,) = connected.sessions.problems(1.0 + PATIENCE)
-    assert (problem.message, problem.remedy) == session.tls_fault
+    assert (problem.message, problem.remedy) == session.fault
 
 
 def test_transactions_end_in_order(connected: Connected) -> None:

@@ -26,7 +26,7 @@ from isthmus.icdb.local.database_server import (
     default_dirs,
     local_servers,
 )
-from isthmus.ovsdb.tls import Tls
+from isthmus.ovsdb.streams.tls import Tls
 from isthmus.pki.files import TlsFiles
 
 DATA_DIR, RUN_DIR = default_dirs(os.environ)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from isthmus.cli.common.errors import CommandError
 from isthmus.model.problems import Subject
-from isthmus.ovsdb.tls import Tls
+from isthmus.ovsdb.streams.tls import Tls
 
 
 def tls_of(program: str, private_key: str, certificate: str, ca_cert: str) -> Tls | None:

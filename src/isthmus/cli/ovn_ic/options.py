@@ -17,7 +17,7 @@ from isthmus.cli.options.tls import tls_of
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
 from isthmus.ovsdb.daemonize import Daemon
-from isthmus.ovsdb.tls import Tls
+from isthmus.ovsdb.streams.tls import Tls
 
 PROGRAM = "ovn-ic"
 OVN_RELEASE = "26.03.0"

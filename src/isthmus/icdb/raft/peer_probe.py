@@ -15,11 +15,11 @@ from typing import Any
 
 from isthmus.icdb.local.database_server import DatabaseServer
 from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, PeerAnswer, PeerState
-from isthmus.icdb.raft.name_resolution import addresses_of
 from isthmus.model.rows import Database
 from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import call
-from isthmus.ovsdb.tls import Tls
+from isthmus.ovsdb.streams.name_resolution import addresses_of
+from isthmus.ovsdb.streams.tls import Tls
 from isthmus.pki.files import TlsFiles
 
 TIMEOUT = 1.0
@@ -106,8 +106,10 @@ async def _connect(
     )
     *others, last = await addresses_of(host)
     for address in others:
+        # An address that does not answer must leave time for the next.
         with suppress(OSError):
-            return await open_connection(address)
+            async with asyncio.timeout(TIMEOUT / 2 / len(others)):
+                return await open_connection(address)
     return await open_connection(last)
 
 
@@ -135,7 +137,7 @@ def optional_uuid(value: Any) -> str:
 
 def _why(error: BaseException, port: int) -> str:
     if isinstance(error, socket.gaierror):
-        return f"its name cannot be resolved: {error.strerror}"
+        return f"its name {error.strerror}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):

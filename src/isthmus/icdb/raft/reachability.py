@@ -11,6 +11,7 @@ from contextlib import suppress
 from isthmus.icdb.local.hosts import host_of
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import request
+from isthmus.ovsdb.streams.name_resolution import connect
 
 LIMIT = 3.0
 """Seconds for a server to respond."""
@@ -56,4 +57,4 @@ def unverified() -> ssl.SSLContext:
 
 def _connect(address: str, limit: float) -> socket.socket:
     port = int(address.rpartition(":")[2])
-    return socket.create_connection((host_of(address), port), limit)
+    return connect(host_of(address), port, limit)

