@@ -47,6 +47,7 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     Row,
     SbDatapathBinding,
+    SbEncap,
     SbLearnedRoute,
     SbPortBinding,
     SbServiceMonitor,
@@ -183,6 +184,7 @@ DECLARED_ROUTES = IndexOf(
 
 CHASSIS_BY_NAME = IndexOf(Chassis, lambda row: (row.name,))
 CHASSIS_BY_ENCAP = IndexOf(Chassis, lambda row: row.encaps)
+SB_ENCAPS_BY_TUNNEL = IndexOf(SbEncap, lambda row: ((row.type, row.ip),))
 LOCAL_CHASSIS_BY_HOSTNAME = IndexOf(
     # Another cluster may have a node of the same name.
     Chassis,
@@ -214,6 +216,7 @@ ZONES_BY_NAME = IndexOf(AvailabilityZone, lambda row: (row.name,))
 GATEWAYS_BY_NAME = IndexOf(Gateway, lambda row: (row.name,))
 GATEWAYS_BY_ZONE = IndexOf(Gateway, lambda row: (row.availability_zone,))
 GATEWAYS_BY_ENCAP = IndexOf(Gateway, lambda row: row.encaps)
+IC_ENCAPS_BY_TUNNEL = IndexOf(IcEncap, lambda row: ((row.type, row.ip),))
 IC_ENCAPS_BY_TYPE = IndexOf(IcEncap, lambda row: (row.type,))
 
 DATAPATHS_BY_TS = IndexOf(IcDatapathBinding, lambda row: (row.transit_switch,))

@@ -56,6 +56,8 @@ class Reason(StrEnum):
     NO_CHASSIS = ("NoChassis", "a gateway node has no chassis in SB")
     NO_SUCH_NODE = ("NoSuchNode", "a node in `gw-nodes` does not exist")
     CHASSIS_NAME_TAKEN = ("ChassisNameTaken", "a gateway of another zone has the same chassis name")
+    TUNNEL_IP_TAKEN = ("TunnelIpTaken", "a gateway of another zone has the same tunnel IP")
+    GATEWAY_NOT_PUBLISHED = ("GatewayNotPublished", "another zone's active gateway is unknown")
     NAME_TAKEN = ("NameTaken", "another object has the name that a port needs")
     NO_FREE_ADDRESS = ("NoFreeAddress", "a transit switch's subnet has no free address")
     INVALID_TRANSIT_SWITCH = ("InvalidTransitSwitch", "a transit switch has no usable subnet")
@@ -116,7 +118,11 @@ class ConditionReason(StrEnum):
     REGISTERING = ("Registering", "the zone is not registered, and no problem explains why")
     PORT_MISSING = ("PortMissing", "there is no router port, and no problem explains why")
     NO_ROUTES = ("NoRoutes", "other zones advertise routes, but none is learned")
-    PARTLY_JOINED = ("PartlyJoined", "connected, but not over every transit switch")
+    NOT_CONNECTED = ("NotConnected", "other zones have ports, but no gateway that can be reached")
+    PARTLY_JOINED = (
+        "PartlyJoined",
+        "connected, but not over every transit switch or to every zone",
+    )
     NO_OTHER_ZONE = ("NoOtherZone", "connected; no other zone has joined yet")
     JOINED = ("Joined", "connected with the zones in the message")
     NO_OVERLAP = ("NoOverlap", "no prefixes overlap")

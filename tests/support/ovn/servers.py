@@ -256,9 +256,9 @@ class RealZone:
         """Add a subnet behind the router."""
         self.nbctl("lrp-add", "r", name, "0a:00:00:00:00:01", *networks)
 
-    def join(self, ts: str, *networks: str) -> None:
+    def join(self, ts: str, *networks: str, chassis: str = "") -> None:
         """Register a gateway chassis and connect the router to a transit switch."""
-        chassis = f"{self.name}-gw"
+        chassis = chassis or f"{self.name}-gw"
         number = int(networks[0].split("/")[0].rsplit(".", 1)[1])
         if chassis not in self.sbctl("--bare", "--columns=name", "list", "chassis"):
             self.sbctl("chassis-add", chassis, "geneve", f"192.0.2.{number}")

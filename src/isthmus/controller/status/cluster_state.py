@@ -14,14 +14,15 @@ from isthmus.controller.zones import is_registered, joined_zone
 from isthmus.engine.view import View
 from isthmus.model.external_ids import SUBNET
 from isthmus.model.indexes import (
-    CHASSIS_BY_NAME,
+    BINDINGS_BY_PORT,
+    GATEWAYS_BY_NAME,
     GATEWAYS_BY_ZONE,
     IC_PORTS_BY_ZONE,
     IC_ROUTES_BY_ZONE_AND_TS,
     LEARNED_ROUTES,
     ZONES_BY_NAME,
 )
-from isthmus.model.rows import AvailabilityZone, NbGlobal, RowId
+from isthmus.model.rows import AvailabilityZone, IcPortBinding, NbGlobal, RowId
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class TransitSwitchState:
         subnet: the subnet of its router ports, as written in `external_ids:subnet`.
         port: our port, as published in IC-SB; empty if there is none.
         address: the port's addresses, "MAC IP/length…".
-        gateway: the node that serves the port at the moment; empty if none does.
+        gateway: the node that serves the port at the moment; empty if none does, or if it is not
+            published in IC-SB, so that no other zone can reach it.
     """
 
     name: str
@@ -67,12 +69,14 @@ class ZoneState:
         gateways: the hostnames of its gateways.
         transit_switches: those on which it has a port.
         routes: the number of routes that it advertises.
+        connected: whether one of its ports is bound to a gateway here; None if it has no port.
     """
 
     name: str
     gateways: tuple[str, ...]
     transit_switches: tuple[str, ...]
     routes: int
+    connected: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,9 @@ class ClusterStateReader:
             row, binding = self._connections.transit_switch(name), bindings.get(name)
             state = TransitSwitchState(name, row.external_ids.get(SUBNET, "") if row else "")
             if binding is not None:
-                chassis = self._view.one(CHASSIS_BY_NAME, binding.gateway)
-                node = (chassis.hostname or chassis.name) if chassis is not None else ""
+                gateway = self._view.one(GATEWAYS_BY_NAME, binding.gateway)
+                published = gateway and gateway.availability_zone == binding.availability_zone
+                node = (gateway.hostname or gateway.name) if gateway and published else ""
                 port, address = binding.logical_port, binding.address
                 state = replace(state, port=port, address=address, gateway=node)
             yield state
@@ -174,7 +179,16 @@ class ClusterStateReader:
         for row in sorted(self._view.table(AvailabilityZone), key=lambda row: row.name):
             if own is None or row.uuid != own.uuid:
                 gateways = {port.hostname for port in self._view.all(GATEWAYS_BY_ZONE, row.uuid)}
-                ports = self._view.all(IC_PORTS_BY_ZONE, row.uuid)
+                ports = list(self._view.all(IC_PORTS_BY_ZONE, row.uuid))
                 switches = {port.transit_switch for port in ports}
-                count = routes.get(row.uuid, 0)
-                yield ZoneState(row.name, tuple(sorted(gateways)), tuple(sorted(switches)), count)
+                yield ZoneState(
+                    row.name,
+                    tuple(sorted(gateways)),
+                    tuple(sorted(switches)),
+                    routes.get(row.uuid, 0),
+                    any(map(self._is_bound, ports)) if ports else None,
+                )
+
+    def _is_bound(self, port: IcPortBinding) -> bool:
+        binding = self._view.one(BINDINGS_BY_PORT, port.logical_port)
+        return binding is not None and binding.chassis is not None

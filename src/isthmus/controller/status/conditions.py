@@ -37,6 +37,13 @@ _ORDER = {reason: position for position, reason in enumerate(Reason)}
 _PREVENTS_PORTS = tuple(Reason)[_ORDER[Reason.NO_ROUTER] : _ORDER[Reason.WRITE_REFUSED] + 1]
 """The reasons that may explain missing ports and ports without a gateway."""
 
+_SEPARATES_ZONES = (
+    Reason.CHASSIS_NAME_TAKEN,
+    Reason.TUNNEL_IP_TAKEN,
+    Reason.GATEWAY_NOT_PUBLISHED,
+)
+"""The reasons that may explain why another zone's ports have no gateway."""
+
 LONGEST = 1024
 """The maximum length of a message with its remedy, in characters: that of an Event's note."""
 
@@ -207,21 +214,43 @@ def _leaving(state: StatusInput, wanted: LeaveZone, unreachable: Problem | None)
 
 
 def _joining(state: StatusInput, config: Config) -> Condition:
-    for check in (_unregistered, _unconnected, _no_routes):
+    for check in (_unregistered, _unconnected, _unreachable, _no_routes):
         if (found := check(state, config)) is not None:
             return found
     kind, cluster = ConditionType.JOINED, state.cluster
     down = [switch.name for switch in cluster.transit_switches if not switch.gateway]
-    if down:
-        message = f"zone {cluster.zone} is connected, but not over {_names(down)}"
-        return _true(kind, ConditionReason.PARTLY_JOINED, message, state.problem(*_PREVENTS_PORTS))
+    problem, apart = _apart(state)
+    gaps = [f"over {_names(down)}"] if down else []
+    gaps += [f"with {_names(apart)}"] if apart else []
+    if gaps:
+        message = f"zone {cluster.zone} is connected, but not {' and not '.join(gaps)}"
+        problem = problem if apart else state.problem(*_PREVENTS_PORTS)
+        return _true(kind, ConditionReason.PARTLY_JOINED, message, problem)
     over = _names([switch.name for switch in cluster.transit_switches])
-    if not cluster.zones:
+    others = [zone.name for zone in cluster.zones if zone.connected is not None]
+    if not others:
         message = f"zone {cluster.zone} is connected to {over}; no other zone has joined yet"
         return _true(kind, ConditionReason.NO_OTHER_ZONE, message)
-    others = _names([zone.name for zone in cluster.zones])
-    message = f"zone {cluster.zone} is connected with {others} over {over}"
+    message = f"zone {cluster.zone} is connected with {_names(others)} over {over}"
     return _true(kind, ConditionReason.JOINED, message)
+
+
+def _apart(state: StatusInput) -> tuple[Problem | None, list[str]]:
+    """The zones whose ports no gateway serves here, with why; none while it may just take time."""
+    problem = state.problem(*_SEPARATES_ZONES)
+    expected = problem is None and not state.settled
+    zones = [] if expected else state.cluster.zones
+    return problem, [zone.name for zone in zones if zone.connected is False]
+
+
+def _unreachable(state: StatusInput, _config: Config) -> Condition | None:
+    problem, apart = _apart(state)
+    if not apart or any(zone.connected for zone in state.cluster.zones):
+        return None
+    message = f"no gateway serves the ports of {_names(apart)}"
+    if problem is None:
+        return _false(ConditionType.JOINED, ConditionReason.NOT_CONNECTED, message)
+    return _false(ConditionType.JOINED, problem.reason, f"{message}: {_text(problem)}", problem)
 
 
 def _unregistered(state: StatusInput, config: Config) -> Condition | None:

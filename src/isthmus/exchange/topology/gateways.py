@@ -1,5 +1,6 @@
 """Gateways: our interconnection chassis go to IC-SB, other zones' gateways to SB."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -12,6 +13,9 @@ from isthmus.model.indexes import (
     CHASSIS_BY_NAME,
     GATEWAYS_BY_ENCAP,
     GATEWAYS_BY_NAME,
+    GATEWAYS_BY_ZONE,
+    IC_ENCAPS_BY_TUNNEL,
+    SB_ENCAPS_BY_TUNNEL,
 )
 from isthmus.model.operations import Delete, Insert, NewRef, Operation, Ref, Value, update
 from isthmus.model.ovn_keys import IS_REMOTE, is_interconn, is_remote
@@ -50,33 +54,80 @@ def _tunnels(view: View, row: Chassis | Gateway | None) -> dict[Tunnel, RowId]:
     }
 
 
+def _chassis_at(view: View, kind: str, ip: str) -> Iterator[Chassis]:
+    """The chassis in SB with a tunnel IP."""
+    for encap in view.all(SB_ENCAPS_BY_TUNNEL, (kind, ip)):
+        yield from view.all(CHASSIS_BY_ENCAP, encap.uuid)
+
+
+def _gateways_at(view: View, kind: str, ip: str) -> Iterator[Gateway]:
+    """The gateways in IC-SB with a tunnel IP."""
+    for encap in view.all(IC_ENCAPS_BY_TUNNEL, (kind, ip)):
+        yield from view.all(GATEWAYS_BY_ENCAP, encap.uuid)
+
+
 class _Copies(ZoneReconciler[str]):
-    """Copies chassis to gateways or back; the key is the name of both."""
+    """Copies chassis to gateways or back; the key is the name of both.
+
+    A database holds each tunnel IP once. A tunnel end whose IP a node of another zone has is left
+    out; `RemoteChassis` reports it, for both directions.
+    """
 
     indexes = (CHASSIS_BY_NAME, GATEWAYS_BY_NAME)
     encap_table: ClassVar[type[SbEncap] | type[IcEncap]]
     owner_column: ClassVar[str]
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {**super().watches(), SbEncap: self._of_sb_encap, IcEncap: self._of_ic_encap}
+        return {
+            Chassis: self._of_owner,
+            Gateway: self._of_owner,
+            SbEncap: self._of_encap,
+            IcEncap: self._of_encap,
+            AvailabilityZone: lambda change: [
+                gateway.name for gateway in self._view.all(GATEWAYS_BY_ZONE, change.row.uuid)
+            ],
+        }
 
-    def _of_sb_encap(self, change: Change) -> Iterable[str]:
-        return [chassis.name for chassis in self._view.all(CHASSIS_BY_ENCAP, change.row.uuid)]
+    def _of_owner(self, change: Change) -> Iterator[str]:
+        rows: tuple[Chassis | Gateway, ...] = (*change.of(Chassis), *change.of(Gateway))
+        for row in rows:
+            yield row.name
+            for tunnel in _tunnels(self._view, row):
+                yield from self._at(tunnel.type, tunnel.ip)
 
-    def _of_ic_encap(self, change: Change) -> Iterable[str]:
-        return [gateway.name for gateway in self._view.all(GATEWAYS_BY_ENCAP, change.row.uuid)]
+    def _of_encap(self, change: Change) -> Iterator[str]:
+        rows: tuple[SbEncap | IcEncap, ...] = (*change.of(SbEncap), *change.of(IcEncap))
+        for row in rows:
+            yield from self._at(row.type, row.ip)
+
+    def _at(self, kind: str, ip: str) -> Iterator[str]:
+        """The names of what has a tunnel IP."""
+        yield from (chassis.name for chassis in _chassis_at(self._view, kind, ip))
+        yield from (gateway.name for gateway in _gateways_at(self._view, kind, ip))
+
+    @abstractmethod
+    def _taken(self, tunnel: Tunnel, zone: AvailabilityZone) -> bool:
+        """Whether a row that is not a copy of ours has the tunnel IP in the database to write."""
 
     def _write(
         self,
         kind: type[Gateway] | type[Chassis],
         have: Gateway | Chassis | None,
         source: Chassis | Gateway,
+        zone: AvailabilityZone,
         columns: Mapping[str, Value],
     ) -> Iterator[Operation]:
         """Write the copy of a row, with its encaps; a new copy also gets `columns`."""
         existing, wanted = _tunnels(self._view, have), _tunnels(self._view, source)
+        free = [tunnel for tunnel in sorted(wanted) if not self._taken(tunnel, zone)]
+        if not free:
+            # The row must have an encap. Without any, the source will get one; a copy whose
+            # encaps are all taken would hold an IP that its source does not have any more.
+            if wanted and have is not None:
+                yield Delete(kind, have.uuid)
+            return
         refs: list[Ref | NewRef] = []
-        for tunnel in sorted(wanted, key=lambda tunnel: (tunnel.type, tunnel.ip)):
+        for tunnel in free:
             if tunnel in existing:
                 refs.append(Ref(existing[tunnel]))
                 continue
@@ -89,7 +140,7 @@ class _Copies(ZoneReconciler[str]):
             }
             yield Insert(self.encap_table, encap, new)
         row: dict[str, Value] = {"hostname": source.hostname}
-        if set(wanted) != set(existing):
+        if set(free) != set(existing):
             row["encaps"] = tuple(refs)
         if have is None:
             yield Insert(kind, {"name": source.name, **row, **columns})
@@ -112,25 +163,17 @@ class GatewayPublication(_Copies):
         if chassis is None or not is_interconn(chassis):
             return [Delete(Gateway, gateway.uuid)] if gateway is not None and ours else ()
         if gateway is not None and not ours:
-            self.report(key, self._clash(chassis, gateway))
             return ()
-        if not _tunnels(self._view, chassis):
-            return ()  # a gateway must have an encap; the chassis will get one
         columns = {"availability_zone": Ref(zone.uuid)}
-        return self._write(Gateway, gateway, chassis, columns)
+        return self._write(Gateway, gateway, chassis, zone, columns)
 
-    def _clash(self, chassis: Chassis, gateway: Gateway) -> Problem:
-        other = zone_name(self._view, gateway.availability_zone)
-        return Subject(f"chassis {chassis.name}", "name", chassis.hostname).problem(
-            f"is the name of a gateway of zone {other}, too, so this chassis"
-            " is not published as a gateway",
-            "set another external_ids:system-id in the node's Open vSwitch",
-            Reason.CHASSIS_NAME_TAKEN,
-        )
+    def _taken(self, tunnel: Tunnel, zone: AvailabilityZone) -> bool:
+        gateways = _gateways_at(self._view, tunnel.type, tunnel.ip)
+        return any(gateway.availability_zone != zone.uuid for gateway in gateways)
 
 
 class RemoteChassis(_Copies):
-    """Other zones' gateways as remote chassis in SB."""
+    """Other zones' gateways as remote chassis in SB; reports those that clash with our nodes."""
 
     name: ClassVar[str] = "remote chassis"
     writes: ClassVar[Database] = Database.SB
@@ -140,8 +183,48 @@ class RemoteChassis(_Copies):
     def align(self, key: str, zone: AvailabilityZone) -> Iterable[Operation]:
         gateway = self._view.one(GATEWAYS_BY_NAME, key)
         chassis = self._view.one(CHASSIS_BY_NAME, key)
+        foreign = gateway is not None and gateway.availability_zone != zone.uuid
+        if gateway is not None and foreign:
+            self.report(key, *self._clashes(gateway, zone))
         if chassis is not None and not is_remote(chassis):
-            return ()  # a local chassis is never touched; `GatewayPublication` reports the clash
-        if gateway is not None and gateway.availability_zone != zone.uuid:
-            return self._write(Chassis, chassis, gateway, {"other_config": {IS_REMOTE: "true"}})
+            return ()  # a local chassis is never touched
+        if gateway is not None and foreign:
+            columns: dict[str, Value] = {"other_config": {IS_REMOTE: "true"}}
+            return self._write(Chassis, chassis, gateway, zone, columns)
         return [] if chassis is None else [Delete(Chassis, chassis.uuid)]
+
+    def _taken(self, tunnel: Tunnel, _zone: AvailabilityZone) -> bool:
+        return any(True for _ in self._local_at(tunnel))
+
+    def _local_at(self, tunnel: Tunnel) -> Iterator[Chassis]:
+        found = _chassis_at(self._view, tunnel.type, tunnel.ip)
+        return (chassis for chassis in found if not is_remote(chassis))
+
+    def _clashes(self, gateway: Gateway, zone: AvailabilityZone) -> Iterable[Problem]:
+        """What our nodes have in common with another zone's gateway; each once, by its name."""
+        other = zone_name(self._view, gateway.availability_zone)
+        consequence = f"as gateway {gateway.hostname} of zone {other}, so no packets pass between"
+        consequence += " the two zones through these nodes"
+        undo = f"if zone {other} does not exist any more, run: isthmus zone prune {other}"
+        chassis = self._view.one(CHASSIS_BY_NAME, gateway.name)
+        if chassis is not None and not is_remote(chassis):
+            node = f"node {chassis.hostname} of zone {zone.name}"
+            return [
+                Subject(node, "system-id", chassis.name).problem(
+                    f"is the same {consequence}",
+                    "set another external_ids:system-id in the Open vSwitch of one of them, and"
+                    f" restart its ovn-controller; {undo}",
+                    Reason.CHASSIS_NAME_TAKEN,
+                )
+            ]
+        return dict.fromkeys(
+            Subject(
+                f"node {chassis.hostname} of zone {zone.name}", "ovn-encap-ip", tunnel.ip
+            ).problem(
+                f"is the same tunnel IP {consequence}",
+                f"set another external_ids:ovn-encap-ip in the Open vSwitch of one of them; {undo}",
+                Reason.TUNNEL_IP_TAKEN,
+            )
+            for tunnel in sorted(_tunnels(self._view, gateway))
+            for chassis in self._local_at(tunnel)
+        )

@@ -13,6 +13,7 @@ from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_PORT,
     CHASSIS_BY_NAME,
+    GATEWAYS_BY_NAME,
     IC_PORTS_BY_GATEWAY,
     IC_PORTS_BY_NAME,
     IC_PORTS_BY_TS,
@@ -29,13 +30,14 @@ from isthmus.model.operations import (
     set_keys,
     update,
 )
-from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER_PORT
+from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER_PORT, is_remote
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
     Database,
+    Gateway,
     IcPortBinding,
     LogicalSwitch,
     LogicalSwitchPort,
@@ -148,10 +150,11 @@ class RemoteBindings(ZoneReconciler[str]):
     indexes = (IC_PORTS_BY_NAME, BINDINGS_BY_PORT, LSPS_BY_NAME)
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        return {**super().watches(), Chassis: self._of_chassis}
+        return {**super().watches(), Chassis: self._of_gateway, Gateway: self._of_gateway}
 
-    def _of_chassis(self, change: Change) -> Iterator[str]:
-        for side in change.of(Chassis):
+    def _of_gateway(self, change: Change) -> Iterator[str]:
+        sides: tuple[Chassis | Gateway, ...] = (*change.of(Chassis), *change.of(Gateway))
+        for side in sides:
             for port in self._view.all(IC_PORTS_BY_GATEWAY, side.name):
                 yield port.logical_port
 
@@ -168,8 +171,23 @@ class RemoteBindings(ZoneReconciler[str]):
             return
         if "requested-chassis" in lsp.options:
             return  # an operator has chosen the chassis
-        chassis = self._view.one(CHASSIS_BY_NAME, port.gateway)
         if not port.gateway:
             yield from update(binding, {"chassis": frozenset[str]()})
-        elif chassis is not None:
+            return
+        gateway = self._view.one(GATEWAYS_BY_NAME, port.gateway)
+        chassis = self._view.one(CHASSIS_BY_NAME, port.gateway)
+        if gateway is None or gateway.availability_zone != port.availability_zone:
+            self.report(key, self._unpublished(port))
+        elif chassis is not None and is_remote(chassis):
             yield from update(binding, {"chassis": Ref(chassis.uuid)})
+
+    def _unpublished(self, port: IcPortBinding) -> Problem:
+        zone = zone_name(self._view, port.availability_zone)
+        subject = Subject(f"port {port.logical_port} of zone {zone}", "gateway", port.gateway)
+        return subject.problem(
+            f"is a chassis that zone {zone} does not publish as a gateway, so packets to the zone"
+            f" do not use this port of transit switch {port.transit_switch}",
+            f"run `isthmus status` in zone {zone}: another node may have the chassis's name or"
+            " tunnel IP",
+            Reason.GATEWAY_NOT_PUBLISHED,
+        )

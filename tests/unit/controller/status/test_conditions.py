@@ -26,7 +26,7 @@ from isthmus.controller.status.conditions import (
 from isthmus.controller.status.report import config_map_version
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import Reason
-from isthmus.model.rows import Database
+from isthmus.model.rows import Database, SbEncap
 from support.fakes.fleet import ControlledFleet
 from support.fakes.manifests import config_map, node, subnet
 
@@ -38,10 +38,14 @@ DOWN = TransitSwitchState(
     "ts1", "169.254.101.0/24", "ts1-az1", "0a:00:00:00:00:02 169.254.101.1/24"
 )
 PORTLESS = TransitSwitchState("ts", "169.254.100.0/24")
-OTHER = ZoneState("az2", ("gw2",), ("ts",), 2)
+OTHER = ZoneState("az2", ("gw2",), ("ts",), 2, True)
+APART = ZoneState("az3", ("gw3",), ("ts",), 2, False)
+PORTLESS_ZONE = ZoneState("az4", (), (), 0, None)
 WELL = ClusterState("az1", True, True, (UP,), (), (OTHER,), 1, 2, 2)
 OVERLAP = Problem("Subnet a", "spec.cidrBlock", "10.2.0.0/24", "overlaps", "change it",
                   Reason.OVERLAPPING_PREFIX)  # fmt: skip
+TAKEN = Problem("node gw of zone az1", "ovn-encap-ip", "192.0.2.1", "is the same", "change it",
+                Reason.TUNNEL_IP_TAKEN)  # fmt: skip
 AWAY = Problem("database OVN_IC_Southbound", "remote", "tcp:1:2", "cannot be reached",
                "check the address", Reason.DATABASE_UNREACHABLE)  # fmt: skip
 
@@ -84,6 +88,15 @@ def test_a_healthy_cluster() -> None:
         ),
         ({"cluster": replace(WELL, transit_switches=(UP, DOWN))}, "True", "PartlyJoined"),
         ({"cluster": replace(WELL, zones=())}, "True", "NoOtherZone"),
+        ({"cluster": replace(WELL, zones=(PORTLESS_ZONE,))}, "True", "NoOtherZone"),
+        ({"cluster": replace(WELL, zones=(APART,))}, "False", "NotConnected"),
+        ({"cluster": replace(WELL, zones=(APART,)), "settled": False}, "True", "Joined"),
+        ({"cluster": replace(WELL, zones=(OTHER, APART))}, "True", "PartlyJoined"),
+        (
+            {"cluster": replace(WELL, zones=(APART,)), "settled": False, "problems": (TAKEN,)},
+            "False",
+            "TunnelIpTaken",
+        ),
         ({"cluster": replace(WELL, learned=0)}, "False", "NoRoutes"),
         ({"cluster": replace(WELL, learned=0), "settled": False}, "True", "Joined"),
         ({"cluster": replace(WELL, learned=0), "problems": (OVERLAP,)}, "True", "Joined"),
@@ -196,6 +209,25 @@ def test_the_state_of_two_joined_clusters() -> None:
     ]
     assert [(zone.name, zone.routes) for zone in facts.zones] == [("az2", 1)]
     assert (facts.advertised, facts.learned, facts.on_offer) == (1, 1, 1)
+
+
+def test_zones_whose_gateways_share_a_tunnel_ip_have_not_joined() -> None:
+    """Joined is False in both zones, and the cause is the reason."""
+    fleet = ControlledFleet("az1", "az2")
+    one, two = fleet.zones
+    two.update(SbEncap, two.uuid(SbEncap), ip=one.find(SbEncap)["ip"])
+    for site in fleet.zones:
+        site.join()
+        fleet.settle()
+    found = []
+    for site in fleet.zones:
+        facts = ClusterStateReader(site.engine.view, site.inputs).read()
+        found.append(said(
+            ConditionType.JOINED,
+            wanted=site.inputs.wanted, cluster=facts, problems=tuple(site.problems()),
+        ))  # fmt: skip
+    assert {condition.status for condition in found} == {ConditionStatus.FALSE}
+    assert [condition.reason for condition in found] == ["GatewayNotPublished", "TunnelIpTaken"]
 
 
 def test_the_digest_of_the_config_map() -> None:
