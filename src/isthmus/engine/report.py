@@ -1,6 +1,7 @@
 """What the engine has done and what it waits for, as values for display. Made by `Engine.report`.
 
-`engine/show` prints these fields as JSON, so their names are public.
+`engine/show` prints these fields as JSON, so their names are public. docs/reference/engine.md lists
+them. New counters and metrics belong here.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ class ReconcilerReport:
     """One reconciler or derived state.
 
     Args:
-        name: e.g. "learned routes".
+        name: what it keeps as wanted, e.g. "learned routes".
         writes: the database that it writes; None for derived state.
-        handled: how many times a key was handled.
+        handled: how many times a key was handled, since the daemon started.
         operations: how many operations that led to.
-        seconds: of the engine's clock, spent on it.
+        seconds: how long that took, by the engine's clock.
         last_reason: why keys were last marked: a change of a table, another reconciler, a
             recompute, or a transaction that ended.
         dirty: keys that are still to be handled.
@@ -58,7 +59,7 @@ class EngineReport:
         recomputes: how many times everything was marked.
         last_recompute: the reason for the last one.
         in_flight: the transactions without an answer.
-        reconcilers: all, in the engine's order.
+        reconcilers: all of them, in the engine's order.
     """
 
     settled: bool

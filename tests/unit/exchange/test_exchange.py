@@ -318,6 +318,23 @@ def test_a_restart_changes_nothing(fleet: Fleet) -> None:
     assert [len(z.databases[d].committed) for z in fleet.zones for d in Database] == before
 
 
+def test_a_start_derives_each_route_once() -> None:
+    """A daemon that starts on settled databases waits for all of them before it derives routes."""
+    fleet = Fleet("az1", "az2")
+    fleet.add_ts("ts")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        zone.attach("ts", f"169.254.100.{number}/24")
+    for n in range(20):
+        fleet.zones[1].add_router_port(f"n{n}", f"10.2.{n}.1/24")
+    fleet.settle()
+    one = fleet.zones[0]
+    one.start()
+    fleet.settle()
+    (learned,) = (r for r in one.engine.reconcilers if r.name == "learned sources")
+    assert learned.handled == len(fleet.ic_sb.rows(IcRoute))
+
+
 def test_one_more_route_is_little_work() -> None:
     """Work per learned route does not grow with the number of routes."""
     handled = []
