@@ -91,7 +91,7 @@ class _Connector:
         self._resolution.add_done_callback(lambda _: wakeup.set())
 
     def progress(self) -> int:
-        """Continue; 0 when connected, EAGAIN while there is something to wait for, else an errno."""
+        """Continue; 0 when connected, EAGAIN while waiting for something, else an errno."""
         if self._resolution is not None:
             if not self._resolution.done():
                 return errno.EAGAIN
