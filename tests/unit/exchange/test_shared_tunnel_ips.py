@@ -130,7 +130,7 @@ def test_one_chassis_name_in_two_zones_names_both_nodes() -> None:
 
 
 def test_an_ordinary_node_with_the_name_of_another_zones_gateway_is_named() -> None:
-    """The other zone's gateway cannot be added, so the node is named although it is not a gateway."""
+    """The other gateway cannot be added, so the node is named although it is not a gateway."""
     fleet = joined(("gw1", IP), ("gw2", "192.0.2.9"))
     _, two = fleet.zones
     two.write(Delete(Chassis, two.uuid(Chassis, name="gw1")))
