@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from isthmus.controller.inputs.inputs import Inputs
+from isthmus.controller.zones import zone_name
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
@@ -24,6 +25,8 @@ from isthmus.model.external_ids import (
     network_of,
 )
 from isthmus.model.indexes import (
+    CHASSIS_BY_NAME,
+    IC_PORTS_BY_TS,
     LOCAL_CHASSIS_BY_HOSTNAME,
     LRPS_BY_NAME,
     LSPS_BY_NAME,
@@ -37,7 +40,7 @@ from isthmus.model.indexes import (
     TRANSIT_SWITCHES_BY_NAME,
 )
 from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts, is_remote
-from isthmus.model.prefixes import Network, parse_interface, parse_network
+from isthmus.model.prefixes import Network, overlapping, parse_interface, parse_list
 from isthmus.model.rows import (
     Chassis,
     GatewayChassis,
@@ -46,6 +49,7 @@ from isthmus.model.rows import (
     LogicalRouterPort,
     LogicalSwitch,
     LogicalSwitchPort,
+    NbGlobal,
     RowId,
     TransitSwitch,
 )
@@ -101,8 +105,20 @@ class Connections:
 
     def vpc_of(self, row: TransitSwitch) -> str | None:
         """The VPC to connect to a transit switch; None if this cluster does not connect to it."""
-        network = network_of(row)
+        network = network_of(row) if self.subnet(row) else None
         return None if network is None else self._inputs.vpc_in(network)
+
+    def subnet(self, row: TransitSwitch) -> str:
+        """The subnets of a transit switch: those in its row, else those that our ports are in.
+
+        Kube-OVN's start script up to 1.15 writes none if TS_NAME is not `ts`.
+        """
+        if row.external_ids.get(SUBNET):
+            return row.external_ids[SUBNET]
+        ports = (pair.router_port for pair in self.ports_on(row.name))
+        texts = (text for port in ports if port is not None for text in port.networks)
+        found = {interface.network for text in texts if (interface := parse_interface(text))}
+        return ",".join(sorted(map(str, found)))
 
     def transit_switches(self, vpc: str) -> list[str]:
         """The names of the transit switches to connect a VPC to, in the order of their numbers."""
@@ -113,22 +129,34 @@ class Connections:
         """The transit switch that is connected instead of one whose subnet it shares, if any.
 
         A router cannot have two ports in one subnet. Of transit switches of one network whose
-        subnets overlap, the one that has a port of ours is connected, else the first by number.
+        subnets overlap, the one that has a port of ours is connected, a port with a gateway rather
+        than one without, the one with ports of more other zones, else the first by number.
         """
-        network, subnets = network_of(row), _subnets(row)
+        network, subnets = network_of(row), parse_list(self.subnet(row))[0]
         rivals = [
             other
             for other in self._view.table(TransitSwitch)
             if other.uuid != row.uuid
             and network_of(other) == network
-            and any(
-                a.version == b.version and a.overlaps(b) for a in subnets for b in _subnets(other)
-            )
+            and any(overlapping(subnets, parse_list(self.subnet(other))[0]))
         ]
         if not rivals:
             return None
-        first = min((row, *rivals), key=lambda ts: (not self.ports_on(ts.name), _natural(ts.name)))
+        first = min((row, *rivals), key=lambda ts: self._rank(ts.name))
         return None if first.uuid == row.uuid else first
+
+    def _rank(self, name: str) -> tuple[bool, bool, int, tuple[str, int, str]]:
+        ports = self.ports_on(name)
+        rows = (row for p in ports if p.router_port for row in self.gateway_chassis(p.router_port))
+        served = any(self._view.one(CHASSIS_BY_NAME, row.chassis_name) for row in rows)
+        return not ports, not served, -len(self.zones_on(name)), _natural(name)
+
+    def zones_on(self, transit_switch: str) -> set[str]:
+        """The names of the other zones with ports on a transit switch."""
+        ports = self._view.all(IC_PORTS_BY_TS, transit_switch)
+        zones = {zone_name(self._view, port.availability_zone) for port in ports}
+        own = self._view.single(NbGlobal)
+        return zones - {own.name if own is not None else ""}
 
     def router(self, vpc: str) -> LogicalRouter | None:
         """The router of a VPC."""
@@ -257,12 +285,6 @@ def transit_switches_of(change: Change) -> set[str]:
         names.update(interconn_ts(switch))
     names.update(row.name for row in change.of(TransitSwitch))
     return names.union(row.transit_switch for row in change.of(IcPortBinding))
-
-
-def _subnets(row: TransitSwitch) -> list[Network]:
-    """The subnets of a transit switch that are valid."""
-    texts = row.external_ids.get(SUBNET, "").split(",")
-    return [subnet for text in texts if (subnet := parse_network(text.strip())) is not None]
 
 
 def connects_node(change: Change) -> bool:

@@ -89,15 +89,30 @@ def is_our_transit_switch(row: TransitSwitch) -> bool:
     return is_ours(ids) or (VENDOR not in ids and bool(ids.get(SUBNET)))
 
 
+def is_another_vendors(row: TransitSwitch) -> bool:
+    """Whether a vendor other than Kube-OVN and Isthmus has marked a transit switch as its own."""
+    return VENDOR in row.external_ids and not is_ours(row.external_ids)
+
+
+def missing_mark(row: TransitSwitch) -> str:
+    """The key that a transit switch lacks to be connected; empty if it lacks none.
+
+    Args:
+        row: not another vendor's.
+    """
+    ids = row.external_ids
+    if ids.get(VENDOR) == ISTHMUS and not ids.get(NETWORK):
+        return NETWORK
+    return "" if ids.get(SUBNET) else SUBNET
+
+
 def network_of(row: TransitSwitch) -> str | None:
     """The network that a transit switch serves.
 
     Returns:
         Its name; empty for the network of all default VPCs; None for a transit switch that is
-        another vendor's, or has no subnet.
+        another vendor's, or a custom VPC's without a network.
     """
-    ids = row.external_ids
-    if not is_our_transit_switch(row) or not ids.get(SUBNET):
+    if is_another_vendors(row) or missing_mark(row) == NETWORK:
         return None
-    network = ids.get(NETWORK, "")
-    return network if network or ids.get(VENDOR) != ISTHMUS else None
+    return row.external_ids.get(NETWORK, "")

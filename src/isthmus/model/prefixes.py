@@ -4,7 +4,7 @@ The parsers take text from databases, which any client may have written, and ret
 invalid text: the caller decides whether to report it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -17,6 +17,7 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
+from itertools import product
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -154,3 +155,12 @@ def parse_list(text: str) -> tuple[tuple[Network, ...], tuple[str, ...]]:
         else:
             networks.append(network)
     return tuple(networks), tuple(bad)
+
+
+def overlapping(
+    ones: Iterable[Network], others: Sequence[Network]
+) -> Iterator[tuple[Network, Network]]:
+    """The pairs that have addresses in common."""
+    for one, other in product(ones, others):
+        if one.version == other.version and one.overlaps(other):
+            yield one, other

@@ -60,7 +60,10 @@ class Reason(StrEnum):
     GATEWAY_NOT_PUBLISHED = ("GatewayNotPublished", "another zone's active gateway is unknown")
     NAME_TAKEN = ("NameTaken", "another object has the name that a port needs")
     NO_FREE_ADDRESS = ("NoFreeAddress", "a transit switch's subnet has no free address")
-    INVALID_TRANSIT_SWITCH = ("InvalidTransitSwitch", "a transit switch has no usable subnet")
+    INVALID_TRANSIT_SWITCH = (
+        "InvalidTransitSwitch",
+        "a transit switch has no usable subnet, or no network",
+    )
     SHARED_SUBNET = ("SharedSubnet", "two transit switches overlap, and only one is connected")
     NOT_PERMITTED = ("NotPermitted", "the authorizing proxy refuses a write of this zone")
     WRITE_REFUSED = ("WriteRefused", "a database rejects a transaction")

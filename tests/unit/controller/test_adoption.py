@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from isthmus.controller.gateway_labels import gateway_nodes
-from isthmus.model.operations import Update
+from isthmus.model.operations import Delete, Insert, Update
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     GatewayChassis,
+    IcPortBinding,
+    LogicalRouter,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
     LogicalSwitchPort,
@@ -17,6 +19,8 @@ from isthmus.model.rows import (
 )
 from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
+
+BLUE = {"vendor": "isthmus", "isthmus-network": "blue"}
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def joined(fleet: ControlledFleet) -> ControlledFleet:
 def mark(fleet: ControlledFleet, ts: str = "ts", **ids: str) -> None:
     """Replace Kube-OVN's marks on a transit switch; keep the claims on it."""
     row = fleet.ts(ts)
-    claims = {k: v for k, v in row["external_ids"].items() if k.startswith("isthmus-")}
+    claims = {k: v for k, v in row["external_ids"].items() if k.startswith("isthmus-address-")}
     uuid = RowId(row["_uuid"])
     fleet.ic_nb.transact([Update(TransitSwitch, uuid, {"external_ids": {**claims, **ids}})])
 
@@ -121,6 +125,114 @@ def test_two_transit_switches_with_one_subnet_from_the_start() -> None:
         assert names == {"ovn-default", f"{zone.name}-ts"}
         assert zone.all(LogicalRouterStaticRoute)
         assert reasons(zone) == {Reason.SHARED_SUBNET}
+
+
+def test_a_transit_switch_without_any_mark_is_adopted_by_its_ports() -> None:
+    """A start script with another TS_NAME wrote no subnet: the networks of our ports show it."""
+    fleet = ControlledFleet("az1", "az2")
+    joined(fleet)
+    fleet.ic_nb.transact([Update(TransitSwitch, RowId(fleet.ts()["_uuid"]), {"external_ids": {}})])
+    before = [path(zone) for zone in fleet.zones]
+    for zone in fleet.zones:
+        zone.start()
+    fleet.settle()
+    assert [path(zone) for zone in fleet.zones] == before
+    assert reasons(fleet.zones[0]) == {Reason.INVALID_TRANSIT_SWITCH}
+    assert [key for key in fleet.ts()["external_ids"] if key.startswith("isthmus-address-169")]
+    zone = fleet.zones[0]
+    zone.add_chassis("gw2-az1", "192.0.2.91", hostname="gw2")
+    zone.join(gw_nodes="gw2")
+    fleet.settle()
+    assert [row["chassis_name"] for row in zone.all(GatewayChassis)] == ["gw2-az1"]
+
+
+def test_a_vendor_without_a_subnet_keeps_the_ports(fleet: ControlledFleet) -> None:
+    """A transit switch of 1.16 that loses its subnet alone is still ours."""
+    before = [path(zone) for zone in fleet.zones]
+    mark(fleet, vendor="kube-ovn")
+    fleet.settle()
+    assert [path(zone) for zone in fleet.zones] == before
+    assert reasons(fleet.zones[0]) == {Reason.INVALID_TRANSIT_SWITCH}
+
+
+def test_a_custom_vpcs_transit_switch_that_loses_its_network_keeps_the_ports() -> None:
+    """A missing mark is not an edit of `vpcs`."""
+    fleet = ControlledFleet("az1")
+    fleet.add_ts("blue", "169.254.200.0/24", vendor="isthmus")
+    mark(fleet, "blue", **{"subnet": "169.254.200.0/24", **BLUE})
+    (zone,) = fleet.zones
+    zone.write(Insert(LogicalRouter, {"name": "shop"}))
+    zone.join(vpcs="shop=blue")
+    fleet.settle()
+    before = path(zone)
+    assert any(row["name"] == "az1-blue" for row in before[0])
+    mark(fleet, "blue", subnet="169.254.200.0/24", vendor="isthmus")
+    fleet.settle()
+    assert path(zone) == before
+    assert Reason.INVALID_TRANSIT_SWITCH in reasons(zone)
+    mark(fleet, "blue", **{"subnet": "169.254.200.0/24", **BLUE})
+    fleet.settle()
+    assert path(zone) == before
+    zone.join()
+    fleet.settle()
+    assert not any(row["name"] == "az1-blue" for row in path(zone)[0])
+
+
+def share_subnet(zones: int = 2) -> ControlledFleet:
+    """Zones with ports on `ts` and `ts1`, which have one subnet, as Kube-OVN connects them."""
+    fleet = ControlledFleet(*(f"az{number}" for number in range(1, zones + 1)))
+    fleet.add_ts("ts1", "169.254.101.0/24")
+    joined(fleet)
+    row = fleet.ts("ts1")
+    ids = {"subnet": "169.254.100.0/24", "vendor": "kube-ovn"}
+    fleet.ic_nb.transact([Update(TransitSwitch, RowId(row["_uuid"]), {"external_ids": ids})])
+    zone = fleet.zones[0]
+    port = zone.uuid(LogicalRouterPort, name="az1-ts1")
+    zone.update(LogicalRouterPort, port, networks=frozenset({"169.254.100.77/24"}))
+    return fleet
+
+
+def unpublish(fleet: ControlledFleet, *names: str) -> None:
+    """Delete ports from IC-SB, as if their zones had never connected."""
+    rows = (row for row in fleet.ic_sb.rows(IcPortBinding) if row["logical_port"] in names)
+    fleet.ic_sb.transact([Delete(IcPortBinding, RowId(row["_uuid"])) for row in rows])
+
+
+def connected(zone: ControlledZone) -> set[str]:
+    """The router ports on transit switches after a restart of the zone's daemon."""
+    zone.start()
+    zone.settle()
+    return {row["name"] for row in zone.all(LogicalRouterPort)} - {"ovn-default"}
+
+
+def test_of_two_connected_transit_switches_the_one_with_peers_stays() -> None:
+    """Both have ports of ours; the first by number leads to no other zone."""
+    fleet = share_subnet()
+    unpublish(fleet, "ts-az2")
+    assert connected(fleet.zones[0]) == {"az1-ts1"}
+    assert reasons(fleet.zones[0]) == {Reason.SHARED_SUBNET}
+
+
+def test_of_two_connected_transit_switches_the_one_with_a_live_gateway_stays() -> None:
+    """The port of the first by number has a gateway whose chassis is gone."""
+    fleet = share_subnet()
+    zone = fleet.zones[0]
+    (row,) = (row for row in zone.all(GatewayChassis) if row["name"].startswith("az1-ts-"))
+    zone.update(GatewayChassis, RowId(row["_uuid"]), chassis_name="gone")
+    assert connected(zone) == {"az1-ts1"}
+
+
+def test_no_port_is_removed_that_alone_leads_to_a_zone() -> None:
+    """Each of two zones can be reached by one of the transit switches only."""
+    fleet = share_subnet(3)
+    unpublish(fleet, "ts-az2", "ts1-az3")
+    zone = fleet.zones[0]
+    assert connected(zone) == {"az1-ts", "az1-ts1"}
+    (problem,) = zone.problems()
+    assert problem.reason is Reason.SHARED_SUBNET
+    assert "az2" in problem.message
+    fleet.settle()  # the daemons of az2 and az3 connect to both, and then leave the second
+    assert connected(zone) == {"az1-ts"}
 
 
 def test_a_misspelt_gateway_keeps_its_label(fleet: ControlledFleet) -> None:

@@ -107,7 +107,7 @@ class AddressClaims(ControllerReconciler[str]):
         if not is_registered(self.view, config.zone):
             return None
         try:
-            subnets = parse_subnets(row.external_ids[SUBNET])
+            subnets = parse_subnets(self.connections.subnet(row))
         except ValueError as error:
             self.report(row.name, _bad_subnet(row, error))
             return None
@@ -185,7 +185,7 @@ def _address(key: str) -> Address | None:
 
 
 def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
-    subnet = row.external_ids[SUBNET]
+    subnet = row.external_ids.get(SUBNET, "")
     return Subject(f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", subnet).problem(
         f"is not a valid subnet: {error}",
         "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet, separated by a comma",

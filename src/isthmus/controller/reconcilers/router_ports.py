@@ -7,7 +7,7 @@ not registered, e.g. because another cluster has claimed its name.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import ClassVar
@@ -33,9 +33,10 @@ from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     SUBNET,
     TS_MARK,
-    VENDOR,
     claimed_address,
+    is_another_vendors,
     is_ours,
+    missing_mark,
     network_of,
 )
 from isthmus.model.indexes import IC_PORTS_BY_TS
@@ -48,6 +49,7 @@ from isthmus.model.rows import (
     Chassis,
     Database,
     GatewayChassis,
+    IcPortBinding,
     IcSbGlobal,
     LogicalRouter,
     LogicalRouterPort,
@@ -98,6 +100,7 @@ class RouterPorts(ControllerReconciler[str]):
             GatewayChassis: self._all,
             Chassis: self._of_chassis,
             NbGlobal: self._all,
+            IcPortBinding: self._of_ic_port,
             IcSbGlobal: self._all,
         }
 
@@ -126,24 +129,31 @@ class RouterPorts(ControllerReconciler[str]):
         existing = self.connections.ports_on(key)
         vpc = self.connections.vpc_of(row) if row is not None else None
         router = self.connections.router(vpc) if vpc is not None else None
-        unmarked = row is not None and VENDOR not in row.external_ids and network_of(row) is None
-        if existing and unmarked:
-            # Neither ours nor another's: a missing mark does not ask for a disconnection.
-            self.report(key, _unmarked(key))
-            return ()
-        rival = self.connections.shadowing(row) if row is not None and vpc is not None else None
-        if rival is not None and row is not None:
-            self.report(key, _shared_subnet(row, rival))
-            return remove_ports(self.connections, existing)
+        if row is not None and existing and missing_mark(row) and not is_another_vendors(row):
+            self.report(key, _unmarked(row))
+            if network_of(row) is None or not self.connections.subnet(row):
+                return ()  # a missing mark does not ask for a disconnection
         if row is None or vpc is None or router is None:
             return remove_ports(self.connections, existing)  # `VpcReports` reports a missing router
-        networks = _networks(row, cluster.uuid)
+        rival = self.connections.shadowing(row)
+        if rival is not None:
+            return self._give_way(row, rival.name, existing)
+        networks = self._networks(row, cluster.uuid)
         switch = next(self.connections.copies(key), None)
         if not networks or switch is None:
             # `AddressClaims` claims the addresses, and the exchange engine makes the copy.
             return remove_ports(self.connections, self._astray(existing, router))
         ends = _Endpoints(cluster.uuid, row, switch, networks, vpc, router)
         return self._align(config, ends, existing)
+
+    def _give_way(
+        self, row: TransitSwitch, rival: str, existing: list[PortPair]
+    ) -> Iterable[Operation]:
+        """Disconnect a transit switch in favour of another, unless that would lose a zone."""
+        zones = self.connections.zones_on
+        lost = zones(row.name) - zones(rival) if existing else set[str]()
+        self.report(row.name, _shared_subnet(row, rival, lost))
+        return () if lost else remove_ports(self.connections, existing)
 
     def _astray(self, existing: list[PortPair], router: LogicalRouter) -> list[PortPair]:
         """The connections of other routers, which must not stay connected to this network."""
@@ -156,6 +166,8 @@ class RouterPorts(ControllerReconciler[str]):
         row, vpc = ends.transit_switch, ends.vpc
         switches = self.connections.transit_switches(vpc)
         gateways, problems = choose_gateways(self.connections, self.inputs, switches, row.name)
+        if missing_mark(row):
+            problems = [*problems, _unmarked(row)]
         self.report(row.name, *problems)
         if not gateways:
             self.report(row.name, self._no_gateway(config), *problems)
@@ -188,6 +200,22 @@ class RouterPorts(ControllerReconciler[str]):
         if peer is not None and is_ours(peer.external_ids) and not known:
             return [PortPair(None, None, peer), *existing]
         return sorted(existing, key=lambda port: port.router_port != peer)
+
+    def _networks(self, row: TransitSwitch, cluster: RowId) -> frozenset[str]:
+        """Our addresses on a transit switch with prefix lengths; none unless all are claimed."""
+        try:
+            subnets = parse_subnets(self.connections.subnet(row))
+        except ValueError:
+            return frozenset()  # `AddressClaims` reports it
+        keys = sorted(held_addresses(row, cluster))
+        claimed = [parse_address(claimed_address(key) or "") for key in keys]
+        networks: set[str] = set()
+        for subnet in subnets:
+            inside: list[Address] = [a for a in claimed if a is not None and a in subnet]
+            if not inside:
+                return frozenset()
+            networks.add(f"{min(inside, key=int)}/{subnet.prefixlen}")
+        return frozenset(networks)
 
     def _tunnel_key(self, row: TransitSwitch, networks: frozenset[str]) -> int:
         """The key to request: our address's offset in the subnet, which no other claimant has.
@@ -238,28 +266,15 @@ class RouterPorts(ControllerReconciler[str]):
             return self._all(change)  # the private prefixes of router ports depend on it
         return self.connections.transit_switch_of_port(change)
 
+    def _of_ic_port(self, change: Change) -> Iterable[str]:
+        """Which zones have ports decides between transit switches with one subnet."""
+        return () if change.old is not None and change.new is not None else self.keys()
+
     def _of_chassis(self, change: Change) -> Iterable[str]:
         return () if all(map(is_remote, change.of(Chassis))) else self.keys()
 
     def _all(self, change: Change) -> Iterable[str]:
         return {*self.keys(), *transit_switches_of(change)}
-
-
-def _networks(row: TransitSwitch, cluster: RowId) -> frozenset[str]:
-    """Our addresses on a transit switch with prefix lengths; none unless all are claimed."""
-    try:
-        subnets = parse_subnets(row.external_ids[SUBNET])
-    except ValueError:
-        return frozenset()  # `AddressClaims` reports it
-    keys = sorted(held_addresses(row, cluster))
-    claimed = [parse_address(claimed_address(key) or "") for key in keys]
-    networks: set[str] = set()
-    for subnet in subnets:
-        inside: list[Address] = [a for a in claimed if a is not None and a in subnet]
-        if not inside:
-            return frozenset()
-        networks.add(f"{min(inside, key=int)}/{subnet.prefixlen}")
-    return frozenset(networks)
 
 
 def _held(existing: Iterable[PortPair]) -> list[str]:
@@ -278,18 +293,20 @@ def _mac(existing: Iterable[PortPair], seed: str) -> str:
     return ":".join(f"{octet:02x}" for octet in (2, *digest))
 
 
-def _unmarked(name: str) -> Problem:
-    return Subject(f"Transit_Switch {name}", "external_ids").problem(
-        "has neither a vendor nor a subnet any more, so its ports are not changed",
-        f"restore the subnet: ovn-ic-nbctl set Transit_Switch {name} external_ids:subnet=CIDR",
+def _unmarked(row: TransitSwitch) -> Problem:
+    name, key = row.name, missing_mark(row)
+    return Subject(f"Transit_Switch {name}", f"external_ids:{key}").problem(
+        "is missing, so only clusters that have a port there already stay connected",
+        f"write it: ovn-ic-nbctl set Transit_Switch {name} external_ids:{key}=VALUE",
         Reason.INVALID_TRANSIT_SWITCH,
     )
 
 
-def _shared_subnet(row: TransitSwitch, rival: TransitSwitch) -> Problem:
-    subnet = row.external_ids[SUBNET]
+def _shared_subnet(row: TransitSwitch, rival: str, lost: Collection[str]) -> Problem:
+    subnet, only = row.external_ids.get(SUBNET, ""), f"so only {rival} is connected"
+    kept = f"but stays connected, because {rival} has no port of {', '.join(sorted(lost))}"
     return Subject(f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", subnet).problem(
-        f"overlaps the subnet of {rival.name}, so only {rival.name} is connected",
+        f"overlaps the subnet of {rival}, {kept if lost else only}",
         "delete one of the two, or create it again with a subnet of its own",
         Reason.SHARED_SUBNET,
     )

@@ -12,7 +12,6 @@ from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.zones import is_registered, joined_zone
 from isthmus.engine.view import View
-from isthmus.model.external_ids import SUBNET
 from isthmus.model.indexes import (
     BINDINGS_BY_PORT,
     GATEWAYS_BY_NAME,
@@ -155,7 +154,7 @@ class ClusterStateReader:
         vpcs = self._inputs.vpcs or (self._inputs.vpc,)
         for name in (name for vpc in vpcs for name in self._connections.transit_switches(vpc)):
             row, binding = self._connections.transit_switch(name), bindings.get(name)
-            state = TransitSwitchState(name, row.external_ids.get(SUBNET, "") if row else "")
+            state = TransitSwitchState(name, self._connections.subnet(row) if row else "")
             if binding is not None:
                 gateway = self._view.one(GATEWAYS_BY_NAME, binding.gateway)
                 published = gateway and gateway.availability_zone == binding.availability_zone

@@ -10,15 +10,10 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 from isthmus.engine.view import View
-from isthmus.icdb.transit_switches.spec import (
-    TransitSwitchSpec,
-    described,
-    overlapping,
-    subnets_of,
-)
+from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, described, subnets_of
 from isthmus.model.external_ids import NETWORK, SUBNET, is_our_transit_switch
 from isthmus.model.operations import Delete, Operation, Wait
-from isthmus.model.prefixes import Network, parse_network
+from isthmus.model.prefixes import Network, overlapping, parse_network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, IcPortBinding, IcRoute, TransitSwitch
 

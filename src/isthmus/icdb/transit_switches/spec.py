@@ -7,10 +7,10 @@ controllers leave it alone. Invariant: an existing row is never changed.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_interface, ip_network
-from itertools import combinations, product
+from itertools import combinations
 
 from isthmus.model.external_ids import (
     ISTHMUS,
@@ -18,14 +18,14 @@ from isthmus.model.external_ids import (
     NETWORK,
     SUBNET,
     VENDOR,
+    is_another_vendors,
     is_our_transit_switch,
 )
 from isthmus.model.operations import Insert
-from isthmus.model.prefixes import Network, parse_network
+from isthmus.model.prefixes import Network, overlapping, parse_list
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import TransitSwitch
 
-_TAKEN = "is the name of another vendor's transit switch"
 _FORM = "NAME=CIDR[,CIDR6][@NETWORK]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FEWEST_ADDRESSES = 4
@@ -133,12 +133,12 @@ def plan_creation(
                 str(spec), "is the name of another vendor's transit switch", "give another name"
             )
             for spec, row in known
-            if not is_our_transit_switch(row)
+            if is_another_vendors(row)
         ),
         differences=tuple(
             _different(spec, row)
             for spec, row in known
-            if is_our_transit_switch(row) and not spec.is_as(row)
+            if not is_another_vendors(row) and not spec.is_as(row)
         ),
     )
 
@@ -195,24 +195,19 @@ def described(external_ids: Mapping[str, str]) -> str:
 
 def subnets_of(row: TransitSwitch) -> tuple[Network, ...]:
     """The row's subnets, as far as they can be parsed."""
-    texts = row.external_ids.get(SUBNET, "").split(",")
-    parsed = (parse_network(text.strip()) for text in texts)
-    return tuple(subnet for subnet in parsed if subnet is not None)
-
-
-def overlapping(
-    ones: Iterable[Network], others: Sequence[Network]
-) -> Iterator[tuple[Network, Network]]:
-    """The pairs that have addresses in common."""
-    for one, other in product(ones, others):
-        if one.version == other.version and one.overlaps(other):
-            yield one, other
+    return parse_list(row.external_ids.get(SUBNET, ""))[0]
 
 
 def _different(spec: TransitSwitchSpec, row: TransitSwitch) -> Problem:
     ids, found = row.external_ids, described(row.external_ids)
     key = SUBNET if ids.get(NETWORK, "") == spec.network else NETWORK
     subject = Subject(f"transit switch {spec.name}", f"external_ids:{key}", ids.get(key, ""))
+    if not found:
+        return subject.problem(
+            "is missing, and the transit switch is not changed",
+            f"write the subnet that its ports are in: ovn-ic-nbctl set Transit_Switch {spec.name}"
+            f" external_ids:{SUBNET}={spec.subnet}",
+        )
     return subject.problem(
         f"the transit switch exists as {found} and is not changed to"
         f" {described(spec.external_ids)}",

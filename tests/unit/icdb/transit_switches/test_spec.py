@@ -81,6 +81,16 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert [problem.value for problem in problems] == ["a", "b=x"]
 
 
+def test_a_transit_switch_without_marks_does_not_stop_the_databases() -> None:
+    """Kube-OVN's start script up to 1.15 writes no subnet if TS_NAME is not `ts`."""
+    unmarked = row("interconn", None, vendor=None)
+    spec = TransitSwitchSpec("interconn", DEFAULT.subnets)
+    plan = plan_creation((spec,), [unmarked])
+    assert (plan.create, plan.clashes) == ((), ())
+    (problem,) = plan.differences
+    assert "external_ids:subnet=169.254.100.0/24" in problem.remedy
+
+
 def test_what_is_missing_is_created() -> None:
     """Switches that exist as given are left alone, the others are created."""
     assert plan_creation((DEFAULT, TS1), [row("ts", DEFAULT.subnet)]) == CreationPlan(create=(TS1,))
