@@ -152,9 +152,9 @@ def test_what_is_published(published: Published) -> None:
 def test_an_invalid_value_is_told_and_mending_it_is_enough(published: Published) -> None:
     """The condition names the value, the rest continues, and the time is that of the change."""
     before = published.condition("Joined")
-    published.configure(gw_nodes="node1,")
+    published.configure(gw_nodes="node1;")
     wait_until(published.says("Accepted", "False", "InvalidValue"), "it is refused")
-    assert "empty entry" in published.condition("Accepted")["message"]
+    assert "not a valid node name" in published.condition("Accepted")["message"]
     assert published.condition("Degraded")["status"] == "True"
     assert published.condition("Joined") == before
     wait_until(lambda: published.event("Accepted", "InvalidValue"), "the Event appears")

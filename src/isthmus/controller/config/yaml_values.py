@@ -46,7 +46,9 @@ def advertise(text: str) -> tuple[Network, ...]:
     reader = _ValueReader()
     value = _loaded(text)
     if isinstance(value, str):
-        value = [item.strip() for item in value.split(",")]
+        value = value.replace(",", " ").split()
+        if not value:
+            reader.wrong("is empty", "list prefixes, or remove the key")
     prefixes = reader.prefixes(value, "")
     reader.finish()
     return prefixes

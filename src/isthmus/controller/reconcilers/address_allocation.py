@@ -19,9 +19,10 @@ def parse_subnets(text: str) -> tuple[Network, ...]:
     Raises:
         ValueError: the text has another form.
     """
-    subnets = tuple(ip_network(item.strip(), strict=False) for item in text.split(","))
-    if len({subnet.version for subnet in subnets}) < len(subnets):
-        raise ValueError("two subnets of one family")
+    items = filter(None, map(str.strip, text.split(",")))
+    subnets = tuple(ip_network(item, strict=False) for item in items)
+    if not subnets or len({subnet.version for subnet in subnets}) < len(subnets):
+        raise ValueError("no subnet, or two of one family")
     return subnets
 
 

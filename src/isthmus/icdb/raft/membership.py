@@ -67,12 +67,17 @@ def parse_membership(
     without, without_problems = _hosts("--found-without", found_without)
     problems += [*own_problems, *bootstrap_problems, *without_problems]
     problems += [
+        _problem(flag, ",".join(hosts), "names more than one host", "name one host of the list")
+        for flag, hosts in (("--address", own), ("--founder", bootstrap))
+        if len(hosts) > 1
+    ]
+    problems += [
         _problem("--members", member, "is given twice", "name each member once")
         for member in sorted(set(members))
         if members.count(member) > 1
     ]
     listed = ", ".join(members)
-    if not address:
+    if not own and not own_problems:
         message = f"is missing, so it is unknown which of the members {listed} this one is"
         remedy = "give this machine's own address as it is in the list (--address or LOCAL_IP)"
         problems.append(_problem("--address", "", message, remedy))

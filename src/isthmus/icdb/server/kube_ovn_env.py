@@ -95,7 +95,7 @@ def _default(family: int, index: int) -> str:
 
 def _networks(text: str) -> tuple[Network, ...] | Problem:
     try:
-        return tuple(ip_network(cidr.strip()) for cidr in text.split(",") if cidr.strip())
+        return tuple(ip_network(cidr) for cidr in text.replace(",", " ").split())
     except ValueError as error:
         remedy = "write e.g. 169.254.100.0/24, or 169.254.100.0/24,fe80:a9fe:64::/112"
         return _problem("TS_CIDR", text, f"is not a subnet: {error}", remedy)

@@ -68,6 +68,29 @@ def test_lists_and_defaults() -> None:
     assert not config.auto_route
 
 
+@pytest.mark.parametrize("text", ["{},{},", ",{},,{}", " {} ,\n {} ", "{}\n{}\n", "{},\r\n{},\r\n"])
+def test_extra_commas_and_line_breaks_in_lists(text: str) -> None:
+    """Kube-OVN tolerates them, and they cannot mean anything else."""
+    config = parsed(
+        ic_db_host=text.format("10.0.0.1", "db.example.org"),
+        gw_nodes=text.format("gw1", "gw2"),
+        vpcs=text.format("vpc1=blue", "vpc2=red"),
+        advertise=text.format("10.16.0.0/16", "10.17.0.0/16").strip(","),
+    )
+    assert config.hosts == ("10.0.0.1", "db.example.org")
+    assert config.gateways == ("gw1", "gw2")
+    assert config.vpcs == {"vpc1": "blue", "vpc2": "red"}
+    assert config.advertise == tuple(map(ip_network, ("10.16.0.0/16", "10.17.0.0/16")))
+
+
+def test_hosts_in_every_form() -> None:
+    """With brackets and without, in upper case, with a final dot."""
+    config = parsed(ic_db_host="[FD00::1], fd00::2, IC-DB.Example.org., 10.0.0.1")
+    assert config.ic_nb_remote == (
+        "tcp:[fd00::1]:6645,tcp:[fd00::2]:6645,tcp:IC-DB.Example.org.:6645,tcp:10.0.0.1:6645"
+    )
+
+
 def test_a_zone_name_may_hold_hyphens() -> None:
     """Names are never parsed, so they may contain hyphens."""
     assert parsed(az_name="az-1-ts").zone == "az-1-ts"
@@ -94,7 +117,14 @@ def test_a_disabled_cluster_leaves_whatever_else_is_wrong() -> None:
         ({"az_name": 1}, 'put it in quotes: "1"'),
         ({"ic_db_host": None}, "ic-db-host: is missing"),
         ({"ic_db_host": " "}, "ic-db-host = ' ': is empty"),
-        ({"ic_db_host": "10.0.0.1,,10.0.0.2"}, "contains an empty entry"),
+        ({"ic_db_host": " ,\n,"}, "is empty; list at least one host"),
+        ({"ic_db_host": "10.0.0.1 10.0.0.2"}, "10.0.0.1 10.0.0.2 is neither an IP address nor"),
+        ({"ic_db_host": "[]"}, "[] is neither an IP address nor a host name"),
+        ({"ic_db_host": "[10.0.0.1"}, "[10.0.0.1 is neither an IP address nor a host name"),
+        ({"gw_nodes": ","}, "is empty; list at least one node name"),
+        ({"gw_nodes": "gw1 gw2"}, "gw1 gw2 is not a valid node name"),
+        ({"vpcs": ",="}, "= is not a valid VPC name"),
+        ({"advertise": '","'}, "is empty; list prefixes, or remove the key"),
         ({"ic_db_host": "10.0.0.300"}, "10.0.0.300 is neither an IP address nor a host name"),
         ({"ic_db_host": "10.0.0.1:6645"}, "remove the port; set it with"),
         ({"ic_db_host": "fe80::1%eth0"}, "has a zone index"),

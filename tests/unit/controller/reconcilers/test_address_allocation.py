@@ -17,6 +17,7 @@ from isthmus.controller.reconcilers.address_allocation import (
         ("169.254.100.0/24", ["169.254.100.0/24"]),
         ("fe80:a9fe:64::/112", ["fe80:a9fe:64::/112"]),
         ("169.254.100.0/24,fe80:a9fe:64::/112", ["169.254.100.0/24", "fe80:a9fe:64::/112"]),
+        ("169.254.100.0/24, ,", ["169.254.100.0/24"]),
         ("169.254.100.7/24", ["169.254.100.0/24"]),
     ],
 )
@@ -25,7 +26,7 @@ def test_subnets(text: str, expected: list[str]) -> None:
     assert [str(subnet) for subnet in parse_subnets(text)] == expected
 
 
-@pytest.mark.parametrize("text", ["", "x", "10.0.0.0/24,10.1.0.0/24", "10.0.0.0/24,"])
+@pytest.mark.parametrize("text", ["", "x", "10.0.0.0/24,10.1.0.0/24", ","])
 def test_bad_subnets(text: str) -> None:
     """Other texts are refused."""
     with pytest.raises(ValueError):  # noqa: PT011 - of ipaddress

@@ -25,6 +25,18 @@ def test_host_names() -> None:
     assert membership.is_bootstrap_member
 
 
+@pytest.mark.parametrize(
+    "text", ["a,b,c,", ",a,,b,c", " a , b,\n c\n", "a b\tc", "a\r\nb\r\nc\r\n", "A,b.,c"]
+)
+def test_extra_commas_and_white_space_in_kube_ovns_lists(text: str) -> None:
+    """Its start scripts split NODE_IPS as a shell does, and trim the other two."""
+    membership, problems = parse_membership((text,), " a,", "\nb ")
+    assert problems == []
+    assert membership is not None
+    assert membership.members == ("a", "b", "c")
+    assert (membership.own, membership.bootstrap_member) == ("a", "b")
+
+
 def test_without_a_list_the_databases_stand_alone() -> None:
     """An address alone is accepted, since Kube-OVN's command lines may have it."""
     assert parse_membership(address="192.0.2.1") == (None, [])
@@ -38,6 +50,9 @@ def test_without_a_list_the_databases_stand_alone() -> None:
             "--address",
             "is missing, so it is unknown which of the members a, b",
         ),
+        ((("a", "b"), " ,"), "--address", "is missing"),
+        ((("a", "b"), "a b"), "--address", "names more than one host"),
+        ((("a", "b"), "a", "b,a"), "--founder", "names more than one host"),
         ((("a", "b"), "c"), "--address", "is not in the list of members: a, b"),
         ((("a", "b"), "a", "c"), "--founder", "is not in the list of members: a, b"),
         ((("a", "a"), "a"), "--members", "is given twice"),

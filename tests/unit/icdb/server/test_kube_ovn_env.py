@@ -37,6 +37,14 @@ def test_a_subnet_is_followed_by_others_of_its_size() -> None:
     )
 
 
+def test_extra_commas_and_white_space_change_nothing() -> None:
+    """As in a shell script, which splits at white space."""
+    assert texts(TS_CIDR=" 10.9.0.0/24,\n", TS_NUM=" 1\n", TS_NAME=" ts ") == ["ts=10.9.0.0/24"]
+    assert texts(TS_CIDR="10.9.0.0/24,,\nfd00:9::/112,", PROTOCOL=" Dual ") == [
+        "ts=10.9.0.0/24,fd00:9::/112"
+    ]
+
+
 @pytest.mark.parametrize(
     ("environment", "key"),
     [
