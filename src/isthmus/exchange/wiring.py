@@ -28,7 +28,7 @@ from isthmus.exchange.routes.options import GlobalRouteOptions
 from isthmus.exchange.routes.path_readiness import PathReadiness
 from isthmus.exchange.routes.prefix_groups import GroupChange, PrefixGroups
 from isthmus.exchange.routes.refused_routes import RefusedRoutes, problem_key
-from isthmus.exchange.routes.static_routes import Destination, LearnKey, StaticRoutes
+from isthmus.exchange.routes.static_routes import Destination, StaticRoutes
 from isthmus.exchange.topology.gateways import GatewayPublication, RemoteChassis
 from isthmus.exchange.topology.published_ports import PortPublication
 from isthmus.exchange.topology.remote_ports import PortCopies, RemoteBindings
@@ -92,17 +92,14 @@ class RouteState:
             Edge(attachments, advertised, advertised.of_attachment),
             Edge(attachments, learned, learned.of_attachment),
             Edge(learned, groups, lambda change: (change.route,) if policy.active else ()),
-            Edge(learned, ambiguous, lambda change: self._destinations(change.keys)),
+            Edge(learned, ambiguous, lambda change: change.destinations if policy.active else ()),
             Edge(groups, refused, lambda change: (problem_key(change.group),)),
-            Edge(groups, ambiguous, lambda change: self._destinations(self.moved(change))),
+            Edge(groups, ambiguous, lambda change: self.moved(change) if policy.active else ()),
         ]
 
-    def _destinations(self, keys: Iterable[LearnKey]) -> Iterable[Destination]:
-        return [key.destination for key in keys] if self.policy.active else ()
-
-    def moved(self, change: GroupChange) -> Iterable[LearnKey]:
-        """The learned routes of prefixes that moved across the limit of a zone."""
-        return self.learned.keys_at(change.group.router, change.moved)
+    def moved(self, change: GroupChange) -> Iterable[Destination]:
+        """The destinations that moved across the limit of a zone."""
+        return self.learned.destinations(change.group.router, change.moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,7 @@ def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -
         *edges_to_all_keys(zone, *in_zone),
         *edges_to_all_keys(vxlan, *switches),
         Edge(routes.advertised, advertised, lambda key: (key,)),
-        Edge(routes.learned, learned, lambda change: change.keys),
+        Edge(routes.learned, learned, lambda change: change.destinations),
         Edge(routes.groups, learned, routes.moved),
         Edge(routes.static_routes, learned, learned.of_static_route),
         Edge(policy, advertised, lambda change: advertised.keys() if change.completed else ()),

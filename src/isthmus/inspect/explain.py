@@ -195,7 +195,7 @@ class _Explainer:
             verdict, rule = Verdict.REFUSED, self._rule(refusal, route, prefix, attachment)
         else:
             key = learn_key(route, attachment.router)
-            written = key in self._state.static_routes.learned
+            written = key in self._state.static_routes.learned.get(key.destination, {}).values()
             verdict, rule = Verdict.LEARNED if written else Verdict.PENDING, _NO_RULE
             writer = self._exchange.learned_routes
             if writer is not None and writer.waits(key):

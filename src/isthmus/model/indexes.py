@@ -132,10 +132,9 @@ def _value(column: Mapping[str, str], key: str) -> tuple[str, ...]:
     return (column[key],) if key in column else ()
 
 
-def _content(row: IcRoute) -> tuple[Hashable, ...]:
+def _offer(row: IcRoute) -> tuple[Hashable, ...]:
     prefix = canonical(row.ip_prefix)
-    path = row.availability_zone, row.transit_switch, row.route_table, prefix, row.nexthop
-    return (path,)
+    return ((row.availability_zone, row.transit_switch, row.route_table, prefix),)
 
 
 # --- Northbound -----------------------------------------------------------------------------
@@ -245,7 +244,7 @@ IC_ROUTES_BY_ZONE_AND_TS = IndexOf(
     IcRoute, lambda row: ((row.availability_zone, row.transit_switch),)
 )
 IC_ROUTES_BY_PREFIX = IndexOf(IcRoute, lambda row: _prefix(row.ip_prefix))
-IC_ROUTES_BY_CONTENT = IndexOf(IcRoute, _content)
-"""By zone, transit switch, route table, canonical prefix and next hop: duplicates share a key."""
+IC_ROUTES_BY_OFFER = IndexOf(IcRoute, _offer)
+"""By zone, transit switch, route table and canonical prefix."""
 
 IC_MONITORS_BY_ENDPOINT = IndexOf(IcServiceMonitor, lambda row: (monitor_endpoint(row),))

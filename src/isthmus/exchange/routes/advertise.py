@@ -65,6 +65,14 @@ DISCARD = "discard"
 """The next hop of a static route that drops packets (ovn-nb(5))."""
 
 
+class Offer(NamedTuple):
+    """A prefix that we advertise on a transit switch, in canonical form, without next hops."""
+
+    ts: str
+    route_table: str
+    ip_prefix: str
+
+
 class AdvertiseKey(NamedTuple):
     """What identifies one of our IC-SB routes; the prefix is in canonical form.
 
@@ -76,6 +84,11 @@ class AdvertiseKey(NamedTuple):
     route_table: str
     ip_prefix: str
     nexthop: str
+
+    @property
+    def offer(self) -> Offer:
+        """What is offered, without the next hop."""
+        return Offer(*self[:3])
 
 
 def key_of(row: IcRoute) -> AdvertiseKey:
@@ -135,14 +148,14 @@ def link_local_of(mac: str) -> Address | None:
     return IPv6Address(bytes([0xFE, 0x80, 0, 0, 0, 0, 0, 0, *eui]))
 
 
-class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
+class AdvertisedSources(DerivedState[RowId, Offer]):
     """What each source asks for; the key is the UUID of a router port, static route, load balancer
     or row of SB's `Learned_Route`.
 
-    A change is a route that some source asks for now, no longer, or with other details.
+    A change is an offer that some source asks for now, no longer, or with other details.
 
     Attributes:
-        wanted: for each IC-SB route that is asked for, the sources that ask for it.
+        wanted: by offer, the next hops and rows that ask for an IC-SB route, and what they say.
     """
 
     name: ClassVar[str] = "advertised sources"
@@ -160,7 +173,7 @@ class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
         self._view, self._options, self._policy = view, options, policy
         self._attachments, self._routes, self._vips = attachments, routes, vips
         self._asked: dict[RowId, tuple[AdvertiseKey, ...]] = {}
-        self.wanted: dict[AdvertiseKey, dict[RowId, AdvertisedSource]] = {}
+        self.wanted: dict[Offer, dict[tuple[str, RowId], AdvertisedSource]] = {}
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -213,19 +226,19 @@ class AdvertisedSources(DerivedState[RowId, AdvertiseKey]):
             yield from vips.by_lb
         yield from self._view.table(SbLearnedRoute).rows
 
-    def derive(self, key: RowId) -> Iterator[AdvertiseKey]:
+    def derive(self, key: RowId) -> Iterator[Offer]:
         asked = dict(self._ask(key))
         for gone in self._asked.pop(key, ()):
             if gone not in asked:
-                del self.wanted[gone][key]
-                if not self.wanted[gone]:
-                    del self.wanted[gone]
-                yield gone
+                del self.wanted[gone.offer][gone.nexthop, key]
+                if not self.wanted[gone.offer]:
+                    del self.wanted[gone.offer]
+                yield gone.offer
         for route, source in asked.items():
-            sources = self.wanted.setdefault(route, {})
-            if sources.get(key) != source:
-                sources[key] = source
-                yield route
+            sources = self.wanted.setdefault(route.offer, {})
+            if sources.get((route.nexthop, key)) != source:
+                sources[route.nexthop, key] = source
+                yield route.offer
         if asked:
             self._asked[key] = tuple(asked)
 

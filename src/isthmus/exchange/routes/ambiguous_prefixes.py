@@ -55,7 +55,7 @@ class AmbiguousPrefixes(DerivedState[AmbiguityKey, None]):
         return [key for key in self.problems if key.router == change.row.uuid]
 
     def keys(self) -> Iterable[AmbiguityKey]:
-        wanted = (key.destination for key in self._sources.wanted) if self._policy.active else ()
+        wanted = self._sources.wanted if self._policy.active else ()
         return (*self._zones, *wanted, *self.problems)
 
     def derive(self, key: AmbiguityKey) -> Iterable[None]:
@@ -88,7 +88,7 @@ class AmbiguousPrefixes(DerivedState[AmbiguityKey, None]):
         return SharingZones(key.router, tuple(sorted(names))) if len(names) > 1 else None
 
     def _learns(self, route: RowId, key: Destination) -> bool:
-        wanted = any(learned.destination == key for learned in self._sources.keys_of(route))
+        wanted = route in self._sources.wanted.get(key, ())
         return wanted and self._groups.admits(route, key.router)
 
     def _problems(self, zones: SharingZones) -> Iterator[Problem]:

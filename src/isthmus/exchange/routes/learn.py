@@ -13,7 +13,13 @@ from isthmus.exchange.routes.attachments import Attachment, Attachments
 from isthmus.exchange.routes.import_policy import Finding, ImportPolicy
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
 from isthmus.exchange.routes.options import LOADBALANCER, GlobalRouteOptions, Refusal
-from isthmus.exchange.routes.static_routes import FiledRoute, LearnKey, OwnKey, StaticRoutes
+from isthmus.exchange.routes.static_routes import (
+    Destination,
+    FiledRoute,
+    LearnKey,
+    OwnKey,
+    StaticRoutes,
+)
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     DYNAMIC_ROUTES_BY_DESTINATION,
@@ -63,14 +69,14 @@ class LearnChange(NamedTuple):
     """What an IC-SB route asked for and asks for now; empty if its outcome is the same."""
 
     route: RowId
-    keys: tuple[LearnKey, ...]
+    destinations: tuple[Destination, ...]
 
 
 class LearnedSources(DerivedState[RowId, LearnChange]):
     """What each IC-SB route means for our routers; the key is its UUID.
 
     Attributes:
-        wanted: for each route that some router must have, the IC-SB routes that ask for it.
+        wanted: by destination on a router, the IC-SB routes that ask for a route, and for which.
     """
 
     name: ClassVar[str] = "learned sources"
@@ -91,7 +97,7 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         self._attachments, self._routes, self._vips = attachments, routes, vips
         self._policy = policy
         self._outcomes: dict[RowId, Outcome] = {}
-        self.wanted: dict[LearnKey, dict[RowId, None]] = {}
+        self.wanted: dict[Destination, dict[RowId, LearnKey]] = {}
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -148,11 +154,13 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         """What a route asks to be learned, the limit of its zone aside."""
         return self._outcomes.get(route, NOTHING).meant
 
-    def keys_at(self, router: RowId, prefixes: Iterable[Network]) -> Iterator[LearnKey]:
-        """What all routes to some prefixes ask to be learned on one router."""
+    def destinations(self, router: RowId, prefixes: Iterable[Network]) -> Iterator[Destination]:
+        """The destinations of what all routes to some prefixes ask to be learned on one router."""
         for prefix in prefixes:
             for route in self._view.all(IC_ROUTES_BY_PREFIX, prefix):
-                yield from (key for key in self.keys_of(route.uuid) if key.router == router)
+                for key in self.keys_of(route.uuid):
+                    if key.router == router:
+                        yield key.destination
 
     def findings(self, route: RowId) -> tuple[Finding, ...]:
         """What the import policy makes of a route."""
@@ -165,14 +173,14 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         if after != NOTHING:
             self._outcomes[key] = after
         for gone in before.meant:
-            if gone not in after.meant:
-                del self.wanted[gone][key]
-                if not self.wanted[gone]:
-                    del self.wanted[gone]
+            del self.wanted[gone.destination][key]
+            if not self.wanted[gone.destination]:
+                del self.wanted[gone.destination]
         for learned in after.meant:
-            self.wanted.setdefault(learned, {})[key] = None
+            self.wanted.setdefault(learned.destination, {})[key] = learned
         if before != after:
-            return (LearnChange(key, (*before.meant, *after.meant)),)
+            changed = (learned.destination for learned in (*before.meant, *after.meant))
+            return (LearnChange(key, tuple(changed)),)
         return (LearnChange(key, ()),) if after.findings else ()
 
     def _outcome(self, route: IcRoute) -> Outcome:

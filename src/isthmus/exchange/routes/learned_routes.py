@@ -1,7 +1,6 @@
 """Learned routes: our routers hold each static route that is learned exactly once."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from isthmus.engine.view import View
@@ -22,9 +21,15 @@ from isthmus.model.rows import (
     RowId,
 )
 
+_Rows = Mapping[RowId, LearnKey]
+_Sources = Mapping[LearnKey, Sequence[RowId]]
 
-class LearnedRoutes(ZoneReconciler[LearnKey]):
-    """Our routers' learned static routes: each wanted one once, and no other.
+
+class LearnedRoutes(ZoneReconciler[Destination]):
+    """The learned static routes to one destination: each wanted one once, and no other.
+
+    An obsolete route is removed in the transaction that inserts another one, or later: while all
+    that replace it must wait, and packets still arrive by it, it stays.
 
     Args:
         routes: the static routes that exist.
@@ -49,54 +54,54 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
     ) -> None:
         super().__init__(view, zone)
         self._routes, self._groups, self._policy, self._paths = routes, groups, policy, paths
-        self._waiting: dict[Destination, dict[LearnKey, None]] = {}
+        self._waiting: dict[Destination, tuple[LearnKey, ...]] = {}
 
-    def keys(self) -> Iterable[LearnKey]:
+    def keys(self) -> Iterable[Destination]:
         return (*self._groups.wanted, *self._routes.learned)
 
-    def of_static_route(self, route: FiledRoute) -> Iterable[LearnKey]:
-        """A learned route that came, went or changed, and those that wait for its destination."""
-        if route.learned is None:
-            return ()
-        return (route.learned, *self._waiting.get(route.learned.destination, ()))
+    def of_static_route(self, route: FiledRoute) -> Iterable[Destination]:
+        """The destination of a learned route that came, went or changed."""
+        return () if route.learned is None else (route.learned.destination,)
 
-    def waiting(self) -> Iterable[LearnKey]:
-        """The routes that are wanted and wait until packets will arrive by them."""
-        return chain.from_iterable(self._waiting.values())
+    def waiting(self) -> Iterable[Destination]:
+        """The destinations with routes that wait until packets will arrive by them."""
+        return tuple(self._waiting)
 
     def waits(self, key: LearnKey) -> bool:
         """Whether a route waits until packets will arrive by it."""
         return key in self._waiting.get(key.destination, ())
 
-    def align(self, key: LearnKey, zone: AvailabilityZone) -> Iterable[Operation]:
+    def align(self, key: Destination, zone: AvailabilityZone) -> Iterator[Operation]:
+        self._waiting.pop(key, None)
         if self._view.get(LogicalRouter, key.router) is None:
-            return ()
-        have = self._routes.learned.get(key, {})
-        wanted = self._groups.admitted(key)
-        waits = bool(wanted) and not have and not self._is_ready(key, wanted)
-        self._note(key, waits=waits)
-        if not wanted:
-            return remove_children(ROUTER_ROUTES, key.router, have)
-        if not have:
-            return self._insert(key, min(wanted)) if self._policy.complete and not waits else ()
-        kept = min(have)
-        spare = [uuid for uuid in have if uuid != kept]
-        return [*self._refresh(kept, wanted), *remove_children(ROUTER_ROUTES, key.router, spare)]
+            return
+        have, wanted = self._routes.learned.get(key, {}), self._groups.admitted(key)
+        kept = {have[uuid]: uuid for uuid in sorted(have, reverse=True) if have[uuid] in wanted}
+        missing = [learned for learned in wanted if learned not in kept]
+        if waiting := tuple(new for new in missing if not self._is_ready(new, wanted, have)):
+            self._waiting[key] = waiting
+        added = [new for new in missing if new not in waiting] if self._policy.complete else []
+        for learned in added:
+            yield from self._insert(learned, min(wanted[learned]))
+        for learned, uuid in kept.items():
+            yield from self._refresh(uuid, wanted[learned])
+        if kept or added or not wanted:
+            surplus = [uuid for uuid in have if uuid not in kept.values()]
+            yield from remove_children(ROUTER_ROUTES, key.router, surplus)
 
-    def _is_ready(self, key: LearnKey, wanted: Iterable[RowId]) -> bool:
+    def _is_ready(self, new: LearnKey, wanted: _Sources, have: _Rows) -> bool:
         """Whether adding a route loses no packets that arrive without it."""
-        if self._paths is None or not self._routes.learned_to.get(key.destination):
+        paths = self._paths
+        if paths is None or any(old.nexthop == new.nexthop for old in have.values()):
             return True
-        switches = {self._view.table(IcRoute).rows[uuid].transit_switch for uuid in wanted}
-        return any(self._paths.is_ready(Path(key.router, ts, key.nexthop)) for ts in switches)
-
-    def _note(self, key: LearnKey, *, waits: bool) -> None:
-        if waits:
-            self._waiting.setdefault(key.destination, {})[key] = None
-        elif key in (keys := self._waiting.get(key.destination, {})):
-            del keys[key]
-            if not keys:
-                del self._waiting[key.destination]
+        rows = self._view.table(IcRoute).rows
+        zones = {rows[uuid].availability_zone for sources in wanted.values() for uuid in sources}
+        if not any(
+            old in wanted or paths.works(old.router, old.nexthop, zones) for old in have.values()
+        ):
+            return True
+        switches = {rows[uuid].transit_switch for uuid in wanted[new]}
+        return any(paths.is_ready(Path(new.router, ts, new.nexthop)) for ts in switches)
 
     def _insert(self, key: LearnKey, source: RowId) -> Iterator[Operation]:
         row: dict[str, Value] = {
@@ -108,9 +113,9 @@ class LearnedRoutes(ZoneReconciler[LearnKey]):
         }
         return insert_child(ROUTER_ROUTES, key.router, row)
 
-    def _refresh(self, kept: RowId, wanted: Mapping[RowId, None]) -> Iterator[Operation]:
+    def _refresh(self, kept: RowId, sources: Sequence[RowId]) -> Iterator[Operation]:
         """Name another IC-SB route if the one that was learned is gone."""
         row = self._view.table(LogicalRouterStaticRoute).rows[kept]
-        if row.external_ids.get(IC_LEARNED_ROUTE) not in wanted:
-            ids = {IC_LEARNED_ROUTE: str(min(wanted))}
+        if row.external_ids.get(IC_LEARNED_ROUTE) not in sources:
+            ids = {IC_LEARNED_ROUTE: str(min(sources))}
             yield set_keys(LogicalRouterStaticRoute, kept, "external_ids", ids)

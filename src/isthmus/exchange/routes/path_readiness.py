@@ -6,7 +6,7 @@ exists, by a share of the packets if there are other routes to its prefix (ECMP)
 when the nodes are done, so they are given some time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import inf
 from typing import ClassVar, NamedTuple
 
@@ -58,6 +58,18 @@ class PathReadiness(SingleKey, DerivedState[Only, None]):
             return True
         self._settling.setdefault(path, inf)
         return False
+
+    def works(self, router: RowId, nexthop: str, zones: Collection[RowId]) -> bool:
+        """Whether a next hop is the address of a zone among these, and the path has gateways."""
+        address = parse_address(nexthop)
+        return any(
+            self._has_gateways(Path(router, own.ts, nexthop))
+            and any(
+                port.availability_zone in zones
+                for port in self._view.all(IC_PORTS_BY_ADDRESS, (own.ts, address))
+            )
+            for own in self._attachments.by_router.get(router, {}).values()
+        )
 
     def derive(self, key: Only) -> Iterable[None]:
         # Paths that have lost a gateway must settle again.

@@ -15,7 +15,7 @@ from isthmus.exchange.routes.attachments import Attachment
 from isthmus.exchange.routes.import_policy import Finding, Group, ImportPolicy
 from isthmus.exchange.routes.learn import LearnedSources
 from isthmus.exchange.routes.options import Refusal
-from isthmus.exchange.routes.static_routes import LearnKey
+from isthmus.exchange.routes.static_routes import Destination, LearnKey
 from isthmus.model.prefix_index import PrefixCounts
 from isthmus.model.prefixes import Network
 from isthmus.model.rows import IcRoute, RowId
@@ -100,8 +100,8 @@ class PrefixGroups(DerivedState[GroupsKey, GroupChange]):
         yield GroupChange(group, tuple(islice(self.groups[group], *between)))
 
     @property
-    def wanted(self) -> Iterable[LearnKey]:
-        """The routes that are asked for, limits aside."""
+    def wanted(self) -> Iterable[Destination]:
+        """The destinations of the routes that are asked for, limits aside."""
         return self._sources.wanted.keys()
 
     # -- decisions ---------------------------------------------------------------------------
@@ -114,10 +114,14 @@ class PrefixGroups(DerivedState[GroupsKey, GroupChange]):
                 return self.groups[group].rank(prefix) < limit
         return True
 
-    def admitted(self, key: LearnKey) -> dict[RowId, None]:
-        """The IC-SB routes that ask for a learned route and are within their zones' limits."""
-        wanted = self._sources.wanted.get(key, {})
-        return {uuid: None for uuid in wanted if self.admits(uuid, key.router)}
+    def admitted(self, key: Destination) -> dict[LearnKey, list[RowId]]:
+        """The routes to learn to a destination, each with the IC-SB routes that ask for it and are
+        within their zones' limits."""
+        admitted: dict[LearnKey, list[RowId]] = {}
+        for uuid, learned in self._sources.wanted.get(key, {}).items():
+            if self.admits(uuid, key.router):
+                admitted.setdefault(learned, []).append(uuid)
+        return admitted
 
     def refuses(self, route: IcRoute, attachment: Attachment) -> Refusal | None:
         """Why a route is not learned through an attachment, or None if it is."""

@@ -62,8 +62,7 @@ class StaticRoutes(DerivedState[RowId, FiledRoute]):
     A change is a route that came or went, or either side of a changed one.
 
     Attributes:
-        learned: the rows by what they were learned as; more than one is one too many.
-        learned_to: what was learned, by destination.
+        learned: by destination, the rows and what they were learned as.
         own: the rows that were not learned, by prefix and table.
         own_by_router: the same by router.
     """
@@ -74,8 +73,7 @@ class StaticRoutes(DerivedState[RowId, FiledRoute]):
         super().__init__()
         self._view = view
         self._filed: dict[RowId, FiledRoute] = {}
-        self.learned: dict[LearnKey, dict[RowId, None]] = {}
-        self.learned_to: dict[Destination, dict[LearnKey, None]] = {}
+        self.learned: dict[Destination, dict[RowId, LearnKey]] = {}
         self.own: dict[OwnKey, dict[RowId, None]] = {}
         self.own_by_router: dict[RowId, dict[RowId, None]] = {}
 
@@ -105,8 +103,7 @@ class StaticRoutes(DerivedState[RowId, FiledRoute]):
 
     def _add(self, route: FiledRoute) -> None:
         if route.learned is not None:
-            self.learned.setdefault(route.learned, {})[route.uuid] = None
-            self.learned_to.setdefault(route.learned.destination, {})[route.learned] = None
+            self.learned.setdefault(route.learned.destination, {})[route.uuid] = route.learned
             return
         self.own_by_router.setdefault(route.router, {})[route.uuid] = None
         if route.own is not None:
@@ -114,9 +111,7 @@ class StaticRoutes(DerivedState[RowId, FiledRoute]):
 
     def _remove(self, route: FiledRoute) -> None:
         if route.learned is not None:
-            _remove(self.learned, route.learned, route.uuid)
-            if route.learned not in self.learned:
-                _remove(self.learned_to, route.learned.destination, route.learned)
+            _remove(self.learned, route.learned.destination, route.uuid)
             return
         _remove(self.own_by_router, route.router, route.uuid)
         if route.own is not None:
@@ -133,7 +128,7 @@ def _filed(row: LogicalRouterStaticRoute, router: RowId) -> FiledRoute:
     return FiledRoute(row.uuid, router, None, own)
 
 
-def _remove(index: dict[K, dict[V, None]], key: K, value: V) -> None:
-    index[key].pop(value, None)
+def _remove(index: dict[K, dict[RowId, V]], key: K, row: RowId) -> None:
+    index[key].pop(row, None)
     if not index[key]:
         del index[key]
