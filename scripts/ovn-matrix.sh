@@ -55,6 +55,7 @@ for suite in "$@"; do
         echo "testing with OVN from Debian $suite"
         ISTHMUS_OVN_ROOT=$CACHE/$suite PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -q \
             -p no:cacheprovider tests/integration/exchange/test_engine.py tests/integration/exchange/test_newer_ovn.py \
+            tests/integration/controller/test_gateway_ports.py \
             tests/differential
     fi
 done

@@ -5,7 +5,18 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Value, set_keys
+from isthmus.model.indexes import ROUTER_NATS
+from isthmus.model.operations import (
+    Delete,
+    Insert,
+    Mutate,
+    NewRef,
+    Ref,
+    Update,
+    Value,
+    insert_child,
+    set_keys,
+)
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -14,6 +25,7 @@ from isthmus.model.rows import (
     GatewayChassis,
     IcPortBinding,
     IcRoute,
+    LoadBalancer,
     LogicalRouter,
     LogicalRouterPolicy,
     LogicalRouterPort,
@@ -43,6 +55,7 @@ def _config(site: ControlledZone, value: int) -> None:
             auto_route="true" if value % 3 else "false",
             gw_nodes=("gw", "gw2,gw", "stranger", "gw,gw2")[value % 4],
             mtu=("1400", "1300", "off")[value % 3],
+            force_connect=(None, "true", "false")[value % 3],
         )
     )
 
@@ -196,6 +209,43 @@ def _undo(site: ControlledZone, value: int) -> None:
             return
 
 
+def _nat(site: ControlledZone, value: int) -> None:
+    name = ("ovn-cluster", *VPCS)[value % 3]
+    for router in site.all(LogicalRouter, name=name):
+        held = [Ref(RowId(uuid)) for uuid in router["nat"]]
+        if held:
+            refs = frozenset(held)
+            site.write(Mutate(LogicalRouter, RowId(router["_uuid"]), (("nat", "delete", refs),)))
+        else:
+            row = {"type": "snat", "external_ip": "198.51.100.9", "logical_ip": "10.1.0.0/16"}
+            site.write(*insert_child(ROUTER_NATS, RowId(router["_uuid"]), row))
+
+
+def _load_balancer(site: ControlledZone, value: int) -> None:
+    name, have = ("ovn-cluster", *VPCS)[value % 3], site.all(LoadBalancer)
+    if have and value > 3:
+        site.write(Delete(LoadBalancer, RowId(have[0]["_uuid"])))
+    elif have:
+        vips = {} if have[0]["vips"] else {"10.96.0.1": "10.1.0.1"}
+        site.update(LoadBalancer, RowId(have[0]["_uuid"]), vips=vips)
+    else:
+        balancer = NewRef()
+        site.write(
+            Insert(LoadBalancer, {"name": "lb", "vips": {"10.96.0.1": "10.1.0.1"}}, balancer),
+            *(
+                Update(LogicalRouter, RowId(row["_uuid"]), {"load_balancer": frozenset({balancer})})
+                for row in site.all(LogicalRouter, name=name)
+            ),
+        )
+
+
+def _gateway_port(site: ControlledZone, value: int) -> None:
+    for port in site.all(LogicalRouterPort, name="ovn-default"):
+        group = frozenset({Ref(RowId("00000000-0000-4000-8000-1"))})
+        groups = frozenset[Ref]() if port["ha_chassis_group"] else group
+        site.update(LogicalRouterPort, RowId(port["_uuid"]), ha_chassis_group=groups)
+
+
 def _reach(site: ControlledZone, value: int) -> None:
     local = {Database.NB, Database.SB}
     site.reachable = local if value % 2 else set(Database)
@@ -208,7 +258,8 @@ def _restart(site: ControlledZone, value: int) -> None:
 STEPS: list[Callable[[ControlledZone, int], None]] = [
     _vpcs, _vpcs, _vpc_router, _vpc_router, _vpc_object, _network, _config, _config, _rename,
     _leave, _spoil, _subnet, _node, _chassis,
-    _ts, _ts, _route, _policy, _drift, _drift, _undo, _reach, _restart,
+    _ts, _ts, _route, _policy, _drift, _drift, _undo, _nat, _load_balancer, _gateway_port, _reach,
+    _restart,
 ]  # fmt: skip
 HISTORY = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from(STEPS), st.integers(0, 5), st.booleans()),

@@ -45,6 +45,7 @@ from isthmus.model.rows import (
     LogicalRouterStaticRoute,
     LogicalSwitch,
     LogicalSwitchPort,
+    Nat,
     Row,
     SbDatapathBinding,
     SbEncap,
@@ -92,6 +93,7 @@ SWITCH_PORTS = ChildrenOf(LogicalSwitch, "ports", LogicalSwitchPort)
 ROUTER_PORTS = ChildrenOf(LogicalRouter, "ports", LogicalRouterPort)
 ROUTER_ROUTES = ChildrenOf(LogicalRouter, "static_routes", LogicalRouterStaticRoute)
 ROUTER_POLICIES = ChildrenOf(LogicalRouter, "policies", LogicalRouterPolicy)
+ROUTER_NATS = ChildrenOf(LogicalRouter, "nat", Nat)
 PORT_GATEWAYS = ChildrenOf(LogicalRouterPort, "gateway_chassis", GatewayChassis)
 
 POLICY_PRIORITY = 29500

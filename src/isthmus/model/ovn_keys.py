@@ -21,6 +21,15 @@ IC_LEARNED_ROUTE = "ic-learned-route"
 ROUTER_PORT = "router-port"
 """In `Logical_Switch_Port.options`: the router port that the switch port connects to."""
 
+GATEWAY_ROUTER = "chassis"
+"""In `Logical_Router.options`: the chassis of a gateway router."""
+
+RESIDE_ON_REDIRECT = "reside-on-redirect-chassis"
+"""In `Logical_Router_Port.options`: whether the router's gateway chassis serves the port."""
+
+NORTHD_VERSION = "northd_internal_version"
+"""In `NB_Global.options`: northd's release and the versions of its schema, e.g. "23.03.1-20.27"."""
+
 ROUTER_ID = "router-id"
 """In `external_ids` of an IC-SB `Port_Binding`: the UUID in NB of the router (or, for a port that
 connects to another switch, of that switch) behind the port."""

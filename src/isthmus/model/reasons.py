@@ -51,6 +51,7 @@ class Reason(StrEnum):
     INVALID_VALUE = ("InvalidValue", "the ConfigMap contains an invalid value")
     FORBIDDEN = ("Forbidden", "the Kubernetes API refuses access to an object")
     NO_ROUTER = ("NoRouter", "a connected VPC has no logical router")
+    GATEWAY_CONFLICT = ("GatewayConflict", "a connection changes NAT or load balancers of a router")
     NO_GATEWAY = ("NoGateway", "no node in `gw-nodes` can serve as a gateway")
     NOT_INTERCONNECTING = ("NotInterconnecting", "a gateway's chassis lacks `ovn-is-interconn`")
     NO_CHASSIS = ("NoChassis", "a gateway node has no chassis in SB")
@@ -94,6 +95,7 @@ class Reason(StrEnum):
     PUBLISHER_FAILED = ("PublisherFailed", "the status could not be published")
     CLEAR_TEXT = ("ClearText", "a database connection is not encrypted", _INFO)
     REFUSED_BY_POLICY = ("RefusedByPolicy", "`accept` or `advertise` excludes routes", _INFO)
+    CONNECTED_ANYWAY = ("ConnectedAnyway", "`force-connect` overrides `GatewayConflict`", _INFO)
     OTHER = ("NeedsAttention", "a problem without a more specific reason")
 
 

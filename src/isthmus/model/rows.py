@@ -100,7 +100,7 @@ class LogicalSwitchPort(Row):
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
-@table(Database.NB, "Logical_Router", "ports", "static_routes", "policies")
+@table(Database.NB, "Logical_Router", "ports", "static_routes", "policies", "nat")
 class LogicalRouter(Row):
     """A logical router; `enabled` is None or True for a router that forwards."""
 
@@ -121,6 +121,7 @@ class LogicalRouterPort(Row):
     networks: frozenset[str] = frozenset()
     options: Mapping[str, str] = field(default_factory=dict)
     enabled: bool | None = None
+    ha_chassis_group: RowId | None = None
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -155,6 +156,16 @@ class LogicalRouterPolicy(Row):
     match: str = ""
     action: str = ""
     external_ids: Mapping[str, str] = field(default_factory=dict)
+
+
+@table(Database.NB, "NAT")
+class Nat(Row):
+    """A NAT rule of a logical router, for its gateway port `gateway_port` if that is set."""
+
+    type: str = ""
+    external_ip: str = ""
+    logical_ip: str = ""
+    gateway_port: RowId | None = None
 
 
 @table(Database.NB, "Load_Balancer")

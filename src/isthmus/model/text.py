@@ -5,7 +5,7 @@ Invariant: the result is one line of printable characters, so no value can move 
 line of its own or hide text (terminal control characters, line breaks, bidirectional controls).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
@@ -30,3 +30,9 @@ def printable_lines(lines: Iterable[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun, which takes an s in the plural: "1 route", "2 routes"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names separated by commas; of more than `most` only the number: "a, b and 7 more"."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

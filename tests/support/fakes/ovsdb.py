@@ -57,6 +57,7 @@ STRONG: dict[tuple[Database, str], dict[str, str]] = {
         "ports": "Logical_Router_Port",
         "static_routes": "Logical_Router_Static_Route",
         "policies": "Logical_Router_Policy",
+        "nat": "NAT",
         "load_balancer_group": "Load_Balancer_Group",
     },
     (Database.NB, "Logical_Router_Port"): {"gateway_chassis": "Gateway_Chassis"},
@@ -68,6 +69,7 @@ STRONG: dict[tuple[Database, str], dict[str, str]] = {
 WEAK: dict[tuple[Database, str], dict[str, str]] = {
     (Database.NB, "Logical_Router"): {"load_balancer": "Load_Balancer"},
     (Database.NB, "Load_Balancer_Group"): {"load_balancer": "Load_Balancer"},
+    (Database.NB, "NAT"): {"gateway_port": "Logical_Router_Port"},
     (Database.SB, "Port_Binding"): {"chassis": "Chassis"},
 }
 _uuids = itertools.count(1)

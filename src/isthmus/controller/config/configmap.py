@@ -35,6 +35,7 @@ class ConfigKey(StrEnum):
     ACCEPT = "accept"
     ADVERTISE = "advertise"
     ROUTES = "routes"
+    FORCE_CONNECT = "force-connect"
 
 
 KEYS: tuple[str, ...] = tuple(ConfigKey)
@@ -59,6 +60,7 @@ class Config:
         accept: the rule for each zone, and for zones that are not listed (`accept`).
         advertise: the prefixes that may be advertised; None for any (`advertise`).
         routes: the declared routes (`routes`).
+        force_connect: whether VPCs are connected whatever happens to NAT (`force-connect`).
         tls: whether the IC databases are reached by TLS; a flag of the daemon, not a key.
     """
 
@@ -73,6 +75,7 @@ class Config:
     accept: Mapping[str, ZoneRule] = field(default_factory=dict)
     advertise: tuple[Network, ...] | None = None
     routes: tuple[DeclaredRoute, ...] = ()
+    force_connect: bool = False
     tls: bool = False
 
     @property
@@ -136,6 +139,7 @@ _VALUES: Mapping[ConfigKey, tuple[str, Callable[[str], Any], Any]] = {
     ConfigKey.ACCEPT: ("accept", yaml_values.accept, {}),
     ConfigKey.ADVERTISE: ("advertise", yaml_values.advertise, None),
     ConfigKey.ROUTES: ("routes", yaml_values.routes, ()),
+    ConfigKey.FORCE_CONNECT: ("force_connect", scalar_values.boolean, False),
 }
 """The attribute of `Config`, the parser and the default of each key except `enable-ic`."""
 

@@ -22,7 +22,7 @@ _NETWORK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def boolean(text: str) -> bool:
-    """`enable-ic` and `auto-route`."""
+    """`enable-ic`, `auto-route` and `force-connect`."""
     if text in {"true", "false"}:
         return text == "true"
     hint = text.strip().lower()

@@ -20,6 +20,7 @@ from isthmus.controller.connections import (
     subnets_changed,
     transit_switches_of,
 )
+from isthmus.controller.gateway_conflicts import GatewayConflicts
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.address_allocation import parse_subnets
 from isthmus.controller.reconcilers.base import ControllerReconciler
@@ -51,10 +52,13 @@ from isthmus.model.rows import (
     GatewayChassis,
     IcPortBinding,
     IcSbGlobal,
+    LoadBalancer,
+    LoadBalancerGroup,
     LogicalRouter,
     LogicalRouterPort,
     LogicalSwitch,
     LogicalSwitchPort,
+    Nat,
     NbGlobal,
     Row,
     RowId,
@@ -90,14 +94,17 @@ class RouterPorts(ControllerReconciler[str]):
     writes: ClassVar[Database] = Database.NB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """The parts of connections, the address claims, and the chassis of this cluster."""
+        """The parts of connections, address claims, this cluster's chassis, NAT, load balancers."""
         return {
             TransitSwitch: self._of_transit_switch,
             LogicalSwitch: transit_switches_of,
             LogicalSwitchPort: self._of_switch_port,
-            LogicalRouter: self.of_router,
+            LogicalRouter: self._of_router,
             LogicalRouterPort: self._all,
             GatewayChassis: self._all,
+            Nat: self._all,
+            LoadBalancer: self._of_load_balancer,
+            LoadBalancerGroup: self._all,
             Chassis: self._of_chassis,
             NbGlobal: self._all,
             IcPortBinding: self._of_ic_port,
@@ -111,7 +118,13 @@ class RouterPorts(ControllerReconciler[str]):
         """
         config = self.inputs.config
         gateways = config.gateways if config is not None else ()
-        keys = (ConfigKey.AZ_NAME, ConfigKey.GW_NODES, ConfigKey.MTU, ConfigKey.VPCS)
+        keys = (
+            ConfigKey.AZ_NAME,
+            ConfigKey.GW_NODES,
+            ConfigKey.MTU,
+            ConfigKey.VPCS,
+            ConfigKey.FORCE_CONNECT,
+        )
         nodes = changed.node_list or not changed.nodes.isdisjoint(gateways)
         return self.keys() if changed.any_of(*keys) or changed.private or nodes else ()
 
@@ -166,9 +179,13 @@ class RouterPorts(ControllerReconciler[str]):
         row, vpc = ends.transit_switch, ends.vpc
         switches = self.connections.transit_switches(vpc)
         gateways, problems = choose_gateways(self.connections, self.inputs, switches, row.name)
+        conflicts, held = GatewayConflicts(self.view, self.inputs).of(vpc, ends.router)
+        problems += conflicts
         if missing_mark(row):
             problems = [*problems, _unmarked(row)]
         self.report(row.name, *problems)
+        if held:
+            return remove_ports(self.connections, self._astray(existing, ends.router))
         if not gateways:
             self.report(row.name, self._no_gateway(config), *problems)
             if not existing:
@@ -254,6 +271,15 @@ class RouterPorts(ControllerReconciler[str]):
             "list at least one node that can, or fix what is reported for each",
             Reason.NO_GATEWAY,
         )
+
+    def _of_router(self, change: Change) -> Iterable[str]:
+        nat = "nat" in change.joined or "nat" in change.left
+        return self.keys() if nat else self.of_router(change)
+
+    def _of_load_balancer(self, change: Change) -> Iterable[str]:
+        # Endpoints come and go all the time, and conflicts do not depend on them.
+        sides = {(row.name, bool(row.vips)) for row in change.of(LoadBalancer)}
+        return self.keys() if len(sides) > 1 or len(change.sides) == 1 else ()
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
         sides = list(change.of(TransitSwitch))

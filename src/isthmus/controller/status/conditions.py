@@ -23,6 +23,7 @@ from isthmus.controller.status.cluster_state import ClusterState
 from isthmus.model.problems import Problem
 from isthmus.model.reasons import ConditionReason, Reason, Severity
 from isthmus.model.rows import Database
+from isthmus.model.text import listed
 
 AnyReason: TypeAlias = Reason | ConditionReason
 
@@ -48,7 +49,7 @@ LONGEST = 1024
 """The maximum length of a message with its remedy, in characters: that of an Event's note."""
 
 SHOWN = 5
-"""The maximum number of conflicts, and of zones, that a message lists."""
+"""The maximum number of conflicts that a message lists."""
 
 
 class ConditionStatus(StrEnum):
@@ -220,18 +221,18 @@ def _joining(state: StatusInput, config: Config) -> Condition:
     kind, cluster = ConditionType.JOINED, state.cluster
     down = [switch.name for switch in cluster.transit_switches if not switch.gateway]
     problem, apart = _apart(state)
-    gaps = [f"over {_names(down)}"] if down else []
-    gaps += [f"with {_names(apart)}"] if apart else []
+    gaps = [f"over {listed(down)}"] if down else []
+    gaps += [f"with {listed(apart)}"] if apart else []
     if gaps:
         message = f"zone {cluster.zone} is connected, but not {' and not '.join(gaps)}"
         problem = problem if apart else state.problem(*_PREVENTS_PORTS)
         return _true(kind, ConditionReason.PARTLY_JOINED, message, problem)
-    over = _names([switch.name for switch in cluster.transit_switches])
+    over = listed([switch.name for switch in cluster.transit_switches])
     others = [zone.name for zone in cluster.zones if zone.connected is not None]
     if not others:
         message = f"zone {cluster.zone} is connected to {over}; no other zone has joined yet"
         return _true(kind, ConditionReason.NO_OTHER_ZONE, message)
-    message = f"zone {cluster.zone} is connected with {_names(others)} over {over}"
+    message = f"zone {cluster.zone} is connected with {listed(others)} over {over}"
     return _true(kind, ConditionReason.JOINED, message)
 
 
@@ -247,7 +248,7 @@ def _unreachable(state: StatusInput, _config: Config) -> Condition | None:
     problem, apart = _apart(state)
     if not apart or any(zone.connected for zone in state.cluster.zones):
         return None
-    message = f"no gateway serves the ports of {_names(apart)}"
+    message = f"no gateway serves the ports of {listed(apart)}"
     if problem is None:
         return _false(ConditionType.JOINED, ConditionReason.NOT_CONNECTED, message)
     return _false(ConditionType.JOINED, problem.reason, f"{message}: {_text(problem)}", problem)
@@ -272,11 +273,11 @@ def _unconnected(state: StatusInput, _config: Config) -> Condition | None:
         return replace(condition, remedy=remedy)
     ports = [f"{switch.port} on {switch.name}" for switch in switches if switch.port]
     if not ports:
-        message = f"there is no port on {_names([switch.name for switch in switches])} yet"
+        message = f"there is no port on {listed([switch.name for switch in switches])} yet"
         return _prevented(state, ConditionReason.PORT_MISSING, message)
     if any(switch.gateway for switch in switches):
         return None
-    return _prevented(state, Reason.NO_GATEWAY, f"no gateway serves {_names(ports)}")
+    return _prevented(state, Reason.NO_GATEWAY, f"no gateway serves {listed(ports)}")
 
 
 def _no_routes(state: StatusInput, config: Config) -> Condition | None:
@@ -359,11 +360,6 @@ _unknown = partial(_condition, ConditionStatus.UNKNOWN)
 def _text(problem: Problem) -> str:
     """The problem without its remedy."""
     return str(replace(problem, remedy="")).removesuffix("; ")
-
-
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _cut(condition: Condition) -> Condition:

@@ -246,6 +246,7 @@ def test_an_update_without_a_difference() -> None:
         ("accept", '{"*": {max: 1}}'),
         ("advertise", "10.1.0.0/16"),
         ("routes", "[{prefix: 10.9.0.0/16, zone: az2}]"),
+        ("force-connect", "true"),
     ],
 )
 def test_a_changed_key_is_named(key: str, value: str) -> None:
