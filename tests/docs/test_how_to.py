@@ -15,7 +15,8 @@ from isthmus.cli.kubectl import app as plugin
 from isthmus.cli.main import LazyVerb, app, known_verbs, load
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+HOW_TO = ROOT / "docs" / "how-to"
+PAGES = sorted(HOW_TO.glob("*.md"))
 TRANSLATED = sorted((ROOT / "docs").glob("*/*.zh-CN.md"))
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -117,3 +118,12 @@ def test_the_index_has_every_page() -> None:
         text = (ROOT / "docs" / index).read_text(encoding="utf-8").replace(".zh-CN.md", ".md")
         missing = [page.name for page in pages if f"{page.parent.name}/{page.name}" not in text]
         assert missing == []
+
+
+def test_both_migration_pages_list_the_same_row_changes() -> None:
+    """A test on real databases follows the English table; the Chinese one names the same rows."""
+    english, chinese = (
+        re.findall(r"^\| ([A-Z-]+ \| `\w+` \| \S+) \|", (HOW_TO / name).read_text(), re.MULTILINE)
+        for name in ("migrate-from-kube-ovn.md", "migrate-from-kube-ovn.zh-CN.md")
+    )
+    assert english == chinese != []
