@@ -25,6 +25,7 @@ from isthmus.model.external_ids import (
     network_of,
 )
 from isthmus.model.indexes import (
+    BINDINGS_BY_PORT,
     CHASSIS_BY_NAME,
     IC_PORTS_BY_TS,
     LOCAL_CHASSIS_BY_HOSTNAME,
@@ -39,7 +40,7 @@ from isthmus.model.indexes import (
     SWITCHES_BY_TS,
     TRANSIT_SWITCHES_BY_NAME,
 )
-from isthmus.model.ovn_keys import ROUTER_PORT, interconn_ts, is_remote
+from isthmus.model.ovn_keys import REDIRECT, ROUTER_PORT, interconn_ts, is_remote
 from isthmus.model.prefixes import Network, overlapping, parse_interface, parse_list
 from isthmus.model.rows import (
     Chassis,
@@ -237,6 +238,13 @@ class Connections:
     def gateway_chassis(self, port: LogicalRouterPort) -> list[GatewayChassis]:
         """The gateway candidates of a router port, sorted by name."""
         return sorted(self._view.children(PORT_GATEWAYS, port.uuid), key=lambda row: row.name)
+
+    def serving_chassis(self, transit_switch: str) -> set[RowId]:
+        """The chassis that serve our router ports on a transit switch now, as OVN reports it."""
+        ports = (pair.router_port for pair in self.ports_on(transit_switch))
+        names = (REDIRECT + port.name for port in ports if port is not None)
+        bindings = (self._view.one(BINDINGS_BY_PORT, name) for name in names)
+        return {b.chassis for b in bindings if b is not None and b.chassis is not None}
 
     @property
     def chassis_known(self) -> bool:

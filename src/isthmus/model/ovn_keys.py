@@ -21,6 +21,9 @@ IC_LEARNED_ROUTE = "ic-learned-route"
 ROUTER_PORT = "router-port"
 """In `Logical_Switch_Port.options`: the router port that the switch port connects to."""
 
+REDIRECT = "cr-"
+"""In front of a router port's name in SB: the binding to the chassis that serves as its gateway."""
+
 GATEWAY_ROUTER = "chassis"
 """In `Logical_Router.options`: the chassis of a gateway router."""
 

@@ -41,7 +41,9 @@ def _bindings(nb: FakeDatabase, sb: FakeDatabase) -> Iterable[dict[str, Any]]:
     for lrp in nb.rows(LogicalRouterPort):
         mac = " ".join([lrp["mac"], *sorted(lrp["networks"])])
         yield {"logical_port": lrp["name"], "type": "patch", "mac": frozenset({mac})}
-        names = [gateways[uuid]["chassis_name"] for uuid in lrp["gateway_chassis"]]
+        candidates = [gateways[uuid] for uuid in lrp["gateway_chassis"]]
+        candidates.sort(key=lambda row: (-row["priority"], row["chassis_name"]))
+        names = [row["chassis_name"] for row in candidates]
         if names:
             live = next((chassis[name].uuid for name in names if name in chassis), None)
             yield {

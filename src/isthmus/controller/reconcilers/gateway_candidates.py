@@ -29,15 +29,18 @@ def choose_gateways(
         The priority of each chassis that can serve by its name, and why nodes of `gw-nodes` cannot
         serve, or may not. A node without a usable chassis is left out and reported. A node that is
         not Ready, or that was deleted while its chassis remains, is included and reported. If
-        several chassis have a node's hostname, all are candidates, and BFD finds the live one.
+        several chassis have a node's hostname, all are candidates: first the one that serves, so
+        that traffic stays where it is. BFD finds out which one lives.
     """
     nodes = inputs.config.gateways if inputs.config is not None else ()
     priorities: dict[str, int] = {}
     problems: list[Problem] = []
     others: list[str] = []
     shift = switches.index(switch) % len(nodes) if switch in switches and nodes else 0
+    serving = connections.serving_chassis(switch)
     for place, node in enumerate(nodes[shift:] + nodes[:shift]):
-        names = [chassis.name for chassis in connections.chassis_of(node) if is_interconn(chassis)]
+        usable = filter(is_interconn, connections.chassis_of(node))
+        names = [row.name for row in sorted(usable, key=lambda row: row.uuid not in serving)]
         if names:
             # A node's priority does not depend on whether the nodes before it can serve.
             priorities.setdefault(names[0], HIGHEST_PRIORITY - place)
@@ -54,8 +57,9 @@ def _warnings(inputs: Inputs, name: str, chassis: list[str]) -> Iterator[Problem
     """What is wrong with a gateway's Node; it stays a gateway (docs/decisions/0010)."""
     node, subject = inputs.nodes.get(name), Subject(str(inputs.config_map), "data.gw-nodes", name)
     if len(chassis) > 1:
+        names = ", ".join(sorted(chassis))
         yield subject.problem(
-            f"several chassis have this hostname, so all are gateways: {', '.join(chassis)}",
+            f"several chassis have this hostname, so all are gateways: {names}",
             "delete those that a reinstalled node left: ovn-sbctl chassis-del NAME",
             Reason.DUPLICATE_CHASSIS,
         )

@@ -42,7 +42,7 @@ from isthmus.model.external_ids import (
 )
 from isthmus.model.indexes import IC_PORTS_BY_TS
 from isthmus.model.operations import Operation
-from isthmus.model.ovn_keys import is_remote
+from isthmus.model.ovn_keys import REDIRECT, is_remote
 from isthmus.model.prefixes import Address, parse_address, parse_interface
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -62,6 +62,7 @@ from isthmus.model.rows import (
     NbGlobal,
     Row,
     RowId,
+    SbPortBinding,
     TransitSwitch,
 )
 
@@ -106,6 +107,7 @@ class RouterPorts(ControllerReconciler[str]):
             LoadBalancer: self._of_load_balancer,
             LoadBalancerGroup: self._all,
             Chassis: self._of_chassis,
+            SbPortBinding: self._of_binding,
             NbGlobal: self._all,
             IcPortBinding: self._of_ic_port,
             IcSbGlobal: self._all,
@@ -298,6 +300,11 @@ class RouterPorts(ControllerReconciler[str]):
 
     def _of_chassis(self, change: Change) -> Iterable[str]:
         return () if all(map(is_remote, change.of(Chassis))) else self.keys()
+
+    def _of_binding(self, change: Change) -> Iterable[str]:
+        """Which of several chassis of one gateway serves."""
+        ports = (row.logical_port for row in change.of(SbPortBinding))
+        return self.keys() if any(port.startswith(REDIRECT) for port in ports) else ()
 
     def _all(self, change: Change) -> Iterable[str]:
         return {*self.keys(), *transit_switches_of(change)}

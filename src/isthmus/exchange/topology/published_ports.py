@@ -28,6 +28,7 @@ from isthmus.model.indexes import (
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Value, change_map, update
 from isthmus.model.ovn_keys import (
     INTERCONN_TS,
+    REDIRECT,
     REQUESTED_TNL_KEY,
     ROUTER_ID,
     ROUTER_PORT,
@@ -51,7 +52,6 @@ from isthmus.model.rows import (
 )
 
 PUBLISHED_TYPES = ("router", "switch")
-_REDIRECT = "cr-"
 
 
 class PortPublication(ZoneReconciler[str]):
@@ -102,12 +102,12 @@ class PortPublication(ZoneReconciler[str]):
     def _of_binding(self, change: Change) -> Iterator[str]:
         for side in change.of(SbPortBinding):
             yield side.logical_port
-            yield from self._on(side.logical_port.removeprefix(_REDIRECT))
+            yield from self._on(side.logical_port.removeprefix(REDIRECT))
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
         for binding in self._view.all(BINDINGS_BY_CHASSIS, change.row.uuid):
             yield binding.logical_port  # a port to another switch is bound itself
-            yield from self._on(binding.logical_port.removeprefix(_REDIRECT))
+            yield from self._on(binding.logical_port.removeprefix(REDIRECT))
 
     def _of_transit_switch(self, change: Change) -> Iterator[str]:
         for side in change.of(TransitSwitch):
@@ -157,7 +157,7 @@ class PortPublication(ZoneReconciler[str]):
             return self._wanted_of_switch(lsp)
         peer = lsp.options.get(ROUTER_PORT, "")
         patch = self._view.one(BINDINGS_BY_PORT, peer)
-        redirect = self._view.one(BINDINGS_BY_PORT, _REDIRECT + peer)
+        redirect = self._view.one(BINDINGS_BY_PORT, REDIRECT + peer)
         chassis = self._view.get(Chassis, redirect.chassis if redirect else None)
         lrp = self._view.one(LRPS_BY_NAME, peer)
         router = self._view.parent(ROUTER_PORTS, lrp.uuid) if lrp else None
