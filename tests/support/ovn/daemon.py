@@ -157,19 +157,26 @@ class Cluster:
         """Delete the ConfigMap."""
         (self.manifests / "config.yaml").unlink()
 
-    def start(self, name: str = "run", *origin: str, tls: tuple[str, ...] = ()) -> None:
+    def start(
+        self,
+        name: str = "run",
+        *origin: str,
+        tls: tuple[str, ...] = (),
+        wrapper: tuple[str, ...] = (),
+    ) -> None:
         """Start `isthmus run`.
 
         Args:
             name: of the process.
             origin: flags for the source of manifests, by default the directory.
             tls: flags of `isthmus` with key, certificate and CA.
+            wrapper: a command that runs the one after it.
         """
         flags = {Database.NB: "--ovnnb-db", Database.SB: "--ovnsb-db"}
         remotes = [f"{flag}={self.servers.socket(database)}" for database, flag in flags.items()]
         origin = origin or (f"--manifests={self.manifests}",)
         program = str(Path(sys.executable).parent / "isthmus")
-        self.servers.start(name, program, *tls, "run", *remotes, *origin, "--vpc=r", "-v")
+        self.servers.start(name, *wrapper, program, *tls, "run", *remotes, *origin, "--vpc=r", "-v")
 
     def learned(self) -> set[str]:
         """The learned prefixes."""

@@ -46,8 +46,6 @@ class _Server:
         """
         if self._resolution is None:
             self._resolution = resolution(self.host)
-        elif not self._resolution.done():
-            self.fault = self.fault or _UNANSWERED
         return self._resolution
 
     def addresses(self, found: "Future[Addresses]") -> list[str]:
@@ -58,7 +56,6 @@ class _Server:
         except OSError as error:
             self.fault = error.strerror or str(error)
             return []
-        self.fault = ""
         self._tried = {address: self._tried.get(address, 0) for address in addresses}
         return sorted(addresses, key=self._tried.__getitem__)
 
@@ -85,6 +82,7 @@ class _Connector:
     ) -> None:
         self._server, self._dscp, self._prepare = server, dscp, prepare
         self._addresses: list[str] = []
+        self._resolved = False
         self._socket: socket.socket | None = None
         self._resolution: Future[Addresses] | None = server.resolution()
         self._wakeup = wakeup = Wakeup()
@@ -96,7 +94,7 @@ class _Connector:
             if not self._resolution.done():
                 return errno.EAGAIN
             self._addresses = self._server.addresses(self._resolution)
-            self._resolution = None
+            self._resolved, self._resolution = bool(self._addresses), None
         error = errno.EDESTADDRREQ
         if self._socket is not None:
             error = ovs.socket_util.check_connection_completion(self._socket)
@@ -136,8 +134,15 @@ class _Connector:
         return taken
 
     def close(self) -> None:
-        """Give up; a resolution continues for the next attempt."""
+        """Give up; a resolution continues for the next attempt.
+
+        Only now is it known whether the name was at fault, so that a problem changes once.
+        """
         self._wakeup.close()
+        if self._resolved:
+            self._server.fault, self._resolved = "", False
+        elif self._resolution is not None and not self._resolution.done():
+            self._server.fault = self._server.fault or _UNANSWERED
         if self._socket is not None:
             self._socket.close()
             self._socket = None
