@@ -1,9 +1,11 @@
 """The objects of one resource, and the next request to the API: list and watch as a state machine.
 
 Driven by `isthmus.kube.watcher`, which makes the requests and waits. Invariant: an object is gone
-only after a DELETED event or a list that was read to its end; a failure changes nothing.
+only after a DELETED event, or when a list that was read to its end lacks it and has others. If a
+list is empty, or older than what is known, etcd was restored or has lost its data: the missing
+objects are lost, and stay until they exist again or are deleted. A failure changes nothing.
 Facts: Kubernetes' "API concepts" (efficient detection of changes, retrieving large results in
-chunks, resource versions).
+chunks, resource versions, which can be compared as numbers).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -79,7 +81,8 @@ class ListWatch:
         chance: returns a random number from 0 to 1.
 
     Attributes:
-        objects: those known to exist.
+        objects: those known to exist, and the lost ones.
+        lost: the objects that lists lack, but that no one is known to have deleted.
         listed: whether a list has ever been read to its end.
     """
 
@@ -88,8 +91,10 @@ class ListWatch:
     ) -> None:
         self._resource, self._server, self._timing, self._chance = resource, server, timing, chance
         self.objects: dict[ObjectKey, Manifest] = {}
+        self.lost: frozenset[ObjectKey] = frozenset()
         self.listed = False
-        self._version = ""
+        self._version = self._known = ""
+        self._doubtful = False
         self._pages: dict[ObjectKey, Manifest] = {}
         self._token = ""
         self._whole = False
@@ -99,7 +104,12 @@ class ListWatch:
         self._delay = 0.0
 
     def next(self) -> ListRequest | WatchRequest:
-        """The next request."""
+        """The next request; after a failure, a list of one object shows whether etcd was restored.
+
+        A watch from a version that is still to come would be silent until the version comes.
+        """
+        if self._version and self._doubtful:
+            return ListRequest(self._delay, "", 1)
         if self._version:
             return WatchRequest(self._delay, self._version)
         return ListRequest(self._delay, self._token, 0 if self._whole else self._timing.page)
@@ -120,15 +130,26 @@ class ListWatch:
         """
         if not version:
             raise ValueError("a list without a resource version")
+        older = version.isdecimal() and self._known.isdecimal() and int(version) < int(self._known)
+        if self._version:
+            self._doubtful, self._delay = False, 0.0
+            if older:
+                self._start_over()
+            return False
         for item in items:
             found = self._manifest(item)
             self._pages[found.key] = found
         self._token, self._delay = token, 0.0
         if token:
             return False
-        changed = not self.listed or self._pages != self.objects
-        self.objects, self._pages = self._pages, {}
-        self.listed, self._whole, self._version = True, False, version
+        missing = self.objects.keys() - self._pages.keys()
+        lost = missing if older or not self._pages else missing & self.lost
+        before = self.objects, self.lost
+        self.objects = {**self._pages, **{key: self.objects[key] for key in lost}}
+        self.lost, self._pages = frozenset(lost), {}
+        changed = not self.listed or before != (self.objects, self.lost)
+        self.listed, self._whole, self._doubtful = True, False, False
+        self._version = self._known = version
         return changed
 
     def opened(self) -> None:
@@ -150,13 +171,14 @@ class ListWatch:
         if not isinstance(version, str) or not version:
             raise ValueError("an event without a resource version")
         self._in_a_row, changed = 0, False
-        if kind == "DELETED":
-            changed = self.objects.pop(self._manifest(body).key, None) is not None
-        elif kind in {"ADDED", "MODIFIED"}:
+        if kind in {"ADDED", "MODIFIED", "DELETED"}:
             found = self._manifest(body)
-            changed = self.objects.get(found.key) is not found
-            self.objects[found.key] = found
-        self._version = version
+            known = self.objects.pop(found.key, None)
+            if kind != "DELETED":
+                self.objects[found.key] = found
+            changed = known is not self.objects.get(found.key) or found.key in self.lost
+            self.lost -= {found.key}
+        self._version = self._known = version
         return changed
 
     def ended(self, lasted: float) -> None:
@@ -185,6 +207,7 @@ class ListWatch:
         if failure.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
             # If lists are allowed and watches are not, each retry is a list.
             self._version = ""
+        self._doubtful = True
         self._pause(self._timing.denied if failure.lasting else self._timing.most)
         self._delay = max(self._delay, failure.retry_after)
         if self._failure is None:

@@ -13,6 +13,8 @@ from isthmus.kube.client import Client
 from isthmus.kube.list_watch import Timing
 from isthmus.kube.resources import Resource
 from isthmus.kube.watcher import ResourceState, ResourceWatcher
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.ovsdb.wakeup import Wakeup
 
 GATHER = 0.05
@@ -21,6 +23,10 @@ GATHER = 0.05
 START = 3.0
 """Seconds from the start in which incomplete snapshots are held back: lists arrive one after the
 other, and a list that has not arrived yet is not worth a report."""
+
+
+SHOWN = 5
+"""The maximum number of lost objects that a problem names."""
 
 
 class KubernetesSource:
@@ -93,14 +99,25 @@ class KubernetesSource:
         self._client.close()
         self._wake.close()
 
-    @staticmethod
-    def _snapshot(states: Sequence[ResourceState]) -> Snapshot:
+    def _snapshot(self, states: Sequence[ResourceState]) -> Snapshot:
         objects: dict[ObjectKey, Manifest] = {}
         for state in states:
             objects.update(state.objects)
         # An API server that is down is one problem, not one per kind.
         found = sorted({state.problem for state in states if state.problem is not None})
+        lost = sorted(str(key) for state in states for key in state.lost)
+        if lost:
+            found.append(self._lost(lost))
         problems = {(one.object, one.key, one.reason): one for one in reversed(found)}
         return Snapshot(
             objects, tuple(sorted(problems.values())), all(state.listed for state in states)
+        )
+
+    def _lost(self, names: list[str]) -> Problem:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return Subject(f"Kubernetes API {self._client.server}", "objects").problem(
+            f"does not have {', '.join(names[:SHOWN])}{more} any more, but did not report that they"
+            " were deleted, as after a restore of etcd; they stay in force",
+            "restore the objects; to delete one for good, create it again and delete it",
+            Reason.OBJECTS_LOST,
         )

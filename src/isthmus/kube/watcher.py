@@ -31,12 +31,14 @@ class ResourceState:
         listed: whether a list has been read to its end, so that no object is missing.
         problem: what prevents following it, None if nothing does.
         due: when a failure becomes a problem: monotonic seconds, or inf.
+        lost: the objects that the server lacks, although no one is known to have deleted them.
     """
 
     objects: Mapping[ObjectKey, Manifest]
     listed: bool
     problem: Problem | None
     due: float
+    lost: frozenset[ObjectKey] = frozenset()
 
 
 class ResourceWatcher:
@@ -84,7 +86,9 @@ class ResourceWatcher:
             if self._objects is None:
                 self._objects = dict(self._list_watch.objects)
             found = self._list_watch
-            return ResourceState(self._objects, found.listed, found.problem(now), found.due())
+            return ResourceState(
+                self._objects, found.listed, found.problem(now), found.due(), found.lost
+            )
 
     def close(self) -> None:
         """Stop; a thread in the middle of a request ends soon after."""

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     SHARED_SUBNET = ("SharedSubnet", "two transit switches overlap, and only one is connected")
     NOT_PERMITTED = ("NotPermitted", "the authorizing proxy refuses a write of this zone")
     WRITE_REFUSED = ("WriteRefused", "a database rejects a transaction")
+    OBJECTS_LOST = ("ObjectsLost", "objects are missing, but were not deleted; they stay in force")
     NOT_READ = ("NotRead", "a manifest or an API resource cannot be read")
     NO_VPC = ("NoVpc", "`vpcs` names a VPC that does not exist")
     NO_TRANSIT_SWITCH = ("NoTransitSwitch", "no transit switch serves a VPC's network")

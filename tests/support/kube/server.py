@@ -3,6 +3,7 @@
 Both are children of the test, which stops them by their id, and die with it.
 """
 
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -41,9 +42,36 @@ class TestServer:
 
     def start(self) -> None:
         """Start both, and wait until the API server is ready and serves Kube-OVN's kinds."""
+        self._start_both()
+        self.api.apply_files(crds())
+
+    @property
+    def data(self) -> Path:
+        """The data directory of etcd."""
+        return self.server.directory / "etcd"
+
+    def save(self, copy: Path) -> None:
+        """Copy the data of etcd, which is stopped for that, as the API server is."""
+        self._stop_both()
+        shutil.copytree(self.data, copy)
+        self._start_both()
+
+    def restore(self, copy: Path | None) -> None:
+        """Restart both with a copy of the data, or with none: then even the kinds are gone."""
+        self._stop_both()
+        shutil.rmtree(self.data)
+        if copy is not None:
+            shutil.copytree(copy, self.data)
+        self._start_both()
+
+    def _stop_both(self) -> None:
+        """Stop both as a crash would."""
+        self.stop_apiserver()
+        self._processes.stop("etcd")
+
+    def _start_both(self) -> None:
         self._processes.start("etcd", *self.server.etcd())
         self.start_apiserver()
-        self.api.apply_files(crds())
 
     def start_apiserver(self, *extra: str) -> None:
         """Start the API server alone, on the existing data; flags may be added."""

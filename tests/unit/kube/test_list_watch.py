@@ -162,14 +162,14 @@ def test_success_forgets_the_pauses() -> None:
     state.opened()
     state.event("BOOKMARK", bookmark("11"))
     state.failed(REFUSED, 0.0)
-    assert state.next() == WatchRequest(PACE.first, "11")
+    assert state.next() == ListRequest(PACE.first, "", 1)
 
 
 def test_the_server_may_ask_for_a_longer_pause() -> None:
     """The delay that an overloaded API server asks for is kept (429, Retry-After)."""
     state = listed("a")
     state.failed(Failure(429, "TooManyRequests", "later", retry_after=7.0), 0.0)
-    assert state.next() == WatchRequest(7.0, "10")
+    assert state.next() == ListRequest(7.0, "", 1)
 
 
 def test_an_outage_is_a_problem_when_it_lasts() -> None:
@@ -261,3 +261,74 @@ def test_a_list_without_a_version_is_refused() -> None:
     with pytest.raises(ValueError, match="without a resource version"):
         state.page([], "", "")
     assert names(state) == ["a"]
+
+
+def lost(state: ListWatch) -> list[str]:
+    return sorted(key.name for key in state.lost)
+
+
+def relisted(state: ListWatch, version: str, *found: str) -> bool:
+    """Answer the list that follows an expired version; whether anything has changed."""
+    state.failed(GONE, 0.0)
+    assert isinstance(state.next(), ListRequest)
+    return state.page([subnet(name) for name in found], version, "")
+
+
+def test_after_a_failure_it_asks_for_the_version_and_resumes_the_watch() -> None:
+    """If the server is not behind, the watch continues where it was; one object is read."""
+    state = listed("a", "b")
+    state.failed(REFUSED, 0.0)
+    assert state.next() == ListRequest(PACE.first, "", 1)
+    assert not state.page([subnet("a")], "12", "more")
+    assert state.next() == WatchRequest(0.0, "10")
+    assert names(state) == ["a", "b"]
+
+
+def test_a_server_that_is_behind_is_listed() -> None:
+    """A watch from a version that is still to come would be silent, so everything is listed."""
+    state = listed("a", "b")
+    state.failed(REFUSED, 0.0)
+    assert not state.page([subnet("a")], "9", "more")
+    assert state.next() == ListRequest(0.0, "", PACE.page)
+    assert state.page([subnet("a", "10.9.0.0/16")], "9", "")
+    assert (names(state), lost(state)) == (["a", "b"], ["b"])
+    assert state.objects[ObjectKey("Subnet", "", "a")].body["spec"]["cidrBlock"] == "10.9.0.0/16"
+    assert state.next() == WatchRequest(0.0, "9")
+
+
+@pytest.mark.parametrize("version", ["9", "12", "opaque"])
+def test_an_empty_list_loses_objects_and_deletes_none(version: str) -> None:
+    """A list that is empty at once keeps every object, whatever its version is."""
+    state = listed("a", "b")
+    assert relisted(state, version)
+    assert names(state) == lost(state) == ["a", "b"]
+
+
+@pytest.mark.parametrize("version", ["10", "12", "opaque"])
+def test_a_list_with_other_objects_deletes_what_it_lacks(version: str) -> None:
+    """Objects that were deleted during an outage are gone if the list is not older."""
+    state = listed("a", "b")
+    assert relisted(state, version, "a")
+    assert (names(state), lost(state)) == (["a"], [])
+
+
+def test_lost_objects_stay_lost_until_each_is_there_again_or_deleted() -> None:
+    """Neither a later list nor the return of other objects deletes them."""
+    state = listed("a", "b", "c")
+    assert relisted(state, "3")
+    assert state.event("ADDED", subnet("a", version="4"))
+    assert lost(state) == ["b", "c"]
+    assert not relisted(state, "20", "a")
+    assert lost(state) == ["b", "c"]
+    assert state.event("DELETED", subnet("b", version="21"))
+    assert (names(state), lost(state)) == (["a", "c"], ["c"])
+    assert relisted(state, "30", "a", "c")
+    assert (names(state), lost(state)) == (["a", "c"], [])
+
+
+def test_deleting_the_last_object_is_meant() -> None:
+    """A DELETED event is a deletion, and so is an empty list afterwards."""
+    state = listed("a")
+    assert state.event("DELETED", subnet("a", version="11"))
+    assert not relisted(state, "12")
+    assert (names(state), lost(state)) == ([], [])

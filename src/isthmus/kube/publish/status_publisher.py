@@ -84,7 +84,7 @@ class StatusPublisher(ApiWriter):
         if not state.listed or state.objects is self._observed:
             return
         self._observed = state.objects
-        found = next(iter(state.objects.values()), None)
+        found = next((m for key, m in state.objects.items() if key not in state.lost), None)
         writes.observe({} if found is None else found.body["data"])
 
     def _write_status(self, writes: StatusWrites, report: StatusReport, now: float) -> float:
