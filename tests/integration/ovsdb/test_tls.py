@@ -6,7 +6,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -189,6 +191,77 @@ def test_bad_files_are_named_and_survived(
     assert not session.connected
     install(files, first)
     follow(session, "synced")
+
+
+@contextmanager
+def dropping() -> Iterator[tuple[str, list[socket.socket]]]:
+    """A server that drops connections that begin with TLS; its address, and what it dropped."""
+    dropped: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):  # closed
+                while True:
+                    connection, _ = listener.accept()
+                    connection.close()
+                    dropped.append(connection)
+
+        thread = Thread(target=serve)
+        thread.start()
+        try:
+            yield f"ssl:127.0.0.1:{listener.getsockname()[1]}", dropped
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def turn(session: Session) -> Session:
+    """Run the session once, after waiting as the daemon does; returns it."""
+    poller = Poller()
+    session.wait(poller)
+    poller.wake_in(0.2)
+    poller.block()
+    session.run()
+    return session
+
+
+def test_a_server_that_stops_during_a_handshake_is_not_a_tls_fault(
+    authorities: tuple[Authority, Authority], files: Tls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One dropped connection may be a restart; two in a row are a server without TLS."""
+    forward_to_logging()
+    install(files, authorities[0])
+    with dropping() as (remote, dropped):
+        session = Session(Database.NB, remote)
+        with caplog.at_level(logging.WARNING):
+            wait_until(
+                lambda: bool(turn(session)) and "TLS handshake" in caplog.text, "one is dropped"
+            )
+        if len(dropped) == 1:
+            assert session.fault is None
+        wait_until(lambda: turn(session).fault is not None, "it is diagnosed")
+        assert session.fault is not None
+        assert session.fault[1].startswith("enable TLS on the server")
+    wait_until(lambda: turn(session).fault is None, "the fault of a stopped server ends")
+    session.close()
+
+
+def test_a_tls_fault_ends_when_another_server_of_the_database_answers(
+    authorities: tuple[Authority, Authority], server: Server, files: Tls
+) -> None:
+    """A later outage is not explained by what one server did long ago."""
+    install(files, authorities[0])
+    server.start(authorities[0])
+    with dropping() as (remote, _):
+        before = Session(Database.NB, remote)
+        wait_until(lambda: turn(before).fault is not None, "it is diagnosed")
+        before.close()
+        session = Session(Database.NB, f"{server.remote},{remote}")
+        follow(session, "synced")
+        server.processes.stop("nb")
+        wait_until(lambda: not turn(session).synced, "the connection is lost")
+        assert session.fault is None
+        session.close()
 
 
 def test_verbs_look_over_tls(

@@ -112,9 +112,10 @@ def _range(protocols: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
 
 
 def _reason(error: OSError) -> str:
+    """The error in words; OpenSSL's texts without Python's additions, e.g. "(_ssl.c:1006)"."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return str(error.verify_message)
-    return error.strerror or str(error)
+    return re.sub(r"^\[.*?\] | \(_ssl\.c:\d+\)$", "", error.strerror or str(error))
 
 
 class _TlsStream(TcpStream):
@@ -123,8 +124,15 @@ class _TlsStream(TcpStream):
     tls: Tls | None = None
     own: dict[Database, Tls] = {}  # noqa: RUF012 - shared by all connections, as `tls` is
     databases: dict[str, Database] = {}  # noqa: RUF012 - by address, likewise
-    failures: dict[str, str] = {}  # noqa: RUF012 - errors by address, likewise
+    # Errors by address, likewise; empty if the last connection ended without a reason, which a
+    # server without TLS does each time, and one that restarts once.
+    failures: dict[str, str] = {}  # noqa: RUF012
     _awaits_answer = False
+
+    def __init__(self, connector: Any, name: str, status: int) -> None:
+        """Start with the status of TCP's connection attempt, which may have failed at once."""
+        super().__init__(connector, name, status)
+        self._clear_unless_connected(status)
 
     @classmethod
     def tls_for(cls, address: str) -> Tls | None:
@@ -140,7 +148,7 @@ class _TlsStream(TcpStream):
             context = tls.context()
         except OSError as error:
             _log.warning("ssl:%s: %s", suffix, error.strerror)
-            cls.failures[suffix] = error.strerror or str(error)
+            cls.failures[suffix] = str(error.strerror)
             return error.errno or errno.EPROTO, None
         prepare = partial(
             context.wrap_socket,
@@ -157,8 +165,7 @@ class _TlsStream(TcpStream):
         """Continue with connection and handshake; 0 when done, else an errno."""
         error = super().connect()
         if error:
-            if error != errno.EAGAIN:
-                self.failures.pop(self._address, None)  # the cause is not TLS any more
+            self._clear_unless_connected(error)
             return error
         self._awaits_answer = False
         try:
@@ -173,13 +180,20 @@ class _TlsStream(TcpStream):
             return errno.EPROTO
         return 0
 
+    def _clear_unless_connected(self, error: int) -> None:
+        """Clear a failure if TCP does not connect: the cause is not TLS any more."""
+        if error not in {0, errno.EAGAIN}:
+            self.failures.pop(self._address, None)
+
     def _failed(self, what: str, error: OSError) -> None:
-        message = f"{what}: {_reason(error)}"
-        _log.warning("%s: %s", self.name, message)
+        has_reason = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
+        reason = _reason(error) if has_reason else "the server closed the connection"
+        _log.warning("%s: %s: %s", self.name, what, reason)
         # With TLS 1.3 a server refuses our certificate only after the handshake, and may close the
-        # connection before we have read the alert. The first reason is therefore kept.
-        if self._address not in self.failures or not isinstance(error, ssl.SSLEOFError):
-            self.failures[self._address] = message
+        # connection before we have read the alert. A reason is therefore kept.
+        if has_reason or self.failures.get(self._address) == "":
+            self.failures[self._address] = f"{what}: {reason}"
+        self.failures.setdefault(self._address, "")
 
     def _errno(self, error: OSError) -> int:
         """The errno for an error of a connection that was open."""
@@ -198,8 +212,11 @@ class _TlsStream(TcpStream):
             return 0, ""
         except OSError as error:
             return self._errno(error), ""
-        if received[1]:
-            self.failures.pop(self._address, None)
+        if received[1] and self.failures:
+            # Those of the database's other servers, too: they do not explain a later outage.
+            database = self.databases.get(self._address)
+            for address in [a for a in self.failures if self.databases.get(a) is database]:
+                del self.failures[address]
         return received
 
     def send(self, buf: Any) -> int:
@@ -220,7 +237,7 @@ class _TlsStream(TcpStream):
             super().wait(poller, wait)
 
 
-_CLOSED = re.compile("eof|reset|unexpected end")
+_CLOSED = re.compile("closed the connection|unexpected end")
 """How a server without TLS ends a connection that begins with TLS."""
 
 
@@ -245,7 +262,7 @@ def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
         address = remote.removeprefix("ssl:")
         tls = _TlsStream.tls_for(address)
         failure = _TlsStream.failures.get(address)
-        if not remote.startswith("ssl:") or failure is None or tls is None:
+        if not remote.startswith("ssl:") or not failure or tls is None:
             continue
         for problem in tls.faults():
             what = f"{problem.key} {problem.value} {problem.message}"
