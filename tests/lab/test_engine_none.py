@@ -8,9 +8,9 @@ import yaml
 from isthmus_lab.build import daemons
 from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.topology.loader import parse
-from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, endpoint
 from isthmus_lab.topology.schema import Topology
 from support.lab.joined import TWO_CLUSTERS, Joined
+from support.lab.ovn_ic import start_ovn_ic
 
 pytestmark = pytest.mark.lab
 
@@ -22,19 +22,7 @@ def start(handle: ClusterHandle) -> None:
     lab, host = handle.lab, handle.plan.central.name
     command = [*daemons.engine(lab.layout, handle.plan), "--engine", "none"]
     lab.start(host, "isthmus", command)
-    run, ic = lab.layout.run(host), lab.plan.ic_members[0].address
-    lab.start(
-        host,
-        "ovn-ic",
-        [
-            *("ovn-ic", f"--ovnnb-db=unix:{run}/ovnnb_db.sock"),
-            *(f"--ovnsb-db=unix:{run}/ovnsb_db.sock", f"--unixctl={run}/ovn-ic.ctl"),
-            # With the monitor, as in the packages: ovn-ic sometimes exits when its zone's name is
-            # removed while it writes.
-            *("--monitor", f"--log-file={run}/ovn-ic.log"),
-            *(f"--ic-nb-db={endpoint(ic, IC_NB_PORT)}", f"--ic-sb-db={endpoint(ic, IC_SB_PORT)}"),
-        ],
-    )
+    start_ovn_ic(handle)
     handle.join()
 
 

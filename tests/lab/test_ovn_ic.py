@@ -15,11 +15,12 @@ import yaml
 from isthmus_lab.lab import ClusterHandle, Lab
 from isthmus_lab.system.netns import listens
 from isthmus_lab.topology.loader import find, load, parse
-from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan, endpoint
+from isthmus_lab.topology.plan import IC_NB_PORT, IC_SB_PORT, ClusterPlan, LabPlan
 from isthmus_lab.topology.schema import IcDatabases, Topology
 from isthmus_lab.traffic import probe
 from isthmus_lab.waiting import wait_until
 from support.lab.joined import Joined
+from support.lab.ovn_ic import refresh_flows, start_ovn_ic
 
 pytestmark = pytest.mark.lab
 
@@ -48,20 +49,14 @@ def join_by_hand(handle: ClusterHandle, plan: LabPlan, number: int) -> None:
         number: makes MAC addresses unique; the router gets the (10 + number)-th address of each
             subnet.
     """
-    cluster, central = handle.plan, handle.plan.central.name
+    cluster = handle.plan
     # Without its IPv6 CIDR: ovn-ic 23.03 would then deny every other IPv6 prefix as well.
     denied = ",".join(str(network) for network in cluster.join.cidr if network.version == 4)
     handle.nbctl(
         *("set", "NB_Global", ".", f"name={cluster.az_name}", "options:ic-route-adv=true"),
         *("options:ic-route-learn=true", f'options:ic-route-blacklist="{denied}"'),
     )
-    run = handle.lab.layout.run(central)
-    addresses = [endpoint(plan.ic_members[0].address, port) for port in (IC_NB_PORT, IC_SB_PORT)]
-    command = [
-        *("ovn-ic", f"--ovnnb-db=unix:{run}/ovnnb_db.sock", f"--ovnsb-db=unix:{run}/ovnsb_db.sock"),
-        *(f"--ic-nb-db={addresses[0]}", f"--ic-sb-db={addresses[1]}"),
-    ]
-    handle.lab.start(central, "ovn-ic", command)
+    start_ovn_ic(handle)
     for index, switch in enumerate(plan.topology.transit_switches):
         ts, az = switch.name, cluster.az_name
         networks = [f"{net[number + 10]}/{net.prefixlen}" for net in switch.cidr]
@@ -90,30 +85,6 @@ def _gateway_chassis(cluster: ClusterPlan, router_port: str, index: int) -> list
 def has_learned(handle: ClusterHandle, prefixes: list[str]) -> bool:
     """Whether the router of a cluster has learned all these prefixes."""
     return handle.learned() >= set(prefixes)
-
-
-def refresh_flows(handle: ClusterHandle) -> None:
-    """Make all nodes remove flows with the tunnel keys that ports had before ovn-ic chose new ones.
-
-    ovn-controller 23.03 keeps them about once in sixty times, and then drops incoming packets
-    permanently. Isthmus chooses the keys when it creates the ports, so only manual setups need
-    this.
-    """
-    wait_until(partial(_has_keys, handle), LIMIT_S, "tunnel keys of all ports in transit switches")
-    handle.nbctl("--wait=hv", "--timeout=30", "sync")
-    for node in handle.plan.nodes:
-        handle.lab.run(node.name, ["ovn-appctl", "-t", "ovn-controller", "recompute"])
-
-
-def _has_keys(handle: ClusterHandle) -> bool:
-    plan = handle.lab.plan
-    key = "options:requested-tnl-key"
-    names = [switch.name for switch in plan.topology.transit_switches]
-    ports = [f"{ts}-{c.az_name}" for ts in names for c in plan.clusters]
-    return all(
-        handle.nbctl("--if-exists", "get", "Logical_Switch_Port", port, key).strip()
-        for port in ports
-    )
 
 
 def foreign_prefixes(lab: Lab, own: ClusterPlan) -> list[str]:

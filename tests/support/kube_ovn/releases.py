@@ -66,7 +66,8 @@ class Release:
             chassis: the gateways, most preferred first.
         """
         lrp, lsp = f"{zone}-{ts}", f"{ts}-{zone}"
-        yield ["lrp-add", router, lrp, f"00:00:00:AA:BB:{index:02X}", address]
+        host = int(address.partition("/")[0].rpartition(".")[2])
+        yield ["lrp-add", router, lrp, f"00:00:00:AA:{host:02X}:{index:02X}", address]
         yield from _set("Logical_Router_Port", lrp, self.router_port_ids, ts)
         for name, priority in self.gateways(chassis, index).items():
             yield ["lrp-set-gateway-chassis", lrp, name, str(priority)]
@@ -77,10 +78,9 @@ class Release:
         yield from _set("Logical_Switch_Port", lsp, self.switch_port_ids, ts)
 
     def policies(self, router: str, prefixes: Sequence[str]) -> Iterator[list[str]]:
-        """The ovn-nbctl commands for the policies of learned prefixes."""
+        """The ovn-nbctl commands for the policies of learned prefixes of connected networks."""
         for number, prefix in enumerate(prefixes if self.policy_origins else ()):
-            origin = self.policy_origins[number % len(self.policy_origins)]
-            ids = ["external_ids:vendor=kube-ovn", f'external_ids:origin="{origin}"']
+            ids = ["external_ids:vendor=kube-ovn", "external_ids:origin=connected"]
             family = "ip6" if ":" in prefix else "ip4"
             yield [
                 f"--id=@policy{number}",
