@@ -390,6 +390,52 @@ def test_subnet_is_added_and_removed(live: Live) -> None:
         handle.nbctl("--if-exists", "lrp-del", port)
 
 
+def test_a_route_changes_its_origin(live: Live) -> None:
+    """A static route to a connected network comes and goes, so the other zones learn it again."""
+    joined, handle = live.joined, live.joined.cluster("az1")
+
+    def learned_as(origin: str) -> bool:
+        find = ["find", "Logical_Router_Static_Route", 'ip_prefix="10.16.0.0/16"']
+        options = ("--bare", "--columns=options")
+        found = [joined.cluster(name).nbctl(*options, *find).split() for name in ("az2", "az3")]
+        return found == [[f"origin={origin}"]] * 2
+
+    try:
+        with live.edit("route: origin changed from connected to static"):
+            handle.nbctl("lr-route-add", "ovn-cluster", "10.16.0.0/16", "10.16.0.254")
+            joined.wait(lambda: learned_as("static"), "the others to learn the origin")
+        with live.edit("route: origin changed from static to connected"):
+            handle.nbctl("lr-route-del", "ovn-cluster", "10.16.0.0/16")
+            joined.wait(lambda: learned_as("connected"), "the others to learn the origin")
+    finally:
+        handle.nbctl("--if-exists", "lr-route-del", "ovn-cluster", "10.16.0.0/16")
+
+
+def test_a_route_changes_its_next_hop(live: Live) -> None:
+    """A cluster moves to another address of the transit switch, and its routes move with it."""
+    joined, first = live.joined, live.joined.lab.plan.ic_members[0].name
+    find = ["--bare", "--columns=external_ids", "list", "Transit_Switch", "ts"]
+    ids = dict(
+        pair.split("=", 1)
+        for pair in joined.lab.run(first, ["ovn-ic-nbctl", "--no-leader-only", *find]).split()
+    )
+    address = joined.router_port("az1-ts").split("/")[0]
+    old = f"isthmus-address-{address}"
+    new = "isthmus-address-169.254.100.77"
+
+    def move(before: str, after: str) -> None:
+        claim = ("--", "set", "Transit_Switch", "ts", f'external_ids:"{after}"={ids[old]}')
+        command = ("remove", "Transit_Switch", "ts", "external_ids", f'"{before}"', *claim)
+        joined.lab.run(first, ["ovn-ic-nbctl", "--no-leader-only", *command])
+
+    try:
+        with live.edit("route: next hop changed", OF_AZ1, most_s=1.0):
+            move(old, new)
+            joined.wait(lambda: routes_through(joined, "169.254.100.77") == 4, "the routes to move")
+    finally:
+        move(new, old)
+
+
 def test_the_daemon_restarts(live: Live) -> None:
     """Killing and restarting a daemon causes no change."""
     joined = live.joined

@@ -128,8 +128,8 @@ def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -
     Args:
         policy_follows: whether there is a controller, which will set the import policy. Until then
             no route is added. Another route to a prefix is then added only when packets will
-            arrive by it; `ovn-ic` does not wait for gateways, so neither does the engine in its
-            place.
+            arrive by it, and gateways stay published while OVN chooses others; `ovn-ic` does
+            neither, so nor does the engine in its place.
         settle: see `PathReadiness`.
     """
     routes = RouteState(view, policy_follows=policy_follows)
@@ -137,7 +137,7 @@ def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -
     paths = PathReadiness(view, routes.attachments, settle) if policy_follows else None
     vxlan = VxlanMode(view)
     registration, heartbeat = ZoneRegistration(view), Heartbeat(view, zone)
-    switches, others = _topology(view, zone, vxlan)
+    switches, others = _topology(view, zone, vxlan, controlled=policy_follows)
     advertised = AdvertisedRoutes(view, zone, routes.advertised, policy)
     learned = LearnedRoutes(view, zone, routes.static_routes, routes.groups, policy, paths)
     sequences = ZoneSequence(view, zone), FleetSequence(view, zone)
@@ -172,7 +172,7 @@ def observer(view: View) -> Exchange:
 
 
 def _topology(
-    view: View, zone: OwnZone, vxlan: VxlanMode
+    view: View, zone: OwnZone, vxlan: VxlanMode, *, controlled: bool
 ) -> tuple[tuple[AnyReconciler, ...], tuple[AnyReconciler, ...]]:
     """What depends on the VXLAN mode (the keys and copies of switches), and all other topology."""
     tunnel_keys = DatapathKeys(view, vxlan)
@@ -182,7 +182,7 @@ def _topology(
         TransitRouterKeys(view, zone, tunnel_keys),
     ), (
         GatewayPublication(view, zone),
-        PortPublication(view, zone),
+        PortPublication(view, zone, keeps_gateway=controlled),
         PortCopies(view, zone),
         RemoteChassis(view, zone),
         RemoteBindings(view, zone),

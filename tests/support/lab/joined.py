@@ -145,6 +145,14 @@ class Joined:
         first = self.lab.plan.ic_members[0].name
         return self.lab.run(first, ["ovn-ic-sbctl", "--no-leader-only", "show"])
 
+    def databases(self) -> list[Path]:
+        """The files of all databases that the clusters write."""
+        layout = self.lab.layout
+        own = [layout.db(c.central.name) for c in self.lab.plan.clusters]
+        shared = layout.db(self.lab.plan.ic_members[0].name)
+        names = ("ovnnb_db.db", "ovnsb_db.db")
+        return [*(directory / name for directory in own for name in names), *shared.glob("*.db")]
+
     def router_port(self, name: str, cluster: str = "az1") -> str:
         """The networks of a router port; empty if it does not exist."""
         find = ["--bare", "--columns=networks", "find", "Logical_Router_Port", f"name={name}"]

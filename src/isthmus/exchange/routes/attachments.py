@@ -7,6 +7,11 @@ from typing import ClassVar
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.exchange.routes.options import IPV4_BY_IPV6, Filter, invalid_entries, is_true
+from isthmus.exchange.topology.replaced_ports import (
+    published_on,
+    successor_of,
+    with_replaced,
+)
 from isthmus.exchange.zones.own_zone import OwnZone
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -17,7 +22,7 @@ from isthmus.model.indexes import (
     ROUTER_PORTS,
     SWITCH_PORTS,
 )
-from isthmus.model.ovn_keys import ROUTER_ID, ROUTER_PORT
+from isthmus.model.ovn_keys import INTERCONN_TS, ROUTER_ID, ROUTER_PORT
 from isthmus.model.prefixes import Address, Interface, Network, parse_interface, parse_port_address
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
@@ -36,7 +41,7 @@ class Attachment:
     """A router port on a transit switch, as far as routes depend on it.
 
     Args:
-        port, ts: the names of the logical switch port and of the transit switch.
+        port, ts: the names of the published port and of the transit switch.
         zone: the UUID of our availability zone, whose port it is.
         router, lrp: the UUIDs of the router and of its port.
         mac: of the *published* port address: a link-local next hop comes from it.
@@ -98,20 +103,35 @@ class Attachments(DerivedState[str, Attachment]):
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
             IcPortBinding: IC_PORTS_BY_NAME.affected,
-            LogicalSwitchPort: LSPS_BY_NAME.affected,
+            LogicalSwitchPort: self._of_switch_port,
             LogicalRouterPort: self._of_router_port,
             LogicalRouter: self._of_router,
-            LogicalSwitch: lambda change: (p.name for p in self._view.moved(SWITCH_PORTS, change)),
+            LogicalSwitch: self._of_switch,
         }
+
+    def _of_switch_port(self, change: Change) -> Iterator[str]:
+        for side in change.of(LogicalSwitchPort):
+            yield from with_replaced(self._view, self._zone.current, side)
 
     def _of_router_port(self, change: Change) -> Iterator[str]:
         for side in change.of(LogicalRouterPort):
-            yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, side.name))
+            yield from self._connected_by(side)
 
     def _of_router(self, change: Change) -> Iterator[str]:
         yield from self.by_router.get(change.row.uuid, ())
         for lrp in self._view.moved(ROUTER_PORTS, change):
-            yield from (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp.name))
+            yield from self._connected_by(lrp)
+
+    def _of_switch(self, change: Change) -> Iterator[str]:
+        yield from (port.name for port in self._view.moved(SWITCH_PORTS, change))
+        for side in change.of(LogicalSwitch):
+            yield from published_on(
+                self._view, self._zone.current, side.other_config.get(INTERCONN_TS)
+            )
+
+    def _connected_by(self, lrp: LogicalRouterPort) -> Iterator[str]:
+        for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp.name):
+            yield from with_replaced(self._view, self._zone.current, lsp)
 
     def keys(self) -> Iterable[str]:
         yield from tuple(self.by_port)
@@ -135,8 +155,10 @@ class Attachments(DerivedState[str, Attachment]):
     def _attachment(self, name: str) -> Attachment | None:
         zone = self._zone.current
         port = self._view.one(IC_PORTS_BY_NAME, name)
-        lsp = self._view.one(LSPS_BY_NAME, name)
-        if zone is None or port is None or lsp is None or port.availability_zone != zone.uuid:
+        if zone is None or port is None or port.availability_zone != zone.uuid:
+            return None
+        lsp = self._view.one(LSPS_BY_NAME, name) or successor_of(self._view, port)
+        if lsp is None:
             return None
         lrp = self._view.one(LRPS_BY_NAME, lsp.options.get(ROUTER_PORT, ""))
         router = self._view.parent(ROUTER_PORTS, lrp.uuid) if lrp else None

@@ -8,6 +8,11 @@ from typing import ClassVar
 
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
+from isthmus.exchange.topology.replaced_ports import (
+    published_on,
+    successor_of,
+    with_replaced,
+)
 from isthmus.exchange.topology.transit_switches import port_keys, ports_on_copies, transit_switch_of
 from isthmus.exchange.topology.tunnel_keys import PortKeys
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler, zone_name
@@ -15,8 +20,11 @@ from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_CHASSIS,
     BINDINGS_BY_PORT,
+    CHASSIS_BY_NAME,
+    IC_PORTS_BY_GATEWAY,
     IC_PORTS_BY_NAME,
     IC_PORTS_BY_TS,
+    IC_PORTS_BY_ZONE_AND_TS,
     LRPS_BY_NAME,
     LSPS_BY_NAME,
     LSPS_BY_PEER,
@@ -34,6 +42,7 @@ from isthmus.model.ovn_keys import (
     ROUTER_PORT,
     TRANSIT_ROUTER_PORT,
     TRANSIT_SWITCH_PORT,
+    is_interconn,
 )
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -55,14 +64,19 @@ PUBLISHED_TYPES = ("router", "switch")
 
 
 class PortPublication(ZoneReconciler[str]):
-    """Our router ports on transit switches as IC-SB port bindings."""
+    """Our router ports on transit switches as IC-SB port bindings.
+
+    Args:
+        keeps_gateway: whether a gateway stays published while OVN chooses another, so that the
+            other zones do not unbind the port. `ovn-ic` withdraws it.
+    """
 
     name: ClassVar[str] = "ports"
     writes: ClassVar[Database] = Database.IC_SB
 
-    def __init__(self, view: View, zone: OwnZone) -> None:
+    def __init__(self, view: View, zone: OwnZone, *, keeps_gateway: bool = False) -> None:
         super().__init__(view, zone)
-        self._keys = PortKeys()
+        self._keys, self._keeps_gateway = PortKeys(), keeps_gateway
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         return {
@@ -86,6 +100,8 @@ class PortPublication(ZoneReconciler[str]):
             yield lsp.name
             yield from (other.name for other in self._view.all(LSPS_BY_PEER, lsp.name))
         names = {s.other_config.get(INTERCONN_TS) for s in change.of(LogicalSwitch)}
+        for ts in names:
+            yield from published_on(self._view, self._zone.current, ts)
         if len(names) > 1 or change.new is None:
             for ts in names - {None}:
                 yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
@@ -102,9 +118,13 @@ class PortPublication(ZoneReconciler[str]):
     def _of_binding(self, change: Change) -> Iterator[str]:
         for side in change.of(SbPortBinding):
             yield side.logical_port
+            for lsp in self._view.all(LSPS_BY_NAME, side.logical_port):
+                yield from with_replaced(self._view, self._zone.current, lsp)
             yield from self._on(side.logical_port.removeprefix(REDIRECT))
 
     def _of_chassis(self, change: Change) -> Iterator[str]:
+        for side in change.of(Chassis):
+            yield from (p.logical_port for p in self._view.all(IC_PORTS_BY_GATEWAY, side.name))
         for binding in self._view.all(BINDINGS_BY_CHASSIS, change.row.uuid):
             yield binding.logical_port  # a port to another switch is bound itself
             yield from self._on(binding.logical_port.removeprefix(REDIRECT))
@@ -115,7 +135,8 @@ class PortPublication(ZoneReconciler[str]):
             yield from (lsp.name for lsp in ports_on_copies(self._view, side.name))
 
     def _on(self, lrp_name: str) -> Iterator[str]:
-        return (lsp.name for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp_name))
+        for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp_name):
+            yield from with_replaced(self._view, self._zone.current, lsp)
 
     def keys(self) -> Iterable[str]:
         return port_keys(self._view)
@@ -128,7 +149,18 @@ class PortPublication(ZoneReconciler[str]):
         have = self._view.one(IC_PORTS_BY_NAME, key)
         if have is not None and have.type == TRANSIT_ROUTER_PORT:
             return ()  # `isthmus.exchange.topology.transit_routers` handles those
-        return self._delete(have, zone) if lsp is None else self._align(key, lsp, have, zone)
+        if lsp is not None:
+            return self._align(key, lsp, have, zone)
+        return () if have is None or self._awaits_successor(have) else self._delete(have, zone)
+
+    def _awaits_successor(self, have: IcPortBinding) -> bool:
+        """Whether another port will replace one that is gone as soon as northd has bound it."""
+        if self._view.one(TRANSIT_SWITCHES_BY_NAME, have.transit_switch) is None:
+            return False
+        if self._view.one(LSPS_BY_NAME, have.logical_port) is not None:
+            return False
+        successor = successor_of(self._view, have)
+        return successor is not None and self._view.one(BINDINGS_BY_PORT, successor.name) is None
 
     def _align(
         self, key: str, lsp: LogicalSwitchPort, have: IcPortBinding | None, zone: AvailabilityZone
@@ -151,21 +183,28 @@ class PortPublication(ZoneReconciler[str]):
             return None
         return lsp if self._view.one(BINDINGS_BY_PORT, name) is not None else None
 
-    def _wanted(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
-        """Address, gateway and external_ids of the binding."""
+    def _wanted(self, lsp: LogicalSwitchPort, before: str) -> tuple[str, str, dict[str, str]]:
+        """Address, gateway and external_ids of the binding; `before` is its gateway until now."""
         if lsp.type == "switch":
             return self._wanted_of_switch(lsp)
         peer = lsp.options.get(ROUTER_PORT, "")
         patch = self._view.one(BINDINGS_BY_PORT, peer)
         redirect = self._view.one(BINDINGS_BY_PORT, REDIRECT + peer)
-        chassis = self._view.get(Chassis, redirect.chassis if redirect else None)
         lrp = self._view.one(LRPS_BY_NAME, peer)
         router = self._view.parent(ROUTER_PORTS, lrp.uuid) if lrp else None
         return (
             min(patch.mac, default="") if patch else "",
-            chassis.name if chassis else "",
+            self._gateway(redirect, before) if redirect else "",
             {ROUTER_ID: router.uuid} if router else {},
         )
+
+    def _gateway(self, redirect: SbPortBinding, before: str) -> str:
+        """The chassis that serves a router port; the last one while none does, if it may again."""
+        chassis = self._view.get(Chassis, redirect.chassis)
+        if chassis is None and self._keeps_gateway:
+            last = self._view.one(CHASSIS_BY_NAME, before)
+            chassis = last if last is not None and is_interconn(last) else None
+        return chassis.name if chassis is not None else ""
 
     def _wanted_of_switch(self, lsp: LogicalSwitchPort) -> tuple[str, str, dict[str, str]]:
         """The same for a port to another switch; `router-id` is then the UUID of that switch."""
@@ -178,7 +217,10 @@ class PortPublication(ZoneReconciler[str]):
 
     def _insert(self, lsp: LogicalSwitchPort, zone: AvailabilityZone) -> Iterator[Operation]:
         ts = transit_switch_of(self._view, lsp) or ""
-        address, gateway, external_ids = self._wanted(lsp)
+        # The gateway of a port that this one replaces, e.g. because the zone was renamed.
+        rows = self._view.all(IC_PORTS_BY_ZONE_AND_TS, (zone.uuid, ts))
+        before = max((row.gateway for row in rows if self._is_going(row)), default="")
+        address, gateway, external_ids = self._wanted(lsp, before)
         row: dict[str, Value] = {
             "logical_port": lsp.name,
             "transit_switch": ts,
@@ -199,15 +241,15 @@ class PortPublication(ZoneReconciler[str]):
         return {"type": TRANSIT_SWITCH_PORT, "nb_ic_uuid": Ref(row.uuid)}
 
     def _update(self, have: IcPortBinding, lsp: LogicalSwitchPort) -> Iterator[Operation]:
-        address, gateway, external_ids = self._wanted(lsp)
+        address, gateway, external_ids = self._wanted(lsp, have.gateway)
         columns = self._type_and_uuid(have.transit_switch)
         yield from update(have, {"address": address, "gateway": gateway, **columns})
         ours = {key: value for key, value in have.external_ids.items() if key == ROUTER_ID}
         yield from change_map(IcPortBinding, have.uuid, "external_ids", ours, external_ids)
 
     @staticmethod
-    def _delete(have: IcPortBinding | None, zone: AvailabilityZone) -> Iterator[Operation]:
-        if have is not None and have.availability_zone == zone.uuid:
+    def _delete(have: IcPortBinding, zone: AvailabilityZone) -> Iterator[Operation]:
+        if have.availability_zone == zone.uuid:
             yield Delete(IcPortBinding, have.uuid)
 
     def _choose_key(self, ts: str, lsp: LogicalSwitchPort) -> int:

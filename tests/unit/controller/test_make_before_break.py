@@ -1,0 +1,76 @@
+"""A connection that is replaced takes nothing away before its successor is there."""
+
+import pytest
+
+from isthmus.model.operations import Delete
+from isthmus.model.rows import Chassis, IcPortBinding, IcRoute, LogicalRouterPolicy, SbPortBinding
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.northd import northd
+
+
+def joined() -> tuple[ControlledFleet, ControlledZone, ControlledZone]:
+    """Two zones joined by Isthmus."""
+    fleet = ControlledFleet("az1", "az2")
+    for zone in fleet.zones:
+        zone.join()
+    fleet.settle()
+    one, two = fleet.zones
+    return fleet, one, two
+
+
+def routes(one: ControlledZone, two: ControlledZone) -> list[object]:
+    """What packets between the zones depend on, apart from ports."""
+    offered = {(r["transit_switch"], r["ip_prefix"], r["nexthop"]) for r in one.all(IcRoute)}
+    policies = [[r["match"] for r in z.all(LogicalRouterPolicy)] for z in (one, two)]
+    return [one.learned(), two.learned(), offered, policies]
+
+
+def gateway(zone: ControlledZone, port: str = "ts-az1") -> object:
+    """The published gateway of a port."""
+    return zone.find(IcPortBinding, logical_port=port)["gateway"]
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_renamed_zone_keeps_its_routes(*, running: bool) -> None:
+    """The port gets another name, which northd binds later; routes and policies never go."""
+    fleet, one, two = joined()
+    before = routes(one, two)
+    if not running:
+        one.start()
+    one.join(az_name="west")
+    for _ in range(50):
+        for zone in fleet.zones:
+            while zone.step():
+                assert routes(one, two) == before
+                assert len(one.all(IcPortBinding)) == 2
+        for zone in fleet.zones:
+            northd(zone.nb, zone.sb)
+    assert gateway(one, "ts-west") == "gw-az1"
+    assert not one.all(IcPortBinding, logical_port="ts-az1")
+
+
+def test_a_replaced_port_goes_with_its_transit_switch() -> None:
+    """A port is not kept for a successor that can never be published."""
+    fleet, one, _ = joined()
+    one.join(az_name="west")
+    one.settle()
+    fleet.drop_ts("ts")
+    fleet.settle()
+    assert not one.all(IcPortBinding)
+    assert not one.all(IcRoute)
+
+
+def test_a_gateway_stays_published_while_ovn_chooses_another() -> None:
+    """Other zones keep the port bound; a chassis that is gone is withdrawn."""
+    fleet, one, _ = joined()
+    binding = one.uuid(SbPortBinding, logical_port="cr-az1-ts")
+    one.update(SbPortBinding, binding, chassis=frozenset())
+    one.settle()
+    assert gateway(one) == "gw-az1"
+    one.write(Delete(Chassis, one.uuid(Chassis, name="gw-az1")))
+    one.settle()
+    assert not gateway(one)
+    one.add_chassis("gw-new", "192.0.2.9", hostname="gw")
+    fleet.settle()
+    assert gateway(one) == "gw-new"
