@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.ovn.servers import INSTALLATION, RealZone, fleet_in
+from support.ovn.daemon import cluster_in
+from support.ovn.servers import INSTALLATION, RealZone, fleet_in, wait_until
 
 pytestmark = pytest.mark.ovn
 
@@ -206,3 +207,20 @@ def test_the_page_says_where_northd_serves_it(zone: RealZone, case: str) -> None
     version = tuple(map(int, INSTALLATION.version().split(".")[:2]))
     allowed = (new if version >= (25, 3) else old).split(" or ")
     assert router.served() in [set(each.split(", ")) for each in allowed]
+
+
+def test_isthmus_connects_when_the_conflict_is_resolved(tmp_path: Path) -> None:
+    """`isthmus run` names the rule, and connects the VPC when the rule has its port."""
+    with cluster_in(tmp_path) as (cluster, _):
+        zone = cluster.zone
+        router = Router(zone, "r")
+        router.external()
+        zone.nbctl("lr-nat-add", "r", "dnat_and_snat", f"{OUTSIDE}.20", "10.1.0.5")
+        cluster.start()
+        report = f"Logical_Router r: nat = 'dnat_and_snat {OUTSIDE}.20 (10.1.0.5)'"
+        wait_until(lambda: report in cluster.servers.log("run"), "the conflict is reported")
+        assert "az1-ts" not in zone.nbctl("show", "r")
+        rule = zone.nbctl("--bare", "--columns=_uuid", "list", "NAT").strip()
+        zone.nbctl("set", "NAT", rule, f"gateway_port={router.uuid('external')}")
+        wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the VPC is connected")
+        assert f"resolved: {report}" in cluster.servers.log("run")

@@ -32,7 +32,7 @@ class Installation:
 
     def command(self, program: str) -> list[str]:
         """The command prefix for a program: its name, or the loader and the file in the root."""
-        if self._root is None:
+        if self._root is None or "/" in program:
             return [program]
         places = (self._root / place / program for place in ("usr/bin", "usr/sbin"))
         file = next((str(place) for place in places if place.exists()), None)

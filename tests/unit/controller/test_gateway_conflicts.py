@@ -29,6 +29,7 @@ from isthmus.model.rows import (
     Nat,
     NbGlobal,
     RowId,
+    TransitSwitch,
 )
 from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
@@ -364,6 +365,34 @@ def test_a_zone_that_takes_over_a_connected_router_keeps_it(fleet: ControlledFle
     fleet.settle()
     assert site.all(LogicalRouterPort) == before
     assert "VPC ovn-cluster stays connected" in the_conflict(site)
+
+
+def test_a_connection_of_an_old_kube_ovn_is_kept(fleet: ControlledFleet) -> None:
+    """Before 1.12, router ports had no marks; such a port is not a conflict."""
+    site = join(fleet)
+    add_gateway_port(site)
+    add_nat(site, ROUTED_EIP)
+    port = site.find(LogicalRouterPort, name="az1-ts")
+    site.update(LogicalRouterPort, RowId(port["_uuid"]), external_ids={})
+    site.start()
+    fleet.settle()
+    assert site.find(LogicalRouterPort, name="az1-ts")["_uuid"] == port["_uuid"]
+    assert "outside the networks of ovn-cluster-external" in the_conflict(site)
+
+
+def test_a_custom_vpc_has_conflicts_of_its_own(fleet: ControlledFleet) -> None:
+    """The conflict of one VPC does not keep another one from being connected."""
+    site = fleet.zones[0]
+    ids = {"subnet": "169.254.150.0/24", "vendor": "isthmus", "isthmus-network": "goods"}
+    fleet.ic_nb.transact([Insert(TransitSwitch, {"name": "goods", "external_ids": ids})])
+    site.write(Insert(LogicalRouter, {"name": "shop"}))
+    add_gateway_port(site)
+    add_nat(site, ROUTED_EIP)
+    site.join(vpcs="shop=goods")
+    fleet.settle()
+    assert connected(site, "goods")
+    assert not connected(site)
+    assert "VPC ovn-cluster is not connected" in the_conflict(site)
 
 
 def test_the_conflict_ends_with_its_cause(fleet: ControlledFleet) -> None:
