@@ -174,6 +174,8 @@ def run(options: RunOptions) -> None:
     prints their addresses and notifies systemd (NOTIFY_SOCKET).
     """
     log_to_stderr()
+    for ignored in kube_ovn_env.without_effect(os.environ):
+        _log.warning("%s", ignored)
     plan = _with_authorization(_plan(options), options)
 
     def on_ready(problems: tuple[Problem, ...]) -> None:

@@ -77,6 +77,7 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
 def _no_router(vpc: str) -> Problem:
     return Subject(f"Logical_Router {vpc}").problem(
         "does not exist, so the VPC cannot be connected",
-        "check that Kube-OVN runs and that --ovnnb-db is its northbound database",
+        "check that Kube-OVN runs, that --ovnnb-db is its northbound database, and that --vpc is"
+        " what its --cluster-router is, if it has that flag",
         Reason.NO_ROUTER,
     )

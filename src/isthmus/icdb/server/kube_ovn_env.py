@@ -16,6 +16,16 @@ TS_KEYS = ("TS_NAME", "TS_CIDR", "TS_NUM", "PROTOCOL")
 MOST = 100
 """Most transit switches that a number can ask for; each allows one more gateway per zone."""
 
+_WITHOUT_EFFECT = {
+    "ENABLE_OVN_LEADER_CHECK": "the servers are always supervised",
+    "OVN_LEADER_PROBE_INTERVAL": "the servers are always supervised",
+    "PROBE_INTERVAL": "each client sets its own interval",
+    "ENABLE_COMPACT": "the servers compact their files themselves",
+    "ENABLE_BIND_LOCAL_IP": "--listen sets the address",
+    "DEBUG_WRAPPER": "the servers are not run by another program",
+}
+"""Variables of Kube-OVN's scripts and charts that are not needed here, and why."""
+
 _PROTOCOLS = {"ipv4": (4,), "ipv6": (6,), "dual": (4, 6)}
 _FIRST = 100
 """The number in the subnet of the first transit switch: 169.254.100.0/24, fe80:a9fe:64::/112."""
@@ -27,6 +37,16 @@ def ssl_disabled(environment: Mapping[str, str]) -> bool | Problem:
     if text in {"", "true", "false"}:
         return text == "false"
     return _problem("ENABLE_SSL", text, "is neither true nor false", "write ENABLE_SSL=true")
+
+
+def without_effect(environment: Mapping[str, str]) -> list[Problem]:
+    """The variables of Kube-OVN that are set and have no effect."""
+    found = [(key, environment.get(key, ""), why) for key, why in _WITHOUT_EFFECT.items()]
+    return [
+        _problem(key, value, f"has no effect, because {why}", "remove the variable")
+        for key, value, why in found
+        if value.strip()
+    ]
 
 
 def transit_switches(

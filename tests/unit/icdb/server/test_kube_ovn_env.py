@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.icdb.server.kube_ovn_env import ssl_disabled, transit_switches
+from isthmus.icdb.server.kube_ovn_env import ssl_disabled, transit_switches, without_effect
 from isthmus.model.problems import Problem
 
 
@@ -62,6 +62,19 @@ def test_bad_values_are_named(environment: dict[str, str], key: str) -> None:
     _, [problem] = transit_switches(environment)
     assert problem.key == key
     assert problem.remedy
+
+
+def test_variables_without_effect_are_named() -> None:
+    """Each that is set is reported once, with the reason; empty and unknown ones are not."""
+    environment = {
+        "ENABLE_OVN_LEADER_CHECK": "true",
+        "PROBE_INTERVAL": " ",
+        "TS_NUM": "3",
+        "X": "y",
+    }
+    (problem,) = without_effect(environment)
+    assert (problem.key, problem.value) == ("ENABLE_OVN_LEADER_CHECK", "true")
+    assert "supervised" in problem.message
 
 
 def test_enable_ssl() -> None:
