@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from isthmus.icdb.local.hosts import bracketed
 from isthmus.icdb.local.ovsdb_tools import ToolError, last_error, run_program
 from isthmus.model.rows import Database
+from isthmus.ovsdb.streams.addresses import host_and_port
+from isthmus.ovsdb.streams.name_resolution import UNANSWERED, resolution
 from isthmus.pki.files import TlsFiles
 
 _MAX_ERROR = 300
@@ -23,7 +26,9 @@ class OvsdbClient:
 
     def query(self, remote: str, database: str, *operations: Mapping[str, Any]) -> list[Any]:
         """The results of a read-only transaction on one server, whether it leads or not."""
-        reply = self._run("query", remote, json.dumps([database, *operations]))
+        reply = self._run(
+            "query", self._with_ip_addresses(remote), json.dumps([database, *operations])
+        )
         results: list[Any] = json.loads(reply)
         for result in results:
             if result is not None and "error" in result:
@@ -49,6 +54,21 @@ class OvsdbClient:
     def schema_version(self, remote: str, database: Database) -> str:
         """The version of the schema in use, such as "1.1.1"."""
         return self._run("get-schema-version", remote, database).decode().strip()
+
+    def _with_ip_addresses(self, remote: str) -> str:
+        """The address once for each IP address of its host.
+
+        The program itself uses one address of a name, and does not say that it found none.
+        """
+        method, _, target = remote.partition(":")
+        if method == "unix":
+            return remote
+        host, port = host_and_port(target)
+        try:
+            found = resolution(host).result(self.timeout)
+        except OSError as error:
+            raise ToolError(f"the name {host} {error.strerror or UNANSWERED}") from error
+        return ",".join(f"{method}:{bracketed(address)}:{port}" for address in found)
 
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         tls = () if self.tls is None else self.tls.options

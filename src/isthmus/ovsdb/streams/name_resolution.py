@@ -17,10 +17,13 @@ from typing import TypeAlias
 Addresses: TypeAlias = tuple[str, ...]
 """In the order in which to try them."""
 
+UNANSWERED = "cannot be resolved: no name server gives an answer"
+"""Continues the sentence "the name NAME …"."""
+
 _FAILURES = {
     socket.EAI_NONAME: "does not exist",
     socket.EAI_NODATA: "has no address",
-    socket.EAI_AGAIN: "cannot be resolved: no name server gives an answer",
+    socket.EAI_AGAIN: UNANSWERED,
 }
 
 _lock = threading.Lock()

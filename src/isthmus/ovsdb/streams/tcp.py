@@ -17,10 +17,8 @@ import ovs.socket_util
 import ovs.stream
 
 from isthmus.ovsdb.streams.addresses import host_and_port
-from isthmus.ovsdb.streams.name_resolution import Addresses, resolution
+from isthmus.ovsdb.streams.name_resolution import UNANSWERED, Addresses, resolution
 from isthmus.ovsdb.wakeup import Wakeup
-
-_UNANSWERED = "cannot be resolved: no name server gives an answer"
 
 
 class _Server:
@@ -142,7 +140,7 @@ class _Connector:
         if self._resolved:
             self._server.fault, self._resolved = "", False
         elif self._resolution is not None and not self._resolution.done():
-            self._server.fault = self._server.fault or _UNANSWERED
+            self._server.fault = self._server.fault or UNANSWERED
         if self._socket is not None:
             self._socket.close()
             self._socket = None
