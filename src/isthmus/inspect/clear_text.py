@@ -37,7 +37,7 @@ def weaknesses(remotes: Mapping[str, str]) -> list[Problem]:
 
 def _is_clear(method: str) -> bool:
     kind, _, rest = method.partition(":")
-    host = rest.rpartition(":")[0].strip("[]")
+    host = rest.rpartition(":")[0].strip("[]").lower().removesuffix(".")
     return kind == "tcp" and host != "localhost" and not _is_loopback(host)
 
 

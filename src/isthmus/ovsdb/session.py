@@ -114,6 +114,8 @@ class Session:
     probe_interval: int | None = None
     leader_only: bool = True
     generation: int = field(init=False, default=0)
+    _remotes: list[str] = field(init=False)
+    _bad_remotes: list[str] = field(init=False)
     _schema: "_SchemaRequest | None" = field(init=False, default=None)
     _replica: Replica | None = field(init=False, default=None)
     _transactions: deque[_RawTransaction] = field(init=False, default_factory=deque)
@@ -122,10 +124,13 @@ class Session:
     def __post_init__(self) -> None:
         if not self.kinds:
             self.kinds = tuple(kind for kind in ROW_TYPES if kind.DATABASE is self.database)
-        tls.register_addresses(self.database, split(self.remote))
-        if not self._bad_remotes():
+        self._remotes, with_tls = split(self.remote), tls.configured(self.database)
+        tls.register_addresses(self.database, self._remotes)
+        # The library raises exceptions of various types for invalid addresses.
+        self._bad_remotes = [r for r in self._remotes or [""] if not is_valid(r, tls=with_tls)]
+        if not self._bad_remotes:
             interval = self._interval(self.probe_interval)
-            self._schema = _SchemaRequest(self.database, self.remote, interval)
+            self._schema = _SchemaRequest(self.database, self._remotes, interval)
 
     @property
     def synced(self) -> bool:
@@ -151,7 +156,7 @@ class Session:
     @property
     def has_invalid_address(self) -> bool:
         """Whether an address has no supported connection method."""
-        return bool(self._bad_remotes())
+        return bool(self._bad_remotes)
 
     @property
     def columns(self) -> Mapping[type[Row], Mapping[str, frozenset[str]]]:
@@ -161,7 +166,7 @@ class Session:
     @property
     def last_error(self) -> str:
         """Why the last schema request failed or was not sent; empty if it was not refused."""
-        if bad := self._bad_remotes():
+        if bad := self._bad_remotes:
             if bad[0].startswith("ssl:") and not tls.configured(self.database):
                 return f"{bad[0]!r} requires a private key, a certificate and the CA's certificate"
             forms = " or ".join(FORMS)
@@ -171,8 +176,7 @@ class Session:
     @property
     def fault(self) -> tuple[str, str] | None:
         """Why TLS or the resolution of a name fails, and the remedy; None if neither does."""
-        remotes = split(self.remote)
-        return None if self.synced else tls.fault(remotes) or tcp.fault(remotes)
+        return None if self.synced else tls.fault(self._remotes) or tcp.fault(self._remotes)
 
     @property
     def clear_text_hint(self) -> str:
@@ -180,7 +184,7 @@ class Session:
 
         A server that requires TLS accepts the connection and closes it without an error.
         """
-        clear_text = any(remote.startswith("tcp:") for remote in split(self.remote))
+        clear_text = any(remote.startswith("tcp:") for remote in self._remotes)
         return _CLEAR_TEXT_HINT if clear_text else ""
 
     @property
@@ -255,25 +259,19 @@ class Session:
         self._schema = self._replica = None
         self._transactions.clear()
 
-    def _bad_remotes(self) -> list[str]:
-        # The library raises exceptions of various types for invalid addresses.
-        with_tls = tls.configured(self.database)
-        return [r for r in split(self.remote) or [""] if not is_valid(r, tls=with_tls)]
-
     def _interval(self, milliseconds: int | None) -> int:
         """Milliseconds between probes: as configured, or the default."""
-        remotes = split(self.remote)
         if milliseconds is not None:
             return milliseconds
-        if not ovs.stream.stream_or_pstream_needs_probes(remotes[0]):
+        if not ovs.stream.stream_or_pstream_needs_probes(self._remotes[0]):
             return 0
         shared = self.database in {Database.IC_NB, Database.IC_SB}
-        return CLUSTER_PROBE if shared and len(remotes) > 1 else DEFAULT_PROBE
+        return CLUSTER_PROBE if shared and len(self._remotes) > 1 else DEFAULT_PROBE
 
     def _start(self, schema: Json) -> None:
         self.generation += 1
         interval = self._interval(self.probe_interval)
-        remote = ",".join(split(self.remote))
+        remote = ",".join(self._remotes)
         self._replica = Replica(
             self.database, remote, schema, self.kinds, interval, leader_only=self.leader_only
         )
@@ -292,11 +290,9 @@ def _limit_backoff(session: ovs.jsonrpc.Session) -> None:
 class _SchemaRequest:
     """Requests the schema from one server after the other until one returns it."""
 
-    def __init__(self, database: Database, remote: str, probe_interval: int | None) -> None:
+    def __init__(self, database: Database, remotes: list[str], probe_interval: int | None) -> None:
         self._database = database
-        self._session = ovs.jsonrpc.Session.open_multiple(
-            split(remote), probe_interval=probe_interval
-        )
+        self._session = ovs.jsonrpc.Session.open_multiple(remotes, probe_interval=probe_interval)
         _limit_backoff(self._session)
         self._seqno: int | None = None
         self._id: object = None

@@ -12,6 +12,8 @@ from isthmus.inspect.clear_text import weakness_lines, weaknesses
         ("ssl:192.0.2.1:6645,tcp:[2001:db8::1]:6645", "tcp:[2001:db8::1]:6645"),
         ("tcp:ic.example:6645", "tcp:ic.example:6645"),
         ("tcp:127.0.0.1:6645,tcp:[::1]:6645,tcp:localhost:6645", ""),
+        ("tcp:LOCALHOST.:6645,", ""),
+        ("ssl:192.0.2.1:6645, tcp:ic.example:6645,", "tcp:ic.example:6645"),
         ("ssl:192.0.2.1:6645", ""),
         ("unix:/var/run/ovn/ovnnb_db.sock", ""),
     ],

@@ -23,7 +23,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeResolver]:
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, remote: str) -> str:
-    """The server that the program is told to query."""
+    """The server that the program queries."""
     commands: list[tuple[str, ...]] = []
 
     def run(*command: str, stdin: bytes) -> "subprocess.CompletedProcess[bytes]":
