@@ -2,8 +2,16 @@
 
 import pytest
 
+from isthmus.model.external_ids import DECLARED
 from isthmus.model.operations import Delete
-from isthmus.model.rows import Chassis, IcPortBinding, IcRoute, LogicalRouterPolicy, SbPortBinding
+from isthmus.model.rows import (
+    Chassis,
+    IcPortBinding,
+    IcRoute,
+    LogicalRouterPolicy,
+    LogicalRouterStaticRoute,
+    SbPortBinding,
+)
 from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
 from support.fakes.northd import northd
@@ -74,3 +82,21 @@ def test_a_gateway_stays_published_while_ovn_chooses_another() -> None:
     one.add_chassis("gw-new", "192.0.2.9", hostname="gw")
     fleet.settle()
     assert gateway(one) == "gw-new"
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_route_that_is_not_declared_any_more(*, learned: bool) -> None:
+    """A learned route takes its place without a gap; otherwise it is removed."""
+    _, one, _ = joined()
+    prefix = "10.2.0.0/16"
+    changes = {} if learned else {"auto_route": "false"}
+    one.join(**changes, routes=f"[{{prefix: {prefix}, zone: az2}}]")
+    one.settle()
+    assert DECLARED in one.find(LogicalRouterStaticRoute, ip_prefix=prefix)["external_ids"]
+    one.join(**changes)
+    while one.step():
+        assert not learned or one.all(LogicalRouterStaticRoute, ip_prefix=prefix)
+        assert not learned or one.all(LogicalRouterPolicy, match=f"ip4.dst == {prefix}")
+    assert one.learned().keys() == ({prefix} if learned else set())
+    left = one.all(LogicalRouterStaticRoute, ip_prefix=prefix)
+    assert all(DECLARED not in row["external_ids"] for row in left)

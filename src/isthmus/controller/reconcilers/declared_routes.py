@@ -4,6 +4,9 @@ The next hop is the present address of the zone's port on a transit switch in IC
 follows the port when its address changes, and is removed when the port is. Our routes have
 `external_ids:isthmus-route`. Manual routes are never changed, and a manual route that equals a
 declared one takes its place. Our routes have no `vendor`: Kube-OVN may remove routes with it.
+
+A route that is not declared any more, but could be learned, is marked as a learned one. The engine
+that learns routes then replaces it in one transaction, or removes it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,11 +26,19 @@ from isthmus.model.import_policy import LocalPrefix, LocalPrefixes
 from isthmus.model.indexes import (
     DECLARED_ROUTES,
     IC_PORTS_BY_ZONE_AND_TS,
+    IC_ROUTES_BY_PREFIX,
     ROUTER_ROUTES,
     UNLEARNED_ROUTES_BY_PREFIX,
     ZONES_BY_NAME,
 )
-from isthmus.model.operations import Operation, Value, insert_child, remove_children, set_keys
+from isthmus.model.operations import (
+    Operation,
+    Value,
+    drop_keys,
+    insert_child,
+    remove_children,
+    set_keys,
+)
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import (
@@ -46,6 +57,7 @@ from isthmus.model.rows import (
     AvailabilityZone,
     Database,
     IcPortBinding,
+    IcRoute,
     LogicalRouter,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
@@ -145,7 +157,10 @@ class DeclaredRoutes(ControllerReconciler[DeclaredKey]):
             return ()
         made_by_hand = {parse_address(row.nexthop) for row in by_hand}
         missing = {hop: zone for hop, zone in wanted.items() if hop not in made_by_hand}
-        ours = (row for row in rows if DECLARED in row.external_ids)
+        ours = [row for row in rows if DECLARED in row.external_ids]
+        learnable = self.view.one(IC_ROUTES_BY_PREFIX, key.prefix)
+        if learnable is not None and not wanted and not by_hand and all(map(_is_plain, ours)):
+            return [change for row in ours for change in _hand_over(row, learnable)]
         return tuple(_align(router, key.prefix, missing, ours))
 
     def _wanted(self, key: DeclaredKey, problems: list[Problem]) -> dict[Address, str]:
@@ -261,6 +276,13 @@ def _reachable(binding: IcPortBinding, port: LogicalRouterPort, version: int) ->
 def _is_plain(row: LogicalRouterStaticRoute) -> bool:
     """Whether a route is by destination, in the main table and without a port, as ours are."""
     return row.policy in {None, "dst-ip"} and not row.route_table and row.output_port is None
+
+
+def _hand_over(row: LogicalRouterStaticRoute, learnable: IcRoute) -> Iterator[Operation]:
+    """Mark a route as learned from IC-SB."""
+    learned, table = {IC_LEARNED_ROUTE: str(learnable.uuid)}, LogicalRouterStaticRoute
+    yield drop_keys(table, row.uuid, "external_ids", frozenset({DECLARED}))
+    yield set_keys(table, row.uuid, "external_ids", learned)
 
 
 def _align(
