@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from isthmus.daemon.event_source import EventSource
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
+from isthmus.engine.transactions import Failed
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
@@ -112,6 +113,8 @@ class Loop:
         self._engine.apply(changes)
         ended = list(self._sessions.ended())
         for transaction, result in ended:
+            if isinstance(result, Failed):
+                _log.debug("%s: %s: %s", transaction.comment, result.error, result.details)
             self._engine.completed(transaction, result, now)
         for source in self._sources:
             source.run(now)

@@ -22,6 +22,7 @@ from isthmus.engine.reconciler import (
     Veto,
     Watch,
 )
+from isthmus.engine.refusals import refusal
 from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
 from isthmus.engine.transactions import (
     Committed,
@@ -31,7 +32,6 @@ from isthmus.engine.transactions import (
     Transaction,
     TryAgain,
     Work,
-    problem_of,
 )
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
@@ -58,12 +58,12 @@ class _Failure:
     Args:
         attempts: how often.
         due: when it is tried again, in monotonic seconds.
-        result: the last answer.
+        problem: the last answer.
     """
 
     attempts: int
     due: float
-    result: Failed
+    problem: Problem
 
 
 @dataclass(slots=True)
@@ -223,9 +223,8 @@ class Engine:
     def problems(self) -> list[Problem]:
         """All problems, each once, in a stable order."""
         found = {p for r in self.reconcilers for ps in r.problems.values() for p in ps}
-        for (reconciler, key), failure in self._failures.items():
-            what = "" if key == () else str(key)  # the key of what has just one object
-            found.add(problem_of(failure.result, reconciler.writes, reconciler.name, what))
+        # One refusal is often a lost race, which the retry settles.
+        found.update(failure.problem for failure in self._failures.values() if failure.attempts > 1)
         for (reconciler, key), objections in self._held.items():
             # What the reconciler itself has found is the cause.
             found.update(() if key in reconciler.problems else objections)
@@ -397,7 +396,7 @@ class Engine:
         attempts = known.attempts + 1 if known else 1
         # The first refusal is often a lost race (a tunnel key, a name): try again at once.
         delay = 0.0 if attempts == 1 else min(BACKOFF_FIRST * 2**attempts, BACKOFF_MOST)
-        self._failures[work] = _Failure(attempts, now + delay, result)
+        self._failures[work] = _Failure(attempts, now + delay, refusal(self.view, work, result))
 
     def _wake(self, now: float) -> None:
         for work, failure in self._failures.items():

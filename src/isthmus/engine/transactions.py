@@ -10,8 +10,6 @@ from typing import Any, TypeAlias
 
 from isthmus.engine.reconciler import AnyReconciler
 from isthmus.model.operations import Operation
-from isthmus.model.problems import Problem, Subject
-from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 
 AHEAD = 2
@@ -70,25 +68,6 @@ class Failed:
 
 
 Result = Committed | TryAgain | Failed
-
-
-def problem_of(failed: Failed, database: str, what: str, key: str) -> Problem:
-    """The problem of a reconciler's key that was refused in a transaction of its own."""
-    subject = Subject(f"database {database}", what, key)
-    answer = f"{failed.error} ({failed.details})"
-    if failed.error == NOT_PERMITTED:
-        return subject.problem(
-            f"the authorizing proxy refused the change: {answer}; it will be retried",
-            "check that the certificate of this zone carries the zone's name (az-name) and that"
-            " no other zone uses the same object; `isthmus ic-db status` on the proxy's host"
-            " lists what was refused",
-            Reason.NOT_PERMITTED,
-        )
-    return subject.problem(
-        f"the server refused the change: {answer}; it will be retried",
-        "look for another client that writes the same rows",
-        Reason.WRITE_REFUSED,
-    )
 
 
 class InFlight(dict[Database, list[Transaction]]):

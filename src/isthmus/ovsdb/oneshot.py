@@ -6,6 +6,7 @@ Called by the verbs that inspect or change something once, and by `isthmus.icdb.
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from isthmus.engine.refusals import cause
 from isthmus.engine.transactions import Committed, Failed
 from isthmus.engine.view import View
 from isthmus.model.operations import Operation
@@ -103,10 +104,10 @@ def write(  # noqa: PLR0913 - where, what, and how long
         return
     else:
         message = "refused the change: the rows have changed meanwhile"
-        if isinstance(reply, Failed):
-            details = f" ({reply.details})" if reply.details else ""
-            message = f"refused the change: {reply.error}{details}"
         remedy = "check the current state, and repeat the command"
+        if isinstance(reply, Failed):
+            found, remedy, _ = cause(View(), database, reply)
+            message = f"refused the change: {found}"
     subject = Subject(f"database {database}", "remote", remote)
     raise OneShotError(subject.problem(message, remedy))
 

@@ -75,7 +75,8 @@ class _RawTransaction(ovs.db.idl.Transaction):
 
     def _process_reply(self, message: ovs.jsonrpc.Message) -> None:
         if message.type == ovs.jsonrpc.Message.T_ERROR:
-            self.reply = Failed("request refused", str(message.error))
+            error = message.error
+            self.reply = _failed(error if isinstance(error, dict) else {"error": str(error)})
         else:
             self.reply = _reply_of(message.result)
 
@@ -87,8 +88,14 @@ def _reply_of(results: list[Json]) -> Result:
         if error in {"timed out", "not owner", "aborted"}:
             return TryAgain()
         if error is not None:
-            return Failed(error, result.get("details", ""))
+            return _failed(result)
     return Committed()
+
+
+def _failed(error: dict[str, Json]) -> Failed:
+    """An error of a server, with what its operating system says (ovsdb/error.c)."""
+    details = (error.get("details"), error.get("io-error"))
+    return Failed(str(error.get("error")), ": ".join(str(one) for one in details if one))
 
 
 @dataclass(slots=True)
