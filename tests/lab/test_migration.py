@@ -34,26 +34,32 @@ ROWS = {
 """Rows that must stay, without the columns that the page names."""
 
 
-def connect(handle: ClusterHandle, release: Release, number: int) -> None:
-    """Write what Kube-OVN's controller writes in a cluster.
+def start(handle: ClusterHandle) -> None:
+    """Write what Kube-OVN's controller always writes in a cluster, and start `ovn-ic`."""
+    plan = handle.plan
+    private = [*plan.join.cidr, *(node.tunnel_ip for node in plan.nodes)]
+    on = ("options:ic-route-adv=true", "options:ic-route-learn=true")
+    blacklist = f'options:ic-route-blacklist="{",".join(map(str, private))}"'
+    handle.nbctl("set", "NB_Global", ".", f"name={plan.az_name}", *on, blacklist)
+    start_ovn_ic(handle)
+
+
+def connect(handle: ClusterHandle, release: Release, ts: str, host: int) -> None:
+    """Connect a cluster to a transit switch as a release of Kube-OVN does.
 
     Args:
         handle: the cluster.
         release: of Kube-OVN.
-        number: makes the address on the transit switch unique.
+        ts: the transit switch.
+        host: the last part of the port's address.
     """
-    plan, nbctl = handle.plan, handle.nbctl
-    private = [*plan.join.cidr, *(node.tunnel_ip for node in plan.nodes)]
-    on = ("options:ic-route-adv=true", "options:ic-route-learn=true")
-    blacklist = f'options:ic-route-blacklist="{",".join(map(str, private))}"'
-    nbctl("set", "NB_Global", ".", f"name={plan.az_name}", *on, blacklist)
-    start_ovn_ic(handle)
+    plan = handle.plan
     ids = {node.name: node.system_id for node in plan.nodes}
     chassis = [ids[name] for name in plan.gateways]
-    nbctl("--timeout=10", "wait-until", "Logical_Switch", "ts", "name=ts")
-    address = f"169.254.100.{number}/24"
-    for command in release.connection(plan.az_name, "ts", 0, address, "ovn-cluster", chassis):
-        nbctl(*command)
+    handle.nbctl("--timeout=10", "wait-until", "Logical_Switch", ts, f"name={ts}")
+    address = f"169.254.100.{host}/24"
+    for command in release.connection(plan.az_name, ts, 0, address, "ovn-cluster", chassis):
+        handle.nbctl(*command)
 
 
 def stop_ovn_ic(handle: ClusterHandle) -> None:
@@ -61,12 +67,6 @@ def stop_ovn_ic(handle: ClusterHandle) -> None:
     host = handle.plan.central.name
     command = ["ovs-appctl", "-t", f"{handle.lab.layout.run(host)}/ovn-ic.ctl", "exit"]
     handle.lab.run(host, command)
-
-
-def start_isthmus(handle: ClusterHandle) -> None:
-    """Start `isthmus run`."""
-    command = daemons.engine(handle.lab.layout, handle.plan)
-    handle.lab.start(handle.plan.central.name, "isthmus", command)
 
 
 def stop_isthmus(handle: ClusterHandle) -> None:
@@ -91,6 +91,14 @@ def taken_over(handle: ClusterHandle) -> bool:
     return bool(handle.nbctl(*find).split())
 
 
+def migrate(joined: Joined, handle: ClusterHandle) -> None:
+    """Stop `ovn-ic` and start Isthmus in a cluster."""
+    stop_ovn_ic(handle)
+    command = daemons.engine(handle.lab.layout, handle.plan)
+    handle.lab.start(handle.plan.central.name, "isthmus", command)
+    joined.wait(partial(taken_over, handle), "the port to be taken over")
+
+
 def works(joined: Joined, name: str, network: str) -> bool:
     """Whether a new subnet of a cluster is advertised and learned, and withdrawn again."""
     handle, other = joined.cluster(name), "az2" if name == "az1" else "az1"
@@ -102,44 +110,58 @@ def works(joined: Joined, name: str, network: str) -> bool:
     return True
 
 
+def made_by_kube_ovn(
+    make_lab: Callable[..., Lab], release: Release, switches: dict[str, tuple[str, ...]]
+) -> Joined:
+    """Two clusters that the release and `ovn-ic` have joined.
+
+    Args:
+        make_lab: the fixture.
+        release: of Kube-OVN.
+        switches: transit switches, all with the start script's default subnet, and the clusters
+            that have a port on each.
+    """
+    data = yaml.safe_load(TWO_CLUSTERS)
+    for cluster in data["clusters"]:
+        cluster["engine"] = "none"
+    lab = make_lab(parse(data, "test"), join=False)
+    first = lab.plan.ic_members[0].name
+    ic_nb = ["ovn-ic-nbctl", "--no-leader-only", "--timeout=10"]
+    lab.run(first, [*ic_nb, "wait-until", "Transit_Switch", "ts", "name=ts"])
+    lab.run(first, [*ic_nb, "ts-del", "ts"])
+    ids = [f"external_ids:{k}={v}" for k, v in release.transit_switch_ids("ts", 0).items()]
+    joined = Joined(lab, {})
+    handles = [joined.cluster(cluster.name) for cluster in lab.plan.clusters]
+    for handle in handles:
+        start(handle)
+    for index, (ts, names) in enumerate(switches.items()):
+        lab.run(first, [*ic_nb, "create", "Transit_Switch", f"name={ts}", *ids])
+        for number, handle in enumerate(handles, start=1):
+            if handle.plan.name in names:
+                connect(handle, release, ts, 10 * index + number)
+    joined.wait_for_learned("az1", 1)
+    joined.wait_for_learned("az2", 2)
+    for handle in handles:
+        refresh_flows(handle, [f"{ts}-{name}" for ts, names in switches.items() for name in names])
+        commands = release.policies("ovn-cluster", sorted(handle.learned()))
+        handle.nbctl(*(word for command in commands for word in ("--", *command)))
+        handle.join()  # the ConfigMap, which exists since before the migration
+    return joined
+
+
 @pytest.mark.parametrize("version", ["1.11", "1.12"])
 def test_a_migration_and_the_way_back_lose_no_packet(
     version: str, make_lab: Callable[..., Lab]
 ) -> None:
     """Both releases mark no transit switch, and 1.11 no router port; rows are as before."""
-    release = RELEASES[version]
-    data = yaml.safe_load(TWO_CLUSTERS)
-    for cluster in data["clusters"]:
-        cluster["engine"] = "none"
-    lab = make_lab(parse(data, "test"), join=False)
-    ids = [
-        f"external_ids:{key}={value}" for key, value in release.transit_switch_ids("ts", 0).items()
-    ]
-    ic_nb = ["ovn-ic-nbctl", "--no-leader-only"]
-    first = lab.plan.ic_members[0].name
-    lab.run(first, [*ic_nb, "--timeout=10", "wait-until", "Transit_Switch", "ts", "name=ts"])
-    lab.run(first, [*ic_nb, "clear", "Transit_Switch", "ts", "external_ids"])
-    lab.run(first, [*ic_nb, "set", "Transit_Switch", "ts", *ids])
-    joined, names = Joined(lab, {}), [cluster.name for cluster in lab.plan.clusters]
-    handles = [joined.cluster(name) for name in names]
-    for number, handle in enumerate(handles, start=1):
-        connect(handle, release, number)
-    joined.wait_for_learned("az1", 1)
-    joined.wait_for_learned("az2", 2)
-    for handle in handles:
-        refresh_flows(handle)
-        commands = release.policies("ovn-cluster", sorted(handle.learned()))
-        handle.nbctl(*(word for command in commands for word in ("--", *command)))
-        handle.join()  # the ConfigMap, which exists since before the migration
+    joined = made_by_kube_ovn(make_lab, RELEASES[version], {"ts": ("az1", "az2")})
     joined.wait_for_all()
-
+    handles = [joined.cluster(cluster.name) for cluster in joined.lab.plan.clusters]
     before = [rows(handle) for handle in handles]
-    with Traffic(lab, FLOWS, FLOWS) as traffic:
+    with Traffic(joined.lab, FLOWS, FLOWS) as traffic:
         traffic.cut()
         for handle in handles:
-            stop_ovn_ic(handle)
-            start_isthmus(handle)
-            joined.wait(partial(taken_over, handle), "the port to be taken over")
+            migrate(joined, handle)
             assert works(joined, handle.plan.name, "10.99.1.1/24")
         forth = traffic.cut()
         for handle, rows_before in zip(handles, before, strict=True):
@@ -152,3 +174,17 @@ def test_a_migration_and_the_way_back_lose_no_packet(
         assert [rows(handle) for handle in handles] == before
     assert (forth.lost(FLOWS), back.lost(FLOWS)) == (0, 0)
     assert all(loss.pings[flow].sent > 100 for loss in (forth, back) for flow in FLOWS)
+
+
+def test_of_two_transit_switches_with_one_subnet_the_one_in_use_stays(
+    make_lab: Callable[..., Lab],
+) -> None:
+    """The first by number has a port of one cluster only, which leads nowhere."""
+    switches = {"ts": ("az1",), "ts1": ("az1", "az2")}
+    joined = made_by_kube_ovn(make_lab, RELEASES["1.12"], switches)
+    for cluster in joined.lab.plan.clusters:
+        migrate(joined, joined.cluster(cluster.name))
+    joined.wait(lambda: not joined.router_port("az1-ts"), "the port without peers to go")
+    assert joined.router_port("az1-ts1") == "169.254.100.11/24"
+    # Before, northd sends packets for the peer to any of the two ports with its subnet.
+    joined.wait_for_all()

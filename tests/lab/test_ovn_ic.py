@@ -124,8 +124,10 @@ def test_pods_of_all_clusters_reach_each_other(
     paths = probe.paths(lab.plan.pods, lab.plan.pods)
     assert not probe.ping(lab.layout, paths)
 
+    names = [switch.name for switch in lab.plan.topology.transit_switches]
+    ports = [f"{ts}-{handle.plan.az_name}" for ts in names for handle in handles]
     for handle in handles:
-        refresh_flows(handle)
+        refresh_flows(handle, ports)
         allow(handle)
     wait_until(lambda: len(probe.ping(lab.layout, paths)) == len(paths), LIMIT_S, "every ping")
     answers = probe.http(lab.layout, paths)

@@ -1,5 +1,6 @@
 """OVN's own `ovn-ic` in a cluster of the lab."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from isthmus_lab.lab import ClusterHandle
@@ -26,25 +27,24 @@ def start_ovn_ic(handle: ClusterHandle) -> None:
     )
 
 
-def refresh_flows(handle: ClusterHandle) -> None:
+def refresh_flows(handle: ClusterHandle, ports: Iterable[str]) -> None:
     """Make all nodes remove flows with the tunnel keys that ports had before ovn-ic chose new ones.
 
     ovn-controller 23.03 keeps them about once in sixty times, and then drops incoming packets
     permanently. Isthmus chooses the keys when it creates the ports, so only manual setups need
     this.
+
+    Args:
+        handle: the cluster.
+        ports: all ports on transit switches.
     """
-    wait_until(partial(_has_keys, handle), LIMIT_S, "tunnel keys of all ports in transit switches")
+    for port in ports:
+        wait_until(partial(_tunnel_key, handle, port), LIMIT_S, f"the tunnel key of {port}")
     handle.nbctl("--wait=hv", "--timeout=30", "sync")
     for node in handle.plan.nodes:
         handle.lab.run(node.name, ["ovn-appctl", "-t", "ovn-controller", "recompute"])
 
 
-def _has_keys(handle: ClusterHandle) -> bool:
-    plan = handle.lab.plan
-    key = "options:requested-tnl-key"
-    names = [switch.name for switch in plan.topology.transit_switches]
-    ports = [f"{ts}-{c.az_name}" for ts in names for c in plan.clusters]
-    return all(
-        handle.nbctl("--if-exists", "get", "Logical_Switch_Port", port, key).strip()
-        for port in ports
-    )
+def _tunnel_key(handle: ClusterHandle, port: str) -> str:
+    get = ("--if-exists", "get", "Logical_Switch_Port", port, "options:requested-tnl-key")
+    return handle.nbctl(*get).strip()
