@@ -273,7 +273,8 @@ class Session:
         if not ovs.stream.stream_or_pstream_needs_probes(self._remotes[0]):
             return 0
         shared = self.database in {Database.IC_NB, Database.IC_SB}
-        return CLUSTER_PROBE if shared and len(self._remotes) > 1 else DEFAULT_PROBE
+        several = tcp.server_count(self._remotes) > 1
+        return CLUSTER_PROBE if shared and several else DEFAULT_PROBE
 
     def _start(self, schema: Json) -> None:
         self.generation += 1
@@ -282,14 +283,14 @@ class Session:
         self._replica = Replica(
             self.database, remote, schema, self.kinds, interval, leader_only=self.leader_only
         )
-        _limit_backoff(self._replica._session)  # noqa: SLF001 - ours
+        _limit_backoff(self._replica._session, self._remotes)  # noqa: SLF001 - ours
         # The constructor ignores its argument for Unix sockets.
         self.set_probe_interval(self.probe_interval)
         self.want_lock(self._lock_wanted)
 
 
-def _limit_backoff(session: ovs.jsonrpc.Session) -> None:
-    interval = RETRY_INTERVAL // session.get_num_of_remotes()
+def _limit_backoff(session: ovs.jsonrpc.Session, remotes: list[str]) -> None:
+    interval = RETRY_INTERVAL // tcp.server_count(remotes)
     # The library's setter does not accept less than a second.
     session.reconnect.min_backoff = session.reconnect.max_backoff = interval
 
@@ -300,7 +301,7 @@ class _SchemaRequest:
     def __init__(self, database: Database, remotes: list[str], probe_interval: int | None) -> None:
         self._database = database
         self._session = ovs.jsonrpc.Session.open_multiple(remotes, probe_interval=probe_interval)
-        _limit_backoff(self._session)
+        _limit_backoff(self._session, remotes)
         self._seqno: int | None = None
         self._id: object = None
         self.error = ""

@@ -15,6 +15,7 @@ from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
 from isthmus.ovsdb.streams.tls import Tls
 from support.fakes.resolver import FakeResolver
+from support.icdb.cluster import SB_PORT, cluster_in
 from support.ovn.authority import Authority
 from support.ovn.servers import SCHEMAS, Processes, wait_until
 
@@ -85,7 +86,7 @@ def test_localhost(server: Server) -> None:
     read({Database.NB: f"tcp:localhost:{server.port}"}, 30.0)
     isthmus = str(Path(sys.executable).with_name("isthmus"))
     remote = f"--ovnnb-db=tcp:LOCALHOST:{server.port},"
-    verb = ["zone", "take-over", "az9", remote, "--ic-sb-db=unix:/nonexistent", "--timeout=5"]
+    verb = ["zone", "take-over", "az9", remote, "--ic-sb-db=unix:/nonexistent", "--timeout=2"]
     done = subprocess.run([isthmus, *verb], capture_output=True, text=True, check=False)
     assert "OVN_IC_Southbound: remote" in done.stderr
     assert "OVN_Northbound" not in done.stderr
@@ -132,6 +133,21 @@ def test_a_name_that_does_not_exist_is_an_error_of_the_verb(resolver: FakeResolv
     (problem,) = caught.value.problems
     assert problem.message == f"cannot be reached: the name {NAME} does not exist"
     assert "correct the name" in problem.remedy
+
+
+def test_all_members_of_a_cluster_behind_one_name(resolver: FakeResolver, tmp_path: Path) -> None:
+    """The leader among the addresses is found, and found again when another member leads."""
+    with cluster_in(tmp_path) as members:
+        resolver.answers[NAME] = [member.address for member in members]
+        session = Session(Database.IC_SB, f"tcp:{NAME}:{SB_PORT}")
+        for _ in range(2):
+            follow(session, wanted=True)
+            [leader] = [member for member in members if member.leads("sb")]
+            leader.stop("sb")
+            follow(session, wanted=False)
+            wait_until(lambda: session.run() or session.synced, "the next leader is found", 10.0)
+            leader.start("sb")
+        session.close()
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")

@@ -26,6 +26,7 @@ class _Server:
 
     Attributes:
         fault: why the name has no address, to continue "the name NAME …"; empty if it has.
+        tried: its addresses, with the number of the last attempt to connect to each.
     """
 
     _attempts = itertools.count(1)
@@ -33,7 +34,7 @@ class _Server:
     def __init__(self, target: str) -> None:
         self.host, self.port = host_and_port(target)
         self.fault = ""
-        self._tried: dict[str, int] = {}
+        self.tried: dict[str, int] = {}
         self._resolution: Future[Addresses] | None = None
 
     def resolution(self) -> "Future[Addresses]":
@@ -54,12 +55,12 @@ class _Server:
         except OSError as error:
             self.fault = error.strerror or str(error)
             return []
-        self._tried = {address: self._tried.get(address, 0) for address in addresses}
-        return sorted(addresses, key=self._tried.__getitem__)
+        self.tried = {address: self.tried.get(address, 0) for address in addresses}
+        return sorted(addresses, key=self.tried.__getitem__)
 
     def trying(self, address: str) -> None:
         """Note an attempt, so that the next connection tries the other addresses first."""
-        self._tried[address] = next(self._attempts)
+        self.tried[address] = next(self._attempts)
 
 
 _servers: dict[str, _Server] = {}
@@ -184,6 +185,19 @@ class TcpStream(ovs.stream.TCPStream):
             self.socket.wait(poller)
         else:
             super().wait(poller, wait)
+
+
+def server_count(remotes: Iterable[str]) -> int:
+    """How many servers there are to try, as far as names have been resolved.
+
+    An IPv4 and an IPv6 address of a name are taken for those of one server.
+    """
+    servers = (_servers.get(remote.partition(":")[2]) for remote in remotes)
+    tried = [server.tried if server else () for server in servers]
+    ipv6 = [sum(":" in address for address in addresses) for addresses in tried]
+    return sum(
+        max(1, six, len(addresses) - six) for six, addresses in zip(ipv6, tried, strict=True)
+    )
 
 
 def fault(remotes: Iterable[str]) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ import pytest
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from isthmus.ovsdb.streams.tcp import TcpStream, fault
+from isthmus.ovsdb.streams.tcp import TcpStream, fault, server_count
 from support.fakes.resolver import FakeResolver
 
 NAME = "ic-db.example"
@@ -142,6 +142,31 @@ def test_a_name_that_changes_its_address(resolver: FakeResolver, listeners: List
         resolver.answers[NAME] = [address]
         assert peer(NAME, port) == address
     assert len(resolver.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("addresses", "count"),
+    [
+        (["127.0.0.1"], 1),
+        (["::1", "127.0.0.1"], 1),
+        (["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"], 3),
+    ],
+)
+def test_a_name_stands_for_as_many_servers_as_it_has_addresses(
+    addresses: list[str], count: int, resolver: FakeResolver, listeners: Listeners
+) -> None:
+    """As soon as they are known; both families of one server count once."""
+    resolver.answers[NAME] = addresses
+    remotes = [f"tcp:{NAME}:{listeners.open('127.0.0.1').port}", "tcp:192.0.2.1:6645", "unix:/x"]
+    session = Session(Database.IC_SB, ",".join(remotes[:1]))
+    assert server_count(remotes) == 3
+    peer(NAME, listeners.port)
+    assert server_count(remotes) == count + 2
+    session.set_probe_interval(None)
+    assert session._schema is not None
+    expected = 1000 if count > 1 else 5000
+    assert session._schema._session.reconnect.get_probe_interval() == expected
+    session.close()
 
 
 def test_nothing_listens_at_any_address(resolver: FakeResolver, listeners: Listeners) -> None:
