@@ -146,6 +146,7 @@ def engine(layout: Layout, cluster: ClusterPlan) -> list[str]:
         *(isthmus(), "run", *manifests, *tls),
         *("--ovnnb-db", f"unix:{run / 'ovnnb_db.sock'}"),
         *("--ovnsb-db", f"unix:{run / 'ovnsb_db.sock'}"),
+        *("--unixctl", str(run / "isthmus.ctl")),
     ]
 
 

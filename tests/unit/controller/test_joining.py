@@ -888,3 +888,19 @@ def test_each_edit_writes_only_what_depends_on_it(
     engines = {"Logical_Router_Static_Route", "Logical_Router_Policy", "Logical_Router"}
     written = {operation.table.TABLE for operation in committed(site, before)}
     assert written - engines == tables
+
+
+@pytest.mark.parametrize("before", ["true", "false"])
+def test_a_missing_auto_route_leaves_routes_as_they_are(
+    fleet: ControlledFleet, before: str
+) -> None:
+    """Removing the line is not known to be meant, also not by a daemon that starts."""
+    site = fleet.zones[0]
+    site.join(auto_route=before)
+    fleet.settle()
+    found = options(site), matches(site)
+    site.join(auto_route=None)
+    site.start()
+    fleet.settle()
+    assert (options(site), matches(site)) == found
+    assert bool(found[1]) is (before == "true")

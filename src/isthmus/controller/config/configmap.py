@@ -54,7 +54,8 @@ class Config:
         hosts: the IC databases' hosts, addresses or names without brackets (`ic-db-host`).
         nb_port, sb_port: their TCP ports (`ic-nb-port`, `ic-sb-port`).
         gateways: names of the gateway nodes, the most preferred first (`gw-nodes`).
-        auto_route: whether routes are advertised and learned (`auto-route`).
+        auto_route: whether routes are advertised and learned; None to leave that as it is in NB
+            (`auto-route`).
         mtu: of packets through our router ports, in bytes; None for no limit (`mtu`).
         vpcs: the network of each custom VPC that takes part (`vpcs`).
         accept: the rule for each zone, and for zones that are not listed (`accept`).
@@ -69,7 +70,7 @@ class Config:
     nb_port: int
     sb_port: int
     gateways: tuple[str, ...]
-    auto_route: bool
+    auto_route: bool | None
     mtu: int | None = DEFAULT_MTU
     vpcs: Mapping[str, str] = field(default_factory=dict)
     accept: Mapping[str, ZoneRule] = field(default_factory=dict)
@@ -133,7 +134,7 @@ _VALUES: Mapping[ConfigKey, tuple[str, Callable[[str], Any], Any]] = {
     ConfigKey.IC_NB_PORT: ("nb_port", scalar_values.port, 6645),
     ConfigKey.IC_SB_PORT: ("sb_port", scalar_values.port, 6646),
     ConfigKey.GW_NODES: ("gateways", scalar_values.gateways, _REQUIRED),
-    ConfigKey.AUTO_ROUTE: ("auto_route", scalar_values.boolean, False),
+    ConfigKey.AUTO_ROUTE: ("auto_route", scalar_values.boolean, None),
     ConfigKey.MTU: ("mtu", scalar_values.mtu, DEFAULT_MTU),
     ConfigKey.VPCS: ("vpcs", scalar_values.vpcs, {}),
     ConfigKey.ACCEPT: ("accept", yaml_values.accept, {}),
@@ -242,7 +243,7 @@ class _ConfigReader:
     def check_keys(self) -> None:
         """Report unknown keys, of which one that resembles a missing key is an error.
 
-        A missing `auto-route` is reported, too: its default may be unexpected.
+        A missing `auto-route` is reported, too: it is not known to be meant.
         """
         missing = [key for key in KEYS if key not in self._data]
         for key in self._data:
@@ -255,7 +256,7 @@ class _ConfigReader:
                 message, remedy = "is not a known key, so it has no effect", ", ".join(KEYS)
                 self._warn(f"data.{key}", "", message, f"remove it; valid: {remedy}")
         if ConfigKey.AUTO_ROUTE in missing:
-            message = "is missing, so no route is advertised or learned"
+            message = "is missing, so routes are advertised and learned only if they were before"
             self._warn(f"data.{ConfigKey.AUTO_ROUTE}", "", message, 'write "true" or "false"')
 
     def _warn(self, key: str, value: str, message: str, remedy: str) -> None:

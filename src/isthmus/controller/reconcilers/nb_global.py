@@ -68,7 +68,7 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
         if row.name != config.zone:
             yield Update(NbGlobal, row.uuid, {"name": config.zone})
         others = {name: value for name, value in row.options.items() if name not in OPTIONS}
-        options = {**others, **self._options(config)}
+        options = {**others, **self._options(row, config)}
         yield from change_map(NbGlobal, row.uuid, "options", row.options, options)
         ids = {**row.external_ids, **joined_zone_ids(config)}
         yield from change_map(NbGlobal, row.uuid, "external_ids", row.external_ids, ids)
@@ -88,9 +88,14 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
             return self.view.one(ZONES_BY_NAME, config.zone) is not None
         return holder not in {None, row.uuid}
 
-    def _options(self, config: Config) -> Mapping[str, str]:
+    def _options(self, row: NbGlobal, config: Config) -> Mapping[str, str]:
         private = PrivateLists(self.view, self.inputs, self.connections).everywhere()
         options = {BLACKLIST: ",".join(private)} if private else {}
+        if config.auto_route is None:
+            return {
+                **options,
+                **{k: row.options[k] for k in (ADVERTISE, LEARN) if k in row.options},
+            }
         return {**options, ADVERTISE: "true", LEARN: "true"} if config.auto_route else options
 
     def _problems(self, row: NbGlobal, config: Config) -> Iterator[Problem]:

@@ -213,7 +213,10 @@ def test_data_that_is_not_a_mapping(data: Any) -> None:
     [
         ({"comment": "x"}, "data.comment: is not a known key, so it has no effect; remove it"),
         ({"gw_nodes": "gw,gw2,gw"}, "gw-nodes = 'gw': is listed more than once"),
-        ({"auto_route": None}, "auto-route: is missing, so no route is advertised or learned"),
+        (
+            {"auto_route": None},
+            "auto-route: is missing, so routes are advertised and learned only if",
+        ),
     ],
 )
 def test_unambiguous_mistakes_are_warnings(changes: dict[str, Any], expected: str) -> None:
