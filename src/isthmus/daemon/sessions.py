@@ -84,7 +84,8 @@ class _TrackedSession:
             return fault
         if self.phase is _Phase.UNREACHED:
             remedy = "check the address, and that the server runs"
-            return "cannot be reached", remedy + self.session.clear_text_hint
+            message = f"cannot be reached{self.session.ip_addresses}"
+            return message, remedy + self.session.clear_text_hint
         remedy = "check that the server is not overloaded and that its cluster has a leader"
         message = "accepts connections, but does not send its contents"
         return message, remedy + self.session.clear_text_hint

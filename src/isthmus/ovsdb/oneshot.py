@@ -129,7 +129,7 @@ def _unreachable(session: Session, timeout: float) -> Problem:
     if fault := session.fault:
         return subject.problem(*fault)
     return subject.problem(
-        session.last_error or f"did not answer within {timeout:g} s",
+        session.last_error or f"did not answer within {timeout:g} s{session.ip_addresses}",
         "check the address (flags, or the OVN_*_DB variables), and that its server is running"
         + session.clear_text_hint,
     )

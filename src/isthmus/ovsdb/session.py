@@ -186,6 +186,11 @@ class Session:
         return None if self.synced else tls.fault(self._remotes) or tcp.fault(self._remotes)
 
     @property
+    def ip_addresses(self) -> str:
+        """The IP addresses of host names, to continue "cannot be reached"; may be empty."""
+        return tcp.ip_addresses(self._remotes)
+
+    @property
     def clear_text_hint(self) -> str:
         """An addition to the remedy if the server does not answer in clear text; may be empty.
 

@@ -108,7 +108,7 @@ def test_name_servers_that_stop_answering_while_the_daemon_runs(site: Site) -> N
     assert site.cluster.servers.stop("run", 9) < 0
     site.logs("|active", "standby")
     site.logs(f"the name {NAME} cannot be resolved", "standby")
-    assert "cannot be reached; check" not in site.cluster.servers.log("standby")
+    assert "cannot be reached (" not in site.cluster.servers.log("standby")
     assert site.slowest_reply("standby", 3.0) < 1.0
     assert site.cluster.learned() == {"10.2.0.0/16", "10.3.0.0/16"}
     site.ic.serve_pair()

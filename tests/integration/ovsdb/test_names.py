@@ -135,6 +135,15 @@ def test_a_name_that_does_not_exist_is_an_error_of_the_verb(resolver: FakeResolv
     assert "correct the name" in problem.remedy
 
 
+def test_a_name_that_leads_to_no_server_is_an_error_with_its_addresses(
+    server: Server, resolver: FakeResolver
+) -> None:
+    """A wrong DNS record is seen at once."""
+    resolver.answers[NAME] = ["127.0.0.2", "127.0.0.1"]
+    with pytest.raises(OneShotError, match=rf"{NAME} is 127\.0\.0\.1, 127\.0\.0\.2\)"):
+        read({Database.NB: f"tcp:{NAME}:{server.port}"}, 1.0)
+
+
 def test_all_members_of_a_cluster_behind_one_name(resolver: FakeResolver, tmp_path: Path) -> None:
     """The leader among the addresses is found, and found again when another member leads."""
     with cluster_in(tmp_path) as members:

@@ -37,7 +37,7 @@ class FakeSession:
         self.columns: Mapping[type[Row], Mapping[str, frozenset[str]]] = {}
         self.last_error = ""
         self.fault: tuple[str, str] | None = None
-        self.clear_text_hint = ""
+        self.clear_text_hint = self.ip_addresses = ""
         self._changes: list[Change] = []
         self._replies: deque[Result] = deque()
         FakeSession.opened.append(self)

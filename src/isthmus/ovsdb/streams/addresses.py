@@ -1,5 +1,7 @@
 """OVSDB connection methods (ovsdb(7)) as they are written: lists, hosts and ports. Pure."""
 
+from ipaddress import ip_address
+
 FORMS = ("tcp:HOST:PORT", "unix:PATH", "ssl:HOST:PORT")
 
 
@@ -25,6 +27,15 @@ def host_and_port(target: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise ValueError(target)
     return host, int(port)
+
+
+def is_ip_address(host: str) -> bool:
+    """Whether a host is an IP address, not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_valid(remote: str, *, tls: bool) -> bool:

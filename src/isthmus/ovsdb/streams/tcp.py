@@ -16,7 +16,7 @@ import ovs.poller
 import ovs.socket_util
 import ovs.stream
 
-from isthmus.ovsdb.streams.addresses import host_and_port
+from isthmus.ovsdb.streams.addresses import host_and_port, is_ip_address
 from isthmus.ovsdb.streams.name_resolution import UNANSWERED, Addresses, resolution
 from isthmus.ovsdb.wakeup import Wakeup
 
@@ -25,6 +25,7 @@ class _Server:
     """What one connection attempt leaves for the next one to the same "HOST:PORT".
 
     Attributes:
+        is_name: whether the host is not an IP address.
         fault: why the name has no address, to continue "the name NAME …"; empty if it has.
         tried: its addresses, with the number of the last attempt to connect to each.
     """
@@ -33,6 +34,7 @@ class _Server:
 
     def __init__(self, target: str) -> None:
         self.host, self.port = host_and_port(target)
+        self.is_name = not is_ip_address(self.host)
         self.fault = ""
         self.tried: dict[str, int] = {}
         self._resolution: Future[Addresses] | None = None
@@ -198,6 +200,13 @@ def server_count(remotes: Iterable[str]) -> int:
     return sum(
         max(1, six, len(addresses) - six) for six, addresses in zip(ipv6, tried, strict=True)
     )
+
+
+def ip_addresses(remotes: Iterable[str]) -> str:
+    """The IP addresses of names, to continue "cannot be reached"; may be empty."""
+    servers = filter(None, (_servers.get(remote.partition(":")[2]) for remote in remotes))
+    names = {f"{s.host} is {', '.join(sorted(s.tried))}" for s in servers if s.tried and s.is_name}
+    return f" ({'; '.join(sorted(names))})" if names else ""
 
 
 def fault(remotes: Iterable[str]) -> tuple[str, str] | None:

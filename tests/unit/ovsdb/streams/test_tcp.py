@@ -12,7 +12,7 @@ import pytest
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from isthmus.ovsdb.streams.tcp import TcpStream, fault, server_count
+from isthmus.ovsdb.streams.tcp import TcpStream, fault, ip_addresses, server_count
 from support.fakes.resolver import FakeResolver
 
 NAME = "ic-db.example"
@@ -170,12 +170,15 @@ def test_a_name_stands_for_as_many_servers_as_it_has_addresses(
 
 
 def test_nothing_listens_at_any_address(resolver: FakeResolver, listeners: Listeners) -> None:
-    """The last refusal is the error, and the name is not at fault."""
+    """The last refusal is the error; the name is not at fault, but its addresses are shown."""
     resolver.answers[NAME] = ["127.0.0.1", "127.0.0.2"]
     port = listeners.open("127.0.0.1").port
     listeners.close()
     assert failure(NAME, port) == errno.ECONNREFUSED
-    assert fault([f"tcp:{NAME}:{port}"]) is None
+    assert failure("127.0.0.1", port) == errno.ECONNREFUSED
+    remotes = [f"tcp:{NAME}:{port}", f"tcp:127.0.0.1:{port}", "unix:/x"]
+    assert fault(remotes) is None
+    assert ip_addresses(remotes) == f" ({NAME} is 127.0.0.1, 127.0.0.2)"
 
 
 @pytest.mark.parametrize(
