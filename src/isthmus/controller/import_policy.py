@@ -24,6 +24,12 @@ def import_rules(inputs: Inputs) -> ImportRules:
     config = inputs.config
     return ImportRules(
         local=local,
+        physical=frozenset(
+            prefix
+            for subnet in inputs.subnets.values()
+            if subnet.vlan
+            for prefix in subnet.prefixes
+        ),
         rules=config.rules if config is not None else RouteRules(),
         source=str(inputs.config_map),
         complete=inputs.wanted is not None,

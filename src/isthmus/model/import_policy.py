@@ -37,12 +37,15 @@ class ImportRules:
         rules: what may be learned and advertised.
         source: where the rules come from, e.g. "ConfigMap kube-system/ovn-ic-config".
         complete: whether these are all rules; if not, no route may be added yet.
+        physical: the prefixes of underlay networks. Another cluster may be attached to the same
+            one, and an equal prefix of another zone is not a fault.
     """
 
     local: PrefixesByOwner = field(default_factory=dict)
     rules: RouteRules = field(default_factory=RouteRules)
     source: str = "the configuration"
     complete: bool = True
+    physical: frozenset[Network] = frozenset()
 
 
 class LocalPrefixes:

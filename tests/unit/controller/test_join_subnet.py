@@ -150,6 +150,29 @@ def test_with_custom_vpcs_it_moves_to_the_default_vpcs_ports() -> None:
     assert advertised(fleet) == {"10.1.0.0/16", "10.2.0.0/16"}
 
 
+def test_a_physical_network_of_both_clusters_is_no_fault() -> None:
+    """An underlay with u2oInterconnection, or `ovn-external`: each router has its own way there."""
+    shared = {"vlan": "v100", "u2oInterconnection": True}
+
+    def attach(zone: ControlledZone) -> None:
+        zone.add_router_port("ovn-cluster-underlay", "172.18.0.9/16")
+        zone.apply(subnet("underlay", "172.18.0.0/16", **shared))
+
+    fleet = fleet_with(attach)
+    for zone in fleet.zones:
+        assert "172.18.0.0/16" not in zone.learned()
+        assert zone.problems() == []
+    assert "172.18.0.0/16" in advertised(fleet)  # a third cluster may have no way of its own
+    (zone, other) = fleet.zones
+    zone.apply(subnet("underlay", "172.18.0.0/16"))
+    fleet.settle()
+    assert {problem.reason for problem in zone.problems()} == {Reason.OVERLAPPING_PREFIX}
+    zone.apply(subnet("underlay", "172.18.0.0/24", **shared))
+    fleet.settle()
+    assert {problem.reason for problem in zone.problems()} == {Reason.OVERLAPPING_PREFIX}
+    assert other.problems() == []
+
+
 def test_a_bad_annotation_is_reported() -> None:
     """The Node keeps what is valid; the message names the annotation."""
     fleet = ControlledFleet("az1")

@@ -104,7 +104,8 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
         first, self.active = not self.active, True
         completed = rules.complete and not self.complete
         self.complete |= rules.complete
-        routes = dict.fromkeys(self._overlapping_changed(rules))
+        changed = (*self._local.update(rules.local), *(before.physical ^ rules.physical))
+        routes = dict.fromkeys(self._overlapping(changed))
         if first:
             routes |= dict.fromkeys(self._view.table(IcRoute).rows)
         else:
@@ -116,10 +117,10 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
             completed=completed,
         )
 
-    def _overlapping_changed(self, rules: ImportRules) -> Iterator[RowId]:
-        """The routes that overlap a local prefix that came or went."""
+    def _overlapping(self, changed: Iterable[Network]) -> Iterator[RowId]:
+        """The routes that overlap a local prefix that came, went or changed its kind."""
         routes = self._view.prefixes(IC_ROUTES_BY_PREFIX)
-        for prefix in self._local.update(rules.local):
+        for prefix in changed:
             yield from routes.overlapping(prefix)
 
     def _accepted_differently(self, before: RouteRules, after: RouteRules) -> Iterator[RowId]:
@@ -196,7 +197,7 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
     def finding(
         self, route: IcRoute, prefix: Network, router: RowId, refusal: Refusal | None
     ) -> Finding | None:
-        """What the policy makes of a route; None if it is not concerned.
+        """What the policy makes of a route; None for a route that needs no report.
 
         Args:
             route, prefix: the IC-SB route and its prefix.
@@ -210,6 +211,8 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
         if refusal is None and self.limit_of(zone) is None:
             return None
         local = self.local_at(router, prefix) if refusal is Refusal.OVERLAP else None
+        if local is not None and local.prefix == prefix and prefix in self.current.physical:
+            return None
         return Finding(Group(reason, router, zone, local), prefix)
 
     # -- explanations ------------------------------------------------------------------------
