@@ -59,6 +59,11 @@ test-differential: setup ## run 1300 random histories through ovn-ic and Isthmus
 test-ovn-matrix: setup ## test the engine with newer OVN releases from other Debian suites (SUITES=sid)
 	@bash scripts/ovn-matrix.sh $(or $(SUITES),sid)
 
+.PHONY: test-harm
+test-harm: venv ## make 500 random histories of bad edits, no working path may be lost; 5 min (COUNT=50 SEED=7)
+	@PYTHONHASHSEED=0 HARM_HISTORIES=$(or $(COUNT),500) HARM_SEED=$(or $(SEED),0) \
+	    $(BIN)/pytest -q -n auto tests/property/test_no_harm.py
+
 .PHONY: test-live-edits
 test-live-edits: setup ## count packets lost during live edits; 2 min (RECORD=1: write the table in docs)
 	@$(SUDO) env ISTHMUS_REQUIRE_ALL=1 $(if $(RECORD),ISTHMUS_RECORD_LIVE_EDITS=1) PYTHONDONTWRITEBYTECODE=1 \

@@ -210,14 +210,14 @@ class Connections:
     def ports_on(self, transit_switch: str) -> list[PortPair]:
         """All connections of routers to a transit switch that are ours, sorted by name.
 
-        These are the ports of type router on the switch's copies that have our vendor mark or
-        Kube-OVN's and lead to the default VPC's router or to no router port, and the router ports
-        with our own mark.
+        These are the ports of type router on the switch's copies that are marked by us or by
+        Kube-OVN, or have lost their marks, and lead to the default VPC's router or to no router
+        port; and the router ports with our own mark.
         """
         found: list[PortPair] = []
         for switch in self.copies(transit_switch):
             for port in self.switch_ports(switch):
-                if port.type == "router" and is_ours(port.external_ids):
+                if port.type == "router" and self._is_ours(transit_switch, port):
                     found += self._connection(transit_switch, switch, port)
         paired = {pair.router_port.uuid for pair in found if pair.router_port is not None}
         found += [
@@ -239,12 +239,13 @@ class Connections:
         """The gateway candidates of a router port, sorted by name."""
         return sorted(self._view.children(PORT_GATEWAYS, port.uuid), key=lambda row: row.name)
 
-    def serving_chassis(self, transit_switch: str) -> set[RowId]:
+    def serving_chassis(self, transit_switch: str) -> Mapping[str, Chassis]:
         """The chassis that serve our router ports on a transit switch now, as OVN reports it."""
         ports = (pair.router_port for pair in self.ports_on(transit_switch))
         names = (REDIRECT + port.name for port in ports if port is not None)
         bindings = (self._view.one(BINDINGS_BY_PORT, name) for name in names)
-        return {b.chassis for b in bindings if b is not None and b.chassis is not None}
+        found = (self._view.get(Chassis, b.chassis) for b in bindings if b is not None)
+        return {chassis.name: chassis for chassis in found if chassis is not None}
 
     @property
     def chassis_known(self) -> bool:
@@ -255,6 +256,24 @@ class Connections:
         """This cluster's chassis with the hostname `node`, sorted by name."""
         return sorted(self._view.all(LOCAL_CHASSIS_BY_HOSTNAME, node), key=lambda row: row.name)
 
+    def _is_ours(self, transit_switch: str, port: LogicalSwitchPort) -> bool:
+        """Whether a switch port is ours: by its mark, its router port's, or both names."""
+        if is_ours(port.external_ids):
+            return True
+        peer = self.router_port_named(port.options.get(ROUTER_PORT, ""))
+        if peer is None or VENDOR in port.external_ids:
+            return False
+        marked = is_ours(peer.external_ids) and peer.external_ids.get(TS_MARK) == transit_switch
+        return marked or self._has_our_names(transit_switch, port, peer)
+
+    def _has_our_names(
+        self, transit_switch: str, port: LogicalSwitchPort, peer: LogicalRouterPort
+    ) -> bool:
+        """Whether two ports that have lost their marks are named as we name ours."""
+        zone = self._inputs.config.zone if self._inputs.config is not None else ""
+        names = f"{transit_switch}-{zone}", f"{zone}-{transit_switch}"
+        return bool(zone) and (port.name, peer.name) == names
+
     def _connection(
         self, transit_switch: str, switch: LogicalSwitch, port: LogicalSwitchPort
     ) -> Iterator[PortPair]:
@@ -263,9 +282,10 @@ class Connections:
         if peer is None or peer.external_ids.get(TS_MARK, transit_switch) != transit_switch:
             yield PortPair(switch, port, None)
             return
-        router, made_here = self.router_of(peer), port.external_ids[VENDOR] == ISTHMUS
+        router, made_here = self.router_of(peer), port.external_ids.get(VENDOR) == ISTHMUS
         marked = is_ours(peer.external_ids) and (TS_MARK in peer.external_ids or made_here)
-        if marked or (router is not None and router.name == self._inputs.vpc):
+        named = self._has_our_names(transit_switch, port, peer)
+        if marked or named or (router is not None and router.name == self._inputs.vpc):
             yield PortPair(switch, port, peer)
         elif made_here:
             yield PortPair(switch, port, None)

@@ -11,7 +11,8 @@ from isthmus.controller.reconcilers.address_claims import AddressClaims
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.controller.reconcilers.declared_routes import DeclaredRoutes
 from isthmus.controller.reconcilers.leave import LeaveNorthbound, LeaveSouthbound, RemoveJoinedZone
-from isthmus.controller.reconcilers.nb_global import NbGlobalOptions
+from isthmus.controller.reconcilers.nb_global import NbGlobalOptions, TrustedZone
+from isthmus.controller.reconcilers.path_protection import PathProtection
 from isthmus.controller.reconcilers.route_policies import RoutePolicies
 from isthmus.controller.reconcilers.router_ports import RouterPorts
 from isthmus.controller.reconcilers.vpcs import VpcReports
@@ -20,12 +21,14 @@ from isthmus.engine.view import View
 AnyControllerReconciler: TypeAlias = ControllerKeyed[Any]
 
 _KINDS: tuple[type[AnyControllerReconciler], ...] = (
+    PathProtection,
     NbGlobalOptions,
     AddressClaims,
     RouterPorts,
     VpcReports,
     DeclaredRoutes,
     RoutePolicies,
+    TrustedZone,
     LeaveNorthbound,
     LeaveSouthbound,
     RemoveJoinedZone,

@@ -19,7 +19,10 @@ from isthmus.model.rows import AvailabilityZone, IcSbGlobal, NbGlobal, RowId
 ZONE = "isthmus-zone"
 IC_NB_REMOTE = "isthmus-ic-nb-db"
 IC_SB_REMOTE = "isthmus-ic-sb-db"
-JOINED_ZONE_KEYS = frozenset({ZONE, IC_NB_REMOTE, IC_SB_REMOTE})
+TRUSTED_ZONE = "isthmus-zone-row"
+"""The UUID of our row in the IC-SB that holds the zones of all learned routes."""
+
+JOINED_ZONE_KEYS = frozenset({ZONE, IC_NB_REMOTE, IC_SB_REMOTE, TRUSTED_ZONE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ result, so a plan is never made from a view that lacks what was just written. On
 not depend on each other (`Reconciler.independent`) may the next transaction go out earlier.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, islice
@@ -95,7 +95,6 @@ class Engine:
     _isolated: dict[Database, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
     _veto: Veto | None = field(init=False)
-    _held: dict[Work, Collection[Problem]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._watchers = {}
@@ -109,6 +108,10 @@ class Engine:
             if edge.target in self._states[: self._states.index(edge.source) + 1]:
                 raise ValueError(f"{edge.source.name} comes after {edge.target.name}")
             self._edges.setdefault(edge.source, []).append(edge)
+
+    @property
+    def _held(self) -> Mapping[Work, Collection[Problem]]:
+        return self._veto.held if self._veto is not None else {}
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Update the view with the changes of one or several updates; mark what they may affect."""
@@ -347,11 +350,11 @@ class Engine:
         """What a key needs, unless the veto objects."""
         reconciler.handled += 1
         operations = tuple(reconciler.reconcile(key))
-        self._held.pop((reconciler, key), None)
-        if self._veto is not None and operations:
+        if self._veto is not None:
+            self._veto.held.pop((reconciler, key), None)
             objections = self._veto.objections(operations)
             if objections is not None:
-                self._held[reconciler, key] = objections
+                self._veto.held[reconciler, key] = objections
                 return ()
         reconciler.operations += len(operations)
         return operations

@@ -131,7 +131,18 @@ class Veto(SingleKey, DerivedState[Only, None]):
 
     A key whose operations it objects to writes nothing at all, and is handled again after each
     change of `tables` and whenever the veto itself is marked.
+
+    Attributes:
+        held: the objections to reconcilers' keys; kept by the engine.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[tuple[Reconciler[Any], Any], Collection[Problem]] = {}
+
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
+        """Every change of `tables`, while something is held back."""
+        return dict.fromkeys(self.tables, lambda _: self.keys() if self.held else ())
 
     @abstractmethod
     def objections(self, operations: Sequence[Operation]) -> Collection[Problem] | None:

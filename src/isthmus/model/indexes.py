@@ -146,6 +146,14 @@ SWITCHES_BY_TS = IndexOf(LogicalSwitch, interconn_ts)
 
 LSPS_BY_NAME = IndexOf(LogicalSwitchPort, lambda row: (row.name,))
 LSPS_BY_ROUTER_PORT = IndexOf(LogicalSwitchPort, lambda row: _value(row.options, ROUTER_PORT))
+REMOTE_LSPS_BY_ADDRESS = IndexOf(
+    LogicalSwitchPort,
+    lambda row: (
+        {i.ip for text in row.addresses for i in parse_port_address(text)}
+        if row.type == "remote"
+        else ()
+    ),
+)
 LSPS_BY_PEER = IndexOf(LogicalSwitchPort, lambda row: _optional(row.peer))
 
 ROUTERS_BY_NAME = IndexOf(LogicalRouter, lambda row: (row.name,))

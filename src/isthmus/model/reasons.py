@@ -61,6 +61,10 @@ class Reason(StrEnum):
     GATEWAY_NOT_PUBLISHED = ("GatewayNotPublished", "another zone's active gateway is unknown")
     NAME_TAKEN = ("NameTaken", "another object has the name that a port needs")
     NO_FREE_ADDRESS = ("NoFreeAddress", "a transit switch's subnet has no free address")
+    PATH_KEPT = (
+        "PathKept",
+        "the last path to a zone stays, but something that it needs is missing",
+    )
     INVALID_TRANSIT_SWITCH = (
         "InvalidTransitSwitch",
         "a transit switch has no usable subnet, or no network",

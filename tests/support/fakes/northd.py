@@ -1,6 +1,6 @@
-"""A minimal northd: the port bindings that interconnection reads."""
+"""A minimal northd and ovn-controller: the port bindings that interconnection reads."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from isthmus.engine.transactions import Committed
@@ -15,9 +15,14 @@ from isthmus.model.rows import (
 from support.fakes.ovsdb import FakeDatabase
 
 
-def northd(nb: FakeDatabase, sb: FakeDatabase) -> bool:
-    """Update SB's port bindings from NB; return whether any changed."""
-    wanted = {row["logical_port"]: row for row in _bindings(nb, sb)}
+def northd(nb: FakeDatabase, sb: FakeDatabase, dead: Collection[str] = ()) -> bool:
+    """Update SB's port bindings from NB; return whether any changed.
+
+    Args:
+        nb, sb: the databases.
+        dead: the names of chassis on which no ovn-controller runs: they serve nothing.
+    """
+    wanted = {row["logical_port"]: row for row in _bindings(nb, sb, dead)}
     have = {row["logical_port"]: row for row in sb.rows(SbPortBinding)}
     operations: list[Operation] = [
         Delete(SbPortBinding, row["_uuid"]) for name, row in have.items() if name not in wanted
@@ -32,7 +37,9 @@ def northd(nb: FakeDatabase, sb: FakeDatabase) -> bool:
     return bool(operations)
 
 
-def _bindings(nb: FakeDatabase, sb: FakeDatabase) -> Iterable[dict[str, Any]]:
+def _bindings(
+    nb: FakeDatabase, sb: FakeDatabase, dead: Collection[str]
+) -> Iterable[dict[str, Any]]:
     chassis = {row["name"]: Ref(row["_uuid"]) for row in sb.rows(Chassis)}
     for lsp in nb.rows(LogicalSwitchPort):
         kind = {"router": "patch", "remote": "remote"}.get(lsp["type"], "")
@@ -41,13 +48,17 @@ def _bindings(nb: FakeDatabase, sb: FakeDatabase) -> Iterable[dict[str, Any]]:
     for lrp in nb.rows(LogicalRouterPort):
         mac = " ".join([lrp["mac"], *sorted(lrp["networks"])])
         yield {"logical_port": lrp["name"], "type": "patch", "mac": frozenset({mac})}
-        candidates = [gateways[uuid] for uuid in lrp["gateway_chassis"]]
-        candidates.sort(key=lambda row: (-row["priority"], row["chassis_name"]))
-        names = [row["chassis_name"] for row in candidates]
+        rows = sorted(map(gateways.__getitem__, lrp["gateway_chassis"]), key=_most_preferred)
+        names = [row["chassis_name"] for row in rows]
         if names:
-            live = next((chassis[name].uuid for name in names if name in chassis), None)
+            alive = (name for name in names if name in chassis and name not in dead)
+            live = next((chassis[name].uuid for name in alive), None)
             yield {
                 "logical_port": f"cr-{lrp['name']}",
                 "type": "chassisredirect",
                 "chassis": live,
             }
+
+
+def _most_preferred(row: dict[str, Any]) -> tuple[int, str]:
+    return -row["priority"], row["chassis_name"]

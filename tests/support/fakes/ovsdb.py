@@ -134,12 +134,16 @@ class FakeDatabase:
             _check(self.database, after)
         except RefusedError as refused:
             return Failed(refused.error, refused.details)
-        self.tables = after
-        changes = list(_diff(before, after))
-        for observer in self._observers:
-            observer.extend(changes)
+        self.replace(after)
         self.committed.append(operations)
         return Committed()
+
+    def replace(self, tables: Tables) -> None:
+        """Have other contents, as after a restore from a backup."""
+        changes = list(_diff(self.tables, tables))
+        self.tables = tables
+        for observer in self._observers:
+            observer.extend(changes)
 
 
 def _execute(tables: Tables, operations: Iterable[Operation]) -> bool:
@@ -274,7 +278,7 @@ def _row(kind: type[Row], uuid: RowId, columns: Columns) -> Row:
 
 def _diff(before: Tables, after: Tables) -> Iterator[Change]:
     for kind in after:
-        for uuid in before[kind].keys() | after[kind].keys():
+        for uuid in dict.fromkeys((*before[kind], *after[kind])):
             old, new = before[kind].get(uuid), after[kind].get(uuid)
             if old == new:
                 continue

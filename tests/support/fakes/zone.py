@@ -47,6 +47,7 @@ class Zone:
         cluster: the first name, which `rename` does not change.
         now: the engine's clock, in seconds.
         reachable: the databases that can be read and written.
+        dead: the names of chassis on which no ovn-controller runs.
         random: decides which transaction in flight ends first.
     """
 
@@ -61,6 +62,7 @@ class Zone:
         }
         self.now = 0.0
         self.reachable = set(Database)
+        self.dead: set[str] = set()
         self.random = random.Random(0)  # noqa: S311 - no secret
         self.initialize()
         self.write(Insert(LogicalRouter, {"name": "ovn-cluster"}))
@@ -129,7 +131,7 @@ class Zone:
 
     def work(self) -> bool:
         """Run northd and the engine until they are idle; return whether either did anything."""
-        changed = northd(self.nb, self.sb)
+        changed = northd(self.nb, self.sb, self.dead)
         return self.settle() > 0 or changed
 
     def problems(self) -> list[Problem]:

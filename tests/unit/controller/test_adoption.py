@@ -10,6 +10,7 @@ from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     GatewayChassis,
     IcPortBinding,
+    IcRoute,
     LogicalRouter,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
@@ -193,9 +194,16 @@ def share_subnet(zones: int = 2) -> ControlledFleet:
 
 
 def unpublish(fleet: ControlledFleet, *names: str) -> None:
-    """Delete ports from IC-SB, as if their zones had never connected."""
-    rows = (row for row in fleet.ic_sb.rows(IcPortBinding) if row["logical_port"] in names)
-    fleet.ic_sb.transact([Delete(IcPortBinding, RowId(row["_uuid"])) for row in rows])
+    """Delete ports and the routes over them from IC-SB, as if their zones had never connected."""
+    rows = [row for row in fleet.ic_sb.rows(IcPortBinding) if row["logical_port"] in names]
+    ports = [Delete(IcPortBinding, RowId(row["_uuid"])) for row in rows]
+    over = {(row["availability_zone"], row["transit_switch"]) for row in rows}
+    routes = [
+        Delete(IcRoute, RowId(row["_uuid"]))
+        for row in fleet.ic_sb.rows(IcRoute)
+        if (row["availability_zone"], row["transit_switch"]) in over
+    ]
+    fleet.ic_sb.transact([*ports, *routes])
 
 
 def connected(zone: ControlledZone) -> set[str]:
@@ -216,6 +224,7 @@ def test_of_two_connected_transit_switches_the_one_with_peers_stays() -> None:
 def test_of_two_connected_transit_switches_the_one_with_a_live_gateway_stays() -> None:
     """The port of the first by number has a gateway whose chassis is gone."""
     fleet = share_subnet()
+    unpublish(fleet, "ts-az2", "ts1-az2")  # the port that is left is the last path to no zone
     zone = fleet.zones[0]
     (row,) = (row for row in zone.all(GatewayChassis) if row["name"].startswith("az1-ts-"))
     zone.update(GatewayChassis, RowId(row["_uuid"]), chassis_name="gone")

@@ -709,7 +709,9 @@ def test_leaving_while_the_ic_databases_are_unreachable(fleet: ControlledFleet) 
     one.reachable = {Database.NB, Database.SB}
     one.delete(config_map())
     fleet.settle()
-    remembered = [f"external_ids:isthmus-{key}" for key in ("zone", "ic-nb-db", "ic-sb-db")]
+    remembered = [
+        f"external_ids:isthmus-{key}" for key in ("zone", "zone-row", "ic-nb-db", "ic-sb-db")
+    ]
     assert sorted(one.traces()) == sorted(remembered)
     one.start()
     one.apply()

@@ -30,7 +30,8 @@ def choose_gateways(
         serve, or may not. A node without a usable chassis is left out and reported. A node that is
         not Ready, or that was deleted while its chassis remains, is included and reported. If
         several chassis have a node's hostname, all are candidates: first the one that serves, so
-        that traffic stays where it is. BFD finds out which one lives.
+        that traffic stays where it is. BFD finds out which one lives. The chassis that serves now
+        stays a candidate, after all others, until one of the others serves.
     """
     nodes = inputs.config.gateways if inputs.config is not None else ()
     priorities: dict[str, int] = {}
@@ -40,7 +41,7 @@ def choose_gateways(
     serving = connections.serving_chassis(switch)
     for place, node in enumerate(nodes[shift:] + nodes[:shift]):
         usable = filter(is_interconn, connections.chassis_of(node))
-        names = [row.name for row in sorted(usable, key=lambda row: row.uuid not in serving)]
+        names = [row.name for row in sorted(usable, key=lambda row: row.name not in serving)]
         if names:
             # A node's priority does not depend on whether the nodes before it can serve.
             priorities.setdefault(names[0], HIGHEST_PRIORITY - place)
@@ -50,7 +51,20 @@ def choose_gateways(
             problems.append(_problem(connections, inputs, node))
     for place, name in enumerate(others, len(nodes)):
         priorities.setdefault(name, max(HIGHEST_PRIORITY - place, 0))
+    for name in (name for name, chassis in serving.items() if is_interconn(chassis)):
+        if priorities and name not in priorities:
+            priorities[name] = 0
+            problems.append(_kept(inputs, name))
     return priorities, problems
+
+
+def _kept(inputs: Inputs, chassis: str) -> Problem:
+    subject = Subject(str(inputs.config_map), "data.gw-nodes")
+    return subject.problem(
+        f"no node of this list has taken over from the chassis {chassis}, so it stays a gateway",
+        "check that ovn-controller runs on the nodes of the list",
+        Reason.PATH_KEPT,
+    )
 
 
 def _warnings(inputs: Inputs, name: str, chassis: list[str]) -> Iterator[Problem]:

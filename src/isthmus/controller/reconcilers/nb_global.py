@@ -10,28 +10,33 @@ from typing import ClassVar
 
 from isthmus.controller.config.configmap import Config, ConfigKey
 from isthmus.controller.connections import connects_node
-from isthmus.controller.inputs.inputs import Changed
+from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLists
-from isthmus.controller.zones import claimant, joined_zone_ids
+from isthmus.controller.working_paths import WorkingPath, WorkingPaths
+from isthmus.controller.zones import TRUSTED_ZONE, claimant, joined_zone, joined_zone_ids
 from isthmus.engine.reconciler import Only, SingleKey, Watch
+from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.indexes import ZONES_BY_NAME
-from isthmus.model.operations import Operation, Update, change_map
+from isthmus.model.indexes import LEARNED_ROUTES, ROUTER_ROUTES, ZONES_BY_NAME
+from isthmus.model.operations import Operation, Update, change_map, set_keys
+from isthmus.model.ovn_keys import ADVERTISE, LEARN
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
     Database,
+    IcPortBinding,
+    IcRoute,
     IcSbGlobal,
     LogicalRouterPort,
+    LogicalRouterStaticRoute,
     LogicalSwitchPort,
     NbGlobal,
     Row,
 )
 
-ADVERTISE, LEARN = "ic-route-adv", "ic-route-learn"
 DENYLIST = "ic-route-denylist"
 OPTIONS = frozenset({ADVERTISE, LEARN, BLACKLIST})
 """The options that belong to us."""
@@ -84,8 +89,9 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
     def _taken(self, row: NbGlobal, config: Config) -> bool:
         holder = claimant(self.view, config.zone)
         if holder is None and row.name and row.name != config.zone:
-            # A zone that ovn-ic registered has no claim.
-            return self.view.one(ZONES_BY_NAME, config.zone) is not None
+            # A zone that ovn-ic registered has no claim; nor has ours, if claims were removed.
+            zone = self.view.one(ZONES_BY_NAME, config.zone)
+            return zone is not None and row.external_ids.get(TRUSTED_ZONE) != zone.uuid
         return holder not in {None, row.uuid}
 
     def _options(self, row: NbGlobal, config: Config) -> Mapping[str, str]:
@@ -115,3 +121,60 @@ class NbGlobalOptions(ControllerReconciler[Only], SingleKey):
 
     def _of_node(self, change: Change) -> Iterable[Only]:
         return self.keys() if connects_node(change) else ()
+
+
+class TrustedZone(ControllerReconciler[Only], SingleKey):
+    """Records the IC-SB that routes are learned from, once it has all of their zones.
+
+    The record is the UUID of this cluster's row: in other IC databases, or in ones that have been
+    emptied, it is another one.
+    """
+
+    name: ClassVar[str] = "trusted zone"
+    writes: ClassVar[Database] = Database.NB
+    tables: ClassVar[tuple[type[Row], ...]] = (
+        NbGlobal,
+        IcSbGlobal,
+        AvailabilityZone,
+        IcPortBinding,
+        IcRoute,
+        LogicalRouterStaticRoute,
+        LogicalSwitchPort,
+    )
+
+    def __init__(self, view: View, inputs: Inputs) -> None:
+        super().__init__(view, inputs)
+        self._paths = WorkingPaths(view, inputs)
+
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
+        """Everything that the decision depends on, while the record is out of date."""
+        return dict.fromkeys(self.tables, self._of_change)
+
+    def _of_change(self, _: Change) -> Iterable[Only]:
+        return self.keys() if self._outdated() is not None else ()
+
+    def affected(self, changed: Changed) -> Iterable[Only]:
+        """Joining begins with the configuration."""
+        return self.keys() if changed.taking_part else ()
+
+    def reconcile(self, key: Only) -> Iterable[Operation]:
+        """Write the record."""
+        row, zone = self.view.single(NbGlobal), self._outdated()
+        if row is not None and zone is not None and not any(self._unknown()):
+            yield set_keys(NbGlobal, row.uuid, "external_ids", {TRUSTED_ZONE: zone.uuid})
+
+    def _outdated(self) -> AvailabilityZone | None:
+        """Our row in IC-SB, if it is not the one on record."""
+        row, zone = self.view.single(NbGlobal), self._paths.zone()
+        joined = self.inputs.config is not None and joined_zone(row) is not None
+        if row is None or zone is None or not joined:
+            return None
+        return None if row.external_ids.get(TRUSTED_ZONE) == zone.uuid else zone
+
+    def _unknown(self) -> Iterator[WorkingPath]:
+        """The paths whose zones IC-SB does not have."""
+        for route in self.view.all(LEARNED_ROUTES, True):
+            router = self.view.parent(ROUTER_ROUTES, route.uuid)
+            path = self._paths.path(route, router.uuid) if router is not None else None
+            if path is not None and not self._paths.is_withdrawn(route, path):
+                yield path

@@ -204,7 +204,7 @@ class RouterPorts(ControllerReconciler[str]):
             gateways=gateways or None,
             vendor=self.connections.vendor(vpc),
             settings=PortSettings(config.mtu, private.on_port(vpc, _held(existing))),
-            tunnel_key=self._tunnel_key(row, ends.networks),
+            tunnel_key=self._tunnel_key(row, ends.networks, f"{row.name}-{config.zone}"),
         )
         taken = self._taken(wanted, ends, existing)
         if taken is not None:
@@ -236,17 +236,22 @@ class RouterPorts(ControllerReconciler[str]):
             networks.add(f"{min(inside, key=int)}/{subnet.prefixlen}")
         return frozenset(networks)
 
-    def _tunnel_key(self, row: TransitSwitch, networks: frozenset[str]) -> int:
+    def _tunnel_key(self, row: TransitSwitch, networks: frozenset[str], name: str) -> int:
         """The key to request: our address's offset in the subnet, which no other claimant has.
 
-        If a zone without claims (`ovn-ic`) uses it, the next free key.
+        If a zone without claims (`ovn-ic`) uses it, the next free key. A port of that name that is
+        still published, although its row in NB was lost, keeps its key.
         """
         interfaces = [i for text in networks if (i := parse_interface(text)) is not None]
         first = min(interfaces, key=lambda interface: interface.version, default=None)
         if first is None:
             return 0
         place = int(first.ip) - int(first.network.network_address)
-        taken = {port.tunnel_key for port in self.view.all(IC_PORTS_BY_TS, row.name)}
+        ports = self.view.all(IC_PORTS_BY_TS, row.name)
+        keys = {port.logical_port: port.tunnel_key for port in ports}
+        if name in keys:
+            return keys[name]
+        taken = set(keys.values())
         return next((key for key in range(place, 1 << 15) if key > 0 and key not in taken), 0)
 
     def _taken(
@@ -302,7 +307,7 @@ class RouterPorts(ControllerReconciler[str]):
         return () if all(map(is_remote, change.of(Chassis))) else self.keys()
 
     def _of_binding(self, change: Change) -> Iterable[str]:
-        """Which of several chassis of one gateway serves."""
+        """Which chassis serves as a gateway."""
         ports = (row.logical_port for row in change.of(SbPortBinding))
         return self.keys() if any(port.startswith(REDIRECT) for port in ports) else ()
 

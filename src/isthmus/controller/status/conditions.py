@@ -322,7 +322,10 @@ def _degraded(state: StatusInput) -> Condition:
     others = (
         problem
         for problem in state.problems
-        if problem.reason not in CONFLICTS and problem.reason.severity is not Severity.INFO
+        if problem.reason not in CONFLICTS
+        and problem.reason.severity is not Severity.INFO
+        # While things change, a path is kept until its replacement works.
+        and (state.settled or problem.reason is not Reason.PATH_KEPT)
     )
     found = sorted(others, key=lambda problem: (_ORDER[problem.reason], problem))
     if found:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from isthmus.engine.reconciler import DerivedState, Only, SingleKey
 from isthmus.engine.view import View
+from isthmus.model.ovn_keys import ADVERTISE, LEARN
 from isthmus.model.prefixes import (
     Network,
     PrefixSet,
@@ -107,8 +108,8 @@ class RouteOptions:
         denied = options.get("ic-route-denylist") or options.get("ic-route-blacklist") or ""
         networks, bad = parse_list(denied)
         return cls(
-            advertise=is_true(options, "ic-route-adv"),
-            learn=is_true(options, "ic-route-learn"),
+            advertise=is_true(options, ADVERTISE),
+            learn=is_true(options, LEARN),
             advertise_default=is_true(options, "ic-route-adv-default"),
             learn_default=is_true(options, "ic-route-learn-default"),
             advertise_lb=is_true(options, "ic-route-adv-lb"),

@@ -58,7 +58,17 @@ class TransitSwitchKeys(ZoneReconciler[str]):
         return self._tunnel_keys.align(
             (row for row in rows if row.type != TRANSIT_ROUTER),
             None if ts is None else self._columns(ts),
+            self._present_key(key),
         )
+
+    def _present_key(self, ts: str) -> int:
+        """The key that our copy has; 0 for none.
+
+        If IC-SB has lost its row, no zone needs to change the key that packets carry.
+        """
+        copies = self._view.all(SWITCHES_BY_TS, ts)
+        keys = (copy.other_config.get(REQUESTED_TNL_KEY, "") for copy in copies)
+        return next((int(key) for key in keys if key.isdecimal()), 0)
 
     def _columns(self, ts: TransitSwitch) -> dict[str, Value]:
         columns: dict[str, Value] = {"transit_switch": ts.name}

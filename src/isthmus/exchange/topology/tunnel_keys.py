@@ -60,7 +60,10 @@ class DatapathKeys:
         return VXLAN_KEYS if self._mode.on else GLOBAL_KEYS
 
     def align(
-        self, rows: Iterable[IcDatapathBinding], columns: Mapping[str, Value] | None
+        self,
+        rows: Iterable[IcDatapathBinding],
+        columns: Mapping[str, Value] | None,
+        preferred: int = 0,
     ) -> Iterator[Operation]:
         """Keep one row, with these columns and a key that fits.
 
@@ -68,6 +71,7 @@ class DatapathKeys:
             rows: of one transit switch or router; zones that raced have created duplicates, and
                 all zones keep the same one.
             columns: None if there is no such switch or router.
+            preferred: the key of a new row if it is free; 0 for none.
         """
         have = sorted(rows, key=lambda row: (row.tunnel_key, row.uuid))
         for row in have if columns is None else have[1:]:
@@ -75,7 +79,7 @@ class DatapathKeys:
         if columns is None:
             return
         if not have:
-            yield Insert(IcDatapathBinding, {**columns, "tunnel_key": self._choose()})
+            yield Insert(IcDatapathBinding, {**columns, "tunnel_key": self._choose(preferred)})
             return
         kept = have[0]
         key = kept.tunnel_key if self._fits(kept) else self._choose()
@@ -86,10 +90,12 @@ class DatapathKeys:
         same = self._view.all(DATAPATHS_BY_TUNNEL_KEY, have.tunnel_key)
         return have.tunnel_key in self._allowed and min(row.uuid for row in same) == have.uuid
 
-    def _choose(self) -> int:
+    def _choose(self, preferred: int = 0) -> int:
         """A free key, which stays reserved until `release`."""
-        taken = self._view.index(DATAPATHS_BY_TUNNEL_KEY)
-        free = (k for k in self._allowed if k not in self._reserved and taken.one(k) is None)
+        taken, allowed = self._view.index(DATAPATHS_BY_TUNNEL_KEY), self._allowed
+        first = (preferred,) if preferred in allowed else ()
+        keys = chain(first, allowed)
+        free = (key for key in keys if key not in self._reserved and taken.one(key) is None)
         key = next(free)
         self._reserved.add(key)
         return key

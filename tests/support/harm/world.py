@@ -1,0 +1,248 @@
+"""A joined fleet of two zones for random bad edits: its daemons, what is alive, and its repair."""
+
+import copy
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, Value
+from isthmus.model.problems import Problem
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Gateway,
+    GatewayChassis,
+    IcDatapathBinding,
+    IcPortBinding,
+    IcRoute,
+    LogicalRouter,
+    LogicalRouterPolicy,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    Row,
+    RowId,
+    SbEncap,
+    TransitSwitch,
+)
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import config_map
+from support.fakes.northd import northd
+from support.harm.paths import Path, working
+
+TRANSIT_SWITCHES: Mapping[str, Mapping[str, str]] = {
+    "ts": {"subnet": "169.254.100.0/24", "vendor": "kube-ovn"},
+    "blue": {"subnet": "169.254.200.0/24", "vendor": "isthmus", "isthmus-network": "blue"},
+}
+SUBNET_PORTS = ("ovn-default", "v-apps")
+OWN: tuple[tuple[type[Row], tuple[str, ...]], ...] = (
+    (NbGlobal, ("name",)),
+    (LogicalSwitch, ("name",)),
+    (LogicalSwitchPort, ("name", "type", "addresses", "options")),
+    (LogicalRouterPort, ("name", "mac", "networks", "options")),
+    (GatewayChassis, ("name", "chassis_name", "priority")),
+    (LogicalRouterStaticRoute, ("ip_prefix", "nexthop", "options")),
+    (LogicalRouterPolicy, ("match", "priority", "action", "external_ids")),
+    (Chassis, ("name", "hostname", "other_config")),
+    (AvailabilityZone, ("name",)),
+    (Gateway, ("name", "hostname")),
+    (IcDatapathBinding, ("transit_switch",)),
+    (IcPortBinding, ("logical_port", "transit_switch", "address", "gateway", "tunnel_key")),
+    (IcRoute, ("transit_switch", "ip_prefix", "nexthop", "origin")),
+    (TransitSwitch, ("name",)),
+)
+"""What is compared after the repair: everything but UUIDs, and what refers to them."""
+
+
+class World:
+    """Two zones, joined over a transit switch for the default VPCs and one for VPC `v`.
+
+    Args:
+        seed: of everything random.
+
+    Attributes:
+        down: the zones whose daemons do not run.
+        cut: the paths that an edit cut by itself, before any daemon could do anything.
+        withdrawn: the prefixes whose routes were deleted from IC-SB.
+        baseline: the paths that worked before the first edit.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - no secret
+        self.down: set[str] = set()
+        self.cut: set[Path] = set()
+        self.withdrawn: set[str] = set()
+        self.fleet = ControlledFleet("az1", "az2")
+        ids = dict(TRANSIT_SWITCHES["blue"])
+        self.fleet.ic_nb.transact([Insert(TransitSwitch, {"name": "blue", "external_ids": ids})])
+        for number, zone in enumerate(self.fleet.zones, start=1):
+            zone.random.seed(seed)
+            zone.add_chassis(f"gw2-{zone.name}", f"192.0.2.{number + 100}", hostname="gw2")
+            _add_vpc(zone, f"10.{number + 100}.0.1/16")
+            zone.join(vpcs="v=blue")
+        self.settle()
+        self._manifests = [dict(zone.manifests) for zone in self.fleet.zones]
+        self._alive = {
+            zone.cluster: {
+                row["name"]: (row["hostname"], ip)
+                for row, ip in ((r, _ip(zone, r)) for r in zone.all(Chassis))
+                if "is-remote" not in row["other_config"]
+            }
+            for zone in self.fleet.zones
+        }
+        self._configs = {zone.cluster: zone.inputs.config for zone in self.fleet.zones}
+        self.baseline = working(self.fleet)
+        self.contents = self.dump()
+        self.snapshot = copy.deepcopy(self.fleet.ic_sb.tables)
+
+    def edited(self) -> None:
+        """Note what the last edit cut by itself."""
+        for zone in self.fleet.zones:
+            northd(zone.nb, zone.sb, zone.dead)
+        self.cut |= self.baseline - working(self.fleet)
+
+    def lost(self) -> set[Path]:
+        """The paths that worked, and that a daemon has cut or failed to restore.
+
+        What an edit has cut must be restored only if nothing is missing for that.
+        """
+        works = working(self.fleet)
+        self.cut -= works
+        if not self.down:
+            self.withdrawn.clear()
+            if self._is_intact():
+                self.cut.clear()
+        withdrawn = {path for path in self.baseline if path.prefix in self.withdrawn}
+        return self.baseline - works - self.cut - withdrawn
+
+    def _is_intact(self) -> bool:
+        rows = {r["name"]: r["external_ids"] for r in self.fleet.ic_nb.rows(TransitSwitch)}
+        switches = TRANSIT_SWITCHES.items()
+        marked = all(ids.items() <= rows.get(name, {}).items() for name, ids in switches)
+        return marked and all(
+            zone.inputs.config == self._configs[zone.cluster]
+            and {"gw", "gw2"} <= {row["hostname"] for row in zone.all(Chassis)}
+            for zone in self.fleet.zones
+        )
+
+    def settle(self, limit: int = 60) -> None:
+        """Run northd everywhere, and the daemons that are up, until nothing is left to do."""
+        for _ in range(limit):
+            worked = [
+                northd(zone.nb, zone.sb, zone.dead) if zone.cluster in self.down else zone.work()
+                for zone in self.fleet.zones
+            ]
+            if not any(worked):
+                return
+        raise AssertionError("not settled")
+
+    def start(self, zone: ControlledZone) -> None:
+        """Start a daemon: the first one, after a crash, or a standby that takes over."""
+        self.down.discard(zone.cluster)
+        zone.start()
+
+    def dump(self) -> dict[str, list[str]]:
+        """The contents to be compared."""
+        found: dict[str, list[str]] = {}
+        for zone in self.fleet.zones:
+            for kind, columns in OWN:
+                name = f"{zone.cluster} {kind.DATABASE} {kind.TABLE}"
+                rows = ({column: row[column] for column in columns} for row in zone.all(kind))
+                found[name] = sorted(str({k: _plain(v) for k, v in row.items()}) for row in rows)
+        return found
+
+    def problems(self) -> list[Problem]:
+        """The problems of all zones."""
+        return [problem for zone in self.fleet.zones for problem in zone.problems()]
+
+    # -- the repair ----------------------------------------------------------------------------
+
+    def repair(self) -> None:
+        """Undo by hand what no daemon can know, and start all daemons."""
+        self._repair_transit_switches()
+        for zone, manifests in zip(self.fleet.zones, self._manifests, strict=True):
+            self._repair_chassis(zone)
+            _remove_strangers(zone)
+            zone.manifests = dict(manifests)
+            if zone.cluster in self.down:
+                self.start(zone)
+            else:
+                zone.apply()
+
+    def _repair_transit_switches(self) -> None:
+        known = {row["name"]: row for row in self.fleet.ic_nb.rows(TransitSwitch)}
+        for name, row in known.items():
+            if name not in TRANSIT_SWITCHES:
+                self.fleet.ic_nb.transact([Delete(TransitSwitch, row["_uuid"])])
+        for name, ids in TRANSIT_SWITCHES.items():
+            if name not in known:
+                row = {"name": name, "external_ids": dict(ids)}
+                self.fleet.ic_nb.transact([Insert(TransitSwitch, row)])
+                continue
+            have = known[name]["external_ids"]
+            claims = {k: v for k, v in have.items() if k.startswith("isthmus-address-")}
+            columns = {"external_ids": {**claims, **ids}}
+            self.fleet.ic_nb.transact([Update(TransitSwitch, known[name]["_uuid"], columns)])
+
+    def _repair_chassis(self, zone: ControlledZone) -> None:
+        alive = self._alive[zone.cluster]
+        for row in zone.all(Chassis):
+            if "is-remote" not in row["other_config"] and row["name"] not in alive:
+                zone.write(Delete(Chassis, RowId(row["_uuid"])))
+        zone.dead.clear()
+        for name, (hostname, ip) in alive.items():
+            rows = zone.all(Chassis, name=name)
+            if not rows:
+                zone.add_chassis(name, ip, hostname=hostname)
+            else:
+                config: Value = {"is-interconn": "true"}
+                zone.update(Chassis, rows[0]["_uuid"], hostname=hostname, other_config=config)
+
+
+def _remove_strangers(zone: ControlledZone) -> None:
+    """Delete the rows that no daemon recognizes as ours, because they have lost their marks."""
+    for kind, column, child, ours in (
+        (LogicalRouter, "static_routes", LogicalRouterStaticRoute, "ic-learned-route"),
+        (LogicalRouter, "policies", LogicalRouterPolicy, "vendor"),
+        (LogicalRouter, "ports", LogicalRouterPort, "vendor"),
+    ):
+        strangers = {
+            row["_uuid"]
+            for row in zone.all(child)
+            if ours not in row["external_ids"] and row.get("name") not in SUBNET_PORTS
+        }
+        for parent in zone.all(kind):
+            if gone := frozenset(Ref(RowId(u)) for u in strangers.intersection(parent[column])):
+                zone.write(Mutate(kind, RowId(parent["_uuid"]), ((column, "delete", gone),)))
+    for switch in zone.all(LogicalSwitch):
+        if "interconn-ts" not in switch["other_config"]:
+            zone.write(Delete(LogicalSwitch, RowId(switch["_uuid"])))
+
+
+def _add_vpc(zone: ControlledZone, network: str) -> None:
+    port = NewRef()
+    row: dict[str, Value] = {"name": "v-apps", "mac": "0a:00:00:00:00:02"}
+    router: dict[str, Value] = {"name": "v", "ports": frozenset({port})}
+    zone.write(
+        Insert(LogicalRouterPort, {**row, "networks": frozenset({network})}, port),
+        Insert(LogicalRouter, router),
+    )
+
+
+def _ip(zone: ControlledZone, chassis: Mapping[str, Any]) -> str:
+    return next(str(r["ip"]) for r in zone.all(SbEncap) if r["_uuid"] in chassis["encaps"])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sorted(value.items())
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
+def configured(zone: ControlledZone, **changes: Any) -> None:
+    """Write the zone's ConfigMap with other values."""
+    name = changes.pop("az_name", zone.cluster)
+    zone.apply(config_map(**{"az_name": name, "vpcs": "v=blue", **changes}))

@@ -1,0 +1,350 @@
+"""What is missing closes no path: cases from random histories, and what is meant to close one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from isthmus.model.operations import Delete, Mutate, Ref, Update
+from isthmus.model.reasons import Reason
+from isthmus.model.rows import (
+    AvailabilityZone,
+    Chassis,
+    Gateway,
+    GatewayChassis,
+    IcDatapathBinding,
+    IcPortBinding,
+    IcRoute,
+    IcSbGlobal,
+    LogicalRouterPort,
+    LogicalRouterStaticRoute,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    Row,
+    RowId,
+    TransitSwitch,
+)
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.manifests import config_map
+from support.harm.edits import shared_database_emptied
+from support.harm.world import World, configured
+
+
+@pytest.fixture
+def world() -> World:
+    """Two zones, joined over `ts`, and over `blue` for VPC `v`."""
+    return World(seed=1)
+
+
+@pytest.fixture
+def zone(world: World) -> ControlledZone:
+    """The first of them."""
+    return world.fleet.zones[0]
+
+
+def reasons(zone: ControlledZone) -> set[Reason]:
+    """The reasons of a zone's problems."""
+    return {problem.reason for problem in zone.problems()}
+
+
+def rows(zone: ControlledZone, *kinds: type[Row]) -> list[dict[str, Any]]:
+    """All rows of some tables, with their UUIDs."""
+    return [row for kind in kinds for row in zone.all(kind)]
+
+
+def local(zone: ControlledZone) -> list[dict[str, Any]]:
+    """The rows in NB and SB that packets depend on; no packets depend on the nodes `gw2`."""
+    ports = rows(zone, LogicalRouterPort, LogicalSwitchPort, GatewayChassis)
+    ports += zone.all(Chassis, hostname="gw")
+    routes = [
+        {column: row[column] for column in ("_uuid", "ip_prefix", "nexthop")}
+        for row in zone.all(LogicalRouterStaticRoute)
+    ]
+    return ports + routes
+
+
+def delete_ts(world: World, name: str) -> None:
+    """Delete a transit switch."""
+    world.fleet.drop_ts(name)
+    world.settle()
+
+
+def mark_ts(world: World, name: str, **ids: str) -> None:
+    """Replace the marks of a transit switch."""
+    uuid = RowId(world.fleet.ts(name)["_uuid"])
+    world.fleet.ic_nb.transact([Update(TransitSwitch, uuid, {"external_ids": ids})])
+    world.settle()
+
+
+# -- IC databases ------------------------------------------------------------------------------
+
+
+def test_an_emptied_ic_sb_keeps_the_path_to_a_zone_that_is_down(world: World) -> None:
+    """Its rows stay in NB and SB until it is back, and the tunnel keys do not change."""
+    zone, other = world.fleet.zones
+    before = local(zone)
+    keys = {row["transit_switch"]: row["tunnel_key"] for row in zone.all(IcDatapathBinding)}
+    world.down.add(other.cluster)
+    shared_database_emptied(world, zone)
+    world.settle()
+    assert (local(zone), reasons(zone)) == (before, {Reason.PATH_KEPT})
+    zone.start()
+    world.settle()
+    assert (local(zone), reasons(zone)) == (before, {Reason.PATH_KEPT})
+    world.start(other)
+    world.settle()
+    assert (local(zone), world.problems(), world.lost()) == (before, [], set())
+    after = {row["transit_switch"]: row["tunnel_key"] for row in zone.all(IcDatapathBinding)}
+    assert after == keys
+
+
+def test_a_zone_that_never_comes_back_is_given_up_by_hand(world: World) -> None:
+    """The remedy of the problem, deleting its remote ports, closes its paths."""
+    zone, other = world.fleet.zones
+    world.down.add(other.cluster)
+    shared_database_emptied(world, zone)
+    world.settle()
+    (remedy, *_) = [p.remedy for p in zone.problems() if p.reason is Reason.PATH_KEPT]
+    assert "ovn-nbctl lsp-del blue-az2" in remedy
+    for name in ("ts", "blue"):
+        delete_port(zone, name, zone.find(LogicalSwitchPort, name=f"{name}-az2"))
+    world.settle()
+    assert zone.all(LogicalRouterStaticRoute) == []
+    assert reasons(zone) == set()
+
+
+def delete_port(zone: ControlledZone, switch: str, port: dict[str, Any]) -> None:
+    """Remove a port from a switch, as `ovn-nbctl lsp-del` does."""
+    gone = frozenset({Ref(RowId(port["_uuid"]))})
+    uuid = zone.uuid(LogicalSwitch, name=switch)
+    zone.write(Mutate(LogicalSwitch, uuid, (("ports", "delete", gone),)))
+
+
+def test_a_zone_that_leaves_is_let_go(world: World) -> None:
+    """Its rows vanish from an IC-SB that is known, so its path is meant to close."""
+    zone, other = world.fleet.zones
+    other.delete(config_map())
+    world.settle()
+    assert zone.all(LogicalRouterStaticRoute) == []
+    assert zone.all(LogicalSwitchPort, type="remote") == []
+    assert reasons(zone) == set()
+
+
+@pytest.mark.parametrize("kind", [Gateway, IcPortBinding])
+def test_a_row_of_a_zone_that_is_down_is_deleted_from_ic_sb(
+    world: World, zone: ControlledZone, kind: type[Row]
+) -> None:
+    """Its routes say that it has not left, so its port and its chassis stay."""
+    other = world.fleet.zones[1]
+    world.down.add(other.cluster)
+    before = local(zone)
+    az2 = zone.uuid(AvailabilityZone, name="az2")
+    for row in zone.all(kind, availability_zone=az2):
+        zone.write(Delete(kind, RowId(row["_uuid"])))
+    world.settle()
+    assert local(zone) == before
+    world.start(other)
+    world.settle()
+    assert (local(zone), world.problems()) == (before, [])
+
+
+def test_our_rows_are_deleted_from_ic_sb(world: World, zone: ControlledZone) -> None:
+    """Our port comes back; routes over it, learned and published ones, are not replaced."""
+    before = [*local(zone), *zone.all(IcRoute)]
+    zone.write(Delete(IcPortBinding, zone.uuid(IcPortBinding, logical_port="ts-az1")))
+    world.settle()
+    assert [*local(zone), *zone.all(IcRoute)] == before
+    assert zone.all(IcPortBinding, logical_port="ts-az1")
+
+
+# -- transit switches --------------------------------------------------------------------------
+
+
+def test_the_last_transit_switch_is_deleted(world: World, zone: ControlledZone) -> None:
+    """Its copy, ports and keys stay and are reported until it is created again."""
+    before = [*local(zone), *rows(zone, IcPortBinding, IcDatapathBinding, IcRoute)]
+    delete_ts(world, "ts")
+    assert [*local(zone), *rows(zone, IcPortBinding, IcDatapathBinding, IcRoute)] == before
+    (problem,) = zone.problems()
+    assert (problem.object, problem.reason) == ("Transit_Switch ts", Reason.PATH_KEPT)
+    world.fleet.add_ts("ts", "169.254.100.0/24")
+    world.settle()
+    assert (local(zone), world.problems(), world.lost()) == (before[: len(local(zone))], [], set())
+
+
+def test_one_of_two_transit_switches_is_deleted(world: World, zone: ControlledZone) -> None:
+    """The other one has all paths, so this one goes."""
+    world.fleet.add_ts("ts1", "169.254.101.0/24")
+    world.settle()
+    delete_ts(world, "ts")
+    names = {row["name"] for row in zone.all(LogicalRouterPort)}
+    assert ("az1-ts" in names, "az1-ts1" in names) == (False, True)
+    assert (world.lost(), reasons(zone)) == (set(), set())
+
+
+def test_both_transit_switches_are_deleted(world: World, zone: ControlledZone) -> None:
+    """Neither is an alternative to the other."""
+    world.fleet.add_ts("ts1", "169.254.101.0/24")
+    world.settle()
+    before = local(zone)
+    world.fleet.drop_ts("ts")
+    world.fleet.drop_ts("ts1")
+    world.settle()
+    assert local(zone) == before
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [{"vendor": "isthmus", "subnet": "169.254.200.0/24"}, {"subnet": "169.254.200.0/24"}, {}],
+    ids=["network", "network and vendor", "all marks"],
+)
+def test_the_transit_switch_of_a_vpc_loses_marks(
+    world: World, zone: ControlledZone, ids: dict[str, str]
+) -> None:
+    """Without the name of its network it looks like another one's, and the VPC keeps its path."""
+    before = local(zone)
+    mark_ts(world, "blue", **ids)
+    assert local(zone) == before
+    assert Reason.NO_TRANSIT_SWITCH in reasons(zone)
+
+
+# -- the configuration -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vpcs", ["vv=blue", "v=bleu", "vv=bleu"])
+def test_a_misspelt_vpc_or_network(world: World, zone: ControlledZone, vpcs: str) -> None:
+    """A name that does not exist takes no VPC's path away."""
+    before = local(zone)
+    configured(zone, vpcs=vpcs)
+    world.settle()
+    assert local(zone) == before
+    assert reasons(zone) & {Reason.NO_VPC, Reason.NO_TRANSIT_SWITCH}
+
+
+def test_a_vpc_that_is_taken_out_is_disconnected(world: World, zone: ControlledZone) -> None:
+    """All names in the configuration exist, so it is meant as written."""
+    configured(zone, vpcs=None)
+    world.settle()
+    assert not zone.all(LogicalRouterPort, name="az1-blue")
+    assert not zone.all(LogicalRouterStaticRoute, ip_prefix="10.102.0.0/16")
+    assert reasons(zone) == set()
+
+
+def test_a_new_gateway_takes_over_before_the_old_one_goes(
+    world: World, zone: ControlledZone
+) -> None:
+    """On the new node no ovn-controller runs: the old one stays, and serves, until it does."""
+    zone.dead.add("gw2-az1")
+    configured(zone, gw_nodes="gw2")
+    world.settle()
+    assert world.lost() == set()
+    serving = {row["chassis_name"]: row["priority"] for row in zone.all(GatewayChassis)}
+    assert serving == {"gw2-az1": 100, "gw-az1": 0}
+    assert reasons(zone) == {Reason.PATH_KEPT}
+    zone.dead.clear()
+    world.settle()
+    assert {row["chassis_name"] for row in zone.all(GatewayChassis)} == {"gw2-az1"}
+    assert (world.lost(), reasons(zone)) == (set(), set())
+
+
+# -- rows in NB and SB -------------------------------------------------------------------------
+
+
+def empty_name(zone: ControlledZone) -> None:
+    """The zone's name is emptied."""
+    zone.update(NbGlobal, zone.uuid(NbGlobal), name="")
+
+
+def empty_options(zone: ControlledZone) -> None:
+    """The route options are removed."""
+    zone.update(NbGlobal, zone.uuid(NbGlobal), options={})
+
+
+def empty_ids(zone: ControlledZone) -> None:
+    """The record of the joined zone is removed."""
+    zone.update(NbGlobal, zone.uuid(NbGlobal), external_ids={})
+
+
+@pytest.mark.parametrize("edit", [empty_name, empty_options, empty_ids])
+def test_nb_global_is_emptied(
+    world: World, zone: ControlledZone, edit: Callable[[ControlledZone], None]
+) -> None:
+    """It is filled again, and nothing is withdrawn meanwhile."""
+    kinds = AvailabilityZone, Gateway, IcPortBinding, IcRoute
+    before = [*local(zone), *rows(zone, *kinds)]
+    edit(zone)
+    world.settle()
+    assert [*local(zone), *rows(zone, *kinds)] == before
+    assert (zone.find(NbGlobal)["name"], reasons(zone)) == ("az1", set())
+
+
+def test_claims_are_removed_while_the_zone_has_another_name(
+    world: World, zone: ControlledZone
+) -> None:
+    """By the record of our zone's row the old name is ours, so it is taken back."""
+    shared = zone.uuid(IcSbGlobal)
+    zone.update(IcSbGlobal, shared, external_ids={})
+    zone.update(NbGlobal, zone.uuid(NbGlobal), name="foo")
+    world.settle()
+    assert {row["name"] for row in zone.all(AvailabilityZone)} == {"az1", "az2"}
+    assert world.problems() == []
+
+
+def test_a_gateways_chassis_is_deleted_and_inserted_again(
+    world: World, zone: ControlledZone
+) -> None:
+    """Our gateway in IC-SB, and with it the chassis in other zones, is not replaced."""
+    before = zone.find(Gateway, name="gw-az1")
+    zone.write(Delete(Chassis, zone.uuid(Chassis, name="gw-az1")))
+    world.settle()
+    assert zone.find(Gateway, name="gw-az1") == before
+    zone.add_chassis("gw-az1", "192.0.2.1", hostname="gw")
+    world.settle()
+    assert (world.lost(), world.problems()) == (set(), [])
+
+
+def test_a_reinstalled_gateway_with_the_same_tunnel_ip(world: World, zone: ControlledZone) -> None:
+    """The old chassis makes room for the new one, whose tunnels it has."""
+    zone.write(Delete(Chassis, zone.uuid(Chassis, name="gw-az1")))
+    zone.add_chassis("gw-az1-b", "192.0.2.1", hostname="gw")
+    world.settle()
+    assert (world.lost(), world.problems()) == (set(), [])
+    assert not world.fleet.zones[1].all(Chassis, name="gw-az1")
+
+
+@pytest.mark.parametrize("kind", [LogicalRouterPort, LogicalSwitchPort])
+@pytest.mark.parametrize("ts", ["ts", "blue"])
+def test_a_port_without_marks_is_adopted(
+    world: World, zone: ControlledZone, kind: type[Row], ts: str
+) -> None:
+    """Its other half, or both names, show whose it is."""
+    name = f"az1-{ts}" if kind is LogicalRouterPort else f"{ts}-az1"
+    before = zone.find(kind, name=name)
+    zone.update(kind, RowId(before["_uuid"]), external_ids={})
+    world.settle()
+    assert zone.find(kind, name=name) == before
+    assert reasons(zone) == set()
+
+
+def test_a_port_that_was_deleted_keeps_its_tunnel_key(world: World, zone: ControlledZone) -> None:
+    """It is still published, so other zones need not change anything."""
+    before = zone.find(LogicalSwitchPort, name="ts-az1")
+    published = zone.find(IcPortBinding, logical_port="ts-az1")
+    delete_port(zone, "ts", before)
+    world.settle()
+    assert zone.find(LogicalSwitchPort, name="ts-az1")["options"] == before["options"]
+    after = zone.find(IcPortBinding, logical_port="ts-az1")
+    assert after["tunnel_key"] == published["tunnel_key"]
+    assert world.lost() == set()
+
+
+def test_a_route_is_deleted_while_the_transit_switch_lacks_its_marks(
+    world: World, zone: ControlledZone
+) -> None:
+    """Other zones still reach us over the port, so it stays, and the route comes back."""
+    mark_ts(world, "ts")
+    zone.drop_route("10.2.0.0/16")
+    world.settle()
+    assert zone.all(LogicalRouterPort, name="az1-ts")
+    assert world.lost() == set()
