@@ -7,11 +7,11 @@ northd decide, so a conflict is the same before and after the connection is made
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from isthmus.controller.config.configmap import ConfigKey
-from isthmus.controller.connections import Connections
+from isthmus.controller.connections import Connections, PortPair
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.engine.view import View
 from isthmus.model.indexes import PORT_GATEWAYS, ROUTER_NATS, ROUTER_PORTS
@@ -44,10 +44,15 @@ class GatewayConflicts:
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs, self._connections = view, inputs, Connections(view, inputs)
 
-    def of(self, vpc: str, router: LogicalRouter) -> tuple[list[Problem], bool]:
+    def of(
+        self, vpc: str, router: LogicalRouter, existing: Iterable[PortPair]
+    ) -> tuple[list[Problem], bool]:
         """The problems of a VPC, and whether it must not be connected because of them.
 
-        A VPC that is connected already stays connected.
+        Args:
+            vpc, router: the VPC and its router.
+            existing: what there is of the connection to make. A VPC that is connected stays
+                connected, and so does one that has lost the router port, but not the switch port.
         """
         config = self._inputs.config
         forced = config is not None and config.force_connect
@@ -59,7 +64,7 @@ class GatewayConflicts:
         }
         ports = list(self._view.children(ROUTER_PORTS, router.uuid))
         others = [port for port in ports if port.uuid not in ours]
-        connected = len(others) < len(ports)
+        connected = len(others) < len(ports) or any(pair.router_port is None for pair in existing)
         found = list(self._conflicts(router, others, len(self._connections.transit_switches(vpc))))
         outcome = "stays" if connected else "is" if forced else "is not"
         accept = f'or accept it with {ConfigKey.FORCE_CONNECT}: "true" in {self._inputs.config_map}'

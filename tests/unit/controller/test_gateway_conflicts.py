@@ -367,6 +367,18 @@ def test_a_zone_that_takes_over_a_connected_router_keeps_it(fleet: ControlledFle
     assert "VPC ovn-cluster stays connected" in the_conflict(site)
 
 
+def test_a_router_port_deleted_by_hand_comes_back(fleet: ControlledFleet) -> None:
+    """The switch port that remains shows that the VPC was connected."""
+    site = join(fleet)
+    add_gateway_port(site)
+    add_nat(site, ROUTED_EIP)
+    port = RowId(site.find(LogicalRouterPort, name="az1-ts")["_uuid"])
+    site.write(*remove_children(ROUTER_PORTS, router(site), [port]))
+    fleet.settle()
+    assert connected(site)
+    assert "VPC ovn-cluster stays connected" in the_conflict(site)
+
+
 def test_a_connection_of_an_old_kube_ovn_is_kept(fleet: ControlledFleet) -> None:
     """Before 1.12, router ports had no marks; such a port is not a conflict."""
     site = join(fleet)

@@ -181,7 +181,7 @@ class RouterPorts(ControllerReconciler[str]):
         row, vpc = ends.transit_switch, ends.vpc
         switches = self.connections.transit_switches(vpc)
         gateways, problems = choose_gateways(self.connections, self.inputs, switches, row.name)
-        conflicts, held = GatewayConflicts(self.view, self.inputs).of(vpc, ends.router)
+        conflicts, held = GatewayConflicts(self.view, self.inputs).of(vpc, ends.router, existing)
         problems += conflicts
         if missing_mark(row):
             problems = [*problems, _unmarked(row)]

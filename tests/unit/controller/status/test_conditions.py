@@ -46,6 +46,8 @@ OVERLAP = Problem("Subnet a", "spec.cidrBlock", "10.2.0.0/24", "overlaps", "chan
                   Reason.OVERLAPPING_PREFIX)  # fmt: skip
 TAKEN = Problem("node gw of zone az1", "ovn-encap-ip", "192.0.2.1", "is the same", "change it",
                 Reason.TUNNEL_IP_TAKEN)  # fmt: skip
+STOPPED = Problem("Logical_Router r", "nat", "snat 192.0.2.1", "is outside", "set it",
+                  Reason.GATEWAY_CONFLICT)  # fmt: skip
 AWAY = Problem("database OVN_IC_Southbound", "remote", "tcp:1:2", "cannot be reached",
                "check the address", Reason.DATABASE_UNREACHABLE)  # fmt: skip
 
@@ -80,6 +82,11 @@ def test_a_healthy_cluster() -> None:
         ({"cluster": replace(WELL, zone="old")}, "False", "Registering"),
         ({"cluster": replace(WELL, transit_switches=())}, "False", "NoTransitSwitch"),
         ({"cluster": replace(WELL, transit_switches=(PORTLESS,))}, "False", "PortMissing"),
+        (
+            {"cluster": replace(WELL, transit_switches=(PORTLESS,)), "problems": (STOPPED,)},
+            "False",
+            "GatewayConflict",
+        ),
         ({"cluster": replace(WELL, transit_switches=(DOWN,))}, "False", "NoGateway"),
         (
             {"cluster": replace(WELL, transit_switches=(DOWN,)), "settled": False},
