@@ -27,20 +27,43 @@ _MEANING = {
 }
 
 
+RESOLVED_AFTER = 3.0
+"""Seconds without a problem after which it counts as resolved, so that one that comes and goes is
+logged once."""
+
+
 class ProblemLog:
-    """Logs each problem once when it appears and once when it is resolved."""
+    """Logs each problem once when it appears and once when it is resolved.
+
+    A problem whose details change stays the same problem (`Problem.identity`).
+    """
 
     def __init__(self) -> None:
-        self._logged: set[Problem] = set()
+        self._current: set[Problem] = set()
+        self._logged: dict[tuple[str, ...], Problem] = {}
+        self._gone: dict[tuple[str, ...], float] = {}
+        """When logged problems have gone: monotonic seconds."""
 
-    def update(self, problems: Iterable[Problem]) -> None:
+    def update(self, problems: Iterable[Problem], now: float) -> None:
         """Log the difference to the last call."""
         current = set(problems)
-        for problem in sorted(current - self._logged):
-            _problems_log.warning("%s", problem)
-        for problem in sorted(self._logged - current):
-            _problems_log.info("resolved: %s", problem)
-        self._logged = current
+        if current == self._current and not self._gone:
+            return
+        self._current = current
+        for problem in sorted(current):
+            if problem.identity not in self._logged:
+                _problems_log.warning("%s", problem)
+        present = {problem.identity: problem for problem in current}
+        self._logged |= present
+        self._gone = {gone: self._gone.get(gone, now) for gone in self._logged.keys() - present}
+        for identity, since in sorted(self._gone.items()):
+            if since + RESOLVED_AFTER <= now:
+                _problems_log.info("resolved: %s", self._logged.pop(identity))
+                del self._gone[identity]
+
+    def next_wakeup(self) -> float | None:
+        """When a problem counts as resolved: monotonic seconds."""
+        return min((gone + RESOLVED_AFTER for gone in self._gone.values()), default=None)
 
 
 class Loop:
@@ -134,7 +157,12 @@ class Loop:
         for source in self._sources:
             source.wait(poller, now)
         poller.wait_readable(stop.fileno())
-        for due in (self._engine.next_wakeup(), self._sessions.next_wakeup(now)):
+        due_times = (
+            self._engine.next_wakeup(),
+            self._sessions.next_wakeup(now),
+            self._problem_log.next_wakeup(),
+        )
+        for due in due_times:
             if due is not None:
                 poller.wake_in(due - now)
         poller.block()
@@ -150,4 +178,4 @@ class Loop:
         problems = [*self._engine.problems(), *self._sessions.problems(now)]
         for source in self._sources:
             problems += source.problems()
-        self._problem_log.update(problems)
+        self._problem_log.update(problems, now)

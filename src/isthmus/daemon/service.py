@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.status.report import StatusReport
 from isthmus.controller.wiring import reconcilers
+from isthmus.daemon.certificates import CertificateSource
 from isthmus.daemon.controller_source import ControllerSource, ManifestSource
 from isthmus.daemon.event_source import EventSource, Writer
 from isthmus.daemon.loop import Loop
@@ -66,7 +67,7 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
     if control is not None:
         control.register(*engine_commands(engine, parts, sessions))
     probes = ProbeIntervals(view, sessions, settings.probe_interval)
-    return _loop(engine, sessions, (probes,), control)
+    return _loop(engine, sessions, (probes, CertificateSource(sessions)), control)
 
 
 def controller_and_engine(
@@ -99,6 +100,7 @@ def controller_and_engine(
     sources: list[EventSource] = [
         controller,
         ProbeIntervals(view, sessions, settings.probe_interval),
+        CertificateSource(sessions),
     ]
     if parts.paths is not None:
         sources.append(ReconcilerTimer(parts.paths.tick))

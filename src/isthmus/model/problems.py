@@ -27,6 +27,11 @@ class Problem:
     reason: Reason = Reason.OTHER
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """Equal for problems that differ in details of the message alone, e.g. days left."""
+        return self.object, self.key, self.value, self.remedy, self.reason
+
+    @property
     def where(self) -> str:
         """The object, the key and the value, safe to print: `OBJECT: KEY = 'VALUE'`."""
         where = printable(f"{self.object}: {self.key}" if self.key else self.object)

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
+from isthmus.model.text import counted
 from isthmus.pki.certificates import Kind, UnusableError, extension, is_ca, load_certificates
 
 SOON = datetime.timedelta(days=30)
@@ -78,10 +80,13 @@ class TlsMaterial:
     key_pem: bytes
     ca_pem: bytes
 
-    def problem(self, key: str, message: str, remedy: str) -> Problem:
+    def problem(
+        self, key: str, message: str, remedy: str, reason: Reason = Reason.OTHER
+    ) -> Problem:
         """A problem of the "certificate", the "private key" or the "CA certificate"."""
         files = {"certificate": self.certificate, "private key": self.private_key}
-        return Subject(self.object, key, files.get(key, self.ca_cert)).problem(message, remedy)
+        subject = Subject(self.object, key, files.get(key, self.ca_cert))
+        return subject.problem(message, remedy, reason)
 
 
 def describe(certificate: x509.Certificate) -> CertificateInfo:
@@ -141,8 +146,9 @@ def expiry_warnings(material: TlsMaterial, now: datetime.datetime) -> tuple[Prob
         for info in parse_pem(pem):
             left = info.not_after - now
             if datetime.timedelta(0) < left < SOON:
-                message = f"of {info.common_name} expires on {_date(info.not_after)}"
-                found.append(material.problem(key, message, RENEW))
+                days = counted(info.days_left(now), "day")
+                message = f"of {info.common_name} expires on {_date(info.not_after)}, in {days}"
+                found.append(material.problem(key, message, RENEW, Reason.CERTIFICATE_EXPIRES))
     return tuple(found)
 
 

@@ -223,4 +223,5 @@ def test_isthmus_connects_when_the_conflict_is_resolved(tmp_path: Path) -> None:
         rule = zone.nbctl("--bare", "--columns=_uuid", "list", "NAT").strip()
         zone.nbctl("set", "NAT", rule, f"gateway_port={router.uuid('external')}")
         wait_until(lambda: cluster.learned() == {"10.2.0.0/16"}, "the VPC is connected")
-        assert f"resolved: {report}" in cluster.servers.log("run")
+        resolved = f"resolved: {report}"
+        wait_until(lambda: resolved in cluster.servers.log("run"), "the conflict is resolved")

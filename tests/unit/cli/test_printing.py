@@ -186,7 +186,7 @@ def test_log_records_are_safe(capsys: pytest.CaptureFixture[str]) -> None:
     handlers, level = root.handlers[:], root.level
     try:
         log_to_stderr()
-        ProblemLog().update([PROBLEM])
+        ProblemLog().update([PROBLEM], 0.0)
         logging.getLogger("isthmus").warning("zone %s", EVIL)
     finally:
         root.handlers[:] = handlers

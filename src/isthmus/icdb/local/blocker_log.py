@@ -22,20 +22,20 @@ class BlockerLog:
 
     def __init__(self, subject: str) -> None:
         self._subject = subject
-        self._since: dict[Problem, float] = {}
-        self._logged: set[Problem] = set()
+        self._since: dict[tuple[str, ...], float] = {}
+        self._logged: set[tuple[str, ...]] = set()
         self._unresolved = False
         """Whether a problem was logged since "all problems resolved" was."""
 
     def update(self, problems: Iterable[Problem], now: float, joining: bool = False) -> None:
         """Log what is new among all problems of this moment; `joining`: of a member that joins."""
         grace = JOINING_GRACE if joining else GRACE
-        current = dict.fromkeys(problems)
-        self._since = {problem: self._since.get(problem, now) for problem in current}
-        for problem, since in self._since.items():
-            if problem not in self._logged and now - since >= grace:
-                _log.warning("%s", problem)
-                self._logged.add(problem)
+        current = {problem.identity: problem for problem in problems}
+        self._since = {identity: self._since.get(identity, now) for identity in current}
+        for identity, since in self._since.items():
+            if identity not in self._logged and now - since >= grace:
+                _log.warning("%s", current[identity])
+                self._logged.add(identity)
                 self._unresolved = True
         self._logged &= current.keys()
         if self._unresolved and not self._since:

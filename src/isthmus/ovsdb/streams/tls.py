@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ovs.poller
 import ovs.stream
@@ -23,6 +23,9 @@ import ovs.stream
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
 from isthmus.ovsdb.streams.tcp import TcpStream
+
+if TYPE_CHECKING:
+    from isthmus.pki.files import TlsFiles
 
 _log = logging.getLogger("ovs.stream_ssl")
 
@@ -88,10 +91,20 @@ class Tls:
     def faults(self) -> tuple[Problem, ...]:
         """Problems of the files themselves, e.g. an expired certificate."""
         # Imported when needed: it loads `cryptography`, which is slow to import.
-        from isthmus.pki.files import TlsFiles, check_files  # noqa: PLC0415
+        from isthmus.pki.files import check_files  # noqa: PLC0415
 
-        files = TlsFiles(Path(self.private_key), Path(self.certificate), Path(self.ca_cert))
-        return check_files(files, datetime.datetime.now(datetime.UTC))
+        return check_files(self._files(), datetime.datetime.now(datetime.UTC))
+
+    def expiring(self) -> tuple[Problem, ...]:
+        """Certificates that expire within 30 days."""
+        from isthmus.pki.files import expiring  # noqa: PLC0415 - as above
+
+        return expiring(self._files(), datetime.datetime.now(datetime.UTC))
+
+    def _files(self) -> "TlsFiles":
+        from isthmus.pki.files import TlsFiles  # noqa: PLC0415 - as above
+
+        return TlsFiles(Path(self.private_key), Path(self.certificate), Path(self.ca_cert))
 
 
 def _range(protocols: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
@@ -244,6 +257,12 @@ _CLOSED = re.compile("closed the connection|unexpected end")
 def configured(database: Database) -> bool:
     """Whether a certificate is configured for a database."""
     return _TlsStream.tls is not None or database in _TlsStream.own
+
+
+def in_use(remotes: Iterable[str]) -> set[Tls]:
+    """What is used to connect to addresses ("ssl:HOST:PORT"; others are ignored)."""
+    addresses = (r.removeprefix("ssl:") for r in remotes if r.startswith("ssl:"))
+    return {tls for tls in map(_TlsStream.tls_for, addresses) if tls is not None}
 
 
 def register_addresses(database: Database, remotes: Iterable[str]) -> None:
