@@ -15,6 +15,7 @@ from isthmus.daemon.event_source import EventSource, Writer
 from isthmus.daemon.loop import Loop
 from isthmus.daemon.node_label_source import NodeLabelSource
 from isthmus.daemon.probes import ProbeIntervals
+from isthmus.daemon.repairs import RepairSource
 from isthmus.daemon.sessions import CONTROLLER_LOCK, LOCK, DatabaseSessions
 from isthmus.daemon.status_source import StatusSource
 from isthmus.daemon.timers import HeartbeatTimer, ReconcilerTimer
@@ -67,7 +68,8 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
     if control is not None:
         control.register(*engine_commands(engine, parts, sessions))
     probes = ProbeIntervals(view, sessions, settings.probe_interval)
-    return _loop(engine, sessions, (probes, CertificateSource(sessions)), control)
+    sources = (probes, CertificateSource(sessions), RepairSource(engine))
+    return _loop(engine, sessions, sources, control)
 
 
 def controller_and_engine(
@@ -101,6 +103,7 @@ def controller_and_engine(
         controller,
         ProbeIntervals(view, sessions, settings.probe_interval),
         CertificateSource(sessions),
+        repairs := RepairSource(engine),
     ]
     if parts.paths is not None:
         sources.append(ReconcilerTimer(parts.paths.tick))
@@ -112,7 +115,7 @@ def controller_and_engine(
     if labeler is not None:
         sources.append(NodeLabelSource(view, inputs, controller, sessions, labeler))
     # The last one: it reports what the others have found in the same turn.
-    status = StatusSource(view, inputs, engine, sessions, tuple(sources), publisher)
+    status = StatusSource(view, inputs, engine, sessions, tuple(sources), publisher, repairs)
     if control is not None:
         # The addresses of the databases in use, as JSON by the names of their schemas.
         remotes = Command("remotes", lambda _: json.dumps(sessions.remotes))

@@ -14,6 +14,7 @@ from isthmus.controller.status.cluster_state import ClusterState, ClusterStateRe
 from isthmus.controller.status.conditions import StatusInput, assess, carry
 from isthmus.controller.status.report import StatusReport, config_map_version
 from isthmus.daemon.event_source import EventSource, Writer
+from isthmus.daemon.repairs import RepairSource
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
@@ -38,6 +39,7 @@ class StatusSource(EventSource):
         view, inputs, engine, sessions: of the loop.
         others: event sources whose problems are reported, besides those of engine and sessions.
         publisher: closed with the loop; None to have the report for the control command alone.
+        repairs: what was repaired; None to report nothing about it.
 
     Attributes:
         report: the latest; None before the first assessment.
@@ -51,9 +53,10 @@ class StatusSource(EventSource):
         sessions: DatabaseSessions,
         others: Sequence[EventSource] = (),
         publisher: Writer[StatusReport] | None = None,
+        repairs: RepairSource | None = None,
     ) -> None:
         self._inputs, self._engine, self._sessions = inputs, engine, sessions
-        self._others, self._publisher = others, publisher
+        self._others, self._publisher, self._repairs = others, publisher, repairs
         self._cluster = ClusterStateReader(view, inputs)
         self._problems: Sequence[Problem] = ()
         self._last_cluster = ClusterState()
@@ -122,6 +125,7 @@ class StatusSource(EventSource):
             conditions=carry(before, assess(state), moment),
             cluster=cluster,
             problems=state.problems,
+            repairs=self._repairs.report if self._repairs is not None else (0, ""),
         )
 
     def _settled(self, cluster: ClusterState, now: float) -> bool:

@@ -23,6 +23,7 @@ from isthmus.engine.reconciler import (
     Watch,
 )
 from isthmus.engine.refusals import refusal
+from isthmus.engine.repairs import Repairs
 from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
 from isthmus.engine.transactions import (
     Committed,
@@ -78,6 +79,8 @@ class Engine:
 
     Attributes:
         recomputes, last_recompute: how often everything was marked, and the last reason.
+        repaired: the rows that others deleted and that were made again, which the daemon
+            reports and removes from the list.
     """
 
     view: View
@@ -87,11 +90,13 @@ class Engine:
     clock: Callable[[], float] = float
     last_recompute: str = field(init=False, default="")
     recomputes: int = field(init=False, default=0)
+    repaired: list[Row] = field(init=False, default_factory=list)
     _watchers: dict[type[Row], list[tuple[AnyKeyed, Watch[Any]]]] = field(init=False)
     _states: list[AnyDerivedState] = field(init=False)
     _writers: list[AnyReconciler] = field(init=False)
     _edges: dict[AnyDerivedState, list[AnyEdge]] = field(init=False, default_factory=dict)
     _in_flight: InFlight = field(init=False, default_factory=InFlight)
+    _repairs: Repairs = field(init=False, default_factory=Repairs)
     _isolated: dict[Database, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
     _veto: Veto | None = field(init=False)
@@ -115,6 +120,7 @@ class Engine:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Update the view with the changes of one or several updates; mark what they may affect."""
+        self._repairs.observe(changes, self._in_flight)
         for change in changes:
             self.view.apply(change)
         for change in changes:
@@ -175,6 +181,7 @@ class Engine:
             reconciler.batch_done()
         match result:
             case Committed():
+                self.repaired += transaction.repairs
                 for work in transaction.work:
                     self._failures.pop(work, None)
                 # Written keys are handled once more: if the server or another client changed
@@ -367,7 +374,7 @@ class Engine:
         running.seconds += self.clock() - began
 
     def _send(self, transactions: Iterable[Transaction]) -> list[Transaction]:
-        sent = list(transactions)
+        sent = list(map(self._repairs.marked, transactions))
         self._in_flight.add(sent)
         return sent
 

@@ -45,6 +45,7 @@ class StatusReport:
         conditions: the conditions.
         cluster: the state of the cluster.
         problems: all problems, sorted.
+        repairs: the number of rows that others deleted and that were made again, and the last ones.
     """
 
     active: bool
@@ -52,6 +53,7 @@ class StatusReport:
     conditions: tuple[Condition, ...]
     cluster: ClusterState
     problems: tuple[Problem, ...]
+    repairs: tuple[int, str] = (0, "")
 
 
 def config_map_version(key: ObjectKey, manifest: Manifest | None) -> ConfigMapVersion:

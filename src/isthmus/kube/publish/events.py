@@ -1,14 +1,15 @@
-"""Events on the configuration's ConfigMap: one for each change of a condition.
+"""Events on the configuration's ConfigMap: for changes of conditions, and for repairs.
 
 `isthmus.kube.publish.status_publisher` adds changes and asks which Event is due. Pure: time is an
-argument. Each condition has at most one Event per `INTERVAL`; of the changes that wait, the last
-one wins, so that a flapping condition neither floods the API server nor hides its final state.
+argument. Conditions, and repairs, have at most one Event each per `INTERVAL`; of the changes that
+wait, the last one wins, so that a flapping condition neither floods the API server nor hides its
+final state.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from isthmus.controller.status.conditions import LONGEST, Condition, ConditionType, changes
 from isthmus.controller.status.report import ConfigMapVersion
@@ -16,6 +17,9 @@ from isthmus.model.reasons import ConditionReason
 
 INTERVAL = 10.0
 """Seconds between two Events about the same condition."""
+
+REPAIRED = "Repaired"
+"""The reason of Events about rows that others deleted."""
 
 CONTROLLER = "isthmus"
 """What `reportingController` says."""
@@ -32,6 +36,15 @@ def noteworthy(before: Iterable[Condition], now: Iterable[Condition]) -> list[Co
     ]
 
 
+class _Note(NamedTuple):
+    """What one Event says: its type, reason, action and note."""
+
+    type: str
+    reason: str
+    action: str
+    note: str
+
+
 @dataclass(slots=True)
 class EventQueue:
     """The changes that have not been written yet.
@@ -41,12 +54,18 @@ class EventQueue:
     """
 
     instance: str
-    _waiting: dict[str, tuple[Condition, ConfigMapVersion]] = field(default_factory=dict)
+    _waiting: dict[str, tuple[_Note, ConfigMapVersion]] = field(default_factory=dict)
     _held: dict[str, float] = field(default_factory=dict)
 
     def add(self, condition: Condition, observed: ConfigMapVersion) -> None:
         """Take in a change of a condition."""
-        self._waiting[condition.type] = (condition, observed)
+        kind = "Normal" if condition.good else "Warning"
+        note = _Note(kind, condition.reason, "Assess", _note(condition))
+        self._waiting[condition.type] = (note, observed)
+
+    def add_repair(self, text: str, observed: ConfigMapVersion) -> None:
+        """Take in which rows were missing and made again."""
+        self._waiting[REPAIRED] = (_Note("Normal", REPAIRED, "Repair", _cut(text)), observed)
 
     def due(self) -> float:
         """When `next` has something: monotonic seconds; inf if nothing waits."""
@@ -66,9 +85,7 @@ class EventQueue:
         return None
 
 
-def _event(
-    condition: Condition, observed: ConfigMapVersion, instance: str, moment: str
-) -> dict[str, Any]:
+def _event(note: _Note, observed: ConfigMapVersion, instance: str, moment: str) -> dict[str, Any]:
     key = observed.key
     regarding = {
         "apiVersion": "v1", "kind": key.kind, "namespace": key.namespace, "name": key.name
@@ -84,11 +101,8 @@ def _event(
             "namespace": key.namespace,
         },
         "eventTime": moment,
-        "type": "Normal" if condition.good else "Warning",
-        "reason": condition.reason,
-        "action": "Assess",
+        **note._asdict(),
         "regarding": regarding,
-        "note": _note(condition),
         "reportingController": CONTROLLER,
         "reportingInstance": instance,
     }
@@ -96,5 +110,8 @@ def _event(
 
 def _note(condition: Condition) -> str:
     """The condition in one line that can be read without its context."""
-    note = f"{condition.type}={condition.status}: {condition.text}"
+    return _cut(f"{condition.type}={condition.status}: {condition.text}")
+
+
+def _cut(note: str) -> str:
     return note if len(note) <= LONGEST else f"{note[: LONGEST - 1]}…"

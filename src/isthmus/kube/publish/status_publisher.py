@@ -53,6 +53,7 @@ class StatusPublisher(ApiWriter):
         self._writes: StatusWrites | None = None
         self._observed: Mapping[ObjectKey, Manifest] | None = None
         self._latest: StatusReport | None = None
+        self._repairs = (0, "")
         self._watcher = ResourceWatcher(client, self._status, self._work.set, timing)
         self._start()
 
@@ -76,6 +77,9 @@ class StatusPublisher(ApiWriter):
         if self._writes is None:
             self._writes, self._observed = StatusWrites(self._by), None
         self._observe(self._writes, now)
+        if report.repairs != self._repairs:
+            self._repairs = report.repairs
+            self._events.add_repair(report.repairs[1], report.config_map)
         return min(self._write_status(self._writes, report, now), self._write_event(now))
 
     def _observe(self, writes: StatusWrites, now: float) -> None:

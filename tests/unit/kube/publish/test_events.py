@@ -49,3 +49,13 @@ def test_flapping_does_not_flood() -> None:
     assert body is not None
     assert body["note"] == "Joined=False: last"
     assert events.due() == inf
+
+
+def test_a_repair_is_a_normal_event() -> None:
+    """It names the rows, and needs no attention."""
+    events = EventQueue("pod-1")
+    events.add_repair("a row was missing, and made again: X", SEEN)
+    body = events.next(0.0, "0Z")
+    assert body is not None
+    assert (body["type"], body["reason"], body["action"]) == ("Normal", "Repaired", "Repair")
+    assert body["note"] == "a row was missing, and made again: X"
