@@ -1,4 +1,5 @@
-"""Random histories of two zones: incremental equals recompute, and zones keep to their own rows."""
+"""Random histories of two zones: incremental equals recompute, zones keep to their own rows, and no
+route is removed before its successor comes."""
 
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -8,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.engine.transactions import Result, Transaction
+from isthmus.exchange.routes.advertise import key_of
 from isthmus.model.import_policy import ImportRules
+from isthmus.model.indexes import IC_ROUTES_BY_OFFER
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, set_keys
-from isthmus.model.prefixes import Network, is_default, is_inside
+from isthmus.model.prefixes import Network, canonical, is_default, is_inside
 from isthmus.model.route_rules import RouteRules, ZoneRule
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -74,6 +77,12 @@ def _attach(zone: Zone, value: int) -> None:
         if zone.all(LogicalRouterPort, name=f"{zone.name}-{ts}"):
             zone.drop_router_port(f"{zone.name}-{ts}")  # left behind by a switch that was deleted
         zone.attach_router(ts, f"169.254.{100 + value % 2}.{number}/24", chassis=f"gw-{number}")
+
+
+def _readdress(zone: Zone, value: int) -> None:
+    for row in zone.all(LogicalRouterPort, name=f"{zone.name}-{TS[value % 2]}"):
+        networks = frozenset({f"169.254.{100 + value % 2}.{10 * len(zone.name) + value}/24"})
+        zone.write(Update(LogicalRouterPort, RowId(row["_uuid"]), {"networks": networks}))
 
 
 def _chassis(zone: Zone, value: int) -> None:
@@ -195,7 +204,7 @@ def _router_name(zone: Zone, value: int) -> None:
 
 STEPS: list[Callable[[Zone, int], None]] = [
     _add_subnet, _drop_subnet, _add_route, _drop_route, _option, _denylist,
-    _attach, _attach, _chassis, _ts, _ts, _rename, _restart,
+    _attach, _attach, _readdress, _readdress, _chassis, _ts, _ts, _rename, _restart,
     _load_balancer, _router, _filter, _taught, _sequence, _monitor,
     _local, _local, _rules, _rules, _router_name,
 ]  # fmt: skip
@@ -205,8 +214,33 @@ HISTORY = st.lists(
 )
 
 
+def removed_rows(transaction: Transaction) -> set[RowId]:
+    """The routes that a transaction deletes."""
+    gone = {o.uuid for o in transaction.operations if isinstance(o, Delete) and o.table is IcRoute}
+    for operation in transaction.operations:
+        if isinstance(operation, Mutate) and operation.table is LogicalRouter:
+            for column, mutator, refs in operation.mutations:
+                if (column, mutator) == ("static_routes", "delete") and isinstance(refs, frozenset):
+                    gone |= {ref.uuid for ref in refs if isinstance(ref, Ref)}
+    return gone
+
+
+def inserted_routes(transaction: Transaction) -> set[tuple[object, ...]]:
+    """What the routes that a transaction inserts lead to: prefix and table, or the offer."""
+    made: set[tuple[object, ...]] = set()
+    for operation in transaction.operations:
+        if isinstance(operation, Insert) and "ip_prefix" in operation.row:
+            row = operation.row
+            prefix, table = canonical(str(row["ip_prefix"])), row["route_table"]
+            if operation.table is IcRoute:
+                made.add((row["transit_switch"], table, prefix))
+            else:
+                made.add((prefix, table))
+    return made
+
+
 class AuditedZone(Zone):
-    """A zone whose transactions on the IC databases are checked for rows of other zones.
+    """A zone whose transactions are checked for rows of other zones, and for gaps in routes.
 
     Attributes:
         rules: the last rules, which a restarted engine gets, too.
@@ -229,6 +263,23 @@ class AuditedZone(Zone):
     def router(self) -> RowId:
         """The UUID of the only router, whatever its name."""
         return self.uuid(LogicalRouter)
+
+    def plan(self) -> list[Transaction]:
+        """Check that no route is removed to what is still wanted, unless another one comes."""
+        planned = super().plan()
+        routes = self.exchange.routes
+        for transaction in planned:
+            gone, made = removed_rows(transaction), inserted_routes(transaction)
+            for destination, rows in routes.static_routes.learned.items():
+                if rows.keys() <= gone and destination[1:] not in made:
+                    assert not routes.groups.admitted(destination)
+            for uuid in gone:
+                route = self.engine.view.get(IcRoute, uuid)
+                if route is not None and key_of(route).offer not in made:
+                    key = (route.availability_zone, *key_of(route).offer)
+                    left = {row.uuid for row in self.engine.view.all(IC_ROUTES_BY_OFFER, key)}
+                    assert left - gone or key_of(route).offer not in routes.advertised.wanted
+        return planned
 
     def commit(self, transaction: Transaction) -> Result:
         """Check, then commit."""
@@ -259,6 +310,7 @@ def build() -> Fleet:
         _chassis(zone, 1)
         _attach(zone, 0)
         zone.add_router_port("first", f"10.20{number}.0.1/24")
+    fleet.settle()
     return fleet
 
 

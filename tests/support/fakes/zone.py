@@ -105,7 +105,7 @@ class Zone:
     def step(self) -> bool:
         """Feed, plan, and end one of the transactions in flight; False if there is none."""
         self.feed()
-        self.in_flight += self.engine.plan(self.now, self.reachable, self.reachable)
+        self.in_flight += self.plan()
         if not self.in_flight:
             self.now = self.engine.next_wakeup() or self.now
             return False
@@ -116,6 +116,10 @@ class Zone:
         self.feed()
         self.engine.completed(transaction, result, self.now)
         return True
+
+    def plan(self) -> list[Transaction]:
+        """The transactions to send."""
+        return self.engine.plan(self.now, self.reachable, self.reachable)
 
     def commit(self, transaction: Transaction) -> Result:
         """Send one transaction to its database."""
