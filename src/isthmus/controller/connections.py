@@ -6,8 +6,9 @@ any character.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from operator import attrgetter
 
 from isthmus.controller.inputs.inputs import Inputs
@@ -36,12 +37,13 @@ from isthmus.model.indexes import (
     PORT_GATEWAYS,
     ROUTER_PORTS,
     ROUTERS_BY_NAME,
+    SB_ENCAPS_BY_TUNNEL,
     SWITCH_PORTS,
     SWITCHES_BY_TS,
     TRANSIT_SWITCHES_BY_NAME,
 )
 from isthmus.model.ovn_keys import REDIRECT, ROUTER_PORT, interconn_ts, is_remote
-from isthmus.model.prefixes import Network, overlapping, parse_interface, parse_list
+from isthmus.model.prefixes import Address, Network, overlapping, parse_interface, parse_list
 from isthmus.model.rows import (
     Chassis,
     GatewayChassis,
@@ -52,6 +54,7 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     NbGlobal,
     RowId,
+    SbEncap,
     TransitSwitch,
 )
 
@@ -255,6 +258,12 @@ class Connections:
     def chassis_of(self, node: str) -> list[Chassis]:
         """This cluster's chassis with the hostname `node`, sorted by name."""
         return sorted(self._view.all(LOCAL_CHASSIS_BY_HOSTNAME, node), key=lambda row: row.name)
+
+    def tunnel_at(self, addresses: Iterable[Address]) -> SbEncap | None:
+        """The tunnel end of any zone's chassis with one of these addresses."""
+        tunnels = product(("geneve", "vxlan", "stt"), map(str, addresses))
+        found = (self._view.one(SB_ENCAPS_BY_TUNNEL, tunnel) for tunnel in tunnels)
+        return next(filter(None, found), None)
 
     def _is_ours(self, transit_switch: str, port: LogicalSwitchPort) -> bool:
         """Whether a switch port is ours: by its mark, its router port's, or both names."""

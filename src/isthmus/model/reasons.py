@@ -57,7 +57,7 @@ class Reason(StrEnum):
     NO_CHASSIS = ("NoChassis", "a gateway node has no chassis in SB")
     NO_SUCH_NODE = ("NoSuchNode", "a node in `gw-nodes` does not exist")
     CHASSIS_NAME_TAKEN = ("ChassisNameTaken", "a gateway of another zone has the same chassis name")
-    TUNNEL_IP_TAKEN = ("TunnelIpTaken", "a gateway of another zone has the same tunnel IP")
+    TUNNEL_IP_TAKEN = ("TunnelIpTaken", "another chassis, of any zone, has the tunnel IP of a node")
     GATEWAY_NOT_PUBLISHED = ("GatewayNotPublished", "another zone's active gateway is unknown")
     NAME_TAKEN = ("NameTaken", "another object has the name that a port needs")
     NO_FREE_ADDRESS = ("NoFreeAddress", "a transit switch's subnet has no free address")

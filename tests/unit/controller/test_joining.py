@@ -16,6 +16,7 @@ from isthmus.model.operations import (
     drop_keys,
     set_keys,
 )
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -30,6 +31,7 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     NbGlobal,
     RowId,
+    SbEncap,
     TransitSwitch,
 )
 from support.fakes.controlled_zone import ControlledZone
@@ -906,3 +908,22 @@ def test_a_missing_auto_route_leaves_routes_as_they_are(
     fleet.settle()
     assert (options(site), matches(site)) == found
     assert bool(found[1]) is (before == "true")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "192.0.2.2"])
+def test_a_gateway_node_that_cannot_register_because_its_tunnel_ip_is_taken(
+    fleet: ControlledFleet, address: str
+) -> None:
+    """A node with the tunnel IP of another node, or of another zone's gateway, has no chassis."""
+    site = fleet.zones[0]
+    site.apply(config_map(az_name="az1", gw_nodes="gw,new"), node("gw", "192.0.2.9"),
+               node("new", address))  # fmt: skip
+    fleet.settle()
+    (problem,) = (one for one in site.problems() if one.value == "new")
+    assert problem.reason is Reason.TUNNEL_IP_TAKEN
+    assert f"{address} as the tunnel IP of chassis gw-az{address[-1]}" in problem.message
+    holder = fleet.zones[int(address[-1]) - 1]
+    holder.update(SbEncap, holder.uuid(SbEncap, ip=address), ip="192.0.2.77")
+    fleet.settle()
+    (problem,) = (one for one in site.problems() if one.value == "new")
+    assert problem.reason is Reason.NO_CHASSIS

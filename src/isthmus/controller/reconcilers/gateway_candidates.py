@@ -94,6 +94,13 @@ def _problem(connections: Connections, inputs: Inputs, node: str) -> Problem:
         message = "the node's chassis does not take part in interconnection"
         reason = Reason.NOT_INTERCONNECTING
         remedy = "on the node: ovs-vsctl set Open_vSwitch . external_ids:ovn-is-interconn=true"
+    elif node in inputs.nodes and (other := connections.tunnel_at(inputs.nodes[node].addresses)):
+        message = (
+            f"the node has no chassis in the southbound database, which has its address {other.ip}"
+            f" as the tunnel IP of chassis {other.chassis_name}"
+        )
+        reason = Reason.TUNNEL_IP_TAKEN
+        remedy = "set another external_ids:ovn-encap-ip in the Open vSwitch of one of the two"
     elif node in inputs.nodes:
         message = "the node has no chassis in the southbound database"
         reason = Reason.NO_CHASSIS

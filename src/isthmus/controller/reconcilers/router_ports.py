@@ -62,6 +62,7 @@ from isthmus.model.rows import (
     NbGlobal,
     Row,
     RowId,
+    SbEncap,
     SbPortBinding,
     TransitSwitch,
 )
@@ -107,6 +108,7 @@ class RouterPorts(ControllerReconciler[str]):
             LoadBalancer: self._of_load_balancer,
             LoadBalancerGroup: self._all,
             Chassis: self._of_chassis,
+            SbEncap: self._all,
             SbPortBinding: self._of_binding,
             NbGlobal: self._all,
             IcPortBinding: self._of_ic_port,
