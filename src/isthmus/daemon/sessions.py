@@ -57,12 +57,13 @@ class _TrackedSession:
     def observe(self, now: float) -> None:
         """Update the phase.
 
-        A server that accepts connections and sends nothing, or drops them, stays CONNECTED.
+        A server that accepts connections and sends nothing, or drops them, stays CONNECTED. So does
+        a server whose schema arrived in the turn of the connection, which the replica makes again.
         """
         session, before = self.session, self.phase
         if session.synced:
             self.phase = _Phase.SYNCED
-        elif session.connected:
+        elif session.connected or session.generation > self.generation:
             self.phase = _Phase.CONNECTED
         elif before is _Phase.SYNCED:
             self.phase = _Phase.UNREACHED

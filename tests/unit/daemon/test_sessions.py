@@ -114,6 +114,16 @@ def test_errors_and_tls_faults_are_reported_with_their_own_words(connected: Conn
     assert (problem.message, problem.remedy) == session.fault
 
 
+def test_a_server_whose_schema_arrived_has_been_reached(connected: Connected) -> None:
+    """Also if it answered so fast that the first connection is over at the end of the turn."""
+    session = connected.session(Database.NB)
+    session.generation += 1
+    session.answers = False
+    connected.turn(1.0)
+    (problem,) = connected.sessions.problems(1.0 + PATIENCE)
+    assert problem.message == "accepts connections, but does not send its contents"
+
+
 def test_transactions_end_in_order(connected: Connected) -> None:
     """Each transaction ends once, with its own result."""
     sent = [insert("a"), insert("ts")]
