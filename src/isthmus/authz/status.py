@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.authz.audit_log import FILE_NAME, ZoneRefusals, read
+from isthmus.model.text import quoted
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import read_messages
@@ -91,7 +92,7 @@ async def open_control_socket(
                 if method == "status":
                     reply["result"] = json.dumps(status())
                 elif method != "exit":
-                    error = f"{str(method)!r} is not a valid command; use status or exit"
+                    error = f"{quoted(str(method))} is not a valid command; use status or exit"
                     reply |= {"result": None, "error": error}
                 writer.write(encode(reply))
                 await writer.drain()

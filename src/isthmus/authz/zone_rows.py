@@ -15,6 +15,7 @@ from isthmus.authz.request import (
     target,
 )
 from isthmus.model.prefixes import Network, is_inside, parse_address, parse_interface, parse_network
+from isthmus.model.text import quoted
 
 _MAC = re.compile(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
 
@@ -59,7 +60,7 @@ def _check_port(request: Request, operation: JsonOperation, row: JsonRow) -> Non
     # OVN accepts spellings that we do not parse; they could hide another zone's address.
     mac, *words = text.split() or [""]
     if text and not (_MAC.fullmatch(mac) and all(map(parse_interface, words))):
-        raise request.refused(operation, f"the address {text!r} is not MAC IP/LEN")
+        raise request.refused(operation, f"the address {quoted(text)} is not MAC IP/LEN")
     others = [port for port in request.state.ports_on(switch) if not request.is_own(port)]
     for taken in sorted(port_addresses([row]) & port_addresses(others), key=str):
         raise request.refused(operation, f"another zone's port has the address {taken}")

@@ -26,7 +26,7 @@ def main() -> None:
     try:
         reply = ask(path, command)
     except OSError as error:
-        sys.exit(_fail(f"no reply from the daemon on {path}: {error}", 1))
+        sys.exit(_fail(f"no reply from the daemon on {path}: {error.strerror or error}", 1))
     except CommandFailedError as error:
         sys.exit(_fail(str(error), 1))
     sys.stdout.write(f"{reply.strip()}\n")

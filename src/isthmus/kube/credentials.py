@@ -17,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 from isthmus.kube.kubeconfig import Section, existing_files, select
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
+from isthmus.model.text import quoted
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts a pod's token and the certificate of the cluster's CA."""
@@ -121,13 +122,13 @@ def _access(cluster: Section, user: Section) -> Access:
     server = cluster.text("server").rstrip("/")
     url = urlsplit(server)
     if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ValueError(f"{server!r} is not a valid URL of an API server")
+        raise ValueError(f"{quoted(server)} is not a valid URL of an API server")
     for key in sorted(user.values.keys() & _UNSUPPORTED):
         raise ValueError(f"{key} is not supported; use a token, a tokenFile or a certificate")
     environment = {} if proxy_bypass(url.hostname) else getproxies()
     proxy = cluster.text("proxy-url") or environment.get(url.scheme, "")
     if proxy and urlsplit(proxy).scheme not in {"http", "https"}:
-        raise ValueError(f"{proxy!r} is not the URL of an HTTP proxy")
+        raise ValueError(f"{quoted(proxy)} is not the URL of an HTTP proxy")
     return Access(
         server,
         _tls(cluster, user),

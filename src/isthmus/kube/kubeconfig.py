@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from isthmus.model.text import quoted
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -105,5 +107,5 @@ def _load(file: Path) -> Section:
 
 def _entry(found: Mapping[tuple[str, str], Section], kind: str, name: str) -> Section:
     if (kind, name) not in found:
-        raise ValueError(f"there is no {kind} {name!r}")
+        raise ValueError(f"there is no {kind} {quoted(name)}")
     return found[kind, name]

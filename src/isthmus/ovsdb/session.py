@@ -16,6 +16,7 @@ from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
+from isthmus.model.text import quoted
 from isthmus.ovsdb.codec import Json, encode
 from isthmus.ovsdb.ovs_patches import json_parser, utf8
 from isthmus.ovsdb.poller import Poller
@@ -175,9 +176,10 @@ class Session:
         """Why the last schema request failed or was not sent; empty if it was not refused."""
         if bad := self._bad_remotes:
             if bad[0].startswith("ssl:") and not tls.configured(self.database):
-                return f"{bad[0]!r} requires a private key, a certificate and the CA's certificate"
+                needed = "a private key, a certificate and the CA's certificate"
+                return f"{quoted(bad[0])} requires {needed}"
             forms = " or ".join(FORMS)
-            return f"{', '.join(map(repr, bad))} is not a valid address: write {forms}"
+            return f"{', '.join(map(quoted, bad))} is not a valid address: write {forms}"
         return self._schema.error if self._schema is not None else ""
 
     @property

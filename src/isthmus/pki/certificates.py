@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from isthmus.model.text import quoted
+
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 CA_DAYS = 3650
@@ -212,7 +214,7 @@ def _signer(
 
 def _subject(name: str, unit: str) -> x509.Name:
     if not 1 <= len(name) <= MAX_NAME:
-        raise UnusableError(f"the name {name!r} is not 1 to {MAX_NAME} characters long")
+        raise UnusableError(f"the name {quoted(name)} is not 1 to {MAX_NAME} characters long")
     parts = {
         NameOID.ORGANIZATION_NAME: ORGANIZATION,
         NameOID.ORGANIZATIONAL_UNIT_NAME: unit,
@@ -227,7 +229,7 @@ def _general_name(text: str) -> x509.GeneralName:
     try:
         return x509.DNSName(text)
     except ValueError as error:
-        raise UnusableError(f"{text!r} is neither an IP address nor a host name") from error
+        raise UnusableError(f"{quoted(text)} is neither an IP address nor a host name") from error
 
 
 def _builder(

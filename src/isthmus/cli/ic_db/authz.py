@@ -25,6 +25,7 @@ from isthmus.icdb.local.database_server import NB_PORT, SB_PORT, default_dirs
 from isthmus.icdb.server.plan import parse_listen
 from isthmus.model.prefixes import Network, parse_list
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.text import quoted
 from isthmus.pki.files import TlsFiles, check_files
 
 _, RUN_DIR = default_dirs(os.environ)
@@ -93,7 +94,7 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
         asyncio.run(_serve(proxy, str(address), files))
     except OSError as error:
         remedy = "check that the ports are free and that the files in --tls-dir are complete"
-        problem = Subject(_PROXY).problem(f"cannot serve: {error}", remedy)
+        problem = Subject(_PROXY).problem(f"cannot serve: {error.strerror or error}", remedy)
         raise CommandError(problem) from error
 
 
@@ -161,7 +162,9 @@ def _zone_prefixes(text: str) -> tuple[str, tuple[Network, ...]]:
 def _networks(option: str, text: str, cidrs: str) -> tuple[Network, ...]:
     networks, bad = parse_list(cidrs)
     if bad:
-        raise CommandError(_bad(option, text, f"contains {bad[0]!r}, which is not a valid CIDR"))
+        raise CommandError(
+            _bad(option, text, f"contains {quoted(bad[0])}, which is not a valid CIDR")
+        )
     return networks
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from isthmus.model.text import quoted
+
 
 class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """The safe loader, which also rejects duplicate keys."""
@@ -19,7 +21,7 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"duplicate key {key.value!r}", key.start_mark
+                        None, None, f"duplicate key {quoted(str(key.value))}", key.start_mark
                     )
                 seen.add(key.value)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)

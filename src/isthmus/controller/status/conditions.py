@@ -12,7 +12,7 @@ in place of the generation, since ConfigMaps have none.
 Invariant: what is not known yet is Unknown, never False.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -49,7 +49,7 @@ LONGEST = 1024
 """The maximum length of a message with its remedy, in characters: that of an Event's note."""
 
 SHOWN = 5
-"""The maximum number of conflicts that a message lists."""
+"""The maximum number of problems that a message lists."""
 
 
 class ConditionStatus(StrEnum):
@@ -138,6 +138,10 @@ class StatusInput:
         """The first problem with one of these reasons; earlier reasons come first."""
         return next((p for reason in reasons for p in self.problems if p.reason == reason), None)
 
+    def causes(self, first: Problem) -> str:
+        """A problem and the others of its reason, e.g. both IC databases, without remedies."""
+        return _shown([problem for problem in self.problems if problem.reason is first.reason])
+
 
 def assess(state: StatusInput) -> tuple[Condition, ...]:
     """The present conditions, in the order of `ConditionType`; `since` is empty."""
@@ -194,7 +198,9 @@ def _joined(state: StatusInput) -> Condition:
     if isinstance(state.wanted, LeaveZone):
         return _leaving(state, state.wanted, unreachable)
     if unreachable is not None:
-        message = f"{_text(unreachable)}; exchanged routes stay in place, and traffic continues"
+        message = (
+            f"{state.causes(unreachable)}; exchanged routes stay in place, and traffic continues"
+        )
         return _unknown(kind, Reason.DATABASE_UNREACHABLE, message, unreachable)
     missing = [database for database in Database if database not in state.synced]
     if missing:
@@ -251,7 +257,9 @@ def _unreachable(state: StatusInput, _config: Config) -> Condition | None:
     message = f"no gateway serves the ports of {listed(apart)}"
     if problem is None:
         return _false(ConditionType.JOINED, ConditionReason.NOT_CONNECTED, message)
-    return _false(ConditionType.JOINED, problem.reason, f"{message}: {_text(problem)}", problem)
+    return _false(
+        ConditionType.JOINED, problem.reason, f"{message}: {state.causes(problem)}", problem
+    )
 
 
 def _unregistered(state: StatusInput, config: Config) -> Condition | None:
@@ -296,7 +304,9 @@ def _prevented(state: StatusInput, reason: AnyReason, message: str) -> Condition
     problem = state.problem(*_PREVENTS_PORTS)
     if problem is None:
         return _missing(state, reason, message)
-    return _false(ConditionType.JOINED, problem.reason, f"{message}: {_text(problem)}", problem)
+    return _false(
+        ConditionType.JOINED, problem.reason, f"{message}: {state.causes(problem)}", problem
+    )
 
 
 def _missing(state: StatusInput, reason: AnyReason, message: str) -> Condition:
@@ -309,9 +319,7 @@ def _conflict(state: StatusInput) -> Condition:
     kind = ConditionType.CONFLICT
     found = [problem for problem in state.problems if problem.reason in CONFLICTS]
     if found:
-        shown = "; ".join(_text(problem) for problem in found[:SHOWN])
-        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        return _true(kind, found[0].reason, shown + more, found[0])
+        return _true(kind, found[0].reason, _shown(found), found[0])
     if _unread(state):
         return _unknown(kind, ConditionReason.STARTING, "not everything has been read yet")
     return _false(kind, ConditionReason.NO_OVERLAP, "no prefixes overlap")
@@ -358,6 +366,12 @@ def _condition(
 _true = partial(_condition, ConditionStatus.TRUE)
 _false = partial(_condition, ConditionStatus.FALSE)
 _unknown = partial(_condition, ConditionStatus.UNKNOWN)
+
+
+def _shown(found: Sequence[Problem]) -> str:
+    """The first problems without their remedies, and the number of the others."""
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return "; ".join(map(_text, found[:SHOWN])) + more
 
 
 def _text(problem: Problem) -> str:

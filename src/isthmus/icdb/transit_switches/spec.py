@@ -25,6 +25,7 @@ from isthmus.model.operations import Insert
 from isthmus.model.prefixes import Network, overlapping, parse_list
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import TransitSwitch
+from isthmus.model.text import quoted
 
 _FORM = "NAME=CIDR[,CIDR6][@NETWORK]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -149,7 +150,7 @@ def _parse(text: str) -> TransitSwitchSpec | Problem:
     if not equals or not _NAME.fullmatch(name):
         return _problem(text, f"is not {_FORM}", f"write e.g. {DEFAULT}")
     if at and not _NAME.fullmatch(network):
-        message = f"{network!r} is not a valid network name"
+        message = f"{quoted(network)} is not a valid network name"
         return _problem(text, message, f"write e.g. {DEFAULT}@blue")
     subnets: list[Network] = []
     for cidr in cidrs.split(","):
@@ -169,11 +170,13 @@ def _parse_subnet(text: str, cidr: str) -> Network | Problem:
         subnet = ip_network(cidr, strict=False)
     except ValueError:
         remedy = "write ADDRESS/LENGTH, e.g. 169.254.100.0/24"
-        return _problem(text, f"{cidr!r} is not a CIDR", remedy)
+        return _problem(text, f"{quoted(cidr)} is not a CIDR", remedy)
     if ip_interface(cidr).ip != subnet.network_address:
-        return _problem(text, f"{cidr!r} has host bits set", f"write {subnet}")
+        return _problem(text, f"{quoted(cidr)} has host bits set", f"write {subnet}")
     if subnet.num_addresses < _FEWEST_ADDRESSES:
-        return _problem(text, f"{cidr!r} has no room for two router ports", "give a larger subnet")
+        return _problem(
+            text, f"{quoted(cidr)} has no room for two router ports", "give a larger subnet"
+        )
     return subnet
 
 

@@ -55,6 +55,7 @@ class EventQueue:
 
     instance: str
     _waiting: dict[str, tuple[_Note, ConfigMapVersion]] = field(default_factory=dict)
+    _written: dict[str, _Note] = field(default_factory=dict)
     _held: dict[str, float] = field(default_factory=dict)
 
     def add(self, condition: Condition, observed: ConfigMapVersion) -> None:
@@ -62,6 +63,9 @@ class EventQueue:
         kind = "Normal" if condition.good else "Warning"
         note = _Note(kind, condition.reason, "Assess", _note(condition))
         self._waiting[condition.type] = (note, observed)
+        if self._written.get(condition.type) == note:
+            # It has come back to what the last Event says.
+            del self._waiting[condition.type]
 
     def add_repair(self, text: str, observed: ConfigMapVersion) -> None:
         """Take in which rows were missing and made again."""
@@ -81,7 +85,9 @@ class EventQueue:
         for kind in self._waiting:
             if self._held.get(kind, -inf) <= now:
                 self._held[kind] = now + INTERVAL
-                return _event(*self._waiting.pop(kind), self.instance, moment)
+                note, observed = self._waiting.pop(kind)
+                self._written[kind] = note
+                return _event(note, observed, self.instance, moment)
         return None
 
 

@@ -248,3 +248,18 @@ def test_the_digest_of_the_config_map() -> None:
         config_map_version(CONFIG_MAP, one).digest != config_map_version(CONFIG_MAP, other).digest
     )
     assert config_map_version(CONFIG_MAP, None).digest == ""
+
+
+def test_two_causes_of_one_symptom_are_both_shown() -> None:
+    """Two databases that cannot be reached, two nodes without a chassis."""
+    both = (replace(AWAY, object="database OVN_IC_Northbound"), AWAY)
+    joined = said(ConditionType.JOINED, problems=both)
+    assert "OVN_IC_Northbound" in joined.message
+    assert "OVN_IC_Southbound" in joined.message
+    nodes = tuple(replace(TAKEN, value=ip, reason=Reason.NO_CHASSIS) for ip in ("a1", "b2"))
+    cut_off = said(
+        ConditionType.JOINED, cluster=replace(WELL, transit_switches=(DOWN,)), problems=nodes
+    )
+    assert cut_off.reason == "NoChassis"
+    assert "'a1'" in cut_off.message
+    assert "'b2'" in cut_off.message

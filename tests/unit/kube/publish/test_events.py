@@ -51,6 +51,17 @@ def test_flapping_does_not_flood() -> None:
     assert events.due() == inf
 
 
+def test_a_condition_that_flaps_back_makes_no_second_event() -> None:
+    """The last Event still says what holds."""
+    events = EventQueue("pod-1")
+    events.add(CUT, SEEN)
+    assert events.next(0.0, "0Z") is not None
+    events.add(JOINED, SEEN)
+    events.add(CUT, SEEN)
+    assert events.due() == inf
+    assert events.next(INTERVAL, "1Z") is None
+
+
 def test_a_repair_is_a_normal_event() -> None:
     """It names the rows, and needs no attention."""
     events = EventQueue("pod-1")
