@@ -107,7 +107,7 @@ def write(  # noqa: PLR0913 - where, what, and how long
         remedy = "check the current state, and repeat the command"
         if isinstance(reply, Failed):
             found, remedy, _ = cause(View(), database, reply)
-            message = f"refused the change: {found}"
+            message = f"was not changed: {found}"
     subject = Subject(f"database {database}", "remote", remote)
     raise OneShotError(subject.problem(message, remedy))
 

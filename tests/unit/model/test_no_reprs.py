@@ -1,4 +1,4 @@
-"""Python's representations never reach people."""
+"""Python's representations do not appear in messages."""
 
 from pathlib import Path
 
