@@ -31,9 +31,9 @@ from isthmus.model.indexes import (
     IC_PORTS_BY_TS,
     LOCAL_CHASSIS_BY_HOSTNAME,
     LRPS_BY_NAME,
-    LSPS_BY_NAME,
     LSPS_BY_ROUTER_PORT,
     MARKED_LRPS_BY_TS,
+    NODE_PORTS,
     PORT_GATEWAYS,
     ROUTER_PORTS,
     ROUTERS_BY_NAME,
@@ -41,6 +41,7 @@ from isthmus.model.indexes import (
     SWITCH_PORTS,
     SWITCHES_BY_TS,
     TRANSIT_SWITCHES_BY_NAME,
+    node_of,
 )
 from isthmus.model.ovn_keys import REDIRECT, ROUTER_PORT, interconn_ts, is_remote
 from isthmus.model.prefixes import Address, Network, overlapping, parse_interface, parse_list
@@ -57,9 +58,6 @@ from isthmus.model.rows import (
     SbEncap,
     TransitSwitch,
 )
-
-NODE_PORT = "node-"
-"""How the names of the nodes' switch ports begin (Kube-OVN)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +176,14 @@ class Connections:
 
         Kube-OVN connects each node by a switch port `node-NAME`, whatever the switch is called.
         """
-        nodes = self._view.index(LOCAL_CHASSIS_BY_HOSTNAME).keys()
-        ports = (self._view.one(LSPS_BY_NAME, NODE_PORT + node) for node in tuple(nodes))
+        nodes = self._view.index(LOCAL_CHASSIS_BY_HOSTNAME)
         parent = self._view.relation(SWITCH_PORTS).parent
-        switches = {parent(port.uuid) for port in ports if port is not None} - {None}
+        switches: set[RowId] = set()
+        for port in self._view.all(NODE_PORTS, True):
+            switch = parent(port.uuid)
+            # There may be thousands of nodes, all on one switch.
+            if switch is not None and switch not in switches and nodes.one(node_of(port)):
+                switches.add(switch)
         router = self.router(vpc)
         if router is None or not switches:
             return frozenset()
@@ -327,7 +329,7 @@ def transit_switches_of(change: Change) -> set[str]:
 def connects_node(change: Change) -> bool:
     """Whether `Connections.node_networks` may depend on a switch port or a chassis (a watch)."""
     ports, chassis = change.of(LogicalSwitchPort), change.of(Chassis)
-    return any(port.type == "router" or port.name.startswith(NODE_PORT) for port in ports) or any(
+    return any(port.type == "router" or node_of(port) for port in ports) or any(
         not is_remote(row) for row in chassis
     )
 

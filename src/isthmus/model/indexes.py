@@ -99,6 +99,9 @@ PORT_GATEWAYS = ChildrenOf(LogicalRouterPort, "gateway_chassis", GatewayChassis)
 POLICY_PRIORITY = 29500
 """The priority of the routing policies that let packets to other zones pass (Kube-OVN's)."""
 
+_NODE = "node-"
+"""How the names of the nodes' switch ports begin (Kube-OVN)."""
+
 _POLICY_MATCH = re.compile(r"ip([46])\.dst == (\S+)")
 
 
@@ -109,6 +112,11 @@ def policy_prefix(row: LogicalRouterPolicy) -> tuple[Network, ...]:
         return ()
     prefix = parse_network(match[2])
     return (prefix,) if prefix is not None and str(prefix.version) == match[1] else ()
+
+
+def node_of(row: LogicalSwitchPort) -> str:
+    """The node that a switch port would connect by its name; empty if it has another name."""
+    return row.name.removeprefix(_NODE) if row.name.startswith(_NODE) else ""
 
 
 def route_destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
@@ -143,6 +151,9 @@ def _offer(row: IcRoute) -> tuple[Hashable, ...]:
 
 SWITCHES_BY_TS = IndexOf(LogicalSwitch, interconn_ts)
 """Copies of transit switches, by the name of the transit switch."""
+
+NODE_PORTS = IndexOf(LogicalSwitchPort, lambda row: [True] if node_of(row) else [])
+"""All ports that may connect a node, under the key True."""
 
 LSPS_BY_NAME = IndexOf(LogicalSwitchPort, lambda row: (row.name,))
 LSPS_BY_ROUTER_PORT = IndexOf(LogicalSwitchPort, lambda row: _value(row.options, ROUTER_PORT))
