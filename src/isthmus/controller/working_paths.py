@@ -66,6 +66,9 @@ class WorkingPath(NamedTuple):
 class WorkingPaths:
     """The ways of this cluster's routers to other zones.
 
+    Thousands of routes share a next hop, so what is found for one is kept until `forget`, which
+    must be called after each change of the view or the inputs.
+
     Args:
         view: shared with the engine.
         inputs: which VPCs take part in which networks.
@@ -74,6 +77,13 @@ class WorkingPaths:
     def __init__(self, view: View, inputs: Inputs) -> None:
         self._view, self._inputs = view, inputs
         self._connections = Connections(view, inputs)
+        self._found: dict[tuple[str, RowId], WorkingPath | None] = {}
+        self._in_place: dict[RowId, bool] = {}
+
+    def forget(self) -> None:
+        """Read everything again from the view."""
+        self._found.clear()
+        self._in_place.clear()
 
     # -- what works ----------------------------------------------------------------------------
 
@@ -99,6 +109,16 @@ class WorkingPaths:
         self, route: LogicalRouterStaticRoute, router: RowId, gone: Gone = ()
     ) -> WorkingPath | None:
         """The path of a router's route; None if it does not work."""
+        if gone:
+            return self._path(route, router, gone)
+        key = route.nexthop, router
+        if key not in self._found:
+            self._found[key] = self._path(route, router, gone)
+        return self._found[key]
+
+    def _path(
+        self, route: LogicalRouterStaticRoute, router: RowId, gone: Gone
+    ) -> WorkingPath | None:
         nexthop = parse_address(route.nexthop)
         for remote in self._view.all(REMOTE_LSPS_BY_ADDRESS, nexthop) if nexthop else ():
             switch = self._view.parent(SWITCH_PORTS, remote.uuid)
@@ -223,6 +243,11 @@ class WorkingPaths:
 
     def is_published(self, link: Link) -> bool:
         """Whether our port is in IC-SB, and the route options are as configured."""
+        if link.port.uuid not in self._in_place:
+            self._in_place[link.port.uuid] = self._is_published(link)
+        return self._in_place[link.port.uuid]
+
+    def _is_published(self, link: Link) -> bool:
         config, row, zone = self._inputs.config, self._view.single(NbGlobal), self.zone()
         port = self._view.one(IC_PORTS_BY_NAME, link.port.name)
         if row is None or zone is None or port is None or port.availability_zone != zone.uuid:

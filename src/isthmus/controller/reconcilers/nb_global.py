@@ -146,19 +146,13 @@ class TrustedZone(ControllerReconciler[Only], SingleKey):
         super().__init__(view, inputs)
         self._paths = WorkingPaths(view, inputs)
 
-    def watches(self) -> Mapping[type[Row], Watch[Only]]:
-        """Everything that the decision depends on, while the record is out of date."""
-        return dict.fromkeys(self.tables, self._of_change)
-
-    def _of_change(self, _: Change) -> Iterable[Only]:
-        return self.keys() if self._outdated() is not None else ()
-
     def affected(self, changed: Changed) -> Iterable[Only]:
         """Joining begins with the configuration."""
         return self.keys() if changed.taking_part else ()
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
         """Write the record."""
+        self._paths.forget()
         row, zone = self.view.single(NbGlobal), self._outdated()
         if row is not None and zone is not None and not any(self._unknown()):
             yield set_keys(NbGlobal, row.uuid, "external_ids", {TRUSTED_ZONE: zone.uuid})

@@ -17,8 +17,9 @@ from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.controller.working_paths import Gone, Link, WorkingPath, WorkingPaths
 from isthmus.controller.zones import joined_zone
-from isthmus.engine.reconciler import Only, Veto
+from isthmus.engine.reconciler import Only, Veto, Watch
 from isthmus.engine.view import View
+from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_CHASSIS,
     IC_PORTS_BY_NAME,
@@ -103,8 +104,17 @@ class PathProtection(ControllerKeyed[Only], Veto):
             (Delete, IcRoute): self._published_route,
         }
 
+    def watches(self) -> Mapping[type[Row], Watch[Only]]:
+        """Every change of `tables`, while something is held back."""
+        return dict.fromkeys(self.tables, self._of_change)
+
+    def _of_change(self, _: Change) -> Iterable[Only]:
+        self._paths.forget()
+        return self.keys() if self.held else ()
+
     def affected(self, changed: Changed) -> Iterable[Only]:
         """What may show that a path is meant to go."""
+        self._paths.forget()
         meant = changed.any_of(ConfigKey.VPCS, ConfigKey.AUTO_ROUTE, ConfigKey.AZ_NAME)
         return self.keys() if meant or changed.taking_part else ()
 
