@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from isthmus.controller.connections import Connections
+from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.zones import TRUSTED_ZONE, is_registered
 from isthmus.engine.view import View
@@ -29,6 +30,7 @@ from isthmus.model.indexes import (
     route_destination,
 )
 from isthmus.model.ovn_keys import ADVERTISE, IC_LEARNED_ROUTE, LEARN, ROUTER_PORT, interconn_ts
+from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import parse_address, parse_interface
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -79,11 +81,13 @@ class WorkingPaths:
         self._connections = Connections(view, inputs)
         self._found: dict[tuple[str, RowId], WorkingPath | None] = {}
         self._in_place: dict[RowId, bool] = {}
+        self._local: dict[str, PrefixIndex[str]] = {}
 
     def forget(self) -> None:
         """Read everything again from the view."""
         self._found.clear()
         self._in_place.clear()
+        self._local.clear()
 
     # -- what works ----------------------------------------------------------------------------
 
@@ -272,6 +276,17 @@ class WorkingPaths:
                 IC_ROUTES_BY_ZONE_AND_TS, (port.availability_zone, path.link.ts)
             )
         )
+
+    def is_local(self, route: LogicalRouterStaticRoute, router: LogicalRouter) -> bool:
+        """Whether a route overlaps a prefix of its own VPC, so that it must not be learned."""
+        known = self._local.get(router.name)
+        if known is None:
+            known = self._local[router.name] = PrefixIndex[str]()
+            local = import_rules(self._inputs).local.get(router.name, {})
+            for name, prefixes in local.items():
+                for prefix in prefixes:
+                    known.add(prefix, name)
+        return any(any(known.overlapping(prefix)) for prefix in route_destination(route))
 
     def zone(self) -> AvailabilityZone | None:
         """This cluster's row in IC-SB, if it is registered."""

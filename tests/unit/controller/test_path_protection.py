@@ -26,7 +26,7 @@ from isthmus.model.rows import (
     TransitSwitch,
 )
 from support.fakes.controlled_zone import ControlledZone
-from support.fakes.manifests import config_map
+from support.fakes.manifests import config_map, subnet
 from support.harm.edits import shared_database_emptied
 from support.harm.world import World, configured
 
@@ -348,3 +348,16 @@ def test_a_route_is_deleted_while_the_transit_switch_lacks_its_marks(
     world.settle()
     assert zone.all(LogicalRouterPort, name="az1-ts")
     assert world.lost() == set()
+
+
+def test_a_local_subnet_ends_a_learned_route_while_ic_sb_lacks_its_zone(
+    world: World, zone: ControlledZone
+) -> None:
+    """A route that overlaps a Subnet of the same VPC is refused, whatever else is missing."""
+    world.down.add("az2")
+    shared_database_emptied(world, zone)
+    world.settle()
+    assert zone.all(LogicalRouterStaticRoute, ip_prefix="10.2.0.0/16")
+    zone.apply(subnet("local", "10.2.3.0/24"))
+    world.settle()
+    assert not zone.all(LogicalRouterStaticRoute, ip_prefix="10.2.0.0/16")

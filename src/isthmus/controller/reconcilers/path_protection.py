@@ -12,7 +12,6 @@ and what we publish go when no route works over them.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from isthmus.controller.config.configmap import ConfigKey
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.controller.working_paths import Gone, Link, WorkingPath, WorkingPaths
@@ -113,10 +112,9 @@ class PathProtection(ControllerKeyed[Only], Veto):
         return self.keys() if self.held else ()
 
     def affected(self, changed: Changed) -> Iterable[Only]:
-        """What may show that a path is meant to go."""
+        """Any change of the inputs may show that a path is meant to go."""
         self._paths.forget()
-        meant = changed.any_of(ConfigKey.VPCS, ConfigKey.AUTO_ROUTE, ConfigKey.AZ_NAME)
-        return self.keys() if meant or changed.taking_part else ()
+        return self.keys() if self.held else ()
 
     def objections(self, operations: Sequence[Operation]) -> Collection[Problem] | None:
         """Check what the operations delete; inserted and changed rows cost a lookup."""
@@ -178,7 +176,7 @@ class PathProtection(ControllerKeyed[Only], Veto):
         published = self._paths.is_published(path.link)
         if published and self._paths.is_withdrawn(route, path):
             return
-        if self._paths.is_severed(router, path.link.ts):
+        if self._paths.is_severed(router, path.link.ts) or self._paths.is_local(route, router):
             return
         if self._paths.is_last(route, router.uuid, gone):
             yield _unknown_zone(path) if published else None
