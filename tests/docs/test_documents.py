@@ -57,6 +57,17 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert broken == []
 
 
+@every_document
+def test_named_tests_exist(document: Path) -> None:
+    """Every test that a document names exists in that file."""
+    missing: list[str] = []
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", read(document)):
+        path = ROOT / file
+        if not path.exists() or f"def {name}" not in read(path):
+            missing.append(f"{file}::{name}")
+    assert missing == []
+
+
 def anchors(path: Path) -> set[str]:
     """The fragments that GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", read(path), re.MULTILINE)
