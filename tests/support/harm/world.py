@@ -123,8 +123,7 @@ class World:
         switches = TRANSIT_SWITCHES.items()
         marked = all(ids.items() <= rows.get(name, {}).items() for name, ids in switches)
         return marked and all(
-            zone.inputs.config == self._configs[zone.cluster]
-            and {"gw", "gw2"} <= {row["hostname"] for row in zone.all(Chassis)}
+            zone.inputs.config == self._configs[zone.cluster] and {"gw", "gw2"} <= _hosts(zone)
             for zone in self.fleet.zones
         )
 
@@ -200,6 +199,11 @@ class World:
             else:
                 config: Value = {"is-interconn": "true"}
                 zone.update(Chassis, rows[0]["_uuid"], hostname=hostname, other_config=config)
+
+
+def _hosts(zone: ControlledZone) -> set[str]:
+    rows = zone.all(Chassis)
+    return {row["hostname"] for row in rows if "is-remote" not in row["other_config"]}
 
 
 def _remove_strangers(zone: ControlledZone) -> None:

@@ -63,6 +63,13 @@ def said(kind: ConditionType, **changes: Any) -> Condition:
     return next(one for one in assess(state(**changes)) if one.type is kind)
 
 
+def test_a_path_is_kept_while_its_replacement_is_made() -> None:
+    """That is a fault only if it lasts, so that an edit of `gw-nodes` does not look like one."""
+    kept = Problem("ConfigMap c", "data.gw-nodes", "", "stays", "wait", Reason.PATH_KEPT)
+    assert said(ConditionType.DEGRADED, problems=(kept,), settled=False).good
+    assert said(ConditionType.DEGRADED, problems=(kept,)).reason == Reason.PATH_KEPT
+
+
 def test_a_healthy_cluster() -> None:
     """In a healthy state all conditions are good, and carry the ConfigMap's version."""
     found = assess(state())
