@@ -121,12 +121,13 @@ class Engine:
     def apply(self, changes: Sequence[Change]) -> None:
         """Update the view with the changes of one or several updates; mark what they may affect."""
         self._repairs.observe(changes, self._in_flight)
+        by_kind: dict[type[Row], list[Change]] = {}
         for change in changes:
             self.view.apply(change)
-        for change in changes:
-            kind = type(change.row)
+            by_kind.setdefault(type(change.row), []).append(change)
+        for kind, found in by_kind.items():
             for keyed, watch in self._watchers.get(kind, ()):
-                _mark(keyed, watch(change), _CHANGE_OF[kind])
+                _mark(keyed, chain.from_iterable(map(watch, found)), _CHANGE_OF[kind])
 
     def recompute(self, reason: str) -> None:
         """Mark everything: all keys of all reconcilers."""

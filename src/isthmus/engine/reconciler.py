@@ -59,8 +59,7 @@ class Keyed(ABC, Generic[K]):
 
     def mark(self, keys: Iterable[K]) -> None:
         """Have these keys handled."""
-        for key in keys:
-            self.dirty[key] = None
+        self.dirty.update(dict.fromkeys(keys))
 
     def report(self, key: K, *problems: Problem) -> None:
         """Set the problems of a key; none clears them."""
