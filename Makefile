@@ -60,7 +60,7 @@ test-ovn-matrix: setup ## test the engine with newer OVN releases from other Deb
 	@bash scripts/ovn-matrix.sh $(or $(SUITES),sid)
 
 .PHONY: test-harm
-test-harm: venv ## make 500 random histories of bad edits, no working path may be lost; 5 min (COUNT=50 SEED=7)
+test-harm: venv ## make 500 random histories of bad edits, no working path may be lost; 1 min (COUNT=50 SEED=7)
 	@PYTHONHASHSEED=0 HARM_HISTORIES=$(or $(COUNT),500) HARM_SEED=$(or $(SEED),0) \
 	    $(BIN)/pytest -q -n auto tests/property/test_no_harm.py
 
