@@ -33,7 +33,7 @@ from isthmus.model.rows import (
     SbEncap,
 )
 from support.fakes.northd import northd
-from support.fakes.ovsdb import FakeDatabase
+from support.fakes.ovsdb import FakeDatabase, MakeDatabase
 
 
 class Zone:
@@ -42,6 +42,7 @@ class Zone:
     Args:
         name: the zone's name.
         ic_nb, ic_sb: shared with the other zones of the test.
+        make: makes its own databases.
 
     Attributes:
         cluster: the first name, which `rename` does not change.
@@ -51,9 +52,15 @@ class Zone:
         random: decides which transaction in flight ends first.
     """
 
-    def __init__(self, name: str, ic_nb: FakeDatabase, ic_sb: FakeDatabase) -> None:
+    def __init__(
+        self,
+        name: str,
+        ic_nb: FakeDatabase,
+        ic_sb: FakeDatabase,
+        make: MakeDatabase = FakeDatabase.of_zone,
+    ) -> None:
         self.cluster = self.name = name
-        self.nb, self.sb = FakeDatabase(Database.NB), FakeDatabase(Database.SB)
+        self.nb, self.sb = make(Database.NB, name), make(Database.SB, name)
         self.databases = {
             Database.NB: self.nb,
             Database.SB: self.sb,

@@ -1,6 +1,5 @@
 """A joined fleet of two zones for random bad edits: its daemons, what is alive, and its repair."""
 
-import copy
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +30,7 @@ from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
 from support.fakes.manifests import config_map
 from support.fakes.northd import northd
+from support.fakes.ovsdb import FakeDatabase, MakeDatabase
 from support.harm.paths import Path, working
 
 TRANSIT_SWITCHES: Mapping[str, Mapping[str, str]] = {
@@ -62,6 +62,7 @@ class World:
 
     Args:
         seed: of everything random.
+        make: makes the databases, which are fake ones by default.
 
     Attributes:
         down: the zones whose daemons do not run.
@@ -70,12 +71,12 @@ class World:
         baseline: the paths that worked before the first edit.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, make: MakeDatabase = FakeDatabase.of_zone) -> None:
         self.random = random.Random(seed)  # noqa: S311 - no secret
         self.down: set[str] = set()
         self.cut: set[Path] = set()
         self.withdrawn: set[str] = set()
-        self.fleet = ControlledFleet("az1", "az2")
+        self.fleet = ControlledFleet("az1", "az2", make=make)
         ids = dict(TRANSIT_SWITCHES["blue"])
         self.fleet.ic_nb.transact([Insert(TransitSwitch, {"name": "blue", "external_ids": ids})])
         for number, zone in enumerate(self.fleet.zones, start=1):
@@ -96,7 +97,7 @@ class World:
         self._configs = {zone.cluster: zone.inputs.config for zone in self.fleet.zones}
         self.baseline = working(self.fleet)
         self.contents = self.dump()
-        self.snapshot = copy.deepcopy(self.fleet.ic_sb.tables)
+        self.snapshot = self.fleet.ic_sb.backup()
 
     def edited(self) -> None:
         """Note what the last edit cut by itself."""
