@@ -22,6 +22,7 @@ import ovs.stream
 
 from isthmus.model.problems import Problem
 from isthmus.model.rows import Database
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.streams.tcp import TcpStream
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class Tls:
             file = self.certificate
             context.load_cert_chain(self.certificate, self.private_key)
         except OSError as error:
-            raise OSError(error.errno or errno.EPROTO, f"{file}: {_reason(error)}") from error
+            message = f"{file}: {failure_text(error)}"
+            raise OSError(error.errno or errno.EPROTO, message) from error
         return context
 
     def faults(self) -> tuple[Problem, ...]:
@@ -124,13 +126,6 @@ def _range(protocols: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
     return found[0], ssl.TLSVersion.MAXIMUM_SUPPORTED if open_ended else found[-1]
 
 
-def _reason(error: OSError) -> str:
-    """The error in words; OpenSSL's texts without Python's additions, e.g. "(_ssl.c:1006)"."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return str(error.verify_message)
-    return re.sub(r"^\[.*?\] | \(_ssl\.c:\d+\)$", "", error.strerror or str(error))
-
-
 class _TlsStream(TcpStream):
     """A TLS connection that returns errors, and wakes for data that it has read ahead."""
 
@@ -160,8 +155,8 @@ class _TlsStream(TcpStream):
         try:
             context = tls.context()
         except OSError as error:
-            _log.warning("ssl:%s: %s", suffix, error.strerror)
-            cls.failures[suffix] = str(error.strerror)
+            cls.failures[suffix] = failure_text(error)
+            _log.warning("ssl:%s: %s", suffix, cls.failures[suffix])
             return error.errno or errno.EPROTO, None
         prepare = partial(
             context.wrap_socket,
@@ -200,7 +195,7 @@ class _TlsStream(TcpStream):
 
     def _failed(self, what: str, error: OSError) -> None:
         has_reason = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
-        reason = _reason(error) if has_reason else "the server closed the connection"
+        reason = failure_text(error) if has_reason else "the server closed the connection"
         _log.warning("%s: %s: %s", self.name, what, reason)
         # With TLS 1.3 a server refuses our certificate only after the handshake, and may close the
         # connection before we have read the alert. A reason is therefore kept.
