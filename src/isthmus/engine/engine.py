@@ -100,12 +100,16 @@ class Engine:
     _isolated: dict[Database, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
     _veto: Veto | None = field(init=False)
+    _reads: dict[AnyKeyed, frozenset[Database]] = field(init=False, default_factory=dict)
+    _known: frozenset[Database] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         self._watchers = {}
         for keyed in self.reconcilers:
-            for kind, watch in keyed.watches().items():
+            watches = keyed.watches()
+            for kind, watch in watches.items():
                 self._watchers.setdefault(kind, []).append((keyed, watch))
+            self._reads[keyed] = keyed.needs.union(kind.DATABASE for kind in watches)
         self._states = [keyed for keyed in self.reconcilers if isinstance(keyed, DerivedState)]
         self._writers = [keyed for keyed in self.reconcilers if isinstance(keyed, Reconciler)]
         self._veto = next((k for k in self.reconcilers if isinstance(k, Veto)), None)
@@ -151,7 +155,7 @@ class Engine:
             Transactions to send, at most one per database, in order after those sent before.
             Each counts as in flight until `completed` is called for it.
         """
-        known = frozenset(synced)
+        known = self._known = frozenset(synced)
         for state in self._states:
             if state.dirty and state.needs <= known:
                 self._derive(state)
@@ -232,8 +236,13 @@ class Engine:
         )
 
     def problems(self) -> list[Problem]:
-        """All problems, each once, in a stable order."""
-        found = {p for r in self.reconcilers for ps in r.problems.values() for p in ps}
+        """All problems, each once, in a stable order.
+
+        What a reconciler finds while it lacks a database is a symptom: of that database not having
+        been read, which others report.
+        """
+        read = [keyed for keyed, databases in self._reads.items() if databases <= self._known]
+        found = {problem for r in read for those in r.problems.values() for problem in those}
         # One refusal is often a lost race, which the retry settles.
         found.update(failure.problem for failure in self._failures.values() if failure.attempts > 1)
         for (reconciler, key), objections in self._held.items():

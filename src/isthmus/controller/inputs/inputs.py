@@ -247,9 +247,11 @@ class Inputs:
             if snapshot.complete:
                 self.manifest, self.refused = None, False
                 return LeaveZone(f"there is no {self.config_map}")
-            message = "is missing, but not everything could be read, so nothing is changed"
-            remedy = "fix what cannot be read, or create the ConfigMap with enable-ic"
-            problems.append(Subject(str(self.config_map)).problem(message, remedy, Reason.NOT_READ))
+            if not snapshot.problems:  # otherwise it is a symptom of those
+                message = "is missing, but not everything could be read, so nothing is changed"
+                remedy = "fix what cannot be read, or create the ConfigMap with enable-ic"
+                subject = Subject(str(self.config_map))
+                problems.append(subject.problem(message, remedy, Reason.NOT_READ))
             return self.wanted
         parsed = parse_config(str(manifest.key), manifest.body.get("data"), self.vpc)
         problems += parsed.problems

@@ -45,6 +45,9 @@ _SEPARATES_ZONES = (
 )
 """The reasons that may explain why another zone's ports have no gateway."""
 
+_PREVENTS_REGISTRATION = (Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED, Reason.WRITE_REFUSED)
+"""The reasons that may explain why this zone is not registered."""
+
 LONGEST = 1024
 """The maximum length of a message with its remedy, in characters: that of an Event's note."""
 
@@ -138,9 +141,10 @@ class StatusInput:
         """The first problem with one of these reasons; earlier reasons come first."""
         return next((p for reason in reasons for p in self.problems if p.reason == reason), None)
 
-    def causes(self, first: Problem) -> str:
-        """A problem and the others of its reason, e.g. both IC databases, without remedies."""
-        return _shown([problem for problem in self.problems if problem.reason is first.reason])
+    def causes(self, *reasons: Reason) -> str:
+        """The problems with one of these reasons, e.g. both IC databases, without remedies."""
+        found = [problem for problem in self.problems if problem.reason in reasons]
+        return _shown(sorted(found, key=lambda problem: _ORDER[problem.reason]))
 
 
 def assess(state: StatusInput) -> tuple[Condition, ...]:
@@ -198,9 +202,8 @@ def _joined(state: StatusInput) -> Condition:
     if isinstance(state.wanted, LeaveZone):
         return _leaving(state, state.wanted, unreachable)
     if unreachable is not None:
-        message = (
-            f"{state.causes(unreachable)}; exchanged routes stay in place, and traffic continues"
-        )
+        causes = state.causes(Reason.DATABASE_UNREACHABLE)
+        message = f"{causes}; exchanged routes stay in place, and traffic continues"
         return _unknown(kind, Reason.DATABASE_UNREACHABLE, message, unreachable)
     missing = [database for database in Database if database not in state.synced]
     if missing:
@@ -257,17 +260,17 @@ def _unreachable(state: StatusInput, _config: Config) -> Condition | None:
     message = f"no gateway serves the ports of {listed(apart)}"
     if problem is None:
         return _false(ConditionType.JOINED, ConditionReason.NOT_CONNECTED, message)
-    return _false(
-        ConditionType.JOINED, problem.reason, f"{message}: {state.causes(problem)}", problem
-    )
+    message += f": {state.causes(*_SEPARATES_ZONES)}"
+    return _false(ConditionType.JOINED, problem.reason, message, problem)
 
 
 def _unregistered(state: StatusInput, config: Config) -> Condition | None:
     if state.cluster.registered and state.cluster.zone == config.zone:
         return None
-    problem = state.problem(Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED, Reason.WRITE_REFUSED)
+    problem = state.problem(*_PREVENTS_REGISTRATION)
     if problem is not None:
-        return _false(ConditionType.JOINED, problem.reason, _text(problem), problem)
+        message = state.causes(*_PREVENTS_REGISTRATION)
+        return _false(ConditionType.JOINED, problem.reason, message, problem)
     message = f"zone {config.zone} is not registered yet"
     return _missing(state, ConditionReason.REGISTERING, message)
 
@@ -304,9 +307,8 @@ def _prevented(state: StatusInput, reason: AnyReason, message: str) -> Condition
     problem = state.problem(*_PREVENTS_PORTS)
     if problem is None:
         return _missing(state, reason, message)
-    return _false(
-        ConditionType.JOINED, problem.reason, f"{message}: {state.causes(problem)}", problem
-    )
+    message += f": {state.causes(*_PREVENTS_PORTS)}"
+    return _false(ConditionType.JOINED, problem.reason, message, problem)
 
 
 def _missing(state: StatusInput, reason: AnyReason, message: str) -> Condition:

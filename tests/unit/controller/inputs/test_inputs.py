@@ -1,5 +1,6 @@
 """Subnets, Nodes, and which inputs are in force."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.controller.inputs.subnets import Subnet, parse_subnet
 from isthmus.manifests.documents import read_documents
 from isthmus.model.prefixes import Network
+from isthmus.model.problems import Subject
 from support.fakes.manifests import config_map, manifest, node, snapshot, subnet
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
@@ -143,6 +145,14 @@ def test_a_bad_node_address() -> None:
 
 
 # -- what is in force --------------------------------------------------------------------------
+
+
+def test_a_missing_config_map_is_not_reported_next_to_what_cannot_be_read() -> None:
+    """It may be in what cannot be read, which is the cause and is reported alone."""
+    inputs = Inputs()
+    unread = Subject("directory /m").problem("cannot be read", "make it readable")
+    inputs.update(replace(snapshot(complete=False), problems=(unread,)))
+    assert inputs.problems == (unread,)
 
 
 def test_nothing_is_known_at_first() -> None:

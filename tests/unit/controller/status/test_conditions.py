@@ -270,3 +270,26 @@ def test_two_causes_of_one_symptom_are_both_shown() -> None:
     assert cut_off.reason == "NoChassis"
     assert "'a1'" in cut_off.message
     assert "'b2'" in cut_off.message
+
+
+@pytest.mark.parametrize(
+    ("cluster", "first", "second"),
+    [
+        (replace(WELL, transit_switches=(DOWN,)), Reason.GATEWAY_CONFLICT, Reason.NO_CHASSIS),
+        (replace(WELL, transit_switches=(PORTLESS,)), Reason.NO_ROUTER, Reason.NO_FREE_ADDRESS),
+        (replace(WELL, zones=(APART,)), Reason.CHASSIS_NAME_TAKEN, Reason.TUNNEL_IP_TAKEN),
+        (replace(WELL, registered=False), Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED),
+    ],
+    ids=["no gateway", "no port", "apart", "unregistered"],
+)
+def test_causes_with_different_reasons_are_both_shown(
+    cluster: ClusterState, first: Reason, second: Reason
+) -> None:
+    """The likelier one gives the reason and the remedy, and is first in the message."""
+    causes = (
+        replace(TAKEN, value="b2", reason=second),
+        replace(TAKEN, value="c3", reason=first, remedy="do this"),
+    )
+    found = said(ConditionType.JOINED, cluster=cluster, problems=causes)
+    assert (found.reason, found.remedy) == (first, "do this")
+    assert -1 < found.message.find("'c3'") < found.message.find("'b2'")
