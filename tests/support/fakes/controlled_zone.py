@@ -6,6 +6,7 @@ from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.controller.wiring import reconcilers
+from isthmus.controller.zones import is_joined
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.wiring import exchange
@@ -56,7 +57,7 @@ class ControlledZone(Zone):
 
     def start(self, **_: object) -> None:
         """Start the controller and the engine from nothing, as a restarted daemon does."""
-        view = View()
+        self.view = view = View()
         for database in self.databases.values():
             for kind, columns in database.columns.items():
                 view.schema.learn(kind, columns)
@@ -87,7 +88,7 @@ class ControlledZone(Zone):
 
     def hand_over(self, snapshot: Snapshot) -> None:
         """Pass a snapshot to the controller, as the daemon does."""
-        changed = self.inputs.update(snapshot)
+        changed = self.inputs.update(snapshot, joined=is_joined(self.view))
         self.exchange.routes.policy.set_rules(import_rules(self.inputs))
         for intent in self.intents:
             intent.mark(intent.affected(changed))
