@@ -127,6 +127,7 @@ class StatusInput:
         settled: whether nothing has been left to do, and nothing has changed, for some seconds.
         cluster: the state of the cluster.
         problems: all problems.
+        away: those because of which databases do not answer.
     """
 
     wanted: JoinZone | LeaveZone | None
@@ -136,6 +137,7 @@ class StatusInput:
     settled: bool
     cluster: ClusterState
     problems: tuple[Problem, ...]
+    away: tuple[Problem, ...] = ()
 
     def problem(self, *reasons: Reason) -> Problem | None:
         """The first problem with one of these reasons; earlier reasons come first."""
@@ -198,13 +200,12 @@ def _joined(state: StatusInput) -> Condition:
             problem = state.problem(Reason.INVALID_VALUE)
             return _false(kind, Reason.INVALID_VALUE, "the configuration is not valid", problem)
         return _unknown(kind, ConditionReason.STARTING, "nothing has been read yet")
-    unreachable = state.problem(Reason.DATABASE_UNREACHABLE)
+    unreachable = next(iter(state.away), None)
     if isinstance(state.wanted, LeaveZone):
         return _leaving(state, state.wanted, unreachable)
     if unreachable is not None:
-        causes = state.causes(Reason.DATABASE_UNREACHABLE)
-        message = f"{causes}; exchanged routes stay in place, and traffic continues"
-        return _unknown(kind, Reason.DATABASE_UNREACHABLE, message, unreachable)
+        message = f"{_shown(state.away)}; exchanged routes stay in place, and traffic continues"
+        return _unknown(kind, unreachable.reason, message, unreachable)
     missing = [database for database in Database if database not in state.synced]
     if missing:
         message = f"{missing[0]} has not been read yet"
@@ -219,7 +220,7 @@ def _leaving(state: StatusInput, wanted: LeaveZone, unreachable: Problem | None)
         return _false(kind, ConditionReason.NOT_ENABLED, message)
     message = f"this cluster is leaving: {wanted.reason}"
     if unreachable is not None:
-        message += f"; the rest is removed when {unreachable.object} can be reached"
+        message += f"; the rest is removed when it can be: {_shown(state.away)}"
     return _false(kind, ConditionReason.LEAVING, message, unreachable)
 
 

@@ -15,12 +15,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ovs.poller
 import ovs.stream
 
 from isthmus.model.problems import Problem
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 from isthmus.model.text import failure_text
 from isthmus.ovsdb.streams.tcp import TcpStream
@@ -98,10 +99,11 @@ class Tls:
         return check_files(self._files(), datetime.datetime.now(datetime.UTC))
 
     def expiring(self) -> tuple[Problem, ...]:
-        """Certificates that expire within 30 days."""
+        """Certificates that have expired, or expire within 30 days."""
         from isthmus.pki.files import expiring  # noqa: PLC0415 - as above
 
-        return expiring(self._files(), datetime.datetime.now(datetime.UTC))
+        expired = [p for p in self.faults() if p.reason is Reason.CERTIFICATE_EXPIRES]
+        return (*expired, *expiring(self._files(), datetime.datetime.now(datetime.UTC)))
 
     def _files(self) -> "TlsFiles":
         from isthmus.pki.files import TlsFiles  # noqa: PLC0415 - as above
@@ -124,6 +126,11 @@ def _range(protocols: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
     found = sorted(_VERSIONS[name] for name in names)
     open_ended = any(word.endswith("+") for word in words)
     return found[0], ssl.TLSVersion.MAXIMUM_SUPPORTED if open_ended else found[-1]
+
+
+Fault: TypeAlias = tuple[str, str] | Problem
+"""Why a server cannot be reached: message and remedy, or the problem that is the cause and that is
+reported whether or not a connection fails."""
 
 
 class _TlsStream(TcpStream):
@@ -267,8 +274,8 @@ def register_addresses(database: Database, remotes: Iterable[str]) -> None:
             _TlsStream.databases[remote.removeprefix("ssl:")] = database
 
 
-def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
-    """Why TLS to one of the addresses fails, and the remedy; None if it works.
+def fault(remotes: Iterable[str]) -> Fault | None:
+    """Why TLS to one of the addresses fails; None if it works.
 
     Problems of our own files come first, since a server gives few details when it refuses them.
     """
@@ -279,6 +286,8 @@ def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
         if not remote.startswith("ssl:") or not failure or tls is None:
             continue
         for problem in tls.faults():
+            if problem.reason is Reason.CERTIFICATE_EXPIRES:
+                return problem
             what = f"{problem.key} {problem.value} {problem.message}"
             return f"cannot be reached by TLS: our {what}", problem.remedy
         return f"cannot be reached by TLS: {failure}", _remedy(failure)

@@ -55,7 +55,9 @@ AWAY = Problem("database OVN_IC_Southbound", "remote", "tcp:1:2", "cannot be rea
 def state(**changes: Any) -> StatusInput:
     """A healthy state, with some changes."""
     well = StatusInput(JoinZone(CONFIG), False, "7", frozenset(Database), True, WELL, ())
-    return replace(well, **changes)
+    problems = changes.get("problems", ())
+    away = tuple(each for each in problems if each.reason is Reason.DATABASE_UNREACHABLE)
+    return replace(well, **{"away": away} | changes)
 
 
 def said(kind: ConditionType, **changes: Any) -> Condition:
@@ -141,6 +143,18 @@ def test_without_auto_route_no_routes_are_expected() -> None:
     config = replace(CONFIG, auto_route=False)
     facts = replace(WELL, learned=0)
     assert said(ConditionType.JOINED, wanted=JoinZone(config), cluster=facts).good
+
+
+def test_an_expired_certificate_that_keeps_databases_away_explains_joined() -> None:
+    """Its problem is the only one; while connections last, it changes nothing."""
+    expired = Problem("TLS files in /d", "certificate", "/d/tls.crt", "of az1 expired", "renew it",
+                      Reason.CERTIFICATE_EXPIRES)  # fmt: skip
+    away = said(ConditionType.JOINED, problems=(expired,), away=(expired,))
+    assert (away.status, away.reason) == (ConditionStatus.UNKNOWN, "CertificateExpires")
+    assert "of az1 expired; exchanged routes stay in place" in away.message
+    assert away.remedy == "renew it"
+    assert said(ConditionType.JOINED, problems=(expired,)).good
+    assert said(ConditionType.DEGRADED, problems=(expired,)).reason == "CertificateExpires"
 
 
 def test_leaving_names_the_unreachable_database() -> None:
