@@ -23,7 +23,7 @@ from isthmus.engine.reconciler import (
     Watch,
 )
 from isthmus.engine.refusals import refusal
-from isthmus.engine.repairs import Repairs
+from isthmus.engine.repairs import Repair, Repairs
 from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
 from isthmus.engine.transactions import (
     Committed,
@@ -79,8 +79,8 @@ class Engine:
 
     Attributes:
         recomputes, last_recompute: how often everything was marked, and the last reason.
-        repaired: the rows that others deleted and that were made again, which the daemon
-            reports and removes from the list.
+        repaired: what others deleted or changed and was set back, which the daemon reports and
+            removes from the list.
     """
 
     view: View
@@ -90,7 +90,7 @@ class Engine:
     clock: Callable[[], float] = float
     last_recompute: str = field(init=False, default="")
     recomputes: int = field(init=False, default=0)
-    repaired: list[Row] = field(init=False, default_factory=list)
+    repaired: list[Repair] = field(init=False, default_factory=list)
     _watchers: dict[type[Row], list[tuple[AnyKeyed, Watch[Any]]]] = field(init=False)
     _states: list[AnyDerivedState] = field(init=False)
     _writers: list[AnyReconciler] = field(init=False)
@@ -173,11 +173,13 @@ class Engine:
         for reconciler in self._writers:
             if reconciler.after and all(self.quiet(d, batches) for d in reconciler.after):
                 self._collect(reconciler, batches, writable, known)
-        return planned + self._send(
+        planned += self._send(
             Transaction(database, tuple(operations), tuple(work))
             for database, (operations, work) in batches.items()
             if operations
         )
+        self._repairs.forget(self._in_flight)
+        return planned
 
     def completed(self, transaction: Transaction, result: Result, now: float) -> None:
         """Record the result of a transaction, and mark its keys as far as they need it."""
@@ -186,7 +188,7 @@ class Engine:
             reconciler.batch_done()
         match result:
             case Committed():
-                self.repaired += transaction.repairs
+                self.repaired += self._repairs.made_by(transaction)
                 for work in transaction.work:
                     self._failures.pop(work, None)
                 # Written keys are handled once more: if the server or another client changed
@@ -384,7 +386,7 @@ class Engine:
         running.seconds += self.clock() - began
 
     def _send(self, transactions: Iterable[Transaction]) -> list[Transaction]:
-        sent = list(map(self._repairs.marked, transactions))
+        sent = list(transactions)
         self._in_flight.add(sent)
         return sent
 
