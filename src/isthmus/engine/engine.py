@@ -178,7 +178,7 @@ class Engine:
             for database, (operations, work) in batches.items()
             if operations
         )
-        self._repairs.forget(self._in_flight)
+        self._repairs.discard(self._in_flight)
         return planned
 
     def completed(self, transaction: Transaction, result: Result, now: float) -> None:

@@ -50,8 +50,8 @@ class Repairs:
             before = known.get(uuid)
             known[uuid] = Change(before.old, change.new) if before is not None else change
 
-    def forget(self, in_flight: InFlight) -> None:
-        """Forget what others did to databases that nothing of ours is in flight to."""
+    def discard(self, in_flight: InFlight) -> None:
+        """Discard what others did to databases that nothing of ours is in flight to."""
         self._changes = {d: known for d, known in self._changes.items() if d in in_flight}
 
     def made_by(self, transaction: Transaction) -> list[Repair]:

@@ -23,7 +23,7 @@ def move(zone: ControlledZone, chassis: str, ip: str) -> None:
 
 
 def settled(fleet: ControlledFleet) -> tuple[dict[str, int], str]:
-    """The priorities of az2's gateways, and the active one that other zones are told.
+    """The priorities of az2's gateways, and the active one that other zones know.
 
     A restart has nothing to write and finds the same problems.
     """
