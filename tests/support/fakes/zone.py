@@ -1,6 +1,7 @@
 """A fake zone: its databases and the shared IC databases, a minimal northd, and an engine."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from isthmus.engine.engine import Engine
@@ -50,6 +51,7 @@ class Zone:
         reachable: the databases that can be read and written.
         dead: the names of chassis on which no ovn-controller runs.
         random: decides which transaction in flight ends first.
+        on_commit: called after each transaction of the engine.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Zone:
         self.reachable = set(Database)
         self.dead: set[str] = set()
         self.random = random.Random(0)  # noqa: S311 - no secret
+        self.on_commit: Callable[[Transaction], None] = lambda _: None
         self.initialize()
         self.write(Insert(LogicalRouter, {"name": "ovn-cluster"}))
         self.start()
@@ -130,7 +133,9 @@ class Zone:
 
     def commit(self, transaction: Transaction) -> Result:
         """Send one transaction to its database."""
-        return self.databases[transaction.database].transact(transaction.operations)
+        result = self.databases[transaction.database].transact(transaction.operations)
+        self.on_commit(transaction)
+        return result
 
     def settle(self, limit: int = 200) -> int:
         """Step until nothing is left to do; return the number of steps."""

@@ -18,6 +18,7 @@ def check(world: World, seed: int) -> None:
         done.append(step)
         if step == "settle":
             assert not world.lost(), f"seed {seed}: lost {world.lost()} after {done}"
+            assert not world.interruptions, f"seed {seed}: {world.interruptions} after {done}"
     world.repair()
     world.settle()
     assert not world.lost(), f"seed {seed}: lost {world.lost()} by the repair after {done}"
