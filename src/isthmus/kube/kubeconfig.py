@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from isthmus.controller.config.strict_yaml import yaml_error
 from isthmus.model.text import quoted
 
 
@@ -100,9 +99,7 @@ def _load(file: Path) -> Section:
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, RecursionError) as error:
-        where, reason = yaml_error(error)
-        place = f" in {where}" if where else ""
-        raise ValueError(f"{file} is not valid YAML{place}: {reason}") from error
+        raise ValueError(f"{file} is not valid YAML: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} is empty" if config is None else f"{file} is not a kubeconfig")
     return Section(config, file.parent)

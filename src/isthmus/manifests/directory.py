@@ -18,7 +18,6 @@ from isthmus.manifests.documents import duplicate
 from isthmus.manifests.file_history import QUIET, ManifestFile
 from isthmus.manifests.watcher import DirectoryWatcher
 from isthmus.model.problems import Problem, Subject
-from isthmus.model.text import failure_text
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -84,7 +83,7 @@ class DirectorySource:
             found = self._list()
         except OSError as error:
             self._directory_problems = self._problem(
-                f"cannot be read: {failure_text(error)}",
+                f"cannot be read: {error.strerror or error}",
                 "create it or make it readable; until then the objects that it held stay in force",
             )
             self._next = min([now + RESCAN_OFTEN, *self._due(now)])
@@ -132,7 +131,7 @@ class DirectorySource:
             file.seen(status and _signature(status), seen)
             file.advance(path.read_bytes, now)
         except OSError as error:
-            file.unreadable(failure_text(error))
+            file.unreadable(error.strerror or str(error))
             return False
         return True
 

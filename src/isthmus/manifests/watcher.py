@@ -9,7 +9,6 @@ import threading
 
 from watchfiles import watch
 
-from isthmus.model.text import failure_text
 from isthmus.ovsdb.wakeup import Wakeup
 
 STEP_MS = 50
@@ -85,5 +84,5 @@ class DirectoryWatcher:
                 live = True
         except OSError as error:
             # The directory source then reads the directory often, and reports the failure.
-            self.failure = failure_text(error)
+            self.failure = error.strerror or str(error)
             self.changed.set()

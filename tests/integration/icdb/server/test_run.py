@@ -113,8 +113,9 @@ class IcDb:
         assert isinstance(rows, list)
         return {row["name"]: dict(row["external_ids"][1]) for row in rows}
 
-    def add_transit_switch(self, name: str) -> None:
-        insert = {"op": "insert", "table": "Transit_Switch", "row": {"name": name}}
+    def add_transit_switch(self, name: str, **ids: str) -> None:
+        row = {"name": name, "external_ids": ["map", list(map(list, ids.items()))]}
+        insert = {"op": "insert", "table": "Transit_Switch", "row": row}
         self.transact(json.dumps(["OVN_IC_Northbound", insert]))
 
 
@@ -409,11 +410,11 @@ def test_an_overlapping_switch_is_reported_and_not_created(ic_db: IcDb) -> None:
 def test_a_foreign_switch_of_the_same_name_is_an_error(ic_db: IcDb) -> None:
     """A transit switch of another vendor is neither adopted nor changed."""
     with ic_db.running():
-        ic_db.add_transit_switch("taken")
+        ic_db.add_transit_switch("taken", vendor="acme")
     said = ic_db.refused("--transit-switch=taken=10.9.0.0/24")
     assert "is the name of another vendor's transit switch" in said
     with ic_db.running():
-        assert ic_db.transit_switches()["taken"] == {}
+        assert ic_db.transit_switches()["taken"] == {"vendor": "acme"}
 
 
 def _make(ic_db: IcDb) -> Path:
