@@ -41,7 +41,7 @@ from isthmus.model.rows import (
     SbEncap,
     SbPortBinding,
 )
-from support.fakes.ovsdb import INDEXES, ROOTS, STRONG, WEAK
+from support.fakes.schemas import INDEXES, ROOTS, STRONG, WEAK
 from support.fakes.worlds import FakeWorld, RealWorld, World, outcome
 from support.ovn.servers import FILES, SCHEMAS, Servers
 

@@ -4,6 +4,7 @@ The rows are those that the release writes (`support.kube_ovn.releases`), and th
 docs/how-to/migrate-from-kube-ovn.md.
 """
 
+import re
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -34,31 +35,35 @@ ROWS = {
 """Rows that must stay, without the columns that the page names."""
 
 
-def start(handle: ClusterHandle) -> None:
+def start(handle: ClusterHandle, release: Release) -> None:
     """Write what Kube-OVN's controller always writes in a cluster, and start `ovn-ic`."""
     plan = handle.plan
     private = [*plan.join.cidr, *(node.tunnel_ip for node in plan.nodes)]
     on = ("options:ic-route-adv=true", "options:ic-route-learn=true")
     blacklist = f'options:ic-route-blacklist="{",".join(map(str, private))}"'
     handle.nbctl("set", "NB_Global", ".", f"name={plan.az_name}", *on, blacklist)
+    via = str(plan.central.join[0].ip)
+    subnets = {str(network): via for subnet in plan.subnets for network in subnet.cidr}
+    for command in release.subnet_gateways("ovn-cluster", subnets):
+        handle.nbctl(*command)
     start_ovn_ic(handle)
 
 
-def connect(handle: ClusterHandle, release: Release, ts: str, host: int) -> None:
+def connect(handle: ClusterHandle, release: Release, ts: str, index: int, host: int) -> None:
     """Connect a cluster to a transit switch as a release of Kube-OVN does.
 
     Args:
         handle: the cluster.
         release: of Kube-OVN.
-        ts: the transit switch.
+        ts, index: the transit switch, and the number of its subnet.
         host: the last part of the port's address.
     """
     plan = handle.plan
     ids = {node.name: node.system_id for node in plan.nodes}
     chassis = [ids[name] for name in plan.gateways]
     handle.nbctl("--timeout=10", "wait-until", "Logical_Switch", ts, f"name={ts}")
-    address = f"169.254.100.{host}/24"
-    for command in release.connection(plan.az_name, ts, 0, address, "ovn-cluster", chassis):
+    address = f"169.254.{100 + index}.{host}/24"
+    for command in release.connection(plan.az_name, ts, index, address, "ovn-cluster", chassis):
         handle.nbctl(*command)
 
 
@@ -118,8 +123,8 @@ def made_by_kube_ovn(
     Args:
         make_lab: the fixture.
         release: of Kube-OVN.
-        switches: transit switches, all with the start script's default subnet, and the clusters
-            that have a port on each.
+        switches: transit switches, and the clusters that have a port on each. All have the start
+            script's default subnet, unless the release gives each its own.
     """
     data = yaml.safe_load(TWO_CLUSTERS)
     for cluster in data["clusters"]:
@@ -129,32 +134,36 @@ def made_by_kube_ovn(
     ic_nb = ["ovn-ic-nbctl", "--no-leader-only", "--timeout=10"]
     lab.run(first, [*ic_nb, "wait-until", "Transit_Switch", "ts", "name=ts"])
     lab.run(first, [*ic_nb, "ts-del", "ts"])
-    ids = [f"external_ids:{k}={v}" for k, v in release.transit_switch_ids("ts", 0).items()]
     joined = Joined(lab, {})
     handles = [joined.cluster(cluster.name) for cluster in lab.plan.clusters]
     for handle in handles:
-        start(handle)
-    for index, (ts, names) in enumerate(switches.items()):
+        start(handle, release)
+    for place, (ts, names) in enumerate(switches.items()):
+        index = 0 if release.subnet_on_ts_only else place
+        found = release.transit_switch_ids("ts", index).items()
+        ids = [f"external_ids:{key}={value}" for key, value in found]
         lab.run(first, [*ic_nb, "create", "Transit_Switch", f"name={ts}", *ids])
         for number, handle in enumerate(handles, start=1):
             if handle.plan.name in names:
-                connect(handle, release, ts, 10 * index + number)
+                connect(handle, release, ts, index, 10 * place + number)
     joined.wait_for_learned("az1", 1)
     joined.wait_for_learned("az2", 2)
     for handle in handles:
         refresh_flows(handle, [f"{ts}-{name}" for ts, names in switches.items() for name in names])
-        commands = release.policies("ovn-cluster", sorted(handle.learned()))
-        handle.nbctl(*(word for command in commands for word in ("--", *command)))
+        if commands := list(release.policies("ovn-cluster", sorted(handle.learned()))):
+            handle.nbctl(*(word for command in commands for word in ("--", *command)))
         handle.join()  # the ConfigMap, which exists since before the migration
     return joined
 
 
-@pytest.mark.parametrize("version", ["1.11", "1.12"])
+@pytest.mark.parametrize("version", ["1.8", "1.12", "1.15", "1.16"])
 def test_a_migration_and_the_way_back_lose_no_packet(
     version: str, make_lab: Callable[..., Lab]
 ) -> None:
-    """Both releases mark no transit switch, and 1.11 no router port; rows are as before."""
-    joined = made_by_kube_ovn(make_lab, RELEASES[version], {"ts": ("az1", "az2")})
+    """No row changes; 1.8 alone lacks policies for learned routes, which are added."""
+    release = RELEASES[version]
+    names = ("ts", "ts1", "ts2")[: release.transit_switches]
+    joined = made_by_kube_ovn(make_lab, release, dict.fromkeys(names, ("az1", "az2")))
     joined.wait_for_all()
     handles = [joined.cluster(cluster.name) for cluster in joined.lab.plan.clusters]
     before = [rows(handle) for handle in handles]
@@ -164,14 +173,18 @@ def test_a_migration_and_the_way_back_lose_no_packet(
             migrate(joined, handle)
             assert works(joined, handle.plan.name, "10.99.1.1/24")
         forth = traffic.cut()
-        for handle, rows_before in zip(handles, before, strict=True):
-            assert set(rows(handle)) ^ set(rows_before) == set()
+        after = [rows(handle) for handle in handles]
+        for rows_before, rows_after in zip(before, after, strict=True):
+            assert set(rows_before) <= set(rows_after)
+            added = set(rows_after) - set(rows_before)
+            assert bool(added) == (not release.policy_origins)
+            assert all(re.match(r"Logical_Router_Policy [^,]+,29500,", row) for row in added)
         for handle in handles:
             stop_isthmus(handle)
             start_ovn_ic(handle)
             assert works(joined, handle.plan.name, "10.99.2.1/24")
         back = traffic.cut()
-        assert [rows(handle) for handle in handles] == before
+        assert [rows(handle) for handle in handles] == after
     assert (forth.lost(FLOWS), back.lost(FLOWS)) == (0, 0)
     assert all(loss.pings[flow].sent > 100 for loss in (forth, back) for flow in FLOWS)
 

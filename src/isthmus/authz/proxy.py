@@ -29,6 +29,7 @@ from isthmus.authz.listener import (
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
 from isthmus.authz.session import ClientSession
 from isthmus.authz.status import SOCKET, open_control_socket
+from isthmus.model.text import failure_text, quoted
 from isthmus.pki.files import TlsFiles
 
 MAX_CONNECTIONS = 64
@@ -161,7 +162,12 @@ class AuthorizingProxy:
             enable_keepalive(writer)
             await session.serve(reader)
         except (OSError, ValueError, RecursionError) as error:
-            _log.debug("%s: connection of %r closed: %s", database.database, zone, error)
+            _log.debug(
+                "%s: connection of %s closed: %s",
+                database.database,
+                quoted(zone),
+                failure_text(error),
+            )
         finally:
             self._connections[zone] -= 1
             writer.close()
@@ -209,4 +215,4 @@ class AuthorizingProxy:
         try:
             self._audit_log.save()
         except OSError as error:
-            _log.error("cannot write %s: %s", self._audit_log.file, error.strerror)
+            _log.error("cannot write %s: %s", self._audit_log.file, failure_text(error))

@@ -19,6 +19,7 @@ from isthmus.authz.request import (
 )
 from isthmus.authz.shared_rows import CHECKS, unique_datapath
 from isthmus.authz.zone_rows import check_owned
+from isthmus.model.text import failure_text
 
 _HARMLESS = frozenset({"comment", "select", "wait", "commit", "abort"})
 
@@ -48,7 +49,9 @@ def checked(
         yield from filter(None, map(unique_datapath, operations))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         # The server might accept what these rules cannot parse, so it must not be passed on.
-        raise RefusedError(zone, "", "", f"an operation is malformed: {error}") from error
+        raise RefusedError(
+            zone, "", "", f"an operation is malformed: {failure_text(error)}"
+        ) from error
 
 
 def _require_one_change_per_row(request: Request) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.authz.audit_log import FILE_NAME, ZoneRefusals, read
-from isthmus.model.text import quoted
+from isthmus.model.text import failure_text, quoted
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import read_messages
@@ -67,7 +67,9 @@ def proxy_status(run_dir: Path, remotes: Sequence[str]) -> ProxyStatus | None:
         needed = bool(remotes) and not direct
         if not needed and not refused:
             return None
-        problems = (f"the authorizing proxy does not answer, so no zone can connect: {error}",)
+        problems = (
+            f"the authorizing proxy does not answer, so no zone can connect: {failure_text(error)}",
+        )
         return ProxyStatus(False, False, {}, refused, problems if needed else ())
     ready = bool(reply["ready"])
     waiting = ("the authorizing proxy is waiting for a database and passes on no writes",)

@@ -8,6 +8,7 @@ import os
 import sys
 
 from isthmus.cli.options.environment import CONTROL_SOCKET
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.unixctl_client import CommandFailedError, ask
 
 COMMANDS = {"live": "status", "ready": "ready"}
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         reply = ask(path, command)
     except OSError as error:
-        sys.exit(_fail(f"no reply from the daemon on {path}: {error.strerror or error}", 1))
+        sys.exit(_fail(f"no reply from the daemon on {path}: {failure_text(error)}", 1))
     except CommandFailedError as error:
         sys.exit(_fail(str(error), 1))
     sys.stdout.write(f"{reply.strip()}\n")

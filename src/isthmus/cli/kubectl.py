@@ -14,6 +14,7 @@ from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.output import print_problems
 from isthmus.cli.main import STAND_IN, known_verbs
 from isthmus.model.problems import Subject
+from isthmus.model.text import failure_text
 
 SERVERS = frozenset({"run", STAND_IN, "ic-db", "lab"})
 """Verbs that run servers or build labs, which do not belong in the daemon's pod."""
@@ -52,7 +53,7 @@ def isthmus(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
         remedy = "install kubectl, or add its directory to PATH"
         subject = Subject("command kubectl", "PATH")
         raise CommandError(
-            subject.problem(f"cannot be started: {error.strerror}", remedy)
+            subject.problem(f"cannot be started: {failure_text(error)}", remedy)
         ) from error
 
 

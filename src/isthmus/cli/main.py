@@ -22,6 +22,7 @@ from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import print_problems
 from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.model.problems import Subject
+from isthmus.model.text import FULL_DISK, failure_text
 
 EXTENSIONS = "isthmus.commands"
 """The group of entry points with which other packages add verbs."""
@@ -120,7 +121,9 @@ def _import(verb: Verb) -> Any:
         if verb.extra:
             remedy = f"install the libraries of the command: pip install 'isthmus[{verb.extra}]'"
         subject = Subject(f"command {verb.name}", verb.target)
-        raise CommandError(subject.problem(f"cannot be loaded: {error}", remedy)) from error
+        raise CommandError(
+            subject.problem(f"cannot be loaded: {failure_text(error)}", remedy)
+        ) from error
 
 
 class LazyVerb(TyperCommand):
@@ -203,7 +206,8 @@ def main() -> None:
     that were written for OVN's daemon.
 
     Exit status: 0, success; 1, an error that the operator must fix (printed with its remedy); 2,
-    wrong usage; 130, interrupted. Any other exception is a bug and is not caught.
+    wrong usage; 130, interrupted. Any other exception, except for a full disk, is a bug and is not
+    caught.
     """
     try:
         if Path(sys.argv[0]).name == STAND_IN and (stand_in := _own(STAND_IN)):
@@ -215,6 +219,12 @@ def main() -> None:
         typer.main.get_command(app).main(prog_name="isthmus")
     except CommandError as error:
         print_problems(error.problems)
+        sys.exit(1)
+    except OSError as error:
+        if failure_text(error) != FULL_DISK:
+            raise
+        where = Subject(f"file {error.filename}" if error.filename else "temporary files or output")
+        print_problems((where.problem(f"cannot be written: {FULL_DISK}", "free space"),))
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

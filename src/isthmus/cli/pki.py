@@ -14,6 +14,7 @@ from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines, print_problems
 from isthmus.icdb.local.hosts import normal_host
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.text import failure_text
 from isthmus.pki import ca_pair
 from isthmus.pki.certificate_info import RENEW, CertificateInfo, parse_pem
 from isthmus.pki.certificates import (
@@ -323,7 +324,7 @@ def _problems_of(what: str, path: Path) -> Iterator[None]:
         remedy = "inspect it with `isthmus pki show`, and use another one"
         raise _refused(what, "", str(error), remedy) from error
     except OSError as error:
-        message = f"cannot be read or written: {error.strerror}"
+        message = f"cannot be read or written: {failure_text(error)}"
         remedy = "use an accessible path; `isthmus pki init` creates CAs"
         raise _refused("file", str(error.filename or path), message, remedy) from error
 

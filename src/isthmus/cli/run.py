@@ -24,6 +24,7 @@ from isthmus.kube.publish.node_labels import NodeLabeler
 from isthmus.kube.publish.status_publisher import StatusPublisher
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.unixctl import ControlServer
 
 
@@ -120,7 +121,7 @@ def _control(path: Path) -> ControlServer:
     try:
         control = ControlServer(str(path))
     except OSError as error:
-        message, remedy = f"cannot be created: {error.strerror}", "use a writable directory"
+        message, remedy = f"cannot be created: {failure_text(error)}", "use a writable directory"
         subject = Subject("command run", "--unixctl", str(path))
         raise CommandError(subject.problem(message, remedy)) from error
     control.register(version_command(f"isthmus {version('isthmus')}"))

@@ -14,6 +14,7 @@ from isthmus.controller.zones import TRUSTED_ZONE, is_registered
 from isthmus.engine.view import View
 from isthmus.model.external_ids import NETWORK, VENDOR, is_ours, network_of
 from isthmus.model.indexes import (
+    BINDINGS_BY_PORT,
     IC_PORTS_BY_ADDRESS,
     IC_PORTS_BY_NAME,
     IC_PORTS_BY_TS,
@@ -29,7 +30,14 @@ from isthmus.model.indexes import (
     ZONES_BY_NAME,
     route_destination,
 )
-from isthmus.model.ovn_keys import ADVERTISE, IC_LEARNED_ROUTE, LEARN, ROUTER_PORT, interconn_ts
+from isthmus.model.ovn_keys import (
+    ADVERTISE,
+    IC_LEARNED_ROUTE,
+    LEARN,
+    REDIRECT,
+    ROUTER_PORT,
+    interconn_ts,
+)
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import parse_address, parse_interface
 from isthmus.model.rows import (
@@ -133,9 +141,15 @@ class WorkingPaths:
                     link.router.uuid == router
                     and any(i is not None and nexthop in i.network for i in interfaces)
                     and not any(row.uuid in gone for row in rows)
+                    and (not gone or self._is_bound(remote.name, REDIRECT + link.router_port.name))
                 ):
                     return WorkingPath(link, remote)
         return None
+
+    def _is_bound(self, *ports: str) -> bool:
+        """Whether ports have chassis: a path that replaces another carries nothing before that."""
+        bindings = [self._view.one(BINDINGS_BY_PORT, port) for port in ports]
+        return all(row is not None and row.chassis is not None for row in bindings)
 
     def routes_over(
         self, switch: LogicalSwitch

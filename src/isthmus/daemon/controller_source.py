@@ -7,7 +7,7 @@ from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Snapshot
 from isthmus.controller.reconcilers.base import ControllerKeyed
-from isthmus.controller.zones import joined_zone
+from isthmus.controller.zones import is_joined, joined_zone
 from isthmus.daemon.event_source import EventSource
 from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.engine.engine import Engine
@@ -65,13 +65,17 @@ class ControllerSource(EventSource):
         self._engine, self._sessions, self._view = engine, sessions, view
         self._import_policy = import_policy
         self.snapshot: Snapshot | None = None
+        self._held: Snapshot | None = None
 
     def run(self, now: float) -> None:
         """Take in a new snapshot, and follow the addresses of the IC databases."""
-        snapshot = self._manifests.poll(now)
-        if snapshot is not None:
+        snapshot = self._manifests.poll(now) or self._held
+        # Whether no object at all means a loss depends on what this cluster's NB contains.
+        empty = snapshot is not None and snapshot.complete and not snapshot.objects
+        self._held = snapshot if empty and Database.NB not in self._sessions.synced else None
+        if snapshot is not None and self._held is None:
             self.snapshot = snapshot
-            changed = self._inputs.update(snapshot)
+            changed = self._inputs.update(snapshot, joined=is_joined(self._view))
             if self._import_policy is not None:
                 self._import_policy.set_rules(import_rules(self._inputs))
             for reconciler in self._reconcilers:

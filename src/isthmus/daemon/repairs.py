@@ -1,15 +1,16 @@
-"""Reports the rows that others deleted and that were made again.
+"""Reports what others deleted or changed, and was set back.
 
 An event source of the loop. It logs at most one line per `INTERVAL` seconds, and offers the same
 text to the status, which makes an Event of it.
 """
 
 import logging
+from collections.abc import Sequence
 from math import inf
 
 from isthmus.daemon.event_source import EventSource
 from isthmus.engine.engine import Engine
-from isthmus.model.rows import Row
+from isthmus.engine.repairs import Repair
 from isthmus.model.text import listed, printable
 from isthmus.ovsdb.poller import Poller
 
@@ -26,7 +27,7 @@ class RepairSource(EventSource):
     """Logs what an engine has repaired.
 
     Attributes:
-        report: the number of rows made again so far, and the last line; empty before the first.
+        report: the number of rows repaired so far, and the last line; empty before the first.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -40,10 +41,11 @@ class RepairSource(EventSource):
         if not repaired or now < self._due:
             return
         self._due = now + INTERVAL
-        number = len(repaired)
-        rows = "a row was" if number == 1 else f"{number} rows were"
-        line = f"{rows} missing, and made again: {listed(sorted(set(map(_named, repaired))))}"
-        self.report = (self.report[0] + number, line)
+        made = [repair for repair in repaired if not repair.columns]
+        changed = [repair for repair in repaired if repair.columns]
+        parts = (("missing, and made again", made), ("changed, and set back", changed))
+        line = "; ".join(_line(what, repairs) for what, repairs in parts if repairs)
+        self.report = (self.report[0] + len(repaired), line)
         repaired.clear()
         _log.info("%s", line)
 
@@ -53,7 +55,14 @@ class RepairSource(EventSource):
             poller.wake_in(self._due - now)
 
 
-def _named(row: Row) -> str:
+def _line(what: str, repairs: Sequence[Repair]) -> str:
+    rows = "a row was" if len(repairs) == 1 else f"{len(repairs)} rows were"
+    return f"{rows} {what}: {listed(sorted(set(map(_named, repairs))))}"
+
+
+def _named(repair: Repair) -> str:
+    row = repair.row
     names = (str(getattr(row, column, "")) for column in _NAMES)
-    name = next(filter(None, names), "")
-    return printable(f"{row.DATABASE} {row.TABLE} {name}").rstrip()
+    columns = f"({', '.join(repair.columns)})" if repair.columns else ""
+    parts = (row.DATABASE, row.TABLE, next(filter(None, names), ""), columns)
+    return printable(" ".join(filter(None, parts)))

@@ -19,6 +19,7 @@ from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
+from isthmus.ovsdb.streams.tls import Fault
 
 PATIENCE = 3.0
 """Seconds without an answer after which a database is reported as unreachable: longer than a
@@ -75,8 +76,8 @@ class _TrackedSession:
         """When not being synchronised becomes a problem: monotonic seconds; None if it is."""
         return None if self.phase is _Phase.SYNCED else self.since + PATIENCE
 
-    def problem(self, now: float) -> tuple[str, str] | None:
-        """Message and remedy of its problem, if it has one."""
+    def problem(self, now: float) -> Fault | None:
+        """Its problem, if it has one, or message and remedy."""
         if error := self.session.last_error:
             return error, "check the address, and that the server has this database"
         if self.overdue is None or now < self.overdue:
@@ -214,13 +215,15 @@ class DatabaseSessions:
         return any(tracked.sent for tracked in self._sessions.values())
 
     def problems(self, now: float) -> list[Problem]:
-        """One problem for each database that does not answer."""
+        """The cause for each database that does not answer."""
         return [
-            Subject(f"database {database}", "remote", tracked.session.remote).problem(
-                *problem, Reason.DATABASE_UNREACHABLE
+            fault
+            if isinstance(fault, Problem)
+            else Subject(f"database {database}", "remote", tracked.session.remote).problem(
+                *fault, Reason.DATABASE_UNREACHABLE
             )
             for database, tracked in self._sessions.items()
-            if (problem := tracked.problem(now)) is not None
+            if (fault := tracked.problem(now)) is not None
         ]
 
     def next_wakeup(self, now: float) -> float | None:

@@ -99,9 +99,10 @@ class StatusSource(EventSource):
         inputs = self._inputs
         cluster = self._cluster.read()
         settled = self._settled(cluster, now)
+        away = tuple(self._sessions.problems(now))
         problems = {
             *self._engine.problems(),
-            *self._sessions.problems(now),
+            *away,
             *self._problems,
             *(problem for other in self._others for problem in other.problems()),
         }
@@ -116,6 +117,7 @@ class StatusSource(EventSource):
             settled=settled,
             cluster=cluster,
             problems=tuple(sorted(problems)),
+            away=tuple(sorted(set(away))),
         )
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         before = self.report.conditions if self.report is not None else ()

@@ -23,7 +23,7 @@ from isthmus.engine.reconciler import (
     Watch,
 )
 from isthmus.engine.refusals import refusal
-from isthmus.engine.repairs import Repairs
+from isthmus.engine.repairs import Repair, Repairs
 from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
 from isthmus.engine.transactions import (
     Committed,
@@ -79,8 +79,8 @@ class Engine:
 
     Attributes:
         recomputes, last_recompute: how often everything was marked, and the last reason.
-        repaired: the rows that others deleted and that were made again, which the daemon
-            reports and removes from the list.
+        repaired: what others deleted or changed and was set back, which the daemon reports and
+            removes from the list.
     """
 
     view: View
@@ -90,7 +90,7 @@ class Engine:
     clock: Callable[[], float] = float
     last_recompute: str = field(init=False, default="")
     recomputes: int = field(init=False, default=0)
-    repaired: list[Row] = field(init=False, default_factory=list)
+    repaired: list[Repair] = field(init=False, default_factory=list)
     _watchers: dict[type[Row], list[tuple[AnyKeyed, Watch[Any]]]] = field(init=False)
     _states: list[AnyDerivedState] = field(init=False)
     _writers: list[AnyReconciler] = field(init=False)
@@ -100,12 +100,16 @@ class Engine:
     _isolated: dict[Database, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
     _veto: Veto | None = field(init=False)
+    _reads: dict[AnyKeyed, frozenset[Database]] = field(init=False, default_factory=dict)
+    _known: frozenset[Database] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         self._watchers = {}
         for keyed in self.reconcilers:
-            for kind, watch in keyed.watches().items():
+            watches = keyed.watches()
+            for kind, watch in watches.items():
                 self._watchers.setdefault(kind, []).append((keyed, watch))
+            self._reads[keyed] = keyed.needs.union(kind.DATABASE for kind in watches)
         self._states = [keyed for keyed in self.reconcilers if isinstance(keyed, DerivedState)]
         self._writers = [keyed for keyed in self.reconcilers if isinstance(keyed, Reconciler)]
         self._veto = next((k for k in self.reconcilers if isinstance(k, Veto)), None)
@@ -151,7 +155,7 @@ class Engine:
             Transactions to send, at most one per database, in order after those sent before.
             Each counts as in flight until `completed` is called for it.
         """
-        known = frozenset(synced)
+        known = self._known = frozenset(synced)
         for state in self._states:
             if state.dirty and state.needs <= known:
                 self._derive(state)
@@ -169,11 +173,13 @@ class Engine:
         for reconciler in self._writers:
             if reconciler.after and all(self.quiet(d, batches) for d in reconciler.after):
                 self._collect(reconciler, batches, writable, known)
-        return planned + self._send(
+        planned += self._send(
             Transaction(database, tuple(operations), tuple(work))
             for database, (operations, work) in batches.items()
             if operations
         )
+        self._repairs.discard(self._in_flight)
+        return planned
 
     def completed(self, transaction: Transaction, result: Result, now: float) -> None:
         """Record the result of a transaction, and mark its keys as far as they need it."""
@@ -182,7 +188,7 @@ class Engine:
             reconciler.batch_done()
         match result:
             case Committed():
-                self.repaired += transaction.repairs
+                self.repaired += self._repairs.made_by(transaction)
                 for work in transaction.work:
                     self._failures.pop(work, None)
                 # Written keys are handled once more: if the server or another client changed
@@ -232,8 +238,13 @@ class Engine:
         )
 
     def problems(self) -> list[Problem]:
-        """All problems, each once, in a stable order."""
-        found = {p for r in self.reconcilers for ps in r.problems.values() for p in ps}
+        """All problems, each once, in a stable order.
+
+        What a reconciler finds while it lacks a database is a symptom: of that database not having
+        been read, which others report.
+        """
+        read = [keyed for keyed, databases in self._reads.items() if databases <= self._known]
+        found = {problem for r in read for those in r.problems.values() for problem in those}
         # One refusal is often a lost race, which the retry settles.
         found.update(failure.problem for failure in self._failures.values() if failure.attempts > 1)
         for (reconciler, key), objections in self._held.items():
@@ -375,7 +386,7 @@ class Engine:
         running.seconds += self.clock() - began
 
     def _send(self, transactions: Iterable[Transaction]) -> list[Transaction]:
-        sent = list(map(self._repairs.marked, transactions))
+        sent = list(transactions)
         self._in_flight.add(sent)
         return sent
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from isthmus.engine.reconciler import AnyReconciler
 from isthmus.model.operations import Operation
-from isthmus.model.rows import Database, Row
+from isthmus.model.rows import Database
 
 AHEAD = 2
 """Transactions in flight to one database: the server works on one while the next is planned."""
@@ -21,16 +21,11 @@ Work: TypeAlias = tuple[AnyReconciler, Any]
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Operations for one database, and the work they came from.
-
-    Args:
-        repairs: the rows that others deleted and that this makes again.
-    """
+    """Operations for one database, and the work they came from."""
 
     database: Database
     operations: tuple[Operation, ...]
     work: tuple[Work, ...]
-    repairs: tuple[Row, ...] = ()
 
     @property
     def comment(self) -> str:

@@ -30,6 +30,7 @@ from isthmus.kube.errors import (
     Failure,
     failure_of,
 )
+from isthmus.model.text import failure_text
 
 CONNECT = 5.0
 """Seconds until a connection, TLS included, must be up."""
@@ -270,7 +271,7 @@ def _failure(error: BaseException) -> Failure:
         # However an established connection ends, the problem is the same.
         if isinstance(cause, OSError) and not isinstance(cause, _BROKEN) and cause.strerror:
             unresolved = isinstance(cause, socket.gaierror)
-            text = "its host name cannot be resolved" if unresolved else cause.strerror.lower()
+            text = "its host name cannot be resolved" if unresolved else failure_text(cause).lower()
             return Failure(0, UNREACHABLE, text)
     return Failure(0, UNREACHABLE, "the connection broke")
 

@@ -17,7 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 from isthmus.kube.kubeconfig import Section, existing_files, select
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
-from isthmus.model.text import quoted
+from isthmus.model.text import failure_text, quoted
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts a pod's token and the certificate of the cluster's CA."""
@@ -93,7 +93,7 @@ class KubeCredentials:
             return _access(*select(existing_files(paths), self.context))
         # Errors of ssl are OSErrors, those of base64, JSON and encodings are ValueErrors.
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise CredentialsError(self._problem(_one_line(error))) from error
+            raise CredentialsError(self._problem(_reason(error))) from error
 
     def _problem(self, message: str) -> Problem:
         if self.in_cluster:
@@ -166,8 +166,7 @@ def _authorization(user: Section) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _one_line(error: Exception) -> str:
-    """What an exception says, in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+def _reason(error: Exception) -> str:
+    """What an exception says, with the file if it is about one."""
+    file = getattr(error, "filename", None)
+    return f"{file}: {failure_text(error)}" if file else failure_text(error)

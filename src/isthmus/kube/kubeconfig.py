@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from isthmus.controller.config.strict_yaml import yaml_error
 from isthmus.model.text import quoted
 
 
@@ -99,7 +100,9 @@ def _load(file: Path) -> Section:
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{file} is not valid YAML: {error}") from error
+        where, reason = yaml_error(error)
+        place = f" in {where}" if where else ""
+        raise ValueError(f"{file} is not valid YAML{place}: {reason}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} is empty" if config is None else f"{file} is not a kubeconfig")
     return Section(config, file.parent)

@@ -17,6 +17,7 @@ from isthmus.kube.errors import MALFORMED, ApiError, Failure
 from isthmus.kube.list_watch import ListRequest, ListWatch, Timing, WatchRequest
 from isthmus.kube.resources import Resource
 from isthmus.model.problems import Problem
+from isthmus.model.text import failure_text
 
 _LINGER = 1.0
 """Seconds that `close` waits for the thread; a thread that is connecting may outlive it."""
@@ -121,7 +122,7 @@ class ResourceWatcher:
         except ApiError as error:
             self._failed(error.failure)
         except ValueError as error:
-            self._failed(Failure(0, MALFORMED, f"the server sent {error}"))
+            self._failed(Failure(0, MALFORMED, f"the server sent {failure_text(error)}"))
 
     def _list(self, step: ListRequest) -> None:
         query = {**self._resource.query}

@@ -18,6 +18,7 @@ from isthmus.manifests.documents import duplicate
 from isthmus.manifests.file_history import QUIET, ManifestFile
 from isthmus.manifests.watcher import DirectoryWatcher
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.text import failure_text
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -83,7 +84,7 @@ class DirectorySource:
             found = self._list()
         except OSError as error:
             self._directory_problems = self._problem(
-                f"cannot be read: {error.strerror or error}",
+                f"cannot be read: {failure_text(error)}",
                 "create it or make it readable; until then the objects that it held stay in force",
             )
             self._next = min([now + RESCAN_OFTEN, *self._due(now)])
@@ -131,7 +132,7 @@ class DirectorySource:
             file.seen(status and _signature(status), seen)
             file.advance(path.read_bytes, now)
         except OSError as error:
-            file.unreadable(error.strerror or str(error))
+            file.unreadable(failure_text(error))
             return False
         return True
 

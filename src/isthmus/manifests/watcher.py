@@ -9,6 +9,7 @@ import threading
 
 from watchfiles import watch
 
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.wakeup import Wakeup
 
 STEP_MS = 50
@@ -84,5 +85,5 @@ class DirectoryWatcher:
                 live = True
         except OSError as error:
             # The directory source then reads the directory often, and reports the failure.
-            self.failure = error.strerror or str(error)
+            self.failure = failure_text(error)
             self.changed.set()

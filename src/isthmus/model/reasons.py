@@ -81,7 +81,11 @@ class Reason(StrEnum):
     AMBIGUOUS_PREFIX = ("AmbiguousPrefix", "several zones advertise a prefix and share its traffic")
     PRIVATE_PREFIXES_EXPOSED = ("PrivatePrefixesExposed", "`ic-route-denylist` exposes prefixes")
     NOT_ENFORCED = ("NotEnforced", "`accept` or `advertise` is set, but `ovn-ic` has no such rules")
-    CERTIFICATE_EXPIRES = ("CertificateExpires", "a certificate expires within 30 days", _WARNING)
+    CERTIFICATE_EXPIRES = (
+        "CertificateExpires",
+        "a certificate has expired, or expires within 30 days",
+        _WARNING,
+    )
     DUPLICATE_CHASSIS = ("DuplicateChassis", "several chassis have a gateway's hostname", _WARNING)
     INVALID_OPTION = ("InvalidOption", "an option in a row has an invalid value", _WARNING)
     INVALID_SUBNET = ("InvalidSubnet", "a Subnet contains an invalid value", _WARNING)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from isthmus.model.text import failure_text, foreign_line
 from isthmus.ovsdb.json_stream import MessageDecoder, encode
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class RpcError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        return f"{self.error}: {self.details}" if self.details else self.error
+        return foreign_line(f"{self.error}: {self.details}" if self.details else self.error)
 
 
 def request(method: str, *params: Any) -> dict[str, Any]:
@@ -170,5 +171,7 @@ class JsonRpcClient:
             try:
                 self._received.extend(self._decoder.feed(data))
             except ValueError as error:
-                raise ConnectionResetError(f"the server sent no JSON-RPC: {error}") from error
+                raise ConnectionResetError(
+                    f"the server sent no JSON-RPC: {failure_text(error)}"
+                ) from error
         return self._received.pop(0)

@@ -127,7 +127,7 @@ def _turns(sessions: list[Session], timeout: float) -> Iterator[None]:
 def _unreachable(session: Session, timeout: float) -> Problem:
     subject = Subject(f"database {session.database}", "remote", session.remote)
     if fault := session.fault:
-        return subject.problem(*fault)
+        return fault if isinstance(fault, Problem) else subject.problem(*fault)
     return subject.problem(
         session.last_error or f"did not answer within {timeout:g} s{session.ip_addresses}",
         "check the address (flags, or the OVN_*_DB variables), and that its server is running"

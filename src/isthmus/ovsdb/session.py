@@ -183,8 +183,8 @@ class Session:
         return self._schema.error if self._schema is not None else ""
 
     @property
-    def fault(self) -> tuple[str, str] | None:
-        """Why TLS or the resolution of a name fails, and the remedy; None if neither does."""
+    def fault(self) -> tls.Fault | None:
+        """Why TLS or the resolution of a name fails; None if neither does."""
         return None if self.synced else tls.fault(self._remotes) or tcp.fault(self._remotes)
 
     @property

@@ -17,6 +17,7 @@ import ovs.stream
 import ovs.unixctl.server
 
 from isthmus.model.problems import Problem
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.unixctl_client import CommandFailedError
 
@@ -139,6 +140,6 @@ class _ControlConnection(ovs.unixctl.server.UnixctlConnection):
             _log.debug("received request %s%s", request.method, arguments)
             reply = self._execute(request.method, arguments)
         except (CommandFailedError, ValueError, OSError) as error:
-            self.reply_error(f"{error}\n")
+            self.reply_error(f"{failure_text(error)}\n")
         else:
             self.reply(reply if reply.endswith("\n") or not reply else f"{reply}\n")

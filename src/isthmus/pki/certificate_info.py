@@ -156,8 +156,12 @@ def _validity(
     material: TlsMaterial, key: str, info: CertificateInfo, now: datetime.datetime
 ) -> list[Problem]:
     if info.not_after <= now:
-        message = f"of {info.common_name} expired on {_date(info.not_after)}"
-        return [material.problem(key, message, RENEW)]
+        days = (now - info.not_after).days
+        ago = counted(days, "day") if days else "less than a day"
+        message = f"of {info.common_name} expired on {_date(info.not_after)}, {ago} ago"
+        # Another remedy, so another identity: the log names the moment of expiry.
+        remedy = RENEW.replace("renew it", "renew it now")
+        return [material.problem(key, message, remedy, Reason.CERTIFICATE_EXPIRES)]
     if info.not_before > now:
         message = f"of {info.common_name} is valid only from {_date(info.not_before)}"
         remedy = "correct the clock of this host, or of the host that issued it"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.text import failure_text
 from isthmus.pki.certificate_info import TlsMaterial, expiry_warnings, material_problems
 from isthmus.pki.certificates import KeyPair
 from isthmus.pki.raft_ca import KEY, REMEDY, members_ca_problems
@@ -80,7 +81,7 @@ def read_files(files: TlsFiles) -> TlsMaterial | Problem:
         try:
             read.append(path.read_bytes())
         except OSError as error:
-            message = f"cannot be read: {error.strerror}"
+            message = f"cannot be read: {failure_text(error)}"
             remedy = "make it readable for this user, or use another directory"
             return Subject(files.object, key, str(path)).problem(message, remedy)
     names = (str(files.certificate), str(files.private_key), str(files.ca_cert))
@@ -110,8 +111,8 @@ def check_member_files(files: TlsFiles, now: datetime.datetime) -> tuple[Problem
         pem = path.read_bytes()
     except OSError as error:
         message = (
-            f"cannot be read: {error.strerror}; without it a zone could join the Raft cluster and"
-            " write any row"
+            f"cannot be read: {failure_text(error)}; without it a zone could join the Raft cluster"
+            " and write any row"
         )
         return (Subject(files.object, KEY, str(path)).problem(message, REMEDY),)
     return members_ca_problems(material, str(path), pem, now)

@@ -58,6 +58,9 @@ def test_fault_9_unreachable_databases_do_not_keep_a_cluster_from_leaving(site: 
 def test_fault_14_a_restart_keeps_the_joined_zone(site: Site) -> None:
     """The configuration before a restart was not cleaned; NB now records it."""
     cluster, ic = site
+    (cluster.manifests / "node.yaml").write_text(
+        "{apiVersion: v1, kind: Node, metadata: {name: n}}"
+    )
     cluster.start()
     wait_until(lambda: cluster.learned() == {PEERS}, "joined")
     cluster.servers.stop("run", 9)
@@ -65,6 +68,22 @@ def test_fault_14_a_restart_keeps_the_joined_zone(site: Site) -> None:
     cluster.start()
     wait_until(lambda: is_clean(cluster), "nothing is left in the cluster")
     wait_until(lambda: zones(ic) == {"az2"}, "nothing is left in the IC databases")
+
+
+def test_a_start_with_an_emptied_directory_keeps_what_was(site: Site) -> None:
+    """A directory without any file, as if not mounted, made a joined cluster leave at the start."""
+    cluster, ic = site
+    cluster.start()
+    wait_until(lambda: cluster.learned() == {PEERS} and len(ic.advertised()) == 2, "joined")
+    routes = cluster.routes()
+    cluster.servers.stop("run", 9)
+    cluster.leave()
+    cluster.start()
+    wait_until(lambda: "so were all other objects" in cluster.servers.log("run"), "a report")
+    cluster.use(ic)
+    wait_until(lambda: "resolved: ConfigMap" in cluster.servers.log("run"), "it to be resolved")
+    assert (cluster.routes(), zones(ic)) == (routes, {"az1", "az2"})
+    assert len(ic.advertised()) == 2
 
 
 def test_fault_10_clusters_that_start_together_take_different_addresses(tmp_path: Path) -> None:

@@ -80,6 +80,26 @@ def test_etcd_without_its_data_changes_nothing(joined: Site) -> None:
     wait_until(lambda: not cluster.learned() and OWN not in ic.advertised(), "it has left")
 
 
+def test_a_daemon_that_starts_without_any_object_keeps_what_was(joined: Site) -> None:
+    """Nothing changes until the objects are there again, and a deletion counts again then."""
+    cluster, ic, server = joined
+    cluster.servers.stop("run", 9)
+    routes = cluster.routes()
+    server.restore(None)
+    server.api.apply_files(crds())
+    cluster.start("run", "--kubernetes", f"--kubeconfig={with_shipped_role(server)}")
+    wait_until(lambda: reported(server, "ObjectsLost"), "the loss is reported", 60)
+    server.node("node1", "192.0.2.1")
+    server.subnet("net", OWN)
+    wait_until(lambda: reported(server, "ObjectsLost"), "the loss of the ConfigMap stays", 60)
+    assert (cluster.routes(), has_joined(cluster, ic)) == (routes, True)
+    fill(server, cluster, ic)
+    wait_until(lambda: reported(server, "[]"), "no problem is left", 60)
+    assert (cluster.routes(), has_joined(cluster, ic)) == (routes, True)
+    server.api.delete("ConfigMap", CONFIG_MAP.name, CONFIG_MAP.namespace)
+    wait_until(lambda: not cluster.learned() and OWN not in ic.advertised(), "it has left")
+
+
 def test_a_restored_etcd_takes_nothing_away(joined: Site, tmp_path: Path) -> None:
     """Objects that are newer than the backup stay in force until they are created again."""
     cluster, ic, server = joined

@@ -8,12 +8,13 @@ import pytest
 from isthmus.controller.inputs.inputs import CONFIG_MAP
 from support.kube.proxy import Proxy
 from support.kube.roles import with_shipped_role
-from support.kube.server import TestServer
+from support.kube.server import NAMESPACE, TestServer
 from support.ovn.daemon import Cluster, IcServers, cluster_in
 from support.ovn.servers import wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.ovn]
 
+EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
 OWN, REMOTE = "10.1.0.0/16", "10.2.0.0/16"
 
 
@@ -55,6 +56,35 @@ def test_a_subnets_flag_is_obeyed_both_ways(
     wait_until(lambda: OWN not in ic.advertised(), "it is withdrawn")
     kube.subnet("net", OWN)
     wait_until(lambda: OWN in ic.advertised(), "it is advertised again")
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (
+            ("lr-route-del", "r", REMOTE),
+            f"missing, and made again: OVN_Northbound Logical_Router_Static_Route {REMOTE}",
+        ),
+        (
+            ("clear", "Logical_Router_Port", "az1-ts", "options"),
+            "changed, and set back: OVN_Northbound Logical_Router_Port az1-ts (options)",
+        ),
+    ],
+)
+def test_a_repair_is_an_event(
+    joined: tuple[Cluster, IcServers], kube: TestServer, change: tuple[str, ...], note: str
+) -> None:
+    """A row that was deleted, and a column that was changed by hand."""
+    cluster, _ = joined
+
+    def notes() -> list[str]:
+        items = kube.api.request("GET", EVENTS)["items"]
+        return [event["note"] for event in items if event["reason"] == "Repaired"]
+
+    # The API server is shared by the tests of this module.
+    before = notes()
+    cluster.zone.nbctl(*change)
+    wait_until(lambda: notes() == [*before, f"a row was {note}"], "the Event is written")
 
 
 def test_deleting_the_configuration_leaves(

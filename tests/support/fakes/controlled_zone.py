@@ -6,6 +6,7 @@ from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.controller.wiring import reconcilers
+from isthmus.controller.zones import is_joined
 from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.wiring import exchange
@@ -21,7 +22,7 @@ from isthmus.model.rows import (
     NbGlobal,
 )
 from support.fakes.manifests import config_map
-from support.fakes.ovsdb import FakeDatabase
+from support.fakes.ovsdb import FakeDatabase, MakeDatabase
 from support.fakes.zone import Zone
 
 
@@ -33,11 +34,19 @@ class ControlledZone(Zone):
             named `gw` in every zone.
         number: makes its addresses unique.
         ic_nb, ic_sb: shared with the other zones.
+        make: makes its own databases.
     """
 
-    def __init__(self, name: str, number: int, ic_nb: FakeDatabase, ic_sb: FakeDatabase) -> None:
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        ic_nb: FakeDatabase,
+        ic_sb: FakeDatabase,
+        make: MakeDatabase = FakeDatabase.of_zone,
+    ) -> None:
         self.manifests: dict[ObjectKey, Manifest] = {}
-        super().__init__(name, ic_nb, ic_sb)
+        super().__init__(name, ic_nb, ic_sb, make)
         self.random.seed(number)
         self.add_chassis(f"gw-{name}", f"192.0.2.{number}", hostname="gw")
         self.add_router_port("ovn-default", f"10.{number}.0.1/16")
@@ -48,7 +57,10 @@ class ControlledZone(Zone):
 
     def start(self, **_: object) -> None:
         """Start the controller and the engine from nothing, as a restarted daemon does."""
-        view = View()
+        self.view = view = View()
+        for database in self.databases.values():
+            for kind, columns in database.columns.items():
+                view.schema.learn(kind, columns)
         self.inputs = Inputs()
         self.intents = reconcilers(view, self.inputs)
         self.exchange = exchange(view, policy_follows=True)
@@ -76,7 +88,7 @@ class ControlledZone(Zone):
 
     def hand_over(self, snapshot: Snapshot) -> None:
         """Pass a snapshot to the controller, as the daemon does."""
-        changed = self.inputs.update(snapshot)
+        changed = self.inputs.update(snapshot, joined=is_joined(self.view))
         self.exchange.routes.policy.set_rules(import_rules(self.inputs))
         for intent in self.intents:
             intent.mark(intent.affected(changed))

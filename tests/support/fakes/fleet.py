@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 from isthmus.model.operations import Delete, Insert
 from isthmus.model.rows import Database, RowId, TransitSwitch
 from support.fakes.controlled_zone import ControlledZone
-from support.fakes.ovsdb import FakeDatabase
+from support.fakes.ovsdb import FakeDatabase, MakeDatabase
 from support.fakes.zone import Zone
 
 AnyZone = TypeVar("AnyZone", bound=Zone)
@@ -16,8 +16,8 @@ class BaseFleet(Generic[AnyZone]):
 
     zones: list[AnyZone]
 
-    def __init__(self) -> None:
-        self.ic_nb, self.ic_sb = FakeDatabase(Database.IC_NB), FakeDatabase(Database.IC_SB)
+    def __init__(self, make: MakeDatabase = FakeDatabase.of_zone) -> None:
+        self.ic_nb, self.ic_sb = make(Database.IC_NB, ""), make(Database.IC_SB, "")
 
     def add_ts(self, name: str, subnets: str = "", vendor: str = "kube-ovn") -> None:
         """Create a transit switch, with `external_ids` only if it has subnets."""
@@ -52,10 +52,15 @@ class Fleet(BaseFleet[Zone]):
 class ControlledFleet(BaseFleet[ControlledZone]):
     """Zones with a controller, and the transit switch `ts`."""
 
-    def __init__(self, *names: str, subnets: str = "169.254.100.0/24") -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *names: str,
+        subnets: str = "169.254.100.0/24",
+        make: MakeDatabase = FakeDatabase.of_zone,
+    ) -> None:
+        super().__init__(make)
         self.add_ts("ts", subnets)
         self.zones = [
-            ControlledZone(name, number, self.ic_nb, self.ic_sb)
+            ControlledZone(name, number, self.ic_nb, self.ic_sb, make)
             for number, name in enumerate(names, start=1)
         ]

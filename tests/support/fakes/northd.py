@@ -29,9 +29,9 @@ def northd(nb: FakeDatabase, sb: FakeDatabase, dead: Collection[str] = ()) -> bo
     ]
     for name, row in wanted.items():
         if name not in have:
-            operations.append(Insert(SbPortBinding, row))
+            operations.append(Insert(SbPortBinding, _encoded(row)))
         elif any(have[name][column] != value for column, value in row.items()):
-            operations.append(Update(SbPortBinding, have[name]["_uuid"], row))
+            operations.append(Update(SbPortBinding, have[name]["_uuid"], _encoded(row)))
     if operations:
         assert sb.transact(operations) == Committed()
     return bool(operations)
@@ -40,7 +40,7 @@ def northd(nb: FakeDatabase, sb: FakeDatabase, dead: Collection[str] = ()) -> bo
 def _bindings(
     nb: FakeDatabase, sb: FakeDatabase, dead: Collection[str]
 ) -> Iterable[dict[str, Any]]:
-    chassis = {row["name"]: Ref(row["_uuid"]) for row in sb.rows(Chassis)}
+    chassis = {row["name"]: row["_uuid"] for row in sb.rows(Chassis)}
     for lsp in nb.rows(LogicalSwitchPort):
         kind = {"router": "patch", "remote": "remote"}.get(lsp["type"], "")
         yield {"logical_port": lsp["name"], "type": kind}
@@ -52,12 +52,18 @@ def _bindings(
         names = [row["chassis_name"] for row in rows]
         if names:
             alive = (name for name in names if name in chassis and name not in dead)
-            live = next((chassis[name].uuid for name in alive), None)
+            live = next((chassis[name] for name in alive), None)
             yield {
                 "logical_port": f"cr-{lrp['name']}",
                 "type": "chassisredirect",
                 "chassis": live,
             }
+
+
+def _encoded(row: dict[str, Any]) -> dict[str, Any]:
+    if "chassis" not in row:
+        return row
+    return {**row, "chassis": Ref(row["chassis"]) if row["chassis"] else frozenset()}
 
 
 def _most_preferred(row: dict[str, Any]) -> tuple[int, str]:

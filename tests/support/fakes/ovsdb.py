@@ -8,7 +8,7 @@ the real ovsdb-server.
 
 import copy
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 from uuid import UUID
@@ -26,52 +26,8 @@ from isthmus.model.operations import (
     Wait,
 )
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
+from support.fakes.schemas import INDEXES, ROOTS, STRONG, WEAK
 
-ROOTS = {
-    "NB_Global", "Logical_Switch", "Logical_Router", "Chassis", "IC_NB_Global", "Transit_Switch",
-    "IC_SB_Global", "Availability_Zone", "Gateway", "Datapath_Binding", "Port_Binding", "Route",
-    "Load_Balancer", "Load_Balancer_Group", "Learned_Route", "Service_Monitor",
-}  # fmt: skip
-INDEXES: dict[tuple[Database, str], tuple[tuple[str, ...], ...]] = {
-    (Database.NB, "Logical_Switch_Port"): (("name",),),
-    (Database.NB, "Logical_Router_Port"): (("name",),),
-    (Database.NB, "Gateway_Chassis"): (("name",),),
-    (Database.NB, "Load_Balancer_Group"): (("name",),),
-    (Database.SB, "Chassis"): (("name",),),
-    (Database.SB, "Encap"): (("type", "ip"),),
-    (Database.SB, "Port_Binding"): (("logical_port",),),
-    (Database.SB, "Service_Monitor"): (("logical_port", "ip", "port", "protocol"),),
-    (Database.IC_NB, "Transit_Switch"): (("name",),),
-    (Database.IC_SB, "Availability_Zone"): (("name",),),
-    (Database.IC_SB, "Gateway"): (("name",),),
-    (Database.IC_SB, "Encap"): (("type", "ip"),),
-    (Database.IC_SB, "Datapath_Binding"): (("tunnel_key",),),
-    (Database.IC_SB, "Port_Binding"): (("transit_switch", "tunnel_key"), ("logical_port",)),
-    (Database.IC_SB, "Route"): (
-        ("transit_switch", "availability_zone", "route_table", "ip_prefix", "nexthop"),
-    ),
-}
-STRONG: dict[tuple[Database, str], dict[str, str]] = {
-    (Database.NB, "Logical_Switch"): {"ports": "Logical_Switch_Port"},
-    (Database.NB, "Logical_Router"): {
-        "ports": "Logical_Router_Port",
-        "static_routes": "Logical_Router_Static_Route",
-        "policies": "Logical_Router_Policy",
-        "nat": "NAT",
-        "load_balancer_group": "Load_Balancer_Group",
-    },
-    (Database.NB, "Logical_Router_Port"): {"gateway_chassis": "Gateway_Chassis"},
-    (Database.SB, "Chassis"): {"encaps": "Encap"},
-    (Database.IC_SB, "Gateway"): {"availability_zone": "Availability_Zone", "encaps": "Encap"},
-    (Database.IC_SB, "Port_Binding"): {"availability_zone": "Availability_Zone"},
-    (Database.IC_SB, "Route"): {"availability_zone": "Availability_Zone"},
-}
-WEAK: dict[tuple[Database, str], dict[str, str]] = {
-    (Database.NB, "Logical_Router"): {"load_balancer": "Load_Balancer"},
-    (Database.NB, "Load_Balancer_Group"): {"load_balancer": "Load_Balancer"},
-    (Database.NB, "NAT"): {"gateway_port": "Logical_Router_Port"},
-    (Database.SB, "Port_Binding"): {"chassis": "Chassis"},
-}
 _uuids = itertools.count(1)
 
 
@@ -100,13 +56,24 @@ def _plain(value: Any, new: Mapping[int, RowId]) -> Any:
 
 
 class FakeDatabase:
-    """One database; collects the changes that each observer has not fetched yet."""
+    """One database; collects the changes that each observer has not fetched yet.
+
+    Attributes:
+        committed: all transactions.
+        columns: what the server's schema has; empty if it has everything.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.tables: Tables = {kind: {} for kind in ROW_TYPES if kind.DATABASE is database}
         self._observers: list[list[Change]] = []
         self.committed: list[tuple[Operation, ...]] = []
+        self.columns: Mapping[type[Row], Mapping[str, frozenset[str]]] = {}
+
+    @classmethod
+    def of_zone(cls, database: Database, _zone: str) -> "FakeDatabase":
+        """One of a fleet's databases: a `MakeDatabase`."""
+        return cls(database)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -134,22 +101,38 @@ class FakeDatabase:
             _check(self.database, after)
         except RefusedError as refused:
             return Failed(refused.error, refused.details)
-        self.replace(after)
+        self._become(after)
         self.committed.append(operations)
         return Committed()
 
-    def replace(self, tables: Tables) -> None:
-        """Have other contents, as after a restore from a backup."""
+    def backup(self) -> Any:
+        """All contents, with their UUIDs."""
+        return copy.deepcopy(self.tables)
+
+    def restore(self, contents: Any) -> None:
+        """Replace the contents by those of a backup, as if its file were put in place."""
+        self._become(copy.deepcopy(contents))
+
+    def load(self, contents: Any) -> None:
+        """Replace the contents as `ovsdb-client restore` does: all rows have new UUIDs."""
+        rows = [uuid for table in contents.values() for uuid in table]
+        self._become(_renumbered(contents, {uuid: _new_uuid() for uuid in rows}))
+
+    def _become(self, tables: Tables) -> None:
         changes = list(_diff(self.tables, tables))
         self.tables = tables
         for observer in self._observers:
             observer.extend(changes)
 
 
+MakeDatabase = Callable[[Database, str], FakeDatabase]
+"""Makes a database of a zone, or one that all zones share (no name)."""
+
+
 def _execute(tables: Tables, operations: Iterable[Operation]) -> bool:
     operations = list(operations)
     new = {
-        id(op.ref): RowId(str(UUID(int=next(_uuids))))
+        id(op.ref): _new_uuid()
         for op in operations
         if isinstance(op, Insert) and op.ref is not None
     }
@@ -161,7 +144,7 @@ def _execute_one(
 ) -> bool:
     match operation:
         case Insert(table, row, ref):
-            uuid = new[id(ref)] if ref is not None else RowId(str(UUID(int=next(_uuids))))
+            uuid = new[id(ref)] if ref is not None else _new_uuid()
             rows[uuid] = _defaults(table)
             for column, value in row.items():
                 _store(rows[uuid], column, _plain(value, new))
@@ -177,6 +160,19 @@ def _execute_one(
             found = rows.get(uuid)
             return found is not None and all(found[c] == _plain(v, new) for c, v in row.items())
     return True
+
+
+def _new_uuid() -> RowId:
+    return RowId(str(UUID(int=next(_uuids))))
+
+
+def _renumbered(value: Any, new: Mapping[RowId, RowId]) -> Any:
+    """A copy with other UUIDs."""
+    if isinstance(value, dict):
+        return {new.get(k, k): _renumbered(v, new) for k, v in value.items()}
+    if isinstance(value, frozenset):
+        return frozenset(_renumbered(element, new) for element in value)
+    return new.get(RowId(value), value) if isinstance(value, str) else value
 
 
 def _defaults(table: type[Row]) -> Columns:

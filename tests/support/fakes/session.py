@@ -12,6 +12,7 @@ from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import Database, Row
 from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.streams.tls import Fault
 from support.fakes.ovsdb import FakeDatabase
 
 
@@ -36,7 +37,7 @@ class FakeSession:
         self.generation = 0
         self.columns: Mapping[type[Row], Mapping[str, frozenset[str]]] = {}
         self.last_error = ""
-        self.fault: tuple[str, str] | None = None
+        self.fault: Fault | None = None
         self.clear_text_hint = self.ip_addresses = ""
         self._changes: list[Change] = []
         self._replies: deque[Result] = deque()

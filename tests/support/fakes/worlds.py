@@ -15,7 +15,8 @@ from isthmus.model.operations import Delete, Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.session import Session
-from support.fakes.ovsdb import ROOTS, FakeDatabase
+from support.fakes.ovsdb import FakeDatabase
+from support.fakes.schemas import ROOTS
 from support.ovn.servers import wait_until
 
 Dump = dict[tuple[str, str], dict[str, Any]]

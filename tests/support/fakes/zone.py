@@ -1,6 +1,7 @@
 """A fake zone: its databases and the shared IC databases, a minimal northd, and an engine."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from isthmus.engine.engine import Engine
@@ -33,7 +34,7 @@ from isthmus.model.rows import (
     SbEncap,
 )
 from support.fakes.northd import northd
-from support.fakes.ovsdb import FakeDatabase
+from support.fakes.ovsdb import FakeDatabase, MakeDatabase
 
 
 class Zone:
@@ -42,6 +43,7 @@ class Zone:
     Args:
         name: the zone's name.
         ic_nb, ic_sb: shared with the other zones of the test.
+        make: makes its own databases.
 
     Attributes:
         cluster: the first name, which `rename` does not change.
@@ -49,11 +51,18 @@ class Zone:
         reachable: the databases that can be read and written.
         dead: the names of chassis on which no ovn-controller runs.
         random: decides which transaction in flight ends first.
+        on_commit: called after each transaction of the engine.
     """
 
-    def __init__(self, name: str, ic_nb: FakeDatabase, ic_sb: FakeDatabase) -> None:
+    def __init__(
+        self,
+        name: str,
+        ic_nb: FakeDatabase,
+        ic_sb: FakeDatabase,
+        make: MakeDatabase = FakeDatabase.of_zone,
+    ) -> None:
         self.cluster = self.name = name
-        self.nb, self.sb = FakeDatabase(Database.NB), FakeDatabase(Database.SB)
+        self.nb, self.sb = make(Database.NB, name), make(Database.SB, name)
         self.databases = {
             Database.NB: self.nb,
             Database.SB: self.sb,
@@ -64,6 +73,7 @@ class Zone:
         self.reachable = set(Database)
         self.dead: set[str] = set()
         self.random = random.Random(0)  # noqa: S311 - no secret
+        self.on_commit: Callable[[Transaction], None] = lambda _: None
         self.initialize()
         self.write(Insert(LogicalRouter, {"name": "ovn-cluster"}))
         self.start()
@@ -123,7 +133,9 @@ class Zone:
 
     def commit(self, transaction: Transaction) -> Result:
         """Send one transaction to its database."""
-        return self.databases[transaction.database].transact(transaction.operations)
+        result = self.databases[transaction.database].transact(transaction.operations)
+        self.on_commit(transaction)
+        return result
 
     def settle(self, limit: int = 200) -> int:
         """Step until nothing is left to do; return the number of steps."""

@@ -4,7 +4,6 @@ Each is a function of a world and a zone, and changes what one of them would cha
 means to close a path.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -159,10 +158,12 @@ def shared_database_emptied(world: World, _: ControlledZone) -> None:
 
 
 def shared_database_restored(world: World, _: ControlledZone) -> None:
-    """IC-SB is as it was when both zones had joined."""
-    before = world.fleet.ic_sb.tables
-    world.fleet.ic_sb.replace(copy.deepcopy(world.snapshot))
-    assert world.fleet.ic_sb.tables is not before
+    """IC-SB is as it was when both zones had joined; with `ovsdb-client`, UUIDs are new."""
+    ic_sb = world.fleet.ic_sb
+    if TRANSIT_SWITCHES.keys() != {r["name"] for r in world.fleet.ic_nb.rows(TransitSwitch)}:
+        # The backup lacks the routes over a renamed transit switch, as if they were withdrawn.
+        world.withdrawn |= {path.prefix for path in world.baseline}
+    world.random.choice([ic_sb.restore, ic_sb.load])(world.snapshot)
 
 
 # -- NB and SB ---------------------------------------------------------------------------------
@@ -225,6 +226,7 @@ def chassis_again(world: World, zone: ControlledZone) -> None:
         return
     zone.write(Delete(Chassis, RowId(row["_uuid"])))
     if world.random.random() < 0.5:
+        world.edited()
         world.settle()
     renamed = world.random.random() < 0.5 and not row["name"].endswith("-b")
     zone.add_chassis(row["name"] + "-b" * renamed, ip, hostname=row["hostname"])

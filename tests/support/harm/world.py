@@ -1,10 +1,11 @@
 """A joined fleet of two zones for random bad edits: its daemons, what is alive, and its repair."""
 
-import copy
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from isthmus.engine.transactions import Transaction
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, Value
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
@@ -31,6 +32,7 @@ from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
 from support.fakes.manifests import config_map
 from support.fakes.northd import northd
+from support.fakes.ovsdb import FakeDatabase, MakeDatabase
 from support.harm.paths import Path, working
 
 TRANSIT_SWITCHES: Mapping[str, Mapping[str, str]] = {
@@ -62,20 +64,22 @@ class World:
 
     Args:
         seed: of everything random.
+        make: makes the databases, which are fake ones by default.
 
     Attributes:
         down: the zones whose daemons do not run.
         cut: the paths that an edit cut by itself, before any daemon could do anything.
         withdrawn: the prefixes whose routes were deleted from IC-SB.
         baseline: the paths that worked before the first edit.
+        interruptions: what a transaction of a daemon cut, if only for a moment.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, make: MakeDatabase = FakeDatabase.of_zone) -> None:
         self.random = random.Random(seed)  # noqa: S311 - no secret
         self.down: set[str] = set()
         self.cut: set[Path] = set()
         self.withdrawn: set[str] = set()
-        self.fleet = ControlledFleet("az1", "az2")
+        self.fleet = ControlledFleet("az1", "az2", make=make)
         ids = dict(TRANSIT_SWITCHES["blue"])
         self.fleet.ic_nb.transact([Insert(TransitSwitch, {"name": "blue", "external_ids": ids})])
         for number, zone in enumerate(self.fleet.zones, start=1):
@@ -96,13 +100,52 @@ class World:
         self._configs = {zone.cluster: zone.inputs.config for zone in self.fleet.zones}
         self.baseline = working(self.fleet)
         self.contents = self.dump()
-        self.snapshot = copy.deepcopy(self.fleet.ic_sb.tables)
+        self.snapshot = self.fleet.ic_sb.backup()
+        self.interruptions: list[str] = []
+        self._works = self.baseline
+        for zone in self.fleet.zones:
+            zone.on_commit = partial(self._committed, zone)
 
     def edited(self) -> None:
         """Note what the last edit cut by itself."""
         for zone in self.fleet.zones:
             northd(zone.nb, zone.sb, zone.dead)
-        self.cut |= self.baseline - working(self.fleet)
+        self._works = working(self.fleet)
+        self.cut |= self.baseline - self._works
+
+    def _committed(self, zone: ControlledZone, transaction: Transaction) -> None:
+        """Compare the paths before and after a transaction, and after what OVN does then.
+
+        What an edit cut by itself is restored in several transactions, in any order. A zone that
+        is renamed gives its ports new names, and OVN binds them a moment later.
+        """
+        tables = {operation.table.TABLE for operation in transaction.operations}
+        if "Logical_Router_Port" not in tables:
+            self._compare(zone, transaction, tables)
+        for each in self.fleet.zones:
+            northd(each.nb, each.sb, each.dead)
+        self._compare(zone, transaction, tables)
+
+    def _compare(self, zone: ControlledZone, transaction: Transaction, tables: set[str]) -> None:
+        works = working(self.fleet)
+        lost = {p for p in self._works - works - self.cut if p.prefix not in self.withdrawn}
+        if lost and not self._is_momentary(zone, tables, lost):
+            self.interruptions.append(f"{zone.cluster} {transaction} cut {lost}")
+        self._works = works
+
+    def _is_momentary(self, zone: ControlledZone, tables: set[str], lost: set[Path]) -> bool:
+        """Whether paths are lost by design, until the next transactions.
+
+        If only other zones' paths to this one are lost: OVN moves a port to another gateway at
+        once, and the others follow when that is published; and a zone cannot see when the others
+        have learned routes over the transit switch that replaces another. If a renamed zone's port
+        is replaced by one with its new name, that has to be bound.
+        """
+        if "Logical_Switch_Port" in tables:
+            return True
+        return tables & {"Gateway_Chassis", "Logical_Switch"} != set() and all(
+            path.zone != zone.cluster for path in lost
+        )
 
     def lost(self) -> set[Path]:
         """The paths that worked, and that a daemon has cut or failed to restore.
@@ -123,7 +166,9 @@ class World:
         switches = TRANSIT_SWITCHES.items()
         marked = all(ids.items() <= rows.get(name, {}).items() for name, ids in switches)
         return marked and all(
-            zone.inputs.config == self._configs[zone.cluster] and {"gw", "gw2"} <= _hosts(zone)
+            zone.inputs.config == self._configs[zone.cluster]
+            and {"gw", "gw2"} <= _hosts(zone)
+            and _knows_its_ports(zone)
             for zone in self.fleet.zones
         )
 
@@ -199,6 +244,15 @@ class World:
             else:
                 config: Value = {"is-interconn": "true"}
                 zone.update(Chassis, rows[0]["_uuid"], hostname=hostname, other_config=config)
+
+
+def _knows_its_ports(zone: ControlledZone) -> bool:
+    """Whether each router port has its marks, or a switch port that shows what it is for."""
+    used = {row["options"].get("router-port") for row in zone.all(LogicalSwitchPort)}
+    return all(
+        row["external_ids"] or row["name"] in {*used, *SUBNET_PORTS, "foreign"}
+        for row in zone.all(LogicalRouterPort)
+    )
 
 
 def _hosts(zone: ControlledZone) -> set[str]:

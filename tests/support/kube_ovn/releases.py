@@ -90,6 +90,24 @@ class Release:
             ]
             yield ["add", "Logical_Router", router, "policies", f"@policy{number}"]
 
+    def subnet_gateways(self, router: str, gateways: Mapping[str, str]) -> Iterator[list[str]]:
+        """The ovn-nbctl commands that turn a router's policies for subnets into the release's.
+
+        Policies by source override learned routes unless there are policies at 29500. A release
+        without these has static routes by source instead. Those of centralized subnets are as long
+        as the subnet, and OVN prefers a route by destination with the same length. (Those of
+        distributed subnets, one for each pod, are longer: OVN prefers them, and only Kube-OVN's own
+        build of `ovn-northd` does not.)
+
+        Args:
+            router: the default VPC's logical router.
+            gateways: the join address of the gateway node, by the CIDR of each subnet.
+        """
+        if not self.policy_origins:
+            yield ["lr-policy-del", router, "29000"]
+            for cidr, address in gateways.items():
+                yield ["--policy=src-ip", "lr-route-add", router, cidr, address]
+
 
 def _set(table: str, name: str, ids: Mapping[str, str], ts: str) -> Iterator[list[str]]:
     if ids:

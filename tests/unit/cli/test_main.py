@@ -1,5 +1,6 @@
 """The command `isthmus`: help, versions, extensions and errors."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -42,6 +43,12 @@ def interrupted() -> None:
 def buggy() -> None:
     """Have a bug."""
     raise ZeroDivisionError
+
+
+@group.command()
+def filling() -> None:
+    """Fill the disk."""
+    raise OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
@@ -102,6 +109,14 @@ def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected exception is not caught."""
     with pytest.raises(ZeroDivisionError):
         run(monkeypatch, "extra", "buggy")
+
+
+def test_a_full_disk_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a verb does not expect one, e.g. for temporary files."""
+    assert run(monkeypatch, "extra", "filling") == 1
+    assert "file /tmp/x: cannot be written: the disk is full" in capsys.readouterr().err
 
 
 def test_a_broken_extension_is_named(

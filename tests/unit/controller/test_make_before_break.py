@@ -3,18 +3,21 @@
 import pytest
 
 from isthmus.model.external_ids import DECLARED
-from isthmus.model.operations import Delete
+from isthmus.model.operations import Delete, Update
 from isthmus.model.rows import (
     Chassis,
     IcPortBinding,
     IcRoute,
     LogicalRouterPolicy,
     LogicalRouterStaticRoute,
+    LogicalSwitch,
     SbPortBinding,
+    TransitSwitch,
 )
 from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
 from support.fakes.northd import northd
+from support.harm.world import World
 
 
 def joined() -> tuple[ControlledFleet, ControlledZone, ControlledZone]:
@@ -102,3 +105,19 @@ def test_a_route_that_is_not_declared_any_more(*, learned: bool) -> None:
     assert one.learned().keys() == ({prefix} if learned else set())
     left = one.all(LogicalRouterStaticRoute, ip_prefix=prefix)
     assert all(DECLARED not in row["external_ids"] for row in left)
+
+
+@pytest.mark.parametrize("seed", [9, 17, 21])
+def test_a_renamed_transit_switch_stays_until_the_new_ports_are_bound(seed: int) -> None:
+    """Addresses stay, so routes fit the new switch at once; packets need its ports' chassis.
+
+    With these seeds, the deletion would come before the new ports are bound.
+    """
+    world = World(seed)
+    row = world.fleet.ts("ts")
+    world.fleet.ic_nb.transact([Update(TransitSwitch, row["_uuid"], {"name": "ts-new"})])
+    world.edited()
+    world.settle()
+    assert not world.interruptions
+    assert not world.lost()
+    assert all(not zone.all(LogicalSwitch, name="ts") for zone in world.fleet.zones)

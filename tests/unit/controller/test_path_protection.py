@@ -240,7 +240,7 @@ def test_a_new_gateway_takes_over_before_the_old_one_goes(
     world.settle()
     assert world.lost() == set()
     serving = {row["chassis_name"]: row["priority"] for row in zone.all(GatewayChassis)}
-    assert serving == {"gw2-az1": 100, "gw-az1": 0}
+    assert serving == {"gw2-az1": 100, "gw-az1": 99}
     assert reasons(zone) == {Reason.PATH_KEPT}
     zone.dead.clear()
     world.settle()

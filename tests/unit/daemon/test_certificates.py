@@ -11,7 +11,7 @@ from isthmus.daemon.sessions import DatabaseSessions
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
 from isthmus.ovsdb.poller import Poller
-from isthmus.ovsdb.streams.tls import Tls
+from isthmus.ovsdb.streams.tls import Tls, _TlsStream, fault
 from isthmus.pki.certificates import IssueSpec, Kind, new_ca
 from isthmus.pki.files import TlsFiles
 from support.fakes.session import FakePoller
@@ -83,3 +83,19 @@ def test_databases_without_tls_need_no_certificate(files: TlsFiles) -> None:
     cast("Sessions", source._sessions).remotes = {Database.IC_NB: "ssl:192.0.2.1:6645"}
     source.run(1.0)
     assert source.problems()
+
+
+def test_an_expired_certificate_keeps_its_problem(files: TlsFiles) -> None:
+    """With the days since; a failing connection has the same problem, and no other."""
+    remote = "ssl:192.0.2.1:6645"
+    install(files.certificate.parent, AUTHORITY, SPEC, NOW - datetime.timedelta(days=9), days=6)
+    source = source_of(remote)
+    source.run(0.0)
+    (problem,) = source.problems()
+    assert problem.reason is Reason.CERTIFICATE_EXPIRES
+    assert ("of az1 expired on " in problem.message, problem.message[-10:]) == (True, "3 days ago")
+    assert "isthmus pki renew" in problem.remedy
+    assert fault([remote]) is None  # while no connection fails
+    _TlsStream.failures["192.0.2.1:6645"] = "TLS handshake failed: certificate expired"
+    assert fault([remote]) == problem
+    del _TlsStream.failures["192.0.2.1:6645"]

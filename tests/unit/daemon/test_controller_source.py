@@ -130,6 +130,30 @@ def test_leaving_uses_the_databases_that_were_joined(
     assert controlled.sessions.remotes[Database.IC_SB] == "tcp:a:2"
 
 
+def test_no_object_at_all_means_nothing_until_the_cluster_is_known(
+    databases: Mapping[Database, FakeDatabase],
+) -> None:
+    """NB shows whether this cluster has joined; one that never joined takes no part at once."""
+    controlled = Controlled()
+    controlled.give(snapshot())
+    assert controlled.inputs.wanted is None
+    controlled.engine.apply(controlled.sessions.run(0.0))
+    controlled.source.run(0.0)
+    assert controlled.inputs.leaving
+    assert not controlled.source.problems()
+
+    ids = {"isthmus-zone": "az1"}
+    databases[Database.NB].transact([Insert(NbGlobal, {"name": "az1", "external_ids": ids})])
+    joined = Controlled()
+    joined.give(snapshot())
+    joined.engine.apply(joined.sessions.run(0.0))
+    joined.source.run(0.0)
+    assert joined.inputs.wanted is None
+    assert [problem.reason for problem in joined.source.problems()] == [Reason.OBJECTS_LOST]
+    joined.give(snapshot(config_map()))
+    assert joined.inputs.config is not None
+
+
 def test_rules_without_our_engine_are_reported(
     databases: Mapping[Database, FakeDatabase],
 ) -> None:

@@ -9,6 +9,7 @@ from isthmus.engine.engine import Engine
 from isthmus.engine.transactions import Committed, Failed, Transaction
 from isthmus.engine.view import View
 from isthmus.model.operations import Insert
+from isthmus.model.problems import Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database, TransitSwitch
 from support.fakes.ovsdb import FakeDatabase
@@ -112,6 +113,17 @@ def test_errors_and_tls_faults_are_reported_with_their_own_words(connected: Conn
     connected.turn(1.0)
     (problem,) = connected.sessions.problems(1.0 + PATIENCE)
     assert (problem.message, problem.remedy) == session.fault
+
+
+def test_an_expired_certificate_is_the_cause_and_is_reported_alone(connected: Connected) -> None:
+    """The problem of the certificate takes the place of the connection's."""
+    session = connected.session(Database.NB)
+    session.fault = Subject("TLS files in /d").problem(
+        "expired", "renew it", Reason.CERTIFICATE_EXPIRES
+    )
+    session.answers = False
+    connected.turn(1.0)
+    assert connected.sessions.problems(1.0 + PATIENCE) == [session.fault]
 
 
 def test_a_server_whose_schema_arrived_has_been_reached(connected: Connected) -> None:

@@ -605,10 +605,10 @@ def test_only_watched_tables_mark() -> None:
     assert engine.settled()
 
 
-def reports(writer: Writer, *values: str) -> None:
+def reports(keyed: Writer | Deriver, *values: str) -> None:
     """Have one problem per value."""
     for value in values:
-        writer.report(value, Problem("zone", "name", value, "is odd", "change it"))
+        keyed.report(value, Problem("zone", "name", value, "is odd", "change it"))
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
@@ -616,9 +616,26 @@ def test_problems_come_in_a_stable_order(order: tuple[str, str]) -> None:
     """The order does not depend on what came first; equal problems are listed once."""
     one, two = Writer(), NbWriter()
     engine = engine_of(one, two)
+    plan(engine)
     reports(one, *order)
     reports(two, *order)
     assert [problem.value for problem in engine.problems()] == ["a", "b"]
     one.report("a")
     two.report("a")
     assert [problem.value for problem in engine.problems()] == ["b"]
+
+
+def test_what_is_found_without_a_database_is_a_symptom() -> None:
+    """Neither what needs it nor what follows its tables is reported until it has been read."""
+    writer, nb_writer, deriver = Writer(), NbWriter(), Deriver()
+    engine = Engine(View(), (deriver, writer, nb_writer))
+    reports(writer, "a")
+    reports(nb_writer, "b")
+    reports(deriver, "c")
+    shown = []
+    for missing in (Database.IC_SB, Database.IC_NB, Database.NB):
+        engine.plan(0.0, EVERY, EVERY - {missing})
+        shown.append([problem.value for problem in engine.problems()])
+    assert shown == [["b"], ["b", "c"], ["c"]]
+    plan(engine)
+    assert [problem.value for problem in engine.problems()] == ["a", "b", "c"]

@@ -32,7 +32,7 @@ from isthmus.model.rows import (
     TransitSwitch,
 )
 from support.fakes.fleet import Fleet
-from support.fakes.ovsdb import INDEXES
+from support.fakes.schemas import INDEXES
 from support.fakes.zone import Zone
 
 

@@ -9,6 +9,7 @@ from isthmus.cli.common.errors import CommandError
 from isthmus.cli.options.environment import CONTROL_SOCKET
 from isthmus.cli.options.run_dir import run_dir
 from isthmus.model.problems import Subject
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.unixctl_client import CommandFailedError, ask
 
 SocketOption = Annotated[
@@ -50,7 +51,7 @@ def ask_daemon(unixctl: Path | None, command: str, *arguments: str) -> str:
     try:
         return ask(str(path), command, *arguments)
     except OSError as error:
-        message = f"the daemon does not answer: {error.strerror or error}"
+        message = f"the daemon does not answer: {failure_text(error)}"
     except CommandFailedError as error:
         message = str(error)
     remedy = "check that the daemon runs and was started with a control socket (--unixctl)"
@@ -63,7 +64,7 @@ def _default_socket() -> Path:
     try:
         return run_dir() / f"ovn-ic.{int(pidfile.read_text())}.ctl"
     except (OSError, ValueError) as error:
-        message = f"is not given, and {pidfile} cannot be read: {error}"
+        message = f"is not given, and {pidfile} cannot be read: {failure_text(error)}"
         remedy = "give the control socket with which the daemon was started"
         subject = Subject("control socket", "--unixctl")
         raise CommandError(subject.problem(message, remedy)) from error

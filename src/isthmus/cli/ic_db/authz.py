@@ -25,7 +25,7 @@ from isthmus.icdb.local.database_server import NB_PORT, SB_PORT, default_dirs
 from isthmus.icdb.server.plan import parse_listen
 from isthmus.model.prefixes import Network, parse_list
 from isthmus.model.problems import Problem, Subject
-from isthmus.model.text import quoted
+from isthmus.model.text import failure_text, quoted
 from isthmus.pki.files import TlsFiles, check_files
 
 _, RUN_DIR = default_dirs(os.environ)
@@ -94,7 +94,7 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
         asyncio.run(_serve(proxy, str(address), files))
     except OSError as error:
         remedy = "check that the ports are free and that the files in --tls-dir are complete"
-        problem = Subject(_PROXY).problem(f"cannot serve: {error.strerror or error}", remedy)
+        problem = Subject(_PROXY).problem(f"cannot serve: {failure_text(error)}", remedy)
         raise CommandError(problem) from error
 
 

@@ -22,6 +22,7 @@ from isthmus.daemon.service import Settings, engine_alone
 from isthmus.daemon.unixctl_commands import log_commands, version_command
 from isthmus.daemon.vlog import DaemonLog
 from isthmus.model.problems import Subject
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.daemonize import RESTART_STATUS
 from isthmus.ovsdb.ovs_patches.logging import forward_to_logging
 from isthmus.ovsdb.unixctl import ControlServer
@@ -119,4 +120,4 @@ def _control(options: Options) -> ControlServer | None:
 
 
 def _refused(key: str, error: Exception, remedy: str) -> CommandError:
-    return CommandError(Subject(f"command {PROGRAM}", key).problem(str(error), remedy))
+    return CommandError(Subject(f"command {PROGRAM}", key).problem(failure_text(error), remedy))

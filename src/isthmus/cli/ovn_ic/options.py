@@ -16,6 +16,7 @@ from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_of
 from isthmus.model.problems import Subject
 from isthmus.model.rows import Database
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.daemonize import Daemon
 from isthmus.ovsdb.streams.tls import Tls
 
@@ -208,4 +209,4 @@ def _tls(found: argparse.Namespace) -> Tls | None:
     except ValueError as error:
         subject = Subject(f"command {PROGRAM}", "--ssl-protocols", found.ssl_protocols)
         remedy = "give versions such as TLSv1.2,TLSv1.3"
-        raise CommandError(subject.problem(str(error), remedy)) from error
+        raise CommandError(subject.problem(failure_text(error), remedy)) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from isthmus.model.text import quoted
+from isthmus.model.text import failure_text, quoted
 
 
 class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -32,4 +32,4 @@ def yaml_error(error: Exception) -> tuple[str, str]:
     """Where parsing failed ("line 3"; empty if not known), and why."""
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}" if mark is not None else ""
-    return where, getattr(error, "problem", None) or str(error) or type(error).__name__
+    return where, getattr(error, "problem", None) or failure_text(error)

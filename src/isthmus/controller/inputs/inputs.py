@@ -6,11 +6,10 @@ nothing, and its last valid form stays in force; an object counts as deleted onl
 from a complete snapshot.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from itertools import chain
-from typing import Generic, TypeAlias, TypeVar
 
 from isthmus.controller.config.configmap import (
     Config,
@@ -22,6 +21,7 @@ from isthmus.controller.config.configmap import (
     parse_config,
 )
 from isthmus.controller.inputs.nodes import Node, parse_node
+from isthmus.controller.inputs.objects import Objects, changed_names, read_objects, valid
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.controller.inputs.subnets import (
     Subnet,
@@ -37,6 +37,18 @@ DEFAULT_VPC = "ovn-cluster"
 """Kube-OVN's default VPC, and the name of its logical router."""
 
 CONFIG_MAP = ObjectKey("ConfigMap", "kube-system", "ovn-ic-config")
+
+_NOT_READ = (
+    "not everything could be read",
+    "fix what cannot be read, or create the ConfigMap with enable-ic",
+    Reason.NOT_READ,
+)
+_LOST = (
+    "so were all other objects when Isthmus started",
+    'restore the objects; to leave the interconnection, create it with enable-ic: "false"',
+    Reason.OBJECTS_LOST,
+)
+"""Why a missing ConfigMap does not mean leaving, the remedy, and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +84,6 @@ class Changed:
         return not self.config_keys.isdisjoint(keys)
 
 
-N = TypeVar("N")
-
-
-@dataclass(frozen=True, slots=True)
-class _Object(Generic[N]):
-    """An object as written, and its last valid form in `item` (None if there is none)."""
-
-    manifest: Manifest
-    item: N | None
-    invalid: bool
-
-
-_Read: TypeAlias = dict[str, _Object[N]]
-"""Objects of one kind by name."""
-
-
 class Inputs:
     """The inputs in force.
 
@@ -103,8 +99,10 @@ class Inputs:
             nothing may be changed.
         manifest: the ConfigMap that `wanted` was read from; None if there is none.
         refused: whether the present ConfigMap is not valid.
-        complete: whether everything has been read at least once; if not, there may be unknown
-            private prefixes.
+        lost: whether the source of a cluster that has joined had no object at all at the start, and
+            has no ConfigMap yet. No one deletes all Nodes, so this does not mean leaving.
+        complete: whether everything has been read at least once, and is not lost; if not, there may
+            be unknown private prefixes.
         subnets, nodes: by name. The join subnet, which is never exchanged, is disabled here, and
             also known without a manifest if Nodes name it.
         node_prefixes: the addresses of each Node, as prefixes of one address each.
@@ -128,13 +126,14 @@ class Inputs:
         self.wanted: JoinZone | LeaveZone | None = None
         self.manifest: Manifest | None = None
         self.refused = False
+        self.lost = False
         self.complete = False
         self.subnets: Mapping[str, Subnet] = {}
         self.nodes: Mapping[str, Node] = {}
         self.vpc_objects: frozenset[str] = frozenset()
         self.problems: tuple[Problem, ...] = ()
-        self._read_subnets: _Read[Subnet] = {}
-        self._read_nodes: _Read[Node] = {}
+        self._read_subnets: Objects[Subnet] = {}
+        self._read_nodes: Objects[Node] = {}
         # There may be thousands of Nodes, and every reconciled router port needs these.
         self.node_prefixes: Mapping[str, tuple[Network, ...]] = {}
         self.node_addresses: frozenset[Network] = frozenset()
@@ -166,25 +165,37 @@ class Inputs:
         vpcs = self.config.vpcs if self.config is not None else {}
         return next((vpc for vpc, name in vpcs.items() if name == network), None)
 
-    def update(self, snapshot: Snapshot) -> Changed:
-        """Take over the valid objects of a snapshot, and return what changed."""
+    def update(self, snapshot: Snapshot, *, joined: bool = False) -> Changed:
+        """Take over the valid objects of a snapshot, and return what changed.
+
+        Args:
+            snapshot: of all objects.
+            joined: whether this cluster has joined.
+        """
         wanted, subnets, nodes = self.wanted, self.subnets, self.nodes
         vpcs, vpc_objects = self.vpcs, self.vpc_objects
         private, addresses = self._private(), self.node_addresses
         all_nodes_known = self.all_nodes_known
         problems = list(snapshot.problems)
+        known = self.wanted is not None or self.complete
+        self.lost = (
+            (joined and snapshot.complete and not known)
+            and (self.lost or not snapshot.objects)
+            and self.config_map not in snapshot.objects
+        )
+        self.complete = snapshot.complete and not self.lost
         self.wanted = self._read_config(snapshot, problems)
         found = snapshot.of_kind("Subnet")
-        self._read_subnets = _read(found, self._read_subnets, parse_subnet, problems)
-        self._read_nodes = _read(snapshot.of_kind("Node"), self._read_nodes, parse_node, problems)
-        self.nodes = _items(self._read_nodes)
-        self.subnets = with_join_subnets(_items(self._read_subnets), self.nodes.values())
-        changed_nodes = _changed_names(nodes, self.nodes)
+        self._read_subnets = read_objects(found, self._read_subnets, parse_subnet, problems)
+        found = snapshot.of_kind("Node")
+        self._read_nodes = read_objects(found, self._read_nodes, parse_node, problems)
+        self.nodes = valid(self._read_nodes)
+        self.subnets = with_join_subnets(valid(self._read_subnets), self.nodes.values())
+        changed_nodes = changed_names(nodes, self.nodes)
         if changed_nodes:
             self._take_addresses(nodes)
         self._private_prefixes = {}
         self.vpc_objects = frozenset(m.key.name for m in snapshot.of_kind("Vpc"))
-        self.complete = snapshot.complete
         problems += shared_prefixes(self.subnets.values(), self.vpc)
         self.problems = tuple(problems)
         return Changed(
@@ -244,12 +255,14 @@ class Inputs:
     ) -> JoinZone | LeaveZone | None:
         manifest = snapshot.objects.get(self.config_map)
         if manifest is None:
-            if snapshot.complete:
+            if self.complete:
                 self.manifest, self.refused = None, False
                 return LeaveZone(f"there is no {self.config_map}")
-            message = "is missing, but not everything could be read, so nothing is changed"
-            remedy = "fix what cannot be read, or create the ConfigMap with enable-ic"
-            problems.append(Subject(str(self.config_map)).problem(message, remedy, Reason.NOT_READ))
+            if self.lost or not snapshot.problems:  # otherwise it is a symptom of those
+                why, remedy, reason = _LOST if self.lost else _NOT_READ
+                message = f"is missing, but {why}, so nothing is changed"
+                subject = Subject(str(self.config_map))
+                problems.append(subject.problem(message, remedy, reason))
             return self.wanted
         parsed = parse_config(str(manifest.key), manifest.body.get("data"), self.vpc)
         problems += parsed.problems
@@ -260,39 +273,3 @@ class Inputs:
         if isinstance(parsed, JoinZone):
             return replace(parsed, config=replace(parsed.config, tls=self._tls))
         return parsed
-
-
-def _read(
-    manifests: Iterable[Manifest],
-    before: _Read[N],
-    parse: Callable[[Manifest, N | None], tuple[N | None, tuple[Problem, ...]]],
-    problems: list[Problem],
-) -> _Read[N]:
-    """All objects of one kind; one that is not valid keeps its last valid form.
-
-    A valid object is not parsed again while its manifest is the same value.
-    """
-    found: _Read[N] = {}
-    for manifest in manifests:
-        known = before.get(manifest.key.name)
-        if known is not None and known.manifest is manifest and not known.invalid:
-            found[manifest.key.name] = known
-            continue
-        item, wrong = parse(manifest, known.item if known is not None else None)
-        problems += wrong
-        found[manifest.key.name] = _Object(manifest, item, bool(wrong))
-    return found
-
-
-def _changed_names(before: Mapping[str, N], after: Mapping[str, N]) -> frozenset[str]:
-    """The names of the objects that were added, removed or changed."""
-    return frozenset(
-        name
-        for name in before.keys() | after.keys()
-        # Most are the same object, and identity is cheaper to check than equality.
-        if (old := before.get(name)) is not (new := after.get(name)) and old != new
-    )
-
-
-def _items(objects: _Read[N]) -> Mapping[str, N]:
-    return {name: found.item for name, found in objects.items() if found.item is not None}

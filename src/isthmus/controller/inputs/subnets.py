@@ -15,6 +15,7 @@ from isthmus.model.prefix_index import sort_key
 from isthmus.model.prefixes import Network, is_inside
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
+from isthmus.model.text import failure_text
 
 JOIN_SUBNET = "join"
 """The subnet between the nodes and the router, unless Kube-OVN runs with `--node-switch`."""
@@ -140,7 +141,7 @@ class _SubnetReader:
         try:
             prefixes = tuple(ip_network(item.strip(), strict=False) for item in value.split(","))
         except ValueError as error:
-            message = f"is not a valid CIDR: {error}"
+            message = f"is not a valid CIDR: {failure_text(error)}"
             self._bad("cidrBlock", value, message, "write e.g. 10.16.0.0/16")
             return ()
         if len({prefix.version for prefix in prefixes}) < len(prefixes):

@@ -50,6 +50,7 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
+from isthmus.model.text import failure_text
 
 
 class AddressClaims(ControllerReconciler[str]):
@@ -187,7 +188,7 @@ def _address(key: str) -> Address | None:
 def _bad_subnet(row: TransitSwitch, error: ValueError) -> Problem:
     subnet = row.external_ids.get(SUBNET, "")
     return Subject(f"Transit_Switch {row.name}", f"external_ids:{SUBNET}", subnet).problem(
-        f"is not a valid subnet: {error}",
+        f"is not a valid subnet: {failure_text(error)}",
         "write e.g. 169.254.100.0/24, or one IPv4 and one IPv6 subnet, separated by a comma",
         Reason.INVALID_TRANSIT_SWITCH,
     )

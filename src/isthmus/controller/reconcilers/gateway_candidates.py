@@ -5,23 +5,32 @@ among those of the same VPC, so that each transit switch prefers another node.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 from isthmus.controller.connections import Connections
 from isthmus.controller.inputs.inputs import Inputs
+from isthmus.engine.view import View
+from isthmus.model.indexes import (
+    GATEWAYS_BY_ENCAP,
+    GATEWAYS_BY_NAME,
+    IC_ENCAPS_BY_TUNNEL,
+    ZONES_BY_NAME,
+)
 from isthmus.model.ovn_keys import is_interconn
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
+from isthmus.model.rows import Chassis, NbGlobal, SbEncap
 
 HIGHEST_PRIORITY = 100
 
 
 def choose_gateways(
-    connections: Connections, inputs: Inputs, switches: list[str], switch: str
+    view: View, connections: Connections, inputs: Inputs, switches: list[str], switch: str
 ) -> tuple[dict[str, int], list[Problem]]:
     """The gateways of one transit switch.
 
     Args:
-        connections, inputs: the chassis that exist, and the nodes to choose from.
+        view, connections, inputs: the chassis that exist, and the nodes to choose from.
         switches: the transit switches that connect the same VPC, in order.
         switch: one of them.
 
@@ -31,31 +40,49 @@ def choose_gateways(
         not Ready, or that was deleted while its chassis remains, is included and reported. If
         several chassis have a node's hostname, all are candidates: first the one that serves, so
         that traffic stays where it is. BFD finds out which one lives. The chassis that serves now
-        stays a candidate, after all others, until one of the others serves.
+        stays a candidate, after all others, until one of the others serves. Last of all come those
+        that other zones cannot reach, because a gateway of one has their name or tunnel IP.
     """
     nodes = inputs.config.gateways if inputs.config is not None else ()
     priorities: dict[str, int] = {}
     problems: list[Problem] = []
     others: list[str] = []
+    clashing: list[str] = []
     shift = switches.index(switch) % len(nodes) if switch in switches and nodes else 0
     serving = connections.serving_chassis(switch)
     for place, node in enumerate(nodes[shift:] + nodes[:shift]):
         usable = filter(is_interconn, connections.chassis_of(node))
-        names = [row.name for row in sorted(usable, key=lambda row: row.name not in serving)]
+        rows = sorted(usable, key=lambda row: row.name not in serving)
+        names = [row.name for row in rows if not _clashes(view, row)]
+        clashing += [row.name for row in rows if row.name not in names]
         if names:
             # A node's priority does not depend on whether the nodes before it can serve.
             priorities.setdefault(names[0], HIGHEST_PRIORITY - place)
             others += names[1:]
-            problems += _warnings(inputs, node, names)
+        if rows:
+            problems += _warnings(inputs, node, [row.name for row in rows])
         else:
             problems.append(_problem(connections, inputs, node))
-    for place, name in enumerate(others, len(nodes)):
-        priorities.setdefault(name, max(HIGHEST_PRIORITY - place, 0))
-    for name in (name for name, chassis in serving.items() if is_interconn(chassis)):
-        if priorities and name not in priorities:
-            priorities[name] = 0
-            problems.append(_kept(inputs, name))
+    known = {*priorities, *others, *clashing}
+    kept = [name for name, row in serving.items() if is_interconn(row) and name not in known]
+    if known:
+        for place, name in enumerate((*others, *kept, *clashing), len(nodes)):
+            priorities.setdefault(name, max(HIGHEST_PRIORITY - place, 0))
+        problems += (_kept(inputs, name) for name in kept)
     return priorities, problems
+
+
+def _clashes(view: View, chassis: Chassis) -> bool:
+    """Whether a gateway of another zone has a chassis' name or one of its tunnel IPs."""
+    row = view.single(NbGlobal)
+    zone = view.one(ZONES_BY_NAME, row.name) if row is not None else None
+    tunnels = filter(None, (view.get(SbEncap, uuid) for uuid in chassis.encaps))
+    ends = (end for one in tunnels for end in view.all(IC_ENCAPS_BY_TUNNEL, (one.type, one.ip)))
+    rivals = chain.from_iterable(view.all(GATEWAYS_BY_ENCAP, end.uuid) for end in ends)
+    return zone is not None and any(
+        gateway.availability_zone != zone.uuid
+        for gateway in chain(view.all(GATEWAYS_BY_NAME, chassis.name), rivals)
+    )
 
 
 def _kept(inputs: Inputs, chassis: str) -> Problem:

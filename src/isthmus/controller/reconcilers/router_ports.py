@@ -47,9 +47,12 @@ from isthmus.model.prefixes import Address, parse_address, parse_interface
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
+    AvailabilityZone,
     Chassis,
     Database,
+    Gateway,
     GatewayChassis,
+    IcEncap,
     IcPortBinding,
     IcSbGlobal,
     LoadBalancer,
@@ -96,7 +99,7 @@ class RouterPorts(ControllerReconciler[str]):
     writes: ClassVar[Database] = Database.NB
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """The parts of connections, address claims, this cluster's chassis, NAT, load balancers."""
+        """The parts of connections, address claims, all gateways, NAT and load balancers."""
         return {
             TransitSwitch: self._of_transit_switch,
             LogicalSwitch: transit_switches_of,
@@ -113,6 +116,9 @@ class RouterPorts(ControllerReconciler[str]):
             NbGlobal: self._all,
             IcPortBinding: self._of_ic_port,
             IcSbGlobal: self._all,
+            AvailabilityZone: self._of_zone,
+            Gateway: self._all,
+            IcEncap: self._all,
         }
 
     def affected(self, changed: Changed) -> Iterable[str]:
@@ -182,7 +188,9 @@ class RouterPorts(ControllerReconciler[str]):
     ) -> Iterable[Operation]:
         row, vpc = ends.transit_switch, ends.vpc
         switches = self.connections.transit_switches(vpc)
-        gateways, problems = choose_gateways(self.connections, self.inputs, switches, row.name)
+        gateways, problems = choose_gateways(
+            self.view, self.connections, self.inputs, switches, row.name
+        )
         conflicts, held = GatewayConflicts(self.view, self.inputs).of(vpc, ends.router, existing)
         problems += conflicts
         if missing_mark(row):
@@ -307,6 +315,11 @@ class RouterPorts(ControllerReconciler[str]):
 
     def _of_chassis(self, change: Change) -> Iterable[str]:
         return () if all(map(is_remote, change.of(Chassis))) else self.keys()
+
+    def _of_zone(self, change: Change) -> Iterable[str]:
+        """Which gateways are other zones'; heartbeats do not matter."""
+        names = [row.name for row in change.of(AvailabilityZone)]
+        return () if names[1:] == names[:1] else self.keys()
 
     def _of_binding(self, change: Change) -> Iterable[str]:
         """Which chassis serves as a gateway."""

@@ -45,6 +45,9 @@ _SEPARATES_ZONES = (
 )
 """The reasons that may explain why another zone's ports have no gateway."""
 
+_PREVENTS_REGISTRATION = (Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED, Reason.WRITE_REFUSED)
+"""The reasons that may explain why this zone is not registered."""
+
 LONGEST = 1024
 """The maximum length of a message with its remedy, in characters: that of an Event's note."""
 
@@ -124,6 +127,7 @@ class StatusInput:
         settled: whether nothing has been left to do, and nothing has changed, for some seconds.
         cluster: the state of the cluster.
         problems: all problems.
+        away: those because of which databases do not answer.
     """
 
     wanted: JoinZone | LeaveZone | None
@@ -133,14 +137,16 @@ class StatusInput:
     settled: bool
     cluster: ClusterState
     problems: tuple[Problem, ...]
+    away: tuple[Problem, ...] = ()
 
     def problem(self, *reasons: Reason) -> Problem | None:
         """The first problem with one of these reasons; earlier reasons come first."""
         return next((p for reason in reasons for p in self.problems if p.reason == reason), None)
 
-    def causes(self, first: Problem) -> str:
-        """A problem and the others of its reason, e.g. both IC databases, without remedies."""
-        return _shown([problem for problem in self.problems if problem.reason is first.reason])
+    def causes(self, *reasons: Reason) -> str:
+        """The problems with one of these reasons, e.g. both IC databases, without remedies."""
+        found = [problem for problem in self.problems if problem.reason in reasons]
+        return _shown(sorted(found, key=lambda problem: _ORDER[problem.reason]))
 
 
 def assess(state: StatusInput) -> tuple[Condition, ...]:
@@ -194,14 +200,12 @@ def _joined(state: StatusInput) -> Condition:
             problem = state.problem(Reason.INVALID_VALUE)
             return _false(kind, Reason.INVALID_VALUE, "the configuration is not valid", problem)
         return _unknown(kind, ConditionReason.STARTING, "nothing has been read yet")
-    unreachable = state.problem(Reason.DATABASE_UNREACHABLE)
+    unreachable = next(iter(state.away), None)
     if isinstance(state.wanted, LeaveZone):
         return _leaving(state, state.wanted, unreachable)
     if unreachable is not None:
-        message = (
-            f"{state.causes(unreachable)}; exchanged routes stay in place, and traffic continues"
-        )
-        return _unknown(kind, Reason.DATABASE_UNREACHABLE, message, unreachable)
+        message = f"{_shown(state.away)}; exchanged routes stay in place, and traffic continues"
+        return _unknown(kind, unreachable.reason, message, unreachable)
     missing = [database for database in Database if database not in state.synced]
     if missing:
         message = f"{missing[0]} has not been read yet"
@@ -216,7 +220,7 @@ def _leaving(state: StatusInput, wanted: LeaveZone, unreachable: Problem | None)
         return _false(kind, ConditionReason.NOT_ENABLED, message)
     message = f"this cluster is leaving: {wanted.reason}"
     if unreachable is not None:
-        message += f"; the rest is removed when {unreachable.object} can be reached"
+        message += f"; the rest is removed when it can be: {_shown(state.away)}"
     return _false(kind, ConditionReason.LEAVING, message, unreachable)
 
 
@@ -257,17 +261,17 @@ def _unreachable(state: StatusInput, _config: Config) -> Condition | None:
     message = f"no gateway serves the ports of {listed(apart)}"
     if problem is None:
         return _false(ConditionType.JOINED, ConditionReason.NOT_CONNECTED, message)
-    return _false(
-        ConditionType.JOINED, problem.reason, f"{message}: {state.causes(problem)}", problem
-    )
+    message += f": {state.causes(*_SEPARATES_ZONES)}"
+    return _false(ConditionType.JOINED, problem.reason, message, problem)
 
 
 def _unregistered(state: StatusInput, config: Config) -> Condition | None:
     if state.cluster.registered and state.cluster.zone == config.zone:
         return None
-    problem = state.problem(Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED, Reason.WRITE_REFUSED)
+    problem = state.problem(*_PREVENTS_REGISTRATION)
     if problem is not None:
-        return _false(ConditionType.JOINED, problem.reason, _text(problem), problem)
+        message = state.causes(*_PREVENTS_REGISTRATION)
+        return _false(ConditionType.JOINED, problem.reason, message, problem)
     message = f"zone {config.zone} is not registered yet"
     return _missing(state, ConditionReason.REGISTERING, message)
 
@@ -304,9 +308,8 @@ def _prevented(state: StatusInput, reason: AnyReason, message: str) -> Condition
     problem = state.problem(*_PREVENTS_PORTS)
     if problem is None:
         return _missing(state, reason, message)
-    return _false(
-        ConditionType.JOINED, problem.reason, f"{message}: {state.causes(problem)}", problem
-    )
+    message += f": {state.causes(*_PREVENTS_PORTS)}"
+    return _false(ConditionType.JOINED, problem.reason, message, problem)
 
 
 def _missing(state: StatusInput, reason: AnyReason, message: str) -> Condition:

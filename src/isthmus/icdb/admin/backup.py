@@ -6,6 +6,7 @@ or not at all; a backup with a wrong checksum is not restored; nothing is overwr
 backup of it. The two snapshots are taken one after the other, not at one moment.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -27,6 +28,7 @@ from isthmus.icdb.local.ovsdb_tools import ToolError, is_older, ovsdb_tool
 from isthmus.icdb.raft.peer_probe import optional_uuid
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, Database, Row, TransitSwitch
+from isthmus.model.text import failure_text
 from isthmus.pki.files import write_file
 
 FORMAT = 1
@@ -34,7 +36,8 @@ _POLL = 0.05
 _MANIFEST = "manifest.json"
 _DATABASES = {Database.IC_NB, Database.IC_SB}
 _ANOTHER = "give another backup file; nothing was changed"
-_UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, TypeError, ValueError)
+_DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError)
+_UNREADABLE = (*_DAMAGED, OSError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def take(
         write_file(file, _archive(members), secret=True)
         sync_directory(file.parent)
     except OSError as error:
-        message = f"cannot be written: {error.strerror}"
+        message = f"cannot be written: {failure_text(error)}"
         raise IcDbError(_bad(file, message, "free space, or give another directory")) from error
     return tuple(snapshot for snapshot, _ in taken_now)
 
@@ -118,7 +121,7 @@ def read(file: Path) -> Backup:
     try:
         found = _parsed(file, _members(file))
     except _UNREADABLE as error:
-        why = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        why = "the archive is damaged" if isinstance(error, _DAMAGED) else failure_text(error)
         message = f"is not a readable backup: {why}"
         remedy = "give a file that `isthmus ic-db backup` created"
         raise IcDbError(_bad(file, message, remedy)) from error

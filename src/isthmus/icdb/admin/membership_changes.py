@@ -20,6 +20,7 @@ from isthmus.icdb.local.ovsdb_tools import ToolError
 from isthmus.icdb.raft.reachability import listens, responds
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus
 from isthmus.model.problems import Problem
+from isthmus.model.text import failure_text
 
 _POLL = 0.05
 _ELECTION_LIMIT = 10.0
@@ -233,7 +234,7 @@ def _size(server: LocalServer) -> int:
         return server.database_file.stat().st_size
     except OSError as error:
         subject = replace(server.file_subject, key="--data-dir")
-        message = f"cannot be read: {error.strerror}"
+        message = f"cannot be read: {failure_text(error)}"
         remedy = "give the --data-dir that `isthmus ic-db run` was started with"
         raise IcDbError(subject.problem(message, remedy)) from error
 

@@ -9,6 +9,7 @@ from typing import Any
 from isthmus.icdb.local.hosts import bracketed
 from isthmus.icdb.local.ovsdb_tools import ToolError, last_error, run_program
 from isthmus.model.rows import Database
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.streams.addresses import host_and_port
 from isthmus.ovsdb.streams.name_resolution import UNANSWERED, resolution
 from isthmus.pki.files import TlsFiles
@@ -67,7 +68,8 @@ class OvsdbClient:
         try:
             found = resolution(host).result(self.timeout)
         except OSError as error:
-            raise ToolError(f"the name {host} {error.strerror or UNANSWERED}") from error
+            why = UNANSWERED if isinstance(error, TimeoutError) else failure_text(error)
+            raise ToolError(f"the name {host} {why}") from error
         return ",".join(f"{method}:{bracketed(address)}:{port}" for address in found)
 
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:

@@ -59,7 +59,9 @@ def installed_schema(server: LocalServer) -> str:
         return ovsdb_tool("schema-version", server.schema)
     except ToolError as error:
         remedy = "give the directory of OVN's schemas (--schema-dir)"
-        raise IcDbError(server.subject.problem(str(error), remedy)) from error
+        raise IcDbError(
+            server.subject.problem(f"has no installed schema: {error}", remedy)
+        ) from error
 
 
 def upgrade(server: LocalServer, client: OvsdbClient) -> None:

@@ -4,6 +4,7 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_server import LocalServer
 from isthmus.icdb.raft.status_parser import RaftStatus, parse_raft_status
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.unixctl_client import CommandFailedError, ask
 
 
@@ -27,6 +28,6 @@ def not_running(server: LocalServer, error: Exception) -> Problem:
     """The problem that the local server does not answer."""
     subject = Subject(server.subject.object, "--run-dir", str(server.files.run_dir))
     return subject.problem(
-        f"its server on this host does not answer: {error}",
+        f"its server on this host does not answer: {failure_text(error)}",
         "start `isthmus ic-db run`, or give the --run-dir that it was started with",
     )

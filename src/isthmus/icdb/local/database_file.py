@@ -21,6 +21,7 @@ from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_server import LocalServer
 from isthmus.icdb.local.ovsdb_tools import ToolError, is_older, ovsdb_tool
 from isthmus.model.problems import Problem
+from isthmus.model.text import failure_text
 
 MIN_FREE_SPACE = 8 * 1024 * 1024
 """Bytes that should be free on a database's disk: room for a new log next to the old one."""
@@ -245,7 +246,7 @@ def space_left(server: LocalServer) -> str:
 def unusable(server: LocalServer, error: OSError) -> Problem:
     """The problem that the operating system refuses access to a server's files."""
     return server.file_subject.problem(
-        f"cannot be used: {error.strerror}",
+        f"cannot be used: {failure_text(error)}",
         "give --data-dir a directory that this user may read and write, with free space",
     )
 

@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from isthmus.icdb.errors import IcDbError
 from isthmus.model.problems import Subject
+from isthmus.model.text import foreign_line
 
 _PREFIXES = ("ovsdb-client: ", "ovsdb-tool: ")
 
@@ -56,7 +57,7 @@ def last_error(done: "subprocess.CompletedProcess[bytes]") -> str:
     [last] = (own_lines or lines)[-1:] or [f"exit status {done.returncode}"]
     for prefix in _PREFIXES:
         last = last.removeprefix(prefix)
-    return last.removesuffix(":")  # the lines that follow a colon quote the request
+    return foreign_line(last.removesuffix(":"))  # the lines that follow a colon quote the request
 
 
 def is_older(version: str, other: str) -> bool:

@@ -14,6 +14,7 @@ from isthmus.icdb.local.database_server import LocalServer
 from isthmus.icdb.raft.bootstrap import PeerAnswer, PeerState
 from isthmus.icdb.raft.peer_probe import read_rows
 from isthmus.icdb.raft.status_parser import RaftServer, RaftStatus, parse_raft_status
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 
 
@@ -60,7 +61,7 @@ def local_status(server: LocalServer) -> LocalStatus:
         with JsonRpcClient.over_unix(server.socket) as client:
             rows = client.databases()
     except (OSError, RpcError) as error:
-        return LocalStatus(PeerAnswer(PeerState.SILENT, detail=str(error)))
+        return LocalStatus(PeerAnswer(PeerState.SILENT, detail=failure_text(error)))
     return _from_rows(server, rows)
 
 

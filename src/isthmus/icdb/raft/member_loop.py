@@ -42,6 +42,7 @@ from isthmus.icdb.raft.membership import Membership
 from isthmus.icdb.raft.peer_probe import ask_all
 from isthmus.icdb.raft.status_parser import RaftServer
 from isthmus.model.problems import Problem
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.jsonrpc import RpcError
 
 RESTART_INTERVAL = 10.0
@@ -230,7 +231,8 @@ class MemberLoop:
             try:
                 control(self.server, "cluster/kick", sid)
             except (OSError, RpcError) as error:
-                _log.warning("%s: cannot remove server %s: %s", database, sid, error)
+                why = failure_text(error)
+                _log.warning("%s: cannot remove server %s: %s", database, sid, why)
             else:
                 _log.info("%s: removed server %s, which lost its disk", database, sid)
 

@@ -16,6 +16,7 @@ from typing import Any
 from isthmus.icdb.local.database_server import DatabaseServer
 from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, PeerAnswer, PeerState
 from isthmus.model.rows import Database
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import call
 from isthmus.ovsdb.streams.name_resolution import addresses_of
@@ -137,15 +138,15 @@ def optional_uuid(value: Any) -> str:
 
 def _why(error: BaseException, port: int) -> str:
     if isinstance(error, socket.gaierror):
-        return f"its name {error.strerror}"
+        return f"its name {failure_text(error)}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
+        return f"its certificate is not accepted: {failure_text(error)}"
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
         # asyncio's text has a Python tuple in it.
         return f"port {port}: {os.strerror(error.errno)}"
-    text = error.strerror if isinstance(error, OSError) else ""
-    # A server without TLS closes the connection without a message.
-    return text or str(error) or "the connection was closed; the server may not use TLS"
+    if not error.args:  # a server without TLS closes the connection without a message
+        return "the connection was closed; the server may not use TLS"
+    return failure_text(error)
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from isthmus.icdb.errors import IcDbError
 from isthmus.model.problems import Subject
+from isthmus.model.text import failure_text
 
 LEFTOVER_LIMIT = 2.0
 """Seconds for the servers of a killed supervisor to be gone; the kernel kills them with it."""
@@ -42,7 +43,7 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
             self._directory.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o640)
         except OSError as error:
-            message = f"cannot be written to: {error.strerror}"
+            message = f"cannot be written to: {failure_text(error)}"
             remedy = "give a directory that this user may write to"
             raise IcDbError(self._subject.problem(message, remedy)) from error
         deadline = time.monotonic() + LEFTOVER_LIMIT

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from isthmus.icdb.transit_switches.spec import TransitSwitchSpec, parse_transit_switches
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.text import failure_text
 
 TS_KEYS = ("TS_NAME", "TS_CIDR", "TS_NUM", "PROTOCOL")
 MOST = 100
@@ -118,7 +119,7 @@ def _networks(text: str) -> tuple[Network, ...] | Problem:
         return tuple(ip_network(cidr) for cidr in text.replace(",", " ").split())
     except ValueError as error:
         remedy = "write e.g. 169.254.100.0/24, or 169.254.100.0/24,fe80:a9fe:64::/112"
-        return _problem("TS_CIDR", text, f"is not a subnet: {error}", remedy)
+        return _problem("TS_CIDR", text, f"is not a subnet: {failure_text(error)}", remedy)
 
 
 def _problem(key: str, value: str, message: str, remedy: str) -> Problem:

@@ -14,6 +14,7 @@ from isthmus.icdb.local.database_server import DatabaseServer, Directories, Prog
 from isthmus.icdb.local.hosts import bracketed
 from isthmus.icdb.server.plan import Plan
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.text import failure_text
 
 PACKAGE = "ovn-ic-db"
 """The Debian package that has the IC databases' schemas; it depends on ovsdb-server."""
@@ -47,7 +48,7 @@ def _check_port(server: DatabaseServer, host: tuple[str, str], port: tuple[str, 
     except OSError as error:
         subject = Subject(server.subject.object, *host)
         if isinstance(error, socket.gaierror):
-            message = f"cannot be resolved: {error.strerror}"
+            message = f"cannot be resolved: {failure_text(error)}"
             remedy = "fix the name in DNS or /etc/hosts, or give an IP address"
         elif error.errno == errno.EADDRNOTAVAIL:
             message = "is not an address of this machine"
@@ -55,7 +56,7 @@ def _check_port(server: DatabaseServer, host: tuple[str, str], port: tuple[str, 
         else:
             where = f"{server.method}:{bracketed(host[1])}:{port[1]}"
             subject = Subject(server.subject.object, port[0], str(port[1]))
-            message = f"cannot listen on {where}: {error.strerror}"
+            message = f"cannot listen on {where}: {failure_text(error)}"
             remedy = "stop what listens there (`ss -ltnp` lists it), or give another port"
         raise IcDbError(subject.problem(message, remedy)) from error
 
@@ -76,7 +77,7 @@ def _check_logs(files: Directories, programs: Iterable[Program]) -> None:
             log.open("ab").close()
         except OSError as error:
             flag = "--log-dir" if files.log_dir else "--run-dir"
-            message = f"cannot be written to: {error.strerror}"
+            message = f"cannot be written to: {failure_text(error)}"
             remedy = "give a directory whose files this user may write to"
             subject = Subject("IC databases", flag, str(program.log_file))
             raise IcDbError(subject.problem(message, remedy)) from error

@@ -69,7 +69,7 @@ def _create(plan: Plan) -> tuple[Problem, ...]:
     return (*creation.differences, *(problem for found in refused.values() for problem in found))
 
 
-def _failure(plan: Plan, error: Exception) -> Exception:
+def _failure(plan: Plan, error: OneShotError) -> Exception:
     message = f"the transit switches cannot be created: {error}"
     if plan.membership is not None:
         return NotYetError(message)

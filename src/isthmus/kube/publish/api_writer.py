@@ -85,9 +85,9 @@ class ApiWriter(ABC):
                 self._report(self._current_problems(now))
                 self._work.wait(None if due == inf else max(due - time.monotonic(), 0.0))
         # A supervisor: the failure is reported, and does not affect interconnection.
-        except Exception as error:  # noqa: BLE001
+        except Exception:  # noqa: BLE001
             _log.exception("%s stopped", self._name)
-            message = f"stopped because of an internal error: {type(error).__name__}: {error}"
+            message = "stopped because of an internal error"
             remedy = "restart isthmus, and report the error in its log"
             self._report((Subject(self._name).problem(message, remedy, Reason.PUBLISHER_FAILED),))
 

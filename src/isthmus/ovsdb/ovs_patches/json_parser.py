@@ -11,6 +11,7 @@ from typing import Any
 
 import ovs.json
 
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.json_stream import MessageScanner
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
@@ -34,7 +35,7 @@ class Parser(MessageScanner):
         try:
             return json.loads("".join(self._pieces))
         except ValueError as error:
-            return f"not JSON: {error}"
+            return f"not JSON: {failure_text(error)}"
 
 
 def install() -> None:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import TypeAlias
 
+from isthmus.model.text import failure_text
+
 Addresses: TypeAlias = tuple[str, ...]
 """In the order in which to try them."""
 
@@ -92,7 +94,7 @@ def _look_up(host: str) -> Addresses:
     except socket.gaierror as error:
         if host.endswith(".") and error.errno == socket.EAI_NONAME:
             return _look_up(host[:-1])  # /etc/hosts has names without the final dot
-        code, unknown = error.errno or 0, f"cannot be resolved: {error.strerror}"
+        code, unknown = error.errno or 0, f"cannot be resolved: {failure_text(error)}"
         raise socket.gaierror(code, _FAILURES.get(code, unknown)) from error
     return tuple(dict.fromkeys(str(info[4][0]) for info in infos))
 

@@ -16,6 +16,7 @@ import ovs.poller
 import ovs.socket_util
 import ovs.stream
 
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.streams.addresses import host_and_port, is_ip_address
 from isthmus.ovsdb.streams.name_resolution import UNANSWERED, Addresses, resolution
 from isthmus.ovsdb.wakeup import Wakeup
@@ -55,7 +56,7 @@ class _Server:
         try:
             addresses = found.result()
         except OSError as error:
-            self.fault = error.strerror or str(error)
+            self.fault = failure_text(error)
             return []
         self.tried = {address: self.tried.get(address, 0) for address in addresses}
         return sorted(addresses, key=self.tried.__getitem__)

@@ -15,13 +15,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ovs.poller
 import ovs.stream
 
 from isthmus.model.problems import Problem
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import Database
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.streams.tcp import TcpStream
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class Tls:
             file = self.certificate
             context.load_cert_chain(self.certificate, self.private_key)
         except OSError as error:
-            raise OSError(error.errno or errno.EPROTO, f"{file}: {_reason(error)}") from error
+            message = f"{file}: {failure_text(error)}"
+            raise OSError(error.errno or errno.EPROTO, message) from error
         return context
 
     def faults(self) -> tuple[Problem, ...]:
@@ -96,10 +99,11 @@ class Tls:
         return check_files(self._files(), datetime.datetime.now(datetime.UTC))
 
     def expiring(self) -> tuple[Problem, ...]:
-        """Certificates that expire within 30 days."""
+        """Certificates that have expired, or expire within 30 days."""
         from isthmus.pki.files import expiring  # noqa: PLC0415 - as above
 
-        return expiring(self._files(), datetime.datetime.now(datetime.UTC))
+        expired = [p for p in self.faults() if p.reason is Reason.CERTIFICATE_EXPIRES]
+        return (*expired, *expiring(self._files(), datetime.datetime.now(datetime.UTC)))
 
     def _files(self) -> "TlsFiles":
         from isthmus.pki.files import TlsFiles  # noqa: PLC0415 - as above
@@ -124,11 +128,9 @@ def _range(protocols: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
     return found[0], ssl.TLSVersion.MAXIMUM_SUPPORTED if open_ended else found[-1]
 
 
-def _reason(error: OSError) -> str:
-    """The error in words; OpenSSL's texts without Python's additions, e.g. "(_ssl.c:1006)"."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return str(error.verify_message)
-    return re.sub(r"^\[.*?\] | \(_ssl\.c:\d+\)$", "", error.strerror or str(error))
+Fault: TypeAlias = tuple[str, str] | Problem
+"""Why a server cannot be reached: message and remedy, or the problem that is the cause and that is
+reported whether or not a connection fails."""
 
 
 class _TlsStream(TcpStream):
@@ -160,8 +162,8 @@ class _TlsStream(TcpStream):
         try:
             context = tls.context()
         except OSError as error:
-            _log.warning("ssl:%s: %s", suffix, error.strerror)
-            cls.failures[suffix] = str(error.strerror)
+            cls.failures[suffix] = failure_text(error)
+            _log.warning("ssl:%s: %s", suffix, cls.failures[suffix])
             return error.errno or errno.EPROTO, None
         prepare = partial(
             context.wrap_socket,
@@ -200,7 +202,7 @@ class _TlsStream(TcpStream):
 
     def _failed(self, what: str, error: OSError) -> None:
         has_reason = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
-        reason = _reason(error) if has_reason else "the server closed the connection"
+        reason = failure_text(error) if has_reason else "the server closed the connection"
         _log.warning("%s: %s: %s", self.name, what, reason)
         # With TLS 1.3 a server refuses our certificate only after the handshake, and may close the
         # connection before we have read the alert. A reason is therefore kept.
@@ -272,8 +274,8 @@ def register_addresses(database: Database, remotes: Iterable[str]) -> None:
             _TlsStream.databases[remote.removeprefix("ssl:")] = database
 
 
-def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
-    """Why TLS to one of the addresses fails, and the remedy; None if it works.
+def fault(remotes: Iterable[str]) -> Fault | None:
+    """Why TLS to one of the addresses fails; None if it works.
 
     Problems of our own files come first, since a server gives few details when it refuses them.
     """
@@ -284,6 +286,8 @@ def fault(remotes: Iterable[str]) -> tuple[str, str] | None:
         if not remote.startswith("ssl:") or not failure or tls is None:
             continue
         for problem in tls.faults():
+            if problem.reason is Reason.CERTIFICATE_EXPIRES:
+                return problem
             what = f"{problem.key} {problem.value} {problem.message}"
             return f"cannot be reached by TLS: our {what}", problem.remedy
         return f"cannot be reached by TLS: {failure}", _remedy(failure)

@@ -125,7 +125,7 @@ def test_a_zone_says_what_is_wrong(
     said = ""
     if fault == "expired":
         install(directory, authorities[0], zone, then, days=1)
-        said = f"our certificate {good.certificate} of az1 expired on"
+        said = f"certificate = '{good.certificate}': of az1 expired on"
     elif fault == "wrong CA":
         install(directory, authorities[1], zone)
         said = "use the CA certificate that signed the server's"

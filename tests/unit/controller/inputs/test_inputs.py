@@ -1,5 +1,6 @@
 """Subnets, Nodes, and which inputs are in force."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from isthmus.controller.config.configmap import ALL_KEYS, ConfigKey, JoinZone, LeaveZone
 from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.inputs.nodes import parse_node
-from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
+from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.controller.inputs.subnets import Subnet, parse_subnet
 from isthmus.manifests.documents import read_documents
 from isthmus.model.prefixes import Network
+from isthmus.model.problems import Subject
+from isthmus.model.reasons import Reason
 from support.fakes.manifests import config_map, manifest, node, snapshot, subnet
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "manifests"
@@ -145,6 +148,14 @@ def test_a_bad_node_address() -> None:
 # -- what is in force --------------------------------------------------------------------------
 
 
+def test_a_missing_config_map_is_not_reported_next_to_what_cannot_be_read() -> None:
+    """It may be in what cannot be read, which is the cause and is reported alone."""
+    inputs = Inputs()
+    unread = Subject("directory /m").problem("cannot be read", "make it readable")
+    inputs.update(replace(snapshot(complete=False), problems=(unread,)))
+    assert inputs.problems == (unread,)
+
+
 def test_nothing_is_known_at_first() -> None:
     """Nothing is wanted before the first snapshot with a valid ConfigMap."""
     inputs = Inputs()
@@ -183,6 +194,39 @@ def test_no_config_map_is_leave() -> None:
     assert isinstance(joined, JoinZone)
     inputs.update(snapshot())
     assert inputs.wanted == LeaveZone("there is no ConfigMap kube-system/ovn-ic-config")
+
+
+def test_a_joined_cluster_without_any_object_at_the_start_has_lost_them() -> None:
+    """A source with no object at all is not intent; it lasts until the ConfigMap is there again."""
+    inputs = Inputs()
+    for objects in ((), (node("n", "192.0.2.1"),), (subnet("a", "10.1.0.0/16"),)):
+        inputs.update(snapshot(*objects), joined=True)
+        assert (inputs.wanted, inputs.complete) == (None, False)
+        assert [problem.reason for problem in inputs.problems] == [Reason.OBJECTS_LOST]
+    inputs.update(snapshot(config_map()), joined=True)
+    assert isinstance(inputs.wanted, JoinZone)
+    assert told(inputs) == ""
+    inputs.update(snapshot(), joined=True)
+    assert inputs.leaving
+
+
+@pytest.mark.parametrize(
+    ("first", "joined"),
+    [
+        (snapshot(), False),
+        (snapshot(node("n", "192.0.2.1")), True),
+        (snapshot(config_map(ic_nb_port="x")), True),
+        (snapshot(complete=False), False),
+    ],
+)
+def test_a_missing_config_map_at_the_start_is_leave_otherwise(
+    first: Snapshot, joined: bool
+) -> None:
+    """It counts where other objects exist or existed, and where there is nothing to lose."""
+    inputs = Inputs()
+    inputs.update(first, joined=joined)
+    inputs.update(replace(first, objects={}, complete=True), joined=joined)
+    assert inputs.leaving
 
 
 def test_private_prefixes() -> None:

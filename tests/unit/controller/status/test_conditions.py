@@ -55,7 +55,9 @@ AWAY = Problem("database OVN_IC_Southbound", "remote", "tcp:1:2", "cannot be rea
 def state(**changes: Any) -> StatusInput:
     """A healthy state, with some changes."""
     well = StatusInput(JoinZone(CONFIG), False, "7", frozenset(Database), True, WELL, ())
-    return replace(well, **changes)
+    problems = changes.get("problems", ())
+    away = tuple(each for each in problems if each.reason is Reason.DATABASE_UNREACHABLE)
+    return replace(well, **{"away": away} | changes)
 
 
 def said(kind: ConditionType, **changes: Any) -> Condition:
@@ -141,6 +143,18 @@ def test_without_auto_route_no_routes_are_expected() -> None:
     config = replace(CONFIG, auto_route=False)
     facts = replace(WELL, learned=0)
     assert said(ConditionType.JOINED, wanted=JoinZone(config), cluster=facts).good
+
+
+def test_an_expired_certificate_that_keeps_databases_away_explains_joined() -> None:
+    """Its problem is the only one; while connections last, it changes nothing."""
+    expired = Problem("TLS files in /d", "certificate", "/d/tls.crt", "of az1 expired", "renew it",
+                      Reason.CERTIFICATE_EXPIRES)  # fmt: skip
+    away = said(ConditionType.JOINED, problems=(expired,), away=(expired,))
+    assert (away.status, away.reason) == (ConditionStatus.UNKNOWN, "CertificateExpires")
+    assert "of az1 expired; exchanged routes stay in place" in away.message
+    assert away.remedy == "renew it"
+    assert said(ConditionType.JOINED, problems=(expired,)).good
+    assert said(ConditionType.DEGRADED, problems=(expired,)).reason == "CertificateExpires"
 
 
 def test_leaving_names_the_unreachable_database() -> None:
@@ -270,3 +284,26 @@ def test_two_causes_of_one_symptom_are_both_shown() -> None:
     assert cut_off.reason == "NoChassis"
     assert "'a1'" in cut_off.message
     assert "'b2'" in cut_off.message
+
+
+@pytest.mark.parametrize(
+    ("cluster", "first", "second"),
+    [
+        (replace(WELL, transit_switches=(DOWN,)), Reason.GATEWAY_CONFLICT, Reason.NO_CHASSIS),
+        (replace(WELL, transit_switches=(PORTLESS,)), Reason.NO_ROUTER, Reason.NO_FREE_ADDRESS),
+        (replace(WELL, zones=(APART,)), Reason.CHASSIS_NAME_TAKEN, Reason.TUNNEL_IP_TAKEN),
+        (replace(WELL, registered=False), Reason.ZONE_NAME_TAKEN, Reason.NOT_PERMITTED),
+    ],
+    ids=["no gateway", "no port", "apart", "unregistered"],
+)
+def test_causes_with_different_reasons_are_both_shown(
+    cluster: ClusterState, first: Reason, second: Reason
+) -> None:
+    """The likelier one gives the reason and the remedy, and is first in the message."""
+    causes = (
+        replace(TAKEN, value="b2", reason=second),
+        replace(TAKEN, value="c3", reason=first, remedy="do this"),
+    )
+    found = said(ConditionType.JOINED, cluster=cluster, problems=causes)
+    assert (found.reason, found.remedy) == (first, "do this")
+    assert -1 < found.message.find("'c3'") < found.message.find("'b2'")

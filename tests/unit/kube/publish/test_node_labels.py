@@ -100,11 +100,14 @@ def test_a_node_that_is_gone_is_not_a_problem(
     assert labeler.problems() == ()
 
 
-def test_an_internal_error_is_reported(client: RecordingClient, labeler: NodeLabeler) -> None:
-    """A thread that fails ends with a problem that names the error, and the daemon continues."""
+def test_an_internal_error_is_reported(
+    client: RecordingClient, labeler: NodeLabeler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thread that fails ends with a problem, its log names the error, the daemon continues."""
     client.broken = True
     labeler.offer({"a": "true"})
     wait_until(labeler.problems, "it is reported")
     (problem,) = labeler.problems()
     assert (problem.object, problem.reason) == ("node labels", Reason.PUBLISHER_FAILED)
-    assert "KeyError" in problem.message
+    assert problem.message == "stopped because of an internal error"
+    assert "KeyError" in caplog.text

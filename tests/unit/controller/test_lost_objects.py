@@ -1,0 +1,53 @@
+"""A controller that starts where no object exists any more."""
+
+from isthmus.model.reasons import Reason
+from support.fakes.controlled_zone import ControlledZone
+from support.fakes.fleet import ControlledFleet
+from support.fakes.manifests import config_map, node, subnet
+
+OBJECTS = (config_map(az_name="az1"), node("gw", "192.0.2.1"), subnet("a", "10.1.0.0/16"))
+
+
+def joined() -> tuple[ControlledFleet, ControlledZone]:
+    """Two zones that have joined, and the first of them."""
+    fleet = ControlledFleet("az1", "az2")
+    one, two = fleet.zones
+    one.apply(*OBJECTS)
+    two.join()
+    fleet.settle()
+    return fleet, one
+
+
+def writes(site: ControlledZone) -> list[int]:
+    """How many transactions each database has committed."""
+    return [len(database.committed) for database in site.databases.values()]
+
+
+def test_a_start_without_any_object_changes_nothing() -> None:
+    """It is reported; with the objects it is resolved, and deleting the ConfigMap leaves."""
+    fleet, one = joined()
+    before = writes(one)
+    one.manifests.clear()
+    one.start()
+    one.apply()
+    fleet.settle()
+    assert Reason.OBJECTS_LOST in {problem.reason for problem in one.problems()}
+    one.apply(*OBJECTS[1:])
+    fleet.settle()
+    assert Reason.OBJECTS_LOST in {problem.reason for problem in one.problems()}
+    one.apply(*OBJECTS)
+    fleet.settle()
+    assert writes(one) == before
+    assert one.problems() == []
+    one.delete(OBJECTS[0])
+    fleet.settle()
+    assert one.traces() == []
+
+
+def test_a_start_with_other_objects_leaves() -> None:
+    """A ConfigMap that was deleted while Isthmus was down means leaving."""
+    fleet, one = joined()
+    del one.manifests[OBJECTS[0].key]
+    one.start()
+    fleet.settle()
+    assert one.traces() == []
