@@ -104,6 +104,12 @@ demo: setup ## build two clusters, connect them, show pods reaching each other (
 down: venv ## remove what `make demo` built
 	@$(SUDO) $(BIN)/isthmus lab down
 
+.PHONY: bounds-page
+bounds-page: venv ## write the tables of docs/reference/bounds.md from the code
+	@$(BIN)/python -c "from isthmus.model.bounds import page_tables; from pathlib import Path; \
+	    page = Path('docs/reference/bounds.md'); head = page.read_text().partition('\n## ')[0]; \
+	    page.write_text(head + '\n' + page_tables())"
+
 .PHONY: lock
 lock: ## resolve the dependencies in pyproject.toml again and pin them in requirements/
 	@bash scripts/lock.sh

@@ -4,8 +4,8 @@ The parsers take text from databases, which any client may have written, and ret
 invalid text: the caller decides whether to report it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, wraps
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -18,6 +18,9 @@ from ipaddress import (
     ip_network,
 )
 from itertools import product
+from typing import TypeVar
+
+from isthmus.model.bounds import PREFIX
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -32,8 +35,21 @@ _LINK_LOCAL_NEXTHOPS = IPv6Network("fe80::/64")
 
 _CACHE = 1 << 16
 
+_Parsed = TypeVar("_Parsed")
 
-@lru_cache(_CACHE)
+
+def _cached(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
+    """Parse each text once; longer ones, which any client may write, are not kept."""
+    kept = lru_cache(_CACHE)(parse)
+
+    @wraps(parse)
+    def parsed(text: str) -> _Parsed:
+        return kept(text if len(text) <= PREFIX.most else "")
+
+    return parsed
+
+
+@_cached
 def parse_interface(text: str) -> Interface | None:
     """An address with its network, "10.0.0.1/24"; without a length, that of a single host."""
     try:
@@ -42,7 +58,7 @@ def parse_interface(text: str) -> Interface | None:
         return None
 
 
-@lru_cache(_CACHE)
+@_cached
 def parse_network(text: str) -> Network | None:
     """A prefix; bits after its length are ignored, a missing length means a single host."""
     try:
@@ -51,17 +67,21 @@ def parse_network(text: str) -> Network | None:
         return None
 
 
-@lru_cache(_CACHE)
 def canonical(text: str) -> str:
     """A prefix as its network address and length; invalid text is unchanged.
 
     `ovn-ic` up to 23.03 publishes a connected network with its host bits ("10.0.0.1/16").
     """
+    return _canonical(text) or text
+
+
+@_cached
+def _canonical(text: str) -> str:
     network = parse_network(text)
-    return text if network is None else str(network)
+    return "" if network is None else str(network)
 
 
-@lru_cache(_CACHE)
+@_cached
 def parse_address(text: str) -> Address | None:
     """A bare address."""
     try:

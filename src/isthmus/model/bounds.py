@@ -1,0 +1,96 @@
+"""Every bound on what comes from outside, in one table; docs/reference/bounds.md is made from it.
+
+Code checks a value with `Bound.check` before it parses, copies or caches the value. The code that
+catches `BoundExceededError` counts it under the name of the bound and reports a problem.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from isthmus.model.text import counted
+
+
+class Source(StrEnum):
+    """Where a bounded value comes from; a section of the page each."""
+
+    CONFIGURATION = "Configuration: the ConfigMap, manifests and files"
+    KUBERNETES = "The Kubernetes API"
+    DATABASES = "Databases: what servers send, and rows of other zones"
+    PROXY = "The authorizing proxy: what one zone may send and store"
+    FILES = "Files and backups"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A bound, inclusive.
+
+    Args:
+        name: of its counter; words joined by underscores.
+        source: where the values come from.
+        most: the largest value that is accepted, if the operator sets no other.
+        unit: in the singular, e.g. "byte".
+        what: what is bounded, e.g. "the value of one key".
+        beyond: what happens to a value above it.
+        option: the flag or key that changes it; empty if there is none.
+    """
+
+    name: str
+    source: Source
+    most: int
+    unit: str
+    what: str
+    beyond: str
+    option: str = ""
+
+    def check(self, found: int, most: int | None = None) -> None:
+        """Accept a size or number.
+
+        Args:
+            found: the value's, in `unit`.
+            most: what the operator has set in place of the default.
+
+        Raises:
+            BoundExceededError: it is above the bound.
+        """
+        if found > (limit := self.most if most is None else most):
+            raise BoundExceededError(self, found, limit)
+
+    def row(self) -> str:
+        """The bound as a row of the page's table."""
+        option = f"`{self.option}`" if self.option else ""
+        limit = counted(self.most, self.unit)
+        return f"| {self.what} | {limit} | {self.beyond} | {option} | `{self.name}` |"
+
+
+class BoundExceededError(ValueError):
+    """A value from outside exceeds a bound.
+
+    Args:
+        bound: the bound.
+        found: the size or number that was found.
+        most: the limit that applied.
+    """
+
+    def __init__(self, bound: Bound, found: int, most: int) -> None:
+        super().__init__(f"{counted(found, bound.unit)}; at most {most} are allowed")
+        self.bound, self.found, self.most = bound, found, most
+
+
+PREFIX = Bound(
+    "prefix_length", Source.DATABASES, 64, "character",
+    "An address or a prefix, with its length", "It counts as invalid and is not parsed.",
+)  # fmt: skip
+
+ALL: tuple[Bound, ...] = (PREFIX,)
+"""In the order of the page, by source."""
+
+
+def page_tables() -> str:
+    """The sections of docs/reference/bounds.md."""
+    head = "| what | at most | beyond | option | counter |\n|---|---|---|---|---|\n"
+    sections = []
+    for source in Source:
+        rows = [bound.row() for bound in ALL if bound.source is source]
+        if rows:
+            sections.append(f"## {source}\n\n{head}" + "\n".join(rows) + "\n")
+    return "\n".join(sections)
