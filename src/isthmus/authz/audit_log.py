@@ -35,6 +35,7 @@ class ZoneRefusals:
         operation, table, why: of the latest one.
         at: when that was, in seconds since 1970.
         tables: the count by table.
+        bounds: the count by name of the bound that a request exceeded.
     """
 
     count: int = 0
@@ -43,6 +44,7 @@ class ZoneRefusals:
     why: str = ""
     at: float = 0.0
     tables: dict[str, int] = field(default_factory=dict)
+    bounds: dict[str, int] = field(default_factory=dict)
 
     @property
     def time(self) -> str:
@@ -76,6 +78,8 @@ class AuditLog:
         if table not in refusals.tables and len(refusals.tables) >= MAX_TABLES:
             table = OTHER
         refusals.tables[table] = refusals.tables.get(table, 0) + 1
+        if bound := refused.bound:
+            refusals.bounds[bound] = refusals.bounds.get(bound, 0) + 1
         if now - self._logged_since >= _WINDOW:
             self._logged, self._logged_since = {}, now
         logged = self._logged.setdefault(refused.zone, set())

@@ -69,7 +69,7 @@ class AuthorizingProxy:
         policy: AuthorizationPolicy,
         operators: frozenset[str],
     ) -> None:
-        self._ports, self._operators = ports, operators
+        self._ports, self._policy, self._operators = ports, policy, operators
         self._audit_log, self._socket = AuditLog(run_dir / FILE_NAME), run_dir / SOCKET
         state = DatabaseState()
         self._authorizer = Authorizer(state, policy, self._require_ready, self._refused)
@@ -153,6 +153,7 @@ class AuthorizingProxy:
             zone,
             unrestricted,
             writer,
+            self._policy,
             self._large.setdefault(zone, asyncio.Semaphore()),
             self._authorize,
             self._refused,

@@ -30,8 +30,9 @@ async def relay(
     """
     began, piece = False, ""
     async with aclosing(read_pieces(reader)) as stream:
-        async for more, ends in stream:
-            piece += more
+        async for more in stream:
+            ends = more.ends
+            piece += more.text
             if not began and not ends and len(piece) < SHORT:
                 continue  # still short enough for a message that must not be passed on
             if not began and ends and len(piece) < SHORT and is_own(piece):

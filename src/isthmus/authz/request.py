@@ -18,6 +18,7 @@ from isthmus.authz.database_state import (
     port_addresses,
     reference,
 )
+from isthmus.model.bounds import Bound, BoundExceededError, Limit
 from isthmus.model.prefixes import Address, Network
 
 OWNED = frozenset({"Gateway", "Port_Binding", "Route"})
@@ -48,27 +49,47 @@ class RefusedError(Exception):
         operation: e.g. "insert"; empty if it is not about one operation.
         table: the table concerned; may be empty.
         why: a sentence fragment; may be empty.
+        bound: the name of the bound that the request exceeds; empty if it is about a rule.
     """
 
-    def __init__(self, zone: str, operation: str, table: str, why: str) -> None:
+    def __init__(self, zone: str, operation: str, table: str, why: str, bound: str = "") -> None:
+        self.bound = bound
         self.zone, self.operation, self.table = map(printable, (zone, operation, table))
         self.why = printable(why)
         what = f"{self.operation} {self.table}".strip() or "make this request"
         super().__init__(f"zone {self.zone} may not {what}" + (f": {self.why}" if why else ""))
 
+    @classmethod
+    def exceeding(
+        cls, error: BoundExceededError, zone: str, operation: str = "", table: str = ""
+    ) -> "RefusedError":
+        """The error for a request that exceeds a bound."""
+        name = error.bound.name
+        why = (
+            f"{error.bound.what}: {error}; send less, or ask the operator of the IC databases for"
+            f" `--quota {zone}={name}:NUMBER`"
+        )
+        return cls(zone, operation, table, why, name)
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationPolicy:
-    """What the operator has configured about prefixes.
+    """What the operator has configured about zones.
 
     Args:
         prefixes: by zone, the only prefixes that it may advertise; any other zone may advertise
             what no other zone has advertised.
         shared: prefixes that several zones may advertise.
+        quotas: by zone, the limits by name of the bound that differ from the defaults.
     """
 
     prefixes: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
     shared: tuple[Network, ...] = ()
+    quotas: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def limit(self, zone: str, bound: Bound) -> Limit:
+        """A bound with the number that applies to a zone."""
+        return Limit(bound, self.quotas.get(zone, {}).get(bound.name, bound.most))
 
 
 class Request:

@@ -13,9 +13,16 @@ from typing import Any
 
 from isthmus.authz.follower import connect
 from isthmus.authz.relay import ServerBarrier, relay
-from isthmus.authz.request import JsonOperation, RefusedError
+from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
+from isthmus.model.bounds import (
+    ZONE_DEPTH,
+    ZONE_MESSAGE,
+    ZONE_REQUEST,
+    ZONE_VALUES,
+    BoundExceededError,
+)
 from isthmus.ovsdb.json_stream import encode
-from isthmus.ovsdb.jsonrpc_asyncio import read_messages
+from isthmus.ovsdb.jsonrpc_asyncio import MessageLimits, read_messages
 
 READ_METHODS = frozenset(
     {
@@ -24,9 +31,6 @@ READ_METHODS = frozenset(
     }
 )  # fmt: skip
 """Methods that change nothing (RFC 7047, 4.1, and ovsdb-server(7))."""
-
-MAX_REQUEST = 32 << 20
-"""Characters in a request; a transaction of 100,000 routes has two thirds of that."""
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ class ClientSession:
         zone: the name in the client's certificate.
         unrestricted: whether the client may write everything.
         writer: to the client.
+        policy: the operator's, with the zone's limits.
         large: limits the large requests of this zone that are in memory.
         authorize: the operations to pass on for a zone; raises `RefusedError`.
         refused: called with each refusal.
@@ -49,6 +54,7 @@ class ClientSession:
     zone: str
     unrestricted: bool
     writer: asyncio.StreamWriter
+    policy: AuthorizationPolicy
     large: asyncio.Semaphore
     authorize: Callable[[list[Any], str], Awaitable[list[JsonOperation]]]
     refused: Callable[[RefusedError], None]
@@ -81,7 +87,17 @@ class ClientSession:
     async def _forward_requests(
         self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, barrier: ServerBarrier
     ) -> None:
-        async with aclosing(read_messages(reader, MAX_REQUEST, self.large)) as stream:
+        try:
+            await self._forward(reader, server, barrier)
+        except BoundExceededError as error:
+            # Where the next message begins, and the number of this one, are unknown.
+            await self._refuse(None, RefusedError.exceeding(error, self.zone))
+            raise
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, barrier: ServerBarrier
+    ) -> None:
+        async with aclosing(read_messages(reader, self._limits(), self.large)) as stream:
             async for message in stream:
                 if not self.unrestricted and _writes(message):
                     await barrier.wait()
@@ -96,11 +112,20 @@ class ClientSession:
         try:
             return await self._authorized(message)
         except RefusedError as error:
-            self.refused(error)
-            async with self._between:
-                self.writer.write(encode(_refusal(message, str(error))))
-            await self.writer.drain()
+            await self._refuse(message, error)
             return None
+
+    async def _refuse(self, message: Any, error: RefusedError) -> None:
+        self.refused(error)
+        async with self._between:
+            self.writer.write(encode(_refusal(message, str(error))))
+        await self.writer.drain()
+
+    def _limits(self) -> MessageLimits | None:
+        if self.unrestricted:
+            return None
+        bounds = (ZONE_MESSAGE, ZONE_DEPTH, ZONE_VALUES)
+        return MessageLimits(*(self.policy.limit(self.zone, bound) for bound in bounds))
 
     async def _authorized(self, message: Any) -> Any:
         zone = self.zone
@@ -110,6 +135,7 @@ class ClientSession:
         if not isinstance(method, str | None):
             raise RefusedError(zone, "", "", "its method is not a string")
         if method in READ_METHODS or (method is None and "result" in message):
+            self._require_short(message)
             return message
         if method != "transact" or not isinstance(params, list):
             raise RefusedError(zone, str(method), "", "")
@@ -118,6 +144,12 @@ class ClientSession:
         if params[:1] != [self.database]:
             raise RefusedError(zone, str(method), "", f"the database is {params[:1]}")
         return {**message, "params": [self.database, *await self.authorize(params[1:], zone)]}
+
+    def _require_short(self, message: Any) -> None:
+        try:
+            self.policy.limit(self.zone, ZONE_REQUEST).check(len(encode(message)))
+        except BoundExceededError as error:
+            raise RefusedError.exceeding(error, self.zone, str(message.get("method"))) from error
 
 
 def _writes(message: Any) -> bool:

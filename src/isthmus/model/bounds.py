@@ -62,6 +62,23 @@ class Bound:
         return f"| {self.what} | {limit} | {self.beyond} | {option} | `{self.name}` |"
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound with the number that applies to one zone.
+
+    Args:
+        bound: the bound.
+        most: its default, or what the operator has set.
+    """
+
+    bound: Bound
+    most: int
+
+    def check(self, found: int) -> None:
+        """Accept a size or number, as `Bound.check` does."""
+        self.bound.check(found, self.most)
+
+
 class BoundExceededError(ValueError):
     """A value from outside exceeds a bound.
 
@@ -81,7 +98,31 @@ PREFIX = Bound(
     "An address or a prefix, with its length", "It counts as invalid and is not parsed.",
 )  # fmt: skip
 
-ALL: tuple[Bound, ...] = (PREFIX,)
+_QUOTA = "ic-db run --quota"
+
+# Measured: ovn-ic writes a route with external_ids in 336 characters and 18 values, and all routes
+# in one transaction: 10,000 are 3.4 MB and 180,000 values. Isthmus writes 1,000 rows at a time.
+ZONE_MESSAGE = Bound(
+    "zone_message", Source.PROXY, 4 << 20, "character",
+    "A message of a zone", "It is not parsed, and the connection is closed.", _QUOTA,
+)  # fmt: skip
+ZONE_REQUEST = Bound(
+    "zone_request", Source.PROXY, 64 << 10, "character",
+    "A message that is not a transaction, e.g. of a monitor", "It is refused.", _QUOTA,
+)  # fmt: skip
+ZONE_DEPTH = Bound(
+    "zone_depth", Source.PROXY, 16, "level",
+    "Brackets nested in a message", "It is not parsed, and the connection is closed.", _QUOTA,
+)  # fmt: skip
+ZONE_VALUES = Bound(
+    "zone_values", Source.PROXY, 500_000, "value",
+    "Values in a message", "It is not parsed, and the connection is closed.", _QUOTA,
+)  # fmt: skip
+
+PROXY: tuple[Bound, ...] = (ZONE_MESSAGE, ZONE_REQUEST, ZONE_DEPTH, ZONE_VALUES)
+"""Those that the operator can set for each zone."""
+
+ALL: tuple[Bound, ...] = (PREFIX, *PROXY)
 """In the order of the page, by source."""
 
 

@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 # Everything up to the next brace, or up to the quote of a string that this piece does not
 # complete: complete strings and all that is outside strings. One match per brace keeps the cost in
@@ -18,13 +18,38 @@ from typing import Any
 # outermost group is not, because up to Python 3.11.4 such a group accepts an unterminated string
 # (CPython issue 106052), and Debian 12 has 3.11.2.
 _UP_TO_BRACE = re.compile(r'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*', re.DOTALL)
+# The same for brackets of both kinds: twice the cost, only where they are counted.
+_UP_TO_BRACKET = re.compile(r'[^][{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^][{}"]*+)*', re.DOTALL)
 _REST_OF_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
-class MessageScanner:
-    """Finds the end of one message without keeping it: `feed` until `is_done`."""
+class Piece(NamedTuple):
+    """Text of one message.
 
-    def __init__(self) -> None:
+    Args:
+        text: at least one character.
+        ends: whether it completes the message.
+        depth: how deep the brackets of the message are nested so far, if they are counted.
+    """
+
+    text: str
+    ends: bool
+    depth: int = 0
+
+
+class MessageScanner:
+    """Finds the end of one message without keeping it: `feed` until `is_done`.
+
+    Args:
+        brackets: whether to count [ and ] as well as { and }.
+
+    Attributes:
+        deepest: how deep they have been nested.
+    """
+
+    def __init__(self, *, brackets: bool = False) -> None:
+        self._up_to = _UP_TO_BRACKET if brackets else _UP_TO_BRACE
+        self.deepest = 0
         self._began = False
         self._depth = 0
         self._in_string = False
@@ -53,12 +78,14 @@ class MessageScanner:
                 return len(text)
             self._in_string = self._escaped = False
             position = rest.end()
-        while (skipped := _UP_TO_BRACE.match(text, position)) and skipped.end() < len(text):
+        match = self._up_to.match
+        while (skipped := match(text, position)) and skipped.end() < len(text):
             position = skipped.end() + 1
             character = text[skipped.end()]
-            if character == "{":
+            if character in "{[":
                 self._depth += 1
-            elif character == "}":
+                self.deepest = max(self.deepest, self._depth)
+            elif character in "}]":
                 self._depth -= 1
                 if self._depth == 0:
                     self._done = True
@@ -78,15 +105,20 @@ class MessageScanner:
 
 
 class PieceSplitter:
-    """Splits a stream of bytes into pieces of text that never span two messages."""
+    """Splits a stream of bytes into pieces of text that never span two messages.
 
-    def __init__(self) -> None:
+    Args:
+        brackets: whether to count how deep brackets are nested.
+    """
+
+    def __init__(self, *, brackets: bool = False) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._scanner = MessageScanner()
+        self._brackets = brackets
+        self._scanner = MessageScanner(brackets=brackets)
         self._began = False
 
-    def feed(self, data: bytes) -> Iterator[tuple[str, bool]]:
-        """Yield the text in `data`; with each piece, whether it completes a message.
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """Yield the text in `data`.
 
         Raises:
             ValueError: the stream is not UTF-8.
@@ -94,10 +126,11 @@ class PieceSplitter:
         text = self._decoder.decode(data)
         while text := text if self._began else text.lstrip():
             used = self._scanner.feed(text)
-            piece, text, self._began = text[:used], text[used:], not self._scanner.is_done()
-            if not self._began:
-                self._scanner = MessageScanner()
-            yield piece, not self._began
+            ends, deepest = self._scanner.is_done(), self._scanner.deepest
+            piece, text, self._began = Piece(text[:used], ends, deepest), text[used:], not ends
+            if ends:
+                self._scanner = MessageScanner(brackets=self._brackets)
+            yield piece
 
 
 class MessageDecoder:
@@ -113,9 +146,9 @@ class MessageDecoder:
         Raises:
             ValueError: the stream does not consist of JSON objects.
         """
-        for piece, complete in self._splitter.feed(data):
-            self._pieces.append(piece)
-            if complete:
+        for piece in self._splitter.feed(data):
+            self._pieces.append(piece.text)
+            if piece.ends:
                 text, self._pieces = "".join(self._pieces), []
                 message = json.loads(text)
                 if not isinstance(message, dict):

@@ -7,15 +7,26 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
-from isthmus.ovsdb.json_stream import PieceSplitter, encode
+from isthmus.model.bounds import Limit
+from isthmus.ovsdb.json_stream import Piece, PieceSplitter, encode
 from isthmus.ovsdb.jsonrpc import request, result_of
 
 _READ_SIZE = 1 << 16
 
-LARGE = 1 << 20
+LARGE = 1 << 18
 """Characters from which on a message is large, see `read_messages`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimits:
+    """What one message may have: characters, nested brackets, and values."""
+
+    size: Limit
+    depth: Limit
+    values: Limit
 
 
 async def call(
@@ -39,43 +50,45 @@ async def call(
     raise EOFError("the connection was closed without a reply")
 
 
-async def read_pieces(reader: asyncio.StreamReader) -> AsyncGenerator[tuple[str, bool], None]:
-    """The pieces of a stream as they arrive, see `PieceSplitter.feed`.
+async def read_pieces(
+    reader: asyncio.StreamReader, *, brackets: bool = False
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of a stream as they arrive; `brackets` is that of `PieceSplitter`.
 
     Raises:
         ValueError: the stream is not UTF-8.
     """
-    splitter = PieceSplitter()
+    splitter = PieceSplitter(brackets=brackets)
     while data := await reader.read(_READ_SIZE):
         for piece in splitter.feed(data):
             yield piece
 
 
 async def read_messages(
-    reader: asyncio.StreamReader, limit: int | None = None, large: asyncio.Semaphore | None = None
+    reader: asyncio.StreamReader,
+    limits: MessageLimits | None = None,
+    large: asyncio.Semaphore | None = None,
 ) -> AsyncGenerator[Any, None]:
     """The messages of a stream.
 
     Args:
         reader: the stream.
-        limit: the most characters that a message may have.
+        limits: what a message may have; no message is parsed that exceeds them.
         large: held while a message of more than `LARGE` characters is read and processed.
 
     Raises:
-        ValueError: the stream is not JSON, or a message exceeds the limit.
+        BoundExceededError: a message exceeds a limit.
+        ValueError: the stream is not JSON.
     """
-    parts, size, held = list[str](), 0, False
+    message, held = _Message(limits), False
     try:
-        async with aclosing(read_pieces(reader)) as stream:
-            async for piece, ends in stream:
-                parts.append(piece)
-                size += len(piece)
-                if size > LARGE and large is not None and not held:
+        async with aclosing(read_pieces(reader, brackets=limits is not None)) as stream:
+            async for piece in stream:
+                message.add(piece)
+                if message.size > LARGE and large is not None and not held:
                     held = await large.acquire()
-                if limit is not None and size > limit:
-                    raise ValueError(f"a message is longer than {limit} characters")
-                if ends:
-                    text, parts, size = "".join(parts), [], 0
+                if piece.ends:
+                    text, message = "".join(message.parts), _Message(limits)
                     yield json.loads(text)
                     if held and large is not None:
                         large.release()
@@ -83,3 +96,29 @@ async def read_messages(
     finally:
         if held and large is not None:
             large.release()
+
+
+class _Message:
+    """The part of a message that has arrived."""
+
+    def __init__(self, limits: MessageLimits | None) -> None:
+        self.parts = list[str]()
+        self.size = 0
+        self._values = 0
+        self._limits = limits
+
+    def add(self, piece: Piece) -> None:
+        """Take the next piece.
+
+        Raises:
+            BoundExceededError: the message has too much of something.
+        """
+        self.parts.append(piece.text)
+        self.size += len(piece.text)
+        if self._limits is None:
+            return
+        self._limits.size.check(self.size)
+        self._limits.depth.check(piece.depth)
+        # A value begins after a comma or an opening bracket. Those in strings count as well.
+        self._values += sum(map(piece.text.count, ",[{"))
+        self._limits.values.check(self._values)

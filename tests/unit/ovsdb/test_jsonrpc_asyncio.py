@@ -7,7 +7,23 @@ from typing import Any
 
 import pytest
 
-from isthmus.ovsdb.jsonrpc_asyncio import LARGE, call, read_messages, read_pieces
+from isthmus.model.bounds import (
+    ZONE_DEPTH,
+    ZONE_MESSAGE,
+    ZONE_VALUES,
+    BoundExceededError,
+    Limit,
+)
+from isthmus.ovsdb.json_stream import Piece
+from isthmus.ovsdb.jsonrpc_asyncio import (
+    LARGE,
+    MessageLimits,
+    call,
+    read_messages,
+    read_pieces,
+)
+
+LIMITS = MessageLimits(Limit(ZONE_MESSAGE, 1000), Limit(ZONE_DEPTH, 20), Limit(ZONE_VALUES, 100))
 
 
 def stream(*parts: bytes) -> asyncio.StreamReader:
@@ -23,14 +39,14 @@ def test_messages_are_separated() -> None:
     """Braces in strings, characters of several bytes and space between messages do not matter."""
     texts = ['{"id":1,"a":"}{"}', '{"id":2,"b":"\u00e9\u4e2d"}', '{"id":3}']
 
-    async def read() -> tuple[list[Any], list[tuple[str, bool]]]:
+    async def read() -> tuple[list[Any], list[Piece]]:
         whole = " \n".join(texts).encode()
         found = [one async for one in read_messages(stream(whole))]
         return found, [piece async for piece in read_pieces(stream(whole))]
 
     found, parts = asyncio.run(read())
     assert found == [json.loads(text) for text in texts]
-    assert parts == [(text, True) for text in texts]
+    assert parts == [Piece(text, True, 1) for text in texts]
 
 
 def test_one_large_message_is_read_at_a_time() -> None:
@@ -53,16 +69,51 @@ def test_one_large_message_is_read_at_a_time() -> None:
     asyncio.run(read())
 
 
-def test_an_endless_message_is_rejected() -> None:
-    """A sender that never ends its message cannot fill the memory."""
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ('{"a":"' + "x" * 1000, "zone_message"),
+        ('{"a":' + "[" * 30, "zone_depth"),
+        ('{"a":' + '{"a":' * 30, "zone_depth"),
+        ('{"a":["]","}",' + '["]",' * 30, "zone_depth"),
+        ('{"a":[' + "[]," * 100, "zone_values"),
+        ('{"a":[' + "1," * 200, "zone_values"),
+        ('{"a":[' + "{}," * 100, "zone_values"),
+    ],
+    ids=["endless", "lists", "objects", "brackets in strings", "[],", "1,", "{},"],
+)
+def test_a_message_beyond_a_limit_is_rejected_before_it_ends(text: str, bound: str) -> None:
+    """A sender that never ends its message cannot fill the memory, and nothing is parsed."""
 
     async def read() -> None:
         endless = asyncio.StreamReader()
-        endless.feed_data(b'{"a":"' + b"x" * 1000)
-        with pytest.raises(ValueError, match="longer than"):
-            await anext(read_messages(endless, limit=1000))
+        endless.feed_data(text.encode())
+        with pytest.raises(BoundExceededError) as caught:
+            await anext(read_messages(endless, LIMITS))
+        assert caught.value.bound.name == bound
 
     asyncio.run(read())
+
+
+def test_a_message_within_the_limits_passes() -> None:
+    """Each limit may be reached exactly; pieces of any size make no difference."""
+    depth = '{"a":' + "[" * 19 + "]" * 19 + "}"
+    values = '{"a":[' + ",".join("1" * 99) + "]}"
+
+    async def read() -> list[Any]:
+        found = []
+        for text in (depth, values):
+            reader = asyncio.StreamReader()
+            messages = read_messages(reader, LIMITS)
+            waiting = asyncio.ensure_future(anext(messages))
+            for character in text:
+                reader.feed_data(character.encode())
+                await asyncio.sleep(0)
+            found.append(await waiting)
+            await messages.aclose()
+        return found
+
+    assert asyncio.run(read()) == [json.loads(depth), json.loads(values)]
 
 
 @pytest.mark.parametrize("reply", [b"[1]", b"HTTP/1.1 400 Bad Request", b"{1}"])

@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import logging
 import os
+import re
 import resource
 import signal
 from pathlib import Path
@@ -23,12 +24,14 @@ from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
 from isthmus.icdb.local.database_server import NB_PORT, SB_PORT, default_dirs
 from isthmus.icdb.server.plan import parse_listen
+from isthmus.model.bounds import PROXY
 from isthmus.model.prefixes import Network, parse_list
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.text import failure_text, quoted
 from isthmus.pki.files import TlsFiles, check_files
 
 _, RUN_DIR = default_dirs(os.environ)
+_NUMBER = re.compile("[0-9]{1,15}")
 _PROXY = "authorizing proxy of the IC databases"
 
 OperatorOption: TypeAlias = Annotated[
@@ -51,6 +54,14 @@ PrefixesOption: TypeAlias = Annotated[
 SharedOption: TypeAlias = Annotated[
     str, typer.Option(metavar="CIDR[,CIDR…]", help="Prefixes that several zones may advertise.")
 ]
+QuotaOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ZONE=BOUND:NUMBER[,…]",
+        help="Limits of a zone that differ from the defaults; docs/reference/bounds.md lists them;"
+        " repeatable.",
+    ),
+]
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +83,7 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     operator: OperatorOption = None,
     prefixes: PrefixesOption = None,
     shared: SharedOption = "",
+    quota: QuotaOption = None,
 ) -> None:
     """Serve zones in front of the IC databases, and let each zone write only its own rows.
 
@@ -87,9 +99,8 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     files = TlsFiles.in_directory(tls_dir)
     raise_if_any(check_files(files, datetime.datetime.now(datetime.UTC), serves=True))
     raise_descriptor_limit()
-    proxy = AuthorizingProxy(
-        run_dir, (nb_port, sb_port), parse_policy(prefixes, shared), frozenset(operator or [])
-    )
+    policy = parse_policy(prefixes, shared, quota)
+    proxy = AuthorizingProxy(run_dir, (nb_port, sb_port), policy, frozenset(operator or []))
     try:
         asyncio.run(_serve(proxy, str(address), files))
     except OSError as error:
@@ -98,29 +109,38 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
         raise CommandError(problem) from error
 
 
-def parse_policy(prefixes: list[str] | None, shared: str) -> AuthorizationPolicy:
-    """The policy in --prefixes and --shared.
+def parse_policy(
+    prefixes: list[str] | None, shared: str, quotas: list[str] | None
+) -> AuthorizationPolicy:
+    """The policy in --prefixes, --shared and --quota.
 
     Raises:
         CommandError: a value is malformed.
     """
+    limits: dict[str, dict[str, int]] = {}
+    for zone, more in map(_zone_limits, quotas or []):
+        limits.setdefault(zone, {}).update(more)
     named = dict(map(_zone_prefixes, prefixes or []))
-    return AuthorizationPolicy(named, _networks("--shared", shared, shared))
+    return AuthorizationPolicy(named, _networks("--shared", shared, shared), limits)
 
 
 def policy_flags(
-    operators: list[str] | None, prefixes: list[str] | None, shared: str
+    operators: list[str] | None,
+    prefixes: list[str] | None,
+    shared: str,
+    quotas: list[str] | None,
 ) -> tuple[str, ...]:
     """The same flags for the proxy's process, after checking them.
 
     Raises:
         CommandError: a value is malformed.
     """
-    parse_policy(prefixes, shared)
+    parse_policy(prefixes, shared, quotas)
     return (
         *(f"--operator={name}" for name in operators or []),
         *(f"--prefixes={text}" for text in prefixes or []),
         *((f"--shared={shared}",) if shared else ()),
+        *(f"--quota={text}" for text in quotas or []),
     )
 
 
@@ -157,6 +177,20 @@ def _zone_prefixes(text: str) -> tuple[str, tuple[Network, ...]]:
     if not zone or not equals:
         raise CommandError(_bad("--prefixes", text, "is not of the form ZONE=CIDR[,CIDR…]"))
     return zone, _networks("--prefixes", text, cidrs)
+
+
+def _zone_limits(text: str) -> tuple[str, dict[str, int]]:
+    zone, _, listed = text.partition("=")
+    limits = [limit.partition(":")[::2] for limit in listed.split(",")]
+    names = [bound.name for bound in PROXY]
+    for name, number in limits:
+        if not zone or name not in names or not _NUMBER.fullmatch(number):
+            problem = Subject(_PROXY, "--quota", text).problem(
+                "is not of the form ZONE=BOUND:NUMBER[,…]",
+                f"write a zone, a bound and a number; the bounds are {', '.join(names)}",
+            )
+            raise CommandError(problem)
+    return zone, {name: int(number) for name, number in limits}
 
 
 def _networks(option: str, text: str, cidrs: str) -> tuple[Network, ...]:

@@ -135,6 +135,7 @@ class AuthorizationOptions:
     operator: authz.OperatorOption = None
     prefixes: authz.PrefixesOption = None
     shared: authz.SharedOption = ""
+    quota: authz.QuotaOption = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +270,7 @@ def _tls_files(directory: Path | None) -> TlsFiles | None:
 
 
 def _with_authorization(plan: Plan, options: AuthorizationOptions) -> Plan:
-    policy = authz.policy_flags(options.operator, options.prefixes, options.shared)
+    policy = authz.policy_flags(options.operator, options.prefixes, options.shared, options.quota)
     if not (options.authorize or options.guard):
         raise_if_any([_policy_without_authorize(policy[0])] if policy else [])
         return plan
