@@ -122,7 +122,21 @@ ZONE_VALUES = Bound(
 PROXY: tuple[Bound, ...] = (ZONE_MESSAGE, ZONE_REQUEST, ZONE_DEPTH, ZONE_VALUES)
 """Those that the operator can set for each zone."""
 
-ALL: tuple[Bound, ...] = (PREFIX, *PROXY)
+# A backup is unpacked in memory, for its checksums.
+BACKUP_SIZE = Bound(
+    "backup_size", Source.FILES, 512 << 20, "byte",
+    "The unpacked contents of a backup", "It is not unpacked further, and not restored.",
+)  # fmt: skip
+BACKUP_FILES = Bound(
+    "backup_files", Source.FILES, 16, "file",
+    "Files in a backup", "It is not unpacked further, and not restored.",
+)  # fmt: skip
+BACKUP_MANIFEST = Bound(
+    "backup_manifest", Source.FILES, 64 << 10, "byte",
+    "The manifest of a backup", "It is not parsed, and nothing is restored.",
+)  # fmt: skip
+
+ALL: tuple[Bound, ...] = (PREFIX, *PROXY, BACKUP_SIZE, BACKUP_FILES, BACKUP_MANIFEST)
 """In the order of the page, by source."""
 
 

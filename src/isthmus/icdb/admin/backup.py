@@ -8,7 +8,6 @@ backup of it. The two snapshots are taken one after the other, not at one moment
 
 import gzip
 import hashlib
-import io
 import json
 import tarfile
 import tempfile
@@ -18,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from isthmus.icdb.admin.backup_archive import packed, unpacked
 from isthmus.icdb.admin.ovsdb_client import OvsdbClient
 from isthmus.icdb.admin.schema_upgrade import schema_in_use, server_row
 from isthmus.icdb.admin.status import database_status
@@ -26,6 +26,7 @@ from isthmus.icdb.local.database_file import sync_directory
 from isthmus.icdb.local.database_server import LocalServer
 from isthmus.icdb.local.ovsdb_tools import ToolError, is_older, ovsdb_tool
 from isthmus.icdb.raft.peer_probe import optional_uuid
+from isthmus.model.bounds import BACKUP_MANIFEST
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, Database, Row, TransitSwitch
 from isthmus.model.text import failure_text
@@ -37,7 +38,7 @@ _MANIFEST = "manifest.json"
 _DATABASES = {Database.IC_NB, Database.IC_SB}
 _ANOTHER = "give another backup file; nothing was changed"
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError)
-_UNREADABLE = (*_DAMAGED, OSError, KeyError, TypeError, ValueError)
+_UNREADABLE = (*_DAMAGED, OSError, KeyError, TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def take(
     members = [(_MANIFEST, json.dumps(manifest, indent=2).encode())]
     members += [(snapshot.file, content) for snapshot, content in taken_now]
     try:
-        write_file(file, _archive(members), secret=True)
+        write_file(file, packed(members), secret=True)
         sync_directory(file.parent)
     except OSError as error:
         message = f"cannot be written: {failure_text(error)}"
@@ -119,7 +120,7 @@ def take(
 def read(file: Path) -> Backup:
     """Read a backup; `IcDbError` if it cannot be read, is not a backup, or is damaged."""
     try:
-        found = _parsed(file, _members(file))
+        found = _parsed(file, unpacked(file))
     except _UNREADABLE as error:
         why = "the archive is damaged" if isinstance(error, _DAMAGED) else failure_text(error)
         message = f"is not a readable backup: {why}"
@@ -249,9 +250,11 @@ def _unread(server: LocalServer, error: ToolError) -> Problem:
 
 
 def _parsed(file: Path, members: Mapping[str, bytes]) -> Backup:
+    BACKUP_MANIFEST.check(len(members[_MANIFEST]))
     manifest = json.loads(members[_MANIFEST])
     if manifest["format"] != FORMAT:
-        message = f"has format {manifest['format']}, and this version of Isthmus reads {FORMAT}"
+        form = json.dumps(manifest["format"])[:40]
+        message = f"has format {form}, and this version of Isthmus reads {FORMAT}"
         raise IcDbError(_bad(file, message, "restore it with the version that created it"))
     snapshots = {entry["database"]: DatabaseSnapshot(**entry) for entry in manifest["databases"]}
     if not snapshots or not snapshots.keys() <= _DATABASES:
@@ -277,22 +280,6 @@ def _schema_of(file: Path, snapshot: DatabaseSnapshot, content: bytes) -> str:
             reason = str(error).replace(made.name, snapshot.file)
             message = f"is damaged: its part {name} is not a valid database: {reason}"
             raise IcDbError(_bad(file, message, _ANOTHER)) from error
-
-
-def _archive(members: Sequence[tuple[str, bytes]]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(content), 0o600
-            archive.addfile(info, io.BytesIO(content))
-    return made.getvalue()
-
-
-def _members(file: Path) -> dict[str, bytes]:
-    with tarfile.open(file, "r:gz") as archive:
-        extracted = ((info.name, archive.extractfile(info)) for info in archive)
-        return {name: content.read() for name, content in extracted if content is not None}
 
 
 def _bad(file: Path, message: str, remedy: str) -> Problem:
