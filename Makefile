@@ -110,8 +110,12 @@ bounds-page: venv ## write the tables of docs/reference/bounds.md from the code
 	    page = Path('docs/reference/bounds.md'); head = page.read_text().partition('\n## ')[0]; \
 	    page.write_text(head + '\n' + page_tables())"
 
+.PHONY: sbom
+sbom: ## write the software bill of materials of Isthmus to build/isthmus.cdx.json (CycloneDX)
+	@bash scripts/sbom.sh build/isthmus.cdx.json
+
 .PHONY: lock
-lock: ## resolve the dependencies in pyproject.toml again and pin them in requirements/
+lock: ## resolve the dependencies in pyproject.toml again and pin them with hashes in requirements/
 	@bash scripts/lock.sh
 
 .PHONY: clean

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Pins all packages of the virtual environment, including transitive ones: build tools in
-# requirements/build.txt; the dependencies in pyproject.toml, of the lab and its group "dev" too, in
-# requirements/dev.txt. Called by `make lock` after pyproject.toml was edited.
+# Pins all packages, including transitive ones, with the hashes of their files: build tools in
+# requirements/build.txt; the dependencies of Isthmus in runtime.txt, and with those of the lab and the
+# group "dev" in dev.txt; the group "release", with the tools of this script and of `make sbom`, in
+# release.txt. Called by `make lock` after pyproject.toml was edited. Uses the index that pip uses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
@@ -22,16 +23,22 @@ for path in sys.argv[1:]:
 PY
 }
 
-# Installs the requirements on standard input and prints the resolved versions.
-resolve() {
-    "$python" -m venv "$work/$1"
-    "$work/$1/bin/python" -m pip install --quiet --upgrade --requirement /dev/stdin >&2
-    "$work/$1/bin/python" -m pip freeze --quiet --all --exclude pip ${2:+"$2" "$3"}
+# Resolves the requirements on standard input into requirements/NAME.txt, with the hashes of all files of
+# each release, so that other platforms can install them. $2: a file of versions to keep to.
+compile() {
+    local made=requirements/$1.txt
+    PIP_CONSTRAINT=${2:-} "$work/tools/bin/pip-compile" --quiet --upgrade --strip-extras --allow-unsafe \
+        --generate-hashes --no-annotate --no-header --no-emit-options --output-file "$work/$1.txt" -
+    printf '%s\n' "# Made by scripts/lock.sh from pyproject.toml; do not edit." > "$made"
+    cat "$work/$1.txt" >> "$made"
 }
 
-header="# Made by scripts/lock.sh from pyproject.toml; do not edit."
+"$python" -m venv "$work/tools"
+"$work/tools/bin/python" -m pip install --quiet --no-deps --require-hashes \
+    --requirement requirements/release.txt
+requirements dependency-groups.release | compile release
 # ovs is a source package built with setuptools; hatchling's editable mode needs editables.
-build=$( (requirements build-system.requires; printf '%s\n' editables setuptools) | resolve build)
-dev=$(requirements project.dependencies project.optional-dependencies.lab dependency-groups.dev | resolve dev --exclude setuptools)
-printf '%s\n' "$header" "$build" > requirements/build.txt
-printf '%s\n' "$header" "$dev" > requirements/dev.txt
+(requirements build-system.requires; printf '%s\n' editables setuptools) | compile build
+requirements project.dependencies project.optional-dependencies.lab dependency-groups.dev | compile dev
+grep -oE '^[^ ;]+==[^ ;]+' requirements/dev.txt > "$work/versions"
+requirements project.dependencies | compile runtime "$work/versions"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages and the virtual environment (with pinned versions) for Isthmus.
+# Installs the Debian packages and the virtual environment (with pinned versions and hashes) for Isthmus.
 # Called by `make setup` and, with --venv, by targets that do not need Debian packages.
 # Fast and without effect if everything is up to date.
 #
@@ -74,7 +74,7 @@ digest() {
 }
 
 virtual_environment() {
-    local python pip pins project
+    local python pip install pins project
     pins=$(digest requirements/build.txt requirements/dev.txt scripts/setup.sh)
     project=$(digest pyproject.toml)
     pip=("$VENV/bin/python" -m pip --disable-pip-version-check --quiet)
@@ -84,8 +84,9 @@ virtual_environment() {
         echo "installing Python packages into $VENV with $python"
         rm -f "$VENV"/.stamp-*
         "$VENV/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$VENV"
-        "${pip[@]}" install --requirement requirements/build.txt
-        "${pip[@]}" install --no-deps --no-build-isolation --requirement requirements/dev.txt
+        install=(install --no-deps --no-build-isolation --require-hashes --requirement)
+        "${pip[@]}" "${install[@]}" requirements/build.txt
+        "${pip[@]}" "${install[@]}" requirements/dev.txt
         echo "$pins" > "$VENV/.stamp-pins"
     fi
     if ! stamped project "$project"; then

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def pinned() -> set[str]:
-    lines = (ROOT / "requirements" / "dev.txt").read_text().splitlines()
+    lines = (ROOT / "requirements" / "runtime.txt").read_text().splitlines()
     return {normal(line.partition("==")[0]) for line in lines if "==" in line}
 
 
@@ -34,13 +34,38 @@ def needed(name: str, found: set[str]) -> set[str]:
 
 
 def test_everything_in_the_image_is_pinned() -> None:
-    """The constraints pin every package that is installed in the image."""
+    """The requirements pin every package that is installed in the image."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found: set[str] = set()
     for text in project["dependencies"]:
         name = normal(Requirement(text).name)
         found |= {name} | needed(name, set())
-    assert found - pinned() == set()
+    assert found == pinned()
+
+
+def test_every_package_has_hashes() -> None:
+    """An index that serves another file than the tested one is refused, wherever pip installs."""
+    for file in (ROOT / "requirements").glob("*.txt"):
+        lines = file.read_text().replace("\\\n", "").splitlines()
+        entries = [line for line in lines if line and not line.startswith("#")]
+        assert entries
+        assert [
+            entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry
+        ] == []
+    for name in ("scripts/setup.sh", "scripts/lock.sh", "scripts/sbom.sh", CONTAINERFILE):
+        text = (ROOT / name).read_text().replace("\\\n", "")
+        uses = [line for line in text.splitlines() if "--requirement" in line]
+        assert uses
+        assert [line for line in uses if "--require-hashes" not in line] == []
+
+
+def test_both_environments_have_the_same_versions() -> None:
+    """What the container runs is what the tests have run."""
+    tested = set(
+        re.findall(r"^\S+==\S+", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE)
+    )
+    text = (ROOT / "requirements/runtime.txt").read_text()
+    assert set(re.findall(r"^\S+==\S+", text, re.MULTILINE)) - tested == set()
 
 
 def test_the_image_is_lean() -> None:
