@@ -136,7 +136,27 @@ BACKUP_MANIFEST = Bound(
     "The manifest of a backup", "It is not parsed, and nothing is restored.",
 )  # fmt: skip
 
-ALL: tuple[Bound, ...] = (PREFIX, *PROXY, BACKUP_SIZE, BACKUP_FILES, BACKUP_MANIFEST)
+SERVER_MESSAGE = Bound(
+    "server_message", Source.DATABASES, 256 << 20, "character",
+    "One message of a server, such as the first contents of a database",
+    "The connection is closed, reported, and made again after a delay that grows to 30 s.",
+)  # fmt: skip
+
+SERVER_READ = Bound(
+    "server_read", Source.DATABASES, 4 << 20, "byte",
+    "What one connection to a server takes in one turn of the loop",
+    "The rest is read in the next turns, after other connections.",
+)  # fmt: skip
+
+ALL: tuple[Bound, ...] = (
+    PREFIX,
+    SERVER_MESSAGE,
+    SERVER_READ,
+    *PROXY,
+    BACKUP_SIZE,
+    BACKUP_FILES,
+    BACKUP_MANIFEST,
+)
 """In the order of the page, by source."""
 
 

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import ovs.db.error
 import ovs.db.idl
 import ovs.db.schema
 import ovs.jsonrpc
 
 from isthmus.model.changes import Change
 from isthmus.model.rows import Database, Row, RowId
-from isthmus.ovsdb.codec import Column, Json, columns_of, decode_set
+from isthmus.ovsdb.codec import Column, Json, columns_of, decode_references, decode_set
 
 MONITORED_PORT_TYPES = ("patch", "l3gateway", "chassisredirect", "remote")
 """Types of SB Port_Binding that interconnection needs; pods have far more ports of other types."""
@@ -38,6 +37,8 @@ class _ReplicatedTable:
 
     def put(self, uuid: RowId, json: Json) -> Change | None:
         """Take a complete row: a new one, or one that is sent again after a reconnection."""
+        if not isinstance(json, dict):
+            raise TypeError("a row is not an object")
         self.unconfirmed.discard(uuid)
         old = self.rows.get(uuid)
         values = {n: c.decode(json[n]) for n, c in self.fields.items() if n in json}
@@ -45,7 +46,7 @@ class _ReplicatedTable:
         joined: dict[str, frozenset[RowId]] = {}
         left: dict[str, frozenset[RowId]] = {}
         for name in self.children:
-            held = decode_set(json[name]) if name in json else frozenset()
+            held = decode_references(json[name]) if name in json else frozenset()
             before = self.held[name].get(uuid, set())
             self._note(joined, left, name, held - before, frozenset(before - held))
             self.held[name][uuid] = set(held)
@@ -65,7 +66,7 @@ class _ReplicatedTable:
         left: dict[str, frozenset[RowId]] = {}
         for name in self.children:
             if name in json:
-                difference = decode_set(json[name])
+                difference = decode_references(json[name])
                 held = self.held[name].setdefault(uuid, set())
                 gone = frozenset(difference & held)
                 self._note(joined, left, name, difference - gone, gone)
@@ -109,7 +110,9 @@ def _columns(
 
 def _enum(type_: Json) -> frozenset[str]:
     key = type_.get("key") if isinstance(type_, dict) else None
-    return decode_set(key["enum"]) if isinstance(key, dict) and "enum" in key else frozenset()
+    if isinstance(key, dict) and "enum" in key:
+        return decode_set(key["enum"], atom=str)
+    return frozenset()
 
 
 class _SchemaReply:
@@ -156,6 +159,8 @@ class Replica(ovs.db.idl.Idl):
         self._requested = kinds
         self._began = False
         self._schema_reply: _SchemaReply | None = None
+        if schema_json["name"] != database:
+            raise ValueError("the schema is another database's")
         self.columns = _columns(schema_json, kinds)
         helper = ovs.db.idl.SchemaHelper(schema_json=schema_json)
         self.kinds = [kind for kind in kinds if kind.TABLE in schema_json["tables"]]
@@ -251,7 +256,8 @@ class Replica(ovs.db.idl.Idl):
         for name, updates in table_updates.items():
             table = self._replicated.get(name)
             if table is None:
-                raise ovs.db.error.Error(f"an update of table {name}, which is not monitored")
+                # Not the library's error, which it would only log.
+                raise ValueError(f"an update of table {name}, which is not monitored")
             for uuid, update in updates.items():
                 self._note_change(follow(table, uuid, update))
         self.change_seqno += 1
@@ -261,9 +267,9 @@ class Replica(ovs.db.idl.Idl):
         """Apply a row of an "update2" or "update3" (ovsdb-server(7))."""
         if "delete" in update:
             return table.drop(uuid)
-        if "modify" in update and uuid in table.rows:
+        if "modify" in update:
             return table.modify(uuid, update["modify"])
-        return table.put(uuid, update.get("insert") or update.get("initial") or {})
+        return table.put(uuid, update["insert"] if "insert" in update else update["initial"])
 
     @staticmethod
     def _follow_rfc(table: _ReplicatedTable, uuid: RowId, update: Json) -> Change | None:

@@ -4,6 +4,7 @@ A session first requests the server's schema, so that it works with any version'
 columns, then replicates. Used by the daemon's loop and, through `oneshot`, by the verbs.
 """
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,13 @@ from dataclasses import dataclass, field
 import ovs.db.idl
 import ovs.jsonrpc
 import ovs.stream
+import ovs.timeval
 
 from isthmus.engine.transactions import Committed, Failed, Result, TryAgain
 from isthmus.model.changes import Change
 from isthmus.model.operations import Operation
 from isthmus.model.rows import ROW_TYPES, Database, Row
-from isthmus.model.text import quoted
+from isthmus.model.text import failure_text, quoted
 from isthmus.ovsdb.codec import Json, encode
 from isthmus.ovsdb.ovs_patches import json_parser, utf8
 from isthmus.ovsdb.poller import Poller
@@ -31,14 +33,29 @@ RETRY_INTERVAL = 1000
 """Milliseconds within which every server of a remote is tried once. The library's own backoff grows
 to 8 s, by which an outage, or the election of a Raft leader, would last longer for us."""
 
+MOST_DISTRUST = 30_000
+"""Most milliseconds until a server whose data was invalid is asked again: each time twice as many,
+from RETRY_INTERVAL on, and from the start after `MOST_DISTRUST` of valid data."""
+
+STALLED = 30_000
+"""Milliseconds after which a server that does not continue to send its contents is left."""
+
 DEFAULT_PROBE = 5000
-"""Milliseconds between keepalive probes; Unix sockets need none."""
+"""Milliseconds between keepalive probes."""
+
+UNIX_PROBE = 10_000
+"""The same for Unix sockets, whose other end cannot be cut off: a server that hangs is noticed."""
 
 CLUSTER_PROBE = 1000
 """The same for IC databases with several members: a member that is cut off or hangs is replaced
 after two intervals. A busy server of NB or SB may take longer to answer, and would lose all its
 clients at once."""
 
+
+_LONGEST_REASON = 200
+"""Characters of a server's own words that are repeated."""
+
+_log = logging.getLogger(__name__)
 
 _CLEAR_TEXT_HINT = (
     "; if the server requires TLS, use an ssl: address and certificates"
@@ -84,6 +101,8 @@ class _RawTransaction(ovs.db.idl.Transaction):
 
 def _reply_of(results: list[Json]) -> Result:
     """One result per operation, and another one if the commit failed (RFC 7047, section 4.1.3)."""
+    if not isinstance(results, list):
+        raise TypeError("the results are not a list")
     for result in results:
         error = result.get("error") if isinstance(result, dict) else None
         if error in {"timed out", "not owner", "aborted"}:
@@ -100,8 +119,40 @@ def _failed(error: dict[str, Json]) -> Failed:
 
 
 @dataclass(slots=True)
+class _Distrust:
+    """What invalid data of the servers leads to; times in milliseconds.
+
+    Args:
+        error: what was invalid; empty once the contents are complete.
+        delay: until the next connection.
+        since: when it was found.
+    """
+
+    error: str = ""
+    delay: int = 0
+    since: int = 0
+
+    def found(self, error: Exception) -> None:
+        """Note invalid data."""
+        now, delay = ovs.timeval.msec(), self.delay
+        remembered = now - self.since < delay + MOST_DISTRUST
+        self.delay = min(2 * delay, MOST_DISTRUST) if delay and remembered else RETRY_INTERVAL
+        self.since = now
+        if not isinstance(error, TimeoutError):  # whoever sends nothing is known by the phase
+            self.error = f"sent invalid data, so the connection was closed: {failure_text(error)}"
+
+    @property
+    def due(self) -> float:
+        """Seconds until the next connection."""
+        return float(max(0, self.since + self.delay - ovs.timeval.msec()) / 1000)
+
+
+@dataclass(slots=True)
 class Session:
-    """A connection that is re-established whenever it breaks.
+    """A connection that is re-established whenever it breaks, or its server's data is invalid.
+
+    Invariant: no data of a server makes `run` raise. Whatever is made of them fails there, and then
+    the session starts from scratch, after a delay.
 
     Args:
         database: which of the four.
@@ -128,6 +179,9 @@ class Session:
     _replica: Replica | None = field(init=False, default=None)
     _transactions: deque[_RawTransaction] = field(init=False, default_factory=deque)
     _lock_wanted: bool = field(init=False, default=True)
+    _distrust: _Distrust = field(init=False, default_factory=_Distrust)
+    _progress: object = field(init=False, default=None)
+    _progressed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if not self.kinds:
@@ -137,8 +191,7 @@ class Session:
         # The library raises exceptions of various types for invalid addresses.
         self._bad_remotes = [r for r in self._remotes or [""] if not is_valid(r, tls=with_tls)]
         if not self._bad_remotes:
-            interval = self._interval(self.probe_interval)
-            self._schema = _SchemaRequest(self.database, self._remotes, interval)
+            self._request_schema()
 
     @property
     def synced(self) -> bool:
@@ -173,14 +226,14 @@ class Session:
 
     @property
     def last_error(self) -> str:
-        """Why the last schema request failed or was not sent; empty if it was not refused."""
+        """Why a server was refused, or refused the last schema request; empty if neither."""
         if bad := self._bad_remotes:
             if bad[0].startswith("ssl:") and not tls.configured(self.database):
                 needed = "a private key, a certificate and the CA's certificate"
                 return f"{quoted(bad[0])} requires {needed}"
             forms = " or ".join(FORMS)
             return f"{', '.join(map(quoted, bad))} is not a valid address: write {forms}"
-        return self._schema.error if self._schema is not None else ""
+        return self._distrust.error or (self._schema.error if self._schema is not None else "")
 
     @property
     def fault(self) -> tls.Fault | None:
@@ -208,6 +261,22 @@ class Session:
 
     def run(self) -> list[Change]:
         """Process what has arrived; the changes, once the contents are complete. Never blocks."""
+        try:
+            return self._run()
+        except Exception as error:  # noqa: BLE001 - of whatever kind: see the invariant
+            _log.debug("%s: invalid data", self.remote, exc_info=True)
+            self._distrust.found(error)
+            self._disconnect()
+            for transaction in self._transactions:
+                transaction.reply = transaction.reply or TryAgain()
+            return []
+
+    def _run(self) -> list[Change]:
+        if self._schema is self._replica is None and not self._bad_remotes:
+            if self._distrust.due:
+                return []
+            self._request_schema()
+        self._check_progress()
         if self._schema is not None:
             schema = self._schema.run()
             if schema is None:
@@ -223,7 +292,27 @@ class Session:
             self._start(schema)
             for transaction in self._transactions:
                 transaction.reply = transaction.reply or TryAgain()
-        return self._replica.take_changes() if self._replica.monitoring else []
+        if not self._replica.monitoring:
+            return []
+        self._distrust.error = ""
+        return self._replica.take_changes()
+
+    def _check_progress(self) -> None:
+        """Note whether the contents make progress; probes alone are none.
+
+        Raises:
+            TimeoutError: they do not.
+        """
+        part = self._replica or self._schema
+        session = part._session if part is not None else None  # noqa: SLF001 - ours
+        if session is None or not session.is_connected() or self.synced:
+            self._progress = None
+            return
+        progress = (self.generation, session.get_seqno(), session.rpc.get_received_bytes() >> 16)
+        if progress != self._progress:
+            self._progress, self._progressed = progress, ovs.timeval.msec()
+        elif ovs.timeval.msec() >= self._progressed + STALLED:
+            raise TimeoutError
 
     def wait(self, poller: Poller) -> None:
         """Make the poller wake when `run` has something to do."""
@@ -231,6 +320,10 @@ class Session:
             self._schema.wait(poller)
         elif self._replica is not None:
             self._replica.wait(poller.raw)
+        if self.connected and not self.synced:
+            poller.wake_in((self._progressed + STALLED - ovs.timeval.msec()) / 1000)
+        if self._schema is self._replica is None and not self._bad_remotes:
+            poller.wake_in(self._distrust.due)
 
     def transact(self, operations: Iterable[Operation], comment: str) -> None:
         """Send a transaction. Only while `writable`; `reply` returns the results in order."""
@@ -257,7 +350,7 @@ class Session:
         """Change the interval of keepalive probes, also for the current connection.
 
         Args:
-            milliseconds: 0 is off; None is the default, which is off on Unix sockets.
+            milliseconds: 0 is off; None is the default.
         """
         self.probe_interval = milliseconds
         part = self._replica or self._schema
@@ -267,21 +360,29 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; the server releases the lock."""
+        self._disconnect()
+        self._transactions.clear()
+
+    def _disconnect(self) -> None:
         for part in (self._schema, self._replica):
             if part is not None:
                 part.close()
         self._schema = self._replica = None
-        self._transactions.clear()
 
     def _interval(self, milliseconds: int | None) -> int:
         """Milliseconds between probes: as configured, or the default."""
         if milliseconds is not None:
             return milliseconds
         if not ovs.stream.stream_or_pstream_needs_probes(self._remotes[0]):
-            return 0
+            return UNIX_PROBE
         shared = self.database in {Database.IC_NB, Database.IC_SB}
         several = tcp.server_count(self._remotes) > 1
         return CLUSTER_PROBE if shared and several else DEFAULT_PROBE
+
+    def _request_schema(self) -> None:
+        interval = self._interval(self.probe_interval)
+        self._schema = _SchemaRequest(self.database, self._remotes, interval)
+        self.set_probe_interval(self.probe_interval)  # see `_start`
 
     def _start(self, schema: Json) -> None:
         self.generation += 1
@@ -329,6 +430,7 @@ class _SchemaRequest:
             if message.type == ovs.jsonrpc.Message.T_REPLY:
                 return message.result
             reason = message.error.get("error", "") if isinstance(message.error, dict) else ""
+            reason = str(reason)[:_LONGEST_REASON]
             self.error = f"the server does not serve database {self._database}: {reason}"
             self._session.force_reconnect()
         return None

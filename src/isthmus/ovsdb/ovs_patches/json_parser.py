@@ -7,12 +7,17 @@ message; the standard library parses it.
 """
 
 import json
+import re
 from typing import Any
 
 import ovs.json
 
+from isthmus.model.bounds import SERVER_MESSAGE
 from isthmus.model.text import failure_text
 from isthmus.ovsdb.json_stream import MessageScanner
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""Half of a character, maybe without the other half: then no UTF-8 text can contain the value."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
@@ -23,18 +28,29 @@ class Parser(MessageScanner):
     def __init__(self, check_trailer: bool = False) -> None:  # noqa: ARG002 - not needed here
         super().__init__()
         self._pieces: list[str] = []
+        self._size = 0
 
     def feed(self, text: str) -> int:
-        """Take a piece of the stream and keep it; how many characters belong to this message."""
+        """Take a piece of the stream and keep it; how many characters belong to this message.
+
+        Raises:
+            BoundExceededError: the message is too long.
+        """
         used = super().feed(text)
+        self._size += used
+        SERVER_MESSAGE.check(self._size)
         self._pieces.append(text[:used])
         return used
 
     def finish(self) -> Any:
         """The message, or what is wrong with it as text."""
+        text = "".join(self._pieces)
         try:
-            return json.loads("".join(self._pieces))
-        except ValueError as error:
+            message = json.loads(text)
+            if _SURROGATE.search(text):
+                json.dumps(message, ensure_ascii=False).encode()
+            return message
+        except (ValueError, RecursionError) as error:
             return f"not JSON: {failure_text(error)}"
 
 
