@@ -138,7 +138,7 @@ class _Distrust:
         remembered = now - self.since < delay + MOST_DISTRUST
         self.delay = min(2 * delay, MOST_DISTRUST) if delay and remembered else RETRY_INTERVAL
         self.since = now
-        if not isinstance(error, TimeoutError):  # whoever sends nothing is known by the phase
+        if not isinstance(error, TimeoutError):  # its phase says that nothing comes
             self.error = f"sent invalid data, so the connection was closed: {failure_text(error)}"
 
     @property
