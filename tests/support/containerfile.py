@@ -40,11 +40,15 @@ def stages(text: str) -> list[Stage]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
     found: list[Stage] = []
+    defaults: dict[str, str] = {}
     for line in filter(None, map(str.strip, joined.splitlines())):
         word, _, rest = line.partition(" ")
         if word == "FROM":
             image, _, name = rest.partition(" AS ")
-            found.append(Stage(image, name))
+            found.append(Stage(defaults.get(image, image), name))
+        elif not found:
+            name, _, default = rest.partition("=")
+            defaults[f"${{{name}}}"] = default
         else:
             found[-1].instructions.append(Instruction(word, rest.strip()))
     return found

@@ -49,7 +49,9 @@ class Host:
             own = directory / place[1:].replace("/", "-")
             own.mkdir(parents=True)
             mounts.append(f"mount --bind {own} {place}")
-        script = " && ".join([*mounts, f'exec bash "{SCRIPT}"'])
+        # --cap-drop=ALL and --security-opt=no-new-privileges
+        drop = "exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs"
+        script = " && ".join([*mounts, f'{drop} bash "{SCRIPT}"'])
         path = f"{ISTHMUS.parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         out = directory / "out"
         with out.open("wb") as said:
@@ -91,8 +93,8 @@ def subnets(host: Host, database: str) -> dict[str, str]:
 
 
 def test_a_single_one(host: Host) -> None:
-    """Without variables: every address, clear text, and the transit switch ts."""
-    out = host.run("one")
+    """Without addresses: every address, clear text, and the transit switch ts."""
+    out = host.run("one", ENABLE_SSL="false")
     wait_until(lambda: "ready: " in out.read_text(), "the databases answer", LIMIT)
     for address in ("127.0.0.1", "127.0.0.9", "[::1]"):
         assert subnets(host, f"tcp:{address}:6645") == {"ts": "169.254.100.0/24"}
@@ -105,6 +107,7 @@ def test_a_single_one(host: Host) -> None:
 def test_three(host: Host) -> None:
     """The leader and two followers, with the documented variables and ports; all answer."""
     nodes = {"NODE_IPS": "127.0.0.3,127.0.0.2,127.0.0.1", "TS_NUM": "2", "PROTOCOL": "dual"}
+    nodes["ENABLE_SSL"] = "false"
     outs = [
         host.run("two", LOCAL_IP="127.0.0.2", LEADER_IP="127.0.0.3", **nodes),
         host.run("three", LOCAL_IP="127.0.0.3", **nodes),
@@ -116,3 +119,12 @@ def test_three(host: Host) -> None:
         "ts": "169.254.100.0/24,fe80:a9fe:64::/112",
         "ts1": "169.254.101.0/24,fe80:a9fe:65::/112",
     }
+
+
+def test_clear_text_is_not_a_default(host: Host) -> None:
+    """Without a choice between TLS and clear text, nothing is served, and the choice is named."""
+    out = host.run("one")
+    wait_until(lambda: "remedy: " in out.read_text(), "it refuses", LIMIT)
+    assert "any of them can read and write the databases" in out.read_text()
+    assert "ENABLE_SSL=false" in out.read_text()
+    assert not (out.parent / "etc-ovn" / "ovn_ic_nb_db.db").exists()
