@@ -97,7 +97,7 @@ def test_a_deleted_row_is_made_again_and_named(
 @pytest.mark.parametrize(
     ("kind", "row", "changes"),
     [
-        (LogicalRouterPort, {"name": "az1-ts"}, {"networks": frozenset({"169.254.100.99/24"})}),
+        (LogicalRouterPort, {"name": "az1-ts"}, {"networks": frozenset({"169.254.101.9/24"})}),
         (LogicalRouterPort, {"name": "az1-ts"}, {"options": {}}),
         (LogicalRouterPort, {"name": "az1-ts"}, {"external_ids": {}}),
         (GatewayChassis, {"chassis_name": "gw-az1"}, {"priority": 3}),
