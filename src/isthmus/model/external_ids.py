@@ -36,6 +36,8 @@ TS_MARK = "isthmus-transit-switch"
 _ZONE = "isthmus-zone-"
 _ADDRESS = "isthmus-address-"
 _ALIVE = "isthmus-alive-"
+_DIGITS = 12
+"""Most digits of a time in seconds."""
 
 
 def zone_claim(zone: str) -> str:
@@ -56,7 +58,14 @@ def alive_key(zone: str) -> str:
 def alive_since(external_ids: Mapping[str, str], zone: str) -> int | None:
     """The time of a zone's last heartbeat, in seconds since 1970; None if there is none."""
     text = external_ids.get(alive_key(zone), "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
+def heartbeats(external_ids: Mapping[str, str]) -> dict[str, int]:
+    """The times of all zones' last heartbeats, by zone."""
+    zones = [key.removeprefix(_ALIVE) for key in external_ids if key.startswith(_ALIVE)]
+    times = {zone: alive_since(external_ids, zone) for zone in zones}
+    return {zone: time for zone, time in times.items() if time is not None}
 
 
 def address_claim(address: Address) -> str:

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from isthmus.engine.view import View
 from isthmus.exchange.zones.zone_rows import ZoneRows, claims_of, drop_claim
-from isthmus.model.external_ids import alive_since, claimed_address, claimed_zone, zone_claim
+from isthmus.model.external_ids import (
+    alive_since,
+    claimed_address,
+    claimed_zone,
+    heartbeats,
+    zone_claim,
+)
 from isthmus.model.operations import Operation, Wait, drop_keys
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.rows import AvailabilityZone, IcSbGlobal, TransitSwitch
@@ -100,6 +106,15 @@ def plan_pruning(
             f"sent a heartbeat {zone.silent_for} s ago, less than {after} s, so it may be alive",
             "stop its daemon and wait, lower --silent-for, or add --alive-too",
         )
+    others = [beat for other, beat in heartbeats(claims_of(view)).items() if other != name]
+    quiet = now - max(others, default=now)
+    if zone.silent_for is not None and quiet >= ALIVE_WITHIN and not alive_too:
+        return Subject(f"zone {name}").problem(
+            f"may be alive: no other zone sent a heartbeat in the last {quiet} s either, so the"
+            " databases were down or this host's clock is wrong",
+            "check the clock, wait until `isthmus zone list` shows living zones, or add"
+            " --alive-too",
+        )
     claims = list(_address_claims(view, zone))
     return PrunePlan(
         zone=zone,
@@ -112,12 +127,14 @@ def plan_pruning(
 
 
 def dead(view: View, now: int, after: int) -> tuple[str, ...]:
-    """The zones whose last heartbeat is at least `after` seconds old; others are not included."""
-    return tuple(
-        zone.name
-        for zone in zones(view, now)
-        if zone.silent_for is not None and zone.silent_for >= after
-    )
+    """The zones whose last heartbeat is at least `after` seconds old.
+
+    None if most heartbeats are that old: then the databases were down, or a clock is wrong.
+    `heartbeat_watch` knows more.
+    """
+    beats = heartbeats(claims_of(view))
+    old = tuple(sorted(name for name, beat in beats.items() if now - beat >= after))
+    return old if 2 * len(old) <= len(beats) else ()
 
 
 def _life(view: View, name: str, now: int) -> ZoneLife:

@@ -112,7 +112,8 @@ class Supervisor(AbstractContextManager["Supervisor"]):
             separate = plan.nb.members_ca is not None
             self._certificates = CertificateReload(plan.nb.tls, separate_members_ca=separate)
         after = plan.prune_after
-        self._pruning = None if after is None else ZonePruning(plan, after)
+        remotes = {server.database: server.remote for server in plan.servers}
+        self._pruning = None if after is None else ZonePruning(remotes, after)
         self._servers = tuple(
             _ServerSlot(server=server, member=self._prepare(server)) for server in plan.servers
         )

@@ -14,16 +14,22 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from isthmus.exchange.zones.heartbeat import INTERVAL
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_file import prepare_database
 from isthmus.icdb.local.database_server import Directories
 from isthmus.icdb.raft.cluster_files import prepare_member
 from isthmus.icdb.raft.membership import Membership
 from isthmus.icdb.server.plan import Ports, database_servers
+from isthmus.icdb.server.zone_pruning import ZonePruning
+from isthmus.model.rows import Database
 from support.ovn.servers import SCHEMAS
+
+DAY = 86400
 
 pytestmark = pytest.mark.ovn
 
@@ -165,31 +171,61 @@ def test_comes_back_with_its_data(ic_db: IcDb) -> None:
         assert switches["ts1"]["subnet"] == "169.254.101.0/24,fe80:a9fe:65::/112"
 
 
-def test_prunes_zones_if_asked_to(ic_db: IcDb) -> None:
-    """A dead zone is pruned and logged; others and those without heartbeats stay."""
+def test_prunes_zones_if_asked_to(ic_db: IcDb, caplog: pytest.LogCaptureFixture) -> None:
+    """Only one that was watched while others lived; not after an outage, nor by a wrong clock."""
     sb = f"tcp:{ic_db.address}:{ic_db.sb_port}"
+    remotes = {Database.IC_NB: f"tcp:{ic_db.address}:{ic_db.nb_port}", Database.IC_SB: sb}
+    now, clock = [1_800_000_000], [0.0]
+    pruning = ZonePruning(remotes, DAY, clock=lambda: clock[0], time_of_day=lambda: now[0])
+
+    def transact(*operations: dict[str, object]) -> list[dict[str, Any]]:
+        text = json.dumps(["OVN_IC_Southbound", *operations])
+        return cast("list[dict[str, Any]]", ic_db.transact(text, sb))
 
     def zones() -> set[str]:
-        select = {"op": "select", "table": "Availability_Zone", "where": []}
-        [result] = ic_db.transact(json.dumps(["OVN_IC_Southbound", select]), sb)
-        rows = result["rows"]
-        assert isinstance(rows, list)
-        return {row["name"] for row in rows}
+        [result] = transact({"op": "select", "table": "Availability_Zone", "where": []})
+        return {row["name"] for row in result["rows"]}
 
-    now = int(time.time())
-    signs = [["isthmus-alive-dead", str(now - 5000)], ["isthmus-alive-asleep", str(now - 2000)]]
-    operations: list[dict[str, object]] = [
-        {"op": "insert", "table": "Availability_Zone", "row": {"name": name}, "uuid-name": name}
-        for name in ("dead", "asleep", "unknown")
+    def beat(*names: str, at: int) -> None:
+        keys = [f"isthmus-alive-{name}" for name in names]
+        mutations = [
+            ["external_ids", "delete", ["set", keys]],
+            ["external_ids", "insert", ["map", [[key, str(at)] for key in keys]]],
+        ]
+        transact({"op": "mutate", "table": "IC_SB_Global", "where": [], "mutations": mutations})
+
+    def watch(*living: str, ahead: int = 0) -> None:
+        for _ in range(5):
+            clock[0] += INTERVAL / 2
+            now[0] += INTERVAL // 2
+            if living:
+                beat(*living, at=now[0] - ahead)
+            pruning.check()
+
+    names = ("az1", "az2", "az3", "dead", "unknown")
+    rows: list[dict[str, object]] = [
+        {"op": "insert", "table": "Availability_Zone", "row": {"name": n}} for n in names
     ]
-    operations += [
-        {"op": "insert", "table": "IC_SB_Global", "row": {"external_ids": ["map", signs]}},
-    ]
-    with ic_db.running():
-        ic_db.transact(json.dumps(["OVN_IC_Southbound", *operations]), sb)
     with ic_db.running("--prune-zones-after=4000"):
-        wait_for(lambda: zones() == {"asleep", "unknown"}, "the dead zone is gone")
-    assert "zone pruned: dead" in ic_db.log.read_text()
+        transact(*rows, {"op": "insert", "table": "IC_SB_Global", "row": {}})
+        beat("az1", "az2", "az3", "dead", at=now[0] - 3 * DAY)
+        pruning.check()
+        watch()  # all look dead: the databases were down for three days
+        assert zones() == set(names)
+        watch("az1", "az2", "az3", ahead=2 * DAY)  # our clock is ahead
+        assert zones() == set(names)
+    pruning.check()
+    clock[0] += INTERVAL / 2
+    pruning.check()  # no answer: the watch starts again
+    with ic_db.running("--prune-zones-after=4000"):
+        clock[0] += INTERVAL / 2
+        beat("az1", at=now[0])
+        pruning.check()
+        assert zones() == set(names)
+        watch("az1", "az2", "az3")
+        assert zones() == set(names) - {"dead"}
+        assert "zone pruned: dead" in caplog.text
+        assert "zone pruned" not in ic_db.log.read_text()
 
 
 def test_listens_on_ipv6(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def keys_of(zone: Zone) -> dict[str, str]:
 
 
 def planned(zone: Zone, name: str, now: int, *, alive_too: bool = False) -> PrunePlan:
-    """The plan to prune a zone."""
+    """The plan to prune a zone, while another one is alive."""
+    set_time(zone, now)
+    zone.settle()
     plan = plan_pruning(view_of(zone), name, now, DAY, alive_too=alive_too)
     assert isinstance(plan, PrunePlan), plan
     return plan
@@ -117,7 +119,28 @@ def test_states_by_age(fleet: Fleet) -> None:
     assert [zone.state for zone in zones(view, NOW + 1799)] == ["alive", "alive"]
     assert [zone.state for zone in zones(view, NOW + 1800)] == ["silent", "silent"]
     assert dead(view, NOW + DAY - 1, DAY) == ()
-    assert dead(view, NOW + DAY, DAY) == ("az1", "az2")
+    set_time(fleet.zones[0], NOW + DAY)
+    fleet.zones[0].settle()
+    assert dead(view_of(fleet.zones[0]), NOW + DAY, DAY) == ("az2",)
+
+
+def test_no_zone_is_pruned_while_all_look_dead(fleet: Fleet) -> None:
+    """After an outage of the databases, or by a clock two days ahead, all heartbeats look old."""
+    view = view_of(fleet.zones[0])
+    assert dead(view, NOW + 2 * DAY, DAY) == ()
+    found = plan_pruning(view, "az2", NOW + 2 * DAY, DAY, alive_too=False)
+    assert isinstance(found, Problem)
+    assert "this host's clock is wrong" in found.message
+    assert isinstance(plan_pruning(view, "az2", NOW + 2 * DAY, DAY, alive_too=True), PrunePlan)
+
+
+def test_a_time_that_is_no_number_is_no_heartbeat(fleet: Fleet) -> None:
+    """Another zone can write anything, such as more digits than Python converts."""
+    [row] = fleet.zones[0].all(IcSbGlobal)
+    wrong = {alive_key("az2"): "9" * 10_000}
+    fleet.ic_sb.transact([set_keys(IcSbGlobal, RowId(row["_uuid"]), "external_ids", wrong)])
+    states = {zone.name: zone.state for zone in zones(view_of(fleet.zones[0]), NOW)}
+    assert states == {"az1": "alive", "az2": "unknown"}
 
 
 def test_fault_16_a_dead_zone_is_pruned_with_all_that_it_left(fleet: Fleet) -> None:
@@ -144,6 +167,8 @@ def test_fault_16_a_dead_zone_is_pruned_with_all_that_it_left(fleet: Fleet) -> N
 def test_a_zone_with_a_recent_heartbeat_is_not_pruned(fleet: Fleet) -> None:
     """It is refused with name and age, unless --alive-too is given."""
     one, _ = fleet.zones
+    set_time(one, NOW + DAY - 1)
+    one.settle()
     found = plan_pruning(view_of(one), "az2", NOW + DAY - 1, DAY, alive_too=False)
     assert isinstance(found, Problem)
     assert "sent a heartbeat 86399 s ago" in found.message
