@@ -270,7 +270,7 @@ class WorkingPaths:
         port = self._view.one(IC_PORTS_BY_NAME, link.port.name)
         if row is None or zone is None or port is None or port.availability_zone != zone.uuid:
             return False
-        automatic = config is not None and config.auto_route
+        automatic = config is None or config.auto_route
         return not automatic or row.options.get(ADVERTISE) == row.options.get(LEARN) == "true"
 
     def is_withdrawn(self, route: LogicalRouterStaticRoute, path: WorkingPath) -> bool:

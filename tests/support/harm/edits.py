@@ -163,6 +163,7 @@ def shared_database_restored(world: World, _: ControlledZone) -> None:
     if TRANSIT_SWITCHES.keys() != {r["name"] for r in world.fleet.ic_nb.rows(TransitSwitch)}:
         # The backup lacks the routes over a renamed transit switch, as if they were withdrawn.
         world.withdrawn |= {path.prefix for path in world.baseline}
+    world.outdated = True
     world.random.choice([ic_sb.restore, ic_sb.load])(world.snapshot)
 
 

@@ -279,6 +279,17 @@ def test_nb_global_is_emptied(
     assert (zone.find(NbGlobal)["name"], reasons(zone)) == ("az1", set())
 
 
+def test_nb_global_is_emptied_while_the_config_map_is_invalid_at_the_start(
+    world: World, zone: ControlledZone
+) -> None:
+    """Whether routes are exchanged is not known then, so no path is given up."""
+    zone.apply(config_map(az_name="az1", vpcs=7))
+    world.start(zone)
+    empty_options(zone)
+    world.settle()
+    assert world.lost() == set()
+
+
 def test_claims_are_removed_while_the_zone_has_another_name(
     world: World, zone: ControlledZone
 ) -> None:
