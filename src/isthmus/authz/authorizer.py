@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from isthmus.authz.database_state import DatabaseState, JsonRow
+from isthmus.authz.limits.row_quotas import RowQuotas
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
 from isthmus.authz.rules import checked
 from isthmus.authz.zone_rows import route_conflict
@@ -35,6 +36,9 @@ class Authorizer:
         require_complete: raises `ConnectionResetError` while `state` is not complete.
         report: called with each committed route that conflicts with another zone's route. This
             happens when two zones write to two members at the same moment.
+
+    Attributes:
+        quotas: the number of rows of each zone.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Authorizer:
         report: Callable[[RefusedError], None],
     ) -> None:
         self._state, self._policy = state, policy
+        self.quotas = RowQuotas(state, policy)
         self._require_complete, self._report = require_complete, report
         self._turns: dict[str, asyncio.Lock] = {}
         self._new_prefixes: dict[str, list[Network]] = {}
@@ -65,6 +70,7 @@ class Authorizer:
                     checking = checked(operations, zone, self._state, self._policy)
                     passed = [operation async for operation in self._in_slices(checking)]
                     if not await self._overlaps(operations, new_prefixes):
+                        self.quotas.take(operations, zone, time.monotonic())
                         return passed
             finally:
                 del self._new_prefixes[zone]

@@ -4,7 +4,9 @@ The followers fill it from monitors; the rules read it. Pure. Values keep their 
 5.1). Invariant: rows of other zones come from committed transactions only.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -27,6 +29,12 @@ Json: TypeAlias = Any
 
 JsonRow: TypeAlias = Mapping[str, Json]
 
+_OWNER_COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(("Gateway", "Port_Binding", "Route"), "availability_zone"),
+    "Encap": "gateway_name",
+    "Service_Monitor": "source_availability_zone",
+}
+
 COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "OVN_IC_Northbound": {
         "Transit_Switch": ("name", "external_ids"),
@@ -35,11 +43,17 @@ COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
     "OVN_IC_Southbound": {
         "Availability_Zone": ("name",),
-        "Gateway": ("name", "availability_zone"),
+        "Gateway": ("name", "availability_zone", "external_ids"),
         "Encap": ("gateway_name", "type"),
         "Datapath_Binding": ("transit_switch", "tunnel_key", "type"),
-        "Port_Binding": ("transit_switch", "availability_zone", "address"),
-        "Route": ("transit_switch", "availability_zone", "ip_prefix", "nexthop"),
+        "Port_Binding": ("transit_switch", "availability_zone", "address", "external_ids"),
+        "Route": (
+            "transit_switch",
+            "availability_zone",
+            "ip_prefix",
+            "nexthop",
+            "external_ids",
+        ),
         "Service_Monitor": ("source_availability_zone", "target_availability_zone"),
     },
 }
@@ -47,12 +61,20 @@ COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 
 class DatabaseState:
-    """Rows of both databases by table and UUID."""
+    """Rows of both databases by table and UUID.
+
+    Attributes:
+        row_numbers: how many rows there are, by table and owner: a zone's UUID or name, or the name
+            of a gateway.
+        row_sizes: the characters of the `external_ids` of rows with an owner, which are not kept.
+    """
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, JsonRow]] = {
             table: {} for tables in COLUMNS.values() for table in tables
         }
+        self.row_numbers: Counter[tuple[str, str]] = Counter()
+        self.row_sizes: dict[str, int] = {}
         self._routes: PrefixIndex[str] = PrefixIndex()
         self._routes_by_nexthop: dict[tuple[str, Address], set[str]] = {}
 
@@ -123,6 +145,7 @@ class DatabaseState:
 
     def _set(self, table: str, uuid: str, row: JsonRow | None) -> None:
         before = self.tables[table].pop(uuid, None)
+        self._count(table, uuid, before, row)
         if table == "Route" and before is not None:
             self._unindex_route(uuid, before)
         if row is None:
@@ -130,6 +153,19 @@ class DatabaseState:
         self.tables[table][uuid] = row
         if table == "Route":
             self._index_route(uuid, row)
+
+    def _count(self, table: str, uuid: str, before: JsonRow | None, row: JsonRow | None) -> None:
+        column = _OWNER_COLUMNS.get(table)
+        if column is None:
+            return
+        self.row_sizes.pop(uuid, None)
+        for one, number in ((before, -1), (row, 1)):
+            if one is not None:
+                owner = one.get(column)
+                key = table, owner if isinstance(owner, str) else reference(owner)
+                self.row_numbers[key] += number
+        if isinstance(row, dict) and pairs(kept := row.pop("external_ids", None)):
+            self.row_sizes[uuid] = len(json.dumps(kept))
 
     def _index_route(self, uuid: str, row: JsonRow) -> None:
         if (prefix := _prefix(row)) is not None:

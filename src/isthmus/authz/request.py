@@ -117,6 +117,18 @@ class Request:
         op, table = operation.get("op"), operation.get("table", "")
         return RefusedError(self.zone, str(op), str(table), why)
 
+    def require(self, bound: Bound, found: int, operation: JsonOperation) -> None:
+        """Accept a size or number of one of the operations, or of all of them if it is empty.
+
+        Raises:
+            RefusedError: it exceeds the zone's limit.
+        """
+        try:
+            self.policy.limit(self.zone, bound).check(found)
+        except BoundExceededError as error:
+            op, table = str(operation.get("op", "")), str(operation.get("table", ""))
+            raise RefusedError.exceeding(error, self.zone, op, table) from error
+
     def is_own(self, row: JsonRow) -> bool:
         """Whether a committed row belongs to the zone."""
         return self.state.zone_of(row) == self.zone
@@ -146,6 +158,11 @@ class Request:
         """The UUID of the zone's `Availability_Zone` row; empty if it has none."""
         rows = self.state.tables["Availability_Zone"].items()
         return next((uuid for uuid, row in rows if row["name"] == self.zone), "")
+
+    @cached_property
+    def live_networks(self) -> frozenset[str]:
+        """The names of all transit switches and transit routers."""
+        return frozenset(self.state.live_networks())
 
     @cached_property
     def own_names(self) -> frozenset[str]:

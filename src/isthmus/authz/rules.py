@@ -8,12 +8,14 @@ row that was checked is the row that is written.
 from collections.abc import Iterator, Sequence
 
 from isthmus.authz.database_state import DatabaseState, Json
+from isthmus.authz.limits.transaction import TransactionLimits
 from isthmus.authz.request import (
     OWNED,
     AuthorizationPolicy,
     JsonOperation,
     RefusedError,
     Request,
+    row_of,
     target,
     target_value,
 )
@@ -43,8 +45,10 @@ def checked(
         raise RefusedError(zone, "", "", "an operation is not an object")
     request = Request(operations, zone, state, policy)
     try:
+        limits = TransactionLimits(request)
         _require_one_change_per_row(request)
         for operation in operations:
+            limits.check(operation)
             yield request.with_conditions(_check(request, operation))
         yield from filter(None, map(unique_datapath, operations))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -58,6 +62,11 @@ def _require_one_change_per_row(request: Request) -> None:
     """Each operation is checked by its own result, which a second one could change."""
     seen: set[str] = set()
     for operation in request.operations:
+        if operation.get("op") == "insert" and operation.get("table") == "Datapath_Binding":
+            datapath = str([row_of(operation).get(key) for key in ("transit_switch", "type")])
+            if datapath in seen:
+                raise request.refused(operation, "the transaction inserts the datapath twice")
+            seen.add(datapath)
         if operation.get("op") in {"update", "delete"}:
             if target_value(operation)[:1] == ["named-uuid"]:
                 raise request.refused(operation, "the same transaction inserts the row")
@@ -71,13 +80,10 @@ def _check(request: Request, operation: JsonOperation) -> JsonOperation:
     if op in _HARMLESS:
         # The server would carry out a waiting transaction later, when it may not be allowed.
         return {**operation, "timeout": 0} if op == "wait" else operation
-    if op == "insert":
-        if "uuid" in operation:
-            raise request.refused(operation, "the operation chooses the row's UUID")
-    elif op in {"update", "mutate", "delete"}:
+    if op in {"update", "mutate", "delete"}:
         if not target(operation):
             raise request.refused(operation, "rows must be selected by exactly one _uuid")
-    else:
+    elif op != "insert":
         raise request.refused(operation, "zones may not use this operation")
     if table in OWNED:
         check_owned(request, operation)

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from isthmus.authz.database_state import DatabaseState
 from isthmus.authz.follower import connect
+from isthmus.authz.limits.transaction import TransactionLimits
 from isthmus.authz.relay import ServerBarrier, relay
-from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
+from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError, Request
 from isthmus.model.bounds import (
     ZONE_DEPTH,
     ZONE_MESSAGE,
@@ -140,6 +142,9 @@ class ClientSession:
         if method != "transact" or not isinstance(params, list):
             raise RefusedError(zone, str(method), "", "")
         if params[:1] == ["_Server"] and _only_reads(params[1:]):
+            limits = TransactionLimits(Request(params[1:], zone, DatabaseState(), self.policy))
+            for operation in params[1:]:
+                limits.check(operation)
             return message  # which member leads, and what else the server has
         if params[:1] != [self.database]:
             raise RefusedError(zone, str(method), "", f"the database is {params[:1]}")

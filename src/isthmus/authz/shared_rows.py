@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from isthmus.authz.database_state import Json, JsonRow, pairs, reference
 from isthmus.authz.request import JsonOperation, Request, keys_of, mutations, row_of, target
+from isthmus.model.bounds import ZONE_CLAIMS
 from isthmus.model.external_ids import alive_key, claimed_address, zone_claim
 from isthmus.model.ovn_keys import TRANSIT_ROUTER, TRANSIT_SWITCH
 
@@ -125,13 +126,15 @@ def _check_transit_switch(request: Request, operation: JsonOperation) -> JsonOpe
     _mutated_keys(request, operation)
     row = request.state.row("Transit_Switch", target(operation))
     claims = pairs(row.get("external_ids", ["map", []]))
-    return {
-        **operation,
-        "mutations": [
-            [column, mutator, _check_claim(request, operation, mutator, value, claims)]
-            for column, mutator, value in mutations(operation)
-        ],
-    }
+    passed = [
+        [column, mutator, _check_claim(request, operation, mutator, value, claims)]
+        for column, mutator, value in mutations(operation)
+    ]
+    inserted = {key for _, how, (_, found) in passed if how == "insert" for key, _ in found}
+    own = {key for key, holder in claims.items() if holder.startswith(f"{request.zone}/")}
+    if inserted:
+        request.require(ZONE_CLAIMS, len(own | inserted), operation)
+    return {**operation, "mutations": passed}
 
 
 def _check_claim(

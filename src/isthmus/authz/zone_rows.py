@@ -51,7 +51,21 @@ def _check_gateway(request: Request, operation: JsonOperation, _row: JsonRow) ->
                 raise request.refused(operation, "the tunnel belongs to another gateway")
 
 
+def _require_own_name(request: Request, operation: JsonOperation) -> None:
+    """Kube-OVN and Isthmus name the router port of a zone SWITCH-ZONE, and names are unique."""
+    name = str(row_of(operation).get("logical_port", ""))
+    cuts = [index for index, character in enumerate(name) if character == "-"]
+    zones = [name[cut + 1 :] for cut in cuts if name[:cut] in request.live_networks]
+    if zones and request.zone not in zones:
+        why = f"the name {quoted(name)} belongs to zone {zones[0]}; name the port SWITCH-ZONE"
+        raise request.refused(operation, why)
+
+
 def _check_port(request: Request, operation: JsonOperation, row: JsonRow) -> None:
+    _require_own_name(request, operation)
+    new = row_of(operation).get("transit_switch")
+    if isinstance(new, str) and new not in request.live_networks:
+        raise request.refused(operation, "the transit switch does not exist")
     if not {"address", "transit_switch"} & row_of(operation).keys():
         return
     text, switch = row.get("address", ""), row.get("transit_switch")

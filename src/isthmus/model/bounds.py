@@ -99,6 +99,7 @@ PREFIX = Bound(
 )  # fmt: skip
 
 _QUOTA = "ic-db run --quota"
+_REFUSED = "The transaction is refused."
 
 # Measured: ovn-ic writes a route with external_ids in 336 characters and 18 values, and all routes
 # in one transaction: 10,000 are 3.4 MB and 180,000 values. Isthmus writes 1,000 rows at a time.
@@ -107,7 +108,7 @@ ZONE_MESSAGE = Bound(
     "A message of a zone", "It is not parsed, and the connection is closed.", _QUOTA,
 )  # fmt: skip
 ZONE_REQUEST = Bound(
-    "zone_request", Source.PROXY, 64 << 10, "character",
+    "zone_request", Source.PROXY, 16 << 10, "character",
     "A message that is not a transaction, e.g. of a monitor", "It is refused.", _QUOTA,
 )  # fmt: skip
 ZONE_DEPTH = Bound(
@@ -119,7 +120,51 @@ ZONE_VALUES = Bound(
     "Values in a message", "It is not parsed, and the connection is closed.", _QUOTA,
 )  # fmt: skip
 
-PROXY: tuple[Bound, ...] = (ZONE_MESSAGE, ZONE_REQUEST, ZONE_DEPTH, ZONE_VALUES)
+ZONE_OPERATIONS = Bound(
+    "zone_operations", Source.PROXY, 40_000, "operation",
+    "Operations in a transaction", _REFUSED, _QUOTA,
+)  # fmt: skip
+ZONE_SCANS = Bound(
+    "zone_scans", Source.PROXY, 16, "operation",
+    "Selects in a transaction, and waits that name no row", _REFUSED, _QUOTA,
+)  # fmt: skip
+ZONE_CLAUSES = Bound(
+    "zone_clauses", Source.PROXY, 8, "condition",
+    "Conditions of an operation", _REFUSED, _QUOTA,
+)  # fmt: skip
+ZONE_COMMENT = Bound(
+    "zone_comment", Source.PROXY, 1024, "character",
+    "Comments in a transaction, which the log of a cluster keeps", _REFUSED, _QUOTA,
+)  # fmt: skip
+ZONE_ROW = Bound(
+    "zone_row", Source.PROXY, 2048, "character",
+    "The values of a row in a transaction, with `external_ids` that the row has", _REFUSED, _QUOTA,
+)  # fmt: skip
+# 10,000 subnets with prefixes of both families are 20,000 routes.
+ZONE_ROUTES = Bound(
+    "zone_routes", Source.PROXY, 32_768, "route", "Routes of a zone", _REFUSED, _QUOTA
+)
+ZONE_PORTS = Bound("zone_ports", Source.PROXY, 4096, "port", "Ports of a zone", _REFUSED, _QUOTA)
+ZONE_GATEWAYS = Bound(
+    "zone_gateways", Source.PROXY, 1024, "gateway", "Gateways of a zone", _REFUSED, _QUOTA
+)
+ZONE_TUNNELS = Bound(
+    "zone_tunnels", Source.PROXY, 4096, "tunnel", "Tunnels of a zone's gateways", _REFUSED, _QUOTA
+)
+ZONE_CHECKS = Bound(
+    "zone_checks", Source.PROXY, 4096, "check", "Health checks that a zone requests",
+    _REFUSED, _QUOTA,
+)  # fmt: skip
+ZONE_CLAIMS = Bound(
+    "zone_claims", Source.PROXY, 64, "address", "Addresses of a transit switch that a zone claims",
+    _REFUSED, _QUOTA,
+)  # fmt: skip
+
+PROXY: tuple[Bound, ...] = (
+    ZONE_MESSAGE, ZONE_REQUEST, ZONE_DEPTH, ZONE_VALUES, ZONE_OPERATIONS, ZONE_SCANS, ZONE_CLAUSES,
+    ZONE_COMMENT, ZONE_ROW, ZONE_ROUTES, ZONE_PORTS, ZONE_GATEWAYS, ZONE_TUNNELS, ZONE_CHECKS,
+    ZONE_CLAIMS,
+)  # fmt: skip
 """Those that the operator can set for each zone."""
 
 # A backup is unpacked in memory, for its checksums.

@@ -81,8 +81,9 @@ def test_a_write_behind_an_unread_answer_is_authorized_when_the_server_reads_it(
     """The same without a wait: a server reads no request while its answer is unread."""
     found, zones = site
     filler = ["map", [["x", "x" * (8 << 20)]]]
+    found.ask("operator", "boss", "nb", new("Transit_Switch", name="x"))
     large = port(zones["az2"], "x", 5, transit_switch="x", external_ids=filler)
-    assert "uuid" in found.ask("zone", "az2", "sb", large)[0]
+    assert "uuid" in found.ask("operator", "boss", "sb", large)[0]
     with found.connected("zone", "az2", "sb") as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         client.send("transact", SB, {"op": "select", "table": "Port_Binding", "where": []})
