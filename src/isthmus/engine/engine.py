@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, islice
 from typing import Any
 
+from isthmus.engine.fights import Fights
 from isthmus.engine.reconciler import (
     AnyDerivedState,
     AnyEdge,
@@ -97,11 +98,13 @@ class Engine:
     _edges: dict[AnyDerivedState, list[AnyEdge]] = field(init=False, default_factory=dict)
     _in_flight: InFlight = field(init=False, default_factory=InFlight)
     _repairs: Repairs = field(init=False, default_factory=Repairs)
+    _fights: Fights = field(init=False, default_factory=Fights)
     _isolated: dict[Database, dict[Work, None]] = field(init=False, default_factory=dict)
     _failures: dict[Work, _Failure] = field(init=False, default_factory=dict)
     _veto: Veto | None = field(init=False)
     _reads: dict[AnyKeyed, frozenset[Database]] = field(init=False, default_factory=dict)
     _known: frozenset[Database] = field(init=False, default=frozenset())
+    _now: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self._watchers = {}
@@ -156,11 +159,13 @@ class Engine:
             Each counts as in flight until `completed` is called for it.
         """
         known = self._known = frozenset(synced)
+        self._now = now
         for state in self._states:
             if state.dirty and state.needs <= known:
                 self._derive(state)
         self._wake(now)
         self._hold_back(known)
+        self._fights.wake(now)
         # What must go alone comes first: if it turns out to need nothing, the others may go.
         planned = self._send(self._isolate(set(writable).difference(self._in_flight)))
         batches: _Batches = {}
@@ -188,7 +193,9 @@ class Engine:
             reconciler.batch_done()
         match result:
             case Committed():
-                self.repaired += self._repairs.made_by(transaction)
+                repairs = self._repairs.made_by(transaction)
+                self.repaired += repairs
+                self._fights.note(transaction.work, repairs, now)
                 for work in transaction.work:
                     self._failures.pop(work, None)
                 # Written keys are handled once more: if the server or another client changed
@@ -212,7 +219,9 @@ class Engine:
 
     def next_wakeup(self) -> float | None:
         """When `plan` must be called again even if nothing happens: monotonic seconds."""
-        return min((failure.due for failure in self._failures.values()), default=None)
+        due: list[float | None] = [failure.due for failure in self._failures.values()]
+        due.append(self._fights.next_wakeup())
+        return min((moment for moment in due if moment is not None), default=None)
 
     def quiet(self, database: Database, batches: _Batches | None = None) -> bool:
         """Whether nothing of ours is left to write to a database, in flight, or in `batches`.
@@ -224,7 +233,7 @@ class Engine:
             operations
             or database in self._in_flight
             or self._isolated.get(database)
-            or any(reconciler.writes is database for reconciler, _ in self._failures)
+            or any(r.writes is database for r, _ in (*self._failures, *self._fights.waiting))
             or any(r.dirty for r in self._writers if r.writes is database and not r.after)
         )
 
@@ -234,6 +243,7 @@ class Engine:
             self._in_flight
             or any(self._isolated.values())
             or self._failures
+            or self._fights.waiting
             or any(reconciler.dirty for reconciler in self.reconcilers)
         )
 
@@ -247,6 +257,7 @@ class Engine:
         found = {problem for r in read for those in r.problems.values() for problem in those}
         # One refusal is often a lost race, which the retry settles.
         found.update(failure.problem for failure in self._failures.values() if failure.attempts > 1)
+        found |= self._fights.problems()
         for (reconciler, key), objections in self._held.items():
             # What the reconciler itself has found is the cause.
             found.update(() if key in reconciler.problems else objections)
@@ -280,7 +291,7 @@ class Engine:
             last_reason=keyed.last_reason,
             dirty=len(keyed.dirty),
             alone=sum(1 for other, _ in alone if other is keyed),
-            put_off=sum(1 for other, _ in self._failures if other is keyed),
+            put_off=sum(other is keyed for other, _ in (*self._failures, *self._fights.waiting)),
             held=sum(1 for other, _ in self._held if other is keyed),
             waits_for=tuple(self._obstacles(keyed, writable, synced)) if keyed.dirty else (),
         )
@@ -366,7 +377,7 @@ class Engine:
                 return
 
     def _reconciled(self, reconciler: AnyReconciler, key: Any) -> tuple[Operation, ...]:
-        """What a key needs, unless the veto objects."""
+        """What a key needs, unless the veto objects or others undo it each time."""
         reconciler.handled += 1
         operations = tuple(reconciler.reconcile(key))
         if self._veto is not None:
@@ -375,6 +386,8 @@ class Engine:
             if objections is not None:
                 self._veto.held[reconciler, key] = objections
                 return ()
+        if self._fights.delays((reconciler, key), needed=bool(operations), now=self._now):
+            return ()
         reconciler.operations += len(operations)
         return operations
 

@@ -48,7 +48,10 @@ class Repairs:
             # An inserted row may be ours, too: until then it had no values to lose.
             known = self._changes.setdefault(database, {})
             before = known.get(uuid)
-            known[uuid] = Change(before.old, change.new) if before is not None else change
+            if before is not None and (before.old is not None or change.new is not None):
+                known[uuid] = Change(before.old, change.new)
+            else:
+                known[uuid] = change
 
     def discard(self, in_flight: InFlight) -> None:
         """Discard what others did to databases that nothing of ours is in flight to."""

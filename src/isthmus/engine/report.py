@@ -23,7 +23,7 @@ class ReconcilerReport:
             recompute, or a transaction that ended.
         dirty: keys that are still to be handled.
         alone: keys that will be tried in a transaction of their own.
-        put_off: keys that the server refused, to be retried later.
+        put_off: keys to be retried later: the server refused them, or others undo them each time.
         held: keys that write nothing, because the engine's veto objects.
         waits_for: what keeps dirty keys from being handled, e.g. "OVN_Southbound: not read yet".
     """

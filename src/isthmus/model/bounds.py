@@ -98,6 +98,13 @@ PREFIX = Bound(
     "An address or a prefix, with its length", "It counts as invalid and is not parsed.",
 )  # fmt: skip
 
+REPAIRS = Bound(
+    "repairs_at_once", Source.DATABASES, 5, "time",
+    "How often a row is set back at once that another client deletes or changes again and again",
+    "It is set back after 0.2 s, then after twice as long each time, at last every 10 s. After 60 s"
+    " of peace it is set back at once again.",
+)  # fmt: skip
+
 _QUOTA = "ic-db run --quota"
 _REFUSED = "The transaction is refused."
 
@@ -197,6 +204,7 @@ ALL: tuple[Bound, ...] = (
     PREFIX,
     SERVER_MESSAGE,
     SERVER_READ,
+    REPAIRS,
     *PROXY,
     BACKUP_SIZE,
     BACKUP_FILES,

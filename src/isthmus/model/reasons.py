@@ -72,6 +72,10 @@ class Reason(StrEnum):
     SHARED_SUBNET = ("SharedSubnet", "two transit switches overlap, and only one is connected")
     NOT_PERMITTED = ("NotPermitted", "the authorizing proxy refuses a write of this zone")
     DISK_FULL = ("DiskFull", "the disk of a database's server is full")
+    ROWS_OVERWRITTEN = (
+        "RowsOverwritten",
+        "another client deletes or changes rows as often as they are set back",
+    )
     WRITE_REFUSED = ("WriteRefused", "a database rejects a transaction")
     OBJECTS_LOST = ("ObjectsLost", "objects are missing, but were not deleted; they stay in force")
     NOT_READ = ("NotRead", "a manifest or an API resource cannot be read")
