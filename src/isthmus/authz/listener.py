@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 from weakref import WeakValueDictionary
 
+from isthmus.ovsdb.streams.unix import SHORTAGE, ShortageLog
 from isthmus.pki.certificates import ORGANIZATION, Kind
 from isthmus.pki.files import TlsFiles
 
@@ -206,3 +207,23 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     context.load_verify_locations(files.ca_cert)
     context.load_cert_chain(files.certificate, files.private_key)
     return context
+
+
+def handle_shortage(
+    log: logging.Logger,
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """An asyncio exception handler that reports shortages once a minute, and others as usual.
+
+    asyncio reports every attempt of a server to accept, with a traceback, up to its backlog each
+    second.
+    """
+    shortage = ShortageLog(log, "connections")
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in SHORTAGE:
+            shortage.report(error, loop.time())
+        else:
+            loop.default_exception_handler(context)
+
+    return handle

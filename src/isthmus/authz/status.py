@@ -16,6 +16,7 @@ from isthmus.model.text import failure_text, quoted
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 from isthmus.ovsdb.jsonrpc_asyncio import read_messages
+from isthmus.ovsdb.streams.unix import private_socket
 
 SOCKET = "ovn_ic_guard.ctl"
 """The proxy's control socket, in the run directory (`ovs-appctl -t`)."""
@@ -102,6 +103,4 @@ async def open_control_socket(
                     end()
         writer.close()
 
-    server = await asyncio.start_unix_server(serve, path)
-    path.chmod(0o600)
-    return server
+    return await asyncio.start_unix_server(serve, sock=private_socket(path))

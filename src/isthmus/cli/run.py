@@ -121,7 +121,10 @@ def _control(path: Path) -> ControlServer:
     try:
         control = ControlServer(str(path))
     except OSError as error:
-        message, remedy = f"cannot be created: {failure_text(error)}", "use a writable directory"
+        message, remedy = (
+            f"cannot be created: {failure_text(error)}",
+            "use a directory that only this user can write to",
+        )
         subject = Subject("command run", "--unixctl", str(path))
         raise CommandError(subject.problem(message, remedy)) from error
     control.register(version_command(f"isthmus {version('isthmus')}"))

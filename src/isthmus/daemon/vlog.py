@@ -101,7 +101,8 @@ class DaemonLog(logging.Handler):
         Raises:
             OSError: it cannot be opened; the current file stays open.
         """
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o640)
         self.close_file()
         self._file, self._path = os.fdopen(descriptor, "a", encoding="utf-8"), path
         logging.getLogger("ovs.vlog").info("opened log file %s", path)

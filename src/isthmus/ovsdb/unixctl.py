@@ -10,8 +10,11 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 from typing import Any
 
+import ovs.fatal_signal
 import ovs.jsonrpc
 import ovs.stream
 import ovs.unixctl.server
@@ -19,6 +22,7 @@ import ovs.unixctl.server
 from isthmus.model.problems import Problem
 from isthmus.model.text import failure_text
 from isthmus.ovsdb.poller import Poller
+from isthmus.ovsdb.streams.unix import ACCEPT_RETRY, SHORTAGE, ShortageLog, private_socket
 from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 _log = logging.getLogger("ovs.unixctl")
@@ -53,13 +57,14 @@ class ControlServer:
         path: absolute path of the socket; an existing one is replaced.
 
     Raises:
-        OSError: the socket cannot be created.
+        OSError: the socket cannot be created, or its directory is not private.
     """
 
     def __init__(self, path: str) -> None:
-        error, self._listener = ovs.stream.PassiveStream.open(f"punix:{path}")
-        if error:
-            raise OSError(error, os.strerror(error), path)
+        self._listener = ovs.stream.PassiveStream(private_socket(Path(path)), path, path)
+        ovs.fatal_signal.add_file_to_unlink(path)
+        self._shortage = ShortageLog(_log, "control connections")
+        self._resume = -inf
         self._connections: list[_ControlConnection] = []
         self._commands: dict[str, Command] = {}
         self.register(Command("list-commands", lambda _arguments: self._listing()))
@@ -69,11 +74,14 @@ class ControlServer:
         for command in commands:
             self._commands[command.name] = command
 
-    def run(self, now: float) -> None:  # noqa: ARG002 - an event source's signature
+    def run(self, now: float) -> None:
         """Accept clients and execute their commands."""
         for _ in range(_BATCH):
             error, stream = self._listener.accept()
             if error:
+                if error in SHORTAGE:
+                    self._resume = now + ACCEPT_RETRY
+                    self._shortage.report(OSError(error, os.strerror(error)), now)
                 break
             rpc = ovs.jsonrpc.Connection(stream)
             self._connections.append(_ControlConnection(rpc, self._execute))
@@ -86,9 +94,12 @@ class ControlServer:
         """None: errors are replies to the client."""
         return ()
 
-    def wait(self, poller: Poller, now: float) -> None:  # noqa: ARG002 - an event source's signature
+    def wait(self, poller: Poller, now: float) -> None:
         """Wake when a client connects or sends a request."""
-        self._listener.wait(poller.raw)
+        if now < self._resume:
+            poller.wake_in(self._resume - now)
+        else:
+            self._listener.wait(poller.raw)
         for connection in self._connections:
             connection._wait(poller.raw)  # noqa: SLF001 - meant for the package's own server
 

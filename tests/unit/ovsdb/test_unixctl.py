@@ -1,13 +1,16 @@
 """The control socket, with correct and incorrect clients."""
 
 import json
+import resource
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.unixctl import Command, ControlServer
 from isthmus.ovsdb.unixctl_client import CommandFailedError
 
@@ -122,3 +125,26 @@ def test_the_socket_is_removed(server: ControlServer, tmp_path: Path) -> None:
     assert (tmp_path / "test.ctl").is_socket()
     server.close()
     assert not (tmp_path / "test.ctl").exists()
+
+
+def test_clients_wait_while_descriptors_run_out(
+    server: ControlServer, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop neither spins nor fills the log, and the client is served afterwards."""
+    client = connect()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    poller = Poller()
+    try:
+        for tick in range(100):
+            server.run(tick / 100)
+        server.wait(poller, 0.99)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(caplog.records) == 1
+    assert "control connections have to wait: Too many open files" in caplog.text
+    started = time.monotonic()
+    poller.block()
+    assert time.monotonic() - started > 0.5, "the waiting client wakes the loop at once"
+    server.run(3.0)
+    assert ask(server, client, "echo", "x")["result"] == "x\n"

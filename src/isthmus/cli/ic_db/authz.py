@@ -17,6 +17,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from isthmus.authz.listener import handle_shortage
 from isthmus.authz.proxy import AuthorizingProxy
 from isthmus.authz.request import AuthorizationPolicy
 from isthmus.cli.common.errors import CommandError, raise_if_any
@@ -154,6 +155,7 @@ async def _serve(proxy: AuthorizingProxy, listen: str, files: TlsFiles) -> None:
     def end() -> None:
         serving.cancel()
 
+    asyncio.get_running_loop().set_exception_handler(handle_shortage(_log))
     serving = asyncio.create_task(proxy.serve(listen, files, end))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)

@@ -116,7 +116,9 @@ def _control(options: Options) -> ControlServer | None:
     try:
         return ControlServer(path)
     except OSError as error:
-        raise _refused("--unixctl", error, "choose a socket in a writable directory") from error
+        raise _refused(
+            "--unixctl", error, "use a directory that only this user can write to"
+        ) from error
 
 
 def _refused(key: str, error: Exception, remedy: str) -> CommandError:

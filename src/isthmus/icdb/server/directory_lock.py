@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from isthmus.icdb.errors import IcDbError
 from isthmus.model.problems import Subject
 from isthmus.model.text import failure_text
+from isthmus.ovsdb.streams.unix import require_private
 
 LEFTOVER_LIMIT = 2.0
 """Seconds for the servers of a killed supervisor to be gone; the kernel kills them with it."""
@@ -30,7 +31,8 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
         use: "data" or "run"; both may lock the same directory.
 
     Raises:
-        IcDbError: the directory cannot be written to or is in use; from `__enter__`.
+        IcDbError: the directory cannot be written to, or another user can write to it, or it is in
+            use; from `__enter__`.
     """
 
     def __init__(self, directory: PurePath, flag: str, use: str) -> None:
@@ -41,10 +43,12 @@ class DirectoryLock(AbstractContextManager["DirectoryLock"]):
     def __enter__(self) -> "DirectoryLock":
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o640)
+            require_private(self._directory)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+            self._descriptor = os.open(self._file, flags, 0o640)
         except OSError as error:
             message = f"cannot be written to: {failure_text(error)}"
-            remedy = "give a directory that this user may write to"
+            remedy = "give a directory that this user, and no other, may write to"
             raise IcDbError(self._subject.problem(message, remedy)) from error
         deadline = time.monotonic() + LEFTOVER_LIMIT
         while not self._try():

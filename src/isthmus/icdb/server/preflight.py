@@ -15,6 +15,7 @@ from isthmus.icdb.local.hosts import bracketed
 from isthmus.icdb.server.plan import Plan
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.text import failure_text
+from isthmus.ovsdb.streams.unix import require_private
 
 PACKAGE = "ovn-ic-db"
 """The Debian package that has the IC databases' schemas; it depends on ovsdb-server."""
@@ -74,11 +75,12 @@ def _check_logs(files: Directories, programs: Iterable[Program]) -> None:
         try:
             log = Path(program.log_file)
             log.parent.mkdir(parents=True, exist_ok=True)
+            require_private(log.parent)
             log.open("ab").close()
         except OSError as error:
             flag = "--log-dir" if files.log_dir else "--run-dir"
             message = f"cannot be written to: {failure_text(error)}"
-            remedy = "give a directory whose files this user may write to"
+            remedy = "give a directory whose files this user, and no other, may write to"
             subject = Subject("IC databases", flag, str(program.log_file))
             raise IcDbError(subject.problem(message, remedy)) from error
 

@@ -1,1 +1,1 @@
-"""Connections to OVSDB servers by `tcp:` and `ssl:`, and the resolution of host names for them."""
+"""Connections to OVSDB servers by `tcp:` and `ssl:`, host names, and private Unix sockets."""
