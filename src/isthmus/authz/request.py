@@ -20,6 +20,7 @@ from isthmus.authz.database_state import (
 )
 from isthmus.model.bounds import Bound, BoundExceededError, Limit
 from isthmus.model.prefixes import Address, Network
+from isthmus.model.text import printable
 
 OWNED = frozenset({"Gateway", "Port_Binding", "Route"})
 """Tables whose rows refer to the zone that owns them."""
@@ -54,8 +55,8 @@ class RefusedError(Exception):
 
     def __init__(self, zone: str, operation: str, table: str, why: str, bound: str = "") -> None:
         self.bound = bound
-        self.zone, self.operation, self.table = map(printable, (zone, operation, table))
-        self.why = printable(why)
+        parts = (printable(part[:_MAX_LENGTH]) for part in (zone, operation, table, why))
+        self.zone, self.operation, self.table, self.why = parts
         what = f"{self.operation} {self.table}".strip() or "make this request"
         super().__init__(f"zone {self.zone} may not {what}" + (f": {self.why}" if why else ""))
 
@@ -249,8 +250,3 @@ def keys_of(value: Json) -> dict[str, str]:
     if isinstance(value, list) and len(value) == 2 and value[0] == "map":
         return pairs(value)
     return {str(element): "" for element in elements(value)}
-
-
-def printable(text: str) -> str:
-    """A text that is safe for logs and terminals: control characters replaced, and cut off."""
-    return "".join(c if c.isprintable() else "?" for c in text[:_MAX_LENGTH])

@@ -16,7 +16,7 @@ from isthmus.cli.common.control import OptionalSocketOption, SocketOption, ask_d
 from isthmus.cli.common.databases import read_databases
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.groups import group
-from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_text
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, SbRemote, TimeoutOption
 from isthmus.engine.engine import Engine
 from isthmus.exchange.wiring import exchange
@@ -80,7 +80,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     if output is Output.JSON:
         print_json(asdict(found))
     else:
-        typer.echo(explanation_text(found))
+        print_text(explanation_text(found))
 
 
 def _print_reply(unixctl: Path | None, output: Output, command: str, *arguments: str) -> None:
@@ -88,4 +88,4 @@ def _print_reply(unixctl: Path | None, output: Output, command: str, *arguments:
     if output is Output.JSON:
         print_json(json.loads(reply))
     else:
-        print_lines(*reply.splitlines())
+        print_text(reply.removesuffix("\n"))

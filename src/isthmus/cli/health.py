@@ -8,7 +8,7 @@ import os
 import sys
 
 from isthmus.cli.options.environment import CONTROL_SOCKET
-from isthmus.model.text import failure_text
+from isthmus.model.text import failure_text, printable, printable_text
 from isthmus.ovsdb.unixctl_client import CommandFailedError, ask
 
 COMMANDS = {"live": "status", "ready": "ready"}
@@ -30,9 +30,9 @@ def main() -> None:
         sys.exit(_fail(f"no reply from the daemon on {path}: {failure_text(error)}", 1))
     except CommandFailedError as error:
         sys.exit(_fail(str(error), 1))
-    sys.stdout.write(f"{reply.strip()}\n")
+    sys.stdout.write(f"{printable_text(reply.strip())}\n")
 
 
 def _fail(message: str, status: int) -> int:
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{printable(message)}\n")
     return status

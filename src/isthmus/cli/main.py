@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.groups import group
-from isthmus.cli.common.output import print_problems
+from isthmus.cli.common.output import print_lines, print_problems
 from isthmus.cli.options.environment import CA_CERT, CERTIFICATE, PRIVATE_KEY
 from isthmus.model.problems import Subject
 from isthmus.model.text import FULL_DISK, failure_text
@@ -159,7 +159,7 @@ def _print_version(requested: bool) -> None:
     if requested:
         from importlib.metadata import version  # noqa: PLC0415 - slow, see _extensions
 
-        typer.echo(f"isthmus {version('isthmus')}")
+        print_lines(f"isthmus {version('isthmus')}")
         raise typer.Exit
 
 

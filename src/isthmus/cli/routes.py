@@ -3,11 +3,9 @@
 import json
 from dataclasses import asdict
 
-import typer
-
 from isthmus.cli.common.control import OptionalSocketOption, ask_daemon
 from isthmus.cli.common.databases import read_databases
-from isthmus.cli.common.output import Output, OutputOption, print_json
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_text
 from isthmus.cli.options.remotes import IcSbRemote, NbRemote, TimeoutOption
 from isthmus.inspect.routes import routes as routes_of
 from isthmus.inspect.routes import routes_text
@@ -32,4 +30,4 @@ def routes(
     if output is Output.JSON:
         print_json({**asdict(found), **refused})
     else:
-        typer.echo(routes_text(found, **refused))
+        print_text(routes_text(found, **refused))

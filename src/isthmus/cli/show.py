@@ -2,10 +2,8 @@
 
 from dataclasses import asdict
 
-import typer
-
 from isthmus.cli.common.databases import read_databases
-from isthmus.cli.common.output import Output, OutputOption, print_json
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_text
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, TimeoutOption
 from isthmus.inspect.topology import topology, topology_text
 from isthmus.model.rows import Database
@@ -23,4 +21,4 @@ def show(
     if output is Output.JSON:
         print_json(asdict(found))
     else:
-        typer.echo(topology_text(found))
+        print_text(topology_text(found))

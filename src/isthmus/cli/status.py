@@ -6,7 +6,7 @@ from dataclasses import asdict
 import typer
 
 from isthmus.cli.common.control import SocketOption, ask_daemon
-from isthmus.cli.common.output import Output, OutputOption, print_json
+from isthmus.cli.common.output import Output, OutputOption, print_json, print_text
 from isthmus.inspect.clear_text import weakness_lines, weaknesses
 from isthmus.inspect.status_text import joined, status_text
 
@@ -23,5 +23,5 @@ def status(unixctl: SocketOption = None, output: OutputOption = Output.TEXT) -> 
     if output is Output.JSON:
         print_json({**report, "weaknesses": [asdict(problem) for problem in unencrypted]})
     else:
-        typer.echo("\n".join([status_text(report), *weakness_lines(unencrypted)]))
+        print_text("\n".join([status_text(report), *weakness_lines(unencrypted)]))
     raise typer.Exit(0 if joined(report) else 1)

@@ -18,6 +18,8 @@ from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import TextIO
 
+from isthmus.model.text import indented, printable
+
 DESTINATIONS = ("console", "syslog", "file")
 LEVELS = {
     "off": logging.CRITICAL + 1,
@@ -167,9 +169,9 @@ class DaemonLog(logging.Handler):
         if not accepting:
             return
         self._number += 1
-        message = record.getMessage()
+        message = printable(record.getMessage())
         if record.exc_info:
-            message += "\n" + logging.Formatter().formatException(record.exc_info)
+            message += "\n" + indented(logging.Formatter().formatException(record.exc_info))
         for name in accepting:
             self._write(name, self._format(self._patterns[name], record, message), record)
 

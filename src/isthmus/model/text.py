@@ -41,6 +41,16 @@ def printable_lines(lines: Iterable[str]) -> str:
     return "\n".join(map(printable, lines))
 
 
+def printable_text(text: str) -> str:
+    """A text of several lines, each made printable."""
+    return printable_lines(text.split("\n"))
+
+
+def indented(text: str) -> str:
+    """A text of several lines for a log, printable and indented: no line looks like a record."""
+    return printable_lines(f"  {line}" for line in text.split("\n"))
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun, which takes an s in the plural: "1 route", "2 routes"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -20,7 +20,7 @@ import ovs.stream
 import ovs.unixctl.server
 
 from isthmus.model.problems import Problem
-from isthmus.model.text import failure_text
+from isthmus.model.text import failure_text, printable_text
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.streams.unix import ACCEPT_RETRY, SHORTAGE, ShortageLog, private_socket
 from isthmus.ovsdb.unixctl_client import CommandFailedError
@@ -153,4 +153,5 @@ class _ControlConnection(ovs.unixctl.server.UnixctlConnection):
         except (CommandFailedError, ValueError, OSError) as error:
             self.reply_error(f"{failure_text(error)}\n")
         else:
-            self.reply(reply if reply.endswith("\n") or not reply else f"{reply}\n")
+            text = printable_text(reply)
+            self.reply(text if text.endswith("\n") or not text else f"{text}\n")

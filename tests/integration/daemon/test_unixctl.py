@@ -77,7 +77,7 @@ def test_status_says_joined_or_why_not(cluster: Cluster) -> None:
 
 def test_a_socket_that_cannot_be_created(tmp_path: Path) -> None:
     """A control socket in a directory that does not exist is an error."""
-    bad = tmp_path / "none" / "run.ctl"
+    bad = tmp_path / "none" / "neither" / "run.ctl"
     done = subprocess.run(
         [PROGRAM, "run", f"--manifests={tmp_path}", f"--unixctl={bad}"],
         capture_output=True, text=True, check=False,

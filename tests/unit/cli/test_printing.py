@@ -1,17 +1,23 @@
 """No value from outside can forge a line or control the terminal, whichever way it is printed."""
 
+import ast
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+import isthmus
+from isthmus.cli import health
 from isthmus.cli.common.logs import log_to_stderr
-from isthmus.cli.common.output import print_lines, print_problems
+from isthmus.cli.common.output import print_json, print_lines, print_problems
 from isthmus.cli.main import app
+from isthmus.cli.options.environment import CONTROL_SOCKET
 from isthmus.daemon.loop import ProblemLog
+from isthmus.daemon.vlog import DaemonLog
 from isthmus.engine.report import EngineReport, ReconcilerReport, TransactionReport
 from isthmus.engine.view import View
 from isthmus.inspect.clear_text import weakness_lines
@@ -36,6 +42,7 @@ from isthmus.model.rows import (
     RowId,
     TransitSwitch,
 )
+from isthmus.ovsdb.unixctl_client import CommandFailedError
 
 EVIL = "x\x1b[2J\x9b1m\r\n\u2028forged\u202e\x00"
 
@@ -180,17 +187,96 @@ def test_problems_and_lines_print_safely(capsys: pytest.CaptureFixture[str]) -> 
     assert all(map(str.isprintable, [*err.splitlines(), *out.splitlines()]))
 
 
-def test_log_records_are_safe(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log record is one printable line, whether a problem or any other message."""
+def use_log_to_stderr() -> None:
+    log_to_stderr()
+
+
+def use_daemon_log() -> None:
+    log = DaemonLog("ovn-ic", ())
+    log.install()
+
+
+@pytest.mark.parametrize("install", [use_log_to_stderr, use_daemon_log])
+def test_log_records_are_safe(
+    install: Callable[[], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log record is one printable line, and the lines of a traceback look like no record."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
     try:
-        log_to_stderr()
+        install()
         ProblemLog().update([PROBLEM], 0.0)
         logging.getLogger("isthmus").warning("zone %s", EVIL)
+        try:
+            raise ValueError(f"{EVIL}\n2026-11-28T00:00:00Z|isthmus|INFO|forged")
+        except ValueError:
+            logging.getLogger("isthmus").exception("zone %s", EVIL)
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-    lines = capsys.readouterr().err.split("\n")
-    assert len(lines) == 3
+    lines = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert [line.startswith("  ") for line in lines[:3]] == [False] * 3
+    assert all(line.startswith("  ") for line in lines[3:])
     assert all(map(str.isprintable, lines))
+
+
+def test_json_is_safe_and_equal(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON for programs controls no terminal either, and parses to the same value."""
+    value = {"zone 可用区": f"{EVIL}\x7f\udc80\U000e0001"}
+    print_json(value)
+    out = capsys.readouterr().out
+    assert all(map(str.isprintable, out.split("\n")))
+    assert "可用区" in out
+    assert json.loads(out) == value
+
+
+def test_a_probe_prints_safely(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`isthmus-health` prints what a daemon replies or refuses."""
+    monkeypatch.setenv(CONTROL_SOCKET, "/nowhere")
+    monkeypatch.setattr("sys.argv", ["isthmus-health", "ready"])
+    monkeypatch.setattr(health, "ask", lambda *_: EVIL)
+    health.main()
+
+    def refuse(*_: str) -> str:
+        raise CommandFailedError(EVIL)
+
+    monkeypatch.setattr(health, "ask", refuse)
+    with pytest.raises(SystemExit):
+        health.main()
+    out, err = capsys.readouterr()
+    assert all(map(str.isprintable, [*out.split("\n"), *err.split("\n")]))
+
+
+PRINTERS = {"echo", "secho", "print", "confirm", "prompt", "write"}
+LOGGERS = {"Formatter", "StreamHandler", "FileHandler", "basicConfig", "SysLogHandler"}
+EDGES = {
+    "cli/common/output.py": PRINTERS,
+    "cli/common/logs.py": LOGGERS,
+    "cli/common/confirm.py": {"confirm"},
+    "cli/health.py": {"write"},
+    "daemon/vlog.py": LOGGERS | {"write"},
+}
+"""The modules in which text reaches a terminal or a log; the tests above cover each."""
+
+
+def test_no_other_module_prints() -> None:
+    """Every output path goes through the functions that make text printable."""
+    package = Path(isthmus.__file__).parent
+    found = []
+    for file in package.rglob("*.py"):
+        name = file.relative_to(package).as_posix()
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            last = called.rpartition(".")[2]
+            terminal = last in PRINTERS - {"write"} or called.startswith("sys.std")
+            constant = all(isinstance(argument, ast.Constant) for argument in node.args)
+            if (
+                (terminal and not constant) or (last in LOGGERS and "logging" in called)
+            ) and last not in EDGES.get(name, ()):
+                found.append(f"{name}:{node.lineno}: {called}")
+    assert found == []

@@ -84,12 +84,12 @@ def test_patterns_are_set(log: DaemonLog, tmp_path: Path) -> None:
 
 
 def test_an_exception_is_logged_with_its_trace(log: DaemonLog, tmp_path: Path) -> None:
-    """Exceptions are logged with their traceback."""
+    """Exceptions are logged with their traceback, indented: no line looks like a record."""
     try:
         raise ZeroDivisionError("oops")
     except ZeroDivisionError:
         logging.getLogger("isthmus.x").exception("a bug")
-    assert lines(tmp_path)[-1] == "ZeroDivisionError: oops"
+    assert lines(tmp_path)[-1] == "  ZeroDivisionError: oops"
 
 
 def test_unwanted_records_are_discarded_early(log: DaemonLog) -> None:

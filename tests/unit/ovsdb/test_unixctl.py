@@ -148,3 +148,11 @@ def test_clients_wait_while_descriptors_run_out(
     assert time.monotonic() - started > 0.5, "the waiting client wakes the loop at once"
     server.run(3.0)
     assert ask(server, client, "echo", "x")["result"] == "x\n"
+
+
+def test_replies_are_printable(server: ControlServer, connect: Connect) -> None:
+    """Values from the databases in a reply cannot control the terminal of `ovs-appctl`."""
+    hostile = "a\x1b]0;title\x07\x9b31m\u202e"
+    reply = ask(server, connect(), "echo", hostile)["result"]
+    assert reply.rstrip("\n").isprintable()
+    assert ask(server, connect(), hostile)["error"].rstrip("\n").isprintable()

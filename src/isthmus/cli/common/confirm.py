@@ -11,6 +11,7 @@ import typer
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.output import print_lines
 from isthmus.model.problems import Subject
+from isthmus.model.text import printable
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
 DryRunOption = Annotated[
@@ -37,7 +38,7 @@ def confirmed(subject: str, consequence: str, remedy: str, *, yes: bool, dry_run
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         message = f"is not given, and {consequence}; nothing was changed"
         raise CommandError(Subject(subject, "--yes").problem(message, f"{remedy}, then give --yes"))
-    if typer.confirm(f"{consequence[0].upper()}{consequence[1:]}. Continue?"):
+    if typer.confirm(printable(f"{consequence[0].upper()}{consequence[1:]}. Continue?")):
         return True
     print_lines("nothing was changed")
     raise typer.Exit(1)

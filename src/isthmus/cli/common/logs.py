@@ -6,16 +6,20 @@ start a line of its own or control the terminal.
 
 import logging
 import time
+from typing import Any
 
-from isthmus.model.text import printable
+from isthmus.model.text import indented, printable
 
 
 class _LineFormatter(logging.Formatter):
-    """Makes messages printable; a traceback keeps its lines."""
+    """Makes messages and tracebacks printable."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.message = printable(record.message)
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return indented(super().formatException(ei))
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.model.problems import Problem
-from isthmus.model.text import printable, printable_lines
+from isthmus.model.text import printable, printable_lines, printable_text
 
 
 class Output(StrEnum):
@@ -34,12 +34,19 @@ def print_lines(*lines: str) -> None:
     typer.echo(printable_lines(lines))
 
 
+def print_text(text: str) -> None:
+    """Print a rendered text of several lines to standard output, as safely as `print_lines`."""
+    typer.echo(printable_text(text))
+
+
 def print_json(value: Any) -> None:
     """Print a value made of dicts, lists, str, int, bool and None as indented JSON.
 
-    Keys keep their order: the most important one comes first.
+    Keys keep their order: the most important one comes first. What is not printable is escaped.
     """
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    safe = (c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    typer.echo("".join(safe))
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

@@ -15,6 +15,7 @@ from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.logs import log_to_stderr
 from isthmus.cli.common.notify import notify_ready
+from isthmus.cli.common.output import print_lines
 from isthmus.cli.ic_db import authz, backup, members, transit_switches
 from isthmus.cli.ic_db.options import NbPortOption, SbPortOption, ServerOptions, verb
 from isthmus.cli.ic_db.status import status
@@ -183,7 +184,7 @@ def run(options: RunOptions) -> None:
         for problem in problems:
             _log.warning("%s", problem)
         addresses = ", ".join(f"{server.database} {server.address}" for server in plan.servers)
-        typer.echo(f"ready: {addresses}")
+        print_lines(f"ready: {addresses}")
         notify_ready()
 
     serve(plan, on_ready)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from isthmus.cli.common.errors import CommandError
+from isthmus.cli.common.output import print_lines
 from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_of
 from isthmus.model.problems import Subject
@@ -75,7 +76,7 @@ class _PrintOptions(argparse.Action):
         for action in parser._actions:  # noqa: SLF001 - argparse offers no other list of them
             value = "" if action.nargs == 0 else "=[ARG]" if action.nargs == "?" else "=ARG"
             for name in action.option_strings:
-                print(name + value)
+                print_lines(name + value)
         parser.exit()
 
 
