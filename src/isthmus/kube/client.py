@@ -294,7 +294,7 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> Failure:
     wait = response.headers.get("Retry-After", "")
     try:
         status = json.loads(response.data)
-    except ValueError:
+    except (ValueError, RecursionError):
         status = None  # a proxy's page
     return failure_of(
         status if isinstance(status, dict) else {},
@@ -306,7 +306,7 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> Failure:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApiError(Failure(0, MALFORMED, "the answer is not JSON")) from error
     if not isinstance(found, dict):
         raise ApiError(Failure(0, MALFORMED, "the answer is not an object"))

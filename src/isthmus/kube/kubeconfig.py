@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from isthmus.controller.config.strict_yaml import yaml_error
+from isthmus.controller.config.strict_yaml import YamlTextError, load_yaml
 from isthmus.model.text import quoted
 
 
@@ -98,11 +96,10 @@ def select(files: Iterable[Path], context: str) -> tuple[Section, Section]:
 
 def _load(file: Path) -> Section:
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, RecursionError) as error:
-        where, reason = yaml_error(error)
-        place = f" in {where}" if where else ""
-        raise ValueError(f"{file} is not valid YAML{place}: {reason}") from error
+        config = load_yaml(file.read_bytes())
+    except YamlTextError as error:
+        place = f" in {error.where}" if error.where else ""
+        raise ValueError(f"{file} is not valid YAML{place}: {error.reason}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} is empty" if config is None else f"{file} is not a kubeconfig")
     return Section(config, file.parent)

@@ -17,13 +17,11 @@ from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
 from isthmus.manifests.documents import duplicate
 from isthmus.manifests.file_history import QUIET, ManifestFile
 from isthmus.manifests.watcher import DirectoryWatcher
+from isthmus.model.bounds import MANIFEST_FILE
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.text import failure_text
 
 SUFFIXES = (".yaml", ".yml", ".json")
-
-LARGEST = 16 * 2**20
-"""Bytes of the largest file that is read; a manifest is rarely over 1 MiB (etcd's limit)."""
 
 RESCAN = 5.0
 """Seconds until the directory is read again even without a notification."""
@@ -124,8 +122,10 @@ class DirectorySource:
             status = path.stat() if listed else None
             if status is not None and not S_ISREG(status.st_mode):
                 status = None
-            if status is not None and status.st_size > LARGEST:
-                file.unreadable(f"its {status.st_size} bytes exceed the limit of {LARGEST}")
+            if status is not None and status.st_size > MANIFEST_FILE.most:
+                file.unreadable(
+                    f"its {status.st_size} bytes exceed the limit of {MANIFEST_FILE.most}"
+                )
                 return True
             # At the start no object can be lost, so files are read without waiting.
             seen = now if self._last is not None else now - QUIET

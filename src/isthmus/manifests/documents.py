@@ -8,18 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from isthmus.controller.config.strict_yaml import StrictLoader, yaml_error
+from isthmus.controller.config.strict_yaml import YamlTextError, load_documents
+from isthmus.controller.config.suggestions import shortened
 from isthmus.controller.inputs.snapshot import API_VERSIONS, Manifest, ObjectKey
 from isthmus.model.problems import Problem, Subject
 
 NAMESPACED = frozenset({"ConfigMap"})
 
 _KINDS = {kind.lower(): kind for kind in API_VERSIONS}
-
-_SHOWN = 40
-"""Characters of a bad value that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +43,10 @@ def read_documents(file: str, content: bytes) -> FileContent:
     problems: list[Problem] = []
     manifests: dict[ObjectKey, Manifest] = {}
     try:
-        bodies = list(_flatten(yaml.load_all(content.decode(), StrictLoader)))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where, reason = yaml_error(error)
-        problem = Subject(f"file {file}", where).problem(
-            f"is not valid YAML: {reason}",
+        bodies = list(_flatten(load_documents(content)))
+    except YamlTextError as error:
+        problem = Subject(f"file {file}", error.where).problem(
+            f"is not valid YAML: {error.reason}",
             "correct it; until then the objects that it held stay in force",
         )
         return FileContent({}, (problem,))
@@ -92,7 +87,7 @@ def _flatten(documents: Iterable[Any]) -> Iterator[Any]:
 def _identify(file: str, body: Any) -> ObjectKey | Problem | None:
     """The identity of a document; a problem if it is invalid; None if it is not for Isthmus."""
     if not isinstance(body, dict):
-        return Subject(f"file {file}", value=str(body)[:_SHOWN]).problem(
+        return Subject(f"file {file}", value=shortened(body)).problem(
             "contains a document that is not a Kubernetes object",
             "write apiVersion, kind and metadata, or move the file elsewhere",
         )
@@ -107,7 +102,7 @@ def _identify(file: str, body: Any) -> ObjectKey | Problem | None:
     if meant is None or _group(version) not in {_group(API_VERSIONS[meant]), ""}:
         return None
     if (version, kind) != (API_VERSIONS[meant], meant):
-        return Subject(f"file {file}", "kind", f"{version} {kind}").problem(
+        return Subject(f"file {file}", "kind", shortened(f"{version} {kind}")).problem(
             "does not exist", f"write apiVersion: {API_VERSIONS[meant]} and kind: {meant}"
         )
     return _object_key(file, kind, body.get("metadata"))
@@ -128,7 +123,7 @@ def _object_key(file: str, kind: str, metadata: Any) -> ObjectKey | Problem:
 
 
 def _bad_text(where: str, key: str, value: Any, owner: str) -> Problem:
-    return Subject(where, key, "" if value is None else str(value)[:_SHOWN]).problem(
+    return Subject(where, key, "" if value is None else shortened(value)).problem(
         "is missing" if value is None else "must be a string that is not empty",
         f"give {owner} its {key}, in quotes if it looks like a number",
     )

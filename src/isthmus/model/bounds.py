@@ -105,6 +105,53 @@ REPAIRS = Bound(
     " of peace it is set back at once again.",
 )  # fmt: skip
 
+# etcd and the API server hold no object above 1.5 MiB; etcd's own bound of one ConfigMap is 1 MiB.
+CONFIG_VALUE = Bound(
+    "config_value", Source.CONFIGURATION, 1 << 20, "character",
+    "The value of one key", "It is not parsed; the configuration in force stays in force.",
+)  # fmt: skip
+CONFIG_KEYS = Bound(
+    "config_keys", Source.CONFIGURATION, 100, "key",
+    "Keys of the ConfigMap", "It is not read; the configuration in force stays in force.",
+)  # fmt: skip
+CONFIG_NAME = Bound(
+    "config_name", Source.CONFIGURATION, 253, "character",
+    "A name, such as `az-name` or a zone in `accept`",
+    "It is invalid; the configuration in force stays in force.",
+)  # fmt: skip
+CONFIG_ENTRIES = Bound(
+    "config_entries", Source.CONFIGURATION, 10_000, "item",
+    "Entries of one key: hosts, nodes (also repeated ones), VPCs, zones, routes, prefixes",
+    "The value is invalid; the configuration in force stays in force.",
+)  # fmt: skip
+CONFIG_FAULTS = Bound(
+    "config_faults", Source.CONFIGURATION, 20, "fault",
+    "Faults that are reported of one value", "Its other faults are not looked for.",
+)  # fmt: skip
+CONFIG_VALUES = Bound(
+    "config_values", Source.CONFIGURATION, 100_000, "value",
+    "Values in the YAML of one key, an alias counted as all that it stands for",
+    "It is not read; the configuration in force stays in force.",
+)  # fmt: skip
+YAML_VALUES = Bound(
+    "yaml_values", Source.CONFIGURATION, 1_000_000, "value",
+    "Values in a YAML file, an alias counted as all that it stands for",
+    "The file is not read; the objects that it held stay in force.",
+)  # fmt: skip
+YAML_DEPTH = Bound(
+    "yaml_depth", Source.CONFIGURATION, 100, "level",
+    "Lists and mappings nested in YAML", "It is not read; what was in force stays in force.",
+)  # fmt: skip
+YAML_NUMBER = Bound(
+    "yaml_number", Source.CONFIGURATION, 64, "character",
+    "A number or a time in YAML", "It is not read; what was in force stays in force.",
+)  # fmt: skip
+MANIFEST_FILE = Bound(
+    "manifest_file", Source.CONFIGURATION, 16 << 20, "byte",
+    "A manifest file",
+    "It is not read; the objects that it held stay in force.",
+)  # fmt: skip
+
 _QUOTA = "ic-db run --quota"
 _REFUSED = "The transaction is refused."
 
@@ -201,6 +248,16 @@ SERVER_READ = Bound(
 )  # fmt: skip
 
 ALL: tuple[Bound, ...] = (
+    CONFIG_KEYS,
+    CONFIG_VALUE,
+    CONFIG_NAME,
+    CONFIG_ENTRIES,
+    CONFIG_VALUES,
+    CONFIG_FAULTS,
+    YAML_VALUES,
+    YAML_DEPTH,
+    YAML_NUMBER,
+    MANIFEST_FILE,
     PREFIX,
     SERVER_MESSAGE,
     SERVER_READ,

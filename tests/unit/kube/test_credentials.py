@@ -81,7 +81,7 @@ def test_without_any(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: [", "is not valid YAML in line 1: expected"),
+        ("a: [", "is not valid YAML in line 2: did not find expected"),
         ("", "is empty"),
         ("just a word", "is not a kubeconfig"),
         ("a: 1", "current-context is missing"),

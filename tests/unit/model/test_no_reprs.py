@@ -14,6 +14,7 @@ def test_messages_quote_values_without_repr() -> None:
 
 
 OWN = {
+    "BoundExceededError",
     "CommandError",
     "CommandFailedError",
     "DamagedError",

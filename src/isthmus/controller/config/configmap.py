@@ -6,6 +6,7 @@ with any bad value is an `InvalidConfig` as a whole, so it is never applied in p
 `InvalidConfig` never makes a cluster leave.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import Any
 from isthmus.controller.config import scalar_values, yaml_values
 from isthmus.controller.config.errors import InvalidValueError
 from isthmus.controller.config.suggestions import shortened, suggestion
+from isthmus.model.bounds import CONFIG_FAULTS, CONFIG_KEYS, CONFIG_VALUE, BoundExceededError
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -209,7 +211,11 @@ class _ConfigReader:
             self._bad(f"data.{key}", value, "must be a string", remedy)
             return default
         try:
+            CONFIG_VALUE.check(len(value))
             return parse(value)
+        except BoundExceededError as error:
+            self._bad(f"data.{key}", value, f"is too long: {error}", "shorten it")
+            return default
         except InvalidValueError as error:
             for fault in error.faults:
                 found = fault.value if fault.path else value
@@ -219,7 +225,7 @@ class _ConfigReader:
     def checked(self, config: Config, default_vpc: str) -> Config:
         """The configuration without duplicates; reports these and contradicting values."""
         names = config.gateways
-        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        for name in (name for name, count in Counter(names).items() if count > 1):
             message = "is listed more than once; the first entry counts"
             self._warn(f"data.{ConfigKey.GW_NODES}", name, message, "list it once")
         default = {"", default_vpc}
@@ -230,6 +236,8 @@ class _ConfigReader:
             remedy = f"remove {default_vpc} from the list"
             self._bad("data.vpcs", self._data["vpcs"], message, remedy)
         for number, route in enumerate(config.routes):
+            if len(self.problems) >= CONFIG_FAULTS.most:
+                break
             key = f"data.routes[{number}]"
             if route.vpc and route.vpc not in config.vpcs:
                 message = "does not take part in the interconnection"
@@ -246,15 +254,19 @@ class _ConfigReader:
         A missing `auto-route` is reported, too: it is not known to be meant.
         """
         missing = [key for key in KEYS if key not in self._data]
+        if len(self._data) > CONFIG_KEYS.most:
+            message = f"has {len(self._data)} keys, more than the limit of {CONFIG_KEYS.most}"
+            self._bad("data", None, message, "remove those that are not known")
+            return
         for key in self._data:
             if key in KEYS:
                 continue
-            wanted = suggestion(str(key), missing)
+            wanted = suggestion(shown := shortened(key), missing)
             if wanted is not None:
-                self._bad(f"data.{key}", None, "is not a known key", f"write {wanted}")
+                self._bad(f"data.{shown}", None, "is not a known key", f"write {wanted}")
             else:
                 message, remedy = "is not a known key, so it has no effect", ", ".join(KEYS)
-                self._warn(f"data.{key}", "", message, f"remove it; valid: {remedy}")
+                self._warn(f"data.{shown}", "", message, f"remove it; valid: {remedy}")
         if ConfigKey.AUTO_ROUTE in missing:
             message = "is missing, so routes are advertised and learned only if they were before"
             self._warn(f"data.{ConfigKey.AUTO_ROUTE}", "", message, 'write "true" or "false"')

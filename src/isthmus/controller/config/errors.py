@@ -3,6 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.model.bounds import CONFIG_ENTRIES, CONFIG_NAME
+
+TOO_LONG = (
+    f"is longer than {CONFIG_NAME.most} characters",
+    f"use a name of at most {CONFIG_NAME.most} characters",
+)
+"""Message and remedy of a name that is too long."""
+
+
+def too_many(found: int) -> tuple[str, str]:
+    """Message and remedy of a value with too many entries."""
+    return (
+        f"has {found} entries, more than the limit of {CONFIG_ENTRIES.most}",
+        f"list at most {CONFIG_ENTRIES.most}",
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class ValueFault:

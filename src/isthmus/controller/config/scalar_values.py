@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 
-from isthmus.controller.config.errors import invalid
+from isthmus.controller.config.errors import TOO_LONG, invalid, too_many
+from isthmus.controller.config.suggestions import shortened
+from isthmus.model.bounds import CONFIG_ENTRIES, CONFIG_NAME
 
 MOST_GATEWAYS = 100
 """Kube-OVN's gateway priorities count down from 100, and none may be below 1."""
@@ -36,6 +38,8 @@ def zone(text: str) -> str:
         raise invalid("is empty", "choose a name that no other cluster uses")
     if not text.isprintable() or any(character.isspace() for character in text):
         raise invalid("contains white space", "write a name without spaces, e.g. az1")
+    if len(text) > CONFIG_NAME.most:
+        raise invalid(*TOO_LONG)
     return text
 
 
@@ -56,6 +60,8 @@ def _items(text: str, what: str) -> list[str]:
     items = [item for part in re.split(r"[,\n]", text) if (item := part.strip())]
     if not items:
         raise invalid("is empty", f"list at least one {what}, separated by commas")
+    if len(items) > CONFIG_ENTRIES.most:
+        raise invalid(*too_many(len(items)))
     return items
 
 
@@ -72,14 +78,16 @@ def _host(text: str) -> str:
         pass
     else:
         if isinstance(address, IPv6Address) and address.scope_id:
-            raise invalid(f"{text} has a zone index", "write an address that is not link-local")
+            raise invalid(
+                f"{shortened(text)} has a zone index", "write an address that is not link-local"
+            )
         return str(address)
     if _HOST_NAME.fullmatch(text) and not text.rstrip(".").rpartition(".")[2].isdigit():
         return text
     remedy = "list IPv4 or IPv6 addresses or host names, separated by commas"
     if re.search(r":\d+$", text):
         remedy = "remove the port; set it with ic-nb-port and ic-sb-port"
-    raise invalid(f"{text} is neither an IP address nor a host name", remedy)
+    raise invalid(f"{shortened(text)} is neither an IP address nor a host name", remedy)
 
 
 def gateways(text: str) -> tuple[str, ...]:
@@ -88,7 +96,7 @@ def gateways(text: str) -> tuple[str, ...]:
     for item in items:
         if not _NODE_NAME.fullmatch(item):
             remedy = "list names as `kubectl get nodes` prints them, separated by commas"
-            raise invalid(f"{item} is not a valid node name", remedy)
+            raise invalid(f"{shortened(item)} is not a valid node name", remedy)
     if len(set(items)) > MOST_GATEWAYS:
         remedy = f"list at most {MOST_GATEWAYS} gateways"
         raise invalid(f"lists more than {MOST_GATEWAYS} nodes", remedy)
@@ -108,23 +116,28 @@ def mtu(text: str) -> int | None:
 def vpcs(text: str) -> Mapping[str, str]:
     """`vpcs`: the network of each custom VPC, "vpc1=blue, vpc2=green"."""
     found: dict[str, str] = {}
+    networks: set[str] = set()
     for item in _items(text, "VPC"):
         vpc, equals, network = (part.strip() for part in item.partition("="))
         if not equals:
-            raise invalid(f"{item} has no network", f"write VPC=NETWORK, e.g. {vpc}=blue")
+            raise invalid(
+                f"{shortened(item)} has no network",
+                f"write VPC=NETWORK, e.g. {shortened(vpc)}=blue",
+            )
         if not _NODE_NAME.fullmatch(vpc):
             remedy = "write names as `kubectl get vpcs` prints them, each as VPC=NETWORK"
-            raise invalid(f"{vpc or item} is not a valid VPC name", remedy)
-        if not _NETWORK_NAME.fullmatch(network):
+            raise invalid(f"{shortened(vpc or item)} is not a valid VPC name", remedy)
+        if not _NETWORK_NAME.fullmatch(network) or len(network) > CONFIG_NAME.most:
             raise invalid(
-                f"{network or item} is not a valid network name",
+                f"{shortened(network or item)} is not a valid network name",
                 "write VPC=NETWORK, with the network that was given to"
                 " `isthmus ic-db run --transit-switch NAME=CIDR@NETWORK`",
             )
         if vpc in found:
             raise invalid(f"lists {vpc} more than once", "give each VPC one network")
-        if network in found.values():
+        if network in networks:
             remedy = "give each VPC of this cluster its own network"
             raise invalid(f"lists network {network} for two VPCs", remedy)
         found[vpc] = network
+        networks.add(network)
     return found

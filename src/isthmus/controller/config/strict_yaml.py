@@ -1,18 +1,126 @@
-"""YAML as Kubernetes reads it: duplicate keys in a mapping are errors.
+"""YAML as Kubernetes reads it, within bounds: the only place that parses YAML.
 
-Used for manifests (`isthmus.manifests`) and for the values of the ConfigMap that are YAML.
+Used for manifests (`isthmus.manifests`), for the values of the ConfigMap that are YAML, and for
+what `isthmus.kube` reads. Duplicate keys in a mapping are errors. Invariant: text from outside
+neither crashes libyaml, whose own composer recurses in C, nor takes more time or memory than its
+length explains: an alias counts as all that it stands for.
 """
 
 from collections.abc import Hashable
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
+from isthmus.controller.config.suggestions import shortened
+from isthmus.model.bounds import YAML_DEPTH, YAML_NUMBER, YAML_VALUES, Bound, BoundExceededError
 from isthmus.model.text import failure_text, quoted
 
+_NUMBERS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp"))
+_ENDS = frozenset({yaml.SequenceEndEvent, yaml.MappingEndEvent})
+_STARTS = frozenset(
+    {yaml.AliasEvent, yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent}
+)
 
-class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader, which also rejects duplicate keys."""
+
+class YamlTextError(ValueError):
+    """A text is not valid YAML, or exceeds a bound.
+
+    Args:
+        where: "line 3"; empty if it is not known.
+        reason: what is wrong.
+        alias: whether an alias (`*name`) is at fault.
+    """
+
+    def __init__(self, where: str, reason: str, *, alias: bool = False) -> None:
+        super().__init__(f"{where}: {reason}" if where else reason)
+        self.where, self.reason, self.alias = where, reason, alias
+
+
+def load_yaml(text: str | bytes, most: Bound = YAML_VALUES) -> Any:
+    """The value of one document; None for no document.
+
+    Args:
+        text: the document; bytes must be UTF-8.
+        most: bounds the number of values.
+
+    Raises:
+        YamlTextError: it is not valid, exceeds a bound, or holds several documents.
+    """
+    documents = load_documents(text, most)
+    if len(documents) > 1:
+        raise YamlTextError("", "it has more than one document")
+    return documents[0] if documents else None
+
+
+def load_documents(text: str | bytes, most: Bound = YAML_VALUES) -> list[Any]:
+    """The values of all documents; errors as `load_yaml` raises them."""
+    loader = None
+    try:
+        text = text.decode() if isinstance(text, bytes) else text
+        _check_bounds(text, most)
+        loader = _Loader(text)
+        documents = []
+        while loader.check_data():
+            documents.append(loader.get_data())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark is not None else ""
+        alias = "alias" in (getattr(error, "context", None) or "")
+        reason = getattr(error, "problem", None) or failure_text(error)
+        raise YamlTextError(where, reason, alias=alias) from error
+    else:
+        return documents
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _check_bounds(text: str, most: Bound) -> None:
+    """Raise `ComposerError` for what may not be composed: libyaml parses it without recursion."""
+    loader = _Loader(text)
+    sizes: dict[str, int] = {}
+    opened: list[tuple[str | None, int]] = []
+    values = 0
+    try:
+        while not loader.check_event(yaml.StreamEndEvent):
+            event: Any = loader.get_event()
+            kind = type(event)
+            if kind in _ENDS:
+                anchor, before = opened.pop()
+                if anchor is not None:
+                    sizes[anchor] = values - before
+                continue
+            if kind not in _STARTS:
+                continue
+            values += 1
+            if kind is yaml.AliasEvent:
+                if any(anchor == event.anchor for anchor, _ in opened):
+                    raise ComposerError(None, None, "an alias contains itself", event.start_mark)
+                values += sizes.get(event.anchor, 0)
+            elif kind is yaml.ScalarEvent:
+                if event.anchor is not None:
+                    sizes[event.anchor] = 0
+            else:
+                opened.append((event.anchor, values))
+            if values > most.most or len(opened) > YAML_DEPTH.most:
+                bound, found = (most, values) if values > most.most else (YAML_DEPTH, len(opened))
+                reason = str(BoundExceededError(bound, found, bound.most))
+                raise ComposerError(None, None, reason, event.start_mark)
+    finally:
+        loader.dispose()
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, which also rejects duplicate keys and absurdly long numbers."""
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """The text of a scalar, unless it is a number that Python takes long to read."""
+        if len(node.value) > YAML_NUMBER.most and node.tag in _NUMBERS:
+            reason = f"a number is longer than {YAML_NUMBER.most} characters"
+            raise ConstructorError(None, None, reason, node.start_mark)
+        return super().construct_scalar(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Build a mapping, or raise `ConstructorError` for a duplicate key."""
@@ -20,16 +128,8 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"duplicate key {quoted(str(key.value))}", key.start_mark
-                    )
+                    reason = f"duplicate key {quoted(shortened(key.value))}"
+                    raise ConstructorError(None, None, reason, key.start_mark)
                 seen.add(key.value)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return mapping
-
-
-def yaml_error(error: Exception) -> tuple[str, str]:
-    """Where parsing failed ("line 3"; empty if not known), and why."""
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}" if mark is not None else ""
-    return where, getattr(error, "problem", None) or failure_text(error)

@@ -11,6 +11,8 @@ _LONGEST = 60
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` resembles most, ignoring case; None if it resembles none."""
+    if len(word) > _LONGEST:
+        return None
     by_folded = {_fold(candidate): candidate for candidate in known}
     close = get_close_matches(_fold(word), list(by_folded), 1, CLOSE)
     return by_folded[close[0]] if close else None
@@ -20,6 +22,8 @@ def shortened(value: object) -> str:
     """A value from a manifest as text for a problem, at most 60 characters long."""
     if isinstance(value, dict | list):
         return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > 4 * _LONGEST:
+        return "a number"  # Python refuses to print very long ones
     text = str(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

@@ -4,15 +4,20 @@
 `InvalidValueError` with everything that is wrong, each fault with its place within the value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from ipaddress import ip_interface
 from typing import Any
 
-import yaml
-
-from isthmus.controller.config.errors import InvalidValueError, ValueFault, invalid
-from isthmus.controller.config.strict_yaml import StrictLoader, yaml_error
-from isthmus.controller.config.suggestions import suggestion
+from isthmus.controller.config.errors import (
+    TOO_LONG,
+    InvalidValueError,
+    ValueFault,
+    invalid,
+    too_many,
+)
+from isthmus.controller.config.strict_yaml import YamlTextError, load_yaml
+from isthmus.controller.config.suggestions import shortened, suggestion
+from isthmus.model.bounds import CONFIG_ENTRIES, CONFIG_FAULTS, CONFIG_NAME, CONFIG_VALUES
 from isthmus.model.prefixes import Network
 from isthmus.model.route_rules import DeclaredRoute, ZoneRule
 
@@ -31,10 +36,13 @@ def accept(text: str) -> Mapping[str, ZoneRule]:
     if not isinstance(value, dict):
         reader.wrong("must be a mapping of zones", "write e.g. az2: [10.17.0.0/16]")
         value = {}
+    reader.limit(value)
     for zone, rule in value.items():
-        path = f".{zone}"
+        path = f".{shortened(zone)}"
         if not isinstance(zone, str) or not zone:
             reader.wrong("is not a zone name", "put it in quotes", path)
+        elif len(zone) > CONFIG_NAME.most:
+            reader.wrong(*TOO_LONG, path, zone)
         else:
             rules[zone] = reader.rule(rule, path)
     reader.finish()
@@ -57,18 +65,19 @@ def advertise(text: str) -> tuple[Network, ...]:
 def routes(text: str) -> tuple[DeclaredRoute, ...]:
     """`routes`: a list of declared routes."""
     reader = _ValueReader()
-    found: list[DeclaredRoute] = []
+    found: dict[DeclaredRoute, None] = {}
     value = _loaded(text)
     if not isinstance(value, list):
         remedy = "write e.g. - {prefix: 10.17.0.0/16, zone: az2}"
         reader.wrong("must be a list of routes", remedy)
         value = []
+    reader.limit(value)
     for number, item in enumerate(value):
         route = reader.route(item, f"[{number}]")
         if route is not None and route in found:
             reader.wrong("is a duplicate", "list each route once", f"[{number}]")
         elif route is not None:
-            found.append(route)
+            found[route] = None
     reader.finish()
     return tuple(found)
 
@@ -77,13 +86,11 @@ def _loaded(text: str) -> Any:
     if not text.strip():
         raise invalid("is empty", "write a value, or remove the key")
     try:
-        return yaml.load(text, StrictLoader)  # noqa: S506 - derived from the safe loader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where, reason = yaml_error(error)
-        alias = "alias" in (getattr(error, "context", None) or "")
-        place = f" in {where}" if where else ""
-        remedy = 'put "*" in quotes' if alias else "correct it"
-        raise invalid(f"is not valid YAML{place}: {reason}", remedy) from error
+        return load_yaml(text, CONFIG_VALUES)
+    except YamlTextError as error:
+        place = f" in {error.where}" if error.where else ""
+        remedy = 'put "*" in quotes' if error.alias else "correct it"
+        raise invalid(f"is not valid YAML{place}: {error.reason}", remedy) from error
 
 
 class _ValueReader:
@@ -93,8 +100,16 @@ class _ValueReader:
         self._faults: list[ValueFault] = []
 
     def wrong(self, message: str, remedy: str, path: str = "", value: Any = None) -> None:
-        """Record a fault."""
+        """Record a fault; raise an error if there are so many that others do not matter."""
         self._faults.append(ValueFault(message, remedy, path, value))
+        if len(self._faults) == CONFIG_FAULTS.most:
+            self.finish()
+
+    def limit(self, items: Sized, path: str = "") -> None:
+        """Raise an error if there are too many entries."""
+        if len(items) > CONFIG_ENTRIES.most:
+            self.wrong(*too_many(len(items)), path, items)
+            self.finish()
 
     def finish(self) -> None:
         """Raise an error if any fault was recorded."""
@@ -141,6 +156,7 @@ class _ValueReader:
         if not isinstance(value, list):
             self.wrong("must be a list of prefixes", "write e.g. [10.17.0.0/16]", path, value)
             return ()
+        self.limit(value, path)
         found = (self._prefix(item, f"{path}[{number}]") for number, item in enumerate(value))
         return tuple(dict.fromkeys(prefix for prefix in found if prefix is not None))
 
@@ -171,6 +187,8 @@ class _ValueReader:
 
     def _name(self, value: Any, path: str, *, required: bool) -> str:
         if isinstance(value, str) and (value or not required):
+            if len(value) > CONFIG_NAME.most:
+                self.wrong(*TOO_LONG, path, value)
             return value
         message = "is empty" if value is None or value == "" else "must be a string"
         self.wrong(message, "write a name; put it in quotes if it is a number", path, value)
@@ -178,6 +196,6 @@ class _ValueReader:
 
     def _check_keys(self, value: Mapping[Any, Any], known: tuple[str, ...], path: str) -> None:
         for key in (key for key in value if key not in known):
-            wanted = suggestion(str(key), known)
+            wanted = suggestion(shortened(key), known)
             remedy = f"write {wanted}" if wanted else f"remove it; valid: {', '.join(known)}"
-            self.wrong("is not a known key", remedy, f"{path}.{key}")
+            self.wrong("is not a known key", remedy, f"{path}.{shortened(key)}")

@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
+from isthmus.controller.config.strict_yaml import YamlTextError, load_yaml
 from isthmus.controller.status.conditions import Condition, ConditionStatus, ConditionType
 from isthmus.controller.status.report import StatusReport, sections
+from isthmus.model.bounds import CONFIG_VALUES
 
 PLAIN_WIDTH = 2**30
 """Characters per line of YAML: lines are never folded, so that messages can be searched for."""
@@ -43,8 +45,8 @@ def status_data(report: StatusReport, conditions: tuple[Condition, ...], by: str
 def published_conditions(data: Mapping[str, Any]) -> tuple[Condition, ...]:
     """The conditions in the data of a status ConfigMap, without entries that cannot be read."""
     try:
-        found = yaml.safe_load(str(data.get("conditions", "")))
-    except (yaml.YAMLError, RecursionError, ValueError):
+        found = load_yaml(str(data.get("conditions", "")), CONFIG_VALUES)
+    except YamlTextError:
         return ()
     conditions = []
     for value in found if isinstance(found, list) else ():
