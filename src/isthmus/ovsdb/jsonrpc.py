@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from isthmus.model.bounds import SERVER_MESSAGE
 from isthmus.model.text import failure_text, foreign_line
 from isthmus.ovsdb.json_stream import MessageDecoder, encode
 
@@ -22,7 +23,7 @@ TIMEOUT = 5.0
 
 _READ_SIZE = 1 << 16
 
-SERVER_DATABASES = {
+SERVER_DATABASES: dict[str, Any] = {
     "op": "select",
     "table": "Database",
     "where": [],
@@ -43,6 +44,21 @@ class RpcError(Exception):
         return foreign_line(f"{self.error}: {self.details}" if self.details else self.error)
 
 
+_NO_RESULTS = "the server's answer does not have the right structure"
+
+
+def result_rows(results: Any) -> list[dict[str, Any]]:
+    """The rows that a transaction of one "select" has read.
+
+    Raises:
+        ConnectionResetError: the results are not those of a select.
+    """
+    match results:
+        case [{"rows": list(rows)}] if all(isinstance(row, dict) for row in rows):
+            return rows
+    raise ConnectionResetError(_NO_RESULTS)
+
+
 def request(method: str, *params: Any) -> dict[str, Any]:
     """A request; its id is the method, so a connection can have one of each method in flight."""
     return {"method": method, "params": params, "id": method}
@@ -55,7 +71,7 @@ def echo_reply(message: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     if message.get("method") != "echo":
         return None
-    return {"result": message["params"], "error": None, "id": message["id"]}
+    return {"result": message.get("params"), "error": None, "id": message.get("id")}
 
 
 def result_of(reply: Mapping[str, Any]) -> Any:
@@ -66,10 +82,10 @@ def result_of(reply: Mapping[str, Any]) -> Any:
     """
     error = reply.get("error")
     if not error:
-        return reply["result"]
-    if isinstance(error, str):  # a control socket's
-        raise RpcError(error.strip())
-    raise RpcError(error.get("error", "error"), error.get("details", ""))
+        return reply.get("result")
+    if isinstance(error, dict):
+        raise RpcError(str(error.get("error", "error")), str(error.get("details", "")))
+    raise RpcError(str(error).strip())  # a control socket's
 
 
 class JsonRpcClient:
@@ -83,6 +99,7 @@ class JsonRpcClient:
         self._socket = connected
         self._decoder = MessageDecoder()
         self._received: list[dict[str, Any]] = []
+        self._unfinished = 0
 
     @classmethod
     def over_unix(cls, path: "PurePath | str", timeout: float = TIMEOUT) -> Self:
@@ -138,11 +155,13 @@ class JsonRpcClient:
         Raises:
             RpcError: an operation or the commit failed.
         """
-        results: list[Any] = self.call("transact", database, *operations)
+        results = self.call("transact", database, *operations)
+        if not isinstance(results, list):
+            raise ConnectionResetError(_NO_RESULTS)
         for result in results:
             # A failed operation leaves null in place of those after it; a failed commit adds one.
-            if result is not None and "error" in result:
-                raise RpcError(result["error"], result.get("details", ""))
+            if isinstance(result, dict) and "error" in result:
+                result_of({"error": result})
         return results
 
     def server_id(self) -> str:
@@ -151,8 +170,10 @@ class JsonRpcClient:
 
     def databases(self) -> list[dict[str, Any]]:
         """Rows of `_Server`'s `Database`; see `SERVER_DATABASES`."""
-        [result] = self.transact("_Server", SERVER_DATABASES)
-        return list(result["rows"])
+        rows = result_rows(self.transact("_Server", SERVER_DATABASES))
+        if not all(row.keys() >= set(SERVER_DATABASES["columns"]) for row in rows):
+            raise ConnectionResetError(_NO_RESULTS)
+        return rows
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send any message."""
@@ -168,10 +189,13 @@ class JsonRpcClient:
             data = self._socket.recv(_READ_SIZE)
             if not data:
                 raise ConnectionResetError("the server closed the connection")
+            self._unfinished += len(data)
             try:
+                SERVER_MESSAGE.check(self._unfinished)
                 self._received.extend(self._decoder.feed(data))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ConnectionResetError(
                     f"the server sent no JSON-RPC: {failure_text(error)}"
                 ) from error
+        self._unfinished = 0
         return self._received.pop(0)

@@ -2,9 +2,12 @@
 
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 
+from isthmus.model.bounds import SERVER_MESSAGE
+from isthmus.ovsdb import jsonrpc
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import JsonRpcClient, RpcError
 
@@ -59,3 +62,49 @@ def test_a_connection_that_ends_is_an_error() -> None:
         with client, pytest.raises(ConnectionResetError):
             client.call("echo")
         thread.join()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"[1]",
+        b'{"id":"transact","result":' + b"[" * 100_000,
+        b'{"id":"transact","result":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        *(
+            encode({"id": "transact", **reply})
+            for reply in (
+                {},
+                {"result": None},
+                {"result": 5},
+                {"result": []},
+                {"result": [None]},
+                {"result": [[]]},
+                {"result": [{}, {}]},
+                {"result": [{"rows": 5}]},
+                {"result": [{"rows": [5]}]},
+                {"result": [{"rows": [{"name": "x"}]}]},
+                {"result": [{"error": None}]},
+                {"result": [{"error": [], "details": {}}]},
+                {"error": [1]},
+                {"error": {"error": {}, "details": []}},
+                {"error": 5},
+            )
+        ),
+    ],
+)
+def test_an_answer_of_the_wrong_structure_is_an_error_of_the_server(reply: bytes) -> None:
+    """Callers expect these two errors, and nothing else."""
+    client, thread, _ = answered(reply)
+    with client, pytest.raises((ConnectionResetError, RpcError)) as caught:
+        client.databases()
+    assert len(str(caught.value)) < 200
+    thread.join()
+
+
+def test_a_message_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends a text forever."""
+    monkeypatch.setattr(jsonrpc, "SERVER_MESSAGE", replace(SERVER_MESSAGE, most=1000))
+    client, thread, _ = answered(b'{"id":"' + b"x" * 2000)
+    with client, pytest.raises(ConnectionResetError, match="at most 1000"):
+        client.databases()
+    thread.join()
