@@ -64,32 +64,32 @@ def test_a_connection_that_ends_is_an_error() -> None:
         thread.join()
 
 
+WRONG: tuple[dict[str, object], ...] = (
+    {},
+    {"result": None},
+    {"result": 5},
+    {"result": []},
+    {"result": [None]},
+    {"result": [[]]},
+    {"result": [{}, {}]},
+    {"result": [{"rows": 5}]},
+    {"result": [{"rows": [5]}]},
+    {"result": [{"rows": [{"name": "x"}]}]},
+    {"result": [{"error": None}]},
+    {"result": [{"error": [], "details": {}}]},
+    {"error": [1]},
+    {"error": {"error": {}, "details": []}},
+    {"error": 5},
+)
+
+
 @pytest.mark.parametrize(
     "reply",
     [
         b"[1]",
         b'{"id":"transact","result":' + b"[" * 100_000,
         b'{"id":"transact","result":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
-        *(
-            encode({"id": "transact", **reply})
-            for reply in (
-                {},
-                {"result": None},
-                {"result": 5},
-                {"result": []},
-                {"result": [None]},
-                {"result": [[]]},
-                {"result": [{}, {}]},
-                {"result": [{"rows": 5}]},
-                {"result": [{"rows": [5]}]},
-                {"result": [{"rows": [{"name": "x"}]}]},
-                {"result": [{"error": None}]},
-                {"result": [{"error": [], "details": {}}]},
-                {"error": [1]},
-                {"error": {"error": {}, "details": []}},
-                {"error": 5},
-            )
-        ),
+        *(encode({"id": "transact", **reply}) for reply in WRONG),
     ],
 )
 def test_an_answer_of_the_wrong_structure_is_an_error_of_the_server(reply: bytes) -> None:
