@@ -25,9 +25,12 @@ from isthmus.model.problems import Subject
 from isthmus.model.text import failure_text
 from isthmus.ovsdb.daemonize import RESTART_STATUS
 from isthmus.ovsdb.ovs_patches.logging import forward_to_logging
+from isthmus.ovsdb.streams.unix import require_private
 from isthmus.ovsdb.unixctl import ControlServer
 
 _log = logging.getLogger(__name__)
+
+_PRIVATE = "use a directory that only this user can write to"
 
 
 class verb(TyperCommand):  # noqa: N801 - named as verbs are
@@ -58,6 +61,7 @@ def main(arguments: list[str]) -> None:
     log = _start_log(options)
     # A write to a closed connection must be an error on its socket, not end the process.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _check_pidfile(options)
     options.daemon.start()
     try:
         _serve(options, log)
@@ -109,6 +113,16 @@ def _become_user(options: Options) -> None:
         raise _refused("--user", error, "give a user that exists, and start as root") from error
 
 
+def _check_pidfile(options: Options) -> None:
+    daemon = options.daemon
+    if daemon.pidfile is None:
+        return
+    try:
+        require_private(Path(daemon.run_dir, daemon.pidfile or PROGRAM).parent)
+    except OSError as error:
+        raise _refused("--pidfile", error, _PRIVATE) from error
+
+
 def _control(options: Options) -> ControlServer | None:
     if options.unixctl == "":
         return None
@@ -116,9 +130,7 @@ def _control(options: Options) -> ControlServer | None:
     try:
         return ControlServer(path)
     except OSError as error:
-        raise _refused(
-            "--unixctl", error, "use a directory that only this user can write to"
-        ) from error
+        raise _refused("--unixctl", error, _PRIVATE) from error
 
 
 def _refused(key: str, error: Exception, remedy: str) -> CommandError:
