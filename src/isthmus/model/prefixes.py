@@ -145,6 +145,28 @@ class PrefixSet:
         )
 
 
+# RFC 6890, RFC 5771, RFC 4291: this host, loopback, multicast, reserved; unspecified, loopback,
+# IPv4-mapped and all else in ::/16, multicast. No other cluster can be there.
+RESERVED: tuple[Network, ...] = tuple(
+    map(ip_network, ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "::/16", "ff00::/8"))
+)
+_RESERVED = PrefixSet(RESERVED)
+_SHORTEST = {4: 9, 6: 16}
+_PRIVATE = PrefixSet(map(ip_network, ("10.0.0.0/8", "fc00::/7")))
+"""The private ranges with prefixes that are shorter than that (RFC 1918, RFC 4193)."""
+
+
+def is_reserved(prefix: Network) -> bool:
+    """Whether a prefix lies inside a range that is never routed between clusters."""
+    return _RESERVED.contains(prefix) and not is_default(prefix)
+
+
+def is_broad(prefix: Network) -> bool:
+    """Whether it takes so much of the Internet that, with few others, it is a default route."""
+    length = prefix.prefixlen
+    return 0 < length < _SHORTEST[prefix.version] and not _PRIVATE.contains(prefix)
+
+
 def changed_entries(
     before: tuple[Network, ...] | None, after: tuple[Network, ...] | None
 ) -> frozenset[Network] | None:

@@ -16,7 +16,16 @@ from isthmus.exchange.routes.options import Refusal
 from isthmus.exchange.zones.own_zone import zone_name
 from isthmus.model.import_policy import ImportRules, LocalPrefix, LocalPrefixes
 from isthmus.model.indexes import IC_ROUTES_BY_PREFIX, IC_ROUTES_BY_ZONE
-from isthmus.model.prefixes import DEFAULT_ROUTES, Network, changed_entries, is_default, is_inside
+from isthmus.model.prefixes import (
+    DEFAULT_ROUTES,
+    RESERVED,
+    Network,
+    changed_entries,
+    is_broad,
+    is_default,
+    is_inside,
+    is_reserved,
+)
 from isthmus.model.route_rules import RouteRules, ZoneRule
 from isthmus.model.rows import AvailabilityZone, IcRoute, LogicalRouter, RowId
 
@@ -110,10 +119,13 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
             routes |= dict.fromkeys(self._view.table(IcRoute).rows)
         else:
             routes |= dict.fromkeys(self._accepted_differently(before.rules, rules.rules))
+        advertised = changed_entries(before.rules.advertise, rules.rules.advertise)
+        if first and advertised is not None:
+            advertised |= frozenset(RESERVED)
         yield PolicyChange(
             routes=tuple(routes),
             limited=frozenset(self._limited_differently(before.rules, rules.rules)),
-            advertised=changed_entries(before.rules.advertise, rules.rules.advertise),
+            advertised=advertised,
             completed=completed,
         )
 
@@ -175,9 +187,14 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
         """
         if not self.active:
             return None
+        if is_reserved(prefix):
+            return Refusal.RESERVED
         if not is_default(prefix) and self.local_at(router, prefix) is not None:
             return Refusal.OVERLAP
         rule = self.rule_of(route)
+        named = (entry for entry in rule.prefixes or () if not is_default(entry))
+        if is_broad(prefix) and not any(is_inside(prefix, entry) for entry in named):
+            return Refusal.BROAD
         if rule.prefixes is None or (is_default(prefix) and rule.default_route):
             return None
         inside = any(is_inside(prefix, entry) for entry in rule.prefixes)
@@ -185,6 +202,8 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
 
     def refuses_advertising(self, prefix: Network) -> Refusal | None:
         """Why a prefix may not be advertised, or None."""
+        if self.active and is_reserved(prefix):
+            return Refusal.RESERVED
         allowed = self.current.rules.advertise
         if allowed is None or any(is_inside(prefix, entry) for entry in allowed):
             return None
@@ -248,7 +267,14 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
         return row.name if row is not None else ""
 
 
-_GROUPED = {Refusal.OVERLAP, Refusal.NOT_ACCEPTED, Refusal.DEFAULT, Refusal.TOO_MANY}
+_GROUPED = {
+    Refusal.OVERLAP,
+    Refusal.RESERVED,
+    Refusal.BROAD,
+    Refusal.NOT_ACCEPTED,
+    Refusal.DEFAULT,
+    Refusal.TOO_MANY,
+}
 
 _SHOWN = 5
 

@@ -65,6 +65,8 @@ class Refusal(StrEnum):
     OVERLAP = "the prefix overlaps one of this cluster's own"
     NOT_ACCEPTED = "the prefix is outside what the configuration accepts from the zone"
     TOO_MANY = "the zone advertises more prefixes than the configuration accepts from it"
+    RESERVED = "the prefix is for this host, multicast or reserved, so it is never exchanged"
+    BROAD = "the prefix is almost a default route, and the configuration does not accept it by name"
     NOT_ADVERTISED = "the prefix is outside what the configuration advertises"
     DECLARED = "declared route to another zone"
 

@@ -21,6 +21,8 @@ from isthmus.model.rows import LogicalRouter, Row, RowId
 _EXAMPLES = 3
 
 _RULES: Mapping[Refusal, str] = {
+    Refusal.RESERVED: "for one host, multicast or reserved, which are never learned",
+    Refusal.BROAD: "that are almost default routes, which are not accepted by name",
     Refusal.NOT_ACCEPTED: "outside the prefixes that are accepted from it",
     Refusal.DEFAULT: "default routes, which are not accepted",
     Refusal.TOO_MANY: "beyond its maximum of {limit}",

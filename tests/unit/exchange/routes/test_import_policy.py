@@ -8,7 +8,7 @@ from isthmus.exchange.routes.options import Refusal
 from isthmus.inspect.explain import explain
 from isthmus.model.import_policy import ImportRules
 from isthmus.model.operations import Delete, Update
-from isthmus.model.prefixes import Network
+from isthmus.model.prefixes import Network, is_broad, is_reserved
 from isthmus.model.problems import Problem
 from isthmus.model.route_rules import RouteRules, ZoneRule
 from isthmus.model.rows import (
@@ -125,6 +125,56 @@ def test_a_default_route_is_no_overlap(fleet: Fleet) -> None:
     set_rules(fleet, ImportRules(local(apps="10.9.0.0/16").local, asked.rules))
     assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}, "0.0.0.0/0": {NEXTHOP}}
     assert zone.engine.problems() == []
+
+
+RESERVED = (
+    "0.1.0.0/16",
+    "127.0.0.0/8",
+    "127.1.2.3/32",
+    "224.0.0.0/4",
+    "239.1.0.0/16",
+    "255.0.0.0/8",
+)
+RESERVED_V6 = ("::/128", "::1/128", "::ffff:10.9.0.0/112", "ff02::/16")
+
+
+@pytest.mark.parametrize("prefix", RESERVED)
+def test_reserved_prefixes_are_not_exchanged(fleet: Fleet, prefix: str) -> None:
+    """Loopback, multicast and the like are neither learned nor advertised, whatever is accepted."""
+    advertise(fleet, prefix)
+    zone = set_rules(fleet, accept(ZoneRule(nets("0.0.0.0/0", "::/0"))))
+    assert zone.learned() == {"10.2.0.0/16": {NEXTHOP}}
+    assert "which are never learned, e.g. " + prefix in only(zone).message
+    own = fleet.zones[1]
+    assert own.all(IcRoute, ip_prefix=prefix)
+    own.exchange.routes.policy.set_rules(ImportRules())
+    fleet.settle()
+    assert not own.all(IcRoute, ip_prefix=prefix)
+    assert zone.engine.problems() == []
+
+
+def test_which_prefixes_are_reserved_or_broad() -> None:
+    """Ranges for one host, multicast and mapped addresses; private ranges are not broad."""
+    assert all(map(is_reserved, nets(*RESERVED, *RESERVED_V6)))
+    assert not any(map(is_reserved, nets("0.0.0.0/0", "::/0", "10.0.0.0/8", "64:ff9b::/96")))
+    assert all(map(is_broad, nets("0.0.0.0/1", "8.0.0.0/5", "8.0.0.0/8", "::/1", "2000::/3")))
+    fine = nets("0.0.0.0/0", "10.0.0.0/8", "9.0.0.0/9", "fc00::/7", "2001::/16")
+    assert not any(map(is_broad, fine))
+
+
+@pytest.mark.parametrize("prefix", ["0.0.0.0/1", "128.0.0.0/1", "1.0.0.0/8", "8.0.0.0/7"])
+def test_what_is_almost_a_default_route_must_be_accepted_by_name(fleet: Fleet, prefix: str) -> None:
+    """0/1 and 128/1 together are a default route, so they need as much consent."""
+    advertise(fleet, prefix, "9.128.0.0/9", "10.0.0.0/8", "172.16.0.0/12")
+    zone = set_rules(fleet, ImportRules())
+    assert sorted(zone.learned()) == ["10.0.0.0/8", "10.2.0.0/16", "172.16.0.0/12", "9.128.0.0/9"]
+    assert f"almost default routes, which are not accepted by name, e.g. {prefix}" in str(
+        only(zone)
+    )
+    set_rules(fleet, accept(ZoneRule(nets("0.0.0.0/0"))))
+    assert prefix not in zone.learned()
+    set_rules(fleet, accept(ZoneRule(nets(prefix))))
+    assert prefix in zone.learned()
 
 
 def test_many_overlaps_with_one_subnet_are_one_problem(fleet: Fleet) -> None:
