@@ -7,6 +7,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ipaddress import ip_address
 from typing import Any
 from weakref import WeakValueDictionary
 
+from isthmus.model.bounds import STRANGERS, STRANGERS_PER_ADDRESS, BoundExceededError
 from isthmus.ovsdb.streams.unix import SHORTAGE, ShortageLog
 from isthmus.pki.certificates import ORGANIZATION, Kind
 from isthmus.pki.files import TlsFiles
@@ -27,9 +29,6 @@ HANDSHAKE_LIMIT, SHUTDOWN_LIMIT = 15.0, 5.0
 HANDSHAKES_PER_ADDRESS, MAX_HANDSHAKES = 32, 256
 """Unfinished handshakes at a time, from one address and in total; further ones wait. Each takes a
 third of a MB (asyncio's buffers), and its client has not authenticated yet."""
-
-MAX_UNAUTHENTICATED = 2000
-"""Connections that may wait for their handshake or be within it; further ones are closed."""
 
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
 """Seconds, seconds and a count: the connection of a host that is down breaks after a minute."""
@@ -88,6 +87,7 @@ class TlsListener:
         self._accept = accept
         self._server: asyncio.Server | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._strangers: Counter[str] = Counter()
         self._slots = asyncio.Semaphore(MAX_HANDSHAKES)
         self._slots_by_address: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -113,12 +113,25 @@ class TlsListener:
     async def _handshake(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
         # Nothing may be read before TLS starts.
         transport.pause_reading()
-        if len(self._handshakes) > MAX_UNAUTHENTICATED:
+        address = (transport.get_extra_info("peername") or ("",))[0]
+        self._strangers[address] += 1
+        try:
+            STRANGERS_PER_ADDRESS.check(self._strangers[address])
+            STRANGERS.check(len(self._handshakes))
+            await self._secure(transport, context, address)
+        except BoundExceededError:
             transport.abort()
-            return
+        finally:
+            self._strangers[address] -= 1
+            if not self._strangers[address]:
+                del self._strangers[address]
+
+    async def _secure(
+        self, transport: asyncio.Transport, context: ssl.SSLContext, address: str
+    ) -> None:
         stream = asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
         try:
-            async with self._slot_for(transport.get_extra_info("peername")), self._slots:
+            async with self._slot_for(address), self._slots:
                 secured = await asyncio.get_running_loop().start_tls(
                     transport,
                     stream,
@@ -133,9 +146,8 @@ class TlsListener:
         if secured is not None:
             stream.connection_made(secured)
 
-    def _slot_for(self, peer_name: tuple[str, ...] | None) -> asyncio.Semaphore:
+    def _slot_for(self, address: str) -> asyncio.Semaphore:
         """The limit of handshakes with one address; it exists while there are any."""
-        address = (peer_name or ("",))[0]
         slot = self._slots_by_address.get(address)
         if slot is None:
             slot = self._slots_by_address[address] = asyncio.Semaphore(HANDSHAKES_PER_ADDRESS)

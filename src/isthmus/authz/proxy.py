@@ -19,6 +19,7 @@ from isthmus.authz.audit_log import FILE_NAME, AuditLog
 from isthmus.authz.authorizer import Authorizer
 from isthmus.authz.database_state import COLUMNS, DatabaseState
 from isthmus.authz.follower import DatabaseFollower
+from isthmus.authz.limits.rates import Rate, ZoneTraffic
 from isthmus.authz.listener import (
     TlsListener,
     enable_keepalive,
@@ -29,11 +30,15 @@ from isthmus.authz.listener import (
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
 from isthmus.authz.session import ClientSession
 from isthmus.authz.status import SOCKET, open_control_socket
+from isthmus.model.bounds import (
+    PROXY,
+    ZONE_CHARACTERS,
+    ZONE_CONNECTIONS,
+    ZONE_REQUESTS,
+    BoundExceededError,
+)
 from isthmus.model.text import failure_text, quoted
 from isthmus.pki.files import TlsFiles
-
-MAX_CONNECTIONS = 64
-"""Connections that one zone may have; a daemon uses two."""
 
 _SERVER_SOCKETS = ("ovn_ic_nb_db.sock", "ovn_ic_sb_db.sock")
 
@@ -79,7 +84,7 @@ class AuthorizingProxy:
         ]
         self._clients: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()
-        self._large: dict[str, asyncio.Semaphore] = {}
+        self._traffic: dict[str, ZoneTraffic] = {}
         self._pending_save: asyncio.TimerHandle | None = None
 
     @property
@@ -127,7 +132,19 @@ class AuthorizingProxy:
 
     def _status(self) -> Mapping[str, Any]:
         clients = {name: number for name, number in self._connections.items() if number}
-        return {"ready": self.ready, "clients": clients}
+        used = {
+            zone: {ZONE_CONNECTIONS.name: number} | self._authorizer.quotas.used(zone)
+            for zone, number in clients.items()
+        }
+        quotas = {
+            zone: {
+                bound.name: [numbers[bound.name], self._policy.limit(zone, bound).most]
+                for bound in PROXY
+                if bound.name in numbers
+            }
+            for zone, numbers in used.items()
+        }
+        return {"ready": self.ready, "clients": clients, "quotas": quotas}
 
     def _accept(
         self, database: DatabaseFollower, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -142,9 +159,16 @@ class AuthorizingProxy:
     ) -> None:
         peer = peer_of(writer.get_extra_info("peercert") or {})
         zone, unrestricted = peer.name, is_operator(peer) or peer.name in self._operators
-        if not zone or (self._connections[zone] >= MAX_CONNECTIONS and not unrestricted):
-            why = f"it has {MAX_CONNECTIONS} connections" if zone else "its certificate has no name"
-            self._refused(RefusedError(zone, "connect", "", why))
+        try:
+            if not zone:
+                raise RefusedError(zone, "connect", "", "its certificate has no name")
+            if not unrestricted:
+                limit = self._policy.limit(zone, ZONE_CONNECTIONS)
+                limit.check(self._connections[zone] + 1)
+        except (BoundExceededError, RefusedError) as error:
+            if isinstance(error, BoundExceededError):
+                error = RefusedError.exceeding(error, zone, "connect")
+            self._refused(error)
             writer.transport.abort()
             return
         session = ClientSession(
@@ -154,7 +178,7 @@ class AuthorizingProxy:
             unrestricted,
             writer,
             self._policy,
-            self._large.setdefault(zone, asyncio.Semaphore()),
+            self._traffic_of(zone),
             self._authorize,
             self._refused,
         )
@@ -172,6 +196,13 @@ class AuthorizingProxy:
         finally:
             self._connections[zone] -= 1
             writer.close()
+
+    def _traffic_of(self, zone: str) -> ZoneTraffic:
+        if zone not in self._traffic:
+            bounds = (ZONE_CHARACTERS, ZONE_REQUESTS)
+            characters, requests = (Rate(self._policy.limit(zone, bound)) for bound in bounds)
+            self._traffic[zone] = ZoneTraffic(characters, requests)
+        return self._traffic[zone]
 
     async def _authorize(self, operations: list[Any], zone: str) -> list[JsonOperation]:
         """The operations to pass on for a zone.

@@ -5,7 +5,7 @@ is not known to be harmless is passed on only after `authorize`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any
 
 from isthmus.authz.database_state import DatabaseState
 from isthmus.authz.follower import connect
+from isthmus.authz.limits.rates import ZoneTraffic
 from isthmus.authz.limits.transaction import TransactionLimits
 from isthmus.authz.relay import ServerBarrier, relay
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError, Request
 from isthmus.model.bounds import (
     ZONE_DEPTH,
     ZONE_MESSAGE,
+    ZONE_MONITORS,
     ZONE_REQUEST,
     ZONE_VALUES,
     BoundExceededError,
@@ -34,6 +36,9 @@ READ_METHODS = frozenset(
 )  # fmt: skip
 """Methods that change nothing (RFC 7047, 4.1, and ovsdb-server(7))."""
 
+_ANSWER_LIMIT = 120.0
+"""Seconds that a zone has to accept an answer; its other connections wait meanwhile."""
+
 
 @dataclass(slots=True)
 class ClientSession:
@@ -46,7 +51,7 @@ class ClientSession:
         unrestricted: whether the client may write everything.
         writer: to the client.
         policy: the operator's, with the zone's limits.
-        large: limits the large requests of this zone that are in memory.
+        traffic: shared by all connections of this zone.
         authorize: the operations to pass on for a zone; raises `RefusedError`.
         refused: called with each refusal.
     """
@@ -57,11 +62,12 @@ class ClientSession:
     unrestricted: bool
     writer: asyncio.StreamWriter
     policy: AuthorizationPolicy
-    large: asyncio.Semaphore
+    traffic: ZoneTraffic
     authorize: Callable[[list[Any], str], Awaitable[list[JsonOperation]]]
     refused: Callable[[RefusedError], None]
     _between: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     """Held while an answer of the server is on its way to the client."""
+    _monitors: set[str] = field(init=False, default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Serve the client until either side closes its connection.
@@ -99,15 +105,22 @@ class ClientSession:
     async def _forward(
         self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, barrier: ServerBarrier
     ) -> None:
-        async with aclosing(read_messages(reader, self._limits(), self.large)) as stream:
+        async with aclosing(self._messages(reader)) as stream:
             async for message in stream:
                 if not self.unrestricted and _writes(message):
                     await barrier.wait()
                 passed = message if self.unrestricted else await self._passed(message)
                 if passed is not None:
                     # Encoded again: the server must parse exactly what was authorized.
-                    server.write(encode(passed))
-                    await server.drain()
+                    data = encode(passed)
+                    if self.unrestricted or not _reads(passed):
+                        server.write(data)
+                        await server.drain()
+                        continue
+                    # One answer at a time: a server keeps what a client does not read in memory.
+                    async with self.traffic.answers, asyncio.timeout(_ANSWER_LIMIT):
+                        server.write(data)
+                        await barrier.wait()
 
     async def _passed(self, message: Any) -> Any:
         """The request to pass on for a zone; None if it was refused and answered."""
@@ -123,11 +136,13 @@ class ClientSession:
             self.writer.write(encode(_refusal(message, str(error))))
         await self.writer.drain()
 
-    def _limits(self) -> MessageLimits | None:
+    def _messages(self, reader: asyncio.StreamReader) -> AsyncGenerator[Any, None]:
         if self.unrestricted:
-            return None
+            return read_messages(reader)
         bounds = (ZONE_MESSAGE, ZONE_DEPTH, ZONE_VALUES)
-        return MessageLimits(*(self.policy.limit(self.zone, bound) for bound in bounds))
+        limits = MessageLimits(*(self.policy.limit(self.zone, bound) for bound in bounds))
+        traffic = self.traffic
+        return read_messages(reader, limits, traffic.large, traffic.pace, traffic.turn)
 
     async def _authorized(self, message: Any) -> Any:
         zone = self.zone
@@ -137,7 +152,7 @@ class ClientSession:
         if not isinstance(method, str | None):
             raise RefusedError(zone, "", "", "its method is not a string")
         if method in READ_METHODS or (method is None and "result" in message):
-            self._require_short(message)
+            self._check_request(message)
             return message
         if method != "transact" or not isinstance(params, list):
             raise RefusedError(zone, str(method), "", "")
@@ -150,11 +165,25 @@ class ClientSession:
             raise RefusedError(zone, str(method), "", f"the database is {params[:1]}")
         return {**message, "params": [self.database, *await self.authorize(params[1:], zone)]}
 
-    def _require_short(self, message: Any) -> None:
+    def _check_request(self, message: Any) -> None:
+        method, params = str(message.get("method")), message.get("params")
+        if method == "monitor_cancel" and isinstance(params, list):
+            self._monitors.discard(str(params[:1]))
+        elif method.startswith("monitor") and isinstance(params, list):
+            self._monitors.add(str(params[1:2] if method != "monitor_cond_change" else params[:1]))
         try:
             self.policy.limit(self.zone, ZONE_REQUEST).check(len(encode(message)))
+            self.policy.limit(self.zone, ZONE_MONITORS).check(len(self._monitors))
         except BoundExceededError as error:
-            raise RefusedError.exceeding(error, self.zone, str(message.get("method"))) from error
+            raise RefusedError.exceeding(error, self.zone, method) from error
+
+
+def _reads(message: Any) -> bool:
+    """Whether the answer to a request may be large."""
+    method, params = str(message.get("method")), message.get("params")
+    if method == "transact":
+        return any(one.get("op") == "select" for one in params[1:])
+    return method.startswith(("monitor", "get_schema"))
 
 
 def _writes(message: Any) -> bool:

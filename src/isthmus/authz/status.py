@@ -30,6 +30,7 @@ class ProxyStatus:
         running: whether it answers.
         ready: whether it has the contents of both databases, and passes on what zones write.
         clients: connections, by the name in their certificates.
+        quotas: by connected zone and bound: what the zone uses, and its limit.
         refused: by the zone in the certificate, the latest first.
         problems: what prevents zones from reading or writing.
     """
@@ -37,6 +38,7 @@ class ProxyStatus:
     running: bool
     ready: bool
     clients: Mapping[str, int]
+    quotas: Mapping[str, Mapping[str, Sequence[int]]]
     refused: Mapping[str, ZoneRefusals]
     problems: tuple[str, ...]
 
@@ -71,10 +73,11 @@ def proxy_status(run_dir: Path, remotes: Sequence[str]) -> ProxyStatus | None:
         problems = (
             f"the authorizing proxy does not answer, so no zone can connect: {failure_text(error)}",
         )
-        return ProxyStatus(False, False, {}, refused, problems if needed else ())
+        return ProxyStatus(False, False, {}, {}, refused, problems if needed else ())
     ready = bool(reply["ready"])
     waiting = ("the authorizing proxy is waiting for a database and passes on no writes",)
-    return ProxyStatus(True, ready, reply["clients"], refused, () if ready else waiting)
+    clients, quotas = reply["clients"], reply["quotas"]
+    return ProxyStatus(True, ready, clients, quotas, refused, () if ready else waiting)
 
 
 async def open_control_socket(

@@ -154,6 +154,7 @@ MANIFEST_FILE = Bound(
 
 _QUOTA = "ic-db run --quota"
 _REFUSED = "The transaction is refused."
+_DELAYED = "The zone's next message is read later."
 
 # Measured: ovn-ic writes a route with external_ids in 336 characters and 18 values, and all routes
 # in one transaction: 10,000 are 3.4 MB and 180,000 values. Isthmus writes 1,000 rows at a time.
@@ -214,10 +215,35 @@ ZONE_CLAIMS = Bound(
     _REFUSED, _QUOTA,
 )  # fmt: skip
 
+ZONE_CONNECTIONS = Bound(
+    "zone_connections", Source.PROXY, 64, "connection",
+    "Connections of a zone to both databases", "The connection is closed.", _QUOTA,
+)  # fmt: skip
+ZONE_MONITORS = Bound(
+    "zone_monitors", Source.PROXY, 8, "monitor",
+    "Monitors of a connection", "The monitor is refused.", _QUOTA,
+)  # fmt: skip
+ZONE_CHARACTERS = Bound(
+    "zone_characters", Source.PROXY, 512 << 10, "character",
+    "Sent by a zone in each second, after the first 64 seconds' worth", _DELAYED, _QUOTA,
+)  # fmt: skip
+ZONE_REQUESTS = Bound(
+    "zone_requests", Source.PROXY, 100, "request",
+    "Sent by a zone in each second, after the first 64 seconds' worth", _DELAYED, _QUOTA,
+)  # fmt: skip
+STRANGERS = Bound(
+    "strangers", Source.PROXY, 2000, "connection",
+    "Connections that have not authenticated yet", "The connection is closed.",
+)  # fmt: skip
+STRANGERS_PER_ADDRESS = Bound(
+    "strangers_per_address", Source.PROXY, 1000, "connection",
+    "Connections from one address that have not authenticated yet", "The connection is closed.",
+)  # fmt: skip
+
 PROXY: tuple[Bound, ...] = (
     ZONE_MESSAGE, ZONE_REQUEST, ZONE_DEPTH, ZONE_VALUES, ZONE_OPERATIONS, ZONE_SCANS, ZONE_CLAUSES,
     ZONE_COMMENT, ZONE_ROW, ZONE_ROUTES, ZONE_PORTS, ZONE_GATEWAYS, ZONE_TUNNELS, ZONE_CHECKS,
-    ZONE_CLAIMS,
+    ZONE_CLAIMS, ZONE_CONNECTIONS, ZONE_MONITORS, ZONE_CHARACTERS, ZONE_REQUESTS,
 )  # fmt: skip
 """Those that the operator can set for each zone."""
 
@@ -263,6 +289,8 @@ ALL: tuple[Bound, ...] = (
     SERVER_READ,
     REPAIRS,
     *PROXY,
+    STRANGERS,
+    STRANGERS_PER_ADDRESS,
     BACKUP_SIZE,
     BACKUP_FILES,
     BACKUP_MANIFEST,

@@ -5,7 +5,7 @@ Used by the authorizing proxy, and by members of the IC databases to ask each ot
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from isthmus.model.bounds import Limit
 from isthmus.ovsdb.json_stream import Piece, PieceSplitter, encode
 from isthmus.ovsdb.jsonrpc import request, result_of
 
-_READ_SIZE = 1 << 16
+_READ_SIZE, _PORTION = 1 << 16, 1 << 14
 
 LARGE = 1 << 18
 """Characters from which on a message is large, see `read_messages`."""
@@ -51,15 +51,23 @@ async def call(
 
 
 async def read_pieces(
-    reader: asyncio.StreamReader, *, brackets: bool = False
+    reader: asyncio.StreamReader, turn: asyncio.Lock | None = None
 ) -> AsyncGenerator[Piece, None]:
-    """The pieces of a stream as they arrive; `brackets` is that of `PieceSplitter`.
+    """The pieces of a stream as they arrive.
+
+    Args:
+        reader: the stream.
+        turn: streams that share one are read in turns and in small portions, so that all of them
+            take as much time as one. If there is one, nested brackets are counted.
 
     Raises:
         ValueError: the stream is not UTF-8.
     """
-    splitter = PieceSplitter(brackets=brackets)
-    while data := await reader.read(_READ_SIZE):
+    splitter = PieceSplitter(brackets=turn is not None)
+    while data := await reader.read(_READ_SIZE if turn is None else _PORTION):
+        if turn is not None:
+            async with turn:
+                await asyncio.sleep(0)
         for piece in splitter.feed(data):
             yield piece
 
@@ -68,6 +76,8 @@ async def read_messages(
     reader: asyncio.StreamReader,
     limits: MessageLimits | None = None,
     large: asyncio.Semaphore | None = None,
+    pace: Callable[[int], Awaitable[None]] | None = None,
+    turn: asyncio.Lock | None = None,
 ) -> AsyncGenerator[Any, None]:
     """The messages of a stream.
 
@@ -75,19 +85,24 @@ async def read_messages(
         reader: the stream.
         limits: what a message may have; no message is parsed that exceeds them.
         large: held while a message of more than `LARGE` characters is read and processed.
+        pace: awaited with the characters of each message before it is parsed.
+        turn: that of `read_pieces`, for a stream with limits.
 
     Raises:
         BoundExceededError: a message exceeds a limit.
         ValueError: the stream is not JSON.
     """
     message, held = _Message(limits), False
+    turn = None if limits is None else turn or asyncio.Lock()
     try:
-        async with aclosing(read_pieces(reader, brackets=limits is not None)) as stream:
+        async with aclosing(read_pieces(reader, turn)) as stream:
             async for piece in stream:
                 message.add(piece)
                 if message.size > LARGE and large is not None and not held:
                     held = await large.acquire()
                 if piece.ends:
+                    if pace is not None:
+                        await pace(message.size)
                     text, message = "".join(message.parts), _Message(limits)
                     yield json.loads(text)
                     if held and large is not None:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from isthmus.authz.audit_log import FILE_NAME, ZoneRefusals, read
-from isthmus.authz.proxy import MAX_CONNECTIONS
 from isthmus.authz.status import SOCKET
+from isthmus.model.bounds import ZONE_CONNECTIONS
 from isthmus.pki.certificate_info import parse_pem
 from support.icdb.authz import AuthorizedMembers, RawClient, authorized_members, isthmus
 from support.icdb.run import LIMIT
@@ -252,7 +252,7 @@ def test_connections_per_zone_are_limited(site: tuple[AuthorizedMembers, RealZon
     """One more is refused and counted; other zones are served, and the zone again later."""
     found, _ = site
     with ExitStack() as stack:
-        for _ in range(MAX_CONNECTIONS):
+        for _ in range(ZONE_CONNECTIONS.most):
             client = stack.enter_context(found.connected("zone", "az7", "sb"))
             assert client.transact() == []
         with found.connected("zone", "az7", "sb") as more, suppress(ConnectionResetError):
@@ -287,6 +287,7 @@ def test_a_renamed_zone_needs_a_new_certificate(site: tuple[AuthorizedMembers, R
         f"--ic-nb-db={found.remote('nb')}", f"--ic-sb-db={found.remote('sb')}", "--timeout=20",
     )  # fmt: skip
     assert forgotten.returncode == 0, forgotten.stderr
+    zone.nbctl("set", "Logical_Switch_Port", "ts-az5", "name=ts-az6")
     found.start_engine(zone, "az6")
     found.until(lambda: routes(found, "az6"), "it advertises its prefix under its new name")
     assert not routes(found, "az5")

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from isthmus.authz.database_state import DatabaseState
+from isthmus.authz.limits.rates import Rate
 from isthmus.authz.limits.row_quotas import RowQuotas
 from isthmus.authz.request import AuthorizationPolicy, RefusedError
 from isthmus.authz.rules import checked
+from isthmus.model.bounds import ZONE_REQUESTS, Limit
 
 AZ2 = "22222222-0000-4000-8000-000000000000"
 TS = "33333333-0000-4000-8000-000000000000"
@@ -161,3 +163,12 @@ def test_rows_are_counted_by_owner_as_they_come_and_go() -> None:
     assert quotas.used("az2")["zone_routes"] == 1
     state.clear("OVN_IC_Southbound")
     assert quotas.used("az2") == dict.fromkeys(quotas.used("az2"), 0)
+
+
+def test_a_zone_that_sends_too_fast_is_delayed() -> None:
+    """After 64 seconds' worth the rate applies; a pause gives back what was not used."""
+    rate = Rate(Limit(ZONE_REQUESTS, 10))
+    assert rate.delay(640, now=1000.0) <= 0
+    assert rate.delay(10, now=1000.0) == pytest.approx(1)
+    assert rate.delay(10, now=1002.0) <= 0
+    assert rate.delay(640, now=2000.0) <= 0

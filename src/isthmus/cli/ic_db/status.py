@@ -96,8 +96,14 @@ def _print_proxy(proxy: ProxyStatus | None) -> None:
     print_lines(f"authorizing proxy: {state}; connected: {names}")
     for problem in proxy.problems:
         print_lines(f"  problem: {problem}")
+    for zone, quotas in sorted(proxy.quotas.items()):
+        used = [f"{name} {used} of {most}" for name, (used, most) in quotas.items() if used]
+        print_lines(f"  quotas: zone {zone}: {', '.join(used)}")
     for zone, refused in proxy.refused.items():
         what = " ".join(part for part in (refused.operation, refused.table) if part)
         times = "once" if refused.count == 1 else f"{refused.count} times"
         print_lines(f"  refused: zone {zone}, {times}, last at {refused.time}:")
         print_lines(f"    {what}: {refused.why}".removesuffix(": "))
+        if refused.bounds:
+            counts = (f"{name} {count}" for name, count in sorted(refused.bounds.items()))
+            print_lines(f"    bounds met: {', '.join(counts)}")

@@ -1,0 +1,77 @@
+"""What one zone may have at a time behind a real proxy: monitors, answers, and its quotas."""
+
+import json
+import socket
+from collections.abc import Iterator
+from select import select
+
+import pytest
+
+from support.icdb.authz import AuthorizedMembers, authorized_members
+from support.icdb.run import LIMIT
+
+pytestmark = pytest.mark.ovn
+
+NB = "OVN_IC_Northbound"
+MONITOR: dict[str, dict[str, str]] = {"Transit_Switch": {}}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthorizedMembers]:
+    """The databases behind a proxy, with a transit switch that has 8 MB."""
+    with authorized_members(tmp_path_factory.mktemp("site")) as found:
+        row = {"name": "large", "other_config": ["map", [["x", "x" * (8 << 20)]]]}
+        found.ask("operator", "boss", "nb", {"op": "insert", "table": "Transit_Switch", "row": row})
+        yield found
+
+
+def test_monitors_of_a_connection_are_limited(site: AuthorizedMembers) -> None:
+    """Each costs the server time at every change; a cancelled one counts no longer."""
+    with site.connected("zone", "az7", "sb") as client:
+        for number in range(8):
+            client.send("monitor", "OVN_IC_Southbound", f"m{number}", {"Route": {}})
+            assert client.receive()["error"] is None
+        client.send("monitor", "OVN_IC_Southbound", "m9", {"Route": {}})
+        assert "zone_monitors" in json.dumps(client.receive())
+    [refused] = (one for one in site.status()["guard"]["refused"] if one["zone"] == "az7")
+    assert refused["bounds"] == {"zone_monitors": 1}
+
+
+def test_a_zone_gets_one_large_answer_at_a_time(site: AuthorizedMembers) -> None:
+    """A server keeps answers that a client does not read; other zones get theirs meanwhile."""
+    with (
+        site.connected("zone", "az7", "nb") as slow,
+        site.connected("zone", "az7", "nb") as next_one,
+        site.connected("zone", "az8", "nb") as other,
+    ):
+        for client in (slow, next_one):
+            assert client.transact() == []  # which also reads what TLS sends at first
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        slow.send("monitor", NB, None, MONITOR)
+        assert select([slow.socket], [], [], LIMIT)[0], "its answer has begun"
+        next_one.send("monitor", NB, None, MONITOR)
+        other.send("monitor", NB, None, MONITOR)
+        assert other.receive()["error"] is None
+        assert not select([next_one.socket], [], [], 0.5)[0], "it waits"
+        assert slow.receive()["error"] is None
+        assert next_one.receive()["error"] is None
+
+
+def test_the_status_shows_the_use_of_quotas(site: AuthorizedMembers) -> None:
+    """Use and limit of each bound, of the zones that are connected."""
+    row = {"op": "insert", "table": "Availability_Zone", "row": {"name": "az7"}, "uuid-name": "z"}
+    encap = {
+        "op": "insert", "table": "Encap", "uuid-name": "e",
+        "row": {"gateway_name": "gw7", "type": "geneve", "ip": "192.0.2.7"},
+    }  # fmt: skip
+    gateway = {
+        "name": "gw7", "availability_zone": ["named-uuid", "z"], "encaps": ["named-uuid", "e"],
+    }  # fmt: skip
+    with site.connected("zone", "az7", "sb") as client:
+        made = client.transact(row, encap, {"op": "insert", "table": "Gateway", "row": gateway})
+        assert all("uuid" in one for one in made), made
+        site.until(
+            lambda: site.status()["guard"]["quotas"]["az7"]["zone_gateways"] == [1, 1024], "one"
+        )
+        text = site.run("status").stdout
+    assert "quotas: zone az7: zone_gateways 1 of 1024, zone_tunnels 1 of 4096" in text
