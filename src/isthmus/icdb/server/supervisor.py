@@ -24,8 +24,10 @@ from isthmus.icdb.server.directory_lock import DirectoryLock
 from isthmus.icdb.server.plan import Plan, plan_problems
 from isthmus.icdb.server.preflight import check_environment
 from isthmus.icdb.server.transit_switch_creation import NotYetError, create_transit_switches
+from isthmus.icdb.server.transit_switch_watch import TransitSwitchWatch
 from isthmus.icdb.server.zone_pruning import ZonePruning
 from isthmus.model.problems import Problem, Subject
+from isthmus.model.rows import Database
 from isthmus.ovsdb.jsonrpc import JsonRpcClient
 from isthmus.ovsdb.stop_signal import StopSignal
 
@@ -114,6 +116,7 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         after = plan.prune_after
         remotes = {server.database: server.remote for server in plan.servers}
         self._pruning = None if after is None else ZonePruning(remotes, after)
+        self._transit_switches = TransitSwitchWatch(remotes[Database.IC_NB])
         self._servers = tuple(
             _ServerSlot(server=server, member=self._prepare(server)) for server in plan.servers
         )
@@ -152,6 +155,8 @@ class Supervisor(AbstractContextManager["Supervisor"]):
                 ready = self._complete(on_ready)
             if ready and self._pruning is not None:
                 self._pruning.check()
+            if ready:
+                self._transit_switches.check()
             self._check_disk()
             for woken in wait((self._signals, *self._children()), self._pause(ready)):
                 if isinstance(woken, StopSignal):
@@ -227,6 +232,8 @@ class Supervisor(AbstractContextManager["Supervisor"]):
             dues.append(_INTERVAL)
         if ready and self._pruning is not None:
             dues.append(self._pruning.pause())
+        if ready:
+            dues.append(self._transit_switches.pause())
         return max(0.0, min(dues))
 
     @property

@@ -25,6 +25,7 @@ from isthmus.icdb.local.database_server import Directories
 from isthmus.icdb.raft.cluster_files import prepare_member
 from isthmus.icdb.raft.membership import Membership
 from isthmus.icdb.server.plan import Ports, database_servers
+from isthmus.icdb.server.transit_switch_watch import CHECK_INTERVAL, TransitSwitchWatch
 from isthmus.icdb.server.zone_pruning import ZonePruning
 from isthmus.model.rows import Database
 from support.ovn.servers import SCHEMAS
@@ -169,6 +170,30 @@ def test_comes_back_with_its_data(ic_db: IcDb) -> None:
         assert set(switches) == {"ts", "foreign", "ts1"}
         assert switches["foreign"] == {}
         assert switches["ts1"]["subnet"] == "169.254.101.0/24,fe80:a9fe:65::/112"
+
+
+def test_a_transit_switch_that_is_deleted_by_hand_is_reported(
+    ic_db: IcDb, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with what to do; an outage of the server is not a deletion."""
+    clock = [0.0]
+    watch = TransitSwitchWatch(f"tcp:{ic_db.address}:{ic_db.nb_port}", clock=lambda: clock[0])
+
+    def check() -> int:
+        clock[0] += CHECK_INTERVAL
+        watch.check()
+        return caplog.text.count("transit switch gone was deleted")
+
+    with ic_db.running():
+        ic_db.add_transit_switch("gone")
+        assert check() == 0
+    assert check() == 0
+    with ic_db.running():
+        delete = {"op": "delete", "table": "Transit_Switch", "where": [["name", "==", "gone"]]}
+        remote = f"tcp:{ic_db.address}:{ic_db.nb_port}"
+        ic_db.transact(json.dumps(["OVN_IC_Northbound", delete]), remote)
+        assert [check(), check()] == [1, 1]
+        assert "transit switch ts was deleted" not in caplog.text
 
 
 def test_prunes_zones_if_asked_to(ic_db: IcDb, caplog: pytest.LogCaptureFixture) -> None:
