@@ -34,7 +34,7 @@ class ControlledZone(Zone):
             named `gw` in every zone.
         number: makes its addresses unique.
         ic_nb, ic_sb: shared with the other zones.
-        make: makes its own databases.
+        make: makes its own databases, fake ones by default.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ControlledZone(Zone):
         number: int,
         ic_nb: FakeDatabase,
         ic_sb: FakeDatabase,
-        make: MakeDatabase = FakeDatabase.of_zone,
+        make: MakeDatabase | None = None,
     ) -> None:
         self.manifests: dict[ObjectKey, Manifest] = {}
         super().__init__(name, ic_nb, ic_sb, make)

@@ -16,8 +16,9 @@ class BaseFleet(Generic[AnyZone]):
 
     zones: list[AnyZone]
 
-    def __init__(self, make: MakeDatabase = FakeDatabase.of_zone) -> None:
-        self.ic_nb, self.ic_sb = make(Database.IC_NB, ""), make(Database.IC_SB, "")
+    def __init__(self, make: MakeDatabase | None = None) -> None:
+        self.ic_nb = make(Database.IC_NB, "") if make else FakeDatabase(Database.IC_NB)
+        self.ic_sb = (make or self.ic_nb.beside)(Database.IC_SB, "")
 
     def add_ts(self, name: str, subnets: str = "", vendor: str = "kube-ovn") -> None:
         """Create a transit switch, with `external_ids` only if it has subnets."""
@@ -56,7 +57,7 @@ class ControlledFleet(BaseFleet[ControlledZone]):
         self,
         *names: str,
         subnets: str = "169.254.100.0/24",
-        make: MakeDatabase = FakeDatabase.of_zone,
+        make: MakeDatabase | None = None,
     ) -> None:
         super().__init__(make)
         self.add_ts("ts", subnets)

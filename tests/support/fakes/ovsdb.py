@@ -8,7 +8,7 @@ the real ovsdb-server.
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 from uuid import UUID
@@ -27,8 +27,6 @@ from isthmus.model.operations import (
 )
 from isthmus.model.rows import ROW_TYPES, Database, Row, RowId
 from support.fakes.schemas import INDEXES, ROOTS, STRONG, WEAK
-
-_uuids = itertools.count(1)
 
 
 class RefusedError(Exception):
@@ -63,17 +61,20 @@ class FakeDatabase:
         columns: what the server's schema has; empty if it has everything.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, uuids: Iterator[int] | None = None) -> None:
         self.database = database
+        self._uuids = uuids or itertools.count(1)
         self.tables: Tables = {kind: {} for kind in ROW_TYPES if kind.DATABASE is database}
         self._observers: list[list[Change]] = []
         self.committed: list[tuple[Operation, ...]] = []
         self.columns: Mapping[type[Row], Mapping[str, frozenset[str]]] = {}
 
-    @classmethod
-    def of_zone(cls, database: Database, _zone: str) -> "FakeDatabase":
-        """One of a fleet's databases: a `MakeDatabase`."""
-        return cls(database)
+    def beside(self, database: Database, _zone: str = "") -> "FakeDatabase":
+        """Another database, whose rows have other UUIDs: a `MakeDatabase`.
+
+        The UUIDs of a fleet do not depend on the tests before: addresses are derived from them.
+        """
+        return FakeDatabase(database, self._uuids)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class FakeDatabase:
         before = self.tables
         after = copy.deepcopy(before)
         try:
-            if not _execute(after, operations):
+            if not _execute(after, operations, self._new_uuid):
                 return TryAgain()
             _collect_garbage(self.database, after)
             _check(self.database, after)
@@ -116,7 +117,10 @@ class FakeDatabase:
     def load(self, contents: Any) -> None:
         """Replace the contents as `ovsdb-client restore` does: all rows have new UUIDs."""
         rows = [uuid for table in contents.values() for uuid in table]
-        self._become(_renumbered(contents, {uuid: _new_uuid() for uuid in rows}))
+        self._become(_renumbered(contents, {uuid: self._new_uuid() for uuid in rows}))
+
+    def _new_uuid(self) -> RowId:
+        return RowId(str(UUID(int=next(self._uuids))))
 
     def _become(self, tables: Tables) -> None:
         changes = list(_diff(self.tables, tables))
@@ -129,13 +133,12 @@ MakeDatabase = Callable[[Database, str], FakeDatabase]
 """Makes a database of a zone, or one that all zones share (no name)."""
 
 
-def _execute(tables: Tables, operations: Iterable[Operation]) -> bool:
-    operations = list(operations)
-    new = {
-        id(op.ref): _new_uuid()
-        for op in operations
-        if isinstance(op, Insert) and op.ref is not None
-    }
+def _execute(
+    tables: Tables, operations: Sequence[Operation], new_uuid: Callable[[], RowId]
+) -> bool:
+    inserts = [operation for operation in operations if isinstance(operation, Insert)]
+    new = {id(insert): new_uuid() for insert in inserts}
+    new |= {id(insert.ref): new[id(insert)] for insert in inserts if insert.ref is not None}
     return all(_execute_one(tables[operation.table], operation, new) for operation in operations)
 
 
@@ -143,8 +146,8 @@ def _execute_one(
     rows: dict[RowId, Columns], operation: Operation, new: Mapping[int, RowId]
 ) -> bool:
     match operation:
-        case Insert(table, row, ref):
-            uuid = new[id(ref)] if ref is not None else _new_uuid()
+        case Insert(table, row):
+            uuid = new[id(operation)]
             rows[uuid] = _defaults(table)
             for column, value in row.items():
                 _store(rows[uuid], column, _plain(value, new))
@@ -160,10 +163,6 @@ def _execute_one(
             found = rows.get(uuid)
             return found is not None and all(found[c] == _plain(v, new) for c, v in row.items())
     return True
-
-
-def _new_uuid() -> RowId:
-    return RowId(str(UUID(int=next(_uuids))))
 
 
 def _renumbered(value: Any, new: Mapping[RowId, RowId]) -> Any:

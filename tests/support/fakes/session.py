@@ -113,7 +113,8 @@ class FakePoller:
 @contextmanager
 def fake_sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[Database, FakeDatabase]]:
     """Let the daemon connect to fake databases, which are returned, and never block."""
-    FakeSession.databases = {database: FakeDatabase(database) for database in Database}
+    make = FakeDatabase(Database.NB).beside
+    FakeSession.databases = {database: make(database) for database in Database}
     FakeSession.opened = []
     with monkeypatch.context() as patch:
         patch.setattr(sessions, "Session", FakeSession)

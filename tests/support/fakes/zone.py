@@ -43,7 +43,7 @@ class Zone:
     Args:
         name: the zone's name.
         ic_nb, ic_sb: shared with the other zones of the test.
-        make: makes its own databases.
+        make: makes its own databases, fake ones by default.
 
     Attributes:
         cluster: the first name, which `rename` does not change.
@@ -59,9 +59,10 @@ class Zone:
         name: str,
         ic_nb: FakeDatabase,
         ic_sb: FakeDatabase,
-        make: MakeDatabase = FakeDatabase.of_zone,
+        make: MakeDatabase | None = None,
     ) -> None:
         self.cluster = self.name = name
+        make = make or ic_nb.beside
         self.nb, self.sb = make(Database.NB, name), make(Database.SB, name)
         self.databases = {
             Database.NB: self.nb,

@@ -32,7 +32,7 @@ from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
 from support.fakes.manifests import config_map
 from support.fakes.northd import northd
-from support.fakes.ovsdb import FakeDatabase, MakeDatabase
+from support.fakes.ovsdb import MakeDatabase
 from support.harm.paths import Path, working
 
 TRANSIT_SWITCHES: Mapping[str, Mapping[str, str]] = {
@@ -77,7 +77,7 @@ class World:
         interruptions: what a transaction of a daemon cut, if only for a moment.
     """
 
-    def __init__(self, seed: int, make: MakeDatabase = FakeDatabase.of_zone) -> None:
+    def __init__(self, seed: int, make: MakeDatabase | None = None) -> None:
         self.random = random.Random(seed)  # noqa: S311 - no secret
         self.down: set[str] = set()
         self.cut: set[Path] = set()
