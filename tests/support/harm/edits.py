@@ -32,6 +32,7 @@ from isthmus.model.rows import (
 )
 from support.fakes.controlled_zone import ControlledZone
 from support.fakes.manifests import config_map, manifest, node, subnet
+from support.harm.paths import working
 from support.harm.world import SUBNET_PORTS, TRANSIT_SWITCHES, World, configured
 
 Edit = Callable[[World, ControlledZone], None]
@@ -158,12 +159,15 @@ def shared_database_emptied(world: World, _: ControlledZone) -> None:
 
 
 def shared_database_restored(world: World, _: ControlledZone) -> None:
-    """IC-SB is as it was when both zones had joined; with `ovsdb-client`, UUIDs are new."""
+    """IC-SB is as it was when both zones had joined; with `ovsdb-client`, UUIDs are new.
+
+    What `strangers` added later counts as withdrawn.
+    """
     ic_sb = world.fleet.ic_sb
+    world.withdrawn |= {path.prefix for path in working(world.fleet) - world.baseline}
     if TRANSIT_SWITCHES.keys() != {r["name"] for r in world.fleet.ic_nb.rows(TransitSwitch)}:
         # The backup lacks the routes over a renamed transit switch, as if they were withdrawn.
         world.withdrawn |= {path.prefix for path in world.baseline}
-    world.outdated = True
     world.random.choice([ic_sb.restore, ic_sb.load])(world.snapshot)
 
 

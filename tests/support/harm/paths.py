@@ -2,14 +2,16 @@
 
 A path works if a router has a route and a policy for a prefix, and each row on the way of its
 packets is in place: the router port with a gateway that is alive, the remote port, the chassis
-that it is bound to, and the other zone's port with that gateway and the same tunnel keys.
+that it is bound to, and the other zone's port on a gateway with the same tunnel IP and keys.
 """
 
+from collections.abc import Collection
 from ipaddress import ip_address, ip_interface
 from typing import Any, NamedTuple
 
 from isthmus.model.rows import (
     Chassis,
+    IcPortBinding,
     LogicalRouter,
     LogicalRouterPolicy,
     LogicalRouterPort,
@@ -43,18 +45,30 @@ class _Port(NamedTuple):
     router: Row
 
 
-def working(fleet: ControlledFleet) -> set[Path]:
-    """All paths that work."""
+def working(fleet: ControlledFleet, down: Collection[str] = ()) -> set[Path]:
+    """All paths that work.
+
+    Args:
+        fleet: the zones.
+        down: zones without a daemon. Paths count that lead to a gateway from which OVN has moved
+            the port, if only one of these could tell its own zone, or the others, of the new one.
+    """
     return {
         Path(zone.cluster, port.router["name"], route["ip_prefix"])
         for zone in fleet.zones
         for port in _ports(zone)
         for route in _of(zone, LogicalRouterStaticRoute, port.router["static_routes"])
-        if _works(fleet, zone, port, route)
+        if _works(fleet, zone, port, route, down)
     }
 
 
-def _works(fleet: ControlledFleet, zone: ControlledZone, port: _Port, route: Row) -> bool:
+def _works(
+    fleet: ControlledFleet,
+    zone: ControlledZone,
+    port: _Port,
+    route: Row,
+    down: Collection[str],
+) -> bool:
     policies = _of(zone, LogicalRouterPolicy, port.router["policies"])
     match = f"ip4.dst == {route['ip_prefix']}"
     if not any(p["match"] == match and p["action"] == "allow" for p in policies):
@@ -62,15 +76,24 @@ def _works(fleet: ControlledFleet, zone: ControlledZone, port: _Port, route: Row
     if _gateway(zone, port) is None:
         return False
     return any(
-        _arrives(fleet, zone, port, remote)
+        _arrives(fleet, zone, port, remote, down)
         for remote in _of(zone, LogicalSwitchPort, port.switch["ports"])
         if remote["type"] == "remote" and _has(remote, route["nexthop"])
         if _reaches(port.router_port, route["nexthop"])
     )
 
 
-def _arrives(fleet: ControlledFleet, zone: ControlledZone, port: _Port, remote: Row) -> bool:
-    """Whether packets to a remote port reach the port of another zone that it stands for."""
+def _arrives(
+    fleet: ControlledFleet,
+    zone: ControlledZone,
+    port: _Port,
+    remote: Row,
+    down: Collection[str],
+) -> bool:
+    """Whether packets to a remote port reach the port of another zone that it stands for.
+
+    The tunnel IP decides which node receives them; the names of chassis do not matter.
+    """
     bound = _chassis_of(zone, remote["name"])
     address = next((w.split("/")[0] for a in remote["addresses"] for w in a.split()[1:]), "")
     for other in fleet.zones:
@@ -79,15 +102,44 @@ def _arrives(fleet: ControlledFleet, zone: ControlledZone, port: _Port, remote: 
             if (
                 gateway is not None
                 and bound is not None
-                and bound["name"] == gateway["name"]
                 and bound["other_config"].get("is-remote") == "true"
-                and _tunnels(zone, bound) == _tunnels(other, gateway)
+                and (
+                    _tunnels(zone, bound) == _tunnels(other, gateway)
+                    or _awaits(zone, other, (remote, bound, gateway), down)
+                )
                 and any(str(ip_interface(n).ip) == address for n in theirs.router_port["networks"])
                 and remote["options"].get(KEY) == theirs.port["options"].get(KEY)
                 and _key(port.switch) == _key(theirs.switch)
             ):
                 return True
     return False
+
+
+def _awaits(
+    zone: ControlledZone,
+    other: ControlledZone,
+    rows: tuple[Row, Row, Row],
+    down: Collection[str],
+) -> bool:
+    """Whether only a zone that is down keeps a port from being bound to another zone's gateway.
+
+    Either its own zone does not follow a move of the gateway that had to be, or the other one does
+    not correct what IC-SB says.
+    """
+    remote, bound, gateway = rows
+    ports = zone.all(IcPortBinding, logical_port=remote["name"])
+    published = next((row["gateway"] for row in ports), None)
+    if published == gateway["name"]:
+        return zone.cluster in down and not _is_gateway(other, bound["name"])
+    return other.cluster in down and published == bound["name"]
+
+
+def _is_gateway(zone: ControlledZone, name: str) -> bool:
+    """Whether a chassis is alive and one of the gateways that its zone's ConfigMap lists."""
+    nodes = zone.inputs.config.gateways if zone.inputs.config is not None else ()
+    return any(
+        row["hostname"] in nodes and name not in zone.dead for row in zone.all(Chassis, name=name)
+    )
 
 
 def _ports(zone: ControlledZone) -> list[_Port]:

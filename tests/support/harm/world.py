@@ -70,9 +70,6 @@ class World:
         down: the zones whose daemons do not run.
         cut: the paths that an edit cut by itself, before any daemon could do anything.
         withdrawn: the prefixes whose routes were deleted from IC-SB.
-        outdated: whether IC-SB was restored, and may name gateways that have moved since.
-        misled: the paths to a gateway that has moved, while a daemon is down: that of the zone
-            at this end does not follow, or that of the other end does not correct a backup.
         baseline: the paths that worked before the first edit.
         interruptions: what a transaction of a daemon cut, if only for a moment.
     """
@@ -82,8 +79,6 @@ class World:
         self.down: set[str] = set()
         self.cut: set[Path] = set()
         self.withdrawn: set[str] = set()
-        self.outdated = False
-        self.misled: set[Path] = set()
         self.fleet = ControlledFleet("az1", "az2", make=make)
         ids = dict(TRANSIT_SWITCHES["blue"])
         self.fleet.ic_nb.transact([Insert(TransitSwitch, {"name": "blue", "external_ids": ids})])
@@ -115,8 +110,8 @@ class World:
         """Note what the last edit cut by itself."""
         for zone in self.fleet.zones:
             northd(zone.nb, zone.sb, zone.dead)
-        self._works = working(self.fleet)
-        self.cut |= self.baseline - self._works
+        worked, self._works = self._works, working(self.fleet)
+        self.cut |= (self.baseline | worked) - self._works
 
     def _committed(self, zone: ControlledZone, transaction: Transaction) -> None:
         """Compare the paths before and after a transaction, and after what OVN does then.
@@ -133,18 +128,10 @@ class World:
 
     def _compare(self, zone: ControlledZone, transaction: Transaction, tables: set[str]) -> None:
         works = working(self.fleet)
-        lost = {
-            path
-            for path in self._works & self.baseline - works - self.cut
-            if path.prefix not in self.withdrawn
-        }
+        lost = {p for p in self._works - works - self.cut if p.prefix not in self.withdrawn}
+        lost -= working(self.fleet, self.down) if lost else set()
         if lost and not self._is_momentary(zone, tables, lost):
             self.interruptions.append(f"{zone.cluster} {transaction} cut {lost}")
-        self.misled |= {
-            path
-            for path in lost
-            if (self.outdated if path.zone == zone.cluster else "Gateway_Chassis" in tables)
-        }
         self._works = works
 
     def _is_momentary(self, zone: ControlledZone, tables: set[str], lost: set[Path]) -> bool:
@@ -153,13 +140,10 @@ class World:
         If only other zones' paths to this one are lost: OVN moves a port to another gateway at
         once, and the others follow when that is published; and a zone cannot see when the others
         have learned routes over the transit switch that replaces another. If a renamed zone's port
-        is replaced by one with its new name, that has to be bound. A backup of IC-SB may send a
-        zone's packets to a gateway that has moved, until the other zone publishes it again.
+        is replaced by one with its new name, that has to be bound.
         """
         if "Logical_Switch_Port" in tables:
             return True
-        if self.outdated and tables & {"Chassis", "Port_Binding"}:
-            return all(path.zone == zone.cluster for path in lost)
         return tables & {"Gateway_Chassis", "Logical_Switch"} != set() and all(
             path.zone != zone.cluster for path in lost
         )
@@ -167,19 +151,17 @@ class World:
     def lost(self) -> set[Path]:
         """The paths that worked, and that a daemon has cut or failed to restore.
 
-        What an edit has cut must be restored only if nothing is missing for that.
+        What an edit has cut must be restored only if nothing is missing for that. A path to a
+        gateway that OVN has moved works again when the zones that are down have started.
         """
         works = working(self.fleet)
         self.cut -= works
-        self.misled -= works
-        self.outdated = self.outdated and bool(self.down)
         if not self.down:
-            self.misled.clear()
             self.withdrawn.clear()
             if self._is_intact():
                 self.cut.clear()
         withdrawn = {path for path in self.baseline if path.prefix in self.withdrawn}
-        return self.baseline - works - self.cut - self.misled - withdrawn
+        return self.baseline - working(self.fleet, self.down) - self.cut - withdrawn
 
     def _is_intact(self) -> bool:
         rows = {r["name"]: r["external_ids"] for r in self.fleet.ic_nb.rows(TransitSwitch)}

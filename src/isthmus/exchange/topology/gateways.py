@@ -117,8 +117,13 @@ class _Copies(ZoneReconciler[str]):
         zone: AvailabilityZone,
         columns: Mapping[str, Value],
     ) -> Iterator[Operation]:
-        """Write the copy of a row, with its encaps; a new copy also gets `columns`."""
-        existing, wanted = _tunnels(self._view, have), _tunnels(self._view, source)
+        """Write the copy of a row, with its encaps; a new copy also gets `columns`.
+
+        A copy of another name is renamed. It gets new encaps, since they bear its name, too.
+        """
+        same = have is not None and have.name == source.name
+        existing = _tunnels(self._view, have if same else None)
+        wanted = _tunnels(self._view, source)
         free = [tunnel for tunnel in sorted(wanted) if not self._taken(tunnel, zone)]
         if not free:
             # The row must have an encap. Without any, the source will get one; a copy whose
@@ -139,11 +144,11 @@ class _Copies(ZoneReconciler[str]):
                 self.owner_column: source.name,
             }
             yield Insert(self.encap_table, encap, new)
-        row: dict[str, Value] = {"hostname": source.hostname}
+        row: dict[str, Value] = {"name": source.name, "hostname": source.hostname}
         if set(free) != set(existing):
             row["encaps"] = tuple(refs)
         if have is None:
-            yield Insert(kind, {"name": source.name, **row, **columns})
+            yield Insert(kind, {**row, **columns})
         else:
             yield from update(have, row)
 
@@ -173,7 +178,11 @@ class GatewayPublication(_Copies):
 
 
 class RemoteChassis(_Copies):
-    """Other zones' gateways as remote chassis in SB; reports those that clash with our nodes."""
+    """Other zones' gateways as remote chassis in SB; reports those that clash with our nodes.
+
+    The chassis of a gateway that has another name now, with the same tunnel IP, is renamed: the
+    ports that are bound to it stay bound.
+    """
 
     name: ClassVar[str] = "remote chassis"
     writes: ClassVar[Database] = Database.SB
@@ -190,8 +199,30 @@ class RemoteChassis(_Copies):
             return ()  # a local chassis is never touched
         if gateway is not None and foreign:
             columns: dict[str, Value] = {"other_config": {IS_REMOTE: "true"}}
-            return self._write(Chassis, chassis, gateway, zone, columns)
-        return [] if chassis is None else [Delete(Chassis, chassis.uuid)]
+            have = chassis or self._before(gateway)
+            return self._write(Chassis, have, gateway, zone, columns)
+        if chassis is None or self._is_renamed(chassis, zone):
+            return ()
+        return [Delete(Chassis, chassis.uuid)]
+
+    def _before(self, gateway: Gateway) -> Chassis | None:
+        """The remote chassis with a gateway's tunnel IP, if its own gateway is gone."""
+        for tunnel in sorted(_tunnels(self._view, gateway)):
+            for chassis in _chassis_at(self._view, tunnel.type, tunnel.ip):
+                gone = self._view.one(GATEWAYS_BY_NAME, chassis.name) is None
+                if gone and is_remote(chassis) and tunnel == min(_tunnels(self._view, chassis)):
+                    return chassis
+        return None
+
+    def _is_renamed(self, chassis: Chassis, zone: AvailabilityZone) -> bool:
+        """Whether a gateway without a chassis takes over the row of one whose gateway is gone."""
+        return any(
+            gateway.availability_zone != zone.uuid
+            and self._view.one(CHASSIS_BY_NAME, gateway.name) is None
+            and self._before(gateway) == chassis
+            for tunnel in _tunnels(self._view, chassis)
+            for gateway in _gateways_at(self._view, tunnel.type, tunnel.ip)
+        )
 
     def _taken(self, tunnel: Tunnel, _zone: AvailabilityZone) -> bool:
         return any(True for _ in self._local_at(tunnel))
