@@ -156,8 +156,9 @@ _QUOTA = "ic-db run --quota"
 _REFUSED = "The transaction is refused."
 _DELAYED = "The zone's next message is read later."
 
-# Measured: ovn-ic writes a route with external_ids in 336 characters and 18 values, and all routes
-# in one transaction: 10,000 are 3.4 MB and 180,000 values. Isthmus writes 1,000 rows at a time.
+# An insert of a route as ovn-ic writes it, with external_ids, has 336 characters and 18 values. It
+# writes all routes in one transaction: 10,000 are 3.4 MB and 180,000 values. Isthmus writes 1,000
+# rows at a time.
 ZONE_MESSAGE = Bound(
     "zone_message", Source.PROXY, 4 << 20, "character",
     "A message of a zone", "It is not parsed, and the connection is closed.", _QUOTA,
@@ -211,7 +212,7 @@ ZONE_CHECKS = Bound(
     _REFUSED, _QUOTA,
 )  # fmt: skip
 ZONE_CLAIMS = Bound(
-    "zone_claims", Source.PROXY, 64, "address", "Addresses of a transit switch that a zone claims",
+    "zone_claims", Source.PROXY, 64, "claim", "Addresses of a transit switch that a zone claims",
     _REFUSED, _QUOTA,
 )  # fmt: skip
 

@@ -69,8 +69,12 @@ class ZoneReconciler(Reconciler[K]):
         self._view, self._zone = view, zone
 
     def watches(self) -> Mapping[type[Row], Watch[K]]:
-        """A change of a row in one of `indexes` affects its keys there."""
-        return {index.table: index.affected for index in self.indexes}
+        """A change of a row in one of `indexes` affects its keys there.
+
+        Problems name zones, so the keys that have any are affected if a zone's row changes.
+        """
+        of_rows = {index.table: index.affected for index in self.indexes}
+        return {AvailabilityZone: lambda _: tuple(self.problems), **of_rows}
 
     def keys(self) -> Iterable[K]:
         """All keys of `indexes`."""
