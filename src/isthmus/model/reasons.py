@@ -87,7 +87,7 @@ class Reason(StrEnum):
     NOT_ENFORCED = ("NotEnforced", "`accept` or `advertise` is set, but `ovn-ic` has no such rules")
     CERTIFICATE_EXPIRES = (
         "CertificateExpires",
-        "a certificate has expired, or expires within 30 days",
+        "a certificate has expired, expires within 30 days, or is not valid yet",
         _WARNING,
     )
     DUPLICATE_CHASSIS = ("DuplicateChassis", "several chassis have a gateway's hostname", _WARNING)

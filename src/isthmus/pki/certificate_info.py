@@ -5,6 +5,7 @@ certificates of `isthmus pki`, cert-manager, Kube-OVN and other issuers.
 """
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -129,17 +130,21 @@ def material_problems(
         cas = load_certificates(material.ca_pem)
     except UnusableError as error:
         return (material.problem(file, str(error), "put a PEM certificate there"),)
-    found = _validity(material, "certificate", describe(own[0]), now)
+    # Whoever checks our certificate ignores a root that comes with it, and uses its own.
+    chain = [one for one in own if not _is_root(one)]
+    found = _invalid(material, "certificate", own[:1], chain, now)
     found += _key_problems(material, own[0])
+    signers = [ca for ca in cas if is_signed_by(own[-1], ca)]
     if serves:
         # A client's certificate may be signed by a CA that only servers trust.
-        found += _ca_problems(material, own, cas, now)
+        found += _signer_problems(material, own[-1], signers)
         found += _purpose_problems(material, describe(own[0]))
+    found += _invalid(material, "CA certificate", signers or cas, cas, now)
     return tuple(found)
 
 
 def expiry_warnings(material: TlsMaterial, now: datetime.datetime) -> tuple[Problem, ...]:
-    """A problem for each certificate that expires within `SOON`."""
+    """A problem for each certificate that expires within `SOON`, of the CAs and between, too."""
     found = []
     files = (("certificate", material.certificate_pem), ("CA certificate", material.ca_pem))
     for key, pem in files:
@@ -165,8 +170,29 @@ def _validity(
     if info.not_before > now:
         message = f"of {info.common_name} is valid only from {_date(info.not_before)}"
         remedy = "correct the clock of this host, or of the host that issued it"
-        return [material.problem(key, message, remedy)]
+        return [material.problem(key, message, remedy, Reason.CERTIFICATE_EXPIRES)]
     return []
+
+
+def _invalid(
+    material: TlsMaterial,
+    key: str,
+    certificates: Sequence[x509.Certificate],
+    file: Sequence[x509.Certificate],
+    now: datetime.datetime,
+) -> list[Problem]:
+    """Why none of these certificates, with those above it in its file, is valid now."""
+    checks = []
+    for one in certificates:
+        rest = [] if _is_root(one) else [other for other in file if other != one]
+        above = [other for other in rest if is_signed_by(one, other)]
+        problems = _validity(material, key, describe(one), now)
+        checks.append(problems or _invalid(material, key, above, rest, now))
+    return checks[0] if checks and all(checks) else []
+
+
+def _is_root(certificate: x509.Certificate) -> bool:
+    return certificate.issuer == certificate.subject
 
 
 def _key_problems(material: TlsMaterial, own: x509.Certificate) -> list[Problem]:
@@ -183,21 +209,16 @@ def _key_problems(material: TlsMaterial, own: x509.Certificate) -> list[Problem]
     return [material.problem("private key", message, remedy)]
 
 
-def _ca_problems(
-    material: TlsMaterial,
-    own: list[x509.Certificate],
-    cas: list[x509.Certificate],
-    now: datetime.datetime,
+def _signer_problems(
+    material: TlsMaterial, own: x509.Certificate, signers: Sequence[x509.Certificate]
 ) -> list[Problem]:
     """Other members trust our certificate only if one of the CAs signed it."""
-    signers = [ca for ca in cas if is_signed_by(own[-1], ca)]
-    if not signers:
-        issuer = own[-1].issuer.rfc4514_string()
-        message = f"did not sign the certificate {material.certificate}, whose issuer is {issuer}"
-        remedy = "use the certificate of the CA that signed it, or a bundle (`isthmus pki bundle`)"
-        return [material.problem("CA certificate", message, remedy)]
-    checks = [_validity(material, "CA certificate", describe(ca), now) for ca in signers]
-    return checks[0] if all(checks) else []
+    if signers:
+        return []
+    issuer = own.issuer.rfc4514_string()
+    message = f"did not sign the certificate {material.certificate}, whose issuer is {issuer}"
+    remedy = "use the certificate of the CA that signed it, or a bundle (`isthmus pki bundle`)"
+    return [material.problem("CA certificate", message, remedy)]
 
 
 def _purpose_problems(material: TlsMaterial, info: CertificateInfo) -> list[Problem]:

@@ -99,3 +99,20 @@ def test_an_expired_certificate_keeps_its_problem(files: TlsFiles) -> None:
     _TlsStream.failures["192.0.2.1:6645"] = "TLS handshake failed: certificate expired"
     assert fault([remote]) == problem
     del _TlsStream.failures["192.0.2.1:6645"]
+
+
+@pytest.mark.parametrize(("start", "message"), [(-99, " expired on "), (3, " is valid only from ")])
+def test_a_ca_that_is_not_valid_is_the_problem(files: TlsFiles, start: int, message: str) -> None:
+    """Before a connection fails, and in place of the problem of one that does."""
+    remote = "ssl:192.0.2.1:6645"
+    ca = new_ca("zones-ca", NOW + datetime.timedelta(days=start), days=60)
+    install(files.certificate.parent, AUTHORITY, SPEC, trusted=ca)
+    source = source_of(remote)
+    source.run(0.0)
+    (problem,) = source.problems()
+    assert problem.reason is Reason.CERTIFICATE_EXPIRES
+    assert problem.key == "CA certificate"
+    assert f"of zones-ca{message}" in problem.message
+    _TlsStream.failures["192.0.2.1:6645"] = "TLS handshake failed: certificate verify failed"
+    assert fault([remote]) == problem
+    del _TlsStream.failures["192.0.2.1:6645"]

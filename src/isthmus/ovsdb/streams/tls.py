@@ -99,11 +99,11 @@ class Tls:
         return check_files(self._files(), datetime.datetime.now(datetime.UTC))
 
     def expiring(self) -> tuple[Problem, ...]:
-        """Certificates that have expired, or expire within 30 days."""
+        """Certificates that are not valid now, or expire within 30 days."""
         from isthmus.pki.files import expiring  # noqa: PLC0415 - as above
 
-        expired = [p for p in self.faults() if p.reason is Reason.CERTIFICATE_EXPIRES]
-        return (*expired, *expiring(self._files(), datetime.datetime.now(datetime.UTC)))
+        invalid = [p for p in self.faults() if p.reason is Reason.CERTIFICATE_EXPIRES]
+        return (*invalid, *expiring(self._files(), datetime.datetime.now(datetime.UTC)))
 
     def _files(self) -> "TlsFiles":
         from isthmus.pki.files import TlsFiles  # noqa: PLC0415 - as above
