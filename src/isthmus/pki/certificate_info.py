@@ -130,7 +130,7 @@ def material_problems(
         cas = load_certificates(material.ca_pem)
     except UnusableError as error:
         return (material.problem(file, str(error), "put a PEM certificate there"),)
-    # Whoever checks our certificate ignores a root that comes with it, and uses its own.
+    # A server ignores a root that comes with our certificate, and uses its own.
     chain = [one for one in own if not _is_root(one)]
     found = _invalid(material, "certificate", own[:1], chain, now)
     found += _key_problems(material, own[0])
