@@ -51,7 +51,7 @@ def working(fleet: ControlledFleet, down: Collection[str] = ()) -> set[Path]:
     Args:
         fleet: the zones.
         down: zones without a daemon. Paths count that lead to a gateway from which OVN has moved
-            the port, if only one of these could tell its own zone, or the others, of the new one.
+            the port, if only one of these could make its own zone or the others use the new one.
     """
     return {
         Path(zone.cluster, port.router["name"], route["ip_prefix"])

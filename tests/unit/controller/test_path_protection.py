@@ -282,7 +282,7 @@ def test_nb_global_is_emptied(
 def test_nb_global_is_emptied_while_the_config_map_is_invalid_at_the_start(
     world: World, zone: ControlledZone
 ) -> None:
-    """After a restart with a bad ConfigMap, no one knows whether routes are to be exchanged."""
+    """After a restart with a bad ConfigMap, no one knows whether routes should be exchanged."""
     kinds = AvailabilityZone, Gateway, IcPortBinding, IcRoute
     before = [*local(zone), *rows(zone, *kinds)]
     configured(zone, vpcs=7)
