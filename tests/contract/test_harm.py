@@ -13,7 +13,7 @@ from support.ovn.servers import Servers
 
 pytestmark = pytest.mark.ovn
 
-FIRST = int(os.environ.get("ISTHMUS_FIRST_SEED") or 0) * 100
+FIRST = int(os.environ.get("HARM_SEED", "0"))
 Databases = dict[tuple[Database, str], RealDatabase]
 
 

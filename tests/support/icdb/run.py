@@ -184,6 +184,16 @@ class Member:
         results = self._transact("sb", Database.IC_SB, sign, zone)
         assert all("uuid" in result for result in results), results
 
+    def beat(self, name: str, alive: int) -> None:
+        """Write a zone's heartbeat, in seconds since 1970."""
+        key = f"isthmus-alive-{name}"
+        changes = [
+            ["external_ids", "delete", ["set", [key]]],
+            ["external_ids", "insert", ["map", [[key, str(alive)]]]],
+        ]
+        beat: dict[str, object] = {"op": "mutate", "table": "IC_SB_Global", "where": []}
+        self._transact("sb", Database.IC_SB, {**beat, "mutations": changes})
+
     def zones(self) -> set[str]:
         """The names of the zones in this member's IC-SB."""
         select = {"op": "select", "table": "Availability_Zone", "where": []}

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.exchange.zones.heartbeat import INTERVAL
+from isthmus.icdb.server.zone_pruning import ZonePruning
+from isthmus.model.rows import Database
 from support.icdb.run import DATABASES, ISTHMUS, LIMIT, Member, Members, members
 from support.ovn.servers import SCHEMAS, wait_until
 
@@ -49,11 +52,22 @@ def test_a_follower_prunes_dead_zones(three: Members) -> None:
     three.complete()
     leader = three.leader("sb")
     follower = next(member for member in three.all if member is not leader)
-    leader.add_zone("dead", int(time.time()) - 5000)
-    follower.stop()
-    follower.start("--forget-zones-after=4000")
-    wait_until(lambda: not leader.zones(), "the dead zone is gone", LIMIT)
-    follower.says("zone pruned: dead")
+    now, clock = [int(time.time())], [0.0]
+    leader.add_zone("dead", now[0] - 5000)
+    remotes = {
+        Database.IC_NB: f"unix:{follower.run_dir}/ovn_ic_nb_db.sock",
+        Database.IC_SB: f"unix:{follower.run_dir}/ovn_ic_sb_db.sock",
+    }
+    pruning = ZonePruning(remotes, 4000, clock=lambda: clock[0], time_of_day=lambda: now[0])
+
+    def gone() -> bool:
+        clock[0] += INTERVAL / 2
+        now[0] += INTERVAL // 2
+        leader.beat("living", now[0])
+        pruning.check()
+        return not leader.zones()
+
+    wait_until(gone, "the dead zone is gone", LIMIT)
     assert three.leader("sb") is leader
 
 
@@ -396,7 +410,7 @@ def test_a_full_disk_is_reported_and_recovers(tmp_path: Path) -> None:
     with members(tmp_path, HOSTS[0]) as one:
         [member] = one.all
         member.data.mkdir()
-        script = f'mount -t tmpfs -o size=10m t {member.data} && exec "$@"'
+        script = f'mount -t tmpfs -o size=10m,mode=755 t {member.data} && exec "$@"'
         member.wrapper = ("unshare", "--mount", "sh", "-c", script, "sh")
         member.start()
         one.complete()
