@@ -167,15 +167,17 @@ class ClientSession:
 
     def _check_request(self, message: Any) -> None:
         method, params = str(message.get("method")), message.get("params")
+        monitors = set(self._monitors)
         if method == "monitor_cancel" and isinstance(params, list):
-            self._monitors.discard(str(params[:1]))
+            monitors.discard(str(params[:1]))
         elif method.startswith("monitor") and isinstance(params, list):
-            self._monitors.add(str(params[1:2] if method != "monitor_cond_change" else params[:1]))
+            monitors.add(str(params[1:2] if method != "monitor_cond_change" else params[:1]))
         try:
             self.policy.limit(self.zone, ZONE_REQUEST).check(len(encode(message)))
-            self.policy.limit(self.zone, ZONE_MONITORS).check(len(self._monitors))
+            self.policy.limit(self.zone, ZONE_MONITORS).check(len(monitors))
         except BoundExceededError as error:
             raise RefusedError.exceeding(error, self.zone, method) from error
+        self._monitors = monitors
 
 
 def _reads(message: Any) -> bool:

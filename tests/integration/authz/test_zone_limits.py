@@ -26,15 +26,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthorizedMembers
 
 
 def test_monitors_of_a_connection_are_limited(site: AuthorizedMembers) -> None:
-    """Each costs the server time at every change; a cancelled one counts no longer."""
+    """Each costs the server time at every change; a refused or a cancelled one does not count."""
     with site.connected("zone", "az7", "sb") as client:
         for number in range(8):
             client.send("monitor", "OVN_IC_Southbound", f"m{number}", {"Route": {}})
             assert client.receive()["error"] is None
+        for name in ("m8", "m9"):
+            client.send("monitor", "OVN_IC_Southbound", name, {"Route": {}})
+            assert "zone_monitors" in json.dumps(client.receive())
+        client.send("echo", "still served")
+        assert client.receive()["result"] == ["still served"]
+        client.send("monitor_cancel", "m0")
+        assert client.receive()["error"] is None
         client.send("monitor", "OVN_IC_Southbound", "m9", {"Route": {}})
-        assert "zone_monitors" in json.dumps(client.receive())
+        assert client.receive()["error"] is None
     [refused] = (one for one in site.status()["guard"]["refused"] if one["zone"] == "az7")
-    assert refused["bounds"] == {"zone_monitors": 1}
+    assert refused["bounds"] == {"zone_monitors": 2}
 
 
 def test_a_zone_gets_one_large_answer_at_a_time(site: AuthorizedMembers) -> None:

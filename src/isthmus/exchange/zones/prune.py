@@ -129,8 +129,8 @@ def plan_pruning(
 def dead(view: View, now: int, after: int) -> tuple[str, ...]:
     """The zones whose last heartbeat is at least `after` seconds old.
 
-    None if most heartbeats are that old: then the databases were down, or a clock is wrong.
-    `heartbeat_watch` knows more.
+    There are none if most heartbeats are that old: then the databases were down, or a clock is
+    wrong. `heartbeat_watch` can decide more, because it reads several times.
     """
     beats = heartbeats(claims_of(view))
     old = tuple(sorted(name for name, beat in beats.items() if now - beat >= after))
