@@ -1,1 +1,1 @@
-"""Servers that lie or break."""
+"""Hostile servers, answers and configuration."""
