@@ -12,14 +12,33 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-# Everything up to the next brace, or up to the quote of a string that this piece does not
-# complete: complete strings and all that is outside strings. One match per brace keeps the cost in
-# the regular expression engine. Possessive, since backtracking would find nothing; only the
-# outermost group is not, because up to Python 3.11.4 such a group accepts an unterminated string
-# (CPython issue 106052), and Debian 12 has 3.11.2.
-_UP_TO_BRACE = re.compile(r'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*', re.DOTALL)
-# The same for brackets of both kinds: twice the cost, only where they are counted.
-_UP_TO_BRACKET = re.compile(r'[^][{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^][{}"]*+)*', re.DOTALL)
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+
+
+def _up_to(ends: str, levels: int = 0) -> re.Pattern[str]:
+    """Everything up to the next bracket, or to the quote of a string that the piece cuts off.
+
+    One match per bracket keeps the cost in the regular expression engine. Only what repeats a
+    class of characters is possessive: up to Python 3.11.4 a possessive group accepts an
+    unterminated string (CPython issue 106052), and Debian 12 has 3.11.2.
+
+    Args:
+        ends: the brackets, escaped for a class.
+        levels: values that are complete in the piece and nest brackets no deeper than this are
+            passed over as well.
+    """
+    plain = rf'[^{ends}"]*+(?:{_STRING}[^{ends}"]*+)*'
+    pattern = plain
+    for _ in range(levels):
+        pattern = rf"{plain}(?:[\[{{]{pattern}[\]}}]{plain})*"
+    return re.compile(pattern, re.DOTALL)
+
+
+LEVELS = 5
+"""How deep an operation of a transaction nests brackets, as in {row: {ids: ["map", [[k, v]]]}}."""
+
+_UP_TO_BRACE, _UP_TO_BRACKET = _up_to("{}"), _up_to(r"\]\[{}")
+_PAST_OPERATIONS = _up_to(r"\]\[{}", LEVELS)
 _REST_OF_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -29,7 +48,7 @@ class Piece(NamedTuple):
     Args:
         text: at least one character.
         ends: whether it completes the message.
-        depth: how deep the brackets of the message are nested so far, if they are counted.
+        depth: how deep the brackets of the message are nested so far; exact from `most` on.
     """
 
     text: str
@@ -41,14 +60,15 @@ class MessageScanner:
     """Finds the end of one message without keeping it: `feed` until `is_done`.
 
     Args:
-        brackets: whether to count [ and ] as well as { and }.
+        most: how deep brackets may be nested; -1 counts only { and }.
 
     Attributes:
-        deepest: how deep they have been nested.
+        deepest: how deep brackets have been nested; exact if that is more than `most`.
     """
 
-    def __init__(self, *, brackets: bool = False) -> None:
-        self._up_to = _UP_TO_BRACKET if brackets else _UP_TO_BRACE
+    def __init__(self, most: int = -1) -> None:
+        self._up_to = _UP_TO_BRACE if most < 0 else _UP_TO_BRACKET
+        self._safe = most - LEVELS  # values that are passed over stay within `most`
         self.deepest = 0
         self._began = False
         self._depth = 0
@@ -78,8 +98,7 @@ class MessageScanner:
                 return len(text)
             self._in_string = self._escaped = False
             position = rest.end()
-        match = self._up_to.match
-        while (skipped := match(text, position)) and skipped.end() < len(text):
+        while (skipped := self._skip(text, position)) and skipped.end() < len(text):
             position = skipped.end() + 1
             character = text[skipped.end()]
             if character in "{[":
@@ -95,6 +114,11 @@ class MessageScanner:
                 break
         return len(text)
 
+    def _skip(self, text: str, position: int) -> re.Match[str] | None:
+        # Not between messages, where an operation would hide the end of a message.
+        pattern = _PAST_OPERATIONS if 0 < self._depth <= self._safe else self._up_to
+        return pattern.match(text, position)
+
     def _suspend(self, text: str, start: int) -> None:
         """Remember that the piece ends within a string, and whether within an escape."""
         self._in_string = True
@@ -108,13 +132,13 @@ class PieceSplitter:
     """Splits a stream of bytes into pieces of text that never span two messages.
 
     Args:
-        brackets: whether to count how deep brackets are nested.
+        most: that of `MessageScanner`.
     """
 
-    def __init__(self, *, brackets: bool = False) -> None:
+    def __init__(self, most: int = -1) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._brackets = brackets
-        self._scanner = MessageScanner(brackets=brackets)
+        self._most = most
+        self._scanner = MessageScanner(most)
         self._began = False
 
     def feed(self, data: bytes) -> Iterator[Piece]:
@@ -129,7 +153,7 @@ class PieceSplitter:
             ends, deepest = self._scanner.is_done(), self._scanner.deepest
             piece, text, self._began = Piece(text[:used], ends, deepest), text[used:], not ends
             if ends:
-                self._scanner = MessageScanner(brackets=self._brackets)
+                self._scanner = MessageScanner(self._most)
             yield piece
 
 

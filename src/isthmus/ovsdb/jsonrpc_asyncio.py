@@ -51,19 +51,20 @@ async def call(
 
 
 async def read_pieces(
-    reader: asyncio.StreamReader, turn: asyncio.Lock | None = None
+    reader: asyncio.StreamReader, turn: asyncio.Lock | None = None, most: int = -1
 ) -> AsyncGenerator[Piece, None]:
     """The pieces of a stream as they arrive.
 
     Args:
         reader: the stream.
         turn: streams that share one are read in turns and in small portions, so that all of them
-            take as much time as one. If there is one, nested brackets are counted.
+            take as much time as one.
+        most: how deep brackets may be nested, see `MessageScanner`.
 
     Raises:
         ValueError: the stream is not UTF-8.
     """
-    splitter = PieceSplitter(brackets=turn is not None)
+    splitter = PieceSplitter(most)
     while data := await reader.read(_READ_SIZE if turn is None else _PORTION):
         if turn is not None:
             async with turn:
@@ -76,7 +77,7 @@ async def read_messages(
     reader: asyncio.StreamReader,
     limits: MessageLimits | None = None,
     large: asyncio.Semaphore | None = None,
-    pace: Callable[[int], Awaitable[None]] | None = None,
+    pace: Callable[[int, int], Awaitable[None]] | None = None,
     turn: asyncio.Lock | None = None,
 ) -> AsyncGenerator[Any, None]:
     """The messages of a stream.
@@ -85,7 +86,8 @@ async def read_messages(
         reader: the stream.
         limits: what a message may have; no message is parsed that exceeds them.
         large: held while a message of more than `LARGE` characters is read and processed.
-        pace: awaited with the characters of each message before it is parsed.
+        pace: awaited with the characters of each piece, and how many messages it ends, before the
+            next one is read; also for a message that is never parsed.
         turn: that of `read_pieces`, for a stream with limits.
 
     Raises:
@@ -95,14 +97,15 @@ async def read_messages(
     message, held = _Message(limits), False
     turn = None if limits is None else turn or asyncio.Lock()
     try:
-        async with aclosing(read_pieces(reader, turn)) as stream:
+        most = -1 if limits is None else limits.depth.most
+        async with aclosing(read_pieces(reader, turn, most)) as stream:
             async for piece in stream:
+                if pace is not None:
+                    await pace(len(piece.text), int(piece.ends))
                 message.add(piece)
                 if message.size > LARGE and large is not None and not held:
                     held = await large.acquire()
                 if piece.ends:
-                    if pace is not None:
-                        await pace(message.size)
                     text, message = "".join(message.parts), _Message(limits)
                     yield json.loads(text)
                     if held and large is not None:

@@ -95,6 +95,24 @@ def test_a_message_beyond_a_limit_is_rejected_before_it_ends(text: str, bound: s
     asyncio.run(read())
 
 
+def test_a_message_that_is_never_parsed_is_paced() -> None:
+    """Otherwise a sender of refused messages would be faster than one of accepted messages."""
+    paced = list[tuple[int, int]]()
+
+    async def pace(characters: int, requests: int) -> None:
+        paced.append((characters, requests))
+
+    async def read() -> None:
+        whole = b'{"id":1}'
+        messages = read_messages(stream(whole + b'{"a":"' + b"x" * 2000), LIMITS, pace=pace)
+        assert await anext(messages) == {"id": 1}
+        with pytest.raises(BoundExceededError):
+            await anext(messages)
+
+    asyncio.run(read())
+    assert paced == [(8, 1), (2006, 0)]
+
+
 def test_a_message_within_the_limits_passes() -> None:
     """Each limit may be reached exactly; pieces of any size make no difference."""
     depth = '{"a":' + "[" * 19 + "]" * 19 + "}"

@@ -52,9 +52,9 @@ class ZoneTraffic:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     answers: asyncio.Semaphore = field(default_factory=asyncio.Semaphore)
 
-    async def pace(self, size: int) -> None:
-        """Wait until a message of so many characters may pass."""
+    async def pace(self, characters: int, requests: int) -> None:
+        """Wait until so many characters and requests may pass."""
         now = asyncio.get_running_loop().time()
-        delay = max(self.characters.delay(size, now), self.requests.delay(1, now))
+        delay = max(self.characters.delay(characters, now), self.requests.delay(requests, now))
         if delay > 0:
             await asyncio.sleep(delay)
