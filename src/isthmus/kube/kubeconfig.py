@@ -56,7 +56,9 @@ def existing_files(paths: str) -> list[Path]:
     Raises:
         ValueError: none exists.
     """
-    files = [Path(name).expanduser() for name in paths.split(os.pathsep) if name]
+    # Unlike Path.expanduser, this raises no error for a user without a home directory.
+    expanded = (os.path.expanduser(name) for name in paths.split(os.pathsep) if name)  # noqa: PTH111
+    files = [Path(name) for name in expanded]
     found = [file for file in files if file.is_file()]
     if not found:
         raise ValueError(f"there is no file {paths}")

@@ -1,6 +1,7 @@
 """Which credentials are used, what they come to, and problems with unusable ones."""
 
 import base64
+import os
 import ssl
 import time
 from datetime import UTC, datetime
@@ -76,6 +77,13 @@ def test_without_any(tmp_path: Path) -> None:
     text = problem_with(KubeCredentials())
     assert "there is no file ~/.kube/config" in text
     assert "--kubeconfig" in text
+
+
+def test_a_user_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's numeric user has no entry in /etc/passwd, and HOME may be unset."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 65532)
+    assert "there is no file ~/.kube/config" in problem_with(KubeCredentials())
 
 
 @pytest.mark.parametrize(
