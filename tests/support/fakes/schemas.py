@@ -5,7 +5,7 @@ from isthmus.model.rows import Database
 ROOTS = {
     "NB_Global", "Logical_Switch", "Logical_Router", "Chassis", "IC_NB_Global", "Transit_Switch",
     "IC_SB_Global", "Availability_Zone", "Gateway", "Datapath_Binding", "Port_Binding", "Route",
-    "Load_Balancer", "Load_Balancer_Group", "Learned_Route", "Service_Monitor",
+    "Load_Balancer", "Load_Balancer_Group", "Learned_Route", "Service_Monitor", "Transit_Router",
 }  # fmt: skip
 INDEXES: dict[tuple[Database, str], tuple[tuple[str, ...], ...]] = {
     (Database.NB, "Logical_Switch_Port"): (("name",),),

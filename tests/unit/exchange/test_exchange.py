@@ -29,6 +29,7 @@ from isthmus.model.rows import (
     SbEncap,
     SbLearnedRoute,
     SbPortBinding,
+    TransitRouter,
     TransitSwitch,
 )
 from support.fakes.fleet import Fleet
@@ -367,6 +368,45 @@ def test_a_port_keeps_its_tunnel_key_when_ic_sb_has_lost_it(fleet: Fleet) -> Non
     two.settle()
     assert two.find(IcPortBinding, logical_port="ts-az2")["tunnel_key"] == before
     fleet.settle()
+
+
+def test_a_new_transit_switch_never_gets_the_key_of_a_copy(fleet: Fleet) -> None:
+    """A new switch does not take the key of a copy whose row IC-SB has lost."""
+    one = fleet.zones[0]
+    carried = one.find(IcDatapathBinding, transit_switch="ts")["tunnel_key"]
+    fleet.add_ts("aa")
+    fleet.ic_sb.transact(
+        [Delete(IcDatapathBinding, RowId(row["_uuid"])) for row in one.all(IcDatapathBinding)]
+    )
+    fleet.settle()
+    keys = {row["transit_switch"]: row["tunnel_key"] for row in one.all(IcDatapathBinding)}
+    assert keys == {"ts": carried, "aa": carried + 1}
+
+
+def test_a_transit_router_keeps_its_tunnel_key_when_ic_sb_has_lost_it(fleet: Fleet) -> None:
+    """The copies of a transit router in NB show which key packets carry."""
+    one = fleet.zones[0]
+    fleet.ic_nb.transact([Insert(TransitRouter, {"name": "tr"})])
+    fleet.settle()
+    before = one.find(IcDatapathBinding, type="transit-router")["tunnel_key"]
+    fleet.ic_sb.transact(
+        [Delete(IcDatapathBinding, RowId(row["_uuid"])) for row in one.all(IcDatapathBinding)]
+    )
+    fleet.settle()
+    assert one.find(IcDatapathBinding, type="transit-router")["tunnel_key"] == before
+
+
+@pytest.mark.parametrize("key", ["", "x", "٣", "9" * 5000, "-1", "1 "])
+def test_an_invalid_requested_key_counts_as_none(fleet: Fleet, key: str) -> None:
+    """A key that was written by hand and is no number ends nothing; the port gets a valid one."""
+    two = fleet.zones[1]
+    lsp = RowId(two.find(LogicalSwitchPort, name="ts-az2")["_uuid"])
+    two.update(LogicalSwitchPort, lsp, options={"router-port": "az2-ts", "requested-tnl-key": key})
+    fleet.ic_sb.transact(
+        [Delete(IcPortBinding, RowId(row["_uuid"])) for row in two.all(IcPortBinding)]
+    )
+    fleet.settle()
+    assert two.find(IcPortBinding, logical_port="ts-az2")["tunnel_key"] in range(1, 1 << 15)
 
 
 def test_a_switch_copy_is_made_with_its_tunnel_key(fleet: Fleet) -> None:

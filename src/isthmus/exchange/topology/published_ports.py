@@ -14,7 +14,7 @@ from isthmus.exchange.topology.replaced_ports import (
     with_replaced,
 )
 from isthmus.exchange.topology.transit_switches import port_keys, ports_on_copies, transit_switch_of
-from isthmus.exchange.topology.tunnel_keys import PortKeys
+from isthmus.exchange.topology.tunnel_keys import PortKeys, requested_key
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler, zone_name
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -37,7 +37,6 @@ from isthmus.model.operations import Delete, Insert, Operation, Ref, Value, chan
 from isthmus.model.ovn_keys import (
     INTERCONN_TS,
     REDIRECT,
-    REQUESTED_TNL_KEY,
     ROUTER_ID,
     ROUTER_PORT,
     TRANSIT_ROUTER_PORT,
@@ -260,8 +259,7 @@ class PortPublication(ZoneReconciler[str]):
         """
         ports = self._view.all(IC_PORTS_BY_TS, ts)
         taken = {port.tunnel_key for port in ports if not self._is_going(port)}
-        requested = lsp.options.get(REQUESTED_TNL_KEY, "")
-        return self._keys.choose(ts, taken, int(requested) if requested.isdecimal() else 0)
+        return self._keys.choose(ts, taken, requested_key(lsp.options))
 
     def _is_going(self, port: IcPortBinding) -> bool:
         """Whether a binding of ours is about to be deleted, e.g. because its port was renamed."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.topology.tunnel_keys import DatapathKeys, PortKeys
+from isthmus.exchange.topology.tunnel_keys import DatapathKeys, PortKeys, requested_key
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -93,10 +93,17 @@ class TransitRouterKeys(ZoneReconciler[RowId]):
     def align(self, key: RowId, zone: AvailabilityZone) -> Iterator[Operation]:
         rows = self._view.all(DATAPATHS_BY_IC_NB, key)
         columns: dict[str, Value] = {"type": TRANSIT_ROUTER, "nb_ic_uuid": Ref(key)}
+        router = self._view.get(TransitRouter, key)
         return self._tunnel_keys.align(
             (row for row in rows if row.type == TRANSIT_ROUTER),
-            None if self._view.get(TransitRouter, key) is None else columns,
+            None if router is None else columns,
+            self._present_key(router.name) if router is not None else 0,
         )
+
+    def _present_key(self, name: str) -> int:
+        """The key that our copy has; 0 for none."""
+        copies = self._view.all(ROUTERS_BY_TR, name)
+        return next(filter(None, (requested_key(copy.options) for copy in copies)), 0)
 
 
 class TransitRouterCopies(ZoneReconciler[str]):

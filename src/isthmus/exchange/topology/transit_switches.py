@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.topology.tunnel_keys import DatapathKeys, VxlanMode
+from isthmus.exchange.topology.tunnel_keys import DatapathKeys, VxlanMode, requested_key
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -67,8 +67,7 @@ class TransitSwitchKeys(ZoneReconciler[str]):
         If IC-SB has lost its row, no zone needs to change the key that packets carry.
         """
         copies = self._view.all(SWITCHES_BY_TS, ts)
-        keys = (copy.other_config.get(REQUESTED_TNL_KEY, "") for copy in copies)
-        return next((int(key) for key in keys if key.isdecimal()), 0)
+        return next(filter(None, (requested_key(copy.other_config) for copy in copies)), 0)
 
     def _columns(self, ts: TransitSwitch) -> dict[str, Value]:
         columns: dict[str, Value] = {"transit_switch": ts.name}

@@ -12,13 +12,26 @@ from typing import ClassVar
 from isthmus.engine.reconciler import DerivedState, Only, SingleKey
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.indexes import DATAPATHS_BY_TUNNEL_KEY, IC_ENCAPS_BY_TYPE
+from isthmus.model.indexes import (
+    DATAPATHS_BY_TUNNEL_KEY,
+    IC_ENCAPS_BY_TYPE,
+    ROUTERS_BY_TR,
+    SWITCHES_BY_TS,
+)
 from isthmus.model.operations import Delete, Insert, Operation, Value, update
-from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS
+from isthmus.model.ovn_keys import GLOBAL_KEYS, REQUESTED_TNL_KEY, VXLAN_KEYS
 from isthmus.model.rows import IcDatapathBinding, IcEncap, IcNbGlobal, Row
 
 PORT_KEYS = range(1, 1 << 15)
 """The keys of ports on one transit switch or router."""
+
+MOST_DIGITS = len(str(GLOBAL_KEYS.stop))
+
+
+def requested_key(options: Mapping[str, str]) -> int:
+    """The tunnel key that a row in NB asks northd for; 0 for none."""
+    text = options.get(REQUESTED_TNL_KEY, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0
 
 
 class VxlanMode(SingleKey, DerivedState[Only, bool]):
@@ -49,11 +62,15 @@ class DatapathKeys:
 
     Newer schemas let two datapaths have one key. Then those whose rows have the greater UUIDs get
     another one.
+
+    If IC-SB has lost its rows, the copies in NB show which keys packets carry. A copy keeps its
+    key, and no other datapath gets it.
     """
 
     def __init__(self, view: View, mode: VxlanMode) -> None:
         self._view, self._mode = view, mode
         self._reserved: set[int] = set()
+        self._carried: frozenset[int] | None = None
 
     @property
     def _allowed(self) -> range:
@@ -93,16 +110,26 @@ class DatapathKeys:
     def _choose(self, preferred: int = 0) -> int:
         """A free key, which stays reserved until `release`."""
         taken, allowed = self._view.index(DATAPATHS_BY_TUNNEL_KEY), self._allowed
+        if self._carried is None:
+            self._carried = frozenset(self._of_copies())
         first = (preferred,) if preferred in allowed else ()
-        keys = chain(first, allowed)
+        keys = chain(first, (key for key in allowed if key not in self._carried), allowed)
         free = (key for key in keys if key not in self._reserved and taken.one(key) is None)
         key = next(free)
         self._reserved.add(key)
         return key
 
+    def _of_copies(self) -> Iterator[int]:
+        switches, routers = self._view.index(SWITCHES_BY_TS), self._view.index(ROUTERS_BY_TR)
+        for name in tuple(switches.keys()):
+            yield from (requested_key(switch.other_config) for switch in switches.all(name))
+        for name in tuple(routers.keys()):
+            yield from (requested_key(router.options) for router in routers.all(name))
+
     def release(self) -> None:
         """End the reservations: the keys are in the view by now, or were not used."""
         self._reserved.clear()
+        self._carried = None
 
     def neighbours(self, change: Change) -> Iterator[IcDatapathBinding]:
         """The rows whose keys a change of another row affects."""
