@@ -167,27 +167,43 @@ class WorkingPaths:
         return over or any(self._published(link))
 
     def is_only_entry(self, link: Link) -> bool:
-        """Whether other zones reach a prefix of ours over a link alone."""
+        """Whether another zone reaches a prefix of ours over a link alone.
+
+        Another transit switch is a way in for the zones that have a port there.
+        """
         zone = self.zone()
-        return zone is not None and not all(
-            any(
-                other.availability_zone == zone.uuid
-                and other.transit_switch != link.ts
-                and (row := self._connections.transit_switch(other.transit_switch)) is not None
-                and self._connections.vpc_of(row) == link.router.name
-                for prefix in IC_ROUTES_BY_PREFIX.keys(route)
-                for other in self._view.all(IC_ROUTES_BY_PREFIX, prefix)
-            )
-            for route in self._published(link)
+        if zone is None:
+            return False
+        peers = self._peers(link.ts)
+        return not all(
+            others and peers <= {peer for ts in others for peer in self._peers(ts)}
+            for others in (self._other_entries(r, link, zone) for r in self._published(link))
         )
+
+    def _other_entries(self, route: IcRoute, link: Link, zone: AvailabilityZone) -> set[str]:
+        """The other transit switches over which a zone's prefix is published."""
+        return {
+            other.transit_switch
+            for prefix in IC_ROUTES_BY_PREFIX.keys(route)
+            for other in self._view.all(IC_ROUTES_BY_PREFIX, prefix)
+            if other.availability_zone == zone.uuid
+            and other.transit_switch != link.ts
+            and (row := self._connections.transit_switch(other.transit_switch)) is not None
+            and self._connections.vpc_of(row) == link.router.name
+        }
+
+    def _peers(self, ts: str) -> set[RowId]:
+        """The other zones with a port on a transit switch."""
+        zone = self.zone()
+        own = {zone.uuid} if zone is not None else set()
+        return {port.availability_zone for port in self._view.all(IC_PORTS_BY_TS, ts)} - own
 
     def _published(self, link: Link) -> Iterator[IcRoute]:
         """Our routes over a link, if another zone has a port to use them."""
         zone = self.zone()
-        peers = (port.availability_zone for port in self._view.all(IC_PORTS_BY_TS, link.ts))
         ports = self._view.children(SWITCH_PORTS, link.switch.uuid)
         alone = all(port.type != "remote" for port in ports)
-        if zone is None or (alone and set(peers) <= {zone.uuid}):
+        if zone is None or (alone and not self._peers(link.ts)):
             return
         addresses = {str(i.ip) for i in map(parse_interface, link.router_port.networks) if i}
         for route in self._view.all(IC_ROUTES_BY_ZONE_AND_TS, (zone.uuid, link.ts)):

@@ -194,6 +194,24 @@ def test_both_transit_switches_are_deleted(world: World, zone: ControlledZone) -
     assert local(zone) == before
 
 
+def test_a_renamed_transit_switch_stays_for_a_zone_that_is_down(
+    world: World, zone: ControlledZone
+) -> None:
+    """The other zone has no port on the new one yet, even if our route to it is deleted by hand."""
+    world.down.add("az2")
+    row = world.fleet.ts("ts")
+    world.fleet.ic_nb.transact([Update(TransitSwitch, row["_uuid"], {"name": "ts-new"})])
+    world.settle()
+    zone.drop_route("10.2.0.0/16")
+    world.settle()
+    assert zone.all(LogicalRouterPort, name="az1-ts")
+    assert world.lost() == set()
+    world.start(world.fleet.zones[1])
+    world.settle()
+    assert not zone.all(LogicalRouterPort, name="az1-ts")
+    assert (world.lost(), world.problems()) == (set(), [])
+
+
 @pytest.mark.parametrize(
     "ids",
     [{"vendor": "isthmus", "subnet": "169.254.200.0/24"}, {"subnet": "169.254.200.0/24"}, {}],
