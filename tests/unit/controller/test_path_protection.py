@@ -80,6 +80,30 @@ def mark_ts(world: World, name: str, **ids: str) -> None:
 # -- IC databases ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("with_new_uuids", [False, True])
+def test_a_backup_of_ic_sb_lacks_the_routes_of_a_zone_that_cannot_publish_them(
+    world: World, zone: ControlledZone, *, with_new_uuids: bool
+) -> None:
+    """What a backup lacks was not withdrawn: its zone may not know its configuration yet."""
+    two = world.fleet.zones[1]
+    row = world.fleet.ts("blue")
+    world.fleet.ic_nb.transact([Update(TransitSwitch, row["_uuid"], {"name": "green"})])
+    world.settle()
+    configured(two, az_name="")
+    world.settle()
+    (world.fleet.ic_sb.load if with_new_uuids else world.fleet.ic_sb.restore)(world.snapshot)
+    world.start(two)
+    world.settle()
+    assert zone.all(LogicalRouterStaticRoute, ip_prefix="10.102.0.0/16")
+    assert world.lost() == set()
+    configured(two)
+    world.settle()
+    assert zone.find(NbGlobal)["external_ids"]["isthmus-zone-row"] in {
+        row["_uuid"] for row in zone.all(AvailabilityZone, name="az1")
+    }
+    assert Reason.PATH_KEPT not in reasons(zone)
+
+
 def test_an_emptied_ic_sb_keeps_the_path_to_a_zone_that_is_down(world: World) -> None:
     """Its rows stay in NB and SB until it is back, and the tunnel keys do not change."""
     zone, other = world.fleet.zones

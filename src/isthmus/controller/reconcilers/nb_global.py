@@ -18,8 +18,14 @@ from isthmus.controller.zones import TRUSTED_ZONE, claimant, joined_zone, joined
 from isthmus.engine.reconciler import Only, SingleKey, Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.indexes import LEARNED_ROUTES, ROUTER_ROUTES, ZONES_BY_NAME
-from isthmus.model.operations import Operation, Update, change_map, set_keys
+from isthmus.model.indexes import (
+    IC_PORTS_BY_ZONE_AND_TS,
+    LEARNED_ROUTES,
+    ROUTER_ROUTES,
+    SWITCHES_BY_TS,
+    ZONES_BY_NAME,
+)
+from isthmus.model.operations import Operation, Update, change_map, drop_keys, set_keys
 from isthmus.model.ovn_keys import ADVERTISE, LEARN
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -127,7 +133,9 @@ class TrustedZone(ControllerReconciler[Only], SingleKey):
     """Records the IC-SB that routes are learned from, once it has all of their zones.
 
     The record is the UUID of this cluster's row: in other IC databases, or in ones that have been
-    emptied, it is another one.
+    emptied, it is another one. A database that was restored from a backup may have the same row,
+    but lacks what was written later: if that includes a port of ours, the record is removed, and
+    written again when all zones have published their routes again.
     """
 
     name: ClassVar[str] = "trusted zone"
@@ -151,19 +159,26 @@ class TrustedZone(ControllerReconciler[Only], SingleKey):
         return self.keys() if changed.taking_part else ()
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
-        """Write the record."""
+        """Write the record, or remove it."""
         self._paths.forget()
-        row, zone = self.view.single(NbGlobal), self._outdated()
-        if row is not None and zone is not None and not any(self._unknown()):
+        row, zone = self.view.single(NbGlobal), self._paths.zone()
+        if row is None or zone is None or joined_zone(row) is None:
+            return
+        trusted = row.external_ids.get(TRUSTED_ZONE) == zone.uuid
+        if self._lacks_ports(zone):
+            if trusted:
+                yield drop_keys(NbGlobal, row.uuid, "external_ids", frozenset({TRUSTED_ZONE}))
+        elif not trusted and self.inputs.config is not None and not any(self._unknown()):
             yield set_keys(NbGlobal, row.uuid, "external_ids", {TRUSTED_ZONE: zone.uuid})
 
-    def _outdated(self) -> AvailabilityZone | None:
-        """Our row in IC-SB, if it is not the one on record."""
-        row, zone = self.view.single(NbGlobal), self._paths.zone()
-        joined = self.inputs.config is not None and joined_zone(row) is not None
-        if row is None or zone is None or not joined:
-            return None
-        return None if row.external_ids.get(TRUSTED_ZONE) == zone.uuid else zone
+    def _lacks_ports(self, zone: AvailabilityZone) -> bool:
+        """Whether IC-SB lacks a port of ours that carries routes: it was restored from a backup."""
+        return any(
+            self.view.one(IC_PORTS_BY_ZONE_AND_TS, (zone.uuid, ts)) is None
+            and any(True for _ in self._paths.routes_over(switch))
+            for ts in tuple(self.view.index(SWITCHES_BY_TS).keys())
+            for switch in self.view.all(SWITCHES_BY_TS, ts)
+        )
 
     def _unknown(self) -> Iterator[WorkingPath]:
         """The paths whose zones IC-SB does not have."""
