@@ -168,6 +168,7 @@ def shared_database_restored(world: World, _: ControlledZone) -> None:
     if TRANSIT_SWITCHES.keys() != {r["name"] for r in world.fleet.ic_nb.rows(TransitSwitch)}:
         # The backup lacks the routes over a renamed transit switch, as if they were withdrawn.
         world.withdrawn |= {path.prefix for path in world.baseline}
+    world.restored = True
     world.random.choice([ic_sb.restore, ic_sb.load])(world.snapshot)
 
 
@@ -257,6 +258,8 @@ def strangers(world: World, zone: ControlledZone) -> None:
     """Foreign routes, policies and ports next to ours."""
     which = world.random.randrange(3)
     if which == 0:
+        # A router's own route takes the place of one that it has learned.
+        world.withdrawn.add("10.77.0.0/24")
         zone.add_route("10.77.0.0/24", "192.0.2.254")
     elif which == 1:
         row: dict[str, Value] = {"priority": 29500, "match": "ip4.dst == 10.77.0.0/24"}

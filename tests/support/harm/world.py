@@ -72,6 +72,7 @@ class World:
         withdrawn: the prefixes whose routes were deleted from IC-SB.
         baseline: the paths that worked before the first edit.
         interruptions: what a transaction of a daemon cut, if only for a moment.
+        restored: whether IC-SB is that of a backup, in which the gateways may be old ones.
     """
 
     def __init__(self, seed: int, make: MakeDatabase | None = None) -> None:
@@ -102,6 +103,7 @@ class World:
         self.contents = self.dump()
         self.snapshot = self.fleet.ic_sb.backup()
         self.interruptions: list[str] = []
+        self.restored = False
         self._works = self.baseline
         for zone in self.fleet.zones:
             zone.on_commit = partial(self._committed, zone)
@@ -140,9 +142,10 @@ class World:
         If only other zones' paths to this one are lost: OVN moves a port to another gateway at
         once, and the others follow when that is published; and a zone cannot see when the others
         have learned routes over the transit switch that replaces another. If a renamed zone's port
-        is replaced by one with its new name, that has to be bound.
+        is replaced by one with its new name, that has to be bound. A backup of IC-SB may name an
+        old gateway of another zone, until that zone has corrected it.
         """
-        if "Logical_Switch_Port" in tables:
+        if "Logical_Switch_Port" in tables or (self.restored and tables == {"Port_Binding"}):
             return True
         return tables & {"Gateway_Chassis", "Logical_Switch"} != set() and all(
             path.zone != zone.cluster for path in lost
@@ -182,6 +185,7 @@ class World:
                 for zone in self.fleet.zones
             ]
             if not any(worked):
+                self.restored = False
                 return
         raise AssertionError("not settled")
 
