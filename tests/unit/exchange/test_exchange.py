@@ -398,7 +398,7 @@ def test_a_transit_router_keeps_its_tunnel_key_when_ic_sb_has_lost_it(fleet: Fle
 
 @pytest.mark.parametrize("key", ["", "x", "٣", "9" * 5000, "-1", "1 "])
 def test_an_invalid_requested_key_counts_as_none(fleet: Fleet, key: str) -> None:
-    """A key that was written by hand and is no number ends nothing; the port gets a valid one."""
+    """A port gets a valid key if someone has written another by hand."""
     two = fleet.zones[1]
     lsp = RowId(two.find(LogicalSwitchPort, name="ts-az2")["_uuid"])
     two.update(LogicalSwitchPort, lsp, options={"router-port": "az2-ts", "requested-tnl-key": key})
