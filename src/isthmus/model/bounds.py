@@ -140,7 +140,7 @@ YAML_VALUES = Bound(
 )  # fmt: skip
 YAML_DEPTH = Bound(
     "yaml_depth", Source.CONFIGURATION, 100, "level",
-    "Lists and mappings nested in YAML", "It is not read; what was in force stays in force.",
+    "Values inside each other in YAML", "It is not read; what was in force stays in force.",
 )  # fmt: skip
 YAML_NUMBER = Bound(
     "yaml_number", Source.CONFIGURATION, 64, "character",

@@ -2,11 +2,11 @@
 
 Used for manifests (`isthmus.manifests`), for the values of the ConfigMap that are YAML, and for
 what `isthmus.kube` reads. Duplicate keys in a mapping are errors. Invariant: text from outside
-neither crashes libyaml, whose own composer recurses in C, nor takes more time or memory than its
+neither crashes libyaml, whose composer recurses in C, nor takes more time or memory than its
 length explains: an alias counts as all that it stands for.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import yaml
@@ -17,7 +17,10 @@ from isthmus.controller.config.suggestions import shortened
 from isthmus.model.bounds import YAML_DEPTH, YAML_NUMBER, YAML_VALUES, Bound, BoundExceededError
 from isthmus.model.text import failure_text, quoted
 
-_NUMBERS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp"))
+_Constructor = Callable[[Any, Any], Any]
+
+_STRING = "tag:yaml.org,2002:str"
+_NUMBERS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")]
 _ENDS = frozenset({yaml.SequenceEndEvent, yaml.MappingEndEvent})
 _STARTS = frozenset(
     {yaml.AliasEvent, yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent}
@@ -59,8 +62,9 @@ def load_documents(text: str | bytes, most: Bound = YAML_VALUES) -> list[Any]:
     loader = None
     try:
         text = text.decode() if isinstance(text, bytes) else text
-        _check_bounds(text, most)
-        loader = _Loader(text)
+        if "*" in text:
+            _check_aliases(text, most)
+        loader = _Loader(text, most)
         documents = []
         while loader.check_data():
             documents.append(loader.get_data())
@@ -77,9 +81,13 @@ def load_documents(text: str | bytes, most: Bound = YAML_VALUES) -> list[Any]:
             loader.dispose()
 
 
-def _check_bounds(text: str, most: Bound) -> None:
-    """Raise `ComposerError` for what may not be composed: libyaml parses it without recursion."""
-    loader = _Loader(text)
+def _check_aliases(text: str, most: Bound) -> None:
+    """Raise `ComposerError` for aliases that stand for too much, or for themselves.
+
+    libyaml's events come without recursion. The pass is not free, so only a text that may have
+    aliases gets it.
+    """
+    loader = _Loader(text, most)
     sizes: dict[str, int] = {}
     opened: list[tuple[str | None, int]] = []
     values = 0
@@ -104,32 +112,80 @@ def _check_bounds(text: str, most: Bound) -> None:
                     sizes[event.anchor] = 0
             else:
                 opened.append((event.anchor, values))
-            if values > most.most or len(opened) > YAML_DEPTH.most:
-                bound, found = (most, values) if values > most.most else (YAML_DEPTH, len(opened))
-                reason = str(BoundExceededError(bound, found, bound.most))
-                raise ComposerError(None, None, reason, event.start_mark)
+            _check(most, values, event.start_mark)
+            _check(YAML_DEPTH, len(opened), event.start_mark)
     finally:
         loader.dispose()
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader, which also rejects duplicate keys and absurdly long numbers."""
+def _check(bound: Bound, found: int, mark: Any) -> None:
+    """Raise `ComposerError` for a number above a bound."""
+    if found > bound.most:
+        reason = str(BoundExceededError(bound, found, bound.most))
+        raise ComposerError(None, None, reason, mark)
 
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """The text of a scalar, unless it is a number that Python takes long to read."""
-        if len(node.value) > YAML_NUMBER.most and node.tag in _NUMBERS:
-            reason = f"a number is longer than {YAML_NUMBER.most} characters"
-            raise ConstructorError(None, None, reason, node.start_mark)
-        return super().construct_scalar(node)
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, within bounds, which also rejects duplicate keys.
+
+    Args:
+        text: the documents.
+        most: bounds the number of values, without those that aliases stand for.
+    """
+
+    def __init__(self, text: str, most: Bound) -> None:
+        super().__init__(text)
+        self._most, self._values, self._depth = most, 0, 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Count a value before it is composed: the composer calls this for each, libyaml's too."""
+        self._values += 1
+        self._depth += 1
+        if self._values > self._most.most or self._depth > YAML_DEPTH.most:
+            mark = getattr(current_node, "start_mark", None)
+            _check(self._most, self._values, mark)
+            _check(YAML_DEPTH, self._depth, mark)
+
+    def ascend_resolver(self) -> None:
+        """Note that a value has been composed."""
+        self._depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node; strings, of which most of a manifest consists, are ready made."""
+        if node.tag == _STRING and type(node) is yaml.ScalarNode:
+            return node.value
+        return super().construct_object(node, deep=deep)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Build a mapping, or raise `ConstructorError` for a duplicate key."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    reason = f"duplicate key {quoted(shortened(key.value))}"
-                    raise ConstructorError(None, None, reason, key.start_mark)
-                seen.add(key.value)
+        names = {key.value for key, _ in node.value if type(key) is yaml.ScalarNode}
+        if len(names) != len(node.value):
+            _check_keys(node)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if key.value in seen:
+                reason = f"duplicate key {quoted(shortened(key.value))}"
+                raise ConstructorError(None, None, reason, key.start_mark)
+            seen.add(key.value)
+
+
+def _bounded(construct: _Constructor) -> _Constructor:
+    """The constructor of a kind of numbers, for those that Python does not take long to read."""
+
+    def bounded(loader: Any, node: Any) -> Any:
+        if len(node.value) > YAML_NUMBER.most:
+            reason = f"a number is longer than {YAML_NUMBER.most} characters"
+            raise ConstructorError(None, None, reason, node.start_mark)
+        return construct(loader, node)
+
+    return bounded
+
+
+for _tag in _NUMBERS:
+    _Loader.add_constructor(_tag, _bounded(_Loader.yaml_constructors[_tag]))

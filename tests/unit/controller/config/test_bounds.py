@@ -12,7 +12,7 @@ from isthmus.controller.inputs.inputs import DEFAULT_VPC
 from isthmus.kube.kubeconfig import select
 from isthmus.kube.publish.status_configmap import published_conditions
 from isthmus.manifests.documents import read_documents
-from isthmus.model.bounds import CONFIG_ENTRIES, CONFIG_KEYS, CONFIG_NAME
+from isthmus.model.bounds import CONFIG_ENTRIES, CONFIG_KEYS, CONFIG_NAME, CONFIG_VALUES
 from support.fakes.manifests import config_map
 from support.hostile.configuration import HOSTILE_YAML, LONG_VALUES
 
@@ -65,6 +65,15 @@ def test_depth_within_the_bound() -> None:
     load_yaml("[" * 100 + "]" * 100)
     with pytest.raises(YamlTextError, match="at most 100"):
         load_yaml("[" * 101 + "]" * 101)
+
+
+def test_values_within_the_bound() -> None:
+    """As many values as are allowed are read, one more is not, with aliases or without."""
+    number = CONFIG_VALUES.most
+    load_yaml("[" + "1," * (number - 1) + "]", CONFIG_VALUES)
+    for text in ("[" + "1," * number + "]", "- &a []\n" + "- *a\n" * number):
+        with pytest.raises(YamlTextError, match=f"at most {number} are allowed"):
+            load_yaml(text, CONFIG_VALUES)
 
 
 @pytest.mark.parametrize("changes", LONG_VALUES.values(), ids=LONG_VALUES)
