@@ -10,7 +10,7 @@ from typing import NamedTuple
 from isthmus.controller.connections import Connections
 from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
-from isthmus.controller.zones import TRUSTED_ZONE, is_registered
+from isthmus.controller.zones import TRUSTED_ZONE, is_registered, zone_name
 from isthmus.engine.view import View
 from isthmus.model.external_ids import NETWORK, VENDOR, is_ours, network_of
 from isthmus.model.indexes import (
@@ -306,6 +306,11 @@ class WorkingPaths:
                 IC_ROUTES_BY_ZONE_AND_TS, (port.availability_zone, path.link.ts)
             )
         )
+
+    def zone_behind(self, path: WorkingPath) -> str | None:
+        """The name of the zone whose port in IC-SB a path leads to; None if it has none there."""
+        port = self._view.one(IC_PORTS_BY_NAME, path.remote.name)
+        return zone_name(self._view, port.availability_zone) if port is not None else None
 
     def is_local(self, route: LogicalRouterStaticRoute, router: LogicalRouter) -> bool:
         """Whether a route overlaps a prefix of its own VPC, so that it must not be learned."""

@@ -138,6 +138,23 @@ def test_a_zone_that_never_comes_back_is_given_up_by_hand(world: World) -> None:
     assert reasons(zone) == set()
 
 
+def test_a_subnet_becomes_private_while_ic_sb_is_emptied(world: World) -> None:
+    """The zone publishes its port again, but no route: the problem says so, and how to go on."""
+    one, two = world.fleet.zones
+    shared_database_emptied(world, one)
+    two.apply(subnet("apps", "10.2.0.0/16", disableInterConnection=True))
+    world.settle()
+    (problem,) = one.problems()
+    assert (problem.object, problem.reason) == ("remote port ts-az2", Reason.PATH_KEPT)
+    assert "zone az2 has advertised no route over it" in problem.message
+    assert "ovn-nbctl lsp-del ts-az2" in problem.remedy
+    delete_port(one, "ts", one.find(LogicalSwitchPort, name="ts-az2"))
+    world.settle()
+    assert one.find(LogicalSwitchPort, name="ts-az2")
+    assert one.learned() == {}
+    assert one.problems() == []
+
+
 def delete_port(zone: ControlledZone, switch: str, port: dict[str, Any]) -> None:
     """Remove a port from a switch, as `ovn-nbctl lsp-del` does."""
     gone = frozenset({Ref(RowId(port["_uuid"]))})

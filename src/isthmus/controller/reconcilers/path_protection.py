@@ -179,7 +179,7 @@ class PathProtection(ControllerKeyed[Only], Veto):
         if self._paths.is_severed(router, path.link.ts) or self._paths.is_local(route, router):
             return
         if self._paths.is_last(route, router.uuid, gone):
-            yield _unknown_zone(path) if published else None
+            yield _unknown_zone(path, self._paths.zone_behind(path)) if published else None
 
     def _policy(self, router: LogicalRouter, uuid: RowId, gone: Gone) -> Iterator[Objection]:
         """A policy of a route that works, unless it is one too many."""
@@ -335,10 +335,20 @@ def _inserts(operations: Iterable[Operation], parent: RowId) -> bool:
     )
 
 
-def _unknown_zone(path: WorkingPath) -> Problem:
-    return Subject(f"remote port {path.remote.name}").problem(
+def _unknown_zone(path: WorkingPath, zone: str | None) -> Problem:
+    """Why a path stays: its zone is not in this IC-SB, or no route of the zone is."""
+    remove = f"remove the port: ovn-nbctl lsp-del {path.remote.name}"
+    subject = Subject(f"remote port {path.remote.name}")
+    if zone is not None:
+        return subject.problem(
+            f"zone {zone} has advertised no route over it since IC-SB was emptied or replaced;"
+            " its earlier routes stay",
+            f"fix what keeps zone {zone} from advertising routes; if it has withdrawn them,"
+            f" {remove} (it is made again without them)",
+            Reason.PATH_KEPT,
+        )
+    return subject.problem(
         "is not in IC-SB, which was emptied or replaced; its routes stay",
-        "start Isthmus in the zone of the port; if that zone has left for good, remove the port:"
-        f" ovn-nbctl lsp-del {path.remote.name}",
+        f"start Isthmus in the zone of the port; if that zone has left for good, {remove}",
         Reason.PATH_KEPT,
     )
