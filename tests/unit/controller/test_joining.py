@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.controller.zones import JoinedZone, joined_zone
 from isthmus.model.external_ids import zone_claim
 from isthmus.model.operations import (
     Delete,
@@ -703,6 +704,35 @@ def test_leaving_leaves_nothing(fleet: ControlledFleet, how: str, seed: int) -> 
     one.join(az_name="az1")
     fleet.settle()
     assert matches(two) == {"ip4.dst == 10.1.0.0/16"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_leaving_without_the_record_of_the_zone(fleet: ControlledFleet, restarted: bool) -> None:
+    """A marked router port shows that Isthmus has joined, if NB_Global has lost its keys."""
+    one, two = fleet.zones
+    one.update(NbGlobal, one.uuid(NbGlobal), external_ids={})
+    if restarted:
+        one.manifests[config_map().key] = config_map(enable_ic="false")
+        one.start()
+    else:
+        one.join(enable_ic="false")
+    one.reachable = {Database.NB, Database.SB}
+    fleet.settle()
+    assert joined_zone(NbGlobal(uuid=RowId(""), external_ids=ids(one))) == JoinedZone(
+        "az1", "tcp:192.168.65.3:6645", "tcp:192.168.65.3:6646"
+    )
+    one.reachable = set(Database)
+    one.engine.recompute("reachable again")
+    fleet.settle()
+    assert one.traces() == []
+    assert [row["name"] for row in two.all(AvailabilityZone)] == ["az2"]
+    assert set(claims(fleet).values()) == {"az2"}
+
+
+def ids(zone: ControlledZone) -> dict[str, str]:
+    """What NB_Global has in `external_ids`."""
+    found: dict[str, str] = zone.find(NbGlobal)["external_ids"]
+    return found
 
 
 def test_leaving_while_the_ic_databases_are_unreachable(fleet: ControlledFleet) -> None:

@@ -114,9 +114,15 @@ class JoinZone:
 
 @dataclass(frozen=True, slots=True)
 class LeaveZone:
-    """The cluster does not take part, and nothing of it may remain; `reason` is for messages."""
+    """The cluster does not take part, and nothing of it may remain.
+
+    Args:
+        reason: for messages.
+        config: the other values; None if there are none, or if one is not valid.
+    """
 
     reason: str
+    config: Config | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -174,16 +180,11 @@ def parse_config(name: str, data: Any, default_vpc: str) -> JoinZone | LeaveZone
     reader = _ConfigReader(name, data)
     if reader.read(ConfigKey.ENABLE_IC, scalar_values.boolean, _REQUIRED) is False:
         # Leaving must be possible even if other values are not valid.
-        return LeaveZone('enable-ic is "false"')
+        return LeaveZone('enable-ic is "false"', reader.config(default_vpc))
     reader.check_keys()
-    found = {
-        attribute: reader.read(key, parse, default)
-        for key, (attribute, parse, default) in _VALUES.items()
-    }
-    if _REQUIRED not in found.values():
-        config = reader.checked(Config(**found), default_vpc)
-        if not reader.problems:
-            return JoinZone(config, tuple(reader.warnings))
+    config = reader.config(default_vpc)
+    if config is not None:
+        return JoinZone(config, tuple(reader.warnings))
     return InvalidConfig(tuple(reader.problems + reader.warnings))
 
 
@@ -221,6 +222,17 @@ class _ConfigReader:
                 found = fault.value if fault.path else value
                 self._bad(f"data.{key}{fault.path}", found, fault.message, fault.remedy)
             return default
+
+    def config(self, default_vpc: str) -> Config | None:
+        """All values; None if there is a problem."""
+        found = {
+            attribute: self.read(key, parse, default)
+            for key, (attribute, parse, default) in _VALUES.items()
+        }
+        if _REQUIRED in found.values():
+            return None
+        config = self.checked(Config(**found), default_vpc)
+        return None if self.problems else config
 
     def checked(self, config: Config, default_vpc: str) -> Config:
         """The configuration without duplicates; reports these and contradicting values."""

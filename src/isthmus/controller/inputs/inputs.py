@@ -97,6 +97,7 @@ class Inputs:
     Attributes:
         wanted: whether to take part, and how; None while no valid ConfigMap has been read: then
             nothing may be changed.
+        last_config: the last configuration, also while leaving; None if none has been read.
         manifest: the ConfigMap that `wanted` was read from; None if there is none.
         refused: whether the present ConfigMap is not valid.
         lost: whether the source of a cluster that has joined had no object at all at the start, and
@@ -124,6 +125,7 @@ class Inputs:
         self.port_lists = port_lists
         self._tls = tls
         self.wanted: JoinZone | LeaveZone | None = None
+        self.last_config: Config | None = None
         self.manifest: Manifest | None = None
         self.refused = False
         self.lost = False
@@ -185,6 +187,7 @@ class Inputs:
         )
         self.complete = snapshot.complete and not self.lost
         self.wanted = self._read_config(snapshot, problems)
+        self.last_config = (self.wanted and self.wanted.config) or self.last_config
         found = snapshot.of_kind("Subnet")
         self._read_subnets = read_objects(found, self._read_subnets, parse_subnet, problems)
         found = snapshot.of_kind("Node")
@@ -271,5 +274,7 @@ class Inputs:
             return self.wanted
         self.manifest = manifest
         if isinstance(parsed, JoinZone):
-            return replace(parsed, config=replace(parsed.config, tls=self._tls))
-        return parsed
+            return JoinZone(replace(parsed.config, tls=self._tls), parsed.problems)
+        if parsed.config is None:
+            return parsed
+        return replace(parsed, config=replace(parsed.config, tls=self._tls))

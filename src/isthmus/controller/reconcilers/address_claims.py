@@ -102,7 +102,8 @@ class AddressClaims(ControllerReconciler[str]):
         config = self.inputs.config
         if config is None:
             # The ports are removed first: until then the addresses are in use.
-            return None if is_joined(self.view) else {}
+            in_use = is_joined(self.view) or self.connections.ports_on(row.name)
+            return None if in_use else {}
         if self.connections.vpc_of(row) is None or self.connections.shadowing(row) is not None:
             return None if self.connections.ports_on(row.name) else {}
         if not is_registered(self.view, config.zone):

@@ -3,8 +3,8 @@
 NB and SB are cleaned at once, each in one transaction, whether or not the IC databases can be
 reached. The exchange engine removes our rows there when it can, because `NB_Global.name` is empty.
 NB comes first: until its name is empty, the engine continues to write to the other databases.
-A cluster that Isthmus never joined (no joined zone is recorded) is not changed, nor is a cluster
-that has since joined by other means under another name.
+A cluster that Isthmus never joined (no joined zone is recorded, and no router port has its mark) is
+not changed, nor is a cluster that has since joined by other means under another name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,19 +15,20 @@ from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.nb_global import OPTIONS
 from isthmus.controller.reconcilers.port_operations import remove_ports
-from isthmus.controller.zones import JOINED_ZONE_KEYS, joined_zone
+from isthmus.controller.zones import JOINED_ZONE_KEYS, ZONE, joined_zone, joined_zone_ids
 from isthmus.engine.reconciler import Only, SingleKey, Watch
 from isthmus.model.external_ids import claimed_zone
 from isthmus.model.indexes import (
     DECLARED_ROUTES,
     LEARNED_ROUTES,
+    MARKED_LRPS_BY_TS,
     ROUTER_POLICIES,
     ROUTER_ROUTES,
     SWITCH_PORTS,
     ChildrenOf,
     policy_prefix,
 )
-from isthmus.model.operations import Delete, Operation, Update, drop_keys, remove_children
+from isthmus.model.operations import Delete, Operation, Update, drop_keys, remove_children, set_keys
 from isthmus.model.ovn_keys import is_remote
 from isthmus.model.rows import (
     Chassis,
@@ -61,8 +62,10 @@ class LeavingReconciler(ControllerReconciler[Only], SingleKey):
         """The row if Isthmus has joined and must leave, and NB has no other zone name since."""
         row = self.view.single(NbGlobal)
         joined = joined_zone(row)
-        if row is None or joined is None or not self.inputs.leaving:
+        if row is None or not self.inputs.leaving:
             return None
+        if joined is None:
+            return row if row.name and any(self.view.index(MARKED_LRPS_BY_TS).keys()) else None
         return row if row.name in {"", joined.zone} else None
 
 
@@ -98,8 +101,15 @@ class LeaveNorthbound(LeavingReconciler):
         yield from self._from_routers(ROUTER_POLICIES, ours)
         if row.name:
             yield Update(NbGlobal, row.uuid, {"name": ""})
+        if joined_zone(row) is None:
+            yield set_keys(NbGlobal, row.uuid, "external_ids", self._record(row.name))
         if options := OPTIONS.intersection(row.options):
             yield drop_keys(NbGlobal, row.uuid, "options", options)
+
+    def _record(self, zone: str) -> Mapping[str, str]:
+        """The joined zone, which must be on record until the IC databases are clean."""
+        config = self.inputs.last_config
+        return {ZONE: zone} if config is None else {**joined_zone_ids(config), ZONE: zone}
 
     def _switch(self, name: str) -> Iterator[Operation]:
         """Our ports, the remote ports, and the copy unless it has other ports."""
