@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.model.operations import Delete, Mutate, Ref, Update
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, Value
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -13,6 +13,7 @@ from isthmus.model.rows import (
     Gateway,
     GatewayChassis,
     IcDatapathBinding,
+    IcEncap,
     IcPortBinding,
     IcRoute,
     IcSbGlobal,
@@ -153,6 +154,36 @@ def test_a_subnet_becomes_private_while_ic_sb_is_emptied(world: World) -> None:
     assert one.find(LogicalSwitchPort, name="ts-az2")
     assert one.learned() == {}
     assert one.problems() == []
+
+
+def test_a_third_zone_takes_the_name_of_a_gateway_while_ic_sb_is_emptied(world: World) -> None:
+    """The remote chassis keeps its tunnel IP: the ports on it are another zone's."""
+    one, two = world.fleet.zones
+    shared_database_emptied(world, one)
+    ic_sb, encap, zone = world.fleet.ic_sb, NewRef(), NewRef()
+    gateway: dict[str, Value] = {
+        "name": "gw-az1",
+        "hostname": "gw",
+        "encaps": (encap,),
+        "availability_zone": zone,
+    }
+    ic_sb.transact(
+        [
+            Insert(AvailabilityZone, {"name": "az9"}, zone),
+            Insert(
+                IcEncap, {"type": "geneve", "ip": "192.0.2.90", "gateway_name": "gw-az1"}, encap
+            ),
+            Insert(Gateway, gateway),
+        ]
+    )
+    world.settle()
+    assert world.lost() == set()
+    assert two.find(Chassis, name="gw-az1")
+    assert Reason.CHASSIS_NAME_TAKEN in reasons(one)
+    assert reasons(two) == {Reason.GATEWAY_NOT_PUBLISHED}
+    ic_sb.transact([Delete(Gateway, two.uuid(Gateway, name="gw-az1"))])
+    world.settle()
+    assert (world.problems(), world.lost()) == ([], set())
 
 
 def delete_port(zone: ControlledZone, switch: str, port: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from isthmus.engine.view import View
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
     BINDINGS_BY_CHASSIS,
+    GATEWAYS_BY_NAME,
     IC_PORTS_BY_NAME,
     LSPS_BY_NAME,
     POLICIES_BY_PREFIX,
@@ -94,6 +95,7 @@ class PathProtection(ControllerKeyed[Only], Veto):
             (Mutate, LogicalSwitch): self._of_switch,
             (Delete, LogicalSwitch): self._switch,
             (Delete, Chassis): self._chassis,
+            (Update, Chassis): self._tunnels,
             (Update, SbPortBinding): self._binding,
             (Delete, AvailabilityZone): self._zone,
             (Delete, Gateway): self._gateway,
@@ -225,6 +227,24 @@ class PathProtection(ControllerKeyed[Only], Veto):
             port = self.view.one(IC_PORTS_BY_NAME, binding.logical_port)
             moved = port is not None and port.gateway not in {"", chassis.name}
             if remote is not None and not moved and self._paths.carries_to(remote):
+                yield None
+
+    def _tunnels(self, operation: Update, all_: Sequence[Operation]) -> Iterator[Objection]:
+        """Another zone's gateway that loses a tunnel IP to a third zone's of the same name."""
+        chassis, encaps = self.view.get(Chassis, operation.uuid), operation.row.get("encaps")
+        if chassis is None or not isinstance(encaps, tuple):
+            return
+        gateway = self.view.one(GATEWAYS_BY_NAME, str(operation.row.get("name", chassis.name)))
+        kept = {encap.uuid for encap in encaps if isinstance(encap, Ref)}
+        lost = [self.view.get(SbEncap, uuid) for uuid in set(chassis.encaps) - kept]
+        added = {o.row["ip"] for o in all_ if isinstance(o, Insert) and o.table is SbEncap}
+        if gateway is None or {encap.ip for encap in lost if encap is not None} <= added:
+            return
+        for binding in self.view.all(BINDINGS_BY_CHASSIS, operation.uuid):
+            remote = self.view.one(LSPS_BY_NAME, binding.logical_port)
+            port = self.view.one(IC_PORTS_BY_NAME, binding.logical_port)
+            known = port is not None and port.availability_zone == gateway.availability_zone
+            if remote is not None and not known and self._paths.carries_to(remote):
                 yield None
 
     def _binding(self, operation: Update, _: Sequence[Operation]) -> Iterator[Objection]:
