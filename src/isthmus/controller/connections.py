@@ -162,7 +162,18 @@ class Connections:
 
     def router(self, vpc: str) -> LogicalRouter | None:
         """The router of a VPC."""
-        return self._view.one(ROUTERS_BY_NAME, vpc)
+        return next(iter(self.routers(vpc)), None)
+
+    def routers(self, vpc: str) -> list[LogicalRouter]:
+        """The routers with the name of a VPC, of which the one with the most ports is the VPC's.
+
+        NB does not keep names unique: `ovn-nbctl --add-duplicate lr-add` makes another one.
+        """
+        rows = list(self._view.all(ROUTERS_BY_NAME, vpc))
+        if len(rows) > 1:
+            ports = self._view.relation(ROUTER_PORTS)
+            rows.sort(key=lambda row: (-len([*ports.children(row.uuid)]), row.uuid))
+        return rows
 
     def router_ports(self, vpc: str) -> list[LogicalRouterPort]:
         """The ports of a VPC's router on transit switches that have our mark."""

@@ -59,7 +59,7 @@ class Reason(StrEnum):
     CHASSIS_NAME_TAKEN = ("ChassisNameTaken", "a gateway of another zone has the same chassis name")
     TUNNEL_IP_TAKEN = ("TunnelIpTaken", "another chassis, of any zone, has the tunnel IP of a node")
     GATEWAY_NOT_PUBLISHED = ("GatewayNotPublished", "another zone's active gateway is unknown")
-    NAME_TAKEN = ("NameTaken", "another object has the name that a port needs")
+    NAME_TAKEN = ("NameTaken", "another object has the name that a port or a router needs")
     NO_FREE_ADDRESS = ("NoFreeAddress", "a transit switch's subnet has no free address")
     PATH_KEPT = (
         "PathKept",

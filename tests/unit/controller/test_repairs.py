@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.model.operations import Delete, Mutate, Operation, Ref
+from isthmus.model.operations import Delete, Insert, Mutate, Operation, Ref
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     Chassis,
     Database,
@@ -25,6 +26,7 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     NbGlobal,
     Row,
+    RowId,
     SbEncap,
     SbPortBinding,
     TransitSwitch,
@@ -193,6 +195,28 @@ def test_children_of_a_deleted_row_are_named_with_it(fleet: ControlledFleet) -> 
     fleet.settle()
     kinds = {type(repair.row) for repair in one.engine.repaired}
     assert kinds == {LogicalRouterPort, GatewayChassis}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_second_router_with_the_name_of_the_vpcs(fleet: ControlledFleet, restarted: bool) -> None:
+    """The router with the most ports stays the VPC's, and the problem names the other one."""
+    one, _ = fleet.zones
+    policy = one.find(LogicalRouterPolicy)
+    one.write(Insert(LogicalRouter, {"name": "ovn-cluster"}))
+    if restarted:
+        one.start()
+    fleet.settle()
+    twin = next(row for row in one.all(LogicalRouter) if not row["ports"])
+    (problem,) = one.problems()
+    assert problem.reason is Reason.NAME_TAKEN
+    assert problem.remedy.endswith(f"ovn-nbctl lr-del {twin['_uuid']}")
+    gone = frozenset({Ref(RowId(policy["_uuid"]))})
+    one.write(Mutate(LogicalRouter, one.router, (("policies", "delete", gone),)))
+    fleet.settle()
+    assert one.all(LogicalRouterPolicy, match=policy["match"])
+    one.write(Delete(LogicalRouter, RowId(twin["_uuid"])))
+    fleet.settle()
+    assert one.problems() == []
 
 
 def toggle_subnet(zone: ControlledZone) -> None:

@@ -14,7 +14,7 @@ from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.model.changes import Change
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
-from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, TransitSwitch
+from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, RowId, TransitSwitch
 
 
 class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
@@ -47,7 +47,10 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
 
     def _missing(self, vpc: str) -> Iterator[Problem]:
         custom = vpc != self.inputs.vpc
-        if self.connections.router(vpc) is None:
+        routers = self.connections.routers(vpc)
+        for twin in routers[1:]:
+            yield _twin(vpc, routers[0].uuid, twin.uuid)
+        if not routers:
             unknown = custom and vpc not in self.inputs.vpc_objects
             yield self._no_vpc(vpc) if unknown else _no_router(vpc)
         if custom and not self.connections.transit_switches(vpc):
@@ -72,6 +75,14 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
     def _of_router(self, change: Change) -> Iterable[str]:
         names = {row.name for row in change.of(LogicalRouter)}
         return names.intersection(self.inputs.vpcs) if renamed(change) else ()
+
+
+def _twin(vpc: str, used: RowId, other: RowId) -> Problem:
+    return Subject(f"Logical_Router {vpc}").problem(
+        f"exists more than once; {used}, which has the most ports, is used as the VPC's router",
+        f"delete the other one: ovn-nbctl lr-del {other}",
+        Reason.NAME_TAKEN,
+    )
 
 
 def _no_router(vpc: str) -> Problem:
