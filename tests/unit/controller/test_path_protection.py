@@ -140,7 +140,7 @@ def test_a_zone_that_never_comes_back_is_given_up_by_hand(world: World) -> None:
 
 
 def test_a_subnet_becomes_private_while_ic_sb_is_emptied(world: World) -> None:
-    """The zone publishes its port again, but no route: the problem says so, and how to go on."""
+    """The zone publishes its port again, but no route: the problem says so, with a remedy."""
     one, two = world.fleet.zones
     shared_database_emptied(world, one)
     two.apply(subnet("apps", "10.2.0.0/16", disableInterConnection=True))
