@@ -1,7 +1,9 @@
 """Random histories of two zones: incremental equals recompute, zones keep to their own rows, and no
 route is removed before its successor comes."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_network
 from itertools import chain
 
@@ -14,7 +16,7 @@ from isthmus.model.import_policy import ImportRules
 from isthmus.model.indexes import IC_ROUTES_BY_OFFER
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, set_keys
 from isthmus.model.prefixes import Network, canonical, is_default, is_inside
-from isthmus.model.route_rules import RouteRules, ZoneRule
+from isthmus.model.route_rules import RouteLimits, RouteRules, ZoneRule
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
@@ -193,8 +195,15 @@ def _rules(zone: Zone, value: int) -> None:
     other = "y" * (3 - len(zone.name))
     advertise = (ip_network("10.1.0.0/16"), ip_network("::/0")) if value == 4 else None
     zones = {other: RULES[value]} if value % 2 else {}
-    rules = RouteRules({**zones, "a": RULES[1]}, RULES[value // 2], advertise)
+    limits = zone.rules.rules.limits
+    rules = RouteRules({**zones, "a": RULES[1]}, RULES[value // 2], advertise, limits)
     zone.set_rules(ImportRules(zone.rules.local, rules))
+
+
+def _limits(zone: Zone, value: int) -> None:
+    assert isinstance(zone, AuditedZone)
+    limits = RouteLimits(zone=value, all=[1, 3, 8][value % 3]) if value else RouteLimits()
+    zone.set_rules(ImportRules(zone.rules.local, replace(zone.rules.rules, limits=limits)))
 
 
 def _router_name(zone: Zone, value: int) -> None:
@@ -206,7 +215,7 @@ STEPS: list[Callable[[Zone, int], None]] = [
     _add_subnet, _drop_subnet, _add_route, _drop_route, _option, _denylist,
     _attach, _attach, _readdress, _readdress, _chassis, _ts, _ts, _rename, _restart,
     _load_balancer, _router, _filter, _taught, _sequence, _monitor,
-    _local, _local, _rules, _rules, _router_name,
+    _local, _local, _rules, _rules, _limits, _router_name,
 ]  # fmt: skip
 HISTORY = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from(STEPS), st.integers(0, 5), st.booleans()),
@@ -350,6 +359,7 @@ def check_policy(zone: Zone) -> None:
     if not policy.active or zone.exchange.routes.zone.current is None:
         return  # a zone that has left removes nothing by itself
     by_zone: dict[str, set[Network]] = {}
+    limits, sources = policy.current.rules.limits, list[RowId]()
     for key, rows in zone.exchange.routes.static_routes.learned.items():
         prefix = ip_network(key.ip_prefix)
         local = policy.current.local.get(policy.router_name(key.router), {}).values()
@@ -362,9 +372,12 @@ def check_policy(zone: Zone) -> None:
             )
             assert route is not None
             by_zone.setdefault(policy.zone_of(route), set()).add(prefix)
+            sources.append(route.availability_zone)
             rule = policy.rule_of(route)
             allowed = rule.prefixes is None or any(is_inside(prefix, p) for p in rule.prefixes)
             assert allowed or (is_default(prefix) and rule.default_route)
     for name, prefixes in by_zone.items():
         most = policy.current.rules.of_zone(name).most
         assert most is None or len(prefixes) <= most
+    assert len(sources) <= limits.all
+    assert all(number <= limits.zone for number in Counter(sources).values())

@@ -4,7 +4,7 @@ import gc
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from isthmus.controller.inputs.inputs import Inputs
 from isthmus.controller.status.report import StatusReport
@@ -29,6 +29,7 @@ from isthmus.engine.engine import Engine
 from isthmus.engine.view import View
 from isthmus.exchange.routes.path_readiness import SETTLE
 from isthmus.exchange.wiring import exchange, observer
+from isthmus.model.route_rules import RouteLimits
 from isthmus.model.rows import Database
 from isthmus.ovsdb.unixctl import Command, ControlServer
 
@@ -48,11 +49,13 @@ class Settings:
         remotes: where databases are (ovsdb(7) connection methods).
         probe_interval: milliseconds between keepalive probes; None for the default.
         alone: whether `ovn-ic` is the engine, and Isthmus only the controller next to it.
+        limits: how many routes are considered, if there is no controller.
     """
 
     remotes: Mapping[Database, str]
     probe_interval: int | None = None
     alone: bool = False
+    limits: RouteLimits = field(default_factory=RouteLimits)
 
 
 def engine_alone(settings: Settings, control: ControlServer | None = None) -> Loop:
@@ -62,7 +65,7 @@ def engine_alone(settings: Settings, control: ControlServer | None = None) -> Lo
         control: the control socket, if there is one; commands on the process are added.
     """
     view = View()
-    parts = exchange(view)
+    parts = exchange(view, limits=settings.limits)
     engine = Engine(view, parts.reconcilers, parts.edges, clock=time.perf_counter)
     sessions = _sessions(settings, view, engine)
     if control is not None:

@@ -5,6 +5,7 @@ what exists: everything that reconcilers derive from it can be derived again at 
 `isthmus.model.indexes` declares the indexes; the view builds each when it is first asked for.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -109,6 +110,36 @@ class Tally(Generic[R]):
     def items(self) -> Iterable[tuple[Any, int]]:
         """All keys that have a row, each with the number of its rows."""
         return self._counts.items()
+
+
+class Ranking(Generic[R]):
+    """Ranks of the rows of one table by a computed key, in order.
+
+    Args:
+        keys: the keys of a row, each with the row's rank there. No two rows have the same rank.
+
+    Attributes:
+        ranks: those under each key that has a row, in order.
+    """
+
+    __slots__ = ("_keys", "ranks")
+
+    def __init__(self, keys: Callable[[R], Iterable[Any]]) -> None:
+        self._keys = keys
+        self.ranks: dict[Any, list[Any]] = {}
+
+    def add(self, row: R) -> None:
+        """Enter a row under its keys."""
+        for key, rank in self._keys(row):
+            insort(self.ranks.setdefault(key, []), rank)
+
+    def remove(self, row: R) -> None:
+        """Take a row out from under its keys."""
+        for key, rank in self._keys(row):
+            ranks = self.ranks[key]
+            del ranks[bisect_left(ranks, rank)]
+            if not ranks:
+                del self.ranks[key]
 
 
 class PrefixRows(Generic[R]):
@@ -254,6 +285,7 @@ class View:
         self.schema = Schema()
         self._indexes: dict[IndexOf[Any], Index[Any]] = {}
         self._tallies: dict[IndexOf[Any], Tally[Any]] = {}
+        self._rankings: dict[IndexOf[Any], Ranking[Any]] = {}
         self._prefix_rows: dict[IndexOf[Any], PrefixRows[Any]] = {}
         self._tables: dict[type[Row], Table[Any]] = {kind: Table() for kind in ROW_TYPES}
         self._relations: dict[tuple[type[Row], str], Relation] = {
@@ -296,6 +328,17 @@ class View:
             tally = self._tallies[declared] = Tally(declared.keys)
             self.table(declared.table).follow(tally)
         return tally
+
+    def ranks(self, declared: IndexOf[R]) -> Mapping[Any, list[Any]]:
+        """The ranks of the rows in order, if the keys are pairs of a key and a rank.
+
+        They are put in order on the first request.
+        """
+        ranking = self._rankings.get(declared)
+        if ranking is None:
+            ranking = self._rankings[declared] = Ranking(declared.keys)
+            self.table(declared.table).follow(ranking)
+        return ranking.ranks
 
     def prefixes(self, declared: IndexOf[R]) -> PrefixIndex[RowId]:
         """The UUIDs of the rows by prefix, if the keys are prefixes; built on the first request."""

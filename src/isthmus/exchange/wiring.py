@@ -20,6 +20,7 @@ from isthmus.exchange.routes.advertise import AdvertisedSources
 from isthmus.exchange.routes.advertised_routes import AdvertisedRoutes
 from isthmus.exchange.routes.ambiguous_prefixes import AmbiguousPrefixes
 from isthmus.exchange.routes.attachments import Attachments
+from isthmus.exchange.routes.considered_routes import ConsideredRoutes
 from isthmus.exchange.routes.import_policy import ImportPolicy
 from isthmus.exchange.routes.learn import LearnedSources
 from isthmus.exchange.routes.learned_routes import LearnedRoutes
@@ -45,20 +46,23 @@ from isthmus.exchange.zones.heartbeat import Heartbeat
 from isthmus.exchange.zones.own_zone import OwnZone
 from isthmus.exchange.zones.registration import LINGER, ZoneRegistration
 from isthmus.exchange.zones.sequence_numbers import FleetSequence, ZoneSequence
+from isthmus.model.route_rules import RouteLimits
 
 
 class RouteState:
     """What is known and decided about routes: all derived state, and nothing that writes.
 
     Args:
-        policy_follows: whether `policy.set_rules` will be called; until then it is incomplete.
+        limits: how many routes are considered; None if `policy.set_rules` will be called. Until
+            then the policy is incomplete.
 
     Attributes:
         states: all of it, in order.
     """
 
-    def __init__(self, view: View, *, policy_follows: bool) -> None:
-        self.policy = ImportPolicy(view, complete=not policy_follows)
+    def __init__(self, view: View, limits: RouteLimits | None) -> None:
+        self.policy = ImportPolicy(view, limits)
+        self.considered = ConsideredRoutes(view, self.policy)
         self.zone = OwnZone(view)
         self.options = GlobalRouteOptions(view)
         self.static_routes = StaticRoutes(view)
@@ -66,11 +70,18 @@ class RouteState:
         self.attachments = Attachments(view, self.zone)
         rules = self.options, self.attachments, self.static_routes, self.vips, self.policy
         self.advertised = AdvertisedSources(view, *rules)
-        self.learned = LearnedSources(view, *rules)
+        self.learned = LearnedSources(view, *rules, self.considered)
         self.groups = PrefixGroups(self.policy, self.learned)
         self.refused = RefusedRoutes(self.policy, self.groups)
         self.ambiguous = AmbiguousPrefixes(view, self.policy, self.learned, self.groups)
-        decided = self.advertised, self.learned, self.groups, self.refused, self.ambiguous
+        decided = (
+            self.considered,
+            self.advertised,
+            self.learned,
+            self.groups,
+            self.refused,
+            self.ambiguous,
+        )
         self.states: tuple[AnyDerivedState, ...] = (self.zone, *rules, *decided)
 
     def edges(self) -> list[AnyEdge]:
@@ -80,6 +91,8 @@ class RouteState:
         groups, refused, ambiguous = self.groups, self.refused, self.ambiguous
         return [
             *edges_to_all_keys(self.zone, attachments),
+            *edges_to_all_keys(policy, self.considered),
+            Edge(self.considered, learned, lambda route: (route,)),
             Edge(policy, advertised, lambda change: advertised.of_prefixes(change.advertised)),
             Edge(policy, learned, lambda change: change.routes),
             Edge(policy, groups, lambda change: groups.of_zones(change.limited)),
@@ -122,7 +135,13 @@ class Exchange:
     paths: PathReadiness | None = None
 
 
-def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -> Exchange:
+def exchange(
+    view: View,
+    *,
+    policy_follows: bool = False,
+    settle: float = 0.0,
+    limits: RouteLimits | None = None,
+) -> Exchange:
     """Wire the interconnection engine over a view.
 
     Args:
@@ -131,8 +150,9 @@ def exchange(view: View, *, policy_follows: bool = False, settle: float = 0.0) -
             arrive by it, and gateways stay published while OVN chooses others; `ovn-ic` does
             neither, so nor does the engine in its place.
         settle: see `PathReadiness`.
+        limits: how many routes are considered without a controller; None for the defaults.
     """
-    routes = RouteState(view, policy_follows=policy_follows)
+    routes = RouteState(view, None if policy_follows else limits or RouteLimits())
     zone, policy = routes.zone, routes.policy
     paths = PathReadiness(view, routes.attachments, settle) if policy_follows else None
     vxlan = VxlanMode(view)
@@ -166,7 +186,7 @@ def observer(view: View) -> Exchange:
 
     That is the derived state about routes, and the registration of our zone.
     """
-    routes = RouteState(view, policy_follows=True)
+    routes = RouteState(view, None)
     registration = ZoneRegistration(view, LINGER)
     return Exchange((*routes.states, registration), tuple(routes.edges()), routes, registration)
 

@@ -105,6 +105,20 @@ REPAIRS = Bound(
     " of peace it is set back at once again.",
 )  # fmt: skip
 
+# 512 zones with 200 routes each are 102,400; 10,000 subnets of both families are 20,000.
+_NOT_LEARNED = "The other routes, in order of their prefixes, are not learned; `TooManyRoutes`."
+ROUTES_PER_ZONE = Bound(
+    "routes_per_zone", Source.DATABASES, 32_768, "route",
+    "Routes of one zone in IC-SB that are considered for learning", _NOT_LEARNED,
+    "max-routes-per-zone",
+)  # fmt: skip
+ROUTES = Bound(
+    "routes", Source.DATABASES, 131_072, "route",
+    "Routes of all zones in IC-SB that are considered for learning",
+    f"Each zone has the same share; a zone within its share loses nothing. {_NOT_LEARNED}",
+    "max-routes",
+)  # fmt: skip
+
 # etcd and the API server hold no object above 1.5 MiB; etcd's own bound of one ConfigMap is 1 MiB.
 CONFIG_VALUE = Bound(
     "config_value", Source.CONFIGURATION, 1 << 20, "character",
@@ -289,6 +303,8 @@ ALL: tuple[Bound, ...] = (
     SERVER_MESSAGE,
     SERVER_READ,
     REPAIRS,
+    ROUTES_PER_ZONE,
+    ROUTES,
     *PROXY,
     STRANGERS,
     STRANGERS_PER_ADDRESS,

@@ -9,7 +9,7 @@ which knows no domain, and not in `exchange` or `controller`, which share many o
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import DECLARED, TS_MARK, is_ours
@@ -20,6 +20,7 @@ from isthmus.model.ovn_keys import (
     interconn_ts,
     is_remote,
 )
+from isthmus.model.prefix_index import sort_key
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -47,6 +48,7 @@ from isthmus.model.rows import (
     LogicalSwitchPort,
     Nat,
     Row,
+    RowId,
     SbDatapathBinding,
     SbEncap,
     SbLearnedRoute,
@@ -127,6 +129,19 @@ def route_destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
 def monitor_endpoint(row: ServiceMonitor) -> tuple[str, str, int, str | None]:
     """Logical port, address, port and protocol: what SB's index makes unique."""
     return row.logical_port, row.ip, row.port, row.protocol
+
+
+Rank: TypeAlias = tuple[int, int, int, RowId]
+"""The place of a route among those of its zone: the canonical order of its prefix, and its UUID."""
+
+_LAST = (9, 0, 0)
+"""In the canonical order, the place of what is not a prefix."""
+
+
+def rank_of(row: IcRoute) -> Rank:
+    """The rank of a route."""
+    prefix = parse_network(row.ip_prefix)
+    return (*(sort_key(prefix) if prefix is not None else _LAST), row.uuid)
 
 
 def _prefix(text: str) -> tuple[Network, ...]:
@@ -261,6 +276,9 @@ IC_PORTS_BY_ADDRESS = IndexOf(IcPortBinding, port_addresses)
 
 IC_ROUTES_BY_TS = IndexOf(IcRoute, lambda row: (row.transit_switch,))
 IC_ROUTES_BY_ZONE = IndexOf(IcRoute, lambda row: (row.availability_zone,))
+IC_ROUTES_RANKED = IndexOf(IcRoute, lambda row: ((row.availability_zone, rank_of(row)),))
+"""The zone of a route with the route's rank."""
+
 IC_ROUTES_BY_ZONE_AND_TS = IndexOf(
     IcRoute, lambda row: ((row.availability_zone, row.transit_switch),)
 )

@@ -83,6 +83,7 @@ class Reason(StrEnum):
     NO_TRANSIT_SWITCH = ("NoTransitSwitch", "no transit switch serves a VPC's network")
     OVERLAPPING_PREFIX = ("OverlappingPrefix", "another zone's prefix overlaps, and is not learned")
     AMBIGUOUS_PREFIX = ("AmbiguousPrefix", "several zones advertise a prefix and share its traffic")
+    TOO_MANY_ROUTES = ("TooManyRoutes", "zones advertise more routes than this cluster considers")
     PRIVATE_PREFIXES_EXPOSED = ("PrivatePrefixesExposed", "`ic-route-denylist` exposes prefixes")
     NOT_ENFORCED = ("NotEnforced", "`accept` or `advertise` is set, but `ovn-ic` has no such rules")
     CERTIFICATE_EXPIRES = (

@@ -8,6 +8,7 @@ Facts about the configuration's keys: docs/reference/configuration.md.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isthmus.model.bounds import ROUTES, ROUTES_PER_ZONE
 from isthmus.model.prefixes import Network
 
 
@@ -27,6 +28,19 @@ class ZoneRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteLimits:
+    """How many routes in IC-SB are considered for learning.
+
+    Args:
+        zone: of each zone.
+        all: of all zones.
+    """
+
+    zone: int = ROUTES_PER_ZONE.most
+    all: int = ROUTES.most
+
+
+@dataclass(frozen=True, slots=True)
 class RouteRules:
     """What may be learned and advertised.
 
@@ -34,11 +48,13 @@ class RouteRules:
         zones: the rules for zones by name.
         others: the rule for every zone that is not named.
         advertise: only what equals one of these or lies inside one; None for anything.
+        limits: how many routes are considered for learning.
     """
 
     zones: Mapping[str, ZoneRule] = field(default_factory=dict)
     others: ZoneRule = ZoneRule()
     advertise: tuple[Network, ...] | None = None
+    limits: RouteLimits = RouteLimits()
 
     def of_zone(self, zone: str) -> ZoneRule:
         """The rule for a zone."""

@@ -174,6 +174,18 @@ WRONG_VALUES = (
         ("another word", "always", _BOOLEAN),
         ("not a string", False, "must be a string"),
     ),
+    *(
+        wrong
+        for key in ("max-routes-per-zone", "max-routes")
+        for wrong in _invalid(
+            key,
+            ("empty", "", "is not a number of routes"),
+            ("zero", "0", "is not a number of routes"),
+            ("not a number", "many", "is not a number of routes"),
+            ("too large", "100000000", "is not a number of routes"),
+            ("not a string", 1000, "must be a string"),
+        )
+    ),
     *_invalid(
         "mtu",
         ("empty", "", "is not a valid MTU"),

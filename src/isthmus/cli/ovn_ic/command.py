@@ -85,7 +85,7 @@ def _serve(options: Options, log: DaemonLog) -> None:
         log.set("any:console:off")
     if options.tls is not None:
         options.tls.use()
-    loop = engine_alone(Settings(options.remotes), control)
+    loop = engine_alone(Settings(options.remotes, limits=options.limits), control)
     loop.run(notify_ready, frozenset(options.remotes))
 
 

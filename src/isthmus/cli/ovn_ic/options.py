@@ -15,9 +15,11 @@ from isthmus.cli.common.errors import CommandError
 from isthmus.cli.common.output import print_lines
 from isthmus.cli.options.run_dir import run_dir
 from isthmus.cli.options.tls import tls_of
+from isthmus.model.bounds import ROUTES, ROUTES_PER_ZONE
 from isthmus.model.problems import Subject
+from isthmus.model.route_rules import RouteLimits
 from isthmus.model.rows import Database
-from isthmus.model.text import failure_text
+from isthmus.model.text import failure_text, quoted
 from isthmus.ovsdb.daemonize import Daemon
 from isthmus.ovsdb.streams.tls import Tls
 
@@ -49,6 +51,7 @@ class Options:
         log_specs: levels and patterns, in the order given.
         log_file: the log file's path, or empty.
         syslog_method, syslog_target: the values of the options with these names.
+        limits: how many routes are considered for learning.
     """
 
     remotes: dict[Database, str]
@@ -59,6 +62,7 @@ class Options:
     log_file: str
     syslog_method: str
     syslog_target: str
+    limits: RouteLimits
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     _add_daemon(found)
     _add_logging(found)
     _add_tls(found)
+    _add_limits(found)
     flag = found.add_argument_group("Other options").add_argument
     flag("--unixctl", "-u", metavar="SOCKET", help="override control socket name")
     flag("-h", "--help", action="help", help="display this help message")
@@ -153,6 +158,24 @@ def _add_tls(found: argparse.ArgumentParser) -> None:
         group.add_argument(*names.split(), default="", metavar=metavar, help=text)
 
 
+def _add_limits(found: argparse.ArgumentParser) -> None:
+    flag = found.add_argument_group(
+        "Limits of Isthmus, which OVN's ovn-ic does not have"
+    ).add_argument
+    for name, bound, whose in (
+        ("--max-routes-per-zone", ROUTES_PER_ZONE, "each zone"),
+        ("--max-routes", ROUTES, "all zones"),
+    ):
+        text = f"routes of {whose} that are considered for learning (default: {bound.most})"
+        flag(name, type=_number, default=bound.most, metavar="NUMBER", help=text)
+
+
+def _number(text: str) -> int:
+    if text.isdecimal() and text.isascii() and len(text) < 10 and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number from 1 to 999999999")
+
+
 def parse(arguments: list[str]) -> Options:
     """Parse a command line.
 
@@ -182,6 +205,7 @@ def parse(arguments: list[str]) -> Options:
         log_file="" if file is None else str(_log_dir() / (file or f"{PROGRAM}.log")),
         syslog_method=found.syslog_method,
         syslog_target=found.syslog_target,
+        limits=RouteLimits(found.max_routes_per_zone, found.max_routes),
     )
 
 

@@ -15,11 +15,18 @@ from typing import Any
 from isthmus.controller.config import scalar_values, yaml_values
 from isthmus.controller.config.errors import InvalidValueError
 from isthmus.controller.config.suggestions import shortened, suggestion
-from isthmus.model.bounds import CONFIG_FAULTS, CONFIG_KEYS, CONFIG_VALUE, BoundExceededError
+from isthmus.model.bounds import (
+    CONFIG_FAULTS,
+    CONFIG_KEYS,
+    CONFIG_VALUE,
+    ROUTES,
+    ROUTES_PER_ZONE,
+    BoundExceededError,
+)
 from isthmus.model.prefixes import Network
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
-from isthmus.model.route_rules import DeclaredRoute, RouteRules, ZoneRule
+from isthmus.model.route_rules import DeclaredRoute, RouteLimits, RouteRules, ZoneRule
 
 
 class ConfigKey(StrEnum):
@@ -38,6 +45,8 @@ class ConfigKey(StrEnum):
     ADVERTISE = "advertise"
     ROUTES = "routes"
     FORCE_CONNECT = "force-connect"
+    MAX_ROUTES_PER_ZONE = "max-routes-per-zone"
+    MAX_ROUTES = "max-routes"
 
 
 KEYS: tuple[str, ...] = tuple(ConfigKey)
@@ -64,6 +73,8 @@ class Config:
         advertise: the prefixes that may be advertised; None for any (`advertise`).
         routes: the declared routes (`routes`).
         force_connect: whether VPCs are connected whatever happens to NAT (`force-connect`).
+        max_routes_per_zone, max_routes: how many routes of each zone, and of all zones, are
+            considered for learning (`max-routes-per-zone`, `max-routes`).
         tls: whether the IC databases are reached by TLS; a flag of the daemon, not a key.
     """
 
@@ -79,6 +90,8 @@ class Config:
     advertise: tuple[Network, ...] | None = None
     routes: tuple[DeclaredRoute, ...] = ()
     force_connect: bool = False
+    max_routes_per_zone: int = ROUTES_PER_ZONE.most
+    max_routes: int = ROUTES.most
     tls: bool = False
 
     @property
@@ -86,7 +99,8 @@ class Config:
         """Which routes may be learned and advertised."""
         zones = dict(self.accept)
         others = zones.pop(yaml_values.OTHERS, ZoneRule())
-        return RouteRules(zones, others, self.advertise)
+        limits = RouteLimits(self.max_routes_per_zone, self.max_routes)
+        return RouteRules(zones, others, self.advertise, limits)
 
     @property
     def ic_nb_remote(self) -> str:
@@ -149,6 +163,12 @@ _VALUES: Mapping[ConfigKey, tuple[str, Callable[[str], Any], Any]] = {
     ConfigKey.ADVERTISE: ("advertise", yaml_values.advertise, None),
     ConfigKey.ROUTES: ("routes", yaml_values.routes, ()),
     ConfigKey.FORCE_CONNECT: ("force_connect", scalar_values.boolean, False),
+    ConfigKey.MAX_ROUTES_PER_ZONE: (
+        "max_routes_per_zone",
+        scalar_values.max_routes,
+        ROUTES_PER_ZONE.most,
+    ),
+    ConfigKey.MAX_ROUTES: ("max_routes", scalar_values.max_routes, ROUTES.most),
 }
 """The attribute of `Config`, the parser and the default of each key except `enable-ic`."""
 

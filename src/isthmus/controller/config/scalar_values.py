@@ -18,6 +18,9 @@ MOST_GATEWAYS = 100
 SMALLEST_MTU, LARGEST_MTU = 576, 65535
 """What every IPv4 host must accept (RFC 791, section 3.1), and the largest IP packet."""
 
+MOST_ROUTES = 10_000_000
+"""Far more than fit into the memory of a daemon."""
+
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _NETWORK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -51,8 +54,8 @@ def port(text: str) -> int:
 
 
 def _number(text: str) -> int:
-    """A number of at most 5 digits; -1 for any other text."""
-    return int(text) if re.fullmatch(r"\s*[0-9]{1,5}\s*", text) else -1
+    """A number of at most 8 digits; -1 for any other text."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,8}\s*", text) else -1
 
 
 def _items(text: str, what: str) -> list[str]:
@@ -111,6 +114,13 @@ def mtu(text: str) -> int | None:
         return number
     remedy = f'write the MTU of pods, {SMALLEST_MTU} to {LARGEST_MTU}, e.g. "1400", or "off"'
     raise invalid("is not a valid MTU", remedy)
+
+
+def max_routes(text: str) -> int:
+    """`max-routes-per-zone` and `max-routes`."""
+    if 1 <= (number := _number(text)) <= MOST_ROUTES:
+        return number
+    raise invalid("is not a number of routes", f"write a number from 1 to {MOST_ROUTES}")
 
 
 def vpcs(text: str) -> Mapping[str, str]:

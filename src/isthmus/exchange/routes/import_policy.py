@@ -26,7 +26,7 @@ from isthmus.model.prefixes import (
     is_inside,
     is_reserved,
 )
-from isthmus.model.route_rules import RouteRules, ZoneRule
+from isthmus.model.route_rules import RouteLimits, RouteRules, ZoneRule
 from isthmus.model.rows import AvailabilityZone, IcRoute, LogicalRouter, RowId
 
 
@@ -79,7 +79,7 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
 
     Args:
         view: shared with the engine.
-        complete: whether it is complete without any rules. If not, no route is added to the
+        limits: if given, the policy is complete with them alone. If not, no route is added to the
             databases until `set_rules` is called, because a rule might forbid it. Existing routes
             stay.
 
@@ -91,12 +91,14 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
 
     name: ClassVar[str] = "import policy"
 
-    def __init__(self, view: View, *, complete: bool = True) -> None:
+    def __init__(self, view: View, limits: RouteLimits | None = None) -> None:
         super().__init__()
         self._view = view
-        self.complete = complete
+        self.complete = limits is not None
         self.active = False
         self.current = ImportRules()
+        if limits is not None:
+            self.current = ImportRules(rules=RouteRules(limits=limits), source=_COMMAND_LINE)
         self._next: ImportRules | None = None
         self._local = LocalPrefixes()
 
@@ -175,6 +177,11 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
     def rule_of(self, route: IcRoute) -> ZoneRule:
         """The rule for the zone that advertises a route."""
         return self.current.rules.of_zone(self.zone_of(route))
+
+    @property
+    def limits(self) -> RouteLimits | None:
+        """How many routes are considered; None for all, because a limit is not known yet."""
+        return self.current.rules.limits if self.complete else None
 
     def limit_of(self, zone: str) -> int | None:
         """How many prefixes may be learned from a zone; None for any number."""
@@ -277,6 +284,8 @@ _GROUPED = {
 }
 
 _SHOWN = 5
+
+_COMMAND_LINE = "the command line of ovn-ic"
 
 
 def _listed(prefixes: tuple[Network, ...] | None) -> str:

@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.engine.view import View
 from isthmus.exchange.routes.attachments import Attachment, Attachments
+from isthmus.exchange.routes.considered_routes import ConsideredRoutes
 from isthmus.exchange.routes.import_policy import Finding, ImportPolicy
 from isthmus.exchange.routes.load_balancer_vips import RouterVips
 from isthmus.exchange.routes.options import LOADBALANCER, GlobalRouteOptions, Refusal
@@ -91,11 +92,12 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
         routes: StaticRoutes,
         vips: RouterVips,
         policy: ImportPolicy,
+        considered: ConsideredRoutes,
     ) -> None:
         super().__init__()
         self._view, self._options = view, options
         self._attachments, self._routes, self._vips = attachments, routes, vips
-        self._policy = policy
+        self._policy, self._considered = policy, considered
         self._outcomes: dict[RowId, Outcome] = {}
         self.wanted: dict[Destination, dict[RowId, LearnKey]] = {}
 
@@ -210,6 +212,7 @@ class LearnedSources(DerivedState[RowId, LearnChange]):
             return Refusal.UNPARSABLE
         return (
             _refuses_sender(route, attachment)
+            or (None if self._considered.includes(route) else Refusal.BEYOND_LIMIT)
             or _refuses_marks(route, attachment)
             or _refuses_nexthop(nexthop, attachment)
             or self._refuses_prefix(route, prefix, attachment)

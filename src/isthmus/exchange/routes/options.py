@@ -65,6 +65,7 @@ class Refusal(StrEnum):
     OVERLAP = "the prefix overlaps one of this cluster's own"
     NOT_ACCEPTED = "the prefix is outside what the configuration accepts from the zone"
     TOO_MANY = "the zone advertises more prefixes than the configuration accepts from it"
+    BEYOND_LIMIT = "the zone, or all zones together, have more routes in IC-SB than are considered"
     RESERVED = "the prefix is for this host, multicast or reserved, so it is never exchanged"
     BROAD = "the prefix is almost a default route, and the configuration does not accept it by name"
     NOT_ADVERTISED = "the prefix is outside what the configuration advertises"

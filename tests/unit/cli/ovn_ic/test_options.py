@@ -9,6 +9,7 @@ import pytest
 from isthmus.cli import main as frame
 from isthmus.cli.common.errors import CommandError
 from isthmus.cli.ovn_ic.options import parse
+from isthmus.model.route_rules import RouteLimits
 from isthmus.model.rows import Database
 
 
@@ -105,7 +106,24 @@ def test_bad_tls_options(arguments: list[str], key: str) -> None:
     assert caught.value.problems[0].key == key
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["extra"], ["--ovnnb-db"]])
+def test_limits() -> None:
+    """Both limits on routes can be changed."""
+    assert parse([]).limits == RouteLimits()
+    assert parse(["--max-routes-per-zone=10", "--max-routes=20"]).limits == RouteLimits(10, 20)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--nonsense"],
+        ["extra"],
+        ["--ovnnb-db"],
+        ["--max-routes=0"],
+        ["--max-routes=-1"],
+        ["--max-routes-per-zone=many"],
+        ["--max-routes-per-zone=" + "9" * 5000],
+    ],
+)
 def test_wrong_usage_ends_with_1(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage exits with status 1 and one line, as OVN's daemons do."""
     with pytest.raises(SystemExit) as ended:

@@ -291,6 +291,8 @@ def test_an_update_without_a_difference() -> None:
         ("advertise", "10.1.0.0/16"),
         ("routes", "[{prefix: 10.9.0.0/16, zone: az2}]"),
         ("force-connect", "true"),
+        ("max-routes-per-zone", "1000"),
+        ("max-routes", "1000"),
     ],
 )
 def test_a_changed_key_is_named(key: str, value: str) -> None:
