@@ -127,6 +127,18 @@ class Connections:
         rows = [row for row in self._view.table(TransitSwitch) if self.vpc_of(row) == vpc]
         return sorted((row.name for row in rows if self.shadowing(row) is None), key=_natural)
 
+    def connected_to(self, router: LogicalRouter) -> list[str]:
+        """The names of the transit switches that a router has ports on, in their order."""
+        marked = self._view.index(MARKED_LRPS_BY_TS)
+        return sorted(
+            (
+                name
+                for name in tuple(marked.keys())
+                if any(self.router_of(port) == router for port in marked.all(name))
+            ),
+            key=_natural,
+        )
+
     def shadowing(self, row: TransitSwitch) -> TransitSwitch | None:
         """The transit switch that is connected instead of one whose subnet it shares, if any.
 

@@ -245,6 +245,19 @@ def test_the_last_transit_switch_is_deleted(world: World, zone: ControlledZone) 
     assert (local(zone), world.problems(), world.lost()) == (before[: len(local(zone))], [], set())
 
 
+def test_a_gateway_moves_while_its_transit_switch_is_missing(
+    world: World, zone: ControlledZone
+) -> None:
+    """Other zones follow the gateway of a port that is kept."""
+    delete_ts(world, "ts")
+    zone.dead.add("gw-az1")
+    zone.apply(config_map(az_name="az1", vpcs="v=blue", gw_nodes="gw2"))
+    world.edited()
+    world.settle()
+    assert zone.find(IcPortBinding, logical_port="ts-az1")["gateway"] == "gw2-az1"
+    assert world.lost() == set()
+
+
 def test_one_of_two_transit_switches_is_deleted(world: World, zone: ControlledZone) -> None:
     """The other one has all paths, so this one goes."""
     world.fleet.add_ts("ts1", "169.254.101.0/24")

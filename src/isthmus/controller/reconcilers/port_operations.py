@@ -163,7 +163,7 @@ def _insert_router_port(
     refs: list[NewRef] = []
     for chassis, priority in gateways.items():
         refs.append(NewRef())
-        yield Insert(GatewayChassis, _candidate(wanted, chassis, priority), refs[-1])
+        yield Insert(GatewayChassis, _candidate(wanted.router_port, chassis, priority), refs[-1])
     options, ids = (donor.options, donor.external_ids) if donor is not None else ({}, {})
     row: dict[str, Value] = {
         "name": wanted.router_port,
@@ -193,19 +193,17 @@ def _update_router_port(
     ids = {**stale, **wanted.router_port_ids}
     yield from change_map(LogicalRouterPort, have.uuid, "external_ids", have.external_ids, ids)
     if wanted.gateways is not None:
-        yield from _align_gateways(connections, have, wanted, wanted.gateways)
+        yield from align_gateways(connections, have, wanted.gateways)
 
 
-def _align_gateways(
-    connections: Connections,
-    have: LogicalRouterPort,
-    wanted: WantedPort,
-    gateways: Mapping[str, int],
+def align_gateways(
+    connections: Connections, have: LogicalRouterPort, gateways: Mapping[str, int]
 ) -> Iterator[Operation]:
+    """Return the operations that give a router port these gateway candidates, with priorities."""
     rows = {row.name: row for row in connections.gateway_chassis(have)}
     for chassis, priority in gateways.items():
-        candidate = _candidate(wanted, chassis, priority)
-        row = rows.pop(f"{wanted.router_port}-{chassis}", None)
+        candidate = _candidate(have.name, chassis, priority)
+        row = rows.pop(f"{have.name}-{chassis}", None)
         if row is None:
             yield from insert_child(PORT_GATEWAYS, have.uuid, candidate)
         elif (row.chassis_name, row.priority) != (chassis, priority):
@@ -213,6 +211,6 @@ def _align_gateways(
     yield from remove_children(PORT_GATEWAYS, have.uuid, (row.uuid for row in rows.values()))
 
 
-def _candidate(wanted: WantedPort, chassis: str, priority: int) -> dict[str, Value]:
-    name = f"{wanted.router_port}-{chassis}"
+def _candidate(router_port: str, chassis: str, priority: int) -> dict[str, Value]:
+    name = f"{router_port}-{chassis}"
     return {"name": name, "chassis_name": chassis, "priority": priority}

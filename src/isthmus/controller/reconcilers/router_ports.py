@@ -7,7 +7,7 @@ not registered, e.g. because another cluster has claimed its name.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import ClassVar
@@ -25,7 +25,12 @@ from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.address_allocation import parse_subnets
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.gateway_candidates import choose_gateways
-from isthmus.controller.reconcilers.port_operations import WantedPort, align_ports, remove_ports
+from isthmus.controller.reconcilers.port_operations import (
+    WantedPort,
+    align_gateways,
+    align_ports,
+    remove_ports,
+)
 from isthmus.controller.reconcilers.port_options import DENY_MARK, PortSettings, entries
 from isthmus.controller.reconcilers.private_prefixes import PrivateLists
 from isthmus.controller.zones import is_registered
@@ -152,10 +157,8 @@ class RouterPorts(ControllerReconciler[str]):
         existing = self.connections.ports_on(key)
         vpc = self.connections.vpc_of(row) if row is not None else None
         router = self.connections.router(vpc) if vpc is not None else None
-        if row is not None and existing and missing_mark(row) and not is_another_vendors(row):
-            self.report(key, _unmarked(row))
-            if network_of(row) is None or not self.connections.subnet(row):
-                return ()  # a missing mark does not ask for a disconnection
+        if self._is_only_missing(key, row, existing):
+            return self._keep(key, existing)
         if row is None or vpc is None or router is None:
             return remove_ports(self.connections, existing)  # `VpcReports` reports a missing router
         rival = self.connections.shadowing(row)
@@ -168,6 +171,32 @@ class RouterPorts(ControllerReconciler[str]):
             return remove_ports(self.connections, self._astray(existing, router))
         ends = _Endpoints(cluster.uuid, row, switch, networks, vpc, router)
         return self._align(config, ends, existing)
+
+    def _is_only_missing(
+        self, key: str, row: TransitSwitch | None, existing: list[PortPair]
+    ) -> bool:
+        """Whether a transit switch or its marks are missing, which asks for no disconnection.
+
+        The ports go with the copy, which the exchange engine deletes unless packets need it.
+        """
+        if row is None:
+            return any(pair.switch is not None for pair in existing)
+        if not existing or not missing_mark(row) or is_another_vendors(row):
+            return False
+        self.report(key, _unmarked(row))
+        return network_of(row) is None or not self.connections.subnet(row)
+
+    def _keep(self, key: str, existing: list[PortPair]) -> Iterator[Operation]:
+        """Keep the gateways up to date, and change nothing else of a connection."""
+        for port in (pair.router_port for pair in existing):
+            router = self.connections.router_of(port) if port is not None else None
+            if port is not None and router is not None:
+                switches = self.connections.connected_to(router)
+                gateways, _ = choose_gateways(
+                    self.view, self.connections, self.inputs, switches, key
+                )
+                if gateways:
+                    yield from align_gateways(self.connections, port, gateways)
 
     def _give_way(
         self, row: TransitSwitch, rival: str, existing: list[PortPair]

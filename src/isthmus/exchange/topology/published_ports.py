@@ -150,6 +150,8 @@ class PortPublication(ZoneReconciler[str]):
             return ()  # `isthmus.exchange.topology.transit_routers` handles those
         if lsp is not None:
             return self._align(key, lsp, have, zone)
+        if have is not None and (kept := self._kept(have, zone)) is not None:
+            return self._update(have, kept)
         return () if have is None or self._awaits_successor(have) else self._delete(have, zone)
 
     def _awaits_successor(self, have: IcPortBinding) -> bool:
@@ -181,6 +183,19 @@ class PortPublication(ZoneReconciler[str]):
         if ts is None or self._view.one(TRANSIT_SWITCHES_BY_NAME, ts) is None:
             return None
         return lsp if self._view.one(BINDINGS_BY_PORT, name) is not None else None
+
+    def _kept(self, have: IcPortBinding, zone: AvailabilityZone) -> LogicalSwitchPort | None:
+        """The port of a binding of ours whose transit switch is only missing from IC-NB.
+
+        A controller keeps the copy while packets need it, so other zones must follow a gateway that
+        moves. The binding goes when the copy has gone.
+        """
+        lsp = self._view.one(LSPS_BY_NAME, have.logical_port)
+        if not self._keeps_gateway or have.availability_zone != zone.uuid or lsp is None:
+            return None
+        bound = self._view.one(BINDINGS_BY_PORT, lsp.name) is not None
+        on_copy = transit_switch_of(self._view, lsp) == have.transit_switch
+        return lsp if lsp.type in PUBLISHED_TYPES and on_copy and bound else None
 
     def _wanted(self, lsp: LogicalSwitchPort, before: str) -> tuple[str, str, dict[str, str]]:
         """Address, gateway and external_ids of the binding; `before` is its gateway until now."""
