@@ -2,7 +2,8 @@
 # Pins all packages, including transitive ones, with the hashes of their files: build tools in
 # requirements/build.txt; the dependencies of Isthmus in runtime.txt, and with those of the lab and the
 # group "dev" in dev.txt; the group "release", with the tools of this script and of `make sbom`, in
-# release.txt. Called by `make lock` after pyproject.toml was edited. Uses the index that pip uses.
+# release.txt; the group "fuzz", with the fuzzer of `make fuzz`, in fuzz.txt. Called by `make lock` after
+# pyproject.toml was edited. Uses the index that pip uses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
@@ -37,6 +38,7 @@ compile() {
 "$work/tools/bin/python" -m pip install --quiet --no-deps --require-hashes \
     --requirement requirements/release.txt
 requirements dependency-groups.release | compile release
+requirements dependency-groups.fuzz | compile fuzz
 # ovs is a source package built with setuptools; hatchling's editable mode needs editables.
 (requirements build-system.requires; printf '%s\n' editables setuptools) | compile build
 requirements project.dependencies project.optional-dependencies.lab dependency-groups.dev | compile dev

@@ -186,7 +186,7 @@ class AuthorizingProxy:
         try:
             enable_keepalive(writer)
             await session.serve(reader)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             _log.debug(
                 "%s: connection of %s closed: %s",
                 database.database,

@@ -5,7 +5,7 @@ is not known to be harmless is passed on only after `authorize`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,9 @@ from isthmus.model.bounds import (
 )
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc_asyncio import MessageLimits, read_messages
+
+Message = Mapping[str, Any]
+"""A message of JSON-RPC."""
 
 READ_METHODS = frozenset(
     {
@@ -122,7 +125,7 @@ class ClientSession:
                         server.write(data)
                         await barrier.wait()
 
-    async def _passed(self, message: Any) -> Any:
+    async def _passed(self, message: Message) -> Message | None:
         """The request to pass on for a zone; None if it was refused and answered."""
         try:
             return await self._authorized(message)
@@ -130,13 +133,13 @@ class ClientSession:
             await self._refuse(message, error)
             return None
 
-    async def _refuse(self, message: Any, error: RefusedError) -> None:
+    async def _refuse(self, message: Message | None, error: RefusedError) -> None:
         self.refused(error)
         async with self._between:
             self.writer.write(encode(_refusal(message, str(error))))
         await self.writer.drain()
 
-    def _messages(self, reader: asyncio.StreamReader) -> AsyncGenerator[Any, None]:
+    def _messages(self, reader: asyncio.StreamReader) -> AsyncGenerator[Message, None]:
         if self.unrestricted:
             return read_messages(reader)
         bounds = (ZONE_MESSAGE, ZONE_DEPTH, ZONE_VALUES)
@@ -144,10 +147,8 @@ class ClientSession:
         traffic = self.traffic
         return read_messages(reader, limits, traffic.large, traffic.pace, traffic.turn)
 
-    async def _authorized(self, message: Any) -> Any:
+    async def _authorized(self, message: Message) -> Message:
         zone = self.zone
-        if not isinstance(message, dict):
-            raise RefusedError(zone, "", "", "it is not a JSON object")
         method, params = message.get("method"), message.get("params")
         if not isinstance(method, str | None):
             raise RefusedError(zone, "", "", "its method is not a string")
@@ -165,7 +166,7 @@ class ClientSession:
             raise RefusedError(zone, str(method), "", f"the database is {params[:1]}")
         return {**message, "params": [self.database, *await self.authorize(params[1:], zone)]}
 
-    def _check_request(self, message: Any) -> None:
+    def _check_request(self, message: Message) -> None:
         method, params = str(message.get("method")), message.get("params")
         monitors = set(self._monitors)
         if method == "monitor_cancel" and isinstance(params, list):
@@ -180,17 +181,17 @@ class ClientSession:
         self._monitors = monitors
 
 
-def _reads(message: Any) -> bool:
+def _reads(message: Message) -> bool:
     """Whether the answer to a request may be large."""
-    method, params = str(message.get("method")), message.get("params")
+    method = str(message.get("method"))
     if method == "transact":
-        return any(one.get("op") == "select" for one in params[1:])
+        return any(one.get("op") == "select" for one in message["params"][1:])
     return method.startswith(("monitor", "get_schema"))
 
 
-def _writes(message: Any) -> bool:
+def _writes(message: Message) -> bool:
     """Whether a request may do more than read."""
-    if not isinstance(message, dict) or message.get("method") != "transact":
+    if message.get("method") != "transact":
         return False
     params = message.get("params")
     return isinstance(params, list) and not _only_reads(params[1:])
@@ -202,10 +203,10 @@ def _only_reads(operations: list[Any]) -> bool:
     )
 
 
-def _refusal(message: Any, why: str) -> Any:
+def _refusal(message: Message | None, why: str) -> Message:
     """The answer of a server that restricts roles (RFC 7047, 4.1.3, "permission error")."""
     error = {"error": "permission error", "details": why}
-    number = message.get("id") if isinstance(message, dict) else None
-    if isinstance(message, dict) and message.get("method") == "transact":
+    number = None if message is None else message.get("id")
+    if message is not None and message.get("method") == "transact":
         return {"result": [error], "error": None, "id": number}
     return {"result": None, "error": error, "id": number}

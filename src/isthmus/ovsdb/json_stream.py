@@ -174,10 +174,22 @@ class MessageDecoder:
             self._pieces.append(piece.text)
             if piece.ends:
                 text, self._pieces = "".join(self._pieces), []
-                message = json.loads(text)
-                if not isinstance(message, dict):
-                    raise ValueError("a message is not a JSON object")
-                yield message
+                yield parse(text)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """A message from its text.
+
+    Raises:
+        ValueError: it is not a JSON object, or nested too deeply for the parser.
+    """
+    try:
+        message = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("a message is nested too deeply") from error
+    if not isinstance(message, dict):
+        raise ValueError("a message is not a JSON object")
+    return message
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

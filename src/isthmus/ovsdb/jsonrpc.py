@@ -193,7 +193,7 @@ class JsonRpcClient:
             try:
                 SERVER_MESSAGE.check(self._unfinished)
                 self._received.extend(self._decoder.feed(data))
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 raise ConnectionResetError(
                     f"the server sent no JSON-RPC: {failure_text(error)}"
                 ) from error

@@ -4,14 +4,13 @@ Used by the authorizing proxy, and by members of the IC databases to ask each ot
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from isthmus.model.bounds import Limit
-from isthmus.ovsdb.json_stream import Piece, PieceSplitter, encode
+from isthmus.ovsdb.json_stream import Piece, PieceSplitter, encode, parse
 from isthmus.ovsdb.jsonrpc import request, result_of
 
 _READ_SIZE, _PORTION = 1 << 16, 1 << 14
@@ -43,8 +42,6 @@ async def call(
     writer.write(encode(request(method, *params)))
     async with aclosing(read_messages(reader)) as messages:
         async for message in messages:
-            if not isinstance(message, dict):
-                raise ValueError("a message is not a JSON object")
             if message.get("id") == method and not message.get("method"):
                 return result_of(message)
     raise EOFError("the connection was closed without a reply")
@@ -79,7 +76,7 @@ async def read_messages(
     large: asyncio.Semaphore | None = None,
     pace: Callable[[int, int], Awaitable[None]] | None = None,
     turn: asyncio.Lock | None = None,
-) -> AsyncGenerator[Any, None]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """The messages of a stream.
 
     Args:
@@ -92,7 +89,7 @@ async def read_messages(
 
     Raises:
         BoundExceededError: a message exceeds a limit.
-        ValueError: the stream is not JSON.
+        ValueError: the stream does not consist of JSON objects.
     """
     message, held = _Message(limits), False
     turn = None if limits is None else turn or asyncio.Lock()
@@ -107,7 +104,7 @@ async def read_messages(
                     held = await large.acquire()
                 if piece.ends:
                     text, message = "".join(message.parts), _Message(limits)
-                    yield json.loads(text)
+                    yield parse(text)
                     if held and large is not None:
                         large.release()
                         held = False

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -136,9 +137,28 @@ def load_certificates(pem: bytes) -> list[x509.Certificate]:
         UnusableError: there is none, or one is damaged.
     """
     try:
-        return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+        found = x509.load_pem_x509_certificates(pem)
+        for certificate in found:
+            _parse_whole(certificate)
+    except _NOT_PARSED as error:
         raise UnusableError("does not contain a valid PEM certificate") from error
+    return found
+
+
+_NOT_PARSED = (
+    ValueError, TypeError, UnsupportedAlgorithm,
+    x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+
+
+def _parse_whole(certificate: x509.Certificate) -> None:
+    """Parse the parts that the library parses only when they are read, here and nowhere else."""
+    for name in (certificate.subject, certificate.issuer):
+        name.rfc4514_string()
+    certificate.extensions  # noqa: B018 - see above
+    certificate.public_key()
+    certificate.not_valid_before_utc.isoformat()
+    certificate.not_valid_after_utc.isoformat()
 
 
 def is_ca(certificate: x509.Certificate) -> bool:

@@ -27,6 +27,10 @@ HOSTILE_YAML = {
     "a long duplicate key": f"{{{'k' * 900}: 1, {'k' * 900}: 2}}",
     "a NUL": "a: \0",
     "a surrogate": "a: \ud800",
+    "a tag for times on something else": "!!timestamp x",
+    "a tag for flags on something else": "!!bool x",
+    "a tag for numbers on nothing": "!!int ''",
+    "a tag for fractions on nothing": "!!float ''",
 }
 """Texts that a YAML parser or Python cannot bear."""
 

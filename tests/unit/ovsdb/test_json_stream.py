@@ -69,6 +69,13 @@ def test_the_end_and_the_depth_of_a_message_are_exact(
     assert depth <= most or depth == expected_depth
 
 
+def test_a_message_that_is_nested_too_deeply_is_an_error() -> None:
+    """It is a `ValueError` as for any other text that is not a message."""
+    deep = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(ValueError, match="nested too deeply"):
+        list(MessageDecoder().feed(deep))
+
+
 def test_a_stream_of_something_else_is_an_error() -> None:
     """Neither a JSON array nor plain text is a message."""
     for wrong in (b"[1]", b"HTTP/1.1 400", b"{1}"):

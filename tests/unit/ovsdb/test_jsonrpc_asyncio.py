@@ -134,6 +134,17 @@ def test_a_message_within_the_limits_passes() -> None:
     assert asyncio.run(read()) == [json.loads(depth), json.loads(values)]
 
 
+@pytest.mark.parametrize("text", [b"[1]", b"1 ", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"])
+def test_what_is_not_an_object_is_an_error(text: bytes) -> None:
+    """Also one that is nested too deeply for the parser: readers expect no other error."""
+
+    async def read() -> None:
+        with pytest.raises(ValueError, match="a message is n"):
+            await anext(read_messages(stream(text)))
+
+    asyncio.run(read())
+
+
 @pytest.mark.parametrize("reply", [b"[1]", b"HTTP/1.1 400 Bad Request", b"{1}"])
 def test_a_call_to_another_protocol_is_an_error(reply: bytes) -> None:
     """A reply that is not a JSON object is a `ValueError`."""

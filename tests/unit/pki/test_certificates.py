@@ -1,6 +1,7 @@
 """The certificates of `isthmus pki`, and the problems of unsuitable ones."""
 
 import datetime
+import ssl
 from dataclasses import replace
 
 import pytest
@@ -140,6 +141,30 @@ def test_problems_name_the_file(authority: KeyPair, other: KeyPair) -> None:
         replace(good, ca_pem=b"garbage"),
     ):
         assert len(material_problems(broken, NOW)) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "damaged"),
+    [
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x34"),  # the version
+        (b"\x82\x0aic.example", b"\x82\x0aic.ex\xffmple"),  # a name
+        (b"\x06\x03\x55\x1d\x0f", b"\x06\x03\x55\x1d\x25"),  # key usage as extended key usage
+        (b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x63"),
+    ],
+    ids=["version", "name", "extension twice", "curve"],
+)  # fmt: skip
+def test_a_damaged_part_is_found_when_the_certificate_is_read(
+    authority: KeyPair, part: bytes, damaged: bytes
+) -> None:
+    """The library parses extensions, names and keys late, in code that expects no errors."""
+    der = ssl.PEM_cert_to_DER_cert(issue(authority, MEMBER, NOW).certificate.decode())
+    assert part in der
+    wrong = ssl.DER_cert_to_PEM_cert(der.replace(part, damaged)).encode()
+    with pytest.raises(UnusableError, match="does not contain a valid PEM certificate"):
+        parse_pem(wrong)
+    bad = replace(material(authority, authority), certificate_pem=wrong)
+    [problem] = material_problems(bad, NOW)
+    assert problem.remedy == "put a PEM certificate there"
 
 
 def test_certificates_that_expire_soon_are_reported(authority: KeyPair) -> None:

@@ -55,7 +55,8 @@ def port(text: str) -> int:
 
 def _number(text: str) -> int:
     """A number of at most 8 digits; -1 for any other text."""
-    return int(text) if re.fullmatch(r"\s*[0-9]{1,8}\s*", text) else -1
+    # White space of some kinds is accepted by `strip`, but not by `int`.
+    return int(digits) if re.fullmatch(r"[0-9]{1,8}", digits := text.strip()) else -1
 
 
 def _items(text: str, what: str) -> list[str]:

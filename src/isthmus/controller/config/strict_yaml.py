@@ -21,6 +21,9 @@ _Constructor = Callable[[Any, Any], Any]
 
 _STRING = "tag:yaml.org,2002:str"
 _NUMBERS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")]
+_WRONG_TAG = (ArithmeticError, AttributeError, LookupError, TypeError)
+"""What PyYAML raises for a value that is explicitly given a tag, such as `!!timestamp x`."""
+
 _ENDS = frozenset({yaml.SequenceEndEvent, yaml.MappingEndEvent})
 _STARTS = frozenset(
     {yaml.AliasEvent, yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent}
@@ -74,6 +77,9 @@ def load_documents(text: str | bytes, most: Bound = YAML_VALUES) -> list[Any]:
         alias = "alias" in (getattr(error, "context", None) or "")
         reason = getattr(error, "problem", None) or failure_text(error)
         raise YamlTextError(where, reason, alias=alias) from error
+    except _WRONG_TAG as error:
+        reason = "a value does not fit its tag (!!int, !!bool, !!timestamp and the like)"
+        raise YamlTextError("", reason) from error
     else:
         return documents
     finally:

@@ -131,7 +131,7 @@ class _SubnetReader:
         # OVN's subnets have the provider "ovn" or "NAME.NAMESPACE.ovn", or none (Kube-OVN).
         provider = self.string("provider") or "ovn"
         foreign = provider.rpartition(".")[2] != "ovn"
-        if foreign or (value in {None, ""} and self.spec.get("vlan")):
+        if foreign or (value in (None, "") and self.spec.get("vlan")):  # a set needs a hash
             # Not on OVN's routers, or an underlay whose addresses come from a DHCP server.
             return ()
         if not isinstance(value, str) or not value.strip():

@@ -13,9 +13,10 @@ import tarfile
 import tempfile
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from isthmus.icdb.admin.backup_archive import packed, unpacked
 from isthmus.icdb.admin.ovsdb_client import OvsdbClient
@@ -257,10 +258,19 @@ def _parsed(file: Path, members: Mapping[str, bytes]) -> Backup:
         message = f"has format {form}, and this version of Isthmus reads {FORMAT}"
         raise IcDbError(_bad(file, message, "restore it with the version that created it"))
     snapshots = {entry["database"]: DatabaseSnapshot(**entry) for entry in manifest["databases"]}
+    _check_types(manifest["taken"], snapshots.values())
     if not snapshots or not snapshots.keys() <= _DATABASES:
         raise ValueError(f"its databases are {', '.join(snapshots) or 'none'}")
     contents = {name: members[snapshot.file] for name, snapshot in snapshots.items()}
     return Backup(manifest["taken"], snapshots, contents)
+
+
+def _check_types(taken: Any, snapshots: Iterable[DatabaseSnapshot]) -> None:
+    """Raise `TypeError` unless the values in a manifest have the types of their fields."""
+    for one in snapshots:
+        texts = (taken, one.database, one.file, one.schema, one.cid, one.sha256)
+        if not all(isinstance(text, str) for text in texts) or type(one.size) is not int:
+            raise TypeError
 
 
 def _schema_of(file: Path, snapshot: DatabaseSnapshot, content: bytes) -> str:

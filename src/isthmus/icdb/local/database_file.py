@@ -86,7 +86,9 @@ def read_records(file: Path) -> Records:
     torn = size < len(content)
     if not found or (torn and not _is_incomplete(content[size:])):
         raise DamagedError(f"no valid record at byte {size}")
-    return Records(found[0][0], tuple(record for _, record, _ in found), size, torn)
+    records = Records(found[0][0], tuple(record for _, record, _ in found), size, torn)
+    _check_structure(records)
+    return records
 
 
 def _complete_records(content: bytes) -> Iterator[tuple[DatabaseModel, Mapping[str, Any], int]]:
@@ -99,9 +101,34 @@ def _complete_records(content: bytes) -> Iterator[tuple[DatabaseModel, Mapping[s
             return
         try:
             yield _MODELS[head[1]], json.loads(data), end
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         position = end
+
+
+_HEADER, _ADDRESSES, _MEMBERS = (
+    ("name", "local_address", "server_id"), "remote_addresses", ("servers", "prev_servers")
+)  # fmt: skip
+"""What is read from the records of a clustered database: texts, a list of texts, and objects."""
+
+
+def _check_structure(records: Records) -> None:
+    """Raise `DamagedError` unless all that is read from the records has the right type.
+
+    `ovsdb-tool` checks only the checksums when it reads a member's header.
+    """
+    clustered = records.model is DatabaseModel.CLUSTERED
+    for number, record in enumerate(records.contents):
+        valid = isinstance(record, dict)
+        if valid and clustered:
+            valid = all(isinstance(record.get(key, {}), dict) for key in _MEMBERS)
+        if valid and clustered and not number:
+            addresses = record.get(_ADDRESSES, [])
+            texts = [record.get(key) for key in _HEADER] + [record.get("cluster_id", "")]
+            texts += addresses if isinstance(addresses, list) else [None]
+            valid = all(isinstance(text, str) for text in texts)
+        if not valid:
+            raise DamagedError(f"record {number + 1} does not have the right structure")
 
 
 def _is_incomplete(rest: bytes) -> bool:

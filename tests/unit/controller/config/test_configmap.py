@@ -129,6 +129,7 @@ def test_a_disabled_cluster_leaves_whatever_else_is_wrong() -> None:
         ({"ic_db_host": "10.0.0.1:6645"}, "remove the port; set it with"),
         ({"ic_db_host": "fe80::1%eth0"}, "has a zone index"),
         ({"ic_db_host": "tcp:x"}, "neither an IP address nor a host name"),
+        ({"ic_nb_port": "\x1f6645\x1f6646"}, "is not a valid TCP port"),
         ({"ic_nb_port": "http"}, "ic-nb-port = 'http': is not a valid TCP port; write a number"),
         ({"ic_sb_port": "0"}, "ic-sb-port = '0'"),
         ({"ic_sb_port": "65536"}, "ic-sb-port = '65536'"),
@@ -230,6 +231,11 @@ def test_our_own_keys_are_optional() -> None:
     """Without them everything except default routes is exchanged, with Kube-OVN's usual MTU."""
     config = parsed()
     assert (config.mtu, config.vpcs, config.rules, config.routes) == (1400, {}, RouteRules(), ())
+
+
+def test_all_white_space_around_numbers_is_ignored() -> None:
+    """Also of the kinds that `int` does not accept."""
+    assert parsed(ic_nb_port="\x1f7645\x1c\n", mtu="\u20031500").mtu == 1500
 
 
 def test_mtu_and_vpcs() -> None:

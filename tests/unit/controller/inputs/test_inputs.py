@@ -95,6 +95,8 @@ def test_subnets_that_kube_ovn_accepts(
     [
         (None, {}, "Subnet a: spec.cidrBlock: is missing"),
         (7, {}, "spec.cidrBlock = '7': must be a string"),
+        (["10.16.0.0/16"], {}, "spec.cidrBlock = 'a list of 1': must be a string"),
+        ({"v4": "10.16.0.0/16"}, {}, "spec.cidrBlock = 'a mapping of 1': must be a string"),
         ("10.16.0.0/33", {}, "spec.cidrBlock = '10.16.0.0/33': is not a valid CIDR"),
         ("10.16.0.0/16,10.17.0.0/16", {}, "two CIDRs of one family"),
         ("10.16.0.0/16", {"disableInterConnection": "true"}, "must be true or false"),

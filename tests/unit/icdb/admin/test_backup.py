@@ -64,6 +64,10 @@ def test_what_a_manifest_lacks_is_named(tmp_path: Path) -> None:
     )
     for odd in (["x"], [{"database": NB}], {"database": NB}, [entry(NB, b"nb") | {"file": []}], 1):
         assert "is not a readable backup" in refusal(tmp_path, both, databases=odd)
+    for key in ("schema", "cid", "sha256", "size"):
+        odd = [entry(NB, b"nb") | {key: [5]}]
+        assert "it does not have the right structure" in refusal(tmp_path, both, databases=odd)
+    assert "it does not have the right structure" in refusal(tmp_path, both, taken=5)
 
 
 def test_another_format_is_named(tmp_path: Path) -> None:

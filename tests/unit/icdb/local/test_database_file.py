@@ -26,7 +26,7 @@ def content(*records: object, magic: str = "CLUSTER") -> bytes:
     return made
 
 
-RECORDS = ({"term": 1}, {"term": 2, "note": "ä"})
+RECORDS = ({**HEADER, "term": 1}, {"term": 2, "note": "ä"})
 FIRST = len(content(RECORDS[0]))
 
 
@@ -62,6 +62,36 @@ def test_anything_else_is_damage(tmp_path: Path, damaged: bytes) -> None:
     file = tmp_path / "file.db"
     file.write_bytes(damaged)
     with pytest.raises(DamagedError, match="no valid record at byte"):
+        read_records(file)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"server_id": SID, "local_address": ""}],
+        [{**HEADER, "server_id": 5}],
+        [{**HEADER, "cluster_id": None}],
+        [{**HEADER, "remote_addresses": "x"}],
+        [{**HEADER, "remote_addresses": [[]]}],
+        [HEADER, [1]],
+        [HEADER, {"servers": [SID]}],
+        [HEADER, {"prev_servers": None}],
+    ],
+)
+def test_records_of_another_structure_are_damage(tmp_path: Path, records: list[object]) -> None:
+    """Their checksums are right, but what is read from them is missing or of another type."""
+    file = tmp_path / "file.db"
+    file.write_bytes(content(*records))
+    with pytest.raises(DamagedError, match=r"record \d does not have the right structure"):
+        read_records(file)
+
+
+def test_a_record_that_is_nested_too_deeply_is_damage(tmp_path: Path) -> None:
+    """As any other text that is not JSON."""
+    file, data = tmp_path / "file.db", b"[" * 100_000
+    digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    file.write_bytes(f"OVSDB JSON {len(data)} {digest}\n".encode() + data)
+    with pytest.raises(DamagedError, match="no valid record at byte 0"):
         read_records(file)
 
 
