@@ -15,6 +15,7 @@ from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import (
     Address,
     Network,
+    is_broad,
     is_default,
     parse_address,
     parse_network,
@@ -128,13 +129,14 @@ class DatabaseState:
     def routes_over(self, prefix: Network) -> Iterator[JsonRow]:
         """Routes that a new route to `prefix` would override: prefixes that contain `prefix`.
 
-        Default routes count only if `prefix` is a default route as well.
+        Default routes, and what has almost their effect, count only if `prefix` is such a route as
+        well: zones learn it only if they accept it by name, so it must block no one.
         """
         for uuid in self._routes.covering(prefix):
             row = self.row("Route", uuid)
             over = _prefix(row)
-            if over is not None and is_default(over) and not is_default(prefix):
-                return  # longest first: only default routes are left, possibly thousands
+            if over is not None and _is_almost_default(over) and not _is_almost_default(prefix):
+                return  # longest first: only such routes are left, possibly thousands
             yield row
 
     def routes_to(self, switch: str, address: Address) -> Iterator[JsonRow]:
@@ -214,6 +216,10 @@ def port_addresses(rows: Iterable[JsonRow]) -> set[Address]:
     """The IP addresses of port bindings."""
     texts = (str(row.get("address", "")) for row in rows)
     return {interface.ip for text in texts for interface in parse_port_address(text)}
+
+
+def _is_almost_default(prefix: Network) -> bool:
+    return is_default(prefix) or is_broad(prefix)
 
 
 def _prefix(row: JsonRow) -> Network | None:

@@ -292,6 +292,19 @@ def test_a_wider_prefix_of_another_zone_does_not_bind_the_owner() -> None:
         check([route("10.1.3.0/24", **mine)], "az1", state, NO_POLICY)
 
 
+@pytest.mark.parametrize("prefix", ["0.0.0.0/0", "0.0.0.0/1", "8.0.0.0/7", "::/0", "2000::/3"])
+def test_what_is_almost_a_default_route_blocks_no_other_zone(prefix: str) -> None:
+    """No zone learns it unless it accepts it by name, so it reserves nothing."""
+    state = committed()
+    [wide] = check([route(prefix)], "az2", state, NO_POLICY)
+    state.apply({"Route": {uuid(79): {"new": wide["row"]}}})
+    mine = {"zone": AZ1, "nexthop": "169.254.100.1"}
+    for own in ("10.3.0.0/16", "8.8.0.0/16", "2001:db8::/48"):
+        assert check([route(own, **mine)], "az1", state, NO_POLICY)
+    with pytest.raises(RefusedError, match="zone az2 advertises"):
+        check([route(prefix, **mine)], "az1", state, NO_POLICY)
+
+
 @pytest.mark.parametrize("table", ["Gateway", "Port_Binding", "Route"])
 @pytest.mark.parametrize("op", ["update", "mutate", "delete"])
 def test_the_server_verifies_the_owner(op: str, table: str) -> None:
