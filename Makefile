@@ -86,6 +86,11 @@ test-icdb-faults: setup ## break the IC databases under traffic, with one outage
 	@$(SUDO) env ISTHMUS_REQUIRE_ALL=1 ISTHMUS_RECORD_IC_FAULTS=1 PYTHONDONTWRITEBYTECODE=1 \
 	    $(BIN)/pytest -q -p no:cacheprovider tests/lab/test_ic_faults.py
 
+.PHONY: test-hostile
+test-hostile: setup ## attack a fleet with packets from all sides, record it; 1 h (MINUTES=20 SEED=7)
+	@$(SUDO) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m hostile.run --record \
+	    $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: test-container
 test-container: setup ## build the container file into a Debian chroot and run the result; 5 min
 	@$(SUDO) env ISTHMUS_CONTAINER=1 PYTHONDONTWRITEBYTECODE=1 \

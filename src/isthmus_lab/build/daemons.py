@@ -124,6 +124,7 @@ def ic_databases(layout: Layout, plan: LabPlan, member: IcPlan) -> list[str]:
         members = ",".join(str(other.address) for other in plan.ic_members)
         where = ["--members", members, "--address", str(member.address)]
     tls = ["--tls-dir", str(layout.tls(member.name))] if plan.topology.ic.tls else ["--insecure"]
+    tls += ["--authorize"] if plan.topology.ic.authorize else []
     return [
         *(isthmus(), "ic-db", "run"),
         *("--data-dir", str(layout.db(member.name)), "--run-dir", str(layout.run(member.name))),

@@ -10,7 +10,6 @@ from isthmus.pki import ca_pair
 from isthmus.pki.certificates import CA_DAYS, LEAF_DAYS, IssueSpec, Kind, issue
 from isthmus.pki.files import TlsFiles, write_pair
 from isthmus_lab.topology.layout import Layout
-from isthmus_lab.topology.plan import ClusterPlan
 
 
 def make_authorities(layout: Layout) -> None:
@@ -30,9 +29,15 @@ def issue_member(layout: Layout, name: str, addresses: Sequence[str]) -> None:
     _issue(layout, name, IssueSpec(Kind.MEMBER, name, tuple(addresses)))
 
 
-def issue_zone(layout: Layout, cluster: ClusterPlan) -> None:
-    """Issue a certificate to Isthmus in a cluster."""
-    _issue(layout, cluster.name, IssueSpec(Kind.ZONE, cluster.az_name))
+def issue_zone(layout: Layout, owner: str, zone: str) -> None:
+    """Issue a certificate to a client of the IC databases.
+
+    Args:
+        layout: of a lab that has authorities.
+        owner: the cluster in which the client is.
+        zone: the zone whose rows it may write.
+    """
+    _issue(layout, owner, IssueSpec(Kind.ZONE, zone))
 
 
 def _issue(layout: Layout, owner: str, spec: IssueSpec) -> None:

@@ -140,7 +140,7 @@ class Starter:
                     self.layout, member.name, [str(i.ip) for i in member.underlay]
                 )
         for cluster in clusters:
-            ic_certificates.issue_zone(self.layout, cluster)
+            ic_certificates.issue_zone(self.layout, cluster.name, cluster.az_name)
 
     def _links(self, nodes: Sequence[NodePlan], *, fabric: bool) -> None:
         members = self.plan.ic_members if fabric else ()

@@ -44,6 +44,9 @@ def _check(topology: Topology) -> Iterator[Found]:
     yield from _duplicates(hosts, "node or pod")
     yield from _duplicates(_names("transitSwitches", topology.transit_switches), "transit switch")
     shared = [(f"transitSwitches[{i}]", t) for i, t in enumerate(topology.transit_switches)]
+    if topology.ic.authorize and not topology.ic.tls:
+        message = "is not possible without TLS: certificates name the zones"
+        yield "ic.authorize", "true", message, "set ic.tls to true"
     for key, cidr in [("underlay", topology.underlay), *((f"{k}.cidr", t.cidr) for k, t in shared)]:
         yield from _family(key, cidr, topology.family, "lab")
 

@@ -165,10 +165,12 @@ class IcDatabases(Model):
     Args:
         members: number of machines that serve them; more than one form a Raft cluster.
         tls: whether members and zones use TLS with certificates of the lab's own authority.
+        authorize: whether zones connect to an authorizing proxy; requires `tls`.
     """
 
     members: Annotated[int, Field(strict=True, ge=1, le=MOST_MEMBERS)] = 1
     tls: Annotated[bool, Field(strict=True)] = False
+    authorize: Annotated[bool, Field(strict=True)] = False
 
 
 class Topology(Model):

@@ -108,6 +108,16 @@ def test_members_and_zones_are_configured_with_all_members() -> None:
     )
 
 
+def test_an_authorizing_proxy_is_optional() -> None:
+    """Zones connect to a proxy if the topology says so."""
+    topology = load(EXAMPLES / "raft.yaml")
+    ic = topology.ic.model_copy(update={"authorize": True})
+    for changed, expected in ((topology, False), (topology.model_copy(update={"ic": ic}), True)):
+        plan = make_plan(changed)
+        words = daemons.ic_databases(PLACES, plan, plan.ic_members[0])
+        assert ("--authorize" in words) is expected
+
+
 def test_names_of_labs_do_not_overlap() -> None:
     """The namespaces of lab `a` are not among those of `a-b`, nor the reverse."""
     assert not netns_prefix("a-b").startswith(netns_prefix("a"))

@@ -148,6 +148,7 @@ def test_dump_is_read_back_unchanged() -> None:
         ("datapath", "dpdk", "datapath"),
         ("ic", 3, "ic"),
         ("ic", {"members": 0}, "ic.members"),
+        ("ic", {"authorize": True}, "ic.authorize"),
         ("ic", {"members": 8}, "ic.members"),
         ("ic", {"members": "3"}, "ic.members"),
         ("ic", {"members": True}, "ic.members"),

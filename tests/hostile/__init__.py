@@ -1,0 +1,1 @@
+"""Seeded attacks on a live fleet with packets: `python -m hostile.run`."""
