@@ -791,6 +791,13 @@ def test_a_cluster_that_has_joined_by_other_means_since_is_not_cleaned(
     site.write(Insert(LogicalSwitch, {"name": "ts", "other_config": {"interconn-ts": "ts"}}))
     fleet.settle()
     assert site.all(LogicalSwitch, name="ts")
+    (problem,) = site.problems()
+    assert (problem.reason, problem.value) == (Reason.INEFFECTIVE, "other")
+    site.write(
+        drop_keys(NbGlobal, site.uuid(NbGlobal), "external_ids", frozenset({"isthmus-zone"}))
+    )
+    fleet.settle()
+    assert site.problems() == []
 
 
 def test_leaving_keeps_ports_of_others_on_a_transit_switch(fleet: ControlledFleet) -> None:

@@ -3,8 +3,9 @@
 NB and SB are cleaned at once, each in one transaction, whether or not the IC databases can be
 reached. The exchange engine removes our rows there when it can, because `NB_Global.name` is empty.
 NB comes first: until its name is empty, the engine continues to write to the other databases.
-A cluster that Isthmus never joined (no joined zone is recorded, and no router port has its mark) is
-not changed, nor is a cluster that has since joined by other means under another name.
+A cluster that Isthmus never joined is not changed, nor is a cluster that has since joined by other
+means under another name. If NB_Global has lost the record of the joined zone, the configuration's
+zone and a marked router port show that Isthmus has joined.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +31,8 @@ from isthmus.model.indexes import (
 )
 from isthmus.model.operations import Delete, Operation, Update, drop_keys, remove_children, set_keys
 from isthmus.model.ovn_keys import is_remote
+from isthmus.model.problems import Problem, Subject
+from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     Chassis,
     Database,
@@ -65,8 +68,14 @@ class LeavingReconciler(ControllerReconciler[Only], SingleKey):
         if row is None or not self.inputs.leaving:
             return None
         if joined is None:
-            return row if row.name and any(self.view.index(MARKED_LRPS_BY_TS).keys()) else None
+            return row if self._lacks_record(row) else None
         return row if row.name in {"", joined.zone} else None
+
+    def _lacks_record(self, row: NbGlobal) -> bool:
+        """Whether NB shows that Isthmus has joined, but has lost the record of that."""
+        config = self.inputs.last_config
+        marked = any(self.view.index(MARKED_LRPS_BY_TS).keys())
+        return config is not None and row.name == config.zone and marked
 
 
 class LeaveNorthbound(LeavingReconciler):
@@ -86,7 +95,8 @@ class LeaveNorthbound(LeavingReconciler):
     )
 
     def reconcile(self, key: Only) -> Iterable[Operation]:
-        """Remove everything in one transaction."""
+        """Remove everything in one transaction; report if another zone name prevents that."""
+        self.report(key, *self._renamed())
         row = self.joined()
         if row is None:
             return
@@ -106,10 +116,23 @@ class LeaveNorthbound(LeavingReconciler):
         if options := OPTIONS.intersection(row.options):
             yield drop_keys(NbGlobal, row.uuid, "options", options)
 
+    def _renamed(self) -> Iterator[Problem]:
+        row = self.view.single(NbGlobal)
+        joined = joined_zone(row)
+        if row is None or joined is None or not self.inputs.leaving or self.joined() is not None:
+            return
+        yield Subject("NB_Global", "name", row.name).problem(
+            f"is not {joined.zone}, the zone to leave, so nothing is removed",
+            f"to leave, set it back: ovn-nbctl set NB_Global . name={joined.zone}; if another"
+            f" controller runs the interconnection, run: ovn-nbctl remove NB_Global . external_ids"
+            f" {ZONE}",
+            Reason.INEFFECTIVE,
+        )
+
     def _record(self, zone: str) -> Mapping[str, str]:
         """The joined zone, which must be on record until the IC databases are clean."""
         config = self.inputs.last_config
-        return {ZONE: zone} if config is None else {**joined_zone_ids(config), ZONE: zone}
+        return joined_zone_ids(config) if config is not None else {ZONE: zone}
 
     def _switch(self, name: str) -> Iterator[Operation]:
         """Our ports, the remote ports, and the copy unless it has other ports."""
