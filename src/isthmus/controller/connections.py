@@ -240,12 +240,13 @@ class Connections:
 
         These are the ports of type router on the switch's copies that are marked by us or by
         Kube-OVN, or have lost their marks, and lead to the default VPC's router or to no router
-        port; and the router ports with our own mark.
+        port; marked ones that have lost that type; and the router ports with our own mark.
         """
         found: list[PortPair] = []
         for switch in self.copies(transit_switch):
             for port in self.switch_ports(switch):
-                if port.type == "router" and self._is_ours(transit_switch, port):
+                router = port.type == "router" or self._was_router(transit_switch, port)
+                if router and self._is_ours(transit_switch, port):
                     found += self._connection(transit_switch, switch, port)
         paired = {pair.router_port.uuid for pair in found if pair.router_port is not None}
         found += [
@@ -299,6 +300,12 @@ class Connections:
             return False
         marked = is_ours(peer.external_ids) and peer.external_ids.get(TS_MARK) == transit_switch
         return marked or self._has_our_names(transit_switch, port, peer)
+
+    def _was_router(self, transit_switch: str, port: LogicalSwitchPort) -> bool:
+        """Whether a port of another type has the marks and the router port of one of ours."""
+        peer = self.router_port_named(port.options.get(ROUTER_PORT, ""))
+        marked = peer is not None and peer.external_ids.get(TS_MARK) == transit_switch
+        return marked and is_ours(port.external_ids)
 
     def _has_our_names(
         self, transit_switch: str, port: LogicalSwitchPort, peer: LogicalRouterPort

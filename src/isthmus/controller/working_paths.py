@@ -10,9 +10,9 @@ from typing import NamedTuple
 from isthmus.controller.connections import Connections
 from isthmus.controller.import_policy import import_rules
 from isthmus.controller.inputs.inputs import Inputs
-from isthmus.controller.zones import TRUSTED_ZONE, is_registered, zone_name
+from isthmus.controller.zones import is_registered, zone_name
 from isthmus.engine.view import View
-from isthmus.model.external_ids import NETWORK, VENDOR, is_ours, network_of
+from isthmus.model.external_ids import NETWORK, TRUSTED_ZONE, VENDOR, is_ours, network_of
 from isthmus.model.indexes import (
     BINDINGS_BY_PORT,
     IC_PORTS_BY_ADDRESS,

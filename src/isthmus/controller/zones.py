@@ -13,15 +13,12 @@ from dataclasses import dataclass
 
 from isthmus.controller.config.configmap import Config
 from isthmus.engine.view import View
-from isthmus.model.external_ids import zone_claim
+from isthmus.model.external_ids import TRUSTED_ZONE, zone_claim
 from isthmus.model.rows import AvailabilityZone, IcSbGlobal, NbGlobal, RowId
 
 ZONE = "isthmus-zone"
 IC_NB_REMOTE = "isthmus-ic-nb-db"
 IC_SB_REMOTE = "isthmus-ic-sb-db"
-TRUSTED_ZONE = "isthmus-zone-row"
-"""The UUID of our row in the IC-SB that holds the zones of all learned routes."""
-
 JOINED_ZONE_KEYS = frozenset({ZONE, IC_NB_REMOTE, IC_SB_REMOTE, TRUSTED_ZONE})
 
 

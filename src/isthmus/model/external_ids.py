@@ -33,6 +33,10 @@ DECLARED = "isthmus-route"
 TS_MARK = "isthmus-transit-switch"
 """On a router port that the controller made: the transit switch that it connects."""
 
+TRUSTED_ZONE = "isthmus-zone-row"
+"""In `NB_Global.external_ids`: the UUID of our row in the IC-SB that holds the zones of all learned
+routes."""
+
 _ZONE = "isthmus-zone-"
 _ADDRESS = "isthmus-address-"
 _ALIVE = "isthmus-alive-"

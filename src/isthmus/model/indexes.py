@@ -17,6 +17,7 @@ from isthmus.model.ovn_keys import (
     IC_LEARNED_ROUTE,
     INTERCONN_TR,
     ROUTER_PORT,
+    SRC_IP,
     interconn_ts,
     is_remote,
 )
@@ -123,7 +124,7 @@ def node_of(row: LogicalSwitchPort) -> str:
 
 def route_destination(row: LogicalRouterStaticRoute) -> tuple[Network, ...]:
     """The prefix of a route by destination; empty for a route by source address."""
-    return _prefix(row.ip_prefix) if row.policy != "src-ip" else ()
+    return _prefix(row.ip_prefix) if row.policy != SRC_IP else ()
 
 
 def monitor_endpoint(row: ServiceMonitor) -> tuple[str, str, int, str | None]:

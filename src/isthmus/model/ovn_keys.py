@@ -18,6 +18,9 @@ REQUESTED_TNL_KEY = "requested-tnl-key"
 IC_LEARNED_ROUTE = "ic-learned-route"
 """In `Logical_Router_Static_Route.external_ids`: the UUID of the IC-SB route that was learned."""
 
+SRC_IP = "src-ip"
+"""In `Logical_Router_Static_Route.policy`: the prefix is one of source addresses."""
+
 ADVERTISE, LEARN = "ic-route-adv", "ic-route-learn"
 """In `NB_Global.options`: "true" if routes are advertised, and if they are learned."""
 

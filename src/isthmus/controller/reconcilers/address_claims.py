@@ -21,6 +21,7 @@ from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     SUBNET,
+    TRUSTED_ZONE,
     address_claim,
     address_holder,
     claimed_address,
@@ -155,10 +156,15 @@ class AddressClaims(ControllerReconciler[str]):
         return found
 
     def _strangers(self, name: str, address: Address, cluster: RowId) -> Iterator[str]:
-        """The zones of other clusters that publish a port with this address."""
+        """The zones of other clusters that publish a port with this address.
+
+        Our own zone is known by its row, too: someone else may have changed its name.
+        """
+        row = self.view.single(NbGlobal)
+        ours = row.external_ids.get(TRUSTED_ZONE) if row is not None else None
         for port in self.view.all(IC_PORTS_BY_ADDRESS, (name, address)):
             zone = zone_name(self.view, port.availability_zone)
-            if claimant(self.view, zone) != cluster:
+            if claimant(self.view, zone) != cluster and port.availability_zone != ours:
                 yield zone
 
     def _usurped(self, name: str, address: Address, cluster: RowId) -> bool:

@@ -14,10 +14,11 @@ from isthmus.controller.inputs.inputs import Changed, Inputs
 from isthmus.controller.reconcilers.base import ControllerReconciler
 from isthmus.controller.reconcilers.private_prefixes import BLACKLIST, PrivateLists
 from isthmus.controller.working_paths import WorkingPath, WorkingPaths
-from isthmus.controller.zones import TRUSTED_ZONE, claimant, joined_zone, joined_zone_ids
+from isthmus.controller.zones import claimant, joined_zone, joined_zone_ids
 from isthmus.engine.reconciler import Only, SingleKey, Watch
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
+from isthmus.model.external_ids import TRUSTED_ZONE
 from isthmus.model.indexes import (
     IC_PORTS_BY_ZONE_AND_TS,
     LEARNED_ROUTES,

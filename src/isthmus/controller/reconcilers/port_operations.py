@@ -22,6 +22,7 @@ from isthmus.model.operations import (
     insert_child,
     remove_children,
     set_keys,
+    update,
 )
 from isthmus.model.ovn_keys import REQUESTED_TNL_KEY, ROUTER_PORT
 from isthmus.model.prefixes import parse_interface
@@ -141,8 +142,7 @@ def _insert_switch_port(
 
 
 def _update_switch_port(have: LogicalSwitchPort, wanted: WantedPort) -> Iterator[Operation]:
-    if have.addresses != ADDRESSES:
-        yield Update(LogicalSwitchPort, have.uuid, {"addresses": ADDRESSES})
+    yield from update(have, {"type": "router", "addresses": ADDRESSES})
     if have.options.get(ROUTER_PORT) != wanted.router_port:
         peer = {ROUTER_PORT: wanted.router_port}
         yield set_keys(LogicalSwitchPort, have.uuid, "options", peer)

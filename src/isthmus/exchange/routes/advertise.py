@@ -38,6 +38,7 @@ from isthmus.model.indexes import (
     SB_DATAPATHS_BY_ROUTER,
     UNLEARNED_ROUTES_BY_PREFIX,
 )
+from isthmus.model.ovn_keys import SRC_IP
 from isthmus.model.prefixes import (
     Address,
     Network,
@@ -319,7 +320,7 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
             yield self._decision(source, attachment, prefix, row.route_table, refusal or other)
 
     def _refuses_static(self, row: LogicalRouterStaticRoute) -> Refusal | None:
-        if row.policy == "src-ip":
+        if row.policy == SRC_IP:
             return Refusal.BY_SOURCE
         if DECLARED in row.external_ids:
             return Refusal.DECLARED

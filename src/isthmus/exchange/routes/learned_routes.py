@@ -10,8 +10,15 @@ from isthmus.exchange.routes.prefix_groups import PrefixGroups
 from isthmus.exchange.routes.static_routes import Destination, FiledRoute, LearnKey, StaticRoutes
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.indexes import ROUTER_ROUTES
-from isthmus.model.operations import Operation, Value, insert_child, remove_children, set_keys
-from isthmus.model.ovn_keys import IC_LEARNED_ROUTE
+from isthmus.model.operations import (
+    Operation,
+    Value,
+    insert_child,
+    remove_children,
+    set_keys,
+    update,
+)
+from isthmus.model.ovn_keys import IC_LEARNED_ROUTE, SRC_IP
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -114,8 +121,14 @@ class LearnedRoutes(ZoneReconciler[Destination]):
         return insert_child(ROUTER_ROUTES, key.router, row)
 
     def _refresh(self, kept: RowId, sources: Sequence[RowId]) -> Iterator[Operation]:
-        """Name another IC-SB route if the one that was learned is gone."""
+        """Name another IC-SB route if the one that was learned is gone; set back other columns.
+
+        By its source, or over another port, a route leads no packets to the prefix.
+        """
         row = self._view.table(LogicalRouterStaticRoute).rows[kept]
+        if row.policy == SRC_IP or row.output_port is not None:
+            none = frozenset[str]()
+            yield from update(row, {"policy": none, "output_port": none})
         if row.external_ids.get(IC_LEARNED_ROUTE) not in sources:
             ids = {IC_LEARNED_ROUTE: str(min(sources))}
             yield set_keys(LogicalRouterStaticRoute, kept, "external_ids", ids)

@@ -122,7 +122,12 @@ class _Copies(ZoneReconciler[str]):
         A copy of another name is renamed. It gets new encaps, since they bear its name, too.
         """
         same = have is not None and have.name == source.name
-        existing = _tunnels(self._view, have if same else None)
+        # An encap that bears another name, written by hand, is replaced, too.
+        existing = {
+            tunnel: uuid
+            for tunnel, uuid in _tunnels(self._view, have if same else None).items()
+            if getattr(self._view.get(self.encap_table, uuid), self.owner_column) == source.name
+        }
         wanted = _tunnels(self._view, source)
         free = [tunnel for tunnel in sorted(wanted) if not self._taken(tunnel, zone)]
         if not free:

@@ -86,7 +86,7 @@ class PortCopies(ZoneReconciler[str]):
             return self._remove(lsp)
         if lsp is None:
             return self._insert(port, switch)
-        if lsp.type != _REMOTE:
+        if lsp.type != _REMOTE and not self._was_remote(lsp, port):
             self.report(key, self._clash(lsp, port))
             return ()
         if self._view.parent(SWITCH_PORTS, lsp.uuid) != switch:
@@ -113,6 +113,14 @@ class PortCopies(ZoneReconciler[str]):
         if switch is not None and INTERCONN_TS in switch.other_config:
             yield from remove_children(SWITCH_PORTS, switch.uuid, [lsp.uuid])
 
+    def _was_remote(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> bool:
+        """Whether a port of another type has all else of a remote port, as after a slip by hand."""
+        return (
+            transit_switch_of(self._view, lsp) == port.transit_switch
+            and lsp.addresses == self._addresses(port) != frozenset()
+            and lsp.options.get(REQUESTED_TNL_KEY) == str(port.tunnel_key)
+        )
+
     @staticmethod
     def _addresses(port: IcPortBinding) -> frozenset[str]:
         return frozenset({port.address}) if port.address else frozenset()
@@ -129,7 +137,7 @@ class PortCopies(ZoneReconciler[str]):
 
     def _update(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Iterator[Operation]:
         # `_insert` sets `up` once; from then on it is northd's, which would set it back.
-        yield from update(lsp, {"addresses": self._addresses(port)})
+        yield from update(lsp, {"type": _REMOTE, "addresses": self._addresses(port)})
         yield from self._set_key(lsp, port)
 
     def _clash(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> Problem:

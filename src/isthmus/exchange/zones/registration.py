@@ -17,13 +17,13 @@ from typing import ClassVar
 from isthmus.engine.reconciler import Only, Reconciler, SingleKey
 from isthmus.engine.view import View
 from isthmus.exchange.zones.zone_rows import ZoneRows, claims_of, drop_claim
-from isthmus.model.external_ids import claimed_zone, zone_claim
+from isthmus.model.external_ids import TRUSTED_ZONE, claimed_zone, zone_claim
 from isthmus.model.indexes import CHASSIS_BY_NAME, GATEWAYS_BY_ZONE, ZONES_BY_NAME
 from isthmus.model.operations import Insert, Mutate, Operation, Update
 from isthmus.model.ovn_keys import is_remote
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
-from isthmus.model.rows import AvailabilityZone, Database, Gateway, IcSbGlobal, NbGlobal, Row
+from isthmus.model.rows import AvailabilityZone, Database, Gateway, IcSbGlobal, NbGlobal, Row, RowId
 
 LINGER = 5.0
 """Seconds after the removal of a zone's rows until `ovn-ic` is sure to know that it has no name:
@@ -81,7 +81,16 @@ class ZoneRegistration(SingleKey, Reconciler[Only]):
         if zone is None and stale:
             return self._rename(stale, nb_global)
         removed = [operation for old in stale for operation in self._remove(old)]
+        if zone is None and (zone := self._renamed_by_hand(nb_global)) is not None:
+            removed.append(Update(AvailabilityZone, zone.uuid, {"name": nb_global.name}))
         return [*removed, *self._register(zone, nb_global)]
+
+    def _renamed_by_hand(self, nb_global: NbGlobal) -> AvailabilityZone | None:
+        """Our row, as the controller has recorded it, under a name that no one claims."""
+        recorded = RowId(nb_global.external_ids.get(TRUSTED_ZONE, ""))
+        zone = self._view.get(AvailabilityZone, recorded)
+        unclaimed = zone is not None and zone_claim(zone.name) not in claims_of(self._view)
+        return zone if unclaimed else None
 
     def _claimed(self, nb_global: NbGlobal) -> list[str]:
         return sorted(
