@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -45,12 +46,13 @@ def main() -> None:
     words = found.with_suffix(".dict")
     escaped = ("".join(f"\\x{byte:02x}" for byte in word.encode()) for word in target.WORDS)
     words.write_text("".join(f'"{word}"\n' for word in escaped))
-    options = [f"-max_len={LONGEST}", "-timeout=300", "-rss_limit_mb=1024", f"-dict={words}"]
-    options += [f"-artifact_prefix={faults}/", "-report_slow_units=300", "-use_value_profile=1"]
+    options = [f"-max_len={LONGEST}", "-rss_limit_mb=1024", "-handle_term=0", f"-dict={words}"]
+    options += [f"-artifact_prefix={faults}/", "-timeout=300", "-use_value_profile=1"]
     corpus = [str(found), str(CORPUS / arguments.target)]
     mutate = getattr(target, "mutate", None)
     custom = {"custom_mutator": partial(_mutate, mutate)} if mutate is not None else {}
     timed = _Timed(target.run, arguments.target, arguments.minutes * 60)
+    signal.signal(signal.SIGTERM, lambda *_: timed.end())
     atheris.Setup([sys.argv[0], *options, *corpus], timed, **custom)
     atheris.Fuzz()
 
@@ -85,8 +87,12 @@ class _Timed:
             self._record(repr(error))
             raise
         if began > self._seconds:
-            self._record("")
-            os._exit(0)  # libFuzzer counts any other end as a crash
+            self.end()
+
+    def end(self) -> None:
+        """Record the run and end the process; libFuzzer counts any other end as a crash."""
+        self._record("")
+        os._exit(0)
 
     def _record(self, fault: str) -> None:
         line = {

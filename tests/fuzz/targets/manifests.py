@@ -107,6 +107,8 @@ def _written(config: Config) -> dict[str, str]:
         ConfigKey.GW_NODES: ",".join(config.gateways),
         ConfigKey.MTU: "off" if config.mtu is None else str(config.mtu),
         ConfigKey.FORCE_CONNECT: _flag(config.force_connect),
+        ConfigKey.MAX_ROUTES_PER_ZONE: str(config.max_routes_per_zone),
+        ConfigKey.MAX_ROUTES: str(config.max_routes),
         ConfigKey.ACCEPT: _yaml({zone: _rule(rule) for zone, rule in config.accept.items()}),
         ConfigKey.ROUTES: _yaml(
             [
