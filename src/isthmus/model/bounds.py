@@ -282,6 +282,12 @@ SERVER_MESSAGE = Bound(
     "The connection is closed, reported, and made again after a delay that grows to 30 s.",
 )  # fmt: skip
 
+SERVER_ANSWER = Bound(
+    "server_answer", Source.DATABASES, 4 << 20, "character",
+    "The answer of another member's server to the question which databases it has",
+    "The connection is closed; the member counts as one that does not answer.",
+)  # fmt: skip
+
 SERVER_READ = Bound(
     "server_read", Source.DATABASES, 4 << 20, "byte",
     "What one connection to a server takes in one turn of the loop",
@@ -301,6 +307,7 @@ ALL: tuple[Bound, ...] = (
     MANIFEST_FILE,
     PREFIX,
     SERVER_MESSAGE,
+    SERVER_ANSWER,
     SERVER_READ,
     REPAIRS,
     ROUTES_PER_ZONE,

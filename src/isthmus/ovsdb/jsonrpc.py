@@ -5,7 +5,9 @@ package have no time limit. Sessions that replicate whole databases are in `isth
 Invariant: imports only light modules, see `json_stream`.
 """
 
+import re
 import socket
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +24,8 @@ TIMEOUT = 5.0
 """Seconds for each operation on a connection to a server on this machine."""
 
 _READ_SIZE = 1 << 16
+_SHORTEST = 0.001
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 SERVER_DATABASES: dict[str, Any] = {
     "op": "select",
@@ -44,19 +48,55 @@ class RpcError(Exception):
         return foreign_line(f"{self.error}: {self.details}" if self.details else self.error)
 
 
-_NO_RESULTS = "the server's answer does not have the right structure"
+class InvalidAnswerError(ConnectionResetError):
+    """An answer of the server is not what was asked for; nothing that it sends can be used."""
+
+    def __init__(self) -> None:
+        super().__init__("the server's answer does not have the right structure")
 
 
 def result_rows(results: Any) -> list[dict[str, Any]]:
     """The rows that a transaction of one "select" has read.
 
     Raises:
-        ConnectionResetError: the results are not those of a select.
+        InvalidAnswerError: the results are not those of a select.
     """
     match results:
         case [{"rows": list(rows)}] if all(isinstance(row, dict) for row in rows):
             return rows
-    raise ConnectionResetError(_NO_RESULTS)
+    raise InvalidAnswerError
+
+
+def database_rows(results: Any) -> list[dict[str, Any]]:
+    """The rows that `SERVER_DATABASES` has read, maybe with the column "index".
+
+    Raises:
+        InvalidAnswerError: they lack a column, or a value has another type.
+    """
+    rows = result_rows(results)
+    for row in rows:
+        valid = (
+            all(isinstance(row.get(name), str) for name in ("name", "model"))
+            and all(isinstance(row.get(name), bool) for name in ("connected", "leader"))
+            and all(_is_optional_uuid(row.get(name)) for name in ("cid", "sid"))
+            and (isinstance(row.get("schema"), str) or row.get("schema") == _NONE)
+            and (type(row.get("index", 0)) is int or row["index"] == _NONE)
+        )
+        if not valid:
+            raise InvalidAnswerError
+    return rows
+
+
+_NONE = ["set", []]
+"""No value, in OVSDB's JSON."""
+
+
+def _is_optional_uuid(value: Any) -> bool:
+    match value:
+        case ["uuid", str(uuid)]:
+            return bool(_UUID.fullmatch(uuid))
+        case _:
+            return bool(value == _NONE)
 
 
 def request(method: str, *params: Any) -> dict[str, Any]:
@@ -143,10 +183,15 @@ class JsonRpcClient:
         Raises:
             RpcError: the server refused the request.
         """
+        limit = self._socket.gettimeout()
+        deadline = None if limit is None else time.monotonic() + limit
         self.send(request(method, *params))
-        while (reply := self.receive()).get("id") != method or reply.get("method"):
-            if echo := echo_reply(reply):
-                self.send(echo)
+        try:
+            while (reply := self.receive(deadline)).get("id") != method or reply.get("method"):
+                if echo := echo_reply(reply):
+                    self.send(echo)
+        finally:
+            self._socket.settimeout(limit)
         return result_of(reply)
 
     def transact(self, database: str, *operations: Any) -> list[Any]:
@@ -157,7 +202,7 @@ class JsonRpcClient:
         """
         results = self.call("transact", database, *operations)
         if not isinstance(results, list):
-            raise ConnectionResetError(_NO_RESULTS)
+            raise InvalidAnswerError
         for result in results:
             # A failed operation leaves null in place of those after it; a failed commit adds one.
             if isinstance(result, dict) and "error" in result:
@@ -170,23 +215,30 @@ class JsonRpcClient:
 
     def databases(self) -> list[dict[str, Any]]:
         """Rows of `_Server`'s `Database`; see `SERVER_DATABASES`."""
-        rows = result_rows(self.transact("_Server", SERVER_DATABASES))
-        if not all(row.keys() >= set(SERVER_DATABASES["columns"]) for row in rows):
-            raise ConnectionResetError(_NO_RESULTS)
-        return rows
+        return database_rows(self.transact("_Server", SERVER_DATABASES))
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send any message."""
         self._socket.sendall(encode(message))
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self, deadline: float | None = None) -> dict[str, Any]:
         """The next message of any kind.
 
+        Args:
+            deadline: monotonic seconds; a server that sends a little again and again gets no more
+                time. Without one, the time limit holds for each piece that arrives.
+
         Raises:
+            TimeoutError: the message is not complete in time.
             ConnectionResetError: the server closed the connection, or what it sends is not JSON.
         """
         while not self._received:
+            if deadline is not None:
+                # Zero would make the socket non-blocking.
+                self._socket.settimeout(max(deadline - time.monotonic(), _SHORTEST))
             data = self._socket.recv(_READ_SIZE)
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError
             if not data:
                 raise ConnectionResetError("the server closed the connection")
             self._unfinished += len(data)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.model.bounds import Limit
+from isthmus.model.bounds import SERVER_ANSWER, SERVER_MESSAGE, Bound, Limit
 from isthmus.ovsdb.json_stream import Piece, PieceSplitter, encode, parse
 from isthmus.ovsdb.jsonrpc import request, result_of
 
@@ -33,14 +33,16 @@ async def call(
 ) -> Any:
     """The result of one request on an asyncio connection; the first that is made on it.
 
+    The caller limits the time.
+
     Raises:
         OSError: the connection broke.
         EOFError: it was closed before the reply.
-        ValueError: what came is not JSON-RPC.
+        ValueError: what came is not JSON-RPC, or exceeds `SERVER_ANSWER`.
         RpcError: the server refused the request.
     """
     writer.write(encode(request(method, *params)))
-    async with aclosing(read_messages(reader)) as messages:
+    async with aclosing(read_messages(reader, SERVER_ANSWER)) as messages:
         async for message in messages:
             if message.get("id") == method and not message.get("method"):
                 return result_of(message)
@@ -72,7 +74,7 @@ async def read_pieces(
 
 async def read_messages(
     reader: asyncio.StreamReader,
-    limits: MessageLimits | None = None,
+    limits: MessageLimits | Bound = SERVER_MESSAGE,
     large: asyncio.Semaphore | None = None,
     pace: Callable[[int, int], Awaitable[None]] | None = None,
     turn: asyncio.Lock | None = None,
@@ -81,7 +83,8 @@ async def read_messages(
 
     Args:
         reader: the stream.
-        limits: what a message may have; no message is parsed that exceeds them.
+        limits: what a message may have, or how many characters; no message is parsed that exceeds
+            them.
         large: held while a message of more than `LARGE` characters is read and processed.
         pace: awaited with the characters of each piece, and how many messages it ends, before the
             next one is read; also for a message that is never parsed.
@@ -92,10 +95,10 @@ async def read_messages(
         ValueError: the stream does not consist of JSON objects.
     """
     message, held = _Message(limits), False
-    turn = None if limits is None else turn or asyncio.Lock()
+    turn = None if isinstance(limits, Bound) else turn or asyncio.Lock()
     try:
-        most = -1 if limits is None else limits.depth.most
-        async with aclosing(read_pieces(reader, turn, most)) as stream:
+        depth = -1 if isinstance(limits, Bound) else limits.depth.most
+        async with aclosing(read_pieces(reader, turn, depth)) as stream:
             async for piece in stream:
                 if pace is not None:
                     await pace(len(piece.text), int(piece.ends))
@@ -116,7 +119,7 @@ async def read_messages(
 class _Message:
     """The part of a message that has arrived."""
 
-    def __init__(self, limits: MessageLimits | None) -> None:
+    def __init__(self, limits: MessageLimits | Bound) -> None:
         self.parts = list[str]()
         self.size = 0
         self._values = 0
@@ -130,7 +133,8 @@ class _Message:
         """
         self.parts.append(piece.text)
         self.size += len(piece.text)
-        if self._limits is None:
+        if isinstance(self._limits, Bound):
+            self._limits.check(self.size)
             return
         self._limits.size.check(self.size)
         self._limits.depth.check(piece.depth)

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -64,6 +65,14 @@ def test_a_connection_that_ends_is_an_error() -> None:
         thread.join()
 
 
+DATABASE: dict[str, object] = {
+    "name": "x", "model": "standalone", "connected": True, "leader": True, "schema": "{}",
+    "cid": ["set", []], "sid": ["uuid", "8dd15b6d-5d80-4526-9a54-df560abe18bf"],
+}  # fmt: skip
+WRONG_VALUES: tuple[tuple[str, object], ...] = (
+    ("name", 5), ("model", None), ("connected", 1), ("leader", "yes"), ("schema", {}),
+    ("cid", 5), ("cid", []), ("cid", ["uuid", 5]), ("sid", ["uuid", "x"]), ("index", "1"),
+)  # fmt: skip
 WRONG: tuple[dict[str, object], ...] = (
     {},
     {"result": None},
@@ -83,6 +92,15 @@ WRONG: tuple[dict[str, object], ...] = (
 )
 
 
+def test_the_rows_of_the_servers_databases() -> None:
+    """With and without a schema and an index."""
+    rows = [DATABASE, DATABASE | {"schema": ["set", []], "index": 5}]
+    client, thread, _ = answered(encode({"id": "transact", "result": [{"rows": rows}]}))
+    with client:
+        assert client.databases() == rows
+    thread.join()
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -90,6 +108,10 @@ WRONG: tuple[dict[str, object], ...] = (
         b'{"id":"transact","result":' + b"[" * 100_000,
         b'{"id":"transact","result":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
         *(encode({"id": "transact", **reply}) for reply in WRONG),
+        *(
+            encode({"id": "transact", "result": [{"rows": [DATABASE | {column: value}]}]})
+            for column, value in WRONG_VALUES
+        ),
     ],
 )
 def test_an_answer_of_the_wrong_structure_is_an_error_of_the_server(reply: bytes) -> None:
@@ -99,6 +121,30 @@ def test_an_answer_of_the_wrong_structure_is_an_error_of_the_server(reply: bytes
         client.databases()
     assert len(str(caught.value)) < 200
     thread.join()
+
+
+@pytest.mark.parametrize(
+    "piece", [b" ", encode({"method": "echo", "params": [], "id": "echo"})], ids=["text", "probes"]
+)
+def test_a_server_that_sends_a_little_again_and_again_is_bounded(piece: bytes) -> None:
+    """The time limit holds for the whole answer."""
+    ours, theirs = socket.socketpair()
+    ended = threading.Event()
+
+    def drip() -> None:
+        with theirs, suppress(OSError):
+            while not ended.wait(0.01):
+                theirs.sendall(piece)
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    ours.settimeout(0.2)
+    try:
+        with JsonRpcClient(ours) as client, pytest.raises(TimeoutError):
+            client.call("list_dbs")
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_a_message_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

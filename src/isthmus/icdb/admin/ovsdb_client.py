@@ -30,10 +30,15 @@ class OvsdbClient:
         reply = self._run(
             "query", self._with_ip_addresses(remote), json.dumps([database, *operations])
         )
-        results: list[Any] = json.loads(reply)
+        try:
+            results = json.loads(reply)
+        except (ValueError, RecursionError) as error:
+            raise ToolError(f"the server's answer is not JSON: {failure_text(error)}") from error
+        if not isinstance(results, list):
+            raise ToolError("the server's answer is not a list of results")
         for result in results:
-            if result is not None and "error" in result:
-                raise ToolError(f"{result['error']}: {result.get('details', '')}")
+            if isinstance(result, dict) and "error" in result:
+                raise ToolError(_shortened(f"{result['error']}: {result.get('details', '')}"))
         return results
 
     def backup(self, remote: str, database: Database) -> bytes:
@@ -79,6 +84,9 @@ class OvsdbClient:
         if done.returncode < 0:
             raise ToolError(f"no answer within {self.timeout} s")
         if done.returncode:
-            error = last_error(done)
-            raise ToolError(error if len(error) <= _MAX_ERROR else f"{error[:_MAX_ERROR]} …")
+            raise ToolError(_shortened(last_error(done)))
         return done.stdout
+
+
+def _shortened(error: str) -> str:
+    return error if len(error) <= _MAX_ERROR else f"{error[:_MAX_ERROR]} …"

@@ -10,7 +10,8 @@ from isthmus.icdb.admin.server_control import not_running
 from isthmus.icdb.errors import IcDbError
 from isthmus.icdb.local.database_server import LocalServer
 from isthmus.icdb.local.ovsdb_tools import ToolError, ovsdb_tool
-from isthmus.ovsdb.jsonrpc import SERVER_DATABASES
+from isthmus.model.text import failure_text
+from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, InvalidAnswerError, database_rows
 
 
 def server_row(server: LocalServer, client: OvsdbClient) -> dict[str, Any]:
@@ -33,13 +34,16 @@ def row_at(server: LocalServer, client: OvsdbClient, remote: str) -> dict[str, A
     """The row of `_Server` about the database that the server at `remote` has, if any.
 
     Raises:
-        ToolError: it does not answer.
+        ToolError: it does not answer, or what it answers is not valid.
     """
     where = [["name", "==", server.database]]
     columns = [*SERVER_DATABASES["columns"], "index"]
     query = {**SERVER_DATABASES, "where": where, "columns": columns}
-    [result] = client.query(remote, "_Server", query)
-    return result["rows"][0] if result["rows"] else None
+    try:
+        rows = database_rows(client.query(remote, "_Server", query))
+    except InvalidAnswerError as error:
+        raise ToolError(failure_text(error)) from error
+    return rows[0] if rows else None
 
 
 def schema_in_use(server: LocalServer, client: OvsdbClient) -> str:

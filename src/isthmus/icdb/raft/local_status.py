@@ -78,8 +78,10 @@ def control(server: LocalServer, command: str, *arguments: str) -> str:
 
 @lru_cache(maxsize=8)
 def version_of(schema: str) -> str:
-    """The version of a schema in JSON; empty if it has none."""
-    return str(json.loads(schema).get("version", "")) if schema else ""
+    """The version of a schema in JSON; empty if it has none, or is not valid."""
+    with suppress(ValueError, RecursionError, AttributeError):
+        return str(json.loads(schema).get("version", ""))
+    return ""
 
 
 def _from_rows(server: LocalServer, rows: Sequence[Mapping[str, Any]]) -> LocalStatus:

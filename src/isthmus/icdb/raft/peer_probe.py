@@ -16,8 +16,13 @@ from typing import Any
 from isthmus.icdb.local.database_server import DatabaseServer
 from isthmus.icdb.raft.bootstrap import WAITING_DATABASE, PeerAnswer, PeerState
 from isthmus.model.rows import Database
-from isthmus.model.text import failure_text
-from isthmus.ovsdb.jsonrpc import SERVER_DATABASES, RpcError
+from isthmus.model.text import failure_text, listed, printable
+from isthmus.ovsdb.jsonrpc import (
+    SERVER_DATABASES,
+    InvalidAnswerError,
+    RpcError,
+    database_rows,
+)
 from isthmus.ovsdb.jsonrpc_asyncio import call
 from isthmus.ovsdb.streams.name_resolution import addresses_of
 from isthmus.ovsdb.streams.tls import Tls
@@ -25,6 +30,9 @@ from isthmus.pki.files import TlsFiles
 
 TIMEOUT = 1.0
 """Seconds for a member to answer. `_Server` has few rows; a slower member is asked again later."""
+
+_LONGEST_NAME = 60
+"""Characters of a database's name that are repeated."""
 
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -84,9 +92,9 @@ def _answer(task: "asyncio.Task[PeerAnswer]", port: int) -> PeerAnswer:
 async def _ask(server: DatabaseServer, host: str) -> PeerAnswer:
     reader, writer = await _connect(server, host)
     try:
-        [result] = await call(reader, writer, "transact", "_Server", SERVER_DATABASES)
-        return read_rows(server.database, result["rows"])
-    except (RpcError, LookupError, TypeError):
+        results = await call(reader, writer, "transact", "_Server", SERVER_DATABASES)
+        return read_rows(server.database, database_rows(results))
+    except (RpcError, InvalidAnswerError):
         detail = "it is not an OVSDB server that lists its databases"
         return PeerAnswer(PeerState.OTHER, detail=detail)
     finally:
@@ -121,8 +129,8 @@ def read_rows(database: Database, rows: Iterable[Mapping[str, Any]]) -> PeerAnsw
     if WAITING_DATABASE in by_name:
         return PeerAnswer(PeerState.WAITS)
     if row is None:
-        names = sorted(set(by_name) - {"_Server"})
-        return PeerAnswer(PeerState.OTHER, detail=f"it has {', '.join(names) or 'none'}")
+        names = [printable(name[:_LONGEST_NAME]) for name in sorted(set(by_name) - {"_Server"})]
+        return PeerAnswer(PeerState.OTHER, detail=f"it has {listed(names) or 'none'}")
     if row["model"] != "clustered":
         return PeerAnswer(PeerState.STANDALONE)
     cid, sid = optional_uuid(row["cid"]), optional_uuid(row["sid"])
