@@ -12,7 +12,9 @@ import typer
 from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines, print_problems
+from isthmus.files import read_file
 from isthmus.icdb.local.hosts import normal_host
+from isthmus.model.bounds import CREDENTIALS_FILE
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.text import failure_text
 from isthmus.pki import ca_pair
@@ -144,7 +146,7 @@ def renew_(
         return
     signer, trusted = _signer_and_trusted(ca, member=ca_pair.is_member(info))
     with _problems_of(str(files.certificate), directory):
-        pair = renew(signer, files.certificate.read_bytes(), _now(), days)
+        pair = renew(signer, read_file(files.certificate, CREDENTIALS_FILE), _now(), days)
     _check_trusted(files, ca, trusted)
     _refuse_existing((files.certificate, files.private_key), yes=yes)
     with _problems_of(str(files.certificate), directory):
@@ -179,7 +181,7 @@ def bundle_(
             trusted = ca_pair.combined(all_trusted)
             named = {files.ca_cert: trusted.all, files.members_ca: trusted.members}
         else:
-            named = {out: bundle([path.read_bytes() for path in sources])}
+            named = {out: bundle([read_file(path, CREDENTIALS_FILE) for path in sources])}
         written = {file: text for file, text in named.items() if text}
         _refuse_existing(tuple(written), yes=yes)
         for file, text in written.items():
@@ -231,7 +233,7 @@ def _signer_and_trusted(ca: Path, *, member: bool) -> tuple[KeyPair, ca_pair.Tru
 
 def _own(files: TlsFiles) -> CertificateInfo:
     with _problems_of(str(files.certificate), files.certificate):
-        return parse_pem(files.certificate.read_bytes())[0]
+        return parse_pem(read_file(files.certificate, CREDENTIALS_FILE))[0]
 
 
 def _files_in(path: Path) -> TlsFiles | None:
@@ -249,7 +251,7 @@ def _certificates_in(path: Path) -> Iterator[CertificateInfo]:
         required, optional = [path], path / "none"
     for file in (*required, *([optional] if optional.exists() else ())):
         with _problems_of(str(file), file):
-            yield from parse_pem(file.read_bytes())
+            yield from parse_pem(read_file(file, CREDENTIALS_FILE))
 
 
 def _check(files: TlsFiles, now: datetime.datetime) -> tuple[Problem, ...]:

@@ -30,7 +30,9 @@ from isthmus.kube.errors import (
     Failure,
     failure_of,
 )
+from isthmus.model.bounds import KUBE_ANSWER, KUBE_DEPTH, KUBE_EVENT, BoundExceededError
 from isthmus.model.text import failure_text
+from isthmus.ovsdb.json_stream import MessageScanner
 
 CONNECT = 5.0
 """Seconds until a connection, TLS included, must be up."""
@@ -54,6 +56,9 @@ _SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000),
 ]
 
+_PIECE = 1 << 18
+"""Bytes that are read at once, at most."""
+
 _BROKEN = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError, ssl.SSLError)
 
 
@@ -76,10 +81,13 @@ class WatchStream:
         """
         rest = b""
         with _as_api_error():
-            for chunk in self._response.stream(amt=None):
+            while chunk := self._response.read1(_PIECE):
                 *lines, rest = (rest + chunk).split(b"\n")
+                KUBE_EVENT.check(len(rest))
                 for line in filter(None, lines):
                     yield _event(line)
+            if rest:
+                yield _event(rest)
 
     def close(self) -> None:
         """Wake the reader; from any thread."""
@@ -144,13 +152,13 @@ class Client:
             ApiError: anything went wrong.
         """
         with _as_api_error():
-            return _object(self._send(method, path, query or {}, body, content, answer).data)
+            return _object(_body(self._send(method, path, query or {}, body, content, answer)))
 
     def is_ready(self) -> bool:
         """Whether the server reports that it is ready."""
         try:
             with _as_api_error():
-                return self._send("GET", "/readyz", {}, None, "", ANSWER).data == b"ok"
+                return _body(self._send("GET", "/readyz", {}, None, "", ANSWER)) == b"ok"
         except ApiError:
             return False
 
@@ -201,6 +209,7 @@ class Client:
                 retries=False,  # the caller knows better when to try again
                 redirect=False,
                 preload_content=False,
+                decode_content=False,  # a small answer could unpack to a huge one
             )
         except Exception as error:
             if _failure(error).reason == TLS:
@@ -250,6 +259,8 @@ def _as_api_error() -> Iterator[None]:
         yield
     except ApiError:
         raise
+    except BoundExceededError as error:
+        raise ApiError(Failure(0, MALFORMED, f"the answer has {error}")) from error
     except Exception as error:
         raise ApiError(_failure(error)) from error
 
@@ -293,19 +304,36 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> Failure:
     """The failure that a response describes."""
     wait = response.headers.get("Retry-After", "")
     try:
-        status = json.loads(response.data)
-    except (ValueError, RecursionError):
-        status = None  # a proxy's page
+        status = _object(_body(response))
+    except ApiError:
+        status = {}  # a proxy's page
     return failure_of(
-        status if isinstance(status, dict) else {},
+        status,
         response.status,
-        float(wait) if wait.isdecimal() else 0.0,
+        float(wait[:9]) if wait.isdecimal() else 0.0,
     )
 
 
+def _body(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The whole body, within the bound."""
+    pieces, size = [], 0
+    with response:
+        while piece := response.read1(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            KUBE_ANSWER.check(size)
+    return b"".join(pieces)
+
+
 def _object(data: bytes) -> dict[str, Any]:
+    scanner = MessageScanner(KUBE_DEPTH.most)
     try:
-        found = json.loads(data)
+        text = data.decode()
+        scanner.feed(text)
+        KUBE_DEPTH.check(scanner.deepest)
+        found = json.loads(text)
+    except BoundExceededError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ApiError(Failure(0, MALFORMED, "the answer is not JSON")) from error
     if not isinstance(found, dict):

@@ -14,7 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from isthmus.files import read_file
 from isthmus.kube.kubeconfig import Section, existing_files, select
+from isthmus.model.bounds import CREDENTIALS_FILE
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.text import failure_text, quoted
@@ -162,7 +164,8 @@ def _load_certificate(context: ssl.SSLContext, certificate: bytes) -> None:
 
 def _authorization(user: Section) -> dict[str, str]:
     token_file = user.path("tokenFile")
-    token = token_file.read_text(encoding="utf-8").strip() if token_file else user.text("token")
+    given = read_file(token_file, CREDENTIALS_FILE).decode() if token_file else user.text("token")
+    token = given.strip()
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from isthmus.model.bounds import KUBE_MESSAGE, KUBE_WAIT
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 
@@ -97,9 +98,9 @@ def failure_of(status: Mapping[str, Any], code: int = 0, retry_after: float = 0.
     found = code or (own if isinstance(own, int) else HTTPStatus.INTERNAL_SERVER_ERROR)
     return Failure(
         found,
-        str(status.get("reason") or _phrase(found)),
-        str(status.get("message") or _phrase(found)),
-        max(retry_after, float(asked) if isinstance(asked, int) else 0.0),
+        str(status.get("reason") or _phrase(found))[: KUBE_MESSAGE.most],
+        str(status.get("message") or _phrase(found))[: KUBE_MESSAGE.most],
+        min(max(retry_after, asked if isinstance(asked, int) else 0), KUBE_WAIT.most),
     )
 
 

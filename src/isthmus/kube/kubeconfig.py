@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.controller.config.strict_yaml import YamlTextError, load_yaml
+from isthmus.files import read_file
+from isthmus.model.bounds import CREDENTIALS_FILE
 from isthmus.model.text import quoted
 
 
@@ -47,7 +49,7 @@ class Section:
         if data := self.text(f"{key}-data"):
             return base64.b64decode(data, validate=True)
         path = self.path(key)
-        return path.read_bytes() if path is not None else b""
+        return read_file(path, CREDENTIALS_FILE) if path is not None else b""
 
 
 def existing_files(paths: str) -> list[Path]:
@@ -98,7 +100,7 @@ def select(files: Iterable[Path], context: str) -> tuple[Section, Section]:
 
 def _load(file: Path) -> Section:
     try:
-        config = load_yaml(file.read_bytes())
+        config = load_yaml(read_file(file, CREDENTIALS_FILE))
     except YamlTextError as error:
         place = f" in {error.where}" if error.where else ""
         raise ValueError(f"{file} is not valid YAML{place}: {error.reason}") from error

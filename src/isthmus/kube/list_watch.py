@@ -17,6 +17,7 @@ from typing import Any
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey
 from isthmus.kube.errors import Failure, problem_of
 from isthmus.kube.resources import Resource, manifest
+from isthmus.model.bounds import KUBE_OBJECTS
 from isthmus.model.problems import Problem
 
 
@@ -138,6 +139,7 @@ class ListWatch:
             return False
         for item in items:
             found = self._manifest(item)
+            KUBE_OBJECTS.check(len(self._pages) + (found.key not in self._pages))
             self._pages[found.key] = found
         self._token, self._delay = token, 0.0
         if token:
@@ -173,6 +175,7 @@ class ListWatch:
         self._in_a_row, changed = 0, False
         if kind in {"ADDED", "MODIFIED", "DELETED"}:
             found = self._manifest(body)
+            KUBE_OBJECTS.check(len(self.objects) + (found.key not in self.objects))
             known = self.objects.pop(found.key, None)
             if kind != "DELETED":
                 self.objects[found.key] = found

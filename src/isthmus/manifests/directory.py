@@ -14,6 +14,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from isthmus.controller.inputs.snapshot import Manifest, ObjectKey, Snapshot
+from isthmus.files import read_file
 from isthmus.manifests.documents import duplicate
 from isthmus.manifests.file_history import QUIET, ManifestFile
 from isthmus.manifests.watcher import DirectoryWatcher
@@ -130,7 +131,7 @@ class DirectorySource:
             # At the start no object can be lost, so files are read without waiting.
             seen = now if self._last is not None else now - QUIET
             file.seen(status and _signature(status), seen)
-            file.advance(path.read_bytes, now)
+            file.advance(lambda: read_file(path, MANIFEST_FILE), now)
         except OSError as error:
             file.unreadable(failure_text(error))
             return False

@@ -166,6 +166,41 @@ MANIFEST_FILE = Bound(
     "It is not read; the objects that it held stay in force.",
 )  # fmt: skip
 
+CREDENTIALS_FILE = Bound(
+    "credentials_file", Source.CONFIGURATION, 4 << 20, "byte",
+    "A kubeconfig, or a file with a token, a key or certificates",
+    "It is not read, and what needs it is reported.",
+)  # fmt: skip
+
+_KEPT = "The answer is not read, and is reported; the last known objects stay in force."
+
+# A page has 500 objects. The largest are Nodes with all their images: some 50 kB each.
+KUBE_ANSWER = Bound(
+    "kube_answer", Source.KUBERNETES, 256 << 20, "byte", "An answer, such as a page of a list",
+    _KEPT,
+)  # fmt: skip
+# etcd holds no object above 1.5 MiB.
+KUBE_EVENT = Bound(
+    "kube_event", Source.KUBERNETES, 8 << 20, "byte", "An event of a watch",
+    "The watch ends, and is reported; the last known objects stay in force.",
+)  # fmt: skip
+KUBE_DEPTH = Bound(
+    "kube_depth", Source.KUBERNETES, 100, "level", "Brackets nested in an answer or an event",
+    _KEPT,
+)  # fmt: skip
+KUBE_OBJECTS = Bound(
+    "kube_objects", Source.KUBERNETES, 200_000, "object", "Objects of one kind",
+    "The list is not read further, and is reported; the last known objects stay in force.",
+)  # fmt: skip
+KUBE_MESSAGE = Bound(
+    "kube_message", Source.KUBERNETES, 1000, "character",
+    "The text of an error that the API server returns", "Its first characters are used.",
+)  # fmt: skip
+KUBE_WAIT = Bound(
+    "kube_wait", Source.KUBERNETES, 60, "second",
+    "How long the API server can ask to wait until the next attempt", "The wait is shorter.",
+)  # fmt: skip
+
 _QUOTA = "ic-db run --quota"
 _REFUSED = "The transaction is refused."
 _DELAYED = "The zone's next message is read later."
@@ -305,6 +340,13 @@ ALL: tuple[Bound, ...] = (
     YAML_DEPTH,
     YAML_NUMBER,
     MANIFEST_FILE,
+    CREDENTIALS_FILE,
+    KUBE_ANSWER,
+    KUBE_EVENT,
+    KUBE_DEPTH,
+    KUBE_OBJECTS,
+    KUBE_MESSAGE,
+    KUBE_WAIT,
     PREFIX,
     SERVER_MESSAGE,
     SERVER_ANSWER,

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.files import read_file
+from isthmus.model.bounds import CREDENTIALS_FILE
 from isthmus.pki.certificate_info import CertificateInfo
 from isthmus.pki.certificates import MEMBERS_CA_UNIT, KeyPair, Kind, bundle, new_ca
 from isthmus.pki.files import TlsFiles, write_file
@@ -76,7 +78,10 @@ def load_signer(directory: Path, *, member: bool) -> KeyPair:
     """
     apart = member and (directory / MEMBERS_CERTIFICATE).exists()
     certificate, key = (MEMBERS_CERTIFICATE, MEMBERS_KEY) if apart else (CERTIFICATE, KEY)
-    return KeyPair((directory / key).read_bytes(), (directory / certificate).read_bytes())
+    return KeyPair(
+        read_file(directory / key, CREDENTIALS_FILE),
+        read_file(directory / certificate, CREDENTIALS_FILE),
+    )
 
 
 def trusted_cas(directory: Path, *, member: bool) -> TrustedCas:
@@ -93,9 +98,10 @@ def trusted_cas(directory: Path, *, member: bool) -> TrustedCas:
     files = TlsFiles.in_directory(directory)
     if files.certificate.exists():
         return TrustedCas(
-            files.ca_cert.read_bytes(), _read_if_exists(files.members_ca) if member else b""
+            read_file(files.ca_cert, CREDENTIALS_FILE),
+            _read_if_exists(files.members_ca) if member else b"",
         )
-    others = (directory / CERTIFICATE).read_bytes()
+    others = read_file(directory / CERTIFICATE, CREDENTIALS_FILE)
     members = _read_if_exists(directory / MEMBERS_CERTIFICATE)
     if not members:
         return TrustedCas(others)
@@ -121,4 +127,4 @@ def write_trusted_cas(files: TlsFiles, trusted: TrustedCas) -> None:
 
 
 def _read_if_exists(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
+    return read_file(path, CREDENTIALS_FILE) if path.exists() else b""

@@ -13,6 +13,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.files import read_file
+from isthmus.model.bounds import CREDENTIALS_FILE
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.text import failure_text
 from isthmus.pki.certificate_info import TlsMaterial, expiry_warnings, material_problems
@@ -79,7 +81,7 @@ def read_files(files: TlsFiles) -> TlsMaterial | Problem:
     )
     for key, path in named:
         try:
-            read.append(path.read_bytes())
+            read.append(read_file(path, CREDENTIALS_FILE))
         except OSError as error:
             message = f"cannot be read: {failure_text(error)}"
             remedy = "make it readable for this user, or use another directory"
@@ -108,7 +110,7 @@ def check_member_files(files: TlsFiles, now: datetime.datetime) -> tuple[Problem
         return found
     path = files.members_ca
     try:
-        pem = path.read_bytes()
+        pem = read_file(path, CREDENTIALS_FILE)
     except OSError as error:
         message = (
             f"cannot be read: {failure_text(error)}; without it a zone could join the Raft cluster"
