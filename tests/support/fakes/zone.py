@@ -185,8 +185,8 @@ class Zone:
 
     @property
     def router(self) -> RowId:
-        """The UUID of the router `ovn-cluster`."""
-        return self.uuid(LogicalRouter, name="ovn-cluster")
+        """The UUID of the first router `ovn-cluster`."""
+        return RowId(self.all(LogicalRouter, name="ovn-cluster")[0]["_uuid"])
 
     def set_options(self, **options: str) -> None:
         """Set NB_Global options; underscores stand for hyphens."""
