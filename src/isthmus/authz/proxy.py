@@ -19,6 +19,7 @@ from isthmus.authz.audit_log import FILE_NAME, AuditLog
 from isthmus.authz.authorizer import Authorizer
 from isthmus.authz.database_state import COLUMNS, DatabaseState
 from isthmus.authz.follower import DatabaseFollower
+from isthmus.authz.limits.answers import AnswerTurns
 from isthmus.authz.limits.rates import Rate, ZoneTraffic
 from isthmus.authz.listener import (
     TlsListener,
@@ -85,6 +86,7 @@ class AuthorizingProxy:
         self._clients: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()
         self._traffic: dict[str, ZoneTraffic] = {}
+        self._turns = AnswerTurns()
         self._pending_save: asyncio.TimerHandle | None = None
 
     @property
@@ -179,6 +181,7 @@ class AuthorizingProxy:
             writer,
             self._policy,
             self._traffic_of(zone),
+            self._turns,
             self._authorize,
             self._refused,
         )

@@ -5,7 +5,7 @@ Used by `session`. Invariant: the client receives whole messages, and no answer 
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from isthmus.ovsdb.json_stream import encode
@@ -20,6 +20,7 @@ async def relay(
     writer: asyncio.StreamWriter,
     between: asyncio.Lock,
     is_own: Callable[[str], bool],
+    drain: Callable[[], Awaitable[None]],
 ) -> None:
     """Pass a stream on until it ends, no faster than the receiver accepts it.
 
@@ -27,6 +28,7 @@ async def relay(
         reader, writer: from where to where.
         between: held within a message; a task that holds it may write a message of its own.
         is_own: whether a message of less than `SHORT` characters must not be passed on.
+        drain: waits until the receiver accepts more.
     """
     began, piece = False, ""
     async with aclosing(read_pieces(reader)) as stream:
@@ -45,7 +47,7 @@ async def relay(
             began = not ends
             if ends:
                 between.release()
-            await writer.drain()
+            await drain()
 
 
 class ServerBarrier:

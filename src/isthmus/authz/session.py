@@ -5,14 +5,15 @@ is not known to be harmless is passed on only after `authorize`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from isthmus.authz.database_state import DatabaseState
 from isthmus.authz.follower import connect
+from isthmus.authz.limits.answers import Answer, AnswerTurns
 from isthmus.authz.limits.rates import ZoneTraffic
 from isthmus.authz.limits.transaction import TransactionLimits
 from isthmus.authz.relay import ServerBarrier, relay
@@ -39,8 +40,12 @@ READ_METHODS = frozenset(
 )  # fmt: skip
 """Methods that change nothing (RFC 7047, 4.1, and ovsdb-server(7))."""
 
-_ANSWER_LIMIT = 120.0
-"""Seconds that a zone has to accept an answer; its other connections wait meanwhile."""
+_SIGN_INTERVAL = 0.5
+"""Seconds between two `echo` requests to a zone whose request waits. Daemons leave a server that is
+silent for two seconds, see `isthmus.ovsdb.session`."""
+
+# A server takes no notice of the answer, because its own requests have the same id.
+_SIGN = encode({"method": "echo", "params": [], "id": "echo"})
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class ClientSession:
         writer: to the client.
         policy: the operator's, with the zone's limits.
         traffic: shared by all connections of this zone.
+        turns: shared by all zones.
         authorize: the operations to pass on for a zone; raises `RefusedError`.
         refused: called with each refusal.
     """
@@ -66,10 +72,13 @@ class ClientSession:
     writer: asyncio.StreamWriter
     policy: AuthorizationPolicy
     traffic: ZoneTraffic
+    turns: AnswerTurns
     authorize: Callable[[list[Any], str], Awaitable[list[JsonOperation]]]
     refused: Callable[[RefusedError], None]
     _between: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     """Held while an answer of the server is on its way to the client."""
+    _answer: Answer | None = field(init=False, default=None)
+    """The same, if it is one to a request that reads."""
     _monitors: set[str] = field(init=False, default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
@@ -83,7 +92,9 @@ class ClientSession:
         barrier = ServerBarrier(to_server)
         tasks = [
             asyncio.create_task(self._forward_requests(reader, to_server, barrier)),
-            asyncio.create_task(relay(from_server, self.writer, self._between, barrier.is_answer)),
+            asyncio.create_task(
+                relay(from_server, self.writer, self._between, barrier.is_answer, self._drain)
+            ),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -120,10 +131,43 @@ class ClientSession:
                         server.write(data)
                         await server.drain()
                         continue
-                    # One answer at a time: a server keeps what a client does not read in memory.
-                    async with self.traffic.answers, asyncio.timeout(_ANSWER_LIMIT):
+                    async with self._turn(rows=_reads_rows(passed)):
                         server.write(data)
                         await barrier.wait()
+
+    @asynccontextmanager
+    async def _turn(self, *, rows: bool) -> AsyncIterator[None]:
+        """Wait until an answer may be sent: a server keeps what a client does not read in memory.
+
+        Args:
+            rows: whether it has rows of the database, so that zones take turns as well.
+
+        Raises:
+            ConnectionResetError: the client has left meanwhile.
+        """
+        async with AsyncExitStack() as stack:
+            waiting = asyncio.create_task(self._show_life())
+            try:
+                await stack.enter_async_context(self.traffic.answers)
+                turn = self.turns.turn() if rows else nullcontext(Answer(lambda: None))
+                self._answer = await stack.enter_async_context(turn)
+            finally:
+                waiting.cancel()
+            if self.writer.is_closing():
+                raise ConnectionResetError("the client has left")
+            try:
+                yield
+            finally:
+                self._answer = None
+
+    async def _drain(self) -> None:
+        await (self.writer.drain() if self._answer is None else self._answer.drain(self.writer))
+
+    async def _show_life(self) -> None:
+        while True:
+            await asyncio.sleep(_SIGN_INTERVAL)
+            async with self._between:
+                self.writer.write(_SIGN)
 
     async def _passed(self, message: Message) -> Message | None:
         """The request to pass on for a zone; None if it was refused and answered."""
@@ -184,9 +228,16 @@ class ClientSession:
 def _reads(message: Message) -> bool:
     """Whether the answer to a request may be large."""
     method = str(message.get("method"))
+    if not isinstance(message.get("params"), list):
+        return False
     if method == "transact":
         return any(one.get("op") == "select" for one in message["params"][1:])
     return method.startswith(("monitor", "get_schema"))
+
+
+def _reads_rows(message: Message) -> bool:
+    """Whether the answer to a request that reads has rows of the database."""
+    return message.get("method") != "get_schema" and "_Server" not in message["params"][:1]
 
 
 def _writes(message: Message) -> bool:

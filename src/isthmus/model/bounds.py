@@ -281,6 +281,11 @@ ZONE_REQUESTS = Bound(
     "zone_requests", Source.PROXY, 100, "request",
     "Sent by a zone in each second, after the first 64 seconds' worth", _DELAYED, _QUOTA,
 )  # fmt: skip
+ANSWERS = Bound(
+    "answers", Source.PROXY, 4, "answer",
+    "Answers with rows on their way to zones that do not let the proxy wait for 10 seconds",
+    "The next zone waits.",
+)  # fmt: skip
 STRANGERS = Bound(
     "strangers", Source.PROXY, 2000, "connection",
     "Connections that have not authenticated yet", "The connection is closed.",
@@ -355,6 +360,7 @@ ALL: tuple[Bound, ...] = (
     ROUTES_PER_ZONE,
     ROUTES,
     *PROXY,
+    ANSWERS,
     STRANGERS,
     STRANGERS_PER_ADDRESS,
     BACKUP_SIZE,

@@ -5,13 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from isthmus.model.rows import Database
-from isthmus.ovsdb.jsonrpc import JsonRpcClient, request
+from isthmus.ovsdb.jsonrpc import JsonRpcClient, echo_reply, request
 from isthmus.ovsdb.streams.tls import Tls
 from isthmus.pki.files import TlsFiles
 from support.icdb.run import LIMIT, Member, Members
@@ -46,7 +46,7 @@ class AuthorizedMembers:
         for member in self.members.all:
             tls = self.issue("member", member.address, f"--address={member.address}")
             member.flags = ("--authorize", f"--tls-dir={tls}")
-        self._zones: list[RealZone] = []
+        self.zones: list[RealZone] = []
 
     def start(self) -> None:
         """Start all members, and wait until they serve."""
@@ -101,7 +101,7 @@ class AuthorizedMembers:
     def zone(self, name: str, number: int) -> RealZone:
         """A zone with a subnet 10.NUMBER.0.0/16, run by Isthmus through the proxies."""
         zone = RealZone(self.directory, name, Servers(self.directory / "unused"))
-        self._zones.append(zone)
+        self.zones.append(zone)
         zone.nbctl("set", "NB_Global", ".", "options:ic-route-adv=true")
         zone.nbctl("set", "NB_Global", ".", "options:ic-route-learn=true")
         zone.add_subnet(f"net-{name}", f"10.{number}.0.1/16")
@@ -162,14 +162,14 @@ class AuthorizedMembers:
         except AssertionError as error:
             logs = [member.log.read_text() for member in self.members.all]
             logs += [self.proxy_log(member) for member in self.members.all]
-            logs += [zone.servers.log("engine") for zone in self._zones]
+            logs += [zone.servers.log("engine") for zone in self.zones]
             rows = [row["ip_prefix"] for row in self.rows("sb", "Route")]
             tails = "\n--\n".join(log[-3000:] for log in logs)
             raise AssertionError(f"{error}\nroutes: {rows}\n{tails}") from error
 
     def stop(self) -> None:
         """Stop everything."""
-        for zone in self._zones:
+        for zone in self.zones:
             zone.servers.stop_all()
         self.members.stop()
 
@@ -195,6 +195,12 @@ class RawClient:
     def send(self, method: str, *params: object) -> None:
         """Send a request."""
         self._client.send(request(method, *params))
+
+    def reply_to(self, probe: Mapping[str, Any]) -> None:
+        """Answer an `echo` of the other side."""
+        reply = echo_reply(probe)
+        assert reply is not None, probe
+        self._client.send(reply)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def test_the_answer_to_the_proxys_own_echo_is_not_passed_on(cut: int) -> None:
         whole = b'{"id":1}' + answer + b'{"id":2,"x":"' + b"x" * SHORT + b'"}'
         reader = asyncio.StreamReader()
         relaying = asyncio.ensure_future(
-            relay(reader, client, asyncio.Lock(), barrier.is_answer)  # type: ignore[arg-type]
+            relay(reader, client, asyncio.Lock(), barrier.is_answer, client.drain)  # type: ignore[arg-type]
         )
         for part in (whole[:cut], whole[cut:]):
             reader.feed_data(part)
