@@ -205,7 +205,7 @@ def fleet_of(lab: Lab) -> Iterator[Fleet]:
     lab.run(IC, ["ip", "address", "add", f"{RELAY}/24", "dev", network.UNDERLAY_LINK])
     # Links of the lab have no rate. Without this, a burst from the databases overflows the queues
     # of the userspace switches, and pings are lost that no one has taken.
-    shape = ["root", "tbf", "rate", "50mbit", "burst", "32kb", "latency", "1s"]
+    shape = ["root", "tbf", "rate", "20mbit", "burst", "32kb", "latency", "1s"]
     lab.run(IC, ["tc", "qdisc", "add", "dev", network.UNDERLAY_LINK, *shape])
     ic_certificates.issue_member(layout, "relay", [RELAY])
     ic_certificates.issue_zone(layout, ATTACKER, ATTACKER)
