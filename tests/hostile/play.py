@@ -113,7 +113,7 @@ def _watch(
         memory = max(samples[-1][1] for samples in health.samples.values())
         say(
             f"{now - began:5.0f} s: {report.attacks.total()} attacks,"
-            f" {report.lost.total()} of {report.sent.total()} pings lost,"
+            f" {_lost(report)} of {report.sent.total()} pings lost,"
             f" change after {report.changes[-1]:.1f} s, largest RSS {memory:.0f} MiB"
         )
         threading.Event().wait(max(0.0, min(until, now + STEP_S) - time.monotonic()))
@@ -125,6 +125,12 @@ def _count(traffic: Traffic, report: Report) -> None:
     for flow, pings in traffic.cut(1).pings.items():
         report.sent[str(flow)] += pings.sent
         report.lost[str(flow)] += pings.lost
+
+
+def _lost(report: Report) -> str:
+    """How many pings were lost, first those of the flows that must lose none."""
+    honest = sum(report.lost[str(flow)] for flow in HONEST)
+    return f"{honest} + {report.lost.total() - honest}"
 
 
 def _judge(health: Health, report: Report, warm: float) -> None:

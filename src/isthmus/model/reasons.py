@@ -92,6 +92,11 @@ class Reason(StrEnum):
         _WARNING,
     )
     DUPLICATE_CHASSIS = ("DuplicateChassis", "several chassis have a gateway's hostname", _WARNING)
+    INVALID_GATEWAY = (
+        "InvalidGateway",
+        "another zone's gateway has an invalid name or tunnel IP",
+        _WARNING,
+    )
     INVALID_OPTION = ("InvalidOption", "an option in a row has an invalid value", _WARNING)
     INVALID_SUBNET = ("InvalidSubnet", "a Subnet contains an invalid value", _WARNING)
     INVALID_NODE = ("InvalidNode", "a Node has an invalid address", _WARNING)

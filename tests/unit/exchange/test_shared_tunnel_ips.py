@@ -175,6 +175,23 @@ def test_a_remote_chassis_that_a_former_zone_left_makes_room() -> None:
     assert one.problems() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "ip"), [("gw1\n", IP), ("\x1b]0;t\x07", IP), ("gw1", "x"), ("gw1", "192.0.2.7/24")]
+)
+def test_a_gateway_that_open_vswitch_cannot_use_is_reported(name: str, ip: str) -> None:
+    """No chassis is made of it, since ovn-controller cannot create its tunnel."""
+    fleet = joined((name, ip), ("gw2", "192.0.2.9"))
+    one, two = fleet.zones
+    assert tunnels(two, SbEncap) == {("gw2", "192.0.2.9")}
+    reasons = [problem.reason for problem in recomputed(fleet)[1]]
+    assert Reason.INVALID_GATEWAY in reasons
+    one.update(Chassis, one.uuid(Chassis, name=name), name="gw1")
+    one.update(SbEncap, one.uuid(SbEncap, ip=ip), ip=IP, chassis_name="gw1")
+    fleet.settle()
+    assert ("gw1", IP) in tunnels(two, SbEncap)
+    assert recomputed(fleet)[1] == []
+
+
 def test_the_gateway_of_a_zone_that_is_gone_holds_the_ip_until_it_is_pruned() -> None:
     """Nodes that are used again in another cluster: the remedy names the command, and it works."""
     fleet = joined(("gw1", IP), ("gw2", IP))

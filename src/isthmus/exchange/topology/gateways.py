@@ -19,6 +19,7 @@ from isthmus.model.indexes import (
 )
 from isthmus.model.operations import Delete, Insert, NewRef, Operation, Ref, Value, update
 from isthmus.model.ovn_keys import IS_REMOTE, is_interconn, is_remote
+from isthmus.model.prefixes import parse_address
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -64,6 +65,11 @@ def _gateways_at(view: View, kind: str, ip: str) -> Iterator[Gateway]:
     """The gateways in IC-SB with a tunnel IP."""
     for encap in view.all(IC_ENCAPS_BY_TUNNEL, (kind, ip)):
         yield from view.all(GATEWAYS_BY_ENCAP, encap.uuid)
+
+
+def _is_usable(chassis: str) -> bool:
+    """Whether a chassis name can be part of the name of a tunnel port, and of log lines."""
+    return bool(chassis) and chassis.isprintable()
 
 
 class _Copies(ZoneReconciler[str]):
@@ -199,10 +205,10 @@ class RemoteChassis(_Copies):
         chassis = self._view.one(CHASSIS_BY_NAME, key)
         foreign = gateway is not None and gateway.availability_zone != zone.uuid
         if gateway is not None and foreign:
-            self.report(key, *self._clashes(gateway, zone))
+            self.report(key, *self._clashes(gateway, zone), *self._invalid(gateway))
         if chassis is not None and not is_remote(chassis):
             return ()  # a local chassis is never touched
-        if gateway is not None and foreign:
+        if gateway is not None and foreign and _is_usable(key):
             columns: dict[str, Value] = {"other_config": {IS_REMOTE: "true"}}
             have = chassis or self._before(gateway)
             return self._write(Chassis, have, gateway, zone, columns)
@@ -230,11 +236,30 @@ class RemoteChassis(_Copies):
         )
 
     def _taken(self, tunnel: Tunnel, _zone: AvailabilityZone) -> bool:
-        return any(True for _ in self._local_at(tunnel))
+        # ovn-controller would create a tunnel port that Open vSwitch refuses, again and again.
+        return parse_address(tunnel.ip) is None or any(True for _ in self._local_at(tunnel))
 
     def _local_at(self, tunnel: Tunnel) -> Iterator[Chassis]:
         found = _chassis_at(self._view, tunnel.type, tunnel.ip)
         return (chassis for chassis in found if not is_remote(chassis))
+
+    def _invalid(self, gateway: Gateway) -> Iterator[Problem]:
+        """What Open vSwitch could not use of another zone's gateway."""
+        other = zone_name(self._view, gateway.availability_zone)
+        where, remedy = f"gateway {gateway.name} of zone {other}", f"have zone {other} correct it"
+        if not _is_usable(gateway.name):
+            yield Subject(where, "name", gateway.name).problem(
+                "is empty or not printable, so the gateway is not used",
+                remedy,
+                Reason.INVALID_GATEWAY,
+            )
+        for tunnel in sorted(_tunnels(self._view, gateway)):
+            if parse_address(tunnel.ip) is None:
+                yield Subject(where, "tunnel IP", tunnel.ip).problem(
+                    "is not an IP address, so this tunnel is not used",
+                    remedy,
+                    Reason.INVALID_GATEWAY,
+                )
 
     def _clashes(self, gateway: Gateway, zone: AvailabilityZone) -> Iterable[Problem]:
         """What our nodes have in common with another zone's gateway; each once, by its name."""
