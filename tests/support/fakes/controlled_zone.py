@@ -88,6 +88,7 @@ class ControlledZone(Zone):
 
     def hand_over(self, snapshot: Snapshot) -> None:
         """Pass a snapshot to the controller, as the daemon does."""
+        self.snapshot = snapshot
         changed = self.inputs.update(snapshot, joined=is_joined(self.view))
         self.exchange.routes.policy.set_rules(import_rules(self.inputs))
         for intent in self.intents:

@@ -47,13 +47,18 @@ BAD_VALUES: tuple[dict[str, Any], ...] = (
     {"gw_nodes": "gww,gxx"}, {"gw_nodes": "gw2"}, {"gw_nodes": "gw2,gww"}, {"gw_nodes": ["gw"]},
     {"auto_route": "yes"}, {"auto_route": ""}, {"mtu": "x"}, {"mtu": "1"}, {"mtu": "off"},
     {"vpcs": "v=bleu"}, {"vpcs": "vv=blue"}, {"vpcs": "vv=bleu"}, {"vpcs": "v"}, {"vpcs": 7},
-    {"accept": "{"}, {"accept": "[az2]"}, {"advertise": "10.1.0.0"}, {"routes": "{prefix: x}"},
+    {"az_name": "az1"}, {"az_name": "az2"}, {"gw_nodes": "gw2,,\n gw,"}, {"gw_nodes": "gw,gw"},
+    {"accept": "{"}, {"accept": "[az2]"}, {"accept": "az2: [10.2.0.0/16"}, {"accept": "az2: {}"},
+    {"accept": "az2: [10.2.0.1/16]"}, {"accept": "az9: [10.9.0.0/16]"}, {"accept": "*: []"},
+    {"accept": "az2: {prefix: []}"}, {"accept": "az2: {max: -1}"}, {"accept": ["az2"]},
+    {"force_connect": "yes"}, {"gateways": "gw"}, {"routes": "[{prefix: 10.9.0.0/16, zone: az9}]"},
+    {"advertise": "10.1.0.0"}, {"routes": "{prefix: x}"},
 )  # fmt: skip
 
 
 def bad_value(world: World, zone: ControlledZone) -> None:
     """A wrong value of one key of the ConfigMap, some of them misspelt names."""
-    configured(zone, **dict(world.random.choice(BAD_VALUES)))
+    configured(zone, **world.random.choice(BAD_VALUES))
 
 
 def broken_config_map(world: World, zone: ControlledZone) -> None:
@@ -66,6 +71,14 @@ def unreadable_manifests(_: World, zone: ControlledZone) -> None:
     """Not everything can be read, the ConfigMap included."""
     others = {k: v for k, v in zone.manifests.items() if k != config_map().key}
     zone.hand_over(Snapshot(others, (), complete=False))
+
+
+def objects_lost(world: World, zone: ControlledZone) -> None:
+    """The daemon starts with an empty directory, or an API server that has lost its objects."""
+    kept, zone.manifests = zone.manifests, {}
+    world.start(zone)
+    zone.manifests = kept
+    zone.hand_over(Snapshot({}, ()))
 
 
 def nodes_vanish(world: World, zone: ControlledZone) -> None:
@@ -282,7 +295,8 @@ def stop(world: World, zone: ControlledZone) -> None:
 
 
 EDITS: tuple[Edit, ...] = (
-    bad_value, bad_value, bad_value, broken_config_map, unreadable_manifests, nodes_vanish,
+    bad_value, bad_value, bad_value, broken_config_map, unreadable_manifests, objects_lost,
+    nodes_vanish,
     odd_subnet, transit_switch_marks, transit_switch_marks, claims_removed,
     transit_switch_deleted, transit_switch_renamed, second_transit_switch, shared_row_deleted,
     shared_claims_removed, shared_database_emptied, shared_database_restored, local_marks,

@@ -129,7 +129,7 @@ def _awaits(
     remote, bound, gateway = rows
     ports = zone.all(IcPortBinding, logical_port=remote["name"])
     published = next((row["gateway"] for row in ports), None)
-    if published == gateway["name"]:
+    if published == gateway["name"] != bound["name"]:
         return zone.cluster in down and not _is_gateway(other, bound["name"])
     return other.cluster in down and published == bound["name"]
 

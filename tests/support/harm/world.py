@@ -1,10 +1,12 @@
 """A joined fleet of two zones for random bad edits: its daemons, what is alive, and its repair."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from isthmus.controller.inputs.inputs import CONFIG_MAP
+from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.engine.transactions import Transaction
 from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, Value
 from isthmus.model.problems import Problem
@@ -22,6 +24,7 @@ from isthmus.model.rows import (
     LogicalRouterStaticRoute,
     LogicalSwitch,
     LogicalSwitchPort,
+    Nat,
     NbGlobal,
     Row,
     RowId,
@@ -59,6 +62,24 @@ OWN: tuple[tuple[type[Row], tuple[str, ...]], ...] = (
 """What is compared after the repair: everything but UUIDs, and what refers to them."""
 
 
+class Intent(NamedTuple):
+    """What an operator means to close, until it ends.
+
+    Args:
+        name: of the intent, once per zone.
+        closes: whether it closes a path.
+        config: the keys of the ConfigMap to change, as for `config_map`.
+        manifest: an object to write.
+        after: what is written in its place when the intent ends; None if it is deleted.
+    """
+
+    name: str
+    closes: Callable[[Path], bool]
+    config: Mapping[str, Any] = {}
+    manifest: Manifest | None = None
+    after: Manifest | None = None
+
+
 class World:
     """Two zones, joined over a transit switch for the default VPCs and one for VPC `v`.
 
@@ -73,6 +94,7 @@ class World:
         baseline: the paths that worked before the first edit.
         interruptions: what a transaction of a daemon cut, if only for a moment.
         restored: whether IC-SB is that of a backup, in which the gateways may be old ones.
+        intents: what operators mean at present, by the zone's first name and the intent's name.
     """
 
     def __init__(self, seed: int, make: MakeDatabase | None = None) -> None:
@@ -80,6 +102,7 @@ class World:
         self.down: set[str] = set()
         self.cut: set[Path] = set()
         self.withdrawn: set[str] = set()
+        self.intents: dict[tuple[str, str], Intent] = {}
         self.fleet = ControlledFleet("az1", "az2", make=make)
         ids = dict(TRANSIT_SWITCHES["blue"])
         self.fleet.ic_nb.transact([Insert(TransitSwitch, {"name": "blue", "external_ids": ids})])
@@ -108,6 +131,33 @@ class World:
         for zone in self.fleet.zones:
             zone.on_commit = partial(self._committed, zone)
 
+    # -- what is meant -------------------------------------------------------------------------
+
+    def begin(self, zone: ControlledZone, intent: Intent) -> None:
+        """Write what means to close paths."""
+        self.intents[zone.cluster, intent.name] = intent
+        zone.apply(*self._config(zone, intent), *(m for m in [intent.manifest] if m))
+
+    def end(self, zone: ControlledZone, name: str) -> None:
+        """Undo it; what it has closed must open again."""
+        self.cut |= {path for path in self.baseline - self._works if self._is_closed(path)}
+        intent = self.intents.pop((zone.cluster, name))
+        if intent.manifest is not None and intent.after is None:
+            zone.manifests.pop(intent.manifest.key, None)
+        zone.apply(*self._config(zone, intent), *(m for m in [intent.after] if m))
+
+    def _config(self, zone: ControlledZone, intent: Intent) -> tuple[Manifest, ...]:
+        return (self._meant_config(zone),) if intent.config else ()
+
+    def _meant_config(self, zone: ControlledZone) -> Manifest:
+        meant = [i.config for (cluster, _), i in self.intents.items() if cluster == zone.cluster]
+        return config_of(zone, **{k: v for changes in meant for k, v in changes.items()})
+
+    def _is_closed(self, path: Path) -> bool:
+        return any(intent.closes(path) for intent in self.intents.values())
+
+    # -- what works ----------------------------------------------------------------------------
+
     def edited(self) -> None:
         """Note what the last edit cut by itself."""
         for zone in self.fleet.zones:
@@ -131,6 +181,7 @@ class World:
     def _compare(self, zone: ControlledZone, transaction: Transaction, tables: set[str]) -> None:
         works = working(self.fleet)
         lost = {p for p in self._works - works - self.cut if p.prefix not in self.withdrawn}
+        lost = {path for path in lost if not self._is_closed(path)}
         lost -= working(self.fleet, self.down) if lost else set()
         if lost and not self._is_momentary(zone, tables, lost):
             self.interruptions.append(f"{zone.cluster} {transaction} cut {lost}")
@@ -145,7 +196,9 @@ class World:
         is replaced by one with its new name, that has to be bound. A backup of IC-SB may name an
         old gateway of another zone, until that zone has corrected it.
         """
-        if "Logical_Switch_Port" in tables or (self.restored and tables == {"Port_Binding"}):
+        if "Logical_Switch_Port" in tables or (
+            self.restored and tables <= {"Port_Binding", "Chassis", "Encap"}
+        ):
             return True
         return tables & {"Gateway_Chassis", "Logical_Switch"} != set() and all(
             path.zone != zone.cluster for path in lost
@@ -159,19 +212,26 @@ class World:
         """
         works = working(self.fleet)
         self.cut -= works
-        if not self.down:
+        if not self.down and all(zone.inputs.wanted for zone in self.fleet.zones):
             self.withdrawn.clear()
-            if self._is_intact():
-                self.cut.clear()
-        withdrawn = {path for path in self.baseline if path.prefix in self.withdrawn}
-        return self.baseline - working(self.fleet, self.down) - self.cut - withdrawn
+        if not self.down and self._is_intact():
+            self.cut.clear()
+        lost = self.baseline - working(self.fleet, self.down) - self.cut
+        return {p for p in lost if p.prefix not in self.withdrawn and not self._is_closed(p)}
+
+    def kept_open(self) -> set[Path]:
+        """The paths that work, although they are meant to be closed."""
+        return set(filter(self._is_closed, working(self.fleet)))
 
     def _is_intact(self) -> bool:
         rows = {r["name"]: r["external_ids"] for r in self.fleet.ic_nb.rows(TransitSwitch)}
         switches = TRANSIT_SWITCHES.items()
         marked = all(ids.items() <= rows.get(name, {}).items() for name, ids in switches)
-        return marked and all(
+        alone = {row["name"] for row in self.fleet.ic_sb.rows(AvailabilityZone)} <= {"az1", "az2"}
+        return (marked and alone) and all(
             zone.inputs.config == self._configs[zone.cluster]
+            and zone.inputs.complete
+            and not zone.all(Nat)
             and {"gw", "gw2"} <= _hosts(zone)
             and _knows_its_ports(zone)
             for zone in self.fleet.zones
@@ -188,6 +248,15 @@ class World:
                 self.restored = False
                 return
         raise AssertionError("not settled")
+
+    def check_again(self) -> None:
+        """A minute later, all daemons that are up read their manifests and check everything."""
+        for zone in self.fleet.zones:
+            if zone.cluster not in self.down:
+                zone.now += 60
+                zone.hand_over(zone.snapshot)
+                zone.engine.recompute("check")
+        self.settle()
 
     def start(self, zone: ControlledZone) -> None:
         """Start a daemon: the first one, after a crash, or a standby that takes over."""
@@ -211,12 +280,15 @@ class World:
     # -- the repair ----------------------------------------------------------------------------
 
     def repair(self) -> None:
-        """Undo by hand what no daemon can know, and start all daemons."""
+        """Undo by hand what no daemon can know, and start all daemons; what is meant stays."""
         self._repair_transit_switches()
         for zone, manifests in zip(self.fleet.zones, self._manifests, strict=True):
             self._repair_chassis(zone)
             _remove_strangers(zone)
             zone.manifests = dict(manifests)
+            zone.manifests[CONFIG_MAP] = self._meant_config(zone)
+            meant = [i.manifest for (name, _), i in self.intents.items() if name == zone.cluster]
+            zone.manifests |= {manifest.key: manifest for manifest in meant if manifest}
             if zone.cluster in self.down:
                 self.start(zone)
             else:
@@ -245,6 +317,9 @@ class World:
         zone.dead.clear()
         for name, (hostname, ip) in alive.items():
             rows = zone.all(Chassis, name=name)
+            if rows and _ip(zone, rows[0]) != ip:
+                zone.write(Delete(Chassis, RowId(rows[0]["_uuid"])))
+                rows = []
             if not rows:
                 zone.add_chassis(name, ip, hostname=hostname)
             else:
@@ -262,8 +337,9 @@ def _knows_its_ports(zone: ControlledZone) -> bool:
 
 
 def _hosts(zone: ControlledZone) -> set[str]:
+    """The names of the nodes that take part in interconnection."""
     rows = zone.all(Chassis)
-    return {row["hostname"] for row in rows if "is-remote" not in row["other_config"]}
+    return {row["hostname"] for row in rows if "is-interconn" in row["other_config"]}
 
 
 def _remove_strangers(zone: ControlledZone) -> None:
@@ -306,7 +382,11 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
+def config_of(zone: ControlledZone, **changes: Any) -> Manifest:
+    """The zone's ConfigMap with other values."""
+    return config_map(**{"az_name": zone.cluster, "vpcs": "v=blue", **changes})
+
+
 def configured(zone: ControlledZone, **changes: Any) -> None:
     """Write the zone's ConfigMap with other values."""
-    name = changes.pop("az_name", zone.cluster)
-    zone.apply(config_map(**{"az_name": name, "vpcs": "v=blue", **changes}))
+    zone.apply(config_of(zone, **changes))
