@@ -7,24 +7,17 @@ runs between the last check and the return from `check`.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from isthmus.authz.database_state import DatabaseState, JsonRow
 from isthmus.authz.limits.row_quotas import RowQuotas
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
 from isthmus.authz.rules import checked
+from isthmus.authz.slices import in_slices
 from isthmus.authz.zone_rows import route_conflict
 from isthmus.model.prefix_index import PrefixIndex
 from isthmus.model.prefixes import Network, parse_network
-
-_Item = TypeVar("_Item")
-
-SLICE = 0.01
-"""Seconds of checking after which other tasks run."""
-
-_STRIDE = 20
-"""Operations between two readings of the clock."""
 
 
 class Authorizer:
@@ -68,36 +61,35 @@ class Authorizer:
                 while True:
                     self._require_complete()
                     checking = checked(operations, zone, self._state, self._policy)
-                    passed = [operation async for operation in self._in_slices(checking)]
+                    slices = in_slices(checking, self._require_complete)
+                    passed = [operation async for operation in slices]
                     if not await self._overlaps(operations, new_prefixes):
                         self.quotas.take(operations, zone, time.monotonic())
                         return passed
             finally:
                 del self._new_prefixes[zone]
 
-    async def _in_slices(self, items: Iterable[_Item]) -> AsyncIterator[_Item]:
-        """Yield items; after each slice of time, other tasks run."""
-        began = time.monotonic()
-        for number, item in enumerate(items, 1):
-            yield item
-            if number % _STRIDE == 0 and time.monotonic() - began > SLICE:
-                await asyncio.sleep(0)
-                self._require_complete()
-                began = time.monotonic()
-
     async def _overlaps(self, operations: list[Any], new_prefixes: list[Network]) -> bool:
         """Whether other zones have meanwhile added routes within these operations' prefixes."""
         if not new_prefixes:
             return False
         own: PrefixIndex[None] = PrefixIndex()
-        async for prefix in self._in_slices(_route_prefixes(operations)):
+        async for prefix in in_slices(_route_prefixes(operations), self._require_complete):
             own.add(prefix, None)
         overlaps = any(True for prefix in new_prefixes for _ in own.inside(prefix))
         new_prefixes.clear()
         return overlaps
 
+    def route_applied(self, row: JsonRow) -> None:
+        """Consider a committed route, new or changed, in the checks that are under way."""
+        zone = self._state.zone_of(row)
+        if (prefix := parse_network(str(row.get("ip_prefix")))) is not None:
+            for waiting, new_prefixes in self._new_prefixes.items():
+                if waiting != zone:
+                    new_prefixes.append(prefix)
+
     def route_written(self, row: JsonRow) -> None:
-        """Record a committed route that is new or changed."""
+        """Report a committed route, new or changed, that conflicts with another one."""
         prefix, zone = parse_network(str(row.get("ip_prefix"))), self._state.zone_of(row)
         try:
             self._require_complete()
@@ -105,9 +97,6 @@ class Authorizer:
             return  # the route belongs to the first download and was there before
         if prefix is None:
             return
-        for waiting, new_prefixes in self._new_prefixes.items():
-            if waiting != zone:
-                new_prefixes.append(prefix)
         if zone and (why := route_conflict(self._state, self._policy, zone, prefix, row)):
             why = f"{why}; it was accepted, since both routes were written at the same moment"
             self._report(RefusedError(zone, "insert", "Route", why))

@@ -79,17 +79,23 @@ class DatabaseState:
         self._routes: PrefixIndex[str] = PrefixIndex()
         self._routes_by_nexthop: dict[tuple[str, Address], set[str]] = {}
 
-    def apply(self, updates: Mapping[str, Mapping[str, JsonRow]]) -> list[JsonRow]:
+    def apply(self, updates: Mapping[str, Mapping[str, JsonRow]]) -> Iterator[JsonRow | None]:
         """Apply an `update` of a monitor (RFC 7047, 4.1.6) of the columns in `COLUMNS`.
 
-        Returns:
-            the routes that are new or changed.
+        The caller may do something else between two rows. Rows are removed last: until then, the
+        zones that had and that will have an address or a prefix both have it.
+
+        Yields:
+            for each row, once it is applied: a route that is new or changed, else None.
         """
-        for table, rows in updates.items():
-            for uuid, change in rows.items():
-                self._set(table, uuid, change.get("new"))
-        changed = (change.get("new") for change in updates.get("Route", {}).values())
-        return [row for row in changed if row is not None]
+        changes = [
+            (table, uuid, change.get("new"))
+            for table, rows in updates.items()
+            for uuid, change in rows.items()
+        ]
+        for table, uuid, row in sorted(changes, key=lambda change: change[2] is None):
+            self._set(table, uuid, row)
+            yield row if table == "Route" else None
 
     def clear(self, database: str) -> None:
         """Remove all rows of a database, before its monitor starts again."""

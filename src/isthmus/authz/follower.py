@@ -5,12 +5,13 @@ Used by the authorizing proxy, once per database.
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from isthmus.authz.database_state import COLUMNS, DatabaseState, JsonRow
+from isthmus.authz.slices import in_slices
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import echo_reply
 from isthmus.ovsdb.jsonrpc_asyncio import read_messages
@@ -20,6 +21,16 @@ _RETRY_INTERVAL = 0.2
 
 _QUEUE_FULL_INTERVAL = 0.01
 """Seconds until the next attempt when the queue of a server's socket is full."""
+
+
+class RouteReceiver(Protocol):
+    """Receives committed routes that are new or changed."""
+
+    def route_applied(self, row: JsonRow) -> None:
+        """Receive a route as soon as it is in the state."""
+
+    def route_written(self, row: JsonRow) -> None:
+        """Receive a route once all of its transaction is in the state."""
 
 
 async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -52,7 +63,7 @@ class DatabaseFollower:
         database: its schema's name.
         socket: the server's Unix socket.
         state: what to keep up to date.
-        route_written: called with each committed route that is new or changed.
+        routes: receives the committed routes that are new or changed.
 
     Attributes:
         ready: set while `state` holds the complete database and the connection is up.
@@ -64,10 +75,10 @@ class DatabaseFollower:
         database: str,
         socket: Path,
         state: DatabaseState,
-        route_written: Callable[[JsonRow], None],
+        routes: RouteReceiver,
     ) -> None:
         self.database, self.socket, self._state = database, socket, state
-        self._route_written = route_written
+        self._routes = routes
         self._writer: asyncio.StreamWriter | None = None
         self._barriers: dict[int, asyncio.Future[None]] = {}
         self._number = 0
@@ -106,25 +117,25 @@ class DatabaseFollower:
         self._request("get_schema", [self.database], "get_schema")
         async with aclosing(read_messages(reader)) as stream:
             async for message in stream:
-                self._received(message)
+                await self._received(message)
 
-    def _received(self, message: Any) -> None:
+    async def _received(self, message: Any) -> None:
         if message.get("method") == "update":
-            self._apply(message["params"][1])
+            await self._apply(message["params"][1])
         elif echo := echo_reply(message):
             self._write(echo)
         elif message.get("error"):
             raise ValueError(str(message["error"]))
         else:
-            self._answered(message["id"], message["result"])
+            await self._answered(message["id"], message["result"])
 
-    def _answered(self, number: Any, result: Any) -> None:
+    async def _answered(self, number: Any, result: Any) -> None:
         if number == "model":
             self.clustered = result[0]["rows"] != [{"model": "standalone"}]
         elif number == "get_schema":
             self._request("monitor", [self.database, None, self._wanted(result)], "monitor")
         elif number == "monitor":
-            self._apply(result)
+            await self._apply(result)
             self.ready.set()
         elif not (reached := self._barriers.pop(number)).done():
             reached.set_result(None)
@@ -137,9 +148,14 @@ class DatabaseFollower:
             if table in tables
         }
 
-    def _apply(self, updates: Any) -> None:
-        for route in self._state.apply(updates):
-            self._route_written(route)
+    async def _apply(self, updates: Any) -> None:
+        written = list[JsonRow]()
+        async for route in in_slices(self._state.apply(updates)):
+            if route is not None:
+                self._routes.route_applied(route)
+                written.append(route)
+        async for route in in_slices(written):
+            self._routes.route_written(route)
 
     def _request(self, method: str, params: list[Any], number: int | str) -> None:
         self._write({"method": method, "params": params, "id": number})

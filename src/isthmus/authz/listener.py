@@ -33,7 +33,8 @@ third of a MB (asyncio's buffers), and its client has not authenticated yet."""
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
 """Seconds, seconds and a count: the connection of a host that is down breaks after a minute."""
 
-_BACKLOG = 512
+_BACKLOG, _ACCEPTED_AT_ONCE = 512, 16
+"""Connections that wait in the kernel, and those accepted in one turn of the loop."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,8 +101,9 @@ class TlsListener:
         self._server = await asyncio.get_running_loop().create_server(
             lambda: _AcceptProtocol(lambda transport: self._receive(transport, context)),
             sock=self._socket.dup(),
-            backlog=_BACKLOG,
+            backlog=_ACCEPTED_AT_ONCE,
         )
+        self._socket.listen(_BACKLOG)
         if previous is not None:
             previous.close()
 

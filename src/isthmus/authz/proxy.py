@@ -33,6 +33,7 @@ from isthmus.authz.session import ClientSession
 from isthmus.authz.status import SOCKET, open_control_socket
 from isthmus.model.bounds import (
     PROXY,
+    ZONE_CHANGES,
     ZONE_CHARACTERS,
     ZONE_CONNECTIONS,
     ZONE_REQUESTS,
@@ -80,7 +81,7 @@ class AuthorizingProxy:
         state = DatabaseState()
         self._authorizer = Authorizer(state, policy, self._require_ready, self._refused)
         self._followers = [
-            DatabaseFollower(database, run_dir / socket, state, self._authorizer.route_written)
+            DatabaseFollower(database, run_dir / socket, state, self._authorizer)
             for database, socket in zip(COLUMNS, _SERVER_SOCKETS, strict=True)
         ]
         self._clients: set[asyncio.Task[None]] = set()
@@ -202,9 +203,9 @@ class AuthorizingProxy:
 
     def _traffic_of(self, zone: str) -> ZoneTraffic:
         if zone not in self._traffic:
-            bounds = (ZONE_CHARACTERS, ZONE_REQUESTS)
-            characters, requests = (Rate(self._policy.limit(zone, bound)) for bound in bounds)
-            self._traffic[zone] = ZoneTraffic(characters, requests)
+            bounds = (ZONE_CHARACTERS, ZONE_REQUESTS, ZONE_CHANGES)
+            characters, requests, changes = (Rate(self._policy.limit(zone, one)) for one in bounds)
+            self._traffic[zone] = ZoneTraffic(characters, requests, changes)
         return self._traffic[zone]
 
     async def _authorize(self, operations: list[Any], zone: str) -> list[JsonOperation]:

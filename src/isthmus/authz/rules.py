@@ -45,9 +45,9 @@ def checked(
         raise RefusedError(zone, "", "", "an operation is not an object")
     request = Request(operations, zone, state, policy)
     try:
-        limits = TransactionLimits(request)
-        _require_one_change_per_row(request)
+        limits, changed = TransactionLimits(request), set[str]()
         for operation in operations:
+            _require_one_change_per_row(request, operation, changed)
             limits.check(operation)
             yield request.with_conditions(_check(request, operation))
         yield from filter(None, map(unique_datapath, operations))
@@ -58,21 +58,21 @@ def checked(
         ) from error
 
 
-def _require_one_change_per_row(request: Request) -> None:
+def _require_one_change_per_row(
+    request: Request, operation: JsonOperation, changed: set[str]
+) -> None:
     """Each operation is checked by its own result, which a second one could change."""
-    seen: set[str] = set()
-    for operation in request.operations:
-        if operation.get("op") == "insert" and operation.get("table") == "Datapath_Binding":
-            datapath = str([row_of(operation).get(key) for key in ("transit_switch", "type")])
-            if datapath in seen:
-                raise request.refused(operation, "the transaction inserts the datapath twice")
-            seen.add(datapath)
-        if operation.get("op") in {"update", "delete"}:
-            if target_value(operation)[:1] == ["named-uuid"]:
-                raise request.refused(operation, "the same transaction inserts the row")
-            if target(operation) in seen:
-                raise request.refused(operation, "the transaction changes the row twice")
-            seen.add(target(operation))
+    if operation.get("op") == "insert" and operation.get("table") == "Datapath_Binding":
+        datapath = str([row_of(operation).get(key) for key in ("transit_switch", "type")])
+        if datapath in changed:
+            raise request.refused(operation, "the transaction inserts the datapath twice")
+        changed.add(datapath)
+    if operation.get("op") in {"update", "delete"}:
+        if target_value(operation)[:1] == ["named-uuid"]:
+            raise request.refused(operation, "the same transaction inserts the row")
+        if target(operation) in changed:
+            raise request.refused(operation, "the transaction changes the row twice")
+        changed.add(target(operation))
 
 
 def _check(request: Request, operation: JsonOperation) -> JsonOperation:

@@ -22,6 +22,7 @@ from isthmus.model.bounds import (
     ZONE_DEPTH,
     ZONE_MESSAGE,
     ZONE_MONITORS,
+    ZONE_OPERATIONS,
     ZONE_REQUEST,
     ZONE_VALUES,
     BoundExceededError,
@@ -208,7 +209,11 @@ class ClientSession:
             return message  # which member leads, and what else the server has
         if params[:1] != [self.database]:
             raise RefusedError(zone, str(method), "", f"the database is {params[:1]}")
-        return {**message, "params": [self.database, *await self.authorize(params[1:], zone)]}
+        operations = params[1:]
+        # The server takes up to 0.05 ms for each, and serves no other client meanwhile.
+        most = self.policy.limit(zone, ZONE_OPERATIONS).most
+        await self.traffic.pace(operations=min(len(operations), most))
+        return {**message, "params": [self.database, *await self.authorize(operations, zone)]}
 
     def _check_request(self, message: Message) -> None:
         method, params = str(message.get("method")), message.get("params")

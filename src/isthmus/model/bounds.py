@@ -226,7 +226,7 @@ ZONE_VALUES = Bound(
 )  # fmt: skip
 
 ZONE_OPERATIONS = Bound(
-    "zone_operations", Source.PROXY, 40_000, "operation",
+    "zone_operations", Source.PROXY, 20_000, "operation",
     "Operations in a transaction", _REFUSED, _QUOTA,
 )  # fmt: skip
 ZONE_SCANS = Bound(
@@ -286,6 +286,11 @@ ANSWERS = Bound(
     "Answers with rows on their way to zones that do not let the proxy wait for 10 seconds",
     "The next zone waits.",
 )  # fmt: skip
+# 10,000 subnets pass at once: the largest transaction of ovn-ic that ZONE_MESSAGE allows.
+ZONE_CHANGES = Bound(
+    "zone_changes", Source.PROXY, 200, "operation",
+    "Sent by a zone in each second, after the first 64 seconds' worth", _DELAYED, _QUOTA,
+)  # fmt: skip
 STRANGERS = Bound(
     "strangers", Source.PROXY, 2000, "connection",
     "Connections that have not authenticated yet", "The connection is closed.",
@@ -299,6 +304,7 @@ PROXY: tuple[Bound, ...] = (
     ZONE_MESSAGE, ZONE_REQUEST, ZONE_DEPTH, ZONE_VALUES, ZONE_OPERATIONS, ZONE_SCANS, ZONE_CLAUSES,
     ZONE_COMMENT, ZONE_ROW, ZONE_ROUTES, ZONE_PORTS, ZONE_GATEWAYS, ZONE_TUNNELS, ZONE_CHECKS,
     ZONE_CLAIMS, ZONE_CONNECTIONS, ZONE_MONITORS, ZONE_CHARACTERS, ZONE_REQUESTS,
+    ZONE_CHANGES,
 )  # fmt: skip
 """Those that the operator can set for each zone."""
 

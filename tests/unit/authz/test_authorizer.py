@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.authz import authorizer
+from isthmus.authz import slices
 from isthmus.authz.authorizer import Authorizer
 from isthmus.authz.database_state import DatabaseState
 from isthmus.authz.request import AuthorizationPolicy, RefusedError
@@ -46,7 +46,7 @@ class Checked:
         )
         names = {uuid: {"new": {"name": name}} for name, uuid in ZONES.items()}
         ports = {f"port {name}": {"new": self._port(name)} for name in ZONES}
-        self.state.apply({"Availability_Zone": names, "Port_Binding": ports})
+        list(self.state.apply({"Availability_Zone": names, "Port_Binding": ports}))
 
     @staticmethod
     def _port(zone: str) -> dict[str, Any]:
@@ -60,7 +60,9 @@ class Checked:
         """The server commits a route."""
         self._number += 1
         updates = {"Route": {f"route {self._number}": {"new": route(zone, prefix)}}}
-        for row in self.state.apply(updates):
+        for row in list(self.state.apply(updates)):
+            assert row is not None
+            self.authorizer.route_applied(row)
             self.authorizer.route_written(row)
 
     def _require_ready(self) -> None:
@@ -78,9 +80,9 @@ async def checked_while(site: Checked, operations: list[Any], zone: str, prefix:
 
 
 @pytest.fixture(autouse=True)
-def slices(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices are as short as possible."""
-    monkeypatch.setattr(authorizer, "SLICE", -1.0)
+    monkeypatch.setattr(slices, "SLICE", -1.0)
 
 
 MANY = [insert("az2", "10.1.0.0/16"), *({"op": "comment", "comment": "x"} for _ in range(100))]

@@ -32,7 +32,9 @@ def committed() -> DatabaseState:
         "Route": {ROUTE: route},
     }
     state = DatabaseState()
-    state.apply({t: {u: {"new": row} for u, row in rows.items()} for t, rows in tables.items()})
+    list(
+        state.apply({t: {u: {"new": row} for u, row in rows.items()} for t, rows in tables.items()})
+    )
     return state
 
 
@@ -157,9 +159,9 @@ def test_rows_are_counted_by_owner_as_they_come_and_go() -> None:
     state = committed()
     quotas = RowQuotas(state, AuthorizationPolicy())
     row = {"transit_switch": "ts", "availability_zone": ["uuid", TS], "ip_prefix": "10.9.0.0/16"}
-    state.apply({"Route": {"other": {"new": row}}})
+    list(state.apply({"Route": {"other": {"new": row}}}))
     assert quotas.used("az2")["zone_routes"] == 1
-    state.apply({"Route": {ROUTE: {"new": dict(state.row("Route", ROUTE))}}})
+    list(state.apply({"Route": {ROUTE: {"new": dict(state.row("Route", ROUTE))}}}))
     assert quotas.used("az2")["zone_routes"] == 1
     state.clear("OVN_IC_Southbound")
     assert quotas.used("az2") == dict.fromkeys(quotas.used("az2"), 0)

@@ -62,7 +62,9 @@ def committed() -> DatabaseState:
         "Service_Monitor": {MONITOR: ask},
     }
     state = DatabaseState()
-    state.apply({t: {u: {"new": row} for u, row in table.items()} for t, table in rows.items()})
+    list(
+        state.apply({t: {u: {"new": row} for u, row in table.items()} for t, table in rows.items()})
+    )
     return state
 
 
@@ -264,7 +266,7 @@ def test_waits_do_not_wait() -> None:
 def test_the_next_hop_of_another_zones_routes_is_refused() -> None:
     """The owner's port may be missing for a moment; without the route the address is free."""
     state = committed()
-    state.apply({"Port_Binding": {PORT1: {}}})
+    list(state.apply({"Port_Binding": {PORT1: {}}}))
     address = "0a:00:00:00:00:09 169.254.100.1/24"
     port = insert(
         "Port_Binding", transit_switch="ts", availability_zone=["uuid", AZ2], address=address
@@ -273,7 +275,7 @@ def test_the_next_hop_of_another_zones_routes_is_refused() -> None:
         RefusedError, match=r"another zone has routes with next hop 169\.254\.100\.1"
     ):
         check([port], "az2", state, NO_POLICY)
-    state.apply({"Route": {ROUTE1: {}}})
+    list(state.apply({"Route": {ROUTE1: {}}}))
     assert check([port], "az2", state, NO_POLICY) == [port]
 
 
@@ -281,13 +283,13 @@ def test_a_wider_prefix_of_another_zone_does_not_bind_the_owner() -> None:
     """The longest prefix decides, so a wider prefix does not stop the owner of a longer one."""
     state = committed()
     [wide] = check([route("10.0.0.0/8")], "az2", state, NO_POLICY)
-    state.apply({"Route": {uuid(79): {"new": wide["row"]}}})
+    list(state.apply({"Route": {uuid(79): {"new": wide["row"]}}}))
     mine = {"zone": AZ1, "nexthop": "169.254.100.1"}
     assert check([route("10.1.3.0/24", **mine)], "az1", state, NO_POLICY)
     with pytest.raises(RefusedError, match=r"zone az2 advertises 10\.0\.0\.0/8"):
         check([route("10.3.0.0/16", **mine)], "az1", state, NO_POLICY)
     both = {"new": {**wide["row"], "ip_prefix": "10.1.0.0/16"}}
-    state.apply({"Route": {uuid(80): both}})
+    list(state.apply({"Route": {uuid(80): both}}))
     with pytest.raises(RefusedError, match=r"zone az2 advertises 10\.1\.0\.0/16"):
         check([route("10.1.3.0/24", **mine)], "az1", state, NO_POLICY)
 
@@ -322,7 +324,7 @@ def test_the_server_verifies_a_datapath() -> None:
     [passed] = check([asked], "az2", committed(), NO_POLICY)
     assert passed["where"][1:] == [["_uuid", "==", ["uuid", str(UUID(int=0))]]]
     state = committed()
-    state.apply({"Transit_Switch": {TS: {"old": {}}}})
+    list(state.apply({"Transit_Switch": {TS: {"old": {}}}}))
     [passed] = check([delete("Datapath_Binding", DP)], "az2", state, NO_POLICY)
     assert passed["where"][1:] == [["transit_switch", "==", "ts"], ["tunnel_key", "==", 16711681]]
 
@@ -333,12 +335,16 @@ def test_a_tunnel_key_changes_only_if_it_is_out_of_range() -> None:
     with pytest.raises(RefusedError):
         check([short], "az2", state, NO_POLICY)
     vxlan = {"options": ["map", [["vxlan_mode", "true"]]]}
-    state.apply({"IC_NB_Global": {uuid(6): {"new": vxlan}}})
-    state.apply({"Encap": {ENCAP1: {"new": {"gateway_name": "gw1", "type": "vxlan"}}}})
+    list(state.apply({"IC_NB_Global": {uuid(6): {"new": vxlan}}}))
+    list(state.apply({"Encap": {ENCAP1: {"new": {"gateway_name": "gw1", "type": "vxlan"}}}}))
     check([short], "az2", state, NO_POLICY)
     with pytest.raises(RefusedError):
         check([update("Datapath_Binding", DP, tunnel_key=16711690)], "az2", state, NO_POLICY)
-    state.apply({"Datapath_Binding": {DP: {"new": {"transit_switch": "ts", "tunnel_key": 1024}}}})
+    list(
+        state.apply(
+            {"Datapath_Binding": {DP: {"new": {"transit_switch": "ts", "tunnel_key": 1024}}}}
+        )
+    )
     with pytest.raises(RefusedError):
         check([update("Datapath_Binding", DP, tunnel_key=1025)], "az2", state, NO_POLICY)
 
@@ -393,7 +399,7 @@ def test_shared_prefixes_may_be_advertised_by_several() -> None:
 def test_withdrawn_prefixes_and_addresses_are_free() -> None:
     """A prefix and an address are free once their rows are deleted."""
     state = committed()
-    state.apply({"Route": {ROUTE1: {"old": {}}}, "Port_Binding": {PORT1: {"old": {}}}})
+    list(state.apply({"Route": {ROUTE1: {"old": {}}}, "Port_Binding": {PORT1: {"old": {}}}}))
     check([route("10.1.0.0/16")], "az2", state, NO_POLICY)
     check([new_port("0a:00:00:00:00:01 169.254.100.1/24")], "az2", state, NO_POLICY)
     state.clear("OVN_IC_Southbound")

@@ -40,7 +40,7 @@ class ZoneTraffic:
     """What all connections of a zone share.
 
     Args:
-        characters, requests: per second.
+        characters, requests, operations: per second.
         large: held while a large message of the zone is read and processed.
         turn: makes the connections of the zone take turns, see `read_pieces`.
         answers: held while an answer that may be large is on its way to the zone.
@@ -48,13 +48,18 @@ class ZoneTraffic:
 
     characters: Rate
     requests: Rate
+    operations: Rate
     large: asyncio.Semaphore = field(default_factory=asyncio.Semaphore)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     answers: asyncio.Semaphore = field(default_factory=asyncio.Semaphore)
 
-    async def pace(self, characters: int, requests: int) -> None:
-        """Wait until so many characters and requests may pass."""
+    async def pace(self, characters: int = 0, requests: int = 0, operations: int = 0) -> None:
+        """Wait until so many characters, requests and operations may pass."""
         now = asyncio.get_running_loop().time()
-        delay = max(self.characters.delay(characters, now), self.requests.delay(requests, now))
+        delay = max(
+            self.characters.delay(characters, now),
+            self.requests.delay(requests, now),
+            self.operations.delay(operations, now),
+        )
         if delay > 0:
             await asyncio.sleep(delay)

@@ -7,6 +7,7 @@ sockets that zones cannot reach.
 import asyncio
 import contextlib
 import datetime
+import gc
 import logging
 import os
 import re
@@ -64,6 +65,10 @@ QuotaOption: TypeAlias = Annotated[
     ),
 ]
 
+COLLECTOR = (100_000, 20, 20)
+"""Thresholds of the cycle collector, which finds nothing in a message: with Python's, it takes most
+of the time of parsing one with many values."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -100,6 +105,7 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     files = TlsFiles.in_directory(tls_dir)
     raise_if_any(check_files(files, datetime.datetime.now(datetime.UTC), serves=True))
     raise_descriptor_limit()
+    gc.set_threshold(*COLLECTOR)
     policy = parse_policy(prefixes, shared, quota)
     proxy = AuthorizingProxy(run_dir, (nb_port, sb_port), policy, frozenset(operator or []))
     try:
