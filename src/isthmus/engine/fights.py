@@ -5,8 +5,10 @@ before, so that two clients that disagree do not keep a server busy. When a key 
 a while, its next one is the first again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 
 from isthmus.engine.repairs import Repair
 from isthmus.engine.transactions import Work
@@ -30,15 +32,15 @@ class _Fight:
     """The repairs of a key; `last` and `due` in monotonic seconds.
 
     Args:
-        waits: whether it is needed, but not due.
         waited: whether it is due after it has waited.
+        entry: the number of its time.
     """
 
     repairs: int
     last: float
     kinds: frozenset[type[Row]]
-    waits: bool = False
     waited: bool = False
+    entry: int = -1
 
     @property
     def damped(self) -> bool:
@@ -53,10 +55,17 @@ class _Fight:
 
 
 class Fights:
-    """The keys that were repaired lately."""
+    """The keys that were repaired lately.
+
+    Each has one time at which something is to be done about it: it is due, or its fight is over.
+    """
 
     def __init__(self) -> None:
         self._fights: dict[Work, _Fight] = {}
+        self._waiting: dict[Work, None] = {}
+        self._order = count()
+        self._times: list[tuple[float, int, Work]] = []
+        """A heap; an entry whose number is not that of its fight any more is void."""
 
     def note(self, work: Iterable[Work], repairs: Iterable[Repair], now: float) -> None:
         """Note what a transaction has repaired, on behalf of all its keys.
@@ -68,36 +77,60 @@ class Fights:
             known = self._fights.get(each)
             if kinds or (known and known.waited):
                 before = known or _Fight(0, now, kinds)
-                self._fights[each] = _Fight(before.repairs + 1, now, kinds or before.kinds)
+                fight = _Fight(before.repairs + 1, now, kinds or before.kinds)
+                self._fights[each] = fight
+                self._waiting.pop(each, None)
+                self._wake_at(now + QUIET, each, fight)
 
     def delays(self, work: Work, *, needed: bool, now: float) -> bool:
         """Whether what a key needs, if it needs anything, must wait."""
         fight = self._fights.get(work)
         if fight is None:
             return False
-        fight.waits = needed and now < fight.due
-        return fight.waits
+        waits = needed and now < fight.due
+        if waits and work not in self._waiting:
+            self._waiting[work] = None
+            self._wake_at(fight.due, work, fight)
+        elif not waits and work in self._waiting:
+            del self._waiting[work]
+            self._wake_at(fight.last + QUIET, work, fight)
+        return waits
 
     def wake(self, now: float) -> None:
         """Mark the keys that have waited, and discard the fights that are over."""
-        for work, fight in list(self._fights.items()):
-            reconciler, key = work
-            if fight.waits and now >= fight.due:
-                fight.waits, fight.waited = False, True
-                reconciler.mark((key,))
-                reconciler.last_reason = "others undid its last repairs"
-            elif not fight.waits and now >= fight.last + QUIET:
+        due: list[Work] = []
+        while (moment := self.next_wakeup()) is not None and moment <= now:
+            due.append(heappop(self._times)[2])
+        for work in due:
+            if work not in self._waiting:
                 del self._fights[work]
+                continue
+            fight = self._fights[work]
+            fight.waited = True
+            del self._waiting[work]
+            self._wake_at(fight.last + QUIET, work, fight)
+            reconciler, key = work
+            reconciler.mark((key,))
+            reconciler.last_reason = "others undid its last repairs"
 
     @property
-    def waiting(self) -> list[Work]:
+    def waiting(self) -> Collection[Work]:
         """The keys that wait."""
-        return [work for work, fight in self._fights.items() if fight.waits]
+        return self._waiting.keys()
 
     def next_wakeup(self) -> float | None:
         """When `wake` has something to do: monotonic seconds."""
-        times = (f.due if f.waits else f.last + QUIET for f in self._fights.values())
-        return min(times, default=None)
+        while self._times:
+            moment, number, work = self._times[0]
+            fight = self._fights.get(work)
+            if fight is not None and fight.entry == number:
+                return moment
+            heappop(self._times)
+        return None
+
+    def _wake_at(self, moment: float, work: Work, fight: _Fight) -> None:
+        fight.entry = next(self._order)
+        heappush(self._times, (moment, fight.entry, work))
 
     def problems(self) -> set[Problem]:
         """One for each table, while the fight continues."""
