@@ -13,7 +13,8 @@ from isthmus.cli.common.errors import CommandError, raise_if_any
 from isthmus.cli.common.groups import group
 from isthmus.cli.common.output import Output, OutputOption, print_json, print_lines
 from isthmus.cli.options.remotes import IcNbRemote, IcSbRemote, NbRemote, TimeoutOption
-from isthmus.exchange.zones.prune import PrunePlan, dead, plan_pruning, zones
+from isthmus.exchange.zones.heartbeat_watch import WATCHED, HeartbeatWatch
+from isthmus.exchange.zones.prune import PrunePlan, looks_dead, plan_pruning, zones
 from isthmus.exchange.zones.take_over import TakeOver, plan_take_over
 from isthmus.inspect.layout import table
 from isthmus.model.problems import Problem, Subject
@@ -21,6 +22,9 @@ from isthmus.model.rows import Database
 from isthmus.model.text import counted
 
 _ATTEMPTS = 5
+
+_READING = 60.0
+"""Seconds from one reading of the heartbeats to the next."""
 
 app = group("Manage availability zones.")
 
@@ -95,7 +99,12 @@ def prune(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
         str | None, typer.Argument(metavar="[NAME]", help="Zone that will not come back.")
     ] = None,
     all_dead: Annotated[
-        bool, typer.Option("--all-dead", help="Prune all dead zones; for timers.")
+        bool,
+        typer.Option(
+            "--all-dead",
+            help=f"Prune all dead zones, after watching heartbeats for {WATCHED // 60} minutes; for"
+            " timers.",
+        ),
     ] = False,
     silent_for: Annotated[
         int,
@@ -119,13 +128,13 @@ def prune(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
         message, remedy = "takes either the name of a zone or --all-dead", "give one of them"
         raise CommandError(Subject("command zone prune", "NAME").problem(message, remedy))
     remotes = {Database.IC_NB: ic_nb_db, Database.IC_SB: ic_sb_db}
+    names = (name,) if name is not None else _dead(remotes, silent_for, timeout)
     view, now = read_databases(remotes, timeout), int(time.time())
-    names = (name,) if name is not None else dead(view, now, silent_for)
     plans = [plan_pruning(view, each, now, silent_for, alive_too=alive_too) for each in names]
     raise_if_any(plan for plan in plans if isinstance(plan, Problem))
     chosen = [plan for plan in plans if isinstance(plan, PrunePlan)]
     if not chosen:
-        print_lines("nothing was changed: no zone is dead")
+        print_lines("nothing was changed: no zone is known to be dead")
         return
     for plan in chosen:
         print_lines(*_describe_pruning(plan))
@@ -135,6 +144,22 @@ def prune(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     if confirmed(subject, consequence, remedy, yes=yes, dry_run=dry_run):
         for plan in chosen:
             _prune(remotes, plan.zone.name, silent_for, timeout, alive_too=alive_too)
+
+
+def _dead(remotes: Mapping[Database, str], silent_for: int, timeout: float) -> tuple[str, ...]:
+    """The zones that are dead by heartbeats that were watched for longer than an interval.
+
+    Returns at once if no heartbeat is old. An error ends it, since it ends the watch.
+    """
+    watch = HeartbeatWatch()
+    while True:
+        view, now = read_databases(remotes, timeout), int(time.time())
+        watch.observe(view, time.monotonic())
+        old = looks_dead(view, now, silent_for)
+        if not old or not watch.left():
+            return watch.dead(now, silent_for)
+        print_lines(f"watching the heartbeats of {', '.join(old)}: {watch.left():.0f} s left")
+        time.sleep(min(_READING, watch.left()))
 
 
 def _prune(

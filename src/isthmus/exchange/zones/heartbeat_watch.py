@@ -1,9 +1,10 @@
 """Which zones are dead, by heartbeats that were watched for longer than an interval. Pure.
 
 A heartbeat that looks old proves little: the databases may have been down, or a clock may be wrong.
-`isthmus.icdb.server.zone_pruning` reads the heartbeats again and again. A zone is dead if its
-heartbeat did not change in that time although another zone's did, and if it is old both by our
-clock and by the heartbeats that changed. Whatever interrupts the reading starts the watch again.
+`isthmus.icdb.server.zone_pruning` and `isthmus zone prune --all-dead` read them again and again.
+A zone is dead if its heartbeat did not change in that time although another zone's did, and if it
+is old both by our clock and by the heartbeats that changed. Whatever interrupts the reading starts
+the watch again.
 """
 
 from statistics import median_low
@@ -41,6 +42,11 @@ class HeartbeatWatch:
                 self._changed_at[name] = at
         self._values = values
 
+    def left(self) -> float:
+        """Seconds of watching until `dead` can name a zone."""
+        watched = 0.0 if self._read_at is None else self._read_at - self._began
+        return max(0.0, WATCHED - watched)
+
     def dead(self, now: int, after: int) -> tuple[str, ...]:
         """The zones whose heartbeat is dead since `after` seconds, by name.
 
@@ -48,7 +54,7 @@ class HeartbeatWatch:
             now: by our clock, in seconds since 1970.
             after: the age of a heartbeat from which on a zone counts as dead.
         """
-        if self._read_at is None or self._read_at - self._began < WATCHED:
+        if self._read_at is None or self.left():
             return ()
         recent = self._read_at - WATCHED
         living = {n for n in self._values if self._changed_at.get(n, self._began) > recent}

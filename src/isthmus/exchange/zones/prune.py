@@ -126,15 +126,14 @@ def plan_pruning(
     )
 
 
-def dead(view: View, now: int, after: int) -> tuple[str, ...]:
+def looks_dead(view: View, now: int, after: int) -> tuple[str, ...]:
     """The zones whose last heartbeat is at least `after` seconds old.
 
-    There are none if most heartbeats are that old: then the databases were down, or a clock is
-    wrong. `heartbeat_watch` can decide more, because it reads several times.
+    Only `heartbeat_watch` shows whether they are: the databases may have been down, or a clock may
+    be wrong.
     """
     beats = heartbeats(claims_of(view))
-    old = tuple(sorted(name for name, beat in beats.items() if now - beat >= after))
-    return old if 2 * len(old) <= len(beats) else ()
+    return tuple(sorted(name for name, beat in beats.items() if now - beat >= after))
 
 
 def _life(view: View, name: str, now: int) -> ZoneLife:
