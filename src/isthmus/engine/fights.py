@@ -57,7 +57,7 @@ class _Fight:
 class Fights:
     """The keys that were repaired lately.
 
-    Each has one time at which something is to be done about it: it is due, or its fight is over.
+    Each has one next time: when it is due, or when its fight is over.
     """
 
     def __init__(self) -> None:

@@ -111,7 +111,7 @@ def test_without_an_old_heartbeat_it_ends_at_once(monkeypatch: pytest.MonkeyPatc
 def test_the_living_are_not_pruned(
     living: dict[str, int], what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An old heartbeat alone is no proof."""
+    """An old heartbeat alone does not prove that a zone is dead."""
     site = Site(az1=3 * DAY, az2=3 * DAY)
     site.living = living
     assert "no zone is known to be dead" in site.prune(monkeypatch, "--yes"), what
