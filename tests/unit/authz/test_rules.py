@@ -299,7 +299,7 @@ def test_what_is_almost_a_default_route_blocks_no_other_zone(prefix: str) -> Non
     """No zone learns it unless it accepts it by name, so it reserves nothing."""
     state = committed()
     [wide] = check([route(prefix)], "az2", state, NO_POLICY)
-    state.apply({"Route": {uuid(79): {"new": wide["row"]}}})
+    list(state.apply({"Route": {uuid(79): {"new": wide["row"]}}}))
     mine = {"zone": AZ1, "nexthop": "169.254.100.1"}
     for own in ("10.3.0.0/16", "8.8.0.0/16", "2001:db8::/48"):
         assert check([route(own, **mine)], "az1", state, NO_POLICY)
