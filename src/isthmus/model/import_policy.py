@@ -38,7 +38,7 @@ class ImportRules:
         source: where the rules come from, e.g. "ConfigMap kube-system/ovn-ic-config".
         complete: whether these are all rules; if not, no route may be added yet.
         physical: the prefixes of underlay networks. Another cluster may be attached to the same
-            one, and an equal prefix of another zone is not a fault.
+            one, and an equal prefix of another zone is shown, but is not a fault.
     """
 
     local: PrefixesByOwner = field(default_factory=dict)

@@ -116,6 +116,11 @@ class Reason(StrEnum):
     PUBLISHER_FAILED = ("PublisherFailed", "the status could not be published")
     CLEAR_TEXT = ("ClearText", "a database connection is not encrypted", _INFO)
     REFUSED_BY_POLICY = ("RefusedByPolicy", "`accept` or `advertise` excludes routes", _INFO)
+    SHARED_UNDERLAY = (
+        "SharedUnderlay",
+        "another zone advertises the prefix of an underlay, which is not learned",
+        _INFO,
+    )
     CONNECTED_ANYWAY = ("ConnectedAnyway", "`force-connect` overrides `GatewayConflict`", _INFO)
     OTHER = ("NeedsAttention", "a problem without a more specific reason")
 

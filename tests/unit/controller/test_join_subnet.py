@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.controller.inputs.snapshot import Manifest
 from isthmus.model.operations import Insert, NewRef, Value
-from isthmus.model.reasons import Reason
+from isthmus.model.reasons import Reason, Severity
 from isthmus.model.rows import (
     Chassis,
     IcRoute,
@@ -151,7 +151,10 @@ def test_with_custom_vpcs_it_moves_to_the_default_vpcs_ports() -> None:
 
 
 def test_a_physical_network_of_both_clusters_is_no_fault() -> None:
-    """An underlay with u2oInterconnection, or `ovn-external`: each router has its own way there."""
+    """An underlay with u2oInterconnection, or `ovn-external`: each router has its own way there.
+
+    Two networks with one CIDR look the same, so the prefix is shown.
+    """
     shared = {"vlan": "v100", "u2oInterconnection": True}
 
     def attach(zone: ControlledZone) -> None:
@@ -161,7 +164,10 @@ def test_a_physical_network_of_both_clusters_is_no_fault() -> None:
     fleet = fleet_with(attach)
     for zone in fleet.zones:
         assert "172.18.0.0/16" not in zone.learned()
-        assert zone.problems() == []
+        (problem,) = zone.problems()
+        assert (problem.object, problem.value) == ("Subnet underlay", "172.18.0.0/16")
+        assert (problem.reason, problem.reason.severity) == (Reason.SHARED_UNDERLAY, Severity.INFO)
+    assert "zone az1 advertises the same prefix" in problem.message
     assert "172.18.0.0/16" in advertised(fleet)  # a third cluster may have no way of its own
     (zone, other) = fleet.zones
     zone.apply(subnet("underlay", "172.18.0.0/16"))
@@ -170,7 +176,10 @@ def test_a_physical_network_of_both_clusters_is_no_fault() -> None:
     zone.apply(subnet("underlay", "172.18.0.0/24", **shared))
     fleet.settle()
     assert {problem.reason for problem in zone.problems()} == {Reason.OVERLAPPING_PREFIX}
-    assert other.problems() == []
+    assert {problem.reason for problem in other.problems()} == {Reason.SHARED_UNDERLAY}
+    zone.apply(subnet("underlay", "172.18.0.0/16", **shared))
+    fleet.settle()
+    assert {problem.reason for problem in zone.problems()} == {Reason.SHARED_UNDERLAY}
 
 
 def test_a_bad_annotation_is_reported() -> None:

@@ -56,12 +56,14 @@ class Group(NamedTuple):
         router: the UUID of the router.
         zone: the name of the zone.
         local: the local prefix that they overlap.
+        physical: whether that is an underlay's, and they are equal to it.
     """
 
     reason: Refusal
     router: RowId
     zone: str
     local: LocalPrefix | None = None
+    physical: bool = False
 
 
 class Finding(NamedTuple):
@@ -237,9 +239,9 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
         if refusal is None and self.limit_of(zone) is None:
             return None
         local = self.local_at(router, prefix) if refusal is Refusal.OVERLAP else None
-        if local is not None and local.prefix == prefix and prefix in self.current.physical:
-            return None
-        return Finding(Group(reason, router, zone, local), prefix)
+        equal = local is not None and local.prefix == prefix
+        physical = equal and prefix in self.current.physical
+        return Finding(Group(reason, router, zone, local, physical), prefix)
 
     # -- explanations ------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from isthmus.exchange.routes.import_policy import Group, ImportPolicy
 from isthmus.exchange.routes.options import Refusal
 from isthmus.exchange.routes.prefix_groups import PrefixGroups
 from isthmus.model.changes import Change
+from isthmus.model.import_policy import LocalPrefix
 from isthmus.model.prefix_index import PrefixCounts
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -88,6 +89,9 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
         prefixes, local = self._groups.groups.get(key), key.local
         if not prefixes or local is None:
             return
+        if key.physical:
+            yield self._shared_network(key, local)
+            return
         first = prefixes[0]
         owners = {found.owner for found in self._policy.locals_at(key.router, first)}
         others = f" and {len(owners) - 1} more objects here" if len(owners) > 1 else ""
@@ -98,6 +102,17 @@ class RefusedRoutes(DerivedState[ProblemKey, None]):
             f"give one of the two another CIDR, or set disableInterConnection on the one in"
             f" {key.zone}",
             Reason.OVERLAPPING_PREFIX,
+        )
+
+    def _shared_network(self, key: Group, local: LocalPrefix) -> Problem:
+        """The prefix of an underlay, which may be one physical network or two."""
+        return Subject(local.owner, "prefix", str(local.prefix)).problem(
+            f"is that of an underlay, and zone {key.zone} advertises the same prefix, so VPC"
+            f" {self._policy.router_name(key.router)} does not learn that route and uses its own"
+            " network",
+            "do nothing if both clusters are attached to one physical network; if they are not,"
+            " give one of the two another CIDR",
+            Reason.SHARED_UNDERLAY,
         )
 
     def _refused(self, key: ZoneOnRouter) -> Iterator[Problem]:
