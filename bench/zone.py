@@ -54,9 +54,9 @@ class Client:
         self.rows: dict[type, dict[RowId, object]] = {}
         self.until(lambda: self.session.writable)
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Process updates of the database until a condition holds."""
-        follow([self], condition)
+    def until(self, condition: Callable[[], bool], limit: float = LIMIT) -> None:
+        """Process updates of the database until a condition holds, for at most `limit` seconds."""
+        follow([self], condition, limit)
 
     def take_in(self) -> None:
         """Process received updates."""
@@ -89,9 +89,9 @@ class Client:
             self.until(ended)
 
 
-def follow(clients: Sequence[Client], condition: Callable[[], bool]) -> None:
-    """Process updates of several databases until a condition holds."""
-    deadline = time.monotonic() + LIMIT
+def follow(clients: Sequence[Client], condition: Callable[[], bool], limit: float = LIMIT) -> None:
+    """Process updates of several databases until a condition holds, for `limit` seconds."""
+    deadline = time.monotonic() + limit
     while True:
         for client in clients:
             client.take_in()

@@ -8,7 +8,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from ipaddress import IPv6Address
+from typing import Any, TypeAlias, TypeVar
 
 from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.prefix_index import PrefixIndex
@@ -24,6 +25,8 @@ from isthmus.model.prefixes import (
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+K = TypeVar("K")
 
 Json: TypeAlias = Any
 """A value in its JSON form."""
@@ -45,7 +48,7 @@ COLUMNS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "OVN_IC_Southbound": {
         "Availability_Zone": ("name",),
         "Gateway": ("name", "availability_zone", "external_ids"),
-        "Encap": ("gateway_name", "type"),
+        "Encap": ("gateway_name", "type", "ip"),
         "Datapath_Binding": ("transit_switch", "tunnel_key", "type"),
         "Port_Binding": ("transit_switch", "availability_zone", "address", "external_ids"),
         "Route": (
@@ -77,6 +80,7 @@ class DatabaseState:
         self.row_numbers: Counter[tuple[str, str]] = Counter()
         self.row_sizes: dict[str, int] = {}
         self._routes: PrefixIndex[str] = PrefixIndex()
+        self._encaps_by_address: dict[Address, set[str]] = {}
         self._routes_by_nexthop: dict[tuple[str, Address], set[str]] = {}
 
     def apply(self, updates: Mapping[str, Mapping[str, JsonRow]]) -> Iterator[JsonRow | None]:
@@ -151,16 +155,25 @@ class DatabaseState:
             self.row("Route", uuid) for uuid in self._routes_by_nexthop.get((switch, address), ())
         )
 
+    def gateways_at(self, address: Address) -> set[str]:
+        """The names of the gateways that have a tunnel IP, whatever its spelling and type."""
+        uuids = self._encaps_by_address.get(address, ())
+        return {str(self.row("Encap", uuid)["gateway_name"]) for uuid in uuids}
+
+    def zone_of_gateway(self, name: str) -> str:
+        """The zone of the gateway with a chassis name; empty if there is none."""
+        rows = self.tables["Gateway"].values()
+        return next((self.zone_of(row) for row in rows if row["name"] == name), "")
+
     def _set(self, table: str, uuid: str, row: JsonRow | None) -> None:
         before = self.tables[table].pop(uuid, None)
         self._count(table, uuid, before, row)
-        if table == "Route" and before is not None:
-            self._unindex_route(uuid, before)
+        if before is not None:
+            self._unindex(table, uuid, before)
         if row is None:
             return
         self.tables[table][uuid] = row
-        if table == "Route":
-            self._index_route(uuid, row)
+        self._index(table, uuid, row)
 
     def _count(self, table: str, uuid: str, before: JsonRow | None, row: JsonRow | None) -> None:
         column = _OWNER_COLUMNS.get(table)
@@ -175,19 +188,32 @@ class DatabaseState:
         if isinstance(row, dict) and pairs(kept := row.pop("external_ids", None)):
             self.row_sizes[uuid] = len(json.dumps(kept))
 
-    def _index_route(self, uuid: str, row: JsonRow) -> None:
+    def _index(self, table: str, uuid: str, row: JsonRow) -> None:
+        if table == "Encap" and (address := gateway_address(str(row.get("ip", "")))) is not None:
+            self._encaps_by_address.setdefault(address, set()).add(uuid)
+        if table != "Route":
+            return
         if (prefix := _prefix(row)) is not None:
             self._routes.add(prefix, uuid)
         if (nexthop := _nexthop(row)) is not None:
             self._routes_by_nexthop.setdefault(nexthop, set()).add(uuid)
 
-    def _unindex_route(self, uuid: str, row: JsonRow) -> None:
+    def _unindex(self, table: str, uuid: str, row: JsonRow) -> None:
+        if table == "Encap" and (address := gateway_address(str(row.get("ip", "")))) is not None:
+            _discard(self._encaps_by_address, address, uuid)
+        if table != "Route":
+            return
         if (prefix := _prefix(row)) is not None:
             self._routes.remove(prefix, uuid)
         if (nexthop := _nexthop(row)) is not None:
-            self._routes_by_nexthop[nexthop].discard(uuid)
-            if not self._routes_by_nexthop[nexthop]:
-                del self._routes_by_nexthop[nexthop]
+            _discard(self._routes_by_nexthop, nexthop, uuid)
+
+
+def gateway_address(text: str) -> Address | None:
+    """The address in a tunnel's `ip`: IPv4 also if it is written as an IPv4-mapped IPv6 address."""
+    address = parse_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
 
 
 def reference(value: Json) -> str:
@@ -226,6 +252,12 @@ def port_addresses(rows: Iterable[JsonRow]) -> set[Address]:
 
 def _is_almost_default(prefix: Network) -> bool:
     return is_default(prefix) or is_broad(prefix)
+
+
+def _discard(index: dict[K, set[str]], key: K, uuid: str) -> None:
+    index[key].discard(uuid)
+    if not index[key]:
+        del index[key]
 
 
 def _prefix(row: JsonRow) -> Network | None:

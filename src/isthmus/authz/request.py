@@ -82,11 +82,15 @@ class AuthorizationPolicy:
             what no other zone has advertised.
         shared: prefixes that several zones may advertise.
         quotas: by zone, the limits by name of the bound that differ from the defaults.
+        gateways: by zone, the only chassis names of its gateways, which no other zone may use.
+        tunnels: by zone, the only addresses of its tunnels, which no other zone may use.
     """
 
     prefixes: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
     shared: tuple[Network, ...] = ()
     quotas: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    gateways: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tunnels: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
 
     def limit(self, zone: str, bound: Bound) -> Limit:
         """A bound with the number that applies to a zone."""

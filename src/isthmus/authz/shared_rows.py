@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from isthmus.authz.database_state import Json, JsonRow, pairs, reference
 from isthmus.authz.request import JsonOperation, Request, keys_of, mutations, row_of, target
+from isthmus.authz.reservations import check_tunnel_ip
 from isthmus.model.bounds import ZONE_CLAIMS
 from isthmus.model.external_ids import alive_key, claimed_address, zone_claim
 from isthmus.model.ovn_keys import TRANSIT_ROUTER, TRANSIT_SWITCH
@@ -32,6 +33,7 @@ def _check_encap(request: Request, operation: JsonOperation) -> None:
         raise request.refused(operation, "zones may only insert tunnels")
     if row_of(operation).get("gateway_name") not in request.gateways:
         raise request.refused(operation, "the tunnel would belong to another gateway")
+    check_tunnel_ip(request, operation)
 
 
 def _check_datapath(request: Request, operation: JsonOperation) -> None:

@@ -14,6 +14,7 @@ from isthmus.authz.request import (
     row_of,
     target,
 )
+from isthmus.authz.reservations import check_gateway_name
 from isthmus.model.prefixes import Network, is_inside, parse_address, parse_interface, parse_network
 from isthmus.model.text import quoted
 
@@ -41,6 +42,7 @@ def check_owned(request: Request, operation: JsonOperation) -> None:
 
 
 def _check_gateway(request: Request, operation: JsonOperation, _row: JsonRow) -> None:
+    check_gateway_name(request, operation)
     values = [row_of(operation).get("encaps", ["set", []])]
     values += [value for column, _, value in mutations(operation) if column == "encaps"]
     for value in values:

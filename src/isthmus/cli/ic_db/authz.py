@@ -13,6 +13,7 @@ import os
 import re
 import resource
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -65,6 +66,23 @@ QuotaOption: TypeAlias = Annotated[
     ),
 ]
 
+GatewaysOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ZONE=NAME[,NAME…]",
+        help="The only chassis names of a zone's gateways; no other zone may use them; repeatable.",
+        show_default="any that no other zone has used",
+    ),
+]
+TunnelsOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ZONE=CIDR[,CIDR…]",
+        help="The only tunnel IPs of a zone's gateways; no other zone may use them; repeatable.",
+        show_default="any that no other zone has used",
+    ),
+]
+
 COLLECTOR = (100_000, 20, 20)
 """Thresholds of the cycle collector, which finds nothing in a message: with Python's, it takes most
 of the time of parsing one with many values."""
@@ -72,25 +90,66 @@ of the time of parsing one with many values."""
 _log = logging.getLogger(__name__)
 
 
-def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes them by name
+@dataclass(frozen=True, kw_only=True)
+class PolicyOptions:
+    """What the operator says about zones."""
+
+    operator: OperatorOption = None
+    prefixes: PrefixesOption = None
+    shared: SharedOption = ""
+    quota: QuotaOption = None
+    gateways: GatewaysOption = None
+    tunnels: TunnelsOption = None
+
+    def policy(self) -> AuthorizationPolicy:
+        """The options' meaning.
+
+        Raises:
+            CommandError: a value is malformed.
+        """
+        limits: dict[str, dict[str, int]] = {}
+        for zone, more in map(_zone_limits, self.quota or []):
+            limits.setdefault(zone, {}).update(more)
+        return AuthorizationPolicy(
+            prefixes=_zone_networks("--prefixes", self.prefixes),
+            shared=_networks("--shared", self.shared, self.shared),
+            quotas=limits,
+            gateways=_zone_names("--gateways", self.gateways),
+            tunnels=_zone_networks("--tunnels", self.tunnels),
+        )
+
+    def flags(self) -> tuple[str, ...]:
+        """The options for another process."""
+        return (
+            *(f"--operator={name}" for name in self.operator or []),
+            *(f"--prefixes={text}" for text in self.prefixes or []),
+            *((f"--shared={self.shared}",) if self.shared else ()),
+            *(f"--quota={text}" for text in self.quota or []),
+            *(f"--gateways={text}" for text in self.gateways or []),
+            *(f"--tunnels={text}" for text in self.tunnels or []),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyOptions(PolicyOptions):
+    """Options of `authz`."""
+
     tls_dir: Annotated[
         Path, typer.Option(metavar="DIR", help="Directory with tls.crt, tls.key and ca.crt.")
-    ],
-    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="IP address to listen on.")],
+    ]
+    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="IP address to listen on.")]
     run_dir: Annotated[
         Path, typer.Option(help="Directory of the servers' sockets: that of ic-db run.")
-    ] = RUN_DIR,
-    nb_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port for IC-NB's clients.")
-    ] = NB_PORT,
-    sb_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port for IC-SB's clients.")
-    ] = SB_PORT,
-    operator: OperatorOption = None,
-    prefixes: PrefixesOption = None,
-    shared: SharedOption = "",
-    quota: QuotaOption = None,
-) -> None:
+    ] = RUN_DIR
+    nb_port: Annotated[int, typer.Option(min=1, max=65535, help="Port for IC-NB's clients.")] = (
+        NB_PORT
+    )
+    sb_port: Annotated[int, typer.Option(min=1, max=65535, help="Port for IC-SB's clients.")] = (
+        SB_PORT
+    )
+
+
+def authz(options: ProxyOptions) -> None:
     """Serve zones in front of the IC databases, and let each zone write only its own rows.
 
     The common name in a client's certificate is its zone. Refused requests are logged and shown by
@@ -99,56 +158,25 @@ def authz(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passes 
     `isthmus ic-db run --authorize` arranges all of this.
     """
     log_to_stderr()
-    address = parse_listen(listen)
+    address = parse_listen(options.listen)
     if isinstance(address, Problem):
         raise CommandError(address)
-    files = TlsFiles.in_directory(tls_dir)
+    files = TlsFiles.in_directory(options.tls_dir)
     raise_if_any(check_files(files, datetime.datetime.now(datetime.UTC), serves=True))
     raise_descriptor_limit()
     gc.set_threshold(*COLLECTOR)
-    policy = parse_policy(prefixes, shared, quota)
-    proxy = AuthorizingProxy(run_dir, (nb_port, sb_port), policy, frozenset(operator or []))
+    proxy = AuthorizingProxy(
+        options.run_dir,
+        (options.nb_port, options.sb_port),
+        options.policy(),
+        frozenset(options.operator or []),
+    )
     try:
         asyncio.run(_serve(proxy, str(address), files))
     except OSError as error:
         remedy = "check that the ports are free and that the files in --tls-dir are complete"
         problem = Subject(_PROXY).problem(f"cannot serve: {failure_text(error)}", remedy)
         raise CommandError(problem) from error
-
-
-def parse_policy(
-    prefixes: list[str] | None, shared: str, quotas: list[str] | None
-) -> AuthorizationPolicy:
-    """The policy in --prefixes, --shared and --quota.
-
-    Raises:
-        CommandError: a value is malformed.
-    """
-    limits: dict[str, dict[str, int]] = {}
-    for zone, more in map(_zone_limits, quotas or []):
-        limits.setdefault(zone, {}).update(more)
-    named = dict(map(_zone_prefixes, prefixes or []))
-    return AuthorizationPolicy(named, _networks("--shared", shared, shared), limits)
-
-
-def policy_flags(
-    operators: list[str] | None,
-    prefixes: list[str] | None,
-    shared: str,
-    quotas: list[str] | None,
-) -> tuple[str, ...]:
-    """The same flags for the proxy's process, after checking them.
-
-    Raises:
-        CommandError: a value is malformed.
-    """
-    parse_policy(prefixes, shared, quotas)
-    return (
-        *(f"--operator={name}" for name in operators or []),
-        *(f"--prefixes={text}" for text in prefixes or []),
-        *((f"--shared={shared}",) if shared else ()),
-        *(f"--quota={text}" for text in quotas or []),
-    )
 
 
 def raise_descriptor_limit() -> None:
@@ -180,11 +208,29 @@ def _report_ready(task: "asyncio.Task[None]") -> None:
         notify_ready()
 
 
-def _zone_prefixes(text: str) -> tuple[str, tuple[Network, ...]]:
-    zone, equals, cidrs = text.partition("=")
-    if not zone or not equals:
-        raise CommandError(_bad("--prefixes", text, "is not of the form ZONE=CIDR[,CIDR…]"))
-    return zone, _networks("--prefixes", text, cidrs)
+def _zone_networks(option: str, texts: list[str] | None) -> dict[str, tuple[Network, ...]]:
+    found: dict[str, tuple[Network, ...]] = {}
+    for text in texts or []:
+        zone, equals, cidrs = text.partition("=")
+        if not zone or not equals:
+            raise CommandError(_bad(option, text, "is not of the form ZONE=CIDR[,CIDR…]"))
+        found[zone] = (*found.get(zone, ()), *_networks(option, text, cidrs))
+    return found
+
+
+def _zone_names(option: str, texts: list[str] | None) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for text in texts or []:
+        zone, _, listed = text.partition("=")
+        names = [name.strip() for name in listed.split(",")]
+        if not zone or not all(names):
+            problem = Subject(_PROXY, option, text).problem(
+                "is not of the form ZONE=NAME[,NAME…]",
+                "write the names of chassis, as `ovn-sbctl show` prints them",
+            )
+            raise CommandError(problem)
+        found[zone] = found.get(zone, frozenset()).union(names)
+    return found
 
 
 def _zone_limits(text: str) -> tuple[str, dict[str, int]]:

@@ -117,7 +117,7 @@ class NetworkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuthorizationOptions:
+class AuthorizationOptions(authz.PolicyOptions):
     """Who may write what."""
 
     authorize: Annotated[
@@ -133,10 +133,6 @@ class AuthorizationOptions:
     guard: Annotated[
         bool, typer.Option("--guard", envvar="ISTHMUS_GUARD", hidden=True, help="Is --authorize.")
     ] = False
-    operator: authz.OperatorOption = None
-    prefixes: authz.PrefixesOption = None
-    shared: authz.SharedOption = ""
-    quota: authz.QuotaOption = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +192,8 @@ for _action in (
 ):
     app.command()(verb(_action))
 app.add_typer(transit_switches.app, name="transit-switch")
-app.command()(authz.authz)
-app.command("guard", hidden=True)(authz.authz)  # the former name
+app.command()(verb(authz.authz))
+app.command("guard", hidden=True)(verb(authz.authz))  # the former name
 
 
 def _plan(options: RunOptions) -> Plan:
@@ -271,7 +267,8 @@ def _tls_files(directory: Path | None) -> TlsFiles | None:
 
 
 def _with_authorization(plan: Plan, options: AuthorizationOptions) -> Plan:
-    policy = authz.policy_flags(options.operator, options.prefixes, options.shared, options.quota)
+    options.policy()
+    policy = options.flags()
     if not (options.authorize or options.guard):
         raise_if_any([_policy_without_authorize(policy[0])] if policy else [])
         return plan
