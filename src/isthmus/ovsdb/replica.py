@@ -16,11 +16,43 @@ import ovs.db.schema
 import ovs.jsonrpc
 
 from isthmus.model.changes import Change
-from isthmus.model.rows import Database, Row, RowId
+from isthmus.model.rows import Database, IcRoute, LogicalRouterStaticRoute, Row, RowId
 from isthmus.ovsdb.codec import Column, Json, columns_of, decode_references, decode_set
 
 MONITORED_PORT_TYPES = ("patch", "l3gateway", "chassisredirect", "remote")
 """Types of SB Port_Binding that interconnection needs; pods have far more ports of other types."""
+
+
+COMMON: Mapping[type[Row], tuple[str, ...]] = {
+    IcRoute: (
+        "transit_switch", "availability_zone", "route_table", "nexthop", "origin", "external_ids",
+    ),
+    LogicalRouterStaticRoute: ("nexthop", "route_table", "options"),
+}  # fmt: skip
+"""Columns of the largest tables in which many rows have the same values."""
+
+
+class _CommonValues:
+    """Equal values of one column as one object, so that each row does not have its own."""
+
+    __slots__ = ("_known",)
+
+    _MOST, _LONGEST = 1024, 512
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def share(self, value: Any) -> Any:
+        """The value, or an equal one from before; long ones are not kept for later."""
+        key = tuple(value.items()) if isinstance(value, dict) else value
+        found = self._known.get(key)
+        if found is None:
+            if len(str(key)) > self._LONGEST:
+                return value
+            if len(self._known) == self._MOST:
+                self._known.clear()
+            found = self._known[key] = value
+        return found
 
 
 class _ReplicatedTable:
@@ -29,6 +61,7 @@ class _ReplicatedTable:
     def __init__(self, kind: type[Row], columns: Mapping[str, Column]) -> None:
         self.kind = kind
         self.fields = {n: c for n, c in columns.items() if n not in kind.CHILDREN}
+        self._common = {n: _CommonValues() for n in COMMON.get(kind, ()) if n in self.fields}
         self.children = [name for name in kind.CHILDREN if name in columns]
         self.rows: dict[RowId, Row] = {}
         self.held: dict[str, dict[RowId, set[RowId]]] = {name: {} for name in self.children}
@@ -42,6 +75,9 @@ class _ReplicatedTable:
         self.unconfirmed.discard(uuid)
         old = self.rows.get(uuid)
         values = {n: c.decode(json[n]) for n, c in self.fields.items() if n in json}
+        for name, common in self._common.items():
+            if name in values:
+                values[name] = common.share(values[name])
         new = self.kind(uuid=uuid, **values)
         joined: dict[str, frozenset[RowId]] = {}
         left: dict[str, frozenset[RowId]] = {}
@@ -258,8 +294,9 @@ class Replica(ovs.db.idl.Idl):
             if table is None:
                 # Not the library's error, which it would only log.
                 raise ValueError(f"an update of table {name}, which is not monitored")
-            for uuid, update in updates.items():
-                self._note_change(follow(table, uuid, update))
+            for uuid in tuple(updates.keys()):
+                # The first update has all rows: what has been converted is not kept as well.
+                self._note_change(follow(table, uuid, updates.pop(uuid)))
         self.change_seqno += 1
 
     @staticmethod

@@ -1,5 +1,6 @@
 """A replica that gets a server's messages without a server."""
 
+import json
 import select
 import socket
 from typing import Any
@@ -8,7 +9,15 @@ import pytest
 
 from isthmus.engine.view import View
 from isthmus.model.indexes import ROUTER_PORTS
-from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, RowId, SbPortBinding
+from isthmus.model.rows import (
+    Database,
+    LogicalRouter,
+    LogicalRouterStaticRoute,
+    NbGlobal,
+    Row,
+    RowId,
+    SbPortBinding,
+)
 from isthmus.ovsdb.poller import Poller
 from isthmus.ovsdb.replica import Replica
 
@@ -185,3 +194,42 @@ def test_a_readable_descriptor_wakes_the_poller() -> None:
         assert select.select([reader], [], [], 0)[0] == [reader]
         poller.wake_in(-1.0)
         poller.block()
+
+
+def route(number: int, nexthop: str) -> dict[str, Any]:
+    """A route in JSON, of values that are no one else's."""
+    text = f'{{"insert": {{"ip_prefix": "10.{number}.0.0/16", "nexthop": "{nexthop}"}}}}'
+    update = json.loads(text)
+    update["insert"]["options"] = ["map", [["origin", "".join(["con", "nected"])]]]
+    return update  # type: ignore[no-any-return]
+
+
+def test_equal_values_of_many_rows_are_one_object() -> None:
+    """Rows of the largest tables share what they have in common, but long values are not kept."""
+    columns: Any = {key: {"type": "string"} for key in ("ip_prefix", "nexthop")}
+    table = {"columns": {**columns, "options": STRING_MAP}}
+    schema = {**SCHEMA, "tables": {"Logical_Router_Static_Route": table}}
+    replica = Replica(Database.NB, NOWHERE, schema, [LogicalRouterStaticRoute])
+    replica.state = replica.IDL_S_MONITORING
+    update = {
+        f"uuid-{number}": route(number, nexthop)
+        for number, nexthop in enumerate(["169.254.0.1", "169.254.0.1", "x" * 600, "x" * 600])
+    }
+    replica._Idl__parse_update({"Logical_Router_Static_Route": update}, "update2")  # type: ignore[attr-defined]
+    one, two, three, four = (change.new for change in replica.take_changes())
+    assert isinstance(one, LogicalRouterStaticRoute)
+    assert isinstance(two, LogicalRouterStaticRoute)
+    assert isinstance(three, LogicalRouterStaticRoute)
+    assert isinstance(four, LogicalRouterStaticRoute)
+    assert one.nexthop is two.nexthop
+    assert one.options is two.options
+    assert one.options == {"origin": "connected"}
+    assert three.nexthop == four.nexthop
+    assert three.nexthop is not four.nexthop
+
+
+@pytest.mark.parametrize("updates", [[], [1, {"insert": {}}], "x", 1, None])
+def test_updates_of_a_table_that_are_no_object_are_an_error(updates: Any) -> None:
+    """The session closes the connection then."""
+    with pytest.raises((AttributeError, TypeError)):
+        Fed()._Idl__parse_update({"Logical_Router": updates}, "update2")  # type: ignore[attr-defined]
