@@ -28,7 +28,7 @@ def gateway(name: str, ip: str, zone: str = AZ2, type_: str = "geneve") -> list[
 def refusal(operations: list[Any], zone: str = "az2", policy: Any = POLICY) -> str:
     """Why a zone may not do something; empty if it may."""
     state = committed()
-    state.apply(
+    rows = state.apply(
         {
             "Availability_Zone": {uuid(3): {"new": {"name": "az3"}}},
             "Encap": {
@@ -37,6 +37,7 @@ def refusal(operations: list[Any], zone: str = "az2", policy: Any = POLICY) -> s
             },
         }
     )
+    list(rows)
     try:
         list(checked(operations, zone, state, policy))
     except RefusedError as error:
@@ -104,8 +105,8 @@ def test_a_tunnel_ip_is_free_when_its_row_is_gone() -> None:
     """Another zone may use the address of a gateway that was removed."""
     state = committed()
     encap = {"gateway_name": "gw1", "type": "geneve", "ip": "192.0.2.1"}
-    state.apply({"Encap": {ENCAP1: {"new": encap}}})
+    list(state.apply({"Encap": {ENCAP1: {"new": encap}}}))
     with pytest.raises(RefusedError):
         list(checked(gateway("gw5", "192.0.2.1"), "az2", state, AuthorizationPolicy()))
-    state.apply({"Encap": {ENCAP1: {"old": encap}}})
+    list(state.apply({"Encap": {ENCAP1: {"old": encap}}}))
     assert list(checked(gateway("gw5", "192.0.2.1"), "az2", state, AuthorizationPolicy()))

@@ -215,7 +215,7 @@ def test_equal_values_of_many_rows_are_one_object() -> None:
         f"uuid-{number}": route(number, nexthop)
         for number, nexthop in enumerate(["169.254.0.1", "169.254.0.1", "x" * 600, "x" * 600])
     }
-    replica._Idl__parse_update({"Logical_Router_Static_Route": update}, "update2")  # type: ignore[attr-defined]
+    replica._Idl__parse_update({"Logical_Router_Static_Route": update}, "update2")
     one, two, three, four = (change.new for change in replica.take_changes())
     assert isinstance(one, LogicalRouterStaticRoute)
     assert isinstance(two, LogicalRouterStaticRoute)
@@ -232,4 +232,4 @@ def test_equal_values_of_many_rows_are_one_object() -> None:
 def test_updates_of_a_table_that_are_no_object_are_an_error(updates: Any) -> None:
     """The session closes the connection then."""
     with pytest.raises((AttributeError, TypeError)):
-        Fed()._Idl__parse_update({"Logical_Router": updates}, "update2")  # type: ignore[attr-defined]
+        Fed()._Idl__parse_update({"Logical_Router": updates}, "update2")
