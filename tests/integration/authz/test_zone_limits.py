@@ -2,7 +2,9 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from select import select
 
 import pytest
@@ -65,6 +67,22 @@ def test_a_zone_gets_one_large_answer_at_a_time(site: AuthorizedMembers) -> None
             next_one.reply_to(answer)
         assert answer["error"] is None
         assert next_one.transact() == [], "the server ignores the answers to the proxy"
+
+
+def test_a_client_that_leaves_before_its_answers_adds_no_log_lines(site: AuthorizedMembers) -> None:
+    """After the end of TLS, each answer that is not sent any more would be a line."""
+    refused = {"op": "delete", "table": "Route", "where": []}
+    one = {"method": "transact", "params": ["OVN_IC_Southbound", refused], "id": 1}
+    with site.connected("zone", "az9", "sb") as client:
+        assert client.transact() == []
+        client.socket.sendall(json.dumps(one).encode() * 2000)
+        assert client.socket.recv(100)
+        client.socket.settimeout(LIMIT)
+        assert isinstance(client.socket, ssl.SSLSocket)
+        with suppress(ssl.SSLError):  # it has received answers instead of an answer to its end
+            client.socket.unwrap()
+    site.until(lambda: "az9" not in site.status()["guard"]["quotas"], "its connection is closed")
+    assert "asyncio" not in site.proxy_log()
 
 
 def test_the_status_shows_the_use_of_quotas(site: AuthorizedMembers) -> None:

@@ -190,6 +190,8 @@ async def _serve(proxy: AuthorizingProxy, listen: str, files: TlsFiles) -> None:
         serving.cancel()
 
     asyncio.get_running_loop().set_exception_handler(handle_shortage(_log))
+    # Otherwise a zone fills the disk: a warning for each answer to a client that has left.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     serving = asyncio.create_task(proxy.serve(listen, files, end))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
