@@ -26,6 +26,11 @@ _PREFIXES = (
     "192.168.65.0/24", "192.168.65.11/32", "100.64.0.0/16", "169.254.100.0/24", "", "x", "10.64/16",
     "10.64.0.0/99", "10.64.0.1/16", "1" * 64, "[" * 60, "10.64.0.0/16,10.65.0.0/16",
 )  # fmt: skip
+_OPTIONS: tuple[list[list[str]], ...] = (
+    *([], [["csum", "x"]], [["dst_port", "0"]], [["dst_port", "99999"], ["csum", "true"]]),
+    *([["\n", "\x1b"]], [["remote_ip", "192.168.65.12"], ["key", "7"]]),
+)
+"""Of a gateway's tunnel."""
 _OWN_HOP = "169.254.100.250"
 _NEXT_HOPS = (
     *(_OWN_HOP, _OWN_HOP, _OWN_HOP, _OWN_HOP, "169.254.100.1", "169.254.100.77", "10.17.0.2"),
@@ -52,7 +57,8 @@ def hostile_names(choices: Random, door: Door) -> None:
     name = choices.choice([*TEXTS, "az1-gw", "ts-az1", "ts-az9"])
     with door.asking() as client:
         zone = _own_zone(client, door.zone)
-        encap = insert("Encap", "e", gateway_name=name, type="geneve",
+        encap = insert("Encap", "e", gateway_name=name, options=["map", choices.choice(_OPTIONS)],
+                       type=choices.choice(["geneve", "geneve", "vxlan", "stt"]),
                        ip=choices.choice(["192.168.65.11", "203.0.113.4", "x", name]))  # fmt: skip
         gateway = insert(
             "Gateway", name=name, hostname=choices.choice(TEXTS), availability_zone=zone,

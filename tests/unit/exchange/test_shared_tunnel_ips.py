@@ -176,7 +176,8 @@ def test_a_remote_chassis_that_a_former_zone_left_makes_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "ip"), [("gw1\n", IP), ("\x1b]0;t\x07", IP), ("gw1", "x"), ("gw1", "192.0.2.7/24")]
+    ("name", "ip"),
+    [("gw1\n", IP), ("\x1b]0;t\x07", IP), ("äöüß", IP), ("gw1", "x"), ("gw1", "192.0.2.7/24")],
 )
 def test_a_gateway_that_open_vswitch_cannot_use_is_reported(name: str, ip: str) -> None:
     """No chassis is made of it, since ovn-controller cannot create its tunnel."""

@@ -68,8 +68,12 @@ def _gateways_at(view: View, kind: str, ip: str) -> Iterator[Gateway]:
 
 
 def _is_usable(chassis: str) -> bool:
-    """Whether a chassis name can be part of the name of a tunnel port, and of log lines."""
-    return bool(chassis) and chassis.isprintable()
+    """Whether a chassis name can be part of the name of a tunnel port, and of log lines.
+
+    ovn-controller cuts the name after 6 bytes. Half a character makes the server refuse all that
+    the same transaction changes: every other port and tunnel of the node.
+    """
+    return bool(chassis) and chassis.isascii() and chassis.isprintable()
 
 
 class _Copies(ZoneReconciler[str]):
@@ -249,7 +253,7 @@ class RemoteChassis(_Copies):
         where, remedy = f"gateway {gateway.name} of zone {other}", f"have zone {other} correct it"
         if not _is_usable(gateway.name):
             yield Subject(where, "name", gateway.name).problem(
-                "is empty or not printable, so the gateway is not used",
+                "is not printable ASCII, so the gateway is not used",
                 remedy,
                 Reason.INVALID_GATEWAY,
             )
