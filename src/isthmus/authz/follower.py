@@ -4,20 +4,35 @@ Used by the authorizing proxy, once per database.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
 
-from isthmus.authz.database_state import COLUMNS, DatabaseState, JsonRow
+from isthmus.authz.database_state import DatabaseState, JsonRow
+from isthmus.authz.monitor_updates import Columns, checked_rows, columns_of, is_clustered
 from isthmus.authz.slices import in_slices
+from isthmus.model.text import failure_text
 from isthmus.ovsdb.json_stream import encode
 from isthmus.ovsdb.jsonrpc import echo_reply
 from isthmus.ovsdb.jsonrpc_asyncio import read_messages
 
+_log = logging.getLogger(__name__)
+
+_LONGEST_REASON = 200
+"""Characters of what is wrong that are logged."""
+
 _RETRY_INTERVAL = 0.2
 """Seconds between two attempts to connect to a server."""
+
+_MOST_DISTRUST = 30.0
+"""Most seconds until a server whose data was invalid is asked again: each time twice as many, and
+from the start after as long a connection without invalid data."""
+
+_ANSWER_LIMIT = 60.0
+"""Seconds that a server has to answer that it has committed everything."""
 
 _QUEUE_FULL_INTERVAL = 0.01
 """Seconds until the next attempt when the queue of a server's socket is full."""
@@ -82,19 +97,41 @@ class DatabaseFollower:
         self._writer: asyncio.StreamWriter | None = None
         self._barriers: dict[int, asyncio.Future[None]] = {}
         self._number = 0
+        self._columns: Columns = {}
+        self._reported = ""
         self.ready = asyncio.Event()
         self.clustered = True
 
     async def run(self) -> None:
-        """Follow the database until cancelled."""
+        """Follow the database until cancelled, whatever its server sends."""
+        delay, loop = _RETRY_INTERVAL, asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 await self._follow()
-            except (OSError, ValueError, KeyError):
-                pass  # the server is down, stopping or still without the database: start again
+            except OSError:
+                pass  # the server is down, stopping or still without the database
+            except Exception as error:  # noqa: BLE001 - of whatever kind: it is made of the data
+                self._report(error)
+                remembered = loop.time() - began < _MOST_DISTRUST
+                delay = min(2 * delay, _MOST_DISTRUST) if remembered else _RETRY_INTERVAL
             finally:
                 self._disconnected()
-            await asyncio.sleep(_RETRY_INTERVAL)
+            await asyncio.sleep(delay)
+
+    def _report(self, error: Exception) -> None:
+        """Log once why a server's data are invalid."""
+        reason = failure_text(error)[:_LONGEST_REASON]
+        if reason != self._reported:
+            self._reported = reason
+            _log.warning(
+                "%s: the server at %s sent invalid data, so the connection was closed: %s; zones"
+                " cannot write meanwhile; restart `isthmus ic-db run` on this host, and if that"
+                " does not help, move the database file away or restore a backup",
+                self.database,
+                self.socket,
+                reason,
+            )
 
     async def caught_up(self) -> None:
         """Wait until `state` holds everything that the server has committed by now.
@@ -102,14 +139,15 @@ class DatabaseFollower:
         A server sends changes before it answers a later request on the same connection.
 
         Raises:
-            OSError: the connection is down.
+            OSError: the connection is down, or the server hangs.
         """
         if self._writer is None:
             raise ConnectionResetError("the connection to the server is down")
         self._number += 1
         reached = self._barriers[self._number] = asyncio.get_running_loop().create_future()
         self._request("transact", [self.database], self._number)
-        await reached
+        async with asyncio.timeout(_ANSWER_LIMIT):
+            await reached
 
     async def _follow(self) -> None:
         reader, self._writer = await connect(self.socket)
@@ -119,36 +157,34 @@ class DatabaseFollower:
             async for message in stream:
                 await self._received(message)
 
-    async def _received(self, message: Any) -> None:
+    async def _received(self, message: Mapping[str, Any]) -> None:
         if message.get("method") == "update":
-            await self._apply(message["params"][1])
+            _, updates = message["params"]
+            await self._apply(updates)
         elif echo := echo_reply(message):
             self._write(echo)
         elif message.get("error"):
-            raise ValueError(str(message["error"]))
+            raise ConnectionRefusedError(str(message["error"]))  # it lacks the database
         else:
             await self._answered(message["id"], message["result"])
 
     async def _answered(self, number: Any, result: Any) -> None:
         if number == "model":
-            self.clustered = result[0]["rows"] != [{"model": "standalone"}]
+            self.clustered = is_clustered(result)
         elif number == "get_schema":
-            self._request("monitor", [self.database, None, self._wanted(result)], "monitor")
+            self._columns = columns_of(self.database, result)
+            wanted = {table: {"columns": names} for table, names in self._columns.items()}
+            self._request("monitor", [self.database, None, wanted], "monitor")
         elif number == "monitor":
             await self._apply(result)
             self.ready.set()
+            self._reported = ""
         elif not (reached := self._barriers.pop(number)).done():
             reached.set_result(None)
 
-    def _wanted(self, schema: Any) -> Mapping[str, Any]:
-        tables = schema["tables"]
-        return {
-            table: {"columns": [name for name in columns if name in tables[table]["columns"]]}
-            for table, columns in COLUMNS[self.database].items()
-            if table in tables
-        }
-
     async def _apply(self, updates: Any) -> None:
+        async for _ in in_slices(checked_rows(self._columns, updates)):
+            pass  # nothing is applied before all of it is checked
         written = list[JsonRow]()
         async for route in in_slices(self._state.apply(updates)):
             if route is not None:

@@ -23,7 +23,8 @@ def error(value: Any) -> Answer:
 
 def literal(text: bytes) -> Answer:
     """A reply whose result is this text."""
-    return lambda request: b'{"id":%d,"error":null,"result":%s}' % (request["id"], text)
+    head = b'{"error":null,"result":%s,"id":' % text
+    return lambda request: head + json.dumps(request["id"]).encode() + b"}"
 
 
 def raw(data: bytes) -> Answer:

@@ -139,6 +139,11 @@ class HostileServer:
         for client in list(self._unsent):
             self._send(client)
 
+    def drop_clients(self) -> None:
+        """Close all connections, as when the server is restarted."""
+        for client in list(self._unsent):
+            self._close(client)
+
     def close(self) -> None:
         """Close everything."""
         for key in list(self._selector.get_map().values()):
@@ -182,5 +187,5 @@ class HostileServer:
         honest = self._honest.get(step)
         answer = self.lies[step](request) if step in self.lies else reply(request, honest)
         self._unsent[client] += answer
-        if step == "monitor_cond_since" and self.after:
+        if step in {"monitor_cond_since", "monitor"} and self.after:
             self._unsent[client] += self.after

@@ -130,10 +130,8 @@ class _Peer:
     def _serve(self) -> None:
         client, _ = self._listener.accept()
         with client, suppress(OSError):
-            # The id of a request is its method; the answers are made for one that is a number.
             [request] = MessageDecoder().feed(client.recv(1 << 16))
-            data = self._answer(request | {"id": 1}).replace(b'"id": 1,', b'"id": "transact",')
-            client.sendall(data.replace(b'"id":1,', b'"id":"transact",'))
+            client.sendall(self._answer(request))
             while client.recv(1 << 16):
                 pass
 
