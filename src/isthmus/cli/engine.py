@@ -76,7 +76,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter per flag, and typer passe
     engine.recompute("explain")
     # No database is writable, so this only updates derived state.
     engine.plan(0.0, writable=(), synced=remotes)
-    found = explain_prefix(view, parts, network)
+    found = explain_prefix(view, parts, network, offline=True)
     if output is Output.JSON:
         print_json(asdict(found))
     else:

@@ -30,6 +30,11 @@ from isthmus.model.rows import (
 from isthmus.model.text import quoted
 
 _NO_RULE = "no rule refuses the route"
+_NO_RULE_SEEN = "no rule in the databases refuses the route"
+_UNSEEN = (
+    "the databases do not contain the rules of `isthmus run` (overlaps with Subnets, reserved"
+    " prefixes, accept, advertise), which may refuse more; --unixctl asks the daemon"
+)
 
 
 class Verdict(StrEnum):
@@ -84,26 +89,32 @@ class Explanation:
     remarks: tuple[str, ...]
 
 
-def explain(view: View, exchange: Exchange, prefix: Network) -> Explanation:
+def explain(
+    view: View, exchange: Exchange, prefix: Network, *, offline: bool = False
+) -> Explanation:
     """Collect the engine's decisions about a prefix.
 
     Args:
         view: the engine's view.
         exchange: the engine's parts, with their derived state up to date.
         prefix: a network; for a single address, the network of that host.
+        offline: whether the engine lacks the rules that a daemon may have.
     """
-    explainer = _Explainer(view, exchange, prefix)
+    explainer = _Explainer(view, exchange, prefix, _NO_RULE_SEEN if offline else _NO_RULE)
     advertising = tuple(sorted(explainer.advertising(), key=_order))
     learning = tuple(sorted(explainer.learning(), key=_order))
     remarks = tuple(explainer.remarks(bool(advertising), bool(learning)))
+    if offline and (advertising or learning):
+        remarks += (_UNSEEN,)
     return Explanation(str(prefix), explainer.zone_name, advertising, learning, remarks)
 
 
 class _Explainer:
     """One prefix, and the parts of the engine that decide about it."""
 
-    def __init__(self, view: View, exchange: Exchange, prefix: Network) -> None:
+    def __init__(self, view: View, exchange: Exchange, prefix: Network, accepted: str) -> None:
         self._view, self._exchange, self._prefix = view, exchange, prefix
+        self._accepted = accepted
         self._state = exchange.routes
         zone = exchange.routes.zone.current
         self.zone_name = zone.name if zone else ""
@@ -170,7 +181,7 @@ class _Explainer:
         if isinstance(outcome, AdvertiseKey):
             written = outcome in self._in_ic_sb
             verdict = Verdict.ADVERTISED if written else Verdict.PENDING
-            rule, nexthop = _NO_RULE, outcome.nexthop
+            rule, nexthop = self._accepted, outcome.nexthop
         else:
             verdict, nexthop = Verdict.REFUSED, ""
             rule = self._rule(outcome, None, decision.prefix, attachment)
@@ -196,7 +207,7 @@ class _Explainer:
         else:
             key = learn_key(route, attachment.router)
             written = key in self._state.static_routes.learned.get(key.destination, {}).values()
-            verdict, rule = Verdict.LEARNED if written else Verdict.PENDING, _NO_RULE
+            verdict, rule = Verdict.LEARNED if written else Verdict.PENDING, self._accepted
             writer = self._exchange.learned_routes
             if writer is not None and writer.waits(key):
                 rule += "; another path is in use until packets arrive by this one"

@@ -8,6 +8,7 @@ import pytest
 from isthmus.exchange.routes.options import Refusal
 from isthmus.inspect.engine_text import explanation_text
 from isthmus.inspect.explain import Explanation, Verdict, explain
+from isthmus.model.import_policy import ImportRules
 from isthmus.model.prefixes import parse_network
 from support.fakes.fleet import Fleet
 from support.fakes.zone import Zone
@@ -101,6 +102,30 @@ def test_what_is_decided_but_not_written_is_pending(fleet: Fleet) -> None:
     one.engine.plan(0.0, (), frozenset(one.databases))
     (given,) = ask(one, "10.7.0.0/16").advertising
     assert given.verdict is Verdict.PENDING
+
+
+def test_what_only_a_daemon_refuses_is_not_called_accepted(fleet: Fleet) -> None:
+    """Without the daemon's Subnets, an overlap is not seen, and the explanation says so."""
+    one, network = fleet.zones[0], parse_network("10.2.0.0/16")
+    assert network is not None
+    local = {"ovn-cluster": {"Subnet apps": (network,)}}
+    one.exchange.routes.policy.set_rules(ImportRules(local))
+    fleet.settle()
+    (known,) = explain(one.engine.view, one.exchange, network).learning
+    assert (known.verdict, known.rule) == (
+        Verdict.REFUSED,
+        f"{Refusal.OVERLAP} (10.2.0.0/16 of Subnet apps)",
+    )
+    one.start()
+    one.feed()
+    one.engine.plan(0.0, (), frozenset(one.databases))
+    found = explain(one.engine.view, one.exchange, network, offline=True)
+    (unseen,) = found.learning
+    assert (unseen.verdict, unseen.rule) == (
+        Verdict.PENDING,
+        "no rule in the databases refuses the route",
+    )
+    assert "--unixctl asks the daemon" in found.remarks[-1]
 
 
 def test_a_cluster_that_does_not_take_part(fleet: Fleet) -> None:
