@@ -92,7 +92,7 @@ test-hostile: setup ## attack a fleet with packets from all sides, record it; 1 
 	    $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-container
-test-container: setup ## build the container file into a Debian chroot and run the result; 5 min
+test-container: setup ## build the container file into a Debian chroot, run it, and the systemd unit with it; 5 min
 	@$(SUDO) env ISTHMUS_CONTAINER=1 PYTHONDONTWRITEBYTECODE=1 \
 	    $(BIN)/pytest -q -p no:cacheprovider tests/container
 

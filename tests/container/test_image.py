@@ -4,8 +4,6 @@ Takes minutes and packages from the network, so it runs only with `ISTHMUS_CONTA
 """
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +18,6 @@ pytestmark = [
         reason="builds the image for minutes; ISTHMUS_CONTAINER=1 has it run",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Build]]:
-    """The root directory of the image."""
-    directory = tmp_path_factory.mktemp("image")
-    build = Build(directory)
-    yield build.run(), build
-    shutil.rmtree(directory)
 
 
 def run(image: tuple[Path, Build], *command: str) -> tuple[int, str]:
