@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from isthmus.model.bounds import STRANGERS, STRANGERS_PER_ADDRESS, BoundExceededError
+from isthmus.model.text import failure_text, quoted
 from isthmus.ovsdb.streams.unix import SHORTAGE, ShortageLog
 from isthmus.pki.certificates import ORGANIZATION, Kind
 from isthmus.pki.files import TlsFiles
@@ -38,6 +39,10 @@ _BACKLOG, _ACCEPTED_AT_ONCE = 512, 16
 
 _log = logging.getLogger(__name__)
 
+_REPORT_INTERVAL, _MAX_REPORTS = 60.0, 20
+"""Seconds within which each reason to close an address's connections is logged once, and the most
+that are logged."""
+
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
 
@@ -52,6 +57,29 @@ class PeerIdentity:
 
     name: str
     unit: str
+
+
+class ClosedLog:
+    """Logs why connections are closed before their client has authenticated."""
+
+    def __init__(self) -> None:
+        self._reported = set[tuple[str, str]]()
+        self._until = 0.0
+
+    def report(self, address: str, why: str, now: float) -> None:
+        """Log a reason, unless it or too many others were logged recently.
+
+        Args:
+            address: the client's.
+            why: to continue "connection closed".
+            now: a monotonic time, in seconds.
+        """
+        if now >= self._until:
+            self._reported.clear()
+            self._until = now + _REPORT_INTERVAL
+        if (address, why) not in self._reported and len(self._reported) < _MAX_REPORTS:
+            self._reported.add((address, why))
+            _log.warning("connection of %s closed: %s", quoted(address), why)
 
 
 class _AcceptProtocol(asyncio.Protocol):
@@ -89,6 +117,7 @@ class TlsListener:
         self._server: asyncio.Server | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
         self._strangers: Counter[str] = Counter()
+        self._closed = ClosedLog()
         self._slots = asyncio.Semaphore(MAX_HANDSHAKES)
         self._slots_by_address: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -121,7 +150,9 @@ class TlsListener:
             STRANGERS_PER_ADDRESS.check(self._strangers[address])
             STRANGERS.check(len(self._handshakes))
             await self._secure(transport, context, address)
-        except BoundExceededError:
+        except BoundExceededError as error:
+            # Without the numbers, which change with each connection.
+            self._report(address, f"too many {error.bound.what.lower()}")
             transport.abort()
         finally:
             self._strangers[address] -= 1
@@ -142,11 +173,15 @@ class TlsListener:
                     ssl_handshake_timeout=HANDSHAKE_LIMIT,
                     ssl_shutdown_timeout=SHUTDOWN_LIMIT,
                 )
-        except OSError:
+        except OSError as error:
+            self._report(address, f"TLS failed: {failure_text(error)}")
             transport.abort()
             return
         if secured is not None:
             stream.connection_made(secured)
+
+    def _report(self, address: str, why: str) -> None:
+        self._closed.report(address, why, asyncio.get_running_loop().time())
 
     def _slot_for(self, address: str) -> asyncio.Semaphore:
         """The limit of handshakes with one address; it exists while there are any."""

@@ -29,7 +29,7 @@ from isthmus.authz.listener import (
     serve_until_cancelled,
 )
 from isthmus.authz.request import AuthorizationPolicy, JsonOperation, RefusedError
-from isthmus.authz.session import ClientSession
+from isthmus.authz.session import ClientSession, refusal
 from isthmus.authz.status import SOCKET, open_control_socket
 from isthmus.model.bounds import (
     PROXY,
@@ -40,6 +40,7 @@ from isthmus.model.bounds import (
     BoundExceededError,
 )
 from isthmus.model.text import failure_text, quoted
+from isthmus.ovsdb.json_stream import encode
 from isthmus.pki.files import TlsFiles
 
 _SERVER_SOCKETS = ("ovn_ic_nb_db.sock", "ovn_ic_sb_db.sock")
@@ -172,7 +173,8 @@ class AuthorizingProxy:
             if isinstance(error, BoundExceededError):
                 error = RefusedError.exceeding(error, zone, "connect")
             self._refused(error)
-            writer.transport.abort()
+            writer.write(encode(refusal(None, str(error))))
+            writer.close()
             return
         session = ClientSession(
             database.database,

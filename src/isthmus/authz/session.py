@@ -181,7 +181,7 @@ class ClientSession:
     async def _refuse(self, message: Message | None, error: RefusedError) -> None:
         self.refused(error)
         async with self._between:
-            self.writer.write(encode(_refusal(message, str(error))))
+            self.writer.write(encode(refusal(message, str(error))))
         await self.writer.drain()
 
     def _messages(self, reader: asyncio.StreamReader) -> AsyncGenerator[Message, None]:
@@ -259,7 +259,7 @@ def _only_reads(operations: list[Any]) -> bool:
     )
 
 
-def _refusal(message: Message | None, why: str) -> Message:
+def refusal(message: Message | None, why: str) -> Message:
     """The answer of a server that restricts roles (RFC 7047, 4.1.3, "permission error")."""
     error = {"error": "permission error", "details": why}
     number = None if message is None else message.get("id")

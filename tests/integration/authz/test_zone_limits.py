@@ -4,7 +4,7 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from select import select
 
 import pytest
@@ -83,6 +83,19 @@ def test_a_client_that_leaves_before_its_answers_adds_no_log_lines(site: Authori
             client.socket.unwrap()
     site.until(lambda: "az9" not in site.status()["guard"]["quotas"], "its connection is closed")
     assert "asyncio" not in site.proxy_log()
+
+
+def test_one_connection_too_many_is_closed_with_the_reason(site: AuthorizedMembers) -> None:
+    """The client receives the bound and the option that changes it."""
+    with ExitStack() as stack:
+        for _ in range(64):
+            client = stack.enter_context(site.connected("zone", "az9", "sb"))
+            assert client.transact() == []
+        refused = stack.enter_context(site.connected("zone", "az9", "sb"))
+        answer = json.dumps(refused.receive())
+        assert "zone_connections" in answer
+        assert "--quota az9=zone_connections:NUMBER" in answer
+        assert refused.socket.recv(1) == b""
 
 
 def test_the_status_shows_the_use_of_quotas(site: AuthorizedMembers) -> None:

@@ -79,7 +79,7 @@ DATAPATH = {"op": "insert", "table": "Datapath_Binding",
             "row": {"transit_switch": "ts", "tunnel_key": 16711681}}  # fmt: skip
 
 REFUSED: dict[str, tuple[str, list[Row]]] = {
-    "operations": ("zone_operations", [{"op": "comment"}] * 40_001),
+    "operations": ("zone_operations", [{"op": "comment"}] * 20_001),
     "a comment of 30 MB": ("zone_comment", [{"op": "comment", "comment": "x" * (30 << 20)}]),
     "many comments": ("zone_comment", [{"op": "comment", "comment": "x" * 100}] * 11),
     "1,000 selects": ("zone_scans", [select(f"t{number}") for number in range(1000)]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.authz.listener import PeerIdentity, is_operator, peer_of
+from isthmus.authz.listener import ClosedLog, PeerIdentity, is_operator, peer_of
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,18 @@ def test_ambiguous_names_are_rejected() -> None:
     units = tuple((("organizationalUnitName", unit),) for unit in ("zone", "member"))
     ours = (("organizationName", "isthmus"),)
     assert not is_operator(peer_of({"subject": (ours, *units, (("commonName", "az1"),))}))
+
+
+def test_a_reason_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """Strangers cannot fill the log."""
+    log = ClosedLog()
+    for now in (100.0, 130.0):
+        log.report("192.0.2.1", "TLS failed", now)
+    assert [record.getMessage() for record in caplog.records] == [
+        "connection of '192.0.2.1' closed: TLS failed"
+    ]
+    log.report("192.0.2.1", "TLS failed", 161.0)
+    assert len(caplog.records) == 2
+    for number in range(100):
+        log.report(f"198.51.100.{number}", "TLS failed", 162.0)
+    assert len(caplog.records) == 21
