@@ -159,7 +159,7 @@ class Contents:
                 self._labels[router["_uuid"]] = f"<router {number}/{router['name']}>"
                 for uuid in _set(router["static_routes"]):
                     row = nb["Logical_Router_Static_Route"][uuid]
-                    what = f"{canonical(row['ip_prefix'])} table {row['route_table']!r}"
+                    what = f"{row['ip_prefix']} table {row['route_table']!r}"
                     self._labels[uuid] = f"<static {number}/{router['name']} {what}>"
                 for uuid in _set(router["ports"]):
                     self._labels[uuid] = f"<lrp of {number}/{router['name']}>"
@@ -174,16 +174,12 @@ class Contents:
             self._labels[row["_uuid"]] = f"<ic-route {' '.join(self._route_key(row))}>"
 
     def _route_key(self, row: Mapping[str, Json]) -> Fact:
-        """The identity of an IC-SB route.
-
-        `ovn-ic` writes a connected network with its host bits, so it has two rows where a router
-        has a static route to one of its own networks; only the static one is compared.
-        """
+        """The identity of an IC-SB route."""
         return (
             row["transit_switch"],
             self._name(row["availability_zone"]),
             f"table {row['route_table']!r}",
-            canonical(row["ip_prefix"]),
+            row["ip_prefix"],
             row["nexthop"],
         )
 
@@ -235,7 +231,7 @@ class Contents:
                 row["transit_switch"],
                 self._name(row["availability_zone"]),
                 row["route_table"],
-                canonical(row["ip_prefix"]),
+                row["ip_prefix"],
                 row["nexthop"],
                 row["origin"],
                 self._ids(self._comparable(row["external_ids"]), "lr-id"),
@@ -384,11 +380,10 @@ class Contents:
         )
 
     def _static_route(self, router: Mapping[str, Json], row: Mapping[str, Json]) -> Fact:
-        learned = LEARNED in row["external_ids"]
         return (
             "Logical_Router_Static_Route",
             router["name"],
-            canonical(row["ip_prefix"]) if learned else row["ip_prefix"],
+            row["ip_prefix"],
             row["nexthop"],
             row["route_table"],
             str(_optional(row["policy"])),

@@ -53,8 +53,9 @@ class RouteState:
     """What is known and decided about routes: all derived state, and nothing that writes.
 
     Args:
-        limits: how many routes are considered; None if `policy.set_rules` will be called. Until
-            then the policy is incomplete.
+        limits: how many routes are considered; None if there is a controller, which will call
+            `policy.set_rules`. Until then the policy is incomplete. With a controller, prefixes
+            are published without host bits, unless `NB_Global.options` says otherwise.
 
     Attributes:
         states: all of it, in order.
@@ -64,7 +65,7 @@ class RouteState:
         self.policy = ImportPolicy(view, limits)
         self.considered = ConsideredRoutes(view, self.policy)
         self.zone = OwnZone(view)
-        self.options = GlobalRouteOptions(view)
+        self.options = GlobalRouteOptions(view, host_bits=limits is not None)
         self.static_routes = StaticRoutes(view)
         self.vips = RouterVips(view)
         self.attachments = Attachments(view, self.zone)
@@ -91,7 +92,7 @@ class RouteState:
         groups, refused, ambiguous = self.groups, self.refused, self.ambiguous
         return [
             *edges_to_all_keys(self.zone, attachments),
-            *edges_to_all_keys(policy, self.considered),
+            Edge(policy, self.considered, lambda c: self.considered.keys() if c.limits else ()),
             Edge(self.considered, learned, lambda route: (route,)),
             Edge(policy, advertised, lambda change: advertised.of_prefixes(change.advertised)),
             Edge(policy, learned, lambda change: change.routes),

@@ -120,7 +120,7 @@ class _Explainer:
         self.zone_name = zone.name if zone else ""
         self._own = zone.uuid if zone else None
         routes = view.table(IcRoute)
-        self._in_ic_sb = {key_of(row) for row in routes if row.availability_zone == self._own}
+        self._in_ic_sb = {key_of(row)[:4] for row in routes if row.availability_zone == self._own}
         self._routes = [
             (row, network)
             for row in routes
@@ -179,7 +179,7 @@ class _Explainer:
     def _advertised(self, row: RowId, decision: AdvertiseDecision) -> RouteVerdict:
         outcome, attachment = decision.outcome, decision.attachment
         if isinstance(outcome, AdvertiseKey):
-            written = outcome in self._in_ic_sb
+            written = outcome[:4] in self._in_ic_sb
             verdict = Verdict.ADVERTISED if written else Verdict.PENDING
             rule, nexthop = self._accepted, outcome.nexthop
         else:

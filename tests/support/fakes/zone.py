@@ -18,6 +18,7 @@ from isthmus.model.operations import (
     Value,
     set_keys,
 )
+from isthmus.model.prefixes import canonical
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
     Chassis,
@@ -243,8 +244,9 @@ class Zone:
 
     def drop_route(self, prefix: str, **columns: object) -> None:
         """Remove the static routes with this prefix, and these column values, from the router."""
-        rows = self.all(LogicalRouterStaticRoute, ip_prefix=prefix, **columns)
-        gone = frozenset(Ref(RowId(row["_uuid"])) for row in rows)
+        rows = self.all(LogicalRouterStaticRoute, **columns)
+        routes = [row for row in rows if canonical(row["ip_prefix"]) == canonical(prefix)]
+        gone = frozenset(Ref(RowId(row["_uuid"])) for row in routes)
         self.write(Mutate(LogicalRouter, self.router, (("static_routes", "delete", gone),)))
 
     def attach_router(self, ts: str, *networks: str, chassis: str = "") -> None:
@@ -291,10 +293,10 @@ class Zone:
         self.attach_router(ts, address, chassis=chassis)
 
     def learned(self) -> dict[str, set[str]]:
-        """The router's learned prefixes and their next hops."""
+        """The router's learned prefixes, in canonical form, and their next hops."""
         held = self.find(LogicalRouter, name="ovn-cluster")["static_routes"]
         found: dict[str, set[str]] = {}
         for row in self.all(LogicalRouterStaticRoute):
             if row["_uuid"] in held and "ic-learned-route" in row["external_ids"]:
-                found.setdefault(row["ip_prefix"], set()).add(row["nexthop"])
+                found.setdefault(canonical(row["ip_prefix"]), set()).add(row["nexthop"])
         return found

@@ -5,7 +5,7 @@ from math import inf
 import pytest
 
 from isthmus.exchange.zones.registration import LINGER
-from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update
+from isthmus.model.operations import Delete, Insert, Mutate, NewRef, Ref, Update, Value
 from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS
 from isthmus.model.rows import (
     AvailabilityZone,
@@ -21,6 +21,7 @@ from isthmus.model.rows import (
     LoadBalancerGroup,
     LogicalRouter,
     LogicalRouterPort,
+    LogicalRouterStaticRoute,
     LogicalSwitch,
     LogicalSwitchPort,
     NbGlobal,
@@ -495,7 +496,7 @@ def test_sequence_numbers_come_back_when_all_zones_have_followed(fleet: Fleet) -
     advertised = next(
         place
         for place, op in enumerate(history)
-        if isinstance(op, Insert) and op.row.get("ip_prefix") == "10.77.0.0/24"
+        if isinstance(op, Insert) and op.row.get("ip_prefix") == "10.77.0.1/24"
     )
     assert advertised < numbered
 
@@ -582,11 +583,11 @@ def test_a_link_local_next_hop_follows_the_mac(fleet: Fleet) -> None:
     _, two = fleet.zones
     two.add_router_port("six", "fd00:2::1/64")
     fleet.settle()
-    assert two.find(IcRoute, ip_prefix="fd00:2::/64")["nexthop"] == "fe80::800:ff:fe00:101"
+    assert two.find(IcRoute, ip_prefix="fd00:2::1/64")["nexthop"] == "fe80::800:ff:fe00:101"
     port = two.uuid(LogicalRouterPort, name="az2-ts")
     two.write(Update(LogicalRouterPort, port, {"mac": "0a:00:00:00:02:02"}))
     fleet.settle()
-    assert two.find(IcRoute, ip_prefix="fd00:2::/64")["nexthop"] == "fe80::800:ff:fe00:202"
+    assert two.find(IcRoute, ip_prefix="fd00:2::1/64")["nexthop"] == "fe80::800:ff:fe00:202"
 
 
 def test_ipv4_goes_by_ipv6_next_hops_on_request() -> None:
@@ -605,7 +606,7 @@ def test_ipv4_goes_by_ipv6_next_hops_on_request() -> None:
     port = one.uuid(LogicalRouterPort, name="az1-ts")
     one.write(Update(LogicalRouterPort, port, {"options": option}))
     fleet.settle()
-    assert one.find(IcRoute, ip_prefix="10.1.0.0/16")["nexthop"] == "fd00:100::1"
+    assert one.find(IcRoute, ip_prefix="10.1.0.1/16")["nexthop"] == "fd00:100::1"
     assert two.learned() == {}
     two.write(Update(LogicalRouter, two.router, {"options": option}))
     fleet.settle()
@@ -613,15 +614,71 @@ def test_ipv4_goes_by_ipv6_next_hops_on_request() -> None:
     assert two.learned() == {"10.1.0.0/16": {"fd00:100::1"}}
 
 
-def test_connected_networks_are_published_with_host_bits_on_request(fleet: Fleet) -> None:
-    """The option rewrites the rows in place; no zone learns a route again."""
+def test_prefixes_are_published_with_host_bits(fleet: Fleet) -> None:
+    """They are written as `ovn-ic` writes them: as their ports and static routes have them."""
     one, two = fleet.zones
-    before = one.uuid(IcRoute, ip_prefix="10.1.0.0/16")
-    written = len(two.nb.committed)
-    one.set_options(isthmus_route_host_bits="true")
+    one.add_route("10.9.1.1/24", "10.1.0.9")
+    one.add_route("10.9.2.1", "10.1.0.9")
+    one.add_route("fd00:A::1/64", "fd00:1::9")
     fleet.settle()
-    assert one.uuid(IcRoute, ip_prefix="10.1.0.1/16") == before
-    assert len(two.nb.committed) == written
+    published = {row["ip_prefix"] for row in one.all(IcRoute, nexthop="169.254.100.1")}
+    assert published == {"10.1.0.1/16", "10.9.1.1/24", "10.9.2.1/32"}
+    assert published <= {row["ip_prefix"] for row in two.all(LogicalRouterStaticRoute)}
+
+
+def test_a_static_route_to_a_connected_network_is_another_route(fleet: Fleet) -> None:
+    """Both are published and learned, as by `ovn-ic`, since they are written differently."""
+    one, two = fleet.zones
+    one.add_route("10.1.0.0/16", "10.1.0.9")
+    fleet.settle()
+    routes = {
+        (row["ip_prefix"], row["origin"]) for row in one.all(IcRoute, nexthop="169.254.100.1")
+    }
+    assert routes == {("10.1.0.0/16", "static"), ("10.1.0.1/16", "connected")}
+    learned = [row["ip_prefix"] for row in two.all(LogicalRouterStaticRoute)]
+    assert sorted(learned) == ["10.1.0.0/16", "10.1.0.1/16"]
+
+
+def test_prefixes_are_published_without_host_bits_on_request(fleet: Fleet) -> None:
+    """The option applies to new rows; those that exist stay, so no zone learns a route again."""
+    one, two = fleet.zones
+    before, written = one.uuid(IcRoute, ip_prefix="10.1.0.1/16"), len(two.nb.committed)
     one.set_options(isthmus_route_host_bits="false")
     fleet.settle()
     assert one.uuid(IcRoute, ip_prefix="10.1.0.1/16") == before
+    assert len(two.nb.committed) == written
+    one.add_router_port("other", "10.8.0.1/16")
+    fleet.settle()
+    new = one.uuid(IcRoute, ip_prefix="10.8.0.0/16")
+    one.set_options(isthmus_route_host_bits="true")
+    fleet.settle()
+    assert one.uuid(IcRoute, ip_prefix="10.8.0.1/16") == new
+    assert two.learned()["10.8.0.0/16"] == {"169.254.100.1"}
+
+
+def test_equal_routes_of_two_zones_are_learned_twice() -> None:
+    """Each is marked with its IC-SB route, and goes with it."""
+    fleet = Fleet("az1", "az2", "az3")
+    one, two, three = fleet.zones
+    fleet.add_ts("ts")
+    fleet.settle()
+    for number, zone in enumerate(fleet.zones, start=1):
+        zone.attach("ts", f"169.254.100.{number}/24")
+    one.add_router_port("net", "10.1.0.1/16")
+    fleet.settle()
+    (first,) = one.all(IcRoute, ip_prefix="10.1.0.1/16")
+    other = three.uuid(AvailabilityZone, name="az3")
+    columns: dict[str, Value] = {k: first[k] for k in ("transit_switch", "ip_prefix", "nexthop")}
+    columns |= {"origin": "connected", "external_ids": {"lr-id": "x"}}
+
+    def marks() -> set[str]:
+        rows = two.all(LogicalRouterStaticRoute, ip_prefix="10.1.0.1/16")
+        return {row["external_ids"]["ic-learned-route"] for row in rows}
+
+    fleet.ic_sb.transact([Insert(IcRoute, {**columns, "availability_zone": Ref(other)})])
+    two.settle()
+    second = one.uuid(IcRoute, ip_prefix="10.1.0.1/16", availability_zone=other)
+    assert marks() == {first["_uuid"], second}
+    fleet.ic_sb.transact([Delete(IcRoute, RowId(first["_uuid"]))])
+    two.settle()
+    assert marks() == {second}

@@ -162,7 +162,7 @@ def test_fault_20_a_refused_transaction_waits_for_nothing_else(fleet: Fleet) -> 
     began = one.now
     fleet.settle()
     assert refused
-    assert {"10.50.1.0/24", "10.50.2.0/24"} <= {str(r["ip_prefix"]) for r in one.all(IcRoute)}
+    assert {"10.50.1.1/24", "10.50.2.1/24"} <= {str(r["ip_prefix"]) for r in one.all(IcRoute)}
     assert one.now == began
 
 
@@ -189,7 +189,7 @@ def test_fault_21_a_port_without_its_switch_port_is_withdrawn(fleet: Fleet) -> N
     one.write(Mutate(LogicalSwitch, switch, (("ports", "delete", port),)))
     fleet.settle()
     assert not one.all(IcPortBinding, logical_port="ts-az1")
-    assert not one.all(IcRoute, ip_prefix="10.1.0.0/16")
+    assert not one.all(IcRoute, ip_prefix="10.1.0.1/16")
     assert two.learned() == {}
     assert not two.all(SbPortBinding, logical_port="ts-az1")
 

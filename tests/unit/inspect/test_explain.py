@@ -48,7 +48,7 @@ def test_what_is_exchanged(fleet: Fleet) -> None:
     explanation = ask(two, "10.1.0.0/16")
     (taken,) = explanation.learning
     assert (taken.verdict, taken.zone, taken.router) == (Verdict.LEARNED, "one", "ovn-cluster")
-    assert "10.1.0.0/16 via 169.254.100.1 on ts (connected route of one" in explanation_text(
+    assert "10.1.0.1/16 via 169.254.100.1 on ts (connected route of one" in explanation_text(
         explanation
     )
     assert json.loads(json.dumps(asdict(explanation)))["zone"] == "two"
@@ -57,7 +57,7 @@ def test_what_is_exchanged(fleet: Fleet) -> None:
 def test_an_address_is_explained_by_the_prefix_around_it(fleet: Fleet) -> None:
     """Routes to prefixes that contain the address are explained."""
     (taken,) = ask(fleet.zones[1], "10.1.2.3").learning
-    assert taken.prefix == "10.1.0.0/16"
+    assert taken.prefix == "10.1.0.1/16"
 
 
 def test_the_rule_that_refuses_is_named_on_its_side(fleet: Fleet) -> None:

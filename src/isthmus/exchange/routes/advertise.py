@@ -47,7 +47,6 @@ from isthmus.model.prefixes import (
     is_link_local_nexthop,
     parse_address,
     parse_interface,
-    parse_network,
 )
 from isthmus.model.rows import (
     IcNbGlobal,
@@ -74,17 +73,30 @@ class Offer(NamedTuple):
     ip_prefix: str
 
 
-class AdvertiseKey(NamedTuple):
-    """What identifies one of our IC-SB routes; the prefix is in canonical form.
+class _Prefix(NamedTuple):
+    """A prefix, and its text as `ovn-ic` writes it: with the host bits of its source."""
 
-    Rows that `ovn-ic` wrote in another form count as the same, so that a take-over from it
-    withdraws nothing.
+    network: Network
+    written: str
+
+
+class AdvertiseKey(NamedTuple):
+    """What identifies one of our IC-SB routes.
+
+    Args:
+        ts: the transit switch.
+        route_table: the route table; empty for the main one.
+        ip_prefix: the prefix in canonical form.
+        nexthop: our address on the transit switch.
+        written: the prefix with host bits as it is published; empty for any form, so that rows
+            that `ovn-ic` wrote do not change.
     """
 
     ts: str
     route_table: str
     ip_prefix: str
     nexthop: str
+    written: str
 
     @property
     def offer(self) -> Offer:
@@ -94,8 +106,15 @@ class AdvertiseKey(NamedTuple):
 
 def key_of(row: IcRoute) -> AdvertiseKey:
     """The key of an IC-SB route."""
-    prefix = canonical(row.ip_prefix)
-    return AdvertiseKey(row.transit_switch, row.route_table, prefix, row.nexthop)
+    prefix = _prefix_of(row.ip_prefix)
+    written = row.ip_prefix if prefix is None else prefix.written
+    network = canonical(row.ip_prefix)
+    return AdvertiseKey(row.transit_switch, row.route_table, network, row.nexthop, written)
+
+
+def _prefix_of(text: str) -> _Prefix | None:
+    interface = parse_interface(text)
+    return None if interface is None else _Prefix(interface.network, str(interface))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -109,7 +128,6 @@ class AdvertisedSource:
         origin: of the IC-SB route.
         router: the UUID of the router.
         tag: the value of `ic-route-tag`; empty for none.
-        written: the prefix as published; empty for the canonical form.
     """
 
     rank: int
@@ -117,7 +135,6 @@ class AdvertisedSource:
     origin: str
     router: RowId
     tag: str
-    written: str = ""
 
     @property
     def external_ids(self) -> dict[str, str]:
@@ -156,7 +173,7 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
     A change is an offer that some source asks for now, no longer, or with other details.
 
     Attributes:
-        wanted: by offer, the next hops and rows that ask for an IC-SB route, and what they say.
+        wanted: by offer, the keys and rows that ask for an IC-SB route, and what they say.
     """
 
     name: ClassVar[str] = "advertised sources"
@@ -174,7 +191,7 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
         self._view, self._options, self._policy = view, options, policy
         self._attachments, self._routes, self._vips = attachments, routes, vips
         self._asked: dict[RowId, tuple[AdvertiseKey, ...]] = {}
-        self.wanted: dict[Offer, dict[tuple[str, RowId], AdvertisedSource]] = {}
+        self.wanted: dict[Offer, dict[tuple[AdvertiseKey, RowId], AdvertisedSource]] = {}
 
     def watches(self) -> Mapping[type[Row], Watch[RowId]]:
         return {
@@ -231,14 +248,14 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
         asked = dict(self._ask(key))
         for gone in self._asked.pop(key, ()):
             if gone not in asked:
-                del self.wanted[gone.offer][gone.nexthop, key]
+                del self.wanted[gone.offer][gone, key]
                 if not self.wanted[gone.offer]:
                     del self.wanted[gone.offer]
                 yield gone.offer
         for route, source in asked.items():
             sources = self.wanted.setdefault(route.offer, {})
-            if sources.get((route.nexthop, key)) != source:
-                sources[route.nexthop, key] = source
+            if sources.get((route, key)) != source:
+                sources[route, key] = source
                 yield route.offer
         if asked:
             self._asked[key] = tuple(asked)
@@ -273,12 +290,10 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
                 interface = parse_interface(text)
                 if interface is None:
                     continue
-                written = str(interface) if self._options.current.host_bits else ""
-                source = AdvertisedSource(
-                    1, lrp.uuid, CONNECTED, router.uuid, attachment.tag, written
-                )
+                prefix = _Prefix(interface.network, str(interface))
+                source = AdvertisedSource(1, lrp.uuid, CONNECTED, router.uuid, attachment.tag)
                 for table in self._tables_of(attachment):
-                    yield self._decision(source, attachment, interface.network, table)
+                    yield self._decision(source, attachment, prefix, table)
 
     def _connects_to_transit_switch(self, lrp: LogicalRouterPort) -> bool:
         lsps = self._view.all(LSPS_BY_ROUTER_PORT, lrp.name)
@@ -296,7 +311,7 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
 
     def _decide_dynamic(self, row: SbLearnedRoute) -> Iterator[AdvertiseDecision]:
         datapath = self._view.get(SbDatapathBinding, row.datapath)
-        prefix = parse_network(row.ip_prefix)
+        prefix = _prefix_of(row.ip_prefix)
         if datapath is None or prefix is None:
             return
         router = RowId(datapath.external_ids.get("logical-router", ""))
@@ -309,7 +324,7 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
     def _decide_static(self, uuid: RowId) -> Iterator[AdvertiseDecision]:
         row = self._view.table(LogicalRouterStaticRoute).rows[uuid]
         router = self._view.relation(ROUTER_ROUTES).parent(uuid)
-        prefix = parse_network(row.ip_prefix)
+        prefix = _prefix_of(row.ip_prefix)
         is_own = router is not None and uuid in self._routes.own_by_router.get(router, ())
         if router is None or prefix is None or not is_own:
             return
@@ -341,33 +356,36 @@ class AdvertisedSources(DerivedState[RowId, Offer]):
             for attachment in self._attached(router) if uuid in vips.by_lb else ():
                 source = AdvertisedSource(2, uuid, LOADBALANCER, router, attachment.tag)
                 for vip in vips.by_lb[uuid]:
-                    yield self._decision(source, attachment, vip, "", refusal)
+                    prefix = _Prefix(vip, str(vip))
+                    yield self._decision(source, attachment, prefix, "", refusal)
 
     def _decision(
         self,
         source: AdvertisedSource,
         attachment: Attachment,
-        prefix: Network,
+        prefix: _Prefix,
         table: str,
         refusal: Refusal | None = None,
     ) -> AdvertiseDecision:
         outcome = refusal or self._key(attachment, prefix, table)
-        return AdvertiseDecision(source, attachment, prefix, table, outcome)
+        return AdvertiseDecision(source, attachment, prefix.network, table, outcome)
 
     def _attached(self, router: RowId) -> Iterable[Attachment]:
         return self._attachments.by_router.get(router, {}).values()
 
-    def _key(self, attachment: Attachment, prefix: Network, table: str) -> AdvertiseKey | Refusal:
+    def _key(self, attachment: Attachment, prefix: _Prefix, table: str) -> AdvertiseKey | Refusal:
         """The route through one attachment, or why it is not advertised."""
-        refusal = self._options.current.refuses_advertising(prefix)
-        refusal = refusal or attachment.advertise.refuses(prefix)
-        refusal = refusal or self._policy.refuses_advertising(prefix)
+        network = prefix.network
+        refusal = self._options.current.refuses_advertising(network)
+        refusal = refusal or attachment.advertise.refuses(network)
+        refusal = refusal or self._policy.refuses_advertising(network)
         if refusal is not None:
             return refusal
-        interface = attachment.nexthop_for(prefix.version)
+        interface = attachment.nexthop_for(network.version)
         nexthop = None if interface is None else interface.ip
-        if nexthop is None and prefix.version == 6:
+        if nexthop is None and network.version == 6:
             nexthop = link_local_of(attachment.mac)
         if nexthop is None:
             return Refusal.NO_NEXTHOP
-        return AdvertiseKey(attachment.ts, table, str(prefix), str(nexthop))
+        written = prefix.written if self._options.current.host_bits else ""
+        return AdvertiseKey(attachment.ts, table, str(network), str(nexthop), written)

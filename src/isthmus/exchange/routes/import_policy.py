@@ -40,12 +40,14 @@ class PolicyChange:
         advertised: our prefixes inside one of these may now be advertised, or not any more; None
             for any prefix.
         completed: the rules have just become complete.
+        limits: another number of routes is considered.
     """
 
     routes: tuple[RowId, ...]
     limited: frozenset[str]
     advertised: frozenset[Network] | None
     completed: bool
+    limits: bool
 
 
 class Group(NamedTuple):
@@ -131,6 +133,7 @@ class ImportPolicy(SingleKey, DerivedState[Only, PolicyChange]):
             limited=frozenset(self._limited_differently(before.rules, rules.rules)),
             advertised=advertised,
             completed=completed,
+            limits=first or before.rules.limits != rules.rules.limits,
         )
 
     def _overlapping(self, changed: Iterable[Network]) -> Iterator[RowId]:

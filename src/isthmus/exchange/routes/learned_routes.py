@@ -1,4 +1,4 @@
-"""Learned routes: our routers hold each static route that is learned exactly once."""
+"""Learned routes: a static route per IC-SB route and router, as `ovn-ic` has them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
@@ -19,6 +19,7 @@ from isthmus.model.operations import (
     update,
 )
 from isthmus.model.ovn_keys import IC_LEARNED_ROUTE, SRC_IP
+from isthmus.model.prefixes import parse_interface
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -33,7 +34,10 @@ _Sources = Mapping[LearnKey, Sequence[RowId]]
 
 
 class LearnedRoutes(ZoneReconciler[Destination]):
-    """The learned static routes to one destination: each wanted one once, and no other.
+    """The learned static routes to one destination: one per IC-SB route, and no other.
+
+    Two zones that advertise a prefix with one next hop thus give two equal routes, marked with the
+    UUIDs of their IC-SB routes, which makes such a mistake visible.
 
     An obsolete route is removed in the transaction that inserts another one, or later: while all
     that replace it must wait, and packets still arrive by it, it stays.
@@ -83,18 +87,39 @@ class LearnedRoutes(ZoneReconciler[Destination]):
         if self._view.get(LogicalRouter, key.router) is None:
             return
         have, wanted = self._routes.learned.get(key, {}), self._groups.admitted(key)
-        kept = {have[uuid]: uuid for uuid in sorted(have, reverse=True) if have[uuid] in wanted}
-        missing = [learned for learned in wanted if learned not in kept]
+        kept = {new: self._matched(new, wanted[new], have) for new in wanted}
+        missing = [new for new in wanted if not kept[new]]
         if waiting := tuple(new for new in missing if not self._is_ready(new, wanted, have)):
             self._waiting[key] = waiting
-        added = [new for new in missing if new not in waiting] if self._policy.complete else []
-        for learned in added:
-            yield from self._insert(learned, min(wanted[learned]))
-        for learned, uuid in kept.items():
-            yield from self._refresh(uuid, wanted[learned])
-        if kept or added or not wanted:
-            surplus = [uuid for uuid in have if uuid not in kept.values()]
+        added = [
+            (new, source)
+            for new in (wanted if self._policy.complete else ())
+            for source in sorted(wanted[new])
+            if source not in kept[new] and new not in waiting
+        ]
+        for new, source in added:
+            yield from self._insert(new, source)
+        rows = {row: source for found in kept.values() for source, row in found.items()}
+        for row, source in rows.items():
+            yield from self._refresh(row, source)
+        if rows or added or not wanted:
+            surplus = [uuid for uuid in have if uuid not in rows]
             yield from remove_children(ROUTER_ROUTES, key.router, surplus)
+
+    def _matched(self, new: LearnKey, sources: Sequence[RowId], have: _Rows) -> dict[RowId, RowId]:
+        """The row of each IC-SB route that asks for a route.
+
+        A row whose IC-SB route is gone serves another one, so that no packet is lost.
+        """
+        table, found = self._view.table(LogicalRouterStaticRoute).rows, dict[RowId, RowId]()
+        rows = sorted(uuid for uuid, learned in have.items() if learned == new)
+        for uuid in rows:
+            mark = RowId(table[uuid].external_ids.get(IC_LEARNED_ROUTE, ""))
+            if mark in sources:
+                found.setdefault(mark, uuid)
+        spare = iter([uuid for uuid in rows if uuid not in found.values()])
+        lacking = [source for source in sorted(sources) if source not in found]
+        return found | dict(zip(lacking, spare, strict=False))
 
     def _is_ready(self, new: LearnKey, wanted: _Sources, have: _Rows) -> bool:
         """Whether adding a route loses no packets that arrive without it."""
@@ -120,15 +145,19 @@ class LearnedRoutes(ZoneReconciler[Destination]):
         }
         return insert_child(ROUTER_ROUTES, key.router, row)
 
-    def _refresh(self, kept: RowId, sources: Sequence[RowId]) -> Iterator[Operation]:
-        """Name another IC-SB route if the one that was learned is gone; set back other columns.
+    def _refresh(self, kept: RowId, source: RowId) -> Iterator[Operation]:
+        """Name the IC-SB route, write the prefix as it is there, and set back other columns.
 
         By its source, or over another port, a route leads no packets to the prefix.
         """
         row = self._view.table(LogicalRouterStaticRoute).rows[kept]
+        written = self._view.table(IcRoute).rows[source].ip_prefix
+        columns: dict[str, Value] = {}
+        if parse_interface(row.ip_prefix) != parse_interface(written):
+            columns["ip_prefix"] = written
         if row.policy == SRC_IP or row.output_port is not None:
-            none = frozenset[str]()
-            yield from update(row, {"policy": none, "output_port": none})
-        if row.external_ids.get(IC_LEARNED_ROUTE) not in sources:
-            ids = {IC_LEARNED_ROUTE: str(min(sources))}
+            columns |= dict.fromkeys(("policy", "output_port"), frozenset[str]())
+        yield from update(row, columns)
+        if row.external_ids.get(IC_LEARNED_ROUTE) != source:
+            ids = {IC_LEARNED_ROUTE: str(source)}
             yield set_keys(LogicalRouterStaticRoute, kept, "external_ids", ids)

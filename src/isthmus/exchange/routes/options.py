@@ -77,8 +77,8 @@ class RouteOptions:
     """The `ic-route-*` options of `NB_Global`.
 
     Args:
-        host_bits: publish connected networks with the port's host bits ("10.0.0.1/16"), as
-            `ovn-ic` does up to 26.03 at least, so that it recognises them when it takes over.
+        host_bits: publish prefixes with the host bits of their ports and static routes
+            ("10.0.0.1/16"), as `ovn-ic` does, so that each daemon recognises the other's rows.
     """
 
     advertise: bool = False
@@ -106,8 +106,13 @@ class RouteOptions:
         return changed_entries(before.denylist, self.denylist) if same_list == before else None
 
     @classmethod
-    def of(cls, options: Mapping[str, str]) -> "RouteOptions":
-        """Read the options; invalid entries of the list go to `bad_entries`."""
+    def of(cls, options: Mapping[str, str], *, host_bits: bool = True) -> "RouteOptions":
+        """Read the options; invalid entries of the list go to `bad_entries`.
+
+        Args:
+            options: of `NB_Global`.
+            host_bits: what holds if the options do not say.
+        """
         denied = options.get("ic-route-denylist") or options.get("ic-route-blacklist") or ""
         networks, bad = parse_list(denied)
         return cls(
@@ -119,7 +124,7 @@ class RouteOptions:
             learn_lb=is_true(options, "ic-route-learn-lb"),
             denylist=networks,
             bad_entries=bad,
-            host_bits=is_true(options, HOST_BITS),
+            host_bits=is_true({HOST_BITS: str(host_bits), **options}, HOST_BITS),
         )
 
     def refuses_advertising(self, prefix: Network) -> Refusal | None:
@@ -192,6 +197,10 @@ class GlobalRouteOptions(SingleKey, DerivedState[Only, frozenset[Network] | None
 
     A change is what `RouteOptions.affected` returns.
 
+    Args:
+        view: shared with the engine.
+        host_bits: see `RouteOptions.of`.
+
     Attributes:
         current: the options.
     """
@@ -199,15 +208,16 @@ class GlobalRouteOptions(SingleKey, DerivedState[Only, frozenset[Network] | None
     name: ClassVar[str] = "route options"
     tables: ClassVar[tuple[type[Row], ...]] = (NbGlobal,)
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, *, host_bits: bool = True) -> None:
         super().__init__()
-        self._view = view
+        self._view, self._host_bits = view, host_bits
         self.current = RouteOptions()
 
     def derive(self, key: Only) -> Iterable[frozenset[Network] | None]:
         nb_global = self._view.single(NbGlobal)
         before = self.current
-        self.current = RouteOptions.of(nb_global.options if nb_global else {})
+        options = nb_global.options if nb_global else {}
+        self.current = RouteOptions.of(options, host_bits=self._host_bits)
         self.report(key, *invalid_entries("NB_Global", "ic-route-denylist", self.current))
         return () if self.current == before else (self.current.affected(before),)
 
