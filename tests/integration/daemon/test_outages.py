@@ -148,6 +148,21 @@ def test_a_server_that_hangs_is_named(site: Site) -> None:
     wait_until(lambda: "resolved: database" in cluster.servers.log("again"), "resolved")
 
 
+def test_a_server_that_hangs_on_a_unix_socket_is_named(site: Site) -> None:
+    """A connected server that stops answering is reported, although its socket stays open."""
+    cluster, _ = site
+    cluster.servers.signal(FILES[Database.NB], signal.SIGSTOP)
+    wait_until(
+        lambda: "OVN_Northbound: remote" in cluster.servers.log("run"),
+        "the problem is reported",
+        90.0,
+    )
+    cluster.servers.signal(FILES[Database.NB], signal.SIGCONT)
+    wait_until(
+        lambda: "resolved: database OVN_Northbound" in cluster.servers.log("run"), "resolved"
+    )
+
+
 def test_stopping(site: Site) -> None:
     """On SIGTERM the daemon ends within two seconds with status 0, and routes stay in place."""
     cluster, _ = site
