@@ -321,6 +321,7 @@ class World:
                 zone.write(Delete(Chassis, RowId(rows[0]["_uuid"])))
                 rows = []
             if not rows:
+                _free(zone, ip)
                 zone.add_chassis(name, ip, hostname=hostname)
             else:
                 config: Value = {"is-interconn": "true"}
@@ -374,6 +375,13 @@ def _add_vpc(zone: ControlledZone, network: str) -> None:
 
 def _ip(zone: ControlledZone, chassis: Mapping[str, Any]) -> str:
     return next(str(r["ip"]) for r in zone.all(SbEncap) if r["_uuid"] in chassis["encaps"])
+
+
+def _free(zone: ControlledZone, ip: str) -> None:
+    """Delete the remote chassis that took a tunnel IP while its node had another one."""
+    for row in zone.all(Chassis):
+        if "is-remote" in row["other_config"] and _ip(zone, row) == ip:
+            zone.write(Delete(Chassis, RowId(row["_uuid"])))
 
 
 def _plain(value: Any) -> Any:
