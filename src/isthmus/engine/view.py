@@ -115,31 +115,54 @@ class Tally(Generic[R]):
 class Ranking(Generic[R]):
     """Ranks of the rows of one table by a computed key, in order.
 
+    They are put in order when they are read: a large update is then sorted once.
+
     Args:
         keys: the keys of a row, each with the row's rank there. No two rows have the same rank.
-
-    Attributes:
-        ranks: those under each key that has a row, in order.
     """
 
-    __slots__ = ("_keys", "ranks")
+    __slots__ = ("_added", "_keys", "_ranks")
+
+    _FEW = 100
+    """As many ranks are inserted one by one; sorting all is faster for more."""
 
     def __init__(self, keys: Callable[[R], Iterable[Any]]) -> None:
         self._keys = keys
-        self.ranks: dict[Any, list[Any]] = {}
+        self._ranks: dict[Any, list[Any]] = {}
+        self._added: dict[Any, list[Any]] = {}
 
     def add(self, row: R) -> None:
         """Enter a row under its keys."""
         for key, rank in self._keys(row):
-            insort(self.ranks.setdefault(key, []), rank)
+            self._added.setdefault(key, []).append(rank)
 
     def remove(self, row: R) -> None:
         """Take a row out from under its keys."""
         for key, rank in self._keys(row):
-            ranks = self.ranks[key]
+            self._insert(key)
+            ranks = self._ranks[key]
             del ranks[bisect_left(ranks, rank)]
             if not ranks:
-                del self.ranks[key]
+                del self._ranks[key]
+
+    @property
+    def ranks(self) -> Mapping[Any, list[Any]]:
+        """Those under each key that has a row, in order."""
+        for key in tuple(self._added):
+            self._insert(key)
+        return self._ranks
+
+    def _insert(self, key: Any) -> None:
+        added = self._added.pop(key, ())
+        if not added:
+            return
+        ranks = self._ranks.setdefault(key, [])
+        if len(added) <= self._FEW:
+            for rank in added:
+                insort(ranks, rank)
+        else:
+            ranks += added
+            ranks.sort()
 
 
 class PrefixRows(Generic[R]):

@@ -3,12 +3,20 @@
 from collections.abc import Iterable
 from ipaddress import ip_network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.engine.view import View
 from isthmus.model.changes import Change
-from isthmus.model.indexes import IC_ROUTES_BY_PREFIX, IC_ROUTES_BY_ZONE, ROUTER_ROUTES, IndexOf
+from isthmus.model.indexes import (
+    IC_ROUTES_BY_PREFIX,
+    IC_ROUTES_BY_ZONE,
+    IC_ROUTES_RANKED,
+    ROUTER_ROUTES,
+    IndexOf,
+    rank_of,
+)
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -232,3 +240,24 @@ def test_a_tally_counts_the_rows_of_each_key() -> None:
     assert dict(tally.items()) == {THREE: 1, ONE: 1}
     view.apply(Change(moved, None))
     assert dict(tally.items()) == {THREE: 1}
+
+
+@pytest.mark.parametrize("most", [3, 300])
+def test_ranks_are_in_order_however_they_come(most: int) -> None:
+    """Few ranks are inserted one by one, and many are sorted; removed ones are gone."""
+    view = View()
+    zone, prefixes = RowId("z"), [f"10.0.{n * 7 % 256}.0/24" for n in range(most)]
+    rows = [
+        IcRoute(uuid=RowId(f"r{n}"), availability_zone=zone, ip_prefix=prefix)
+        for n, prefix in enumerate(prefixes)
+    ]
+    for at, row in enumerate(rows):
+        view.apply(Change(None, row))
+        if at % 100 == 2:
+            assert view.ranks(IC_ROUTES_RANKED)["z"] == sorted(map(rank_of, rows[: at + 1]))
+    assert view.ranks(IC_ROUTES_RANKED)["z"] == sorted(map(rank_of, rows))
+    for row in rows[1:]:
+        view.apply(Change(row, None))
+    assert view.ranks(IC_ROUTES_RANKED) == {"z": [rank_of(rows[0])]}
+    view.apply(Change(rows[0], None))
+    assert view.ranks(IC_ROUTES_RANKED) == {}
