@@ -18,6 +18,7 @@ from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
     ISTHMUS,
     KUBE_OVN,
+    NETWORK,
     SUBNET,
     TS_MARK,
     VENDOR,
@@ -364,9 +365,16 @@ def connects_node(change: Change) -> bool:
     )
 
 
-def subnets_changed(change: Change) -> bool:
-    """Whether a transit switch was added or deleted, or has other subnets than before."""
-    found = [row.external_ids.get(SUBNET) for row in change.of(TransitSwitch)]
+def rivals_changed(change: Change) -> bool:
+    """Whether `Connections.shadowing` of other transit switches may depend on a change (a watch).
+
+    It does if a transit switch was added, deleted or renamed, or has other marks than before;
+    address claims do not matter.
+    """
+    found = [
+        (row.name, *map(row.external_ids.get, (SUBNET, NETWORK, VENDOR)))
+        for row in change.of(TransitSwitch)
+    ]
     return len(found) == 1 or len(set(found)) > 1
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
-from isthmus.controller.connections import held_addresses, subnets_changed, transit_switches_of
+from isthmus.controller.connections import held_addresses, rivals_changed, transit_switches_of
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.address_allocation import choose, parse_subnets, usable
 from isthmus.controller.reconcilers.base import ControllerReconciler
@@ -184,7 +184,7 @@ class AddressClaims(ControllerReconciler[str]):
                     yield interface.ip
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
-        return self.keys() if subnets_changed(change) else transit_switches_of(change)
+        return self.keys() if rivals_changed(change) else transit_switches_of(change)
 
 
 def _address(key: str) -> Address | None:

@@ -17,7 +17,7 @@ from isthmus.controller.connections import (
     PortPair,
     connects_node,
     held_addresses,
-    subnets_changed,
+    rivals_changed,
     transit_switches_of,
 )
 from isthmus.controller.gateway_conflicts import GatewayConflicts
@@ -328,10 +328,8 @@ class RouterPorts(ControllerReconciler[str]):
         return self.keys() if len(sides) > 1 or len(change.sides) == 1 else ()
 
     def _of_transit_switch(self, change: Change) -> Iterable[str]:
-        sides = list(change.of(TransitSwitch))
-        if len({self.connections.vpc_of(row) for row in sides}) > 1 or subnets_changed(change):
-            return self._all(change)  # gateways depend on a switch's position among all
-        return transit_switches_of(change)
+        # Gateways depend on a switch's position among all.
+        return self._all(change) if rivals_changed(change) else transit_switches_of(change)
 
     def _of_switch_port(self, change: Change) -> Iterable[str]:
         if connects_node(change):
