@@ -4,6 +4,8 @@ Keys of `options`, `other_config` and `external_ids` columns; ovn-nb(5), ovn-sb(
 ovn-architecture(7) describe them. Isthmus' own keys are in `isthmus.model.external_ids`.
 """
 
+from collections.abc import Mapping
+
 from isthmus.model.rows import Chassis, LogicalSwitch
 
 INTERCONN_TS = "interconn-ts"
@@ -14,6 +16,9 @@ INTERCONN_TR = "interconn-tr"
 
 REQUESTED_TNL_KEY = "requested-tnl-key"
 """In options: the tunnel key that northd must use."""
+
+VXLAN_MODE = "ic-vxlan_mode"
+"""In `Logical_Switch.other_config` of copies: whether tunnel keys must fit into VXLAN."""
 
 IC_LEARNED_ROUTE = "ic-learned-route"
 """In `Logical_Router_Static_Route.external_ids`: the UUID of the IC-SB route that was learned."""
@@ -59,6 +64,7 @@ IS_REMOTE = "is-remote"
 """In `Chassis.other_config`: "true" if the chassis belongs to another zone."""
 
 _IS_INTERCONN = "is-interconn"
+_MOST_DIGITS = len(str(GLOBAL_KEYS.stop))
 
 
 def is_remote(row: Chassis) -> bool:
@@ -72,6 +78,25 @@ def is_interconn(row: Chassis) -> bool:
 
 
 def interconn_ts(row: LogicalSwitch) -> tuple[str, ...]:
-    """The name of the transit switch that a switch is a copy of; empty for any other switch."""
-    name = row.other_config.get(INTERCONN_TS)
+    """The name of the transit switch that a switch is a copy of; empty for any other switch.
+
+    A copy that has lost its mark is recognized by what else only copies have: a tunnel key that OVN
+    keeps for interconnection, or the VXLAN mode. Copies are named after their transit switches.
+    """
+    name = row.other_config.get(INTERCONN_TS) or (row.name if _is_unmarked_copy(row) else "")
     return (name,) if name else ()
+
+
+def _is_unmarked_copy(row: LogicalSwitch) -> bool:
+    return VXLAN_MODE in row.other_config or requested_key(row.other_config) in GLOBAL_KEYS
+
+
+def transit_switch_named(row: LogicalSwitch) -> str | None:
+    """The name in `interconn_ts`, or None."""
+    return next(iter(interconn_ts(row)), None)
+
+
+def requested_key(options: Mapping[str, str]) -> int:
+    """The tunnel key that a row in NB asks northd for; 0 for none."""
+    text = options.get(REQUESTED_TNL_KEY, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0

@@ -10,6 +10,7 @@ from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
     AvailabilityZone,
     Chassis,
+    Database,
     Gateway,
     GatewayChassis,
     IcDatapathBinding,
@@ -437,6 +438,20 @@ def test_a_port_without_marks_is_adopted(
     world.settle()
     assert zone.find(kind, name=name) == before
     assert reasons(zone) == set()
+
+
+def test_a_copy_without_its_mark_is_recognized(world: World, zone: ControlledZone) -> None:
+    """Its tunnel key shows that it is one; it gets the mark back, and nothing else is written."""
+    copy = zone.find(LogicalSwitch, name="ts")
+    gone = frozenset({"interconn-ts"})
+    before = {name: len(database.committed) for name, database in zone.databases.items()}
+    zone.write(Mutate(LogicalSwitch, RowId(copy["_uuid"]), (("other_config", "delete", gone),)))
+    world.edited()
+    world.settle()
+    assert zone.find(LogicalSwitch, name="ts") == copy
+    written = {n: len(d.committed) - before[n] for n, d in zone.databases.items()}
+    assert written == {**dict.fromkeys(written, 0), Database.NB: 2}
+    assert (world.lost(), world.interruptions) == (set(), [])
 
 
 def test_a_port_that_was_deleted_keeps_its_tunnel_key(world: World, zone: ControlledZone) -> None:

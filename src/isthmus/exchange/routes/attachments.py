@@ -22,7 +22,7 @@ from isthmus.model.indexes import (
     ROUTER_PORTS,
     SWITCH_PORTS,
 )
-from isthmus.model.ovn_keys import INTERCONN_TS, ROUTER_ID, ROUTER_PORT
+from isthmus.model.ovn_keys import ROUTER_ID, ROUTER_PORT, transit_switch_named
 from isthmus.model.prefixes import Address, Interface, Network, parse_interface, parse_port_address
 from isthmus.model.problems import Problem
 from isthmus.model.rows import (
@@ -125,9 +125,7 @@ class Attachments(DerivedState[str, Attachment]):
     def _of_switch(self, change: Change) -> Iterator[str]:
         yield from (port.name for port in self._view.moved(SWITCH_PORTS, change))
         for side in change.of(LogicalSwitch):
-            yield from published_on(
-                self._view, self._zone.current, side.other_config.get(INTERCONN_TS)
-            )
+            yield from published_on(self._view, self._zone.current, transit_switch_named(side))
 
     def _connected_by(self, lrp: LogicalRouterPort) -> Iterator[str]:
         for lsp in self._view.all(LSPS_BY_ROUTER_PORT, lrp.name):

@@ -14,7 +14,7 @@ from isthmus.exchange.topology.replaced_ports import (
     with_replaced,
 )
 from isthmus.exchange.topology.transit_switches import port_keys, ports_on_copies, transit_switch_of
-from isthmus.exchange.topology.tunnel_keys import PortKeys, requested_key
+from isthmus.exchange.topology.tunnel_keys import PortKeys
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler, zone_name
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -35,13 +35,14 @@ from isthmus.model.indexes import (
 )
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Value, change_map, update
 from isthmus.model.ovn_keys import (
-    INTERCONN_TS,
     REDIRECT,
     ROUTER_ID,
     ROUTER_PORT,
     TRANSIT_ROUTER_PORT,
     TRANSIT_SWITCH_PORT,
     is_interconn,
+    requested_key,
+    transit_switch_named,
 )
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
@@ -98,7 +99,7 @@ class PortPublication(ZoneReconciler[str]):
         for lsp in self._view.moved(SWITCH_PORTS, change):
             yield lsp.name
             yield from (other.name for other in self._view.all(LSPS_BY_PEER, lsp.name))
-        names = {s.other_config.get(INTERCONN_TS) for s in change.of(LogicalSwitch)}
+        names = {transit_switch_named(s) for s in change.of(LogicalSwitch)}
         for ts in names:
             yield from published_on(self._view, self._zone.current, ts)
         if len(names) > 1 or change.new is None:

@@ -30,7 +30,13 @@ from isthmus.model.operations import (
     set_keys,
     update,
 )
-from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER_PORT, is_remote
+from isthmus.model.ovn_keys import (
+    REQUESTED_TNL_KEY,
+    TRANSIT_ROUTER_PORT,
+    interconn_ts,
+    is_remote,
+    transit_switch_named,
+)
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
 from isthmus.model.rows import (
@@ -59,7 +65,7 @@ class PortCopies(ZoneReconciler[str]):
 
     def _of_switch(self, change: Change) -> Iterator[str]:
         yield from (lsp.name for lsp in self._view.moved(SWITCH_PORTS, change))
-        names = [s.other_config.get(INTERCONN_TS) for s in change.of(LogicalSwitch)]
+        names = [transit_switch_named(s) for s in change.of(LogicalSwitch)]
         if change.old is None or len(set(names)) > 1:
             for ts in filter(None, names):
                 yield from (port.logical_port for port in self._view.all(IC_PORTS_BY_TS, ts))
@@ -110,7 +116,7 @@ class PortCopies(ZoneReconciler[str]):
         if lsp is None or lsp.type != _REMOTE:
             return
         switch = self._view.parent(SWITCH_PORTS, lsp.uuid)
-        if switch is not None and INTERCONN_TS in switch.other_config:
+        if switch is not None and interconn_ts(switch):
             yield from remove_children(SWITCH_PORTS, switch.uuid, [lsp.uuid])
 
     def _was_remote(self, lsp: LogicalSwitchPort, port: IcPortBinding) -> bool:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.topology.tunnel_keys import DatapathKeys, PortKeys, requested_key
+from isthmus.exchange.topology.tunnel_keys import DatapathKeys, PortKeys
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -43,6 +43,7 @@ from isthmus.model.ovn_keys import (
     TRANSIT_ROUTER,
     TRANSIT_ROUTER_PORT,
     is_remote,
+    requested_key,
 )
 from isthmus.model.rows import (
     AvailabilityZone,

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from isthmus.engine.reconciler import Watch
 from isthmus.engine.view import View
-from isthmus.exchange.topology.tunnel_keys import DatapathKeys, VxlanMode, requested_key
+from isthmus.exchange.topology.tunnel_keys import DatapathKeys, VxlanMode
 from isthmus.exchange.zones.own_zone import OwnZone, ZoneReconciler
 from isthmus.model.changes import Change
 from isthmus.model.indexes import (
@@ -16,7 +16,15 @@ from isthmus.model.indexes import (
     TRANSIT_SWITCHES_BY_NAME,
 )
 from isthmus.model.operations import Delete, Insert, Operation, Ref, Value, set_keys
-from isthmus.model.ovn_keys import INTERCONN_TS, REQUESTED_TNL_KEY, TRANSIT_ROUTER, TRANSIT_SWITCH
+from isthmus.model.ovn_keys import (
+    INTERCONN_TS,
+    REQUESTED_TNL_KEY,
+    TRANSIT_ROUTER,
+    TRANSIT_SWITCH,
+    VXLAN_MODE,
+    requested_key,
+    transit_switch_named,
+)
 from isthmus.model.rows import (
     AvailabilityZone,
     Database,
@@ -27,8 +35,6 @@ from isthmus.model.rows import (
     Row,
     TransitSwitch,
 )
-
-VXLAN_MODE = "ic-vxlan_mode"
 
 
 class TransitSwitchKeys(ZoneReconciler[str]):
@@ -120,7 +126,7 @@ class TransitSwitchCopies(ZoneReconciler[str]):
 def transit_switch_of(view: View, lsp: LogicalSwitchPort) -> str | None:
     """The name of the transit switch whose copy in NB has this port, or None."""
     switch = view.parent(SWITCH_PORTS, lsp.uuid)
-    return None if switch is None else switch.other_config.get(INTERCONN_TS)
+    return None if switch is None else transit_switch_named(switch)
 
 
 def ports_on_copies(view: View, ts: str) -> Iterator[LogicalSwitchPort]:

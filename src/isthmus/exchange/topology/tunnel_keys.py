@@ -19,19 +19,11 @@ from isthmus.model.indexes import (
     SWITCHES_BY_TS,
 )
 from isthmus.model.operations import Delete, Insert, Operation, Value, update
-from isthmus.model.ovn_keys import GLOBAL_KEYS, REQUESTED_TNL_KEY, VXLAN_KEYS
+from isthmus.model.ovn_keys import GLOBAL_KEYS, VXLAN_KEYS, requested_key
 from isthmus.model.rows import IcDatapathBinding, IcEncap, IcNbGlobal, Row
 
 PORT_KEYS = range(1, 1 << 15)
 """The keys of ports on one transit switch or router."""
-
-MOST_DIGITS = len(str(GLOBAL_KEYS.stop))
-
-
-def requested_key(options: Mapping[str, str]) -> int:
-    """The tunnel key that a row in NB asks northd for; 0 for none."""
-    text = options.get(REQUESTED_TNL_KEY, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0
 
 
 class VxlanMode(SingleKey, DerivedState[Only, bool]):
