@@ -1,6 +1,11 @@
 """A controller that starts where no object exists any more."""
 
+from typing import Any
+
+import pytest
+
 from isthmus.model.reasons import Reason
+from isthmus.model.rows import LogicalRouterPort, NbGlobal
 from support.fakes.controlled_zone import ControlledZone
 from support.fakes.fleet import ControlledFleet
 from support.fakes.manifests import config_map, node, subnet
@@ -51,3 +56,19 @@ def test_a_start_with_other_objects_leaves() -> None:
     one.start()
     fleet.settle()
     assert one.traces() == []
+
+
+@pytest.mark.parametrize("columns", [{"name": ""}, {"name": "foo"}, {"external_ids": {}}])
+def test_lost_objects_stay_lost_while_nb_global_is_damaged(columns: dict[str, Any]) -> None:
+    """Neither an emptied row nor another name is a reason to leave."""
+    fleet, one = joined()
+    one.manifests.clear()
+    one.start()
+    one.apply()
+    fleet.settle()
+    one.update(NbGlobal, one.uuid(NbGlobal), **columns)
+    fleet.settle()
+    one.apply()
+    fleet.settle()
+    assert Reason.OBJECTS_LOST in {problem.reason for problem in one.problems()}
+    assert one.all(LogicalRouterPort, name="az1-ts")

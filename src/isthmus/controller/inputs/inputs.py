@@ -180,6 +180,8 @@ class Inputs:
         all_nodes_known = self.all_nodes_known
         problems = list(snapshot.problems)
         known = self.wanted is not None or self.complete
+        # What is missing from NB later does not show that the objects were not lost.
+        joined = joined or self.lost
         self.lost = (
             (joined and snapshot.complete and not known)
             and (self.lost or not snapshot.objects)
