@@ -59,7 +59,7 @@ def cases() -> Iterator[tuple[type[Row], str]]:
     return ((kind, column) for kind, columns in OWNED.items() for column in columns)
 
 
-@pytest.mark.parametrize(("kind", "column"), cases(), ids=lambda c: getattr(c, "TABLE", c))
+@pytest.mark.parametrize(("kind", "column"), list(cases()), ids=lambda c: getattr(c, "TABLE", c))
 def test_an_overwritten_column_comes_back(kind: type[Row], column: str) -> None:
     """All is as before, in all databases, and the repair is reported; `KEPT` lists exceptions."""
     world, kept = World(seed=3), set[str]()

@@ -18,6 +18,7 @@ from isthmus.model.rows import (
     IcPortBinding,
     IcRoute,
     IcSbGlobal,
+    LogicalRouter,
     LogicalRouterPort,
     LogicalRouterStaticRoute,
     LogicalSwitch,
@@ -311,6 +312,20 @@ def test_the_transit_switch_of_a_vpc_loses_marks(
     mark_ts(world, "blue", **ids)
     assert local(zone) == before
     assert Reason.NO_TRANSIT_SWITCH in reasons(zone)
+
+
+def test_a_transit_switch_without_marks_stays_with_its_vpc(
+    world: World, zone: ControlledZone
+) -> None:
+    """Not even without a path to lose does it go to the default VPC, whose marks are none."""
+    mark_ts(world, "blue", subnet="169.254.200.0/24")
+    world.down.add("az2")
+    shared_database_emptied(world, zone)
+    zone.apply(subnet("local", "10.102.0.0/16", vpc="v"))
+    world.settle()
+    port = RowId(zone.find(LogicalRouterPort, name="az1-blue")["_uuid"])
+    assert port in zone.find(LogicalRouter, name="v")["ports"]
+    assert "isthmus-network" in {problem.key.partition(":")[2] for problem in zone.problems()}
 
 
 # -- the configuration -------------------------------------------------------------------------

@@ -37,8 +37,11 @@ from isthmus.controller.zones import is_registered
 from isthmus.engine.reconciler import Watch
 from isthmus.model.changes import Change
 from isthmus.model.external_ids import (
+    ISTHMUS,
+    NETWORK,
     SUBNET,
     TS_MARK,
+    VENDOR,
     claimed_address,
     is_another_vendors,
     is_ours,
@@ -181,9 +184,15 @@ class RouterPorts(ControllerReconciler[str]):
         """
         if row is None:
             return any(pair.switch is not None for pair in existing)
-        if not existing or not missing_mark(row) or is_another_vendors(row):
+        if not existing or is_another_vendors(row):
             return False
-        self.report(key, _unmarked(row))
+        if _was_of_custom_vpc(row, existing):
+            # Without the marks it looks like a transit switch of the default VPC.
+            self.report(key, _unmarked(row, NETWORK))
+            return True
+        if not missing_mark(row):
+            return False
+        self.report(key, _unmarked(row, missing_mark(row)))
         return network_of(row) is None or not self.connections.subnet(row)
 
     def _keep(self, key: str, existing: list[PortPair]) -> Iterator[Operation]:
@@ -223,7 +232,7 @@ class RouterPorts(ControllerReconciler[str]):
         conflicts, held = GatewayConflicts(self.view, self.inputs).of(vpc, ends.router, existing)
         problems += conflicts
         if missing_mark(row):
-            problems = [*problems, _unmarked(row)]
+            problems = [*problems, _unmarked(row, missing_mark(row))]
         self.report(row.name, *problems)
         if held:
             return remove_ports(self.connections, self._astray(existing, ends.router))
@@ -373,8 +382,15 @@ def _mac(existing: Iterable[PortPair], seed: str) -> str:
     return ":".join(f"{octet:02x}" for octet in (2, *digest))
 
 
-def _unmarked(row: TransitSwitch) -> Problem:
-    name, key = row.name, missing_mark(row)
+def _was_of_custom_vpc(row: TransitSwitch, existing: list[PortPair]) -> bool:
+    """Whether a transit switch without marks has a port that was made for a custom VPC."""
+    ports = [port for pair in existing for port in (pair.switch_port, pair.router_port)]
+    ours = any(port is not None and port.external_ids.get(VENDOR) == ISTHMUS for port in ports)
+    return ours and VENDOR not in row.external_ids and NETWORK not in row.external_ids
+
+
+def _unmarked(row: TransitSwitch, key: str) -> Problem:
+    name = row.name
     return Subject(f"Transit_Switch {name}", f"external_ids:{key}").problem(
         "is missing, so only clusters that have a port there already stay connected",
         f"write it: ovn-ic-nbctl set Transit_Switch {name} external_ids:{key}=VALUE",
