@@ -132,7 +132,10 @@ class WorkingPaths:
         self, route: LogicalRouterStaticRoute, router: RowId, gone: Gone
     ) -> WorkingPath | None:
         nexthop = parse_address(route.nexthop)
-        for remote in self._view.all(REMOTE_LSPS_BY_ADDRESS, nexthop) if nexthop else ():
+        remotes = list(self._view.all(REMOTE_LSPS_BY_ADDRESS, nexthop)) if nexthop else []
+        # A port that its zone has withdrawn may stay for a while next to the one in its place.
+        remotes.sort(key=lambda port: self._view.one(IC_PORTS_BY_NAME, port.name) is None)
+        for remote in remotes:
             switch = self._view.parent(SWITCH_PORTS, remote.uuid)
             for link in self.links_on(switch) if switch is not None else ():
                 interfaces = map(parse_interface, link.router_port.networks)

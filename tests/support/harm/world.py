@@ -338,8 +338,8 @@ def _knows_its_ports(zone: ControlledZone) -> bool:
 
 
 def _hosts(zone: ControlledZone) -> set[str]:
-    """The names of the nodes that take part in interconnection."""
-    rows = zone.all(Chassis)
+    """The names of the nodes that take part in interconnection, and are alive."""
+    rows = (row for row in zone.all(Chassis) if row["name"] not in zone.dead)
     return {row["hostname"] for row in rows if "is-interconn" in row["other_config"]}
 
 

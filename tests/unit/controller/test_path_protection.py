@@ -260,6 +260,32 @@ def test_a_gateway_moves_while_its_transit_switch_is_missing(
     assert world.lost() == set()
 
 
+def test_a_subnet_becomes_private_while_its_transit_switch_is_missing(
+    world: World, zone: ControlledZone
+) -> None:
+    """It is withdrawn at once, and the path in the other direction stays."""
+    delete_ts(world, "ts")
+    zone.apply(subnet("secret", "10.1.0.0/16", disableInterConnection=True))
+    world.settle()
+    assert not zone.all(IcRoute, ip_prefix="10.1.0.0/16")
+    assert zone.learned() == {"10.2.0.0/16": {"169.254.100.36"}}
+    assert {path.prefix for path in world.lost()} == {"10.1.0.0/16"}
+
+
+def test_a_renamed_transit_switch_is_deleted_after_a_subnet_has_become_private(
+    world: World, zone: ControlledZone
+) -> None:
+    """The old copy goes with the route that was published over it, and the new one stays."""
+    zone.apply(subnet("secret", "10.1.0.0/16", disableInterConnection=True))
+    row = world.fleet.ts("ts")
+    world.fleet.ic_nb.transact([Update(TransitSwitch, row["_uuid"], {"name": "ts-new"})])
+    world.settle()
+    assert not zone.all(LogicalSwitch, name="ts")
+    delete_ts(world, "ts-new")
+    assert zone.learned() == {"10.2.0.0/16": {"169.254.100.36"}}
+    assert zone.all(LogicalRouterPort, name="az1-ts-new")
+
+
 def test_one_of_two_transit_switches_is_deleted(world: World, zone: ControlledZone) -> None:
     """The other one has all paths, so this one goes."""
     world.fleet.add_ts("ts1", "169.254.101.0/24")

@@ -187,13 +187,20 @@ def _update_router_port(
         row["networks"] = wanted.networks
     if row:
         yield Update(LogicalRouterPort, have.uuid, row)
-    options = wanted.settings.options(have.options, have.external_ids)
-    yield from change_map(LogicalRouterPort, have.uuid, "options", have.options, options)
-    stale = {key: v for key, v in have.external_ids.items() if key not in MARKS}
-    ids = {**stale, **wanted.router_port_ids}
-    yield from change_map(LogicalRouterPort, have.uuid, "external_ids", have.external_ids, ids)
+    yield from align_settings(have, wanted.settings, wanted.router_port_ids)
     if wanted.gateways is not None:
         yield from align_gateways(connections, have, wanted.gateways)
+
+
+def align_settings(
+    have: LogicalRouterPort, settings: PortSettings, ids: Mapping[str, str]
+) -> Iterator[Operation]:
+    """Return the operations that give a router port its options, their marks, and other marks."""
+    options = settings.options(have.options, have.external_ids)
+    yield from change_map(LogicalRouterPort, have.uuid, "options", have.options, options)
+    stale = {key: v for key, v in have.external_ids.items() if key not in MARKS}
+    marks = {**stale, **settings.marks, **ids}
+    yield from change_map(LogicalRouterPort, have.uuid, "external_ids", have.external_ids, marks)
 
 
 def align_gateways(

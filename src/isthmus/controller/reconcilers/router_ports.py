@@ -29,6 +29,7 @@ from isthmus.controller.reconcilers.port_operations import (
     WantedPort,
     align_gateways,
     align_ports,
+    align_settings,
     remove_ports,
 )
 from isthmus.controller.reconcilers.port_options import DENY_MARK, PortSettings, entries
@@ -161,7 +162,7 @@ class RouterPorts(ControllerReconciler[str]):
         vpc = self.connections.vpc_of(row) if row is not None else None
         router = self.connections.router(vpc) if vpc is not None else None
         if self._is_only_missing(key, row, existing):
-            return self._keep(key, existing)
+            return self._keep(config, key, existing)
         if row is None or vpc is None or router is None:
             return remove_ports(self.connections, existing)  # `VpcReports` reports a missing router
         rival = self.connections.shadowing(row)
@@ -195,8 +196,9 @@ class RouterPorts(ControllerReconciler[str]):
         self.report(key, _unmarked(row, missing_mark(row)))
         return network_of(row) is None or not self.connections.subnet(row)
 
-    def _keep(self, key: str, existing: list[PortPair]) -> Iterator[Operation]:
-        """Keep the gateways up to date, and change nothing else of a connection."""
+    def _keep(self, config: Config, key: str, existing: list[PortPair]) -> Iterator[Operation]:
+        """Keep gateways and private prefixes up to date, and change nothing else."""
+        private = PrivateLists(self.view, self.inputs, self.connections)
         for port in (pair.router_port for pair in existing):
             router = self.connections.router_of(port) if port is not None else None
             if port is not None and router is not None:
@@ -206,6 +208,9 @@ class RouterPorts(ControllerReconciler[str]):
                 )
                 if gateways:
                     yield from align_gateways(self.connections, port, gateways)
+                held = _held([PortPair(None, None, port)])
+                settings = PortSettings(config.mtu, private.on_port(router.name, held))
+                yield from align_settings(port, settings, {})
 
     def _give_way(
         self, row: TransitSwitch, rival: str, existing: list[PortPair]
