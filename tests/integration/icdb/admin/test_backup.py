@@ -483,7 +483,7 @@ def test_running_zones_outlive_a_restore(tmp_path: Path) -> None:
         wait_until(
             lambda: alone.ctl("sb", "show").count("availability-zone") == 2, "both are there"
         )
-        wait_until(lambda: "10.3.0.0/16" in alone.dump("sb"), "advertised again")
+        wait_until(lambda: "10.3.0.1/16" in alone.dump("sb"), "advertised again")
         wait_until(lambda: set(one.learned()) == both, "all is as before")
 
 
