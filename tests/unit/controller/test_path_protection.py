@@ -354,6 +354,23 @@ def test_a_transit_switch_without_marks_stays_with_its_vpc(
     assert "isthmus-network" in {problem.key.partition(":")[2] for problem in zone.problems()}
 
 
+def test_a_port_is_deleted_that_shows_the_subnet_of_a_transit_switch(
+    world: World, zone: ControlledZone
+) -> None:
+    """What is reported of a VPC follows its ports; a recompute finds nothing else."""
+    mark_ts(world, "blue", vendor="isthmus", **{"isthmus-network": "blue"})
+    lrp = Ref(RowId(zone.find(LogicalRouterPort, name="az1-blue")["_uuid"]))
+    router = zone.uuid(LogicalRouter, name="v")
+    zone.write(Mutate(LogicalRouter, router, (("ports", "delete", frozenset({lrp})),)))
+    world.edited()
+    world.settle()
+    assert Reason.NO_TRANSIT_SWITCH in reasons(zone)
+    before = zone.problems()
+    zone.engine.recompute("check")
+    world.settle()
+    assert set(zone.problems()) == set(before)
+
+
 # -- the configuration -------------------------------------------------------------------------
 
 

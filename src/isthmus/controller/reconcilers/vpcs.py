@@ -7,14 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from isthmus.controller.config.configmap import ConfigKey
-from isthmus.controller.connections import renamed
+from isthmus.controller.connections import renamed, transit_switches_of
 from isthmus.controller.inputs.inputs import Changed
 from isthmus.controller.reconcilers.base import ControllerKeyed
 from isthmus.engine.reconciler import DerivedState, Watch
 from isthmus.model.changes import Change
 from isthmus.model.problems import Problem, Subject
 from isthmus.model.reasons import Reason
-from isthmus.model.rows import Database, LogicalRouter, NbGlobal, Row, RowId, TransitSwitch
+from isthmus.model.rows import (
+    Database,
+    LogicalRouter,
+    LogicalRouterPort,
+    LogicalSwitch,
+    LogicalSwitchPort,
+    NbGlobal,
+    Row,
+    RowId,
+    TransitSwitch,
+)
 
 
 class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
@@ -24,9 +34,14 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
     needs: ClassVar[frozenset[Database]] = frozenset({Database.NB, Database.IC_NB})
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
-        """Routers and transit switches."""
-        all_keys = self.all_keys
-        return {LogicalRouter: self._of_router, TransitSwitch: all_keys, NbGlobal: all_keys}
+        """Routers, transit switches, and their ports, which may show what a switch lacks."""
+        everything = dict.fromkeys((TransitSwitch, NbGlobal, LogicalRouterPort), self.all_keys)
+        return {
+            **everything,
+            LogicalRouter: self._of_router,
+            LogicalSwitch: self._of_copy,
+            LogicalSwitchPort: self._of_switch_port,
+        }
 
     def affected(self, changed: Changed) -> Iterable[str]:
         """The configuration says which VPCs take part."""
@@ -71,6 +86,12 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
             f" --transit-switch NAME=CIDR@{network}",
             Reason.NO_TRANSIT_SWITCH,
         )
+
+    def _of_copy(self, change: Change) -> Iterable[str]:
+        return self.keys() if transit_switches_of(change) else ()
+
+    def _of_switch_port(self, change: Change) -> Iterable[str]:
+        return self.keys() if self.connections.transit_switch_of_port(change) else ()
 
     def _of_router(self, change: Change) -> Iterable[str]:
         names = {row.name for row in change.of(LogicalRouter)}
