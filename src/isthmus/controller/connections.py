@@ -296,11 +296,12 @@ class Connections:
         """Whether a switch port is ours: by its mark, its router port's, or both names."""
         if is_ours(port.external_ids):
             return True
-        peer = self.router_port_named(port.options.get(ROUTER_PORT, ""))
-        if peer is None or VENDOR in port.external_ids:
+        if VENDOR in port.external_ids:
             return False
-        marked = is_ours(peer.external_ids) and peer.external_ids.get(TS_MARK) == transit_switch
-        return marked or self._has_our_names(transit_switch, port, peer)
+        peer = self.router_port_named(port.options.get(ROUTER_PORT, ""))
+        ids = peer.external_ids if peer is not None else {}
+        marked = is_ours(ids) and ids.get(TS_MARK) == transit_switch
+        return marked or self._has_our_names(transit_switch, port)
 
     def _was_router(self, transit_switch: str, port: LogicalSwitchPort) -> bool:
         """Whether a port of another type has the marks and the router port of one of ours."""
@@ -308,13 +309,11 @@ class Connections:
         marked = peer is not None and peer.external_ids.get(TS_MARK) == transit_switch
         return marked and is_ours(port.external_ids)
 
-    def _has_our_names(
-        self, transit_switch: str, port: LogicalSwitchPort, peer: LogicalRouterPort
-    ) -> bool:
-        """Whether two ports that have lost their marks are named as we name ours."""
+    def _has_our_names(self, transit_switch: str, port: LogicalSwitchPort) -> bool:
+        """Whether a port without marks, and the router port that it names, are named like ours."""
         zone = self._inputs.config.zone if self._inputs.config is not None else ""
         names = f"{transit_switch}-{zone}", f"{zone}-{transit_switch}"
-        return bool(zone) and (port.name, peer.name) == names
+        return bool(zone) and (port.name, port.options.get(ROUTER_PORT)) == names
 
     def _connection(
         self, transit_switch: str, switch: LogicalSwitch, port: LogicalSwitchPort
@@ -326,7 +325,7 @@ class Connections:
             return
         router, made_here = self.router_of(peer), port.external_ids.get(VENDOR) == ISTHMUS
         marked = is_ours(peer.external_ids) and (TS_MARK in peer.external_ids or made_here)
-        named = self._has_our_names(transit_switch, port, peer)
+        named = self._has_our_names(transit_switch, port)
         if marked or named or (router is not None and router.name == self._inputs.vpc):
             yield PortPair(switch, port, peer)
         elif made_here:

@@ -512,6 +512,19 @@ def test_a_copy_without_its_mark_is_recognized(world: World, zone: ControlledZon
     assert (world.lost(), world.interruptions) == (set(), [])
 
 
+def test_a_port_without_marks_or_router_port_is_ours(world: World, zone: ControlledZone) -> None:
+    """Its name and that of the router port that is gone show whose it is."""
+    lsp = zone.uuid(LogicalSwitchPort, name="ts-az1")
+    zone.update(LogicalSwitchPort, lsp, external_ids={})
+    lrp = Ref(zone.uuid(LogicalRouterPort, name="az1-ts"))
+    router = zone.uuid(LogicalRouter, name="ovn-cluster")
+    zone.write(Mutate(LogicalRouter, router, (("ports", "delete", frozenset({lrp})),)))
+    world.edited()
+    world.settle()
+    assert zone.uuid(LogicalSwitchPort, name="ts-az1") == lsp
+    assert (world.lost(), world.problems()) == (set(), [])
+
+
 def test_a_port_that_was_deleted_keeps_its_tunnel_key(world: World, zone: ControlledZone) -> None:
     """It is still published, so other zones need not change anything."""
     before = zone.find(LogicalSwitchPort, name="ts-az1")
