@@ -86,12 +86,14 @@ def switch_twin(_: World, zone: ControlledZone) -> None:
 
 
 def tunnel_ip(world: World, zone: ControlledZone) -> None:
-    """A gateway's node gets another tunnel IP."""
+    """A gateway's node gets another tunnel IP, which no other node has."""
     rows = [row for row in zone.all(Chassis) if "is-remote" not in row["other_config"]]
     row = world.random.choice(rows) if rows else None
     if row is not None and row["name"] not in zone.dead:
         encap = NewRef()
-        ip = f"192.0.2.{world.random.randrange(150, 200)}"
+        used = {encap["ip"] for each in world.fleet.zones for encap in each.all(SbEncap)}
+        free = sorted({f"192.0.2.{number}" for number in range(150, 200)} - used)
+        ip = world.random.choice(free)
         tunnel: dict[str, Value] = {"type": "geneve", "ip": ip, "chassis_name": row["name"]}
         change = Update(Chassis, RowId(row["_uuid"]), {"encaps": (encap,)})
         zone.write(Insert(SbEncap, tunnel, encap), change)
