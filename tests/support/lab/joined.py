@@ -101,6 +101,9 @@ class Joined:
         names = {
             n for c in self.lab.plan.clusters for n in self.cluster(c.name).sbctl(*find).split()
         }
+        # A node in gw-nodes takes part only after it has got its label.
+        for cluster in self.lab.plan.clusters:
+            names |= set(kube_ovn.config_map(self.lab.plan, cluster)["data"]["gw-nodes"].split(","))
         return names <= {word.strip('"') for word in self.ic_sb().split()}
 
     def cluster(self, name: str) -> ClusterHandle:
