@@ -80,15 +80,12 @@ def is_interconn(row: Chassis) -> bool:
 def interconn_ts(row: LogicalSwitch) -> tuple[str, ...]:
     """The name of the transit switch that a switch is a copy of; empty for any other switch.
 
-    A copy that has lost its mark is recognized by what else only copies have: a tunnel key that OVN
-    keeps for interconnection, or the VXLAN mode. Copies are named after their transit switches.
+    A copy that has lost its mark is recognized by the VXLAN mode, which newer versions of OVN write
+    and only copies have; a tunnel key does not show it. Copies have the names of their switches.
     """
-    name = row.other_config.get(INTERCONN_TS) or (row.name if _is_unmarked_copy(row) else "")
+    unmarked = row.name if VXLAN_MODE in row.other_config else ""
+    name = row.other_config.get(INTERCONN_TS) or unmarked
     return (name,) if name else ()
-
-
-def _is_unmarked_copy(row: LogicalSwitch) -> bool:
-    return VXLAN_MODE in row.other_config or requested_key(row.other_config) in GLOBAL_KEYS
 
 
 def transit_switch_named(row: LogicalSwitch) -> str | None:

@@ -499,7 +499,7 @@ def test_a_port_without_marks_is_adopted(
 
 
 def test_a_copy_without_its_mark_is_recognized(world: World, zone: ControlledZone) -> None:
-    """Its tunnel key shows that it is one; it gets the mark back, and nothing else is written."""
+    """Its VXLAN mode shows that it is one; it gets the mark back, and nothing else is written."""
     copy = zone.find(LogicalSwitch, name="ts")
     gone = frozenset({"interconn-ts"})
     before = {name: len(database.committed) for name, database in zone.databases.items()}

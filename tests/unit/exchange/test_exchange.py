@@ -384,6 +384,15 @@ def test_a_new_transit_switch_never_gets_the_key_of_a_copy(fleet: Fleet) -> None
     assert keys == {"ts": carried, "aa": carried + 1}
 
 
+def test_a_switch_with_a_tunnel_key_of_interconnection_is_not_a_copy(fleet: Fleet) -> None:
+    """Other programs choose tunnel keys, too; their switches are never touched."""
+    one = fleet.zones[0]
+    config = {"requested-tnl-key": str(GLOBAL_KEYS[100])}
+    one.write(Insert(LogicalSwitch, {"name": "theirs", "other_config": config}))
+    fleet.settle()
+    assert one.find(LogicalSwitch, name="theirs")["other_config"] == config
+
+
 def test_a_transit_router_keeps_its_tunnel_key_when_ic_sb_has_lost_it(fleet: Fleet) -> None:
     """The copies of a transit router in NB show which key packets carry."""
     one = fleet.zones[0]

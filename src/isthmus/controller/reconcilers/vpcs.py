@@ -35,9 +35,11 @@ class VpcReports(ControllerKeyed[str], DerivedState[str, None]):
 
     def watches(self) -> Mapping[type[Row], Watch[str]]:
         """Routers, transit switches, and their ports, which may show what a switch lacks."""
-        everything = dict.fromkeys((TransitSwitch, NbGlobal, LogicalRouterPort), self.all_keys)
+        all_keys = self.all_keys
         return {
-            **everything,
+            TransitSwitch: all_keys,
+            NbGlobal: all_keys,
+            LogicalRouterPort: all_keys,
             LogicalRouter: self._of_router,
             LogicalSwitch: self._of_copy,
             LogicalSwitchPort: self._of_switch_port,
